@@ -1,0 +1,32 @@
+//! Tells the linker where libtorch lies, so that the bare binary, the tests and the benches find
+//! it without any environment variable.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    // torch-sys declares `links = "tch"` and hands on the folder that it linked against.
+    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    let Some(libtorch) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
+        return;
+    };
+    // The path goes through the `.libtorch` link on purpose: a later setup that switches between
+    // the CPU and the CUDA libraries needs no rebuild.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
+    reach_documentation_tests(&libtorch);
+}
+
+/// Link arguments do not reach documentation tests, but cargo puts search folders inside `OUT_DIR`
+/// on their library path; so one is made there that leads to libtorch.
+fn reach_documentation_tests(libtorch: &Path) {
+    let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else {
+        return;
+    };
+    let link = out.join("libtorch");
+    let _ = std::fs::remove_file(&link);
+    #[cfg(unix)]
+    if std::os::unix::fs::symlink(libtorch, &link).is_ok() {
+        println!("cargo:rustc-link-search=native={}", link.display());
+    }
+}

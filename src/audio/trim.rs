@@ -1,0 +1,54 @@
+//! Cuts silence off both ends, as `librosa.effects.trim` does.
+
+use super::Waveform;
+
+/// Samples per frame whose loudness is measured, and from one frame to the next.
+const FRAME_LENGTH: usize = 2048;
+const HOP_LENGTH: usize = 512;
+
+/// The least power librosa takes the logarithm of: (10⁻⁵)².
+const LEAST_POWER: f32 = 1e-10;
+
+/// Keeps what lies between the first and the last frame that is less than `top_db` decibels
+/// quieter than the loudest one.
+///
+/// Loudness is the RMS of frames of 2048 samples, every 512, centred with zeros beyond the ends.
+/// A recording of nothing but silence stays whole.
+pub fn trim_silence(waveform: &Waveform, top_db: f32) -> Waveform {
+    let samples = &waveform.samples;
+    let powers = frame_powers(samples);
+    let loudest = powers.iter().copied().fold(LEAST_POWER, f32::max);
+    let threshold = loudest * 10_f32.powf(-top_db / 10.0);
+
+    let is_loud = |power: &f32| *power > threshold;
+    let (start, end) = match (
+        powers.iter().position(is_loud),
+        powers.iter().rposition(is_loud),
+    ) {
+        (Some(first), Some(last)) => (first * HOP_LENGTH, (last + 1) * HOP_LENGTH),
+        _ => (0, 0),
+    };
+    let end = end.min(samples.len());
+    Waveform {
+        samples: samples[start.min(end)..end].to_vec(),
+        sample_rate: waveform.sample_rate,
+    }
+}
+
+/// Mean square of every frame: 1 + ⌊samples / hop⌋ of them.
+///
+/// A frame is whole hops long and starts on one, so each hop is summed once.
+fn frame_powers(samples: &[f32]) -> Vec<f32> {
+    let energies: Vec<f32> = samples
+        .chunks(HOP_LENGTH)
+        .map(|hop| hop.iter().map(|x| x * x).sum())
+        .collect();
+    let reach = FRAME_LENGTH / 2 / HOP_LENGTH;
+    (0..=samples.len() / HOP_LENGTH)
+        .map(|centre| {
+            let end = (centre + reach).min(energies.len());
+            let energy: f32 = energies[centre.saturating_sub(reach)..end].iter().sum();
+            (energy / FRAME_LENGTH as f32).max(LEAST_POWER)
+        })
+        .collect()
+}

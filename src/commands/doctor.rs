@@ -1,0 +1,155 @@
+//! `emovox doctor`: what the machine offers, and what a corpus scan finds.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use rayon::prelude::*;
+
+use super::{CorpusName, open_corpus};
+use emovox::audio;
+use emovox::corpus::{self, Corpus};
+use emovox::device::{self, DeviceChoice};
+
+/// Tells what emovox finds: device, libraries, threads; with --data, the recordings
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emovox doctor
+  emovox doctor --data data/ravdess    clips, speakers, classes, and files that cannot be read")]
+pub struct DoctorArgs {
+    /// A corpus folder to look through, or `demo`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What corpus it is, if emovox does not recognise it
+    #[arg(long, value_enum, requires = "data")]
+    corpus: Option<CorpusName>,
+}
+
+pub fn run(args: DoctorArgs) -> Result<ExitCode> {
+    machine()?;
+    if let Some(data) = &args.data {
+        println!();
+        let corpus = open_corpus(data, args.corpus.map(Into::into))?;
+        recordings(&corpus);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn machine() -> Result<()> {
+    println!("emovox        {}", env!("CARGO_PKG_VERSION"));
+    let libtorch = device::libtorch();
+    println!(
+        "libtorch      {} from {}",
+        libtorch.version, libtorch.folder
+    );
+    match device::load_cuda() {
+        Err(reason) => println!("CUDA          none: {reason}"),
+        Ok(()) if device::cuda_devices() == 0 => {
+            println!("CUDA          libtorch has it, but no GPU answers (try nvidia-smi)");
+        }
+        Ok(()) => {
+            println!(
+                "CUDA          runtime {}",
+                dotted(tch::utils::version_cudart(), 1000, 10)
+            );
+            println!(
+                "cuDNN         {}",
+                dotted(tch::utils::version_cudnn(), 10_000, 100)
+            );
+            println!("GPUs          {}", device::cuda_devices());
+        }
+    }
+    println!(
+        "device        {} (what --device auto takes)",
+        device::name(DeviceChoice::Auto.resolve()?)
+    );
+    println!(
+        "threads       {} for libtorch, {} for features",
+        tch::get_num_threads(),
+        rayon::current_num_threads()
+    );
+    Ok(())
+}
+
+/// Versions that NVIDIA's libraries give as one number: 13000 is 13.0, 91002 is 9.10.
+fn dotted(version: i64, major: i64, minor: i64) -> String {
+    format!("{}.{}", version / major, version % major / minor)
+}
+
+fn recordings(corpus: &Corpus) {
+    println!(
+        "corpus        {} in {}",
+        corpus.kind,
+        corpus.folder.display()
+    );
+    if corpus.kind.is_synthetic() {
+        println!("              synthetic: a score on it says nothing about people");
+    }
+    println!("clips         {}", corpus.clips.len());
+    let speakers = corpus::speakers(&corpus.clips);
+    match speakers.as_slice() {
+        [unknown] if unknown.is_empty() => println!("speakers      unknown"),
+        _ => println!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
+    }
+    let classes = corpus::classes(&corpus.clips);
+    println!("classes       {}", classes.len());
+    for class in &classes {
+        let clips = corpus
+            .clips
+            .iter()
+            .filter(|clip| clip.label == *class)
+            .count();
+        println!("              {clips:>6} {class}");
+    }
+
+    let mut rates: BTreeMap<(u32, u16), usize> = BTreeMap::new();
+    let mut seconds = 0.0;
+    let mut unreadable = Vec::new();
+    for (file, result) in look(corpus) {
+        match result {
+            Ok((rate, channels, length)) => {
+                *rates.entry((rate, channels)).or_default() += 1;
+                seconds += length;
+            }
+            Err(reason) => unreadable.push((file, reason)),
+        }
+    }
+    println!("length        {:.1} minutes", seconds / 60.0);
+    println!("sample rates");
+    for ((rate, channels), clips) in rates {
+        println!("              {clips:>6} at {rate} Hz, {channels} channel(s)");
+    }
+    println!("unreadable    {}", unreadable.len());
+    for (file, reason) in unreadable {
+        println!("              {}: {reason}", file.display());
+    }
+    println!("other names   {}", corpus.unrecognised.len());
+    for file in &corpus.unrecognised {
+        println!(
+            "              {}: does not follow the corpus' naming rule",
+            file.display()
+        );
+    }
+}
+
+type Look = Result<(u32, u16, f64), String>;
+
+/// Reads every recording to its end: a header alone may promise what is not there.
+fn look(corpus: &Corpus) -> Vec<(&Path, Look)> {
+    let look = |path: &Path| -> Result<(u32, u16, f64), audio::AudioError> {
+        let info = audio::probe(path)?;
+        let waveform = audio::read_wav(path)?;
+        Ok((info.sample_rate, info.channels, waveform.seconds()))
+    };
+    corpus
+        .clips
+        .par_iter()
+        .map(|clip| {
+            let result = look(&corpus.path(clip)).map_err(|error| error.to_string());
+            (clip.file.as_path(), result)
+        })
+        .collect()
+}

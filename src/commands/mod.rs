@@ -1,0 +1,124 @@
+//! The commands: each reads its arguments, calls the rooms of the library in order, and prints.
+
+mod doctor;
+mod evaluate;
+mod features;
+mod plot;
+mod predict;
+mod progress;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use emovox::corpus::{self, Corpus, CorpusKind};
+use emovox::dataset::Skipped;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Hears emotion in speech: trains an LSTM on the MFCCs of WAV recordings.
+#[derive(Parser)]
+#[command(name = "emovox", version, styles = STYLES, after_help = "\
+Examples:
+  emovox train                                train on the built-in synthetic demo corpus
+  emovox train --data data/ravdess            train on RAVDESS, tested on speakers never heard
+  emovox evaluate ravdess-bilstm              score that run again
+  emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
+  emovox doctor                               is there a GPU, and does libtorch see it?
+
+Each command explains itself: emovox train --help")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::TrainArgs),
+    Evaluate(evaluate::EvaluateArgs),
+    Predict(predict::PredictArgs),
+    Plot(plot::PlotArgs),
+    Features(features::FeaturesArgs),
+    Doctor(doctor::DoctorArgs),
+}
+
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Plot(args) => plot::run(args),
+        Command::Features(args) => features::run(args),
+        Command::Doctor(args) => doctor::run(args),
+    }
+}
+
+/// Where runs are, for every command that names one.
+#[derive(Args)]
+struct Runs {
+    /// The folder that holds the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
+}
+
+/// Where the demo corpus is made.
+const DEMO_FOLDER: &str = "data/demo";
+
+/// The corpora that --corpus names.
+#[derive(Clone, Copy, ValueEnum)]
+enum CorpusName {
+    Demo,
+    Ravdess,
+    Tess,
+    Emodb,
+    /// A plain folder per class
+    Folders,
+}
+
+impl From<CorpusName> for CorpusKind {
+    fn from(name: CorpusName) -> CorpusKind {
+        match name {
+            CorpusName::Demo => CorpusKind::Demo,
+            CorpusName::Ravdess => CorpusKind::Ravdess,
+            CorpusName::Tess => CorpusKind::Tess,
+            CorpusName::Emodb => CorpusKind::Emodb,
+            CorpusName::Folders => CorpusKind::Folders,
+        }
+    }
+}
+
+/// Finds the recordings; `demo` is made first where it is missing.
+fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
+    if data != Path::new("demo") {
+        return Ok(corpus::scan(data, kind)?);
+    }
+    let folder = Path::new(DEMO_FOLDER);
+    let made = corpus::demo::ensure(folder)?;
+    if made.written {
+        let megabytes = made.bytes as f64 / 1e6;
+        println!(
+            "made the demo corpus in {DEMO_FOLDER}: {} clips, {megabytes:.0} MB of synthetic speech",
+            made.clips
+        );
+    }
+    Ok(corpus::scan(folder, Some(CorpusKind::Demo))?)
+}
+
+/// Lists recordings that were left out: some by name, the rest by number.
+fn tell_skipped(skipped: &[Skipped]) {
+    const SHOWN: usize = 10;
+    for Skipped { file, reason } in skipped.iter().take(SHOWN) {
+        eprintln!("skipped {}: {reason}", file.display());
+    }
+    if skipped.len() > SHOWN {
+        eprintln!("… and {} more", skipped.len() - SHOWN);
+    }
+}

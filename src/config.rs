@@ -1,0 +1,262 @@
+//! The configuration of a run: each room's own, together one `config.toml`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::audio::{AudioConfig, SampleRate};
+use crate::corpus::CorpusKind;
+use crate::corpus::split::SplitConfig;
+use crate::features::FeatureConfig;
+use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
+use crate::run::write_bytes;
+use crate::training::{AugmentationConfig, Schedule, TrainingConfig};
+
+/// The format of `config.toml`; a file of a later one is refused.
+pub const FORMAT: u32 = 1;
+
+/// Everything that makes a run what it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    pub format: u32,
+    /// The version of emovox that wrote it.
+    pub emovox: String,
+    pub data: DataConfig,
+    pub split: SplitConfig,
+    pub audio: AudioConfig,
+    pub features: FeatureConfig,
+    pub model: ModelConfig,
+    pub training: TrainingConfig,
+}
+
+/// Which recordings. `classes` and `skipped` are found out by the training.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// The corpus folder, or `demo`.
+    pub folder: PathBuf,
+    /// Recognised by the file names where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corpus: Option<CorpusKind>,
+    /// The labels in the order of the model's outputs.
+    pub classes: Vec<String>,
+    /// Recordings that could not be read.
+    pub skipped: usize,
+}
+
+impl RunConfig {
+    /// The settings that an architecture is trained with unless told otherwise.
+    pub fn recipe(arch: Arch) -> RunConfig {
+        let (audio, features, model, training) = match arch {
+            Arch::Bilstm => bilstm_recipe(),
+            Arch::Seed => seed_recipe(),
+        };
+        RunConfig {
+            format: FORMAT,
+            emovox: env!("CARGO_PKG_VERSION").to_string(),
+            data: DataConfig {
+                folder: "demo".into(),
+                ..DataConfig::default()
+            },
+            split: SplitConfig::default(),
+            audio,
+            features,
+            model,
+            training,
+        }
+    }
+
+    /// Reads what stands in a TOML file, over the recipe of its architecture (or of `arch`, where
+    /// the command line names one): a file need only name what differs.
+    pub fn over_recipe(path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
+        let table = read_table(path)?;
+        let in_file = table.get("model").and_then(|model| model.get("arch"));
+        let arch = match (arch, in_file) {
+            (Some(arch), _) => arch,
+            (None, Some(name)) => Arch::deserialize(name.clone())
+                .with_context(|| format!("in {}: model.arch", path.display()))?,
+            (None, None) => Arch::default(),
+        };
+        let mut merged = Table::try_from(RunConfig::recipe(arch))?;
+        // Sizes of one architecture mean nothing to another.
+        let same_arch = in_file.is_none_or(|name| name.as_str() == Some(&arch.to_string()));
+        for (key, value) in table {
+            if key != "model" || same_arch {
+                merge(&mut merged, key, value);
+            }
+        }
+        parse(merged, path)
+    }
+
+    /// Reads the `config.toml` of a run.
+    pub fn read(path: &Path) -> Result<RunConfig> {
+        parse(read_table(path)?, path)
+    }
+
+    /// Writes it, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).context("the configuration cannot be written as TOML")?;
+        write_bytes(path, format!("{HEADER}{text}").as_bytes())
+    }
+
+    /// Refuses settings that cannot work, before any time is spent on them.
+    pub fn validate(&self) -> Result<()> {
+        self.audio.validate()?;
+        if let SampleRate::Hz(rate) = self.audio.sample_rate {
+            self.features.validate(rate)?;
+        }
+        self.model.validate()?;
+        self.training.validate()
+    }
+}
+
+const HEADER: &str = "\
+# A run of emovox: every setting, as it was trained. `emovox train --config FILE` trains the same
+# again; a file of your own need only name what differs from the recipe of its architecture.
+
+";
+
+/// MFCCs with deltas every 12.5 ms at 16 kHz: what a sequence model needs, at half the frames of
+/// the usual 10 ms and three octaves of mel bands fewer than librosa's defaults.
+fn bilstm_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
+    let audio = AudioConfig {
+        sample_rate: SampleRate::Hz(16_000),
+        trim_db: Some(40.0),
+    };
+    let features = FeatureConfig {
+        n_mfcc: 40,
+        n_fft: 512,
+        win_length: Some(400),
+        hop_length: 200,
+        n_mels: 64,
+        deltas: 1,
+        ..FeatureConfig::default()
+    };
+    (
+        audio,
+        features,
+        ModelConfig::Bilstm(BilstmConfig::default()),
+        TrainingConfig::default(),
+    )
+}
+
+/// The recipe emovox comes from: librosa's defaults, Keras' Adam, nothing else.
+fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
+    let training = TrainingConfig {
+        epochs: 100,
+        batch_size: 64,
+        learning_rate: 1e-3,
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        epsilon: 1e-7,
+        clip_norm: 0.0,
+        label_smoothing: 0.0,
+        augmentation: AugmentationConfig::none(),
+        ..TrainingConfig::default()
+    };
+    let model = ModelConfig::Seed(SeedConfig::default());
+    (
+        AudioConfig::default(),
+        FeatureConfig::default(),
+        model,
+        training,
+    )
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // The parser's own message shows the line and what is wrong with it.
+    text.parse()
+        .map_err(|error| anyhow!("{} is no valid TOML:\n{error}", path.display()))
+}
+
+fn parse(table: Table, path: &Path) -> Result<RunConfig> {
+    let format = table
+        .get("format")
+        .and_then(Value::as_integer)
+        .unwrap_or_default();
+    ensure!(
+        format == i64::from(FORMAT),
+        "{} has format {format}, this emovox ({}) reads {FORMAT}",
+        path.display(),
+        env!("CARGO_PKG_VERSION")
+    );
+    RunConfig::deserialize(table)
+        .map_err(|error| anyhow!("{} is no configuration of emovox:\n{error}", path.display()))
+}
+
+/// Puts a value into a table, tables into tables.
+fn merge(into: &mut Table, key: String, value: Value) {
+    match (into.get_mut(&key), value) {
+        (Some(Value::Table(inner)), Value::Table(value)) => {
+            for (key, value) in value {
+                merge(inner, key, value);
+            }
+        }
+        (_, value) => {
+            into.insert(key, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_written_configuration_reads_back_the_same() {
+        for arch in [Arch::Bilstm, Arch::Seed] {
+            let mut config = RunConfig::recipe(arch);
+            config.audio.trim_db = None;
+            config.features.top_db = None;
+            config.features.fmax = Some(7600.0);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config.toml");
+            config.write(&path).unwrap();
+            assert_eq!(RunConfig::read(&path).unwrap(), config);
+            assert_eq!(RunConfig::over_recipe(&path, None).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn a_file_need_only_name_what_differs() {
+        let file = written("[model]\narch = \"seed\"\nhidden = 32\n[training]\nepochs = 7\n");
+        let mut expected = RunConfig::recipe(Arch::Seed);
+        expected.model = ModelConfig::Seed(SeedConfig {
+            hidden: 32,
+            ..SeedConfig::default()
+        });
+        expected.training.epochs = 7;
+        assert_eq!(RunConfig::over_recipe(file.path(), None).unwrap(), expected);
+        // Another architecture on the command line: its own sizes, the file's other settings.
+        let config = RunConfig::over_recipe(file.path(), Some(Arch::Bilstm)).unwrap();
+        assert_eq!(config.model, ModelConfig::Bilstm(BilstmConfig::default()));
+        assert_eq!(config.training.epochs, 7);
+    }
+
+    #[test]
+    fn a_wrong_key_a_wrong_type_and_a_later_format_are_named() {
+        let message = |text: &str| {
+            let file = written(text);
+            format!(
+                "{:#}",
+                RunConfig::over_recipe(file.path(), None).unwrap_err()
+            )
+        };
+        assert!(message("[training]\nepoch = 3\n").contains("epoch"));
+        assert!(message("[features]\nn_mfcc = \"many\"\n").contains("n_mfcc"));
+        assert!(message("[model]\narch = \"gru\"\n").contains("gru"));
+        assert!(message("[model\n").contains("no valid TOML"));
+        assert!(message("format = 9\n").contains("format 9"));
+    }
+}

@@ -1,0 +1,209 @@
+//! The corpus on disk: made once, whole or not at all, and never in place of something else.
+
+use super::emotion::EMOTIONS;
+use super::voice::{Kind, VOICES};
+use super::{SAMPLE_RATE, SENTENCES, VERSION, name, parse_name, phone, synthesise, takes};
+use anyhow::{Context, Result, bail, ensure as require};
+use rayon::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const README: &str = "README.txt";
+/// How the first line of our README begins; the version follows.
+const TITLE: &str = "emovox demo corpus (synthetic), version ";
+
+/// What [`ensure`] found or made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DemoSummary {
+    /// How many clips the corpus has.
+    pub clips: usize,
+    /// How many bytes its WAV files take.
+    pub bytes: u64,
+    /// Whether it was written just now; `false` if it was there already.
+    pub written: bool,
+}
+
+/// One clip to be: the arguments of [`synthesise`].
+#[derive(Clone, Copy)]
+struct Clip {
+    voice: usize,
+    sentence: usize,
+    emotion: usize,
+    take: usize,
+}
+
+impl Clip {
+    fn path(self, folder: &Path) -> PathBuf {
+        let file = name::file_name(self.voice, self.sentence, self.emotion, self.take);
+        folder.join(name::folder_name(self.voice)).join(file)
+    }
+}
+
+/// Writes the corpus to `folder`, unless a complete one of this version is there.
+///
+/// An incomplete or older demo corpus is replaced, an empty folder is filled. A folder that holds
+/// anything else is left as it is, with an error that names what is in the way. All files are
+/// written beside `folder` first and renamed at the end, so an interruption leaves nothing half
+/// made there.
+pub fn ensure(folder: &Path) -> Result<DemoSummary> {
+    if let Some(bytes) = complete(folder) {
+        return Ok(DemoSummary {
+            clips: clips().count(),
+            bytes,
+            written: false,
+        });
+    }
+    if let Some(foreign) =
+        foreign_entry(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        bail!(
+            "cannot write the demo corpus to {}: {} is not part of it; \
+             move it away or choose another folder",
+            folder.display(),
+            foreign.display()
+        );
+    }
+    write(folder)
+        .with_context(|| format!("cannot write the demo corpus to {}", folder.display()))?;
+    let bytes = complete(folder)
+        .with_context(|| format!("the demo corpus in {} is incomplete", folder.display()))?;
+    Ok(DemoSummary {
+        clips: clips().count(),
+        bytes,
+        written: true,
+    })
+}
+
+fn clips() -> impl Iterator<Item = Clip> {
+    (1..=VOICES.len()).flat_map(|voice| {
+        (0..EMOTIONS.len()).flat_map(move |emotion| {
+            (1..=SENTENCES).flat_map(move |sentence| {
+                (1..=takes(sentence)).map(move |take| Clip {
+                    voice,
+                    sentence,
+                    emotion,
+                    take,
+                })
+            })
+        })
+    })
+}
+
+/// The size of all clips if none is missing or empty and the README tells this version.
+fn complete(folder: &Path) -> Option<u64> {
+    if version(&folder.join(README))? != VERSION {
+        return None;
+    }
+    clips().try_fold(0, |bytes, clip| {
+        let size = fs::metadata(clip.path(folder)).ok()?.len();
+        (size > 44).then_some(bytes + size)
+    })
+}
+
+/// The version that a README of ours tells.
+fn version(readme: &Path) -> Option<u32> {
+    let text = fs::read_to_string(readme).ok()?;
+    text.lines().next()?.strip_prefix(TITLE)?.parse().ok()
+}
+
+/// The first thing in `folder` that a demo corpus, of whatever version, does not have.
+fn foreign_entry(folder: &Path) -> std::io::Result<Option<PathBuf>> {
+    if !folder.exists() {
+        return Ok(None);
+    }
+    if !folder.is_dir() {
+        return Ok(Some(folder.to_owned()));
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if name == README && version(&path).is_some() {
+            continue;
+        }
+        if !(name::numbered(&name, 'v') && entry.file_type()?.is_dir()) {
+            return Ok(Some(path));
+        }
+        for clip in fs::read_dir(path)? {
+            let clip = clip?;
+            if parse_name(&clip.file_name().to_string_lossy()).is_none() {
+                return Ok(Some(clip.path()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Writes everything into a folder beside `folder`, then puts it in its place.
+fn write(folder: &Path) -> Result<()> {
+    let parent = match folder.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent)?;
+    let workshop = tempfile::Builder::new()
+        .prefix(".demo-")
+        .tempdir_in(parent)?;
+    let (new, old) = (workshop.path().join("new"), workshop.path().join("old"));
+
+    for voice in 1..=VOICES.len() {
+        fs::create_dir_all(new.join(name::folder_name(voice)))?;
+    }
+    clips()
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .try_for_each(|clip| write_clip(clip, &clip.path(&new)))?;
+    fs::write(new.join(README), readme())?;
+
+    if folder.exists() {
+        fs::rename(folder, &old)?;
+    }
+    fs::rename(&new, folder)?;
+    Ok(())
+}
+
+fn write_clip(clip: Clip, path: &Path) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: SAMPLE_RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let samples = synthesise(clip.voice, clip.sentence, clip.emotion, clip.take);
+    require!(
+        samples.iter().all(|sample| sample.is_finite()),
+        "{} has no finite samples",
+        path.display()
+    );
+    let mut writer = hound::WavWriter::create(path, spec)?;
+    for sample in samples {
+        writer.write_sample((f64::from(sample) * f64::from(i16::MAX)).round() as i16)?;
+    }
+    Ok(writer.finalize()?)
+}
+
+fn readme() -> String {
+    let count = |kind| VOICES.iter().filter(|voice| voice.kind == kind).count();
+    format!(
+        "{TITLE}{VERSION}
+
+Nobody speaks here. Every clip was made by the formant synthesiser built into emovox:
+{voices} synthetic voices ({male} male-like, {female} female-like, {child} child-like) say
+{sentences} meaningless sentences in {emotions} emotions. The emotions differ by rules taken from the
+literature on vocal expression. A score reached on these clips says that the program
+works; it says nothing about hearing emotion in people.
+
+File names: demo-v07-s03-anger-2.wav is voice 07, sentence 03, anger, take 2. 16 kHz, mono, 16 bits.
+Emotions:   {labels}
+Sentences:  {texts}
+",
+        voices = VOICES.len(),
+        male = count(Kind::Male),
+        female = count(Kind::Female),
+        child = count(Kind::Child),
+        sentences = SENTENCES,
+        emotions = EMOTIONS.len(),
+        labels = EMOTIONS.join(", "),
+        texts = phone::SENTENCES.join(", "),
+    )
+}

@@ -1,0 +1,477 @@
+//! Which clips train the model, which choose it, and which score it once at the end.
+//!
+//! By default a speaker belongs to one part only: the test score then says how well the model does
+//! on a voice that it has never heard. A split that shares speakers between parts says so through
+//! [`Split::shared`], and whoever prints its numbers prints that too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::Clip;
+
+/// One of the three parts of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The weights are fitted to these clips.
+    Train,
+    /// Every choice (best epoch, early stopping) is made on these.
+    Validation,
+    /// Scored once, at the end, by the chosen weights.
+    Test,
+}
+
+impl Part {
+    pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        })
+    }
+}
+
+/// What is kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitKind {
+    /// Speakers: no voice of one part is heard in another.
+    #[default]
+    Speaker,
+    /// Clips only, with the classes in the same proportion in all parts.
+    Random,
+}
+
+impl fmt::Display for SplitKind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            SplitKind::Speaker => "speaker",
+            SplitKind::Random => "random",
+        })
+    }
+}
+
+/// How to split, as it stands in `config.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SplitConfig {
+    pub kind: SplitKind,
+    /// Fraction of the speakers (or of the clips, at random) that validate.
+    pub validation_fraction: f64,
+    /// Fraction of the speakers (or of the clips, at random) that test.
+    pub test_fraction: f64,
+    /// These speakers validate, instead of a fraction drawn by `seed`.
+    pub validation_speakers: Vec<String>,
+    /// These speakers test, instead of a fraction drawn by `seed`.
+    pub test_speakers: Vec<String>,
+    /// Draws the split. Apart from the training's seed, so that trainings with several seeds share
+    /// a split.
+    pub seed: u64,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        SplitConfig {
+            kind: SplitKind::Speaker,
+            validation_fraction: 0.15,
+            test_fraction: 0.2,
+            validation_speakers: Vec::new(),
+            test_speakers: Vec::new(),
+            seed: 1,
+        }
+    }
+}
+
+/// A part for every clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// In the order of the clips it was made for.
+    pub parts: Vec<Part>,
+    /// Which parts have speakers in common.
+    pub shared: Shared,
+}
+
+impl Split {
+    /// Judges a given assignment of clips to parts.
+    pub fn new(clips: &[Clip], parts: Vec<Part>) -> Split {
+        let shared = Shared::between(clips, &parts);
+        Split { parts, shared }
+    }
+
+    /// The places of the clips that belong to a part.
+    pub fn indices(&self, part: Part) -> Vec<usize> {
+        (0..self.parts.len())
+            .filter(|&clip| self.parts[clip] == part)
+            .collect()
+    }
+}
+
+/// The pairs of parts in which the same voice is heard.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shared(pub Vec<(Part, Part)>);
+
+impl Shared {
+    /// Compares the speakers of the parts. Clips whose speaker nobody knows count as one speaker:
+    /// that they are strangers to each other cannot be shown.
+    fn between(clips: &[Clip], parts: &[Part]) -> Shared {
+        let speakers = |part: Part| -> BTreeSet<&str> {
+            let of_part = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
+            of_part.map(|(clip, _)| clip.speaker.as_str()).collect()
+        };
+        let pairs = [
+            (Part::Train, Part::Validation),
+            (Part::Train, Part::Test),
+            (Part::Validation, Part::Test),
+        ];
+        let share = |&(a, b): &(Part, Part)| !speakers(a).is_disjoint(&speakers(b));
+        Shared(pairs.into_iter().filter(share).collect())
+    }
+
+    /// True where any two parts share a speaker.
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// `speakers shared: train/validation, train/test`, or nothing to say.
+    pub fn note(&self) -> Option<String> {
+        let pairs: Vec<String> = self.0.iter().map(|(a, b)| format!("{a}/{b}")).collect();
+        self.any()
+            .then(|| format!("speakers shared: {}", pairs.join(", ")))
+    }
+}
+
+/// Why clips cannot be split. Each message says what to do next.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum SplitError {
+    #[error(
+        "the class '{class}' has {count} readable clip(s), too few to train, validate and \
+             test; record more of it, or take it out of the folder"
+    )]
+    SmallClass { class: String, count: usize },
+    #[error(
+        "nobody knows who speaks in these recordings, so they cannot be split by speaker; use \
+             --split random (its score says nothing about new voices), or lay the recordings out \
+             as CLASS/SPEAKER/clip.wav"
+    )]
+    UnknownSpeakers,
+    #[error(
+        "only one speaker ({0}) was found, so no voice is left to test on; add recordings of \
+             other speakers, or use --split random (its score says nothing about new voices)"
+    )]
+    OneSpeaker(String),
+    #[error("there is no speaker '{unknown}' here; the speakers are {known}")]
+    NoSuchSpeaker { unknown: String, known: String },
+    #[error("speaker '{0}' cannot both validate and test")]
+    InTwoParts(String),
+    #[error("no speaker is left to train on; {0} validate or test")]
+    NobodyTrains(String),
+    #[error(
+        "no clip of the class '{class}' is left to train on: every speaker of it validates or \
+             tests; choose other speakers with --test-speakers and --validation-speakers, or \
+             another --split-seed"
+    )]
+    ClassNotTrained { class: String },
+    #[error(
+        "the fractions for validation ({validation}) and test ({test}) must both lie above 0 \
+             and leave something to train on"
+    )]
+    BadFractions { validation: f64, test: f64 },
+    #[error(
+        "--validation-speakers and --test-speakers choose voices, so they need --split speaker"
+    )]
+    SpeakersAtRandom,
+}
+
+/// The fewest clips of a class with which all three parts can have one.
+const SMALLEST_CLASS: usize = 3;
+
+/// Assigns every clip to a part.
+pub fn split(clips: &[Clip], config: &SplitConfig) -> Result<Split, SplitError> {
+    let (validation, test) = (config.validation_fraction, config.test_fraction);
+    if !(validation > 0.0 && test > 0.0 && validation + test < 1.0) {
+        return Err(SplitError::BadFractions { validation, test });
+    }
+    let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, clip) in clips.iter().enumerate() {
+        classes.entry(&clip.label).or_default().push(index);
+    }
+    if let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < SMALLEST_CLASS) {
+        return Err(SplitError::SmallClass {
+            class: class.to_string(),
+            count: members.len(),
+        });
+    }
+
+    let parts = match config.kind {
+        SplitKind::Speaker => by_speaker(clips, config)?,
+        SplitKind::Random if !config.validation_speakers.is_empty() => {
+            return Err(SplitError::SpeakersAtRandom);
+        }
+        SplitKind::Random if !config.test_speakers.is_empty() => {
+            return Err(SplitError::SpeakersAtRandom);
+        }
+        SplitKind::Random => stratified(clips, validation, test, config.seed),
+    };
+    let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Part::Train);
+    if let Some((class, _)) = classes.iter().find(|(_, members)| !trained(members)) {
+        return Err(SplitError::ClassNotTrained {
+            class: class.to_string(),
+        });
+    }
+    Ok(Split::new(clips, parts))
+}
+
+/// Every speaker in one part. With two speakers there is none left to validate: then a random
+/// share of the training speaker's clips does, and [`Split::shared`] tells.
+fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitError> {
+    let speakers: BTreeSet<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
+    if speakers.contains("") {
+        return Err(SplitError::UnknownSpeakers);
+    }
+    if let (1, Some(only)) = (speakers.len(), speakers.first()) {
+        return Err(SplitError::OneSpeaker(only.to_string()));
+    }
+    let mut given: BTreeMap<&str, Part> = BTreeMap::new();
+    let named = [
+        (&config.validation_speakers, Part::Validation),
+        (&config.test_speakers, Part::Test),
+    ];
+    for (names, part) in named {
+        for name in names {
+            if !speakers.contains(name.as_str()) {
+                let known = speakers.iter().copied().collect::<Vec<_>>().join(", ");
+                return Err(SplitError::NoSuchSpeaker {
+                    unknown: name.clone(),
+                    known,
+                });
+            }
+            if given
+                .insert(name, part)
+                .is_some_and(|before| before != part)
+            {
+                return Err(SplitError::InTwoParts(name.clone()));
+            }
+        }
+    }
+
+    // The speakers not given are drawn: first those that test, then those that validate.
+    let mut drawn: Vec<&str> = speakers
+        .iter()
+        .filter(|s| !given.contains_key(*s))
+        .copied()
+        .collect();
+    drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+    let share = |fraction: f64| ((speakers.len() as f64 * fraction).round() as usize).max(1);
+    if config.test_speakers.is_empty() {
+        let count = share(config.test_fraction).min(drawn.len());
+        given.extend(drawn.drain(..count).map(|speaker| (speaker, Part::Test)));
+    }
+    if config.validation_speakers.is_empty() && drawn.len() > 1 {
+        let count = share(config.validation_fraction).min(drawn.len() - 1);
+        given.extend(
+            drawn
+                .drain(..count)
+                .map(|speaker| (speaker, Part::Validation)),
+        );
+    }
+    if drawn.is_empty() {
+        return Err(SplitError::NobodyTrains(
+            given.into_keys().collect::<Vec<_>>().join(", "),
+        ));
+    }
+    let part_of = |clip: &Clip| {
+        given
+            .get(clip.speaker.as_str())
+            .copied()
+            .unwrap_or(Part::Train)
+    };
+    let mut parts: Vec<Part> = clips.iter().map(part_of).collect();
+
+    if !parts.contains(&Part::Validation) {
+        let rest: Vec<usize> = (0..clips.len())
+            .filter(|&i| parts[i] == Part::Train)
+            .collect();
+        let training: Vec<Clip> = rest.iter().map(|&i| clips[i].clone()).collect();
+        let shares = stratified(&training, config.validation_fraction, 0.0, config.seed);
+        for (&clip, part) in rest.iter().zip(shares) {
+            parts[clip] = part;
+        }
+    }
+    Ok(parts)
+}
+
+/// Clips at random, class by class, so that every part has the classes in the same proportion.
+fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut parts = vec![Part::Train; clips.len()];
+    let classes: BTreeSet<&str> = clips.iter().map(|clip| clip.label.as_str()).collect();
+    for class in classes {
+        let mut members: Vec<usize> = (0..clips.len())
+            .filter(|&i| clips[i].label == class)
+            .collect();
+        members.shuffle(&mut random);
+        let share = |fraction: f64| (members.len() as f64 * fraction).round() as usize;
+        // A fraction above zero takes at least one clip.
+        let tests = share(test).max(usize::from(test > 0.0));
+        let validations = share(validation).max(usize::from(validation > 0.0));
+        for &clip in members.iter().take(tests) {
+            parts[clip] = Part::Test;
+        }
+        for &clip in members.iter().skip(tests).take(validations) {
+            parts[clip] = Part::Validation;
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `speakers` voices that say `takes` clips of each of three emotions.
+    fn clips(speakers: usize, takes: usize) -> Vec<Clip> {
+        let mut clips = Vec::new();
+        for speaker in 0..speakers {
+            for label in ["anger", "fear", "neutral"] {
+                for take in 0..takes {
+                    clips.push(Clip {
+                        file: format!("{label}/{speaker}/{take}.wav").into(),
+                        label: label.into(),
+                        speaker: format!("s{speaker}"),
+                        sentence: String::new(),
+                    });
+                }
+            }
+        }
+        clips
+    }
+
+    fn count(split: &Split, part: Part) -> usize {
+        split.indices(part).len()
+    }
+
+    #[test]
+    fn no_voice_in_two_parts_whatever_the_numbers() {
+        for speakers in 3..30 {
+            for seed in 0..20 {
+                let clips = clips(speakers, 2);
+                let config = SplitConfig {
+                    seed,
+                    ..SplitConfig::default()
+                };
+                let split = split(&clips, &config).unwrap();
+                assert_eq!(split.shared, Shared::default());
+                assert!(
+                    Part::ALL.iter().all(|&part| count(&split, part) > 0),
+                    "{speakers} {seed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn twenty_speakers_split_as_the_fractions_say() {
+        let split = split(&clips(20, 1), &SplitConfig::default()).unwrap();
+        assert_eq!(
+            Part::ALL.map(|part| count(&split, part)),
+            [13 * 3, 3 * 3, 4 * 3]
+        );
+    }
+
+    #[test]
+    fn two_speakers_share_validation_and_say_so() {
+        let clips = clips(2, 10);
+        let split = split(&clips, &SplitConfig::default()).unwrap();
+        assert_eq!(
+            split.shared.note().unwrap(),
+            "speakers shared: train/validation"
+        );
+        assert!(count(&split, Part::Validation) > 0 && count(&split, Part::Test) == 30);
+    }
+
+    #[test]
+    fn random_keeps_the_proportion_of_the_classes() {
+        let clips = clips(10, 10);
+        let config = SplitConfig {
+            kind: SplitKind::Random,
+            ..SplitConfig::default()
+        };
+        let split = split(&clips, &config).unwrap();
+        assert!(split.shared.any());
+        for part in Part::ALL {
+            let of = |label: &str| {
+                split
+                    .indices(part)
+                    .iter()
+                    .filter(|&&clip| clips[clip].label == label)
+                    .count()
+            };
+            assert_eq!((of("anger"), of("fear")), (of("neutral"), of("neutral")));
+        }
+    }
+
+    #[test]
+    fn named_speakers_are_taken_at_their_word() {
+        let config = SplitConfig {
+            validation_speakers: vec!["s1".into()],
+            test_speakers: vec!["s2".into(), "s4".into()],
+            ..SplitConfig::default()
+        };
+        let clips = clips(6, 1);
+        let split = split(&clips, &config).unwrap();
+        for (clip, part) in clips.iter().zip(&split.parts) {
+            let expected = match clip.speaker.as_str() {
+                "s1" => Part::Validation,
+                "s2" | "s4" => Part::Test,
+                _ => Part::Train,
+            };
+            assert_eq!(*part, expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_split_says_why() {
+        let message =
+            |clips: &[Clip], config: &SplitConfig| split(clips, config).unwrap_err().to_string();
+        let default = SplitConfig::default();
+
+        assert!(message(&clips(1, 5), &default).contains("only one speaker (s0)"));
+
+        let mut unknown = clips(2, 3);
+        unknown.iter_mut().for_each(|clip| clip.speaker.clear());
+        assert!(message(&unknown, &default).contains("--split random"));
+
+        let mut lonely = clips(4, 3);
+        lonely[0].label = "disgust".into();
+        assert!(message(&lonely, &default).contains("'disgust' has 1 readable clip"));
+
+        let stranger = SplitConfig {
+            test_speakers: vec!["s9".into()],
+            ..default.clone()
+        };
+        assert!(message(&clips(3, 2), &stranger).contains("no speaker 's9'"));
+
+        let twice = SplitConfig {
+            test_speakers: vec!["s1".into()],
+            validation_speakers: vec!["s1".into()],
+            ..default.clone()
+        };
+        assert!(message(&clips(3, 2), &twice).contains("both validate and test"));
+
+        let all = SplitConfig {
+            test_fraction: 0.9,
+            validation_fraction: 0.2,
+            ..default
+        };
+        assert!(message(&clips(3, 2), &all).contains("leave something to train on"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Recordings → MFCC matrices, on all cores. A recording that cannot be read is put aside with
+//! its reason; it never costs the others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, anyhow};
+use rayon::prelude::*;
+
+use crate::audio::{self, AudioConfig, SampleRate};
+use crate::features::{Extractor, FeatureConfig, Features};
+
+/// A recording that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub file: PathBuf,
+    pub reason: String,
+}
+
+/// What became of a list of recordings.
+#[derive(Debug)]
+pub struct Extraction {
+    /// Features with their place in the list, in its order.
+    pub features: Vec<(usize, Features)>,
+    pub skipped: Vec<Skipped>,
+}
+
+/// Reads recordings and computes their features. `advance` is called after each, from any thread.
+pub fn extract(
+    files: &[PathBuf],
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    advance: impl Fn() + Sync,
+) -> Result<Extraction> {
+    let extractors = Extractors::new(audio, config)?;
+    let results: Vec<Result<Features>> = files
+        .par_iter()
+        .map(|file| {
+            let features = extractors.extract(file, audio);
+            advance();
+            features
+        })
+        .collect();
+
+    let mut extraction = Extraction {
+        features: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for (index, (file, result)) in files.iter().zip(results).enumerate() {
+        match result {
+            Ok(features) => extraction.features.push((index, features)),
+            Err(error) => extraction.skipped.push(Skipped {
+                file: file.clone(),
+                reason: format!("{error:#}"),
+            }),
+        }
+    }
+    Ok(extraction)
+}
+
+/// The features of one recording.
+pub fn extract_one(file: &Path, audio: &AudioConfig, config: &FeatureConfig) -> Result<Features> {
+    let features = Extractors::new(audio, config)?.extract(file, audio);
+    features.with_context(|| file.display().to_string())
+}
+
+/// One extractor for each sample rate: a single one, unless recordings keep their own.
+struct Extractors<'a> {
+    config: &'a FeatureConfig,
+    by_rate: Mutex<BTreeMap<u32, Arc<Extractor>>>,
+}
+
+impl<'a> Extractors<'a> {
+    /// Settings that make no sense are an error here, before the first recording is read.
+    fn new(audio: &AudioConfig, config: &'a FeatureConfig) -> Result<Self> {
+        let mut by_rate = BTreeMap::new();
+        if let SampleRate::Hz(rate) = audio.sample_rate {
+            by_rate.insert(rate, Arc::new(Extractor::new(config, rate)?));
+        }
+        Ok(Extractors {
+            config,
+            by_rate: Mutex::new(by_rate),
+        })
+    }
+
+    fn extract(&self, file: &Path, audio: &AudioConfig) -> Result<Features> {
+        let waveform = audio::load(file, audio)?;
+        let extractor = self.for_rate(waveform.sample_rate)?;
+        Ok(extractor.extract(&waveform))
+    }
+
+    fn for_rate(&self, rate: u32) -> Result<Arc<Extractor>> {
+        let mut by_rate = self
+            .by_rate
+            .lock()
+            .map_err(|_| anyhow!("another recording failed"))?;
+        if let Some(extractor) = by_rate.get(&rate) {
+            return Ok(extractor.clone());
+        }
+        let extractor = Arc::new(Extractor::new(self.config, rate)?);
+        by_rate.insert(rate, extractor.clone());
+        Ok(extractor)
+    }
+}

@@ -1,0 +1,16 @@
+//! Clips → feature tensors on the device → batches.
+//!
+//! All frames of a part lie in one tensor on the device. A batch is gathered from it by index, so
+//! nothing crosses to the device while training but a few numbers a clip, once an epoch.
+
+mod batch;
+mod extract;
+mod load;
+mod npy;
+mod part;
+
+pub use batch::{Batch, Plan, PlannedClip};
+pub use extract::{Extraction, Skipped, extract, extract_one};
+pub use load::Loaded;
+pub use npy::write_npy;
+pub use part::{PartTensors, frames_of};

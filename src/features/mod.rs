@@ -1,0 +1,27 @@
+//! From a waveform to its MFCC matrix, as librosa 0.11 computes it:
+//! framing and STFT → mel bands → decibels → DCT → deltas.
+//!
+//! ```
+//! use emovox::audio::Waveform;
+//! use emovox::features::{Extractor, FeatureConfig};
+//!
+//! let extractor = Extractor::new(&FeatureConfig::default(), 16_000)?;
+//! let second = Waveform { samples: vec![0.0; 16_000], sample_rate: 16_000 };
+//! let features = extractor.extract(&second);
+//! assert_eq!((features.frames(), features.coefficients()), (32, 40));
+//! # Ok::<(), emovox::features::FeatureError>(())
+//! ```
+
+mod config;
+pub mod dct;
+mod decibels;
+pub mod delta;
+mod dot;
+mod extractor;
+mod matrix;
+pub mod mel;
+mod stft;
+
+pub use config::{FeatureConfig, FeatureError};
+pub use extractor::Extractor;
+pub use matrix::Features;

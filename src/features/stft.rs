@@ -1,0 +1,97 @@
+//! Short-time power spectra: `|librosa.stft(y)|²` with centred frames and zeros beyond the ends.
+
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use realfft::{RealFftPlanner, RealToComplex};
+use rustfft::num_complex::Complex;
+
+/// The window and the plan of the FFT.
+pub(super) struct Stft {
+    /// `n_fft` values.
+    window: Vec<f32>,
+    hop_length: usize,
+    plan: Arc<dyn RealToComplex<f32>>,
+}
+
+/// The buffers that one thread needs for its frames.
+pub(super) struct Scratch {
+    frame: Vec<f32>,
+    spectrum: Vec<Complex<f32>>,
+    fft: Vec<Complex<f32>>,
+}
+
+impl Stft {
+    pub(super) fn new(n_fft: usize, win_length: usize, hop_length: usize) -> Self {
+        Stft {
+            window: hann_window(win_length, n_fft),
+            hop_length,
+            plan: RealFftPlanner::new().plan_fft_forward(n_fft),
+        }
+    }
+
+    pub(super) fn scratch(&self) -> Scratch {
+        Scratch {
+            frame: self.plan.make_input_vec(),
+            spectrum: self.plan.make_output_vec(),
+            fft: self.plan.make_scratch_vec(),
+        }
+    }
+
+    /// Frequencies of a spectrum: 1 + ⌊n_fft / 2⌋.
+    pub(super) fn bins(&self) -> usize {
+        self.window.len() / 2 + 1
+    }
+
+    /// Frames of a waveform: 1 + ⌊samples / hop⌋ for an even n_fft.
+    pub(super) fn frames(&self, samples: usize) -> usize {
+        let n_fft = self.window.len();
+        let padded = samples + 2 * (n_fft / 2);
+        1 + padded.saturating_sub(n_fft) / self.hop_length
+    }
+
+    /// Power `|X|²` of one frame, without scaling, into `power`, one value per bin.
+    pub(super) fn power_spectrum(
+        &self,
+        samples: &[f32],
+        frame: usize,
+        scratch: &mut Scratch,
+        power: &mut [f32],
+    ) {
+        self.windowed_frame(samples, frame, &mut scratch.frame);
+        self.plan
+            .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.fft)
+            .expect("the plan made its buffers itself");
+        for (power, bin) in power.iter_mut().zip(&scratch.spectrum) {
+            *power = bin.re * bin.re + bin.im * bin.im;
+        }
+    }
+
+    /// The samples around the centre of the frame times the window; zeros beyond the ends.
+    fn windowed_frame(&self, samples: &[f32], frame: usize, windowed: &mut [f32]) {
+        let n_fft = self.window.len();
+        // Where the frame starts in the waveform with n_fft / 2 zeros before it.
+        let start = frame * self.hop_length;
+        let zeros_before = (n_fft / 2).saturating_sub(start).min(n_fft);
+        let from = (start + zeros_before - n_fft / 2).min(samples.len());
+        let to = (from + n_fft - zeros_before).min(samples.len());
+        let sound = zeros_before..zeros_before + (to - from);
+
+        windowed[..sound.start].fill(0.0);
+        windowed[sound.end..].fill(0.0);
+        let inside = windowed[sound.clone()].iter_mut();
+        for ((out, sample), weight) in inside.zip(&samples[from..to]).zip(&self.window[sound]) {
+            *out = sample * weight;
+        }
+    }
+}
+
+/// A periodic Hann window, ½ − ½·cos(2πn / N), centred in `n_fft` values.
+fn hann_window(win_length: usize, n_fft: usize) -> Vec<f32> {
+    let mut window = vec![0.0; n_fft];
+    let start = (n_fft - win_length) / 2;
+    for (n, value) in window[start..start + win_length].iter_mut().enumerate() {
+        *value = (0.5 - 0.5 * (TAU * n as f64 / win_length as f64).cos()) as f32;
+    }
+    window
+}

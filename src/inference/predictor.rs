@@ -1,0 +1,120 @@
+//! A trained run, ready to say what it hears.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tch::Device;
+
+use super::{exponentials, log_probabilities};
+use crate::config::RunConfig;
+use crate::dataset::{self, PartTensors, Skipped};
+use crate::features::Features;
+use crate::model::{self, EmotionModel};
+use crate::run::RunFolder;
+
+/// Clips that are predicted at once.
+const BATCH_SIZE: usize = 64;
+
+/// A run's best weights and settings.
+#[derive(Debug)]
+pub struct Predictor {
+    config: RunConfig,
+    model: EmotionModel,
+}
+
+/// What was heard in one recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    pub file: PathBuf,
+    /// The class with the highest probability.
+    pub label: String,
+    /// One for each class, in the order of [`Predictor::classes`].
+    pub probabilities: Vec<f32>,
+}
+
+impl Predictor {
+    /// Loads a run from its folder; nothing else is needed.
+    pub fn open(run: &RunFolder, device: Device) -> Result<Predictor> {
+        let config = RunConfig::read(&run.config_toml())?;
+        ensure!(
+            run.best_ot().exists(),
+            "{} has no weights yet; train it first (emovox train --resume {})",
+            run.path().display(),
+            run.name()
+        );
+        let (coefficients, classes) = (config.features.coefficients(), config.data.classes.len());
+        let model = EmotionModel::new(&config.model, coefficients, classes, device);
+        model::load_weights(&model, &run.best_ot())?;
+        Ok(Predictor { config, model })
+    }
+
+    /// The labels that the model knows, in the order of its probabilities.
+    pub fn classes(&self) -> &[String] {
+        &self.config.data.classes
+    }
+
+    /// The run's settings.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// Probabilities for recordings whose features are at hand.
+    pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
+        let clips: Vec<(&Features, usize)> = features.iter().map(|&f| (f, 0)).collect();
+        if clips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let part = PartTensors::new(&clips, self.model.normalisation(), self.model.device())?;
+        Ok(exponentials(log_probabilities(
+            &self.model,
+            &part,
+            BATCH_SIZE,
+        )?))
+    }
+
+    /// Predicts recordings; those that cannot be read are told apart with the reason.
+    pub fn predict(
+        &self,
+        files: &[PathBuf],
+        advance: impl Fn() + Sync,
+    ) -> Result<(Vec<Prediction>, Vec<Skipped>)> {
+        let RunConfig {
+            audio, features, ..
+        } = &self.config;
+        let extraction = dataset::extract(files, audio, features, advance)?;
+        let rows: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
+        let probabilities = self.probabilities(&rows)?;
+        let predictions = extraction
+            .features
+            .iter()
+            .zip(probabilities)
+            .map(|((file, _), row)| Prediction {
+                file: files[*file].clone(),
+                label: self.label_of(&row).to_string(),
+                probabilities: row,
+            });
+        Ok((predictions.collect(), extraction.skipped))
+    }
+
+    /// Predicts one recording.
+    pub fn predict_one(&self, file: &Path) -> Result<Prediction> {
+        let (mut predictions, skipped) = self.predict(&[file.to_path_buf()], || {})?;
+        if let Some(skipped) = skipped.first() {
+            anyhow::bail!("{}: {}", file.display(), skipped.reason);
+        }
+        predictions
+            .pop()
+            .with_context(|| format!("{}: nothing was predicted", file.display()))
+    }
+
+    /// The name of the most probable class; the first one wins a tie.
+    fn label_of(&self, row: &[f32]) -> &str {
+        let mut best = 0;
+        for (class, probability) in row.iter().enumerate() {
+            if *probability > row[best] {
+                best = class;
+            }
+        }
+        self.classes().get(best).map_or("", String::as_str)
+    }
+}

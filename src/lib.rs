@@ -1,0 +1,22 @@
+//! emovox hears emotion in speech: WAV recordings → MFCCs → an LSTM → a score that holds for
+//! speakers it has never heard.
+//!
+//! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
+//! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`]. The run
+//! folder's files are known to [`run`] alone, its settings to [`config`].
+
+#![deny(unsafe_code)]
+
+pub mod audio;
+pub mod config;
+pub mod corpus;
+pub mod dataset;
+#[allow(unsafe_code)] // loads libtorch_cuda.so; see there
+pub mod device;
+pub mod evaluation;
+pub mod features;
+pub mod inference;
+pub mod model;
+pub mod report;
+pub mod run;
+pub mod training;

@@ -1,0 +1,51 @@
+//! Reads the command line, hands over to one command, and turns an error into a message and an
+//! exit code: 0 done, 1 failed, 2 not understood.
+
+mod commands;
+
+use std::io;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    // tch panics where libtorch throws. A person gets a line, not a C++ stack.
+    static PANIC: Mutex<Option<String>> = Mutex::new(None);
+    panic::set_hook(Box::new(|info| {
+        if let Ok(mut message) = PANIC.lock() {
+            message.get_or_insert(info.to_string());
+        }
+    }));
+    match panic::catch_unwind(|| commands::run(cli)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+        Err(_) => {
+            let message = PANIC.lock().ok().and_then(|mut message| message.take());
+            eprintln!("error: {}", explain(&message.unwrap_or_default()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever reads our output has seen enough (`emovox predict … | head`): that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn explain(panic: &str) -> String {
+    if panic.contains("out of memory") {
+        return "the GPU has too little memory for this; try a smaller --batch-size, or --device cpu"
+            .into();
+    }
+    format!("emovox has a fault, or libtorch has; please report this:\n{panic}")
+}

@@ -1,0 +1,93 @@
+//! The default architecture: a bidirectional LSTM over MFCC frames.
+//!
+//! Padded batches take libtorch's fast paths (oneDNN on a CPU, cuDNN on a GPU) where packed ones
+//! would not. So that padding changes nothing all the same, the two directions are LSTMs of their
+//! own: the backward one reads each clip's real steps mirrored, hence both meet the padding after
+//! the clip is over, and what they say there is ignored.
+
+use tch::Tensor;
+use tch::nn::{self, LSTM, Module, RNN};
+
+use super::attention::AttentionPooling;
+use super::config::BilstmConfig;
+use super::{init, linear, mask};
+
+#[derive(Debug)]
+pub(super) struct Bilstm {
+    config: BilstmConfig,
+    input: nn::Linear,
+    input_norm: nn::LayerNorm,
+    layers: Vec<Bidirectional>,
+    pooling: AttentionPooling,
+    output: nn::Linear,
+}
+
+#[derive(Debug)]
+struct Bidirectional {
+    forward: LSTM,
+    backward: LSTM,
+}
+
+impl Bilstm {
+    pub(super) fn new(root: &nn::Path, c: &BilstmConfig, coefficients: i64, classes: i64) -> Self {
+        let width = 2 * c.hidden;
+        let layers = (0..c.layers).map(|layer| {
+            let inputs = if layer == 0 { c.input } else { width };
+            let path = root / format!("lstm{layer}");
+            Bidirectional {
+                forward: init::lstm(&(&path / "forward"), inputs, c.hidden),
+                backward: init::lstm(&(&path / "backward"), inputs, c.hidden),
+            }
+        });
+        Bilstm {
+            input: linear(root / "input", c.stack * coefficients, c.input),
+            input_norm: nn::layer_norm(root / "input_norm", vec![c.input], Default::default()),
+            layers: layers.collect(),
+            pooling: AttentionPooling::new(root / "attention", width, c.heads),
+            output: linear(root / "output", c.heads * width, classes),
+            config: c.clone(),
+        }
+    }
+
+    pub(super) fn forward(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+        let c = &self.config;
+        let (stacked, lengths) = self.stack(features, lengths);
+        let (batch, steps) = (stacked.size()[0], stacked.size()[1]);
+        let real = mask::real_frames(&lengths, steps);
+        let mirrored = mask::backwards(&lengths, steps);
+        let mirror = |x: &Tensor| {
+            x.flatten(0, 1)
+                .index_select(0, &mirrored)
+                .view([batch, steps, -1])
+        };
+
+        let mut x = self.input_norm.forward(&self.input.forward(&stacked));
+        x = x.relu().dropout(c.input_dropout, train);
+        for layer in &self.layers {
+            let (forward, _) = layer.forward.seq(&x);
+            let (backward, _) = layer.backward.seq(&mirror(&x));
+            x = Tensor::cat(&[forward, mirror(&backward)], 2).dropout(c.dropout, train);
+        }
+        let pooled = self.pooling.forward(&x, &real);
+        self.output.forward(&pooled.dropout(c.dropout, train))
+    }
+
+    /// Puts `stack` frames side by side to one step. The frames that fill up a clip's last step,
+    /// and all behind it, are zero: the mean of a normalised frame.
+    fn stack(&self, features: &Tensor, lengths: &Tensor) -> (Tensor, Tensor) {
+        let stack = self.config.stack;
+        let (batch, frames) = (features.size()[0], features.size()[1]);
+        let real = mask::real_frames(lengths, frames).unsqueeze(-1);
+        let silent = features.masked_fill(&real.logical_not(), 0.0);
+        let missing = (stack - frames % stack) % stack;
+        let steps = silent.constant_pad_nd([0, 0, 0, missing]).view([
+            batch,
+            (frames + missing) / stack,
+            -1,
+        ]);
+        (
+            steps,
+            (lengths + (stack - 1)).divide_scalar_mode(stack, "floor"),
+        )
+    }
+}

@@ -1,0 +1,107 @@
+//! MFCC batch → logits. Built from a [`ModelConfig`], the width of a frame and the number of
+//! classes, and from nothing else.
+
+mod attention;
+mod bilstm;
+mod config;
+mod init;
+mod mask;
+mod normalisation;
+mod seed;
+mod weights;
+
+pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
+pub use normalisation::Normalisation;
+pub use weights::{load_weights, read_tensors, restore, save_weights, write_tensors};
+
+use tch::nn::{self, VarStore};
+use tch::{Device, Tensor};
+
+use bilstm::Bilstm;
+use seed::Seed;
+
+/// A model, its weights and the statistics that its input is normalised by.
+#[derive(Debug)]
+pub struct EmotionModel {
+    store: VarStore,
+    normalisation: Normalisation,
+    network: Network,
+}
+
+#[derive(Debug)]
+enum Network {
+    Bilstm(Bilstm),
+    Seed(Seed),
+}
+
+impl EmotionModel {
+    /// A model with fresh weights, drawn from libtorch's generator (`tch::manual_seed`).
+    ///
+    /// It is built on the device where it stays: moved later, cuDNN would lose the contiguous
+    /// block that it wants an LSTM's weights in.
+    pub fn new(config: &ModelConfig, coefficients: usize, classes: usize, device: Device) -> Self {
+        let store = VarStore::new(device);
+        let root = store.root();
+        let (coefficients, classes) = (coefficients as i64, classes as i64);
+        let normalisation = Normalisation::new(&(&root / "normalisation"), coefficients);
+        let network = match config {
+            ModelConfig::Bilstm(config) => {
+                Network::Bilstm(Bilstm::new(&root, config, coefficients, classes))
+            }
+            ModelConfig::Seed(config) => Network::Seed(Seed::new(&root, config, classes)),
+        };
+        EmotionModel {
+            store,
+            normalisation,
+            network,
+        }
+    }
+
+    /// Logits `[batch, classes]` for **normalised** features `[batch, frames, coefficients]`, of
+    /// which each clip's first `lengths[i]` frames are real. What stands in the frames behind them
+    /// changes nothing. `train` switches dropout on.
+    pub fn forward(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+        match &self.network {
+            Network::Bilstm(network) => network.forward(features, lengths, train),
+            Network::Seed(network) => network.forward(features, lengths, train),
+        }
+    }
+
+    /// What brings raw features to mean 0 and variance 1.
+    pub fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+
+    /// The device that the model computes on.
+    pub fn device(&self) -> Device {
+        self.store.device()
+    }
+
+    /// Every tensor with its name, sorted by name: the weights and the normalisation.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        let mut tensors: Vec<_> = self.store.variables().into_iter().collect();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        tensors
+    }
+
+    /// The tensors that training changes, sorted by name.
+    pub fn parameters(&self) -> Vec<(String, Tensor)> {
+        self.tensors()
+            .into_iter()
+            .filter(|(_, tensor)| tensor.requires_grad())
+            .collect()
+    }
+
+    /// How many numbers training changes.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters()
+            .iter()
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
+    }
+}
+
+/// A linear layer with PyTorch's own start: uniform in ±1/√inputs.
+fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
+    nn::linear(path, inputs, outputs, nn::LinearConfig::default())
+}

@@ -1,0 +1,64 @@
+//! Mean 0 and variance 1 for every coefficient, by statistics of the training part.
+
+use tch::{Kind, Tensor, nn};
+
+/// The statistics, saved with the weights: the model knows what it was fed.
+#[derive(Debug)]
+pub struct Normalisation {
+    mean: Tensor,
+    deviation: Tensor,
+}
+
+impl Normalisation {
+    /// Changes nothing until [`Normalisation::fit`] sees features.
+    pub(super) fn new(path: &nn::Path, coefficients: i64) -> Self {
+        Normalisation {
+            mean: path.zeros_no_train("mean", &[coefficients]),
+            deviation: path.ones_no_train("deviation", &[coefficients]),
+        }
+    }
+
+    /// Takes mean and standard deviation per coefficient from frames `[frames, coefficients]`.
+    pub fn fit(&self, frames: &Tensor) {
+        tch::no_grad(|| {
+            // In double precision: a million frames add up.
+            let frames = frames.to_kind(Kind::Double);
+            let (variance, mean) = frames.var_mean_dim(0, false, false);
+            self.mean.shallow_clone().copy_(&mean);
+            // A coefficient that never changes stays as it is.
+            self.deviation
+                .shallow_clone()
+                .copy_(&variance.sqrt().clamp_min(1e-5));
+        });
+    }
+
+    /// Normalises features, `[…, coefficients]`.
+    pub fn apply(&self, features: &Tensor) -> Tensor {
+        (features - &self.mean) / &self.deviation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn frames_come_out_with_mean_0_and_variance_1() {
+        tch::manual_seed(1);
+        let store = nn::VarStore::new(Device::Cpu);
+        let normalisation = Normalisation::new(&store.root(), 3);
+        let scale = Tensor::from_slice(&[100.0f32, 1.0, 0.0]);
+        let frames = Tensor::randn([5000, 3], (Kind::Float, Device::Cpu)) * scale - 300.0;
+        normalisation.fit(&frames);
+        let (variance, mean) = normalisation.apply(&frames).var_mean_dim(0, false, false);
+        let variance: Vec<f64> = variance.to_kind(Kind::Double).try_into().unwrap();
+        let mean: Vec<f64> = mean.to_kind(Kind::Double).try_into().unwrap();
+        assert!(mean.iter().all(|m| m.abs() < 1e-4), "{mean:?}");
+        assert!((variance[0] - 1.0).abs() < 1e-3 && (variance[1] - 1.0).abs() < 1e-3);
+        assert!(
+            variance[2].abs() < 1e-6,
+            "a constant coefficient stays constant"
+        );
+    }
+}

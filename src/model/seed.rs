@@ -1,0 +1,65 @@
+//! The recipe emovox comes from: MFCCs averaged over time, read by an LSTM as if the 40 numbers
+//! were 40 moments.
+
+use tch::nn::{self, LSTM, Module, RNN};
+use tch::{Kind, Tensor};
+
+use super::config::SeedConfig;
+use super::{init, mask};
+
+#[derive(Debug)]
+pub(super) struct Seed {
+    dropout: f64,
+    lstm: LSTM,
+    dense1: nn::Linear,
+    dense2: nn::Linear,
+    output: nn::Linear,
+}
+
+impl Seed {
+    pub(super) fn new(root: &nn::Path, c: &SeedConfig, classes: i64) -> Self {
+        Seed {
+            dropout: c.dropout,
+            lstm: init::lstm(&(root / "lstm"), 1, c.hidden),
+            dense1: dense(root / "dense1", c.hidden, c.dense1),
+            dense2: dense(root / "dense2", c.dense1, c.dense2),
+            output: dense(root / "output", c.dense2, classes),
+        }
+    }
+
+    pub(super) fn forward(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+        let real = mask::real_frames(lengths, features.size()[1]).unsqueeze(-1);
+        let sum = features
+            .masked_fill(&real.logical_not(), 0.0)
+            .sum_dim_intlist(1, false, None);
+        let mean = sum / lengths.unsqueeze(1).to_kind(Kind::Float);
+
+        let (_, state) = self.lstm.seq(&mean.unsqueeze(-1));
+        let last = state.h().squeeze_dim(0).dropout(self.dropout, train);
+        let dense1 = self
+            .dense1
+            .forward(&last)
+            .relu()
+            .dropout(self.dropout, train);
+        let dense2 = self
+            .dense2
+            .forward(&dense1)
+            .relu()
+            .dropout(self.dropout, train);
+        self.output.forward(&dense2)
+    }
+}
+
+/// A linear layer that starts as Keras' `Dense` does: Glorot-uniform, biases zero.
+fn dense(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
+    let glorot = (6.0 / (inputs + outputs) as f64).sqrt();
+    let config = nn::LinearConfig {
+        ws_init: nn::Init::Uniform {
+            lo: -glorot,
+            up: glorot,
+        },
+        bs_init: Some(nn::Init::Const(0.0)),
+        bias: true,
+    };
+    nn::linear(path, inputs, outputs, config)
+}

@@ -1,0 +1,258 @@
+//! Axes: a range of values, where each value lies in it, and ticks at round numbers.
+
+/// One axis of a chart.
+#[derive(Debug)]
+pub struct Axis {
+    low: f64,
+    high: f64,
+    logarithmic: bool,
+    pub ticks: Vec<Tick>,
+}
+
+/// A labelled value.
+#[derive(Debug)]
+pub struct Tick {
+    pub value: f64,
+    pub label: String,
+}
+
+/// Whether a chart can show `value`: finite, and not so large that a range overflows.
+pub fn can_show(value: f64) -> bool {
+    value.abs() <= 1e30
+}
+
+impl Axis {
+    /// Fractions as percent, always the whole range: charts of two runs compare at a glance.
+    pub fn percent() -> Axis {
+        let tick = |percent: i32| Tick {
+            value: f64::from(percent) / 100.0,
+            label: format!("{percent} %"),
+        };
+        Axis {
+            low: 0.0,
+            high: 1.0,
+            logarithmic: false,
+            ticks: (0..=100).step_by(20).map(tick).collect(),
+        }
+    }
+
+    /// Whole epochs from 1 to `last`.
+    pub fn epochs(last: usize) -> Axis {
+        let tick = |epoch: usize| Tick {
+            value: epoch as f64,
+            label: epoch.to_string(),
+        };
+        if last <= 1 {
+            return Axis {
+                low: 0.5,
+                high: 1.5,
+                logarithmic: false,
+                ticks: vec![tick(1)],
+            };
+        }
+        let step = match round_step(last as f64, 12.0) as usize {
+            0 | 1 => 1,
+            2..5 => 5,
+            step => step,
+        };
+        let mut ticks = vec![tick(1)];
+        ticks.extend(
+            (step..=last)
+                .step_by(step)
+                .filter(|&epoch| epoch > 1)
+                .map(tick),
+        );
+        Axis {
+            low: 1.0,
+            high: last as f64,
+            logarithmic: false,
+            ticks,
+        }
+    }
+
+    /// Losses. From zero where that does not flatten the curves; logarithmic if the largest value is
+    /// more than twenty times the median, as it is once a run has exploded: on a linear axis half of
+    /// the values would lie at the bottom.
+    pub fn losses(values: impl Iterator<Item = f64>) -> Axis {
+        let mut values: Vec<f64> = values.filter(|&value| can_show(value)).collect();
+        values.sort_by(f64::total_cmp);
+        let (Some(&low), Some(&high)) = (values.first(), values.last()) else {
+            return Axis::linear(0.0, 1.0);
+        };
+        let median = values[values.len() / 2];
+        if median > 0.0 && high > 20.0 * median {
+            // A value of zero has no logarithm; it is drawn on the bottom line.
+            let lowest = values
+                .into_iter()
+                .find(|&value| value > 0.0)
+                .unwrap_or(median);
+            return Axis::logarithmic(lowest.max(high * 1e-12), high);
+        }
+        if low >= 0.0 && low < 0.6 * high {
+            return Axis::linear(0.0, high);
+        }
+        Axis::linear(low, high)
+    }
+
+    /// A linear axis from a round number at or below `low` to one at or above `high`.
+    fn linear(low: f64, high: f64) -> Axis {
+        let high = if high > low {
+            high
+        } else {
+            low + low.abs().max(1e-6) * 0.5
+        };
+        let step = round_step(high - low, 5.0);
+        let (first, last) = ((low / step).floor(), (high / step).ceil());
+        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        let ticks = (0..=(last - first) as usize)
+            .map(|n| {
+                let value = (first + n as f64) * step;
+                Tick {
+                    value,
+                    label: label(value, decimals),
+                }
+            })
+            .collect();
+        Axis {
+            low: first * step,
+            high: last * step,
+            logarithmic: false,
+            ticks,
+        }
+    }
+
+    /// A logarithmic axis over whole decades, with at most about six ticks.
+    fn logarithmic(low: f64, high: f64) -> Axis {
+        let first = low.log10().floor() as i32;
+        let decades = (high.log10().ceil() as i32 - first).max(1);
+        let step = (decades + 5) / 6;
+        let last = first + (decades + step - 1) / step * step;
+        let readable = first >= -4 && last <= 4;
+        let ticks = (first..=last)
+            .step_by(step as usize)
+            .map(|exponent| {
+                let value = 10f64.powi(exponent);
+                let label = if readable {
+                    value.to_string()
+                } else {
+                    power_of_ten(exponent)
+                };
+                Tick { value, label }
+            })
+            .collect();
+        Axis {
+            low: 10f64.powi(first),
+            high: 10f64.powi(last),
+            logarithmic: true,
+            ticks,
+        }
+    }
+
+    /// Whether equal distances are equal factors.
+    pub fn is_logarithmic(&self) -> bool {
+        self.logarithmic
+    }
+
+    /// Where `value` lies: 0 at the low end, 1 at the high end. Values outside lie on the end.
+    pub fn position(&self, value: f64) -> f64 {
+        let position = if self.logarithmic {
+            (value / self.low).log10() / (self.high / self.low).log10()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        };
+        position.clamp(0.0, 1.0)
+    }
+}
+
+/// 1, 2 or 5 times a power of ten: the smallest that divides `range` into at most `most` steps.
+fn round_step(range: f64, most: f64) -> f64 {
+    let rough = range / most;
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|factor| factor * power >= rough * 0.999_999);
+    factor.unwrap_or(10.0) * power
+}
+
+fn label(value: f64, decimals: usize) -> String {
+    if decimals > 4 || value.abs() >= 1e5 {
+        format!("{value:.1e}")
+    } else {
+        format!("{value:.decimals$}")
+    }
+}
+
+/// "10⁻³" for −3.
+fn power_of_ten(exponent: i32) -> String {
+    let raised = |c: char| match c.to_digit(10) {
+        Some(digit) => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize],
+        None => '⁻',
+    };
+    "10".chars()
+        .chain(exponent.to_string().chars().map(raised))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_are_whole_and_start_at_one() {
+        assert_eq!(labels(&Axis::epochs(1)), ["1"]);
+        assert_eq!(labels(&Axis::epochs(4)), ["1", "2", "3", "4"]);
+        assert_eq!(
+            labels(&Axis::epochs(30)),
+            ["1", "5", "10", "15", "20", "25", "30"]
+        );
+        assert_eq!(labels(&Axis::epochs(100)).len(), 11);
+        assert!(Axis::epochs(usize::MAX).ticks.len() < 15);
+    }
+
+    #[test]
+    fn losses_start_at_zero_with_round_ticks() {
+        let axis = Axis::losses([2.1, 0.3, f64::NAN, f64::INFINITY].into_iter());
+        assert_eq!(labels(&axis), ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]);
+        assert_eq!(axis.position(0.0), 0.0);
+        assert_eq!(axis.position(1.25), 0.5);
+        assert_eq!(axis.position(9.0), 1.0);
+    }
+
+    #[test]
+    fn an_explosion_makes_the_axis_logarithmic() {
+        let axis = Axis::losses([3e4, 2.0, 1.5, 1.2, 0.0].into_iter());
+        assert!(axis.is_logarithmic());
+        assert_eq!(labels(&axis), ["10⁰", "10¹", "10²", "10³", "10⁴", "10⁵"]);
+        assert_eq!(axis.position(0.0), 0.0);
+        assert!((axis.position(10.0) - 0.2).abs() < 1e-12);
+
+        let axis = Axis::losses([30.0, 0.7, 0.5, 0.04].into_iter());
+        assert_eq!(labels(&axis), ["0.01", "0.1", "1", "10", "100"]);
+    }
+
+    #[test]
+    fn odd_losses_have_an_axis() {
+        for values in [
+            vec![],
+            vec![0.0],
+            vec![-3.0, -3.0],
+            vec![1e30, -1e30],
+            vec![1e-300, 1e-299, 1.0],
+            vec![5e-324],
+            vec![1e15, 1e15 + 1.0],
+            vec![f64::NAN],
+        ] {
+            let axis = Axis::losses(values.iter().copied());
+            assert!((2..12).contains(&axis.ticks.len()), "{values:?} {axis:?}");
+            assert!(
+                values
+                    .iter()
+                    .all(|&v| !can_show(v) || axis.position(v).is_finite())
+            );
+        }
+    }
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|tick| tick.label.as_str()).collect()
+    }
+}

@@ -1,0 +1,149 @@
+//! Shapes and text on a canvas whose coordinates are those of the finished picture: pixels from its
+//! top left corner, fractions allowed.
+
+use anyhow::Result;
+use plotters::backend::{BitMapBackend, DrawingBackend};
+pub use plotters::style::text_anchor::HPos as Align;
+use plotters::style::text_anchor::{Pos, VPos};
+use plotters::style::{FontTransform, ShapeStyle};
+
+use super::font::{CAPITALS_BELOW_ORIGIN, Font, printable};
+use super::picture::SCALE;
+use super::style::Color;
+
+/// What a picture is drawn on; see [`png`](super::picture::png).
+pub struct Canvas<'a> {
+    backend: BitMapBackend<'a>,
+}
+
+impl<'a> Canvas<'a> {
+    /// A canvas on `buffer`, three bytes for each of its `width` × `height` pixels times SCALE².
+    pub fn new(buffer: &'a mut [u8], width: usize, height: usize) -> Canvas<'a> {
+        let size = ((width * SCALE) as u32, (height * SCALE) as u32);
+        Canvas {
+            backend: BitMapBackend::with_buffer(buffer, size),
+        }
+    }
+
+    /// Fills the rectangle from (left, top) to (right, bottom).
+    pub fn rect(
+        &mut self,
+        left: f64,
+        top: f64,
+        right: f64,
+        bottom: f64,
+        color: Color,
+    ) -> Result<()> {
+        let (from, to) = ((scaled(left), scaled(top)), (scaled(right), scaled(bottom)));
+        self.backend.draw_rect(from, to, &color, true)?;
+        Ok(())
+    }
+
+    /// Fills the circle around (x, y).
+    pub fn disc(&mut self, x: f64, y: f64, radius: f64, color: Color) -> Result<()> {
+        let radius = scaled(radius).max(1) as u32;
+        self.backend
+            .draw_circle((scaled(x), scaled(y)), radius, &color, true)?;
+        Ok(())
+    }
+
+    /// A straight line with round ends.
+    pub fn line(
+        &mut self,
+        from: (f64, f64),
+        to: (f64, f64),
+        thickness: f64,
+        color: Color,
+    ) -> Result<()> {
+        let width = scaled(thickness).max(1) as u32;
+        let (start, end) = (
+            (scaled(from.0), scaled(from.1)),
+            (scaled(to.0), scaled(to.1)),
+        );
+        let stroke = ShapeStyle::from(color).stroke_width(width);
+        self.backend.draw_line(start, end, &stroke)?;
+        for point in [start, end] {
+            self.backend.draw_circle(point, width / 2, &color, true)?;
+        }
+        Ok(())
+    }
+
+    /// A line through all points, rounded where it bends; a single point becomes a dot.
+    pub fn polyline(&mut self, points: &[(f64, f64)], thickness: f64, color: Color) -> Result<()> {
+        if let [(x, y)] = *points {
+            return self.disc(x, y, thickness * 1.5, color);
+        }
+        for pair in points.windows(2) {
+            self.line(pair[0], pair[1], thickness, color)?;
+        }
+        Ok(())
+    }
+
+    /// As [`polyline`](Self::polyline), in dashes of `dash` pixels with gaps of the same length.
+    pub fn dashed(
+        &mut self,
+        points: &[(f64, f64)],
+        dash: f64,
+        thickness: f64,
+        color: Color,
+    ) -> Result<()> {
+        if points.len() == 1 {
+            return self.polyline(points, thickness, color);
+        }
+        // Distance along the line, so that a dash runs on around a bend.
+        let mut walked = 0.0;
+        for pair in points.windows(2) {
+            let (dx, dy) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
+            let length = dx.hypot(dy);
+            let end = walked + length;
+            let mut start = walked;
+            while start < end {
+                let piece = (start / dash).floor();
+                let stop = ((piece + 1.0) * dash).min(end).max(start + 0.01);
+                if piece % 2.0 == 0.0 {
+                    let at = |distance: f64| {
+                        let share = (distance - walked) / length;
+                        (pair[0].0 + share * dx, pair[0].1 + share * dy)
+                    };
+                    self.line(at(start), at(stop.min(end)), thickness, color)?;
+                }
+                start = stop;
+            }
+            walked = end;
+        }
+        Ok(())
+    }
+
+    /// A text that starts, ends or has its middle at `x`; its capitals are centred on `y`.
+    pub fn text(&mut self, text: &str, x: f64, y: f64, align: Align, font: Font) -> Result<()> {
+        let top = y - font.size * CAPITALS_BELOW_ORIGIN;
+        let style = font.style()?.pos(Pos::new(align, VPos::Top));
+        self.backend
+            .draw_text(&printable(text), &style, (scaled(x), scaled(top)))?;
+        Ok(())
+    }
+
+    /// As [`text`](Self::text), read from bottom to top: it starts, ends or has its middle at `y`,
+    /// and its capitals are centred on `x`.
+    pub fn text_upwards(
+        &mut self,
+        text: &str,
+        x: f64,
+        y: f64,
+        align: Align,
+        font: Font,
+    ) -> Result<()> {
+        let left = x - font.size * CAPITALS_BELOW_ORIGIN;
+        let style = font
+            .style()?
+            .transform(FontTransform::Rotate270)
+            .pos(Pos::new(align, VPos::Top));
+        self.backend
+            .draw_text(&printable(text), &style, (scaled(left), scaled(y)))?;
+        Ok(())
+    }
+}
+
+fn scaled(length: f64) -> i32 {
+    (length * SCALE as f64).round() as i32
+}

@@ -1,0 +1,55 @@
+//! The top of every picture: a title, a quiet second line, and a note that should not be missed.
+
+use anyhow::Result;
+
+use super::canvas::{Align, Canvas};
+use super::font::Font;
+use super::style::{
+    INK, MARGIN, NOTE_BACKGROUND, NOTE_INK, QUIET_INK, TEXT_SIZE, TITLE_SIZE, WIDTH,
+};
+
+/// Height of the header; a picture's own part begins below it.
+pub const HEADER_HEIGHT: f64 = 78.0;
+
+const TITLE_Y: f64 = 32.0;
+const SUBTITLE_Y: f64 = 60.0;
+
+/// Writes `title` and `subtitle` at the left and `note` in a box at the right.
+pub fn draw_header(
+    canvas: &mut Canvas,
+    title: &str,
+    subtitle: &str,
+    note: Option<&str>,
+) -> Result<()> {
+    let mut free = WIDTH - 2.0 * MARGIN;
+    if let Some(note) = note.filter(|note| !note.trim().is_empty()) {
+        free -= draw_note(canvas, note)? + 24.0;
+    }
+    let title_font = Font::new(TITLE_SIZE, INK).bold();
+    let title = title_font.shortened(title, free)?;
+    canvas.text(&title, MARGIN, TITLE_Y, Align::Left, title_font)?;
+
+    let subtitle_font = Font::new(TEXT_SIZE, QUIET_INK);
+    let subtitle = subtitle_font.shortened(subtitle, WIDTH - 2.0 * MARGIN)?;
+    canvas.text(&subtitle, MARGIN, SUBTITLE_Y, Align::Left, subtitle_font)
+}
+
+/// The box takes at most half of the picture; returns its width.
+fn draw_note(canvas: &mut Canvas, note: &str) -> Result<f64> {
+    const PADDING: f64 = 14.0;
+    const HALF_HEIGHT: f64 = 15.0;
+    let font = Font::new(TEXT_SIZE, NOTE_INK);
+    let note = font.shortened(note, WIDTH / 2.0)?;
+    let width = font.width(&note)? + 2.0 * PADDING;
+
+    let (left, right) = (WIDTH - MARGIN - width, WIDTH - MARGIN);
+    // Two discs and a bar: a box with round sides.
+    canvas.line(
+        (left + HALF_HEIGHT, TITLE_Y),
+        (right - HALF_HEIGHT, TITLE_Y),
+        2.0 * HALF_HEIGHT,
+        NOTE_BACKGROUND,
+    )?;
+    canvas.text(&note, left + PADDING, TITLE_Y, Align::Left, font)?;
+    Ok(width)
+}

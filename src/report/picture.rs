@@ -1,0 +1,68 @@
+//! From a drawing to PNG, with smooth edges: a picture is drawn SCALE times as large and averaged
+//! down. plotters' bitmap backend sets whole pixels only, which leaves lines with stairs and glyphs
+//! on uneven feet.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use plotters::backend::{BitMapBackend, DrawingBackend};
+
+use super::canvas::Canvas;
+use super::style::BACKGROUND;
+
+/// Each pixel of the picture is the mean of SCALE × SCALE drawn ones.
+pub const SCALE: usize = 3;
+const BYTES_PER_PIXEL: usize = 3;
+
+/// Draws a picture of `width` × `height` pixels with `paint` and returns it as PNG.
+pub fn png(
+    width: usize,
+    height: usize,
+    paint: impl FnOnce(&mut Canvas) -> Result<()>,
+) -> Result<Vec<u8>> {
+    let mut large = vec![255; width * height * SCALE * SCALE * BYTES_PER_PIXEL];
+    {
+        let mut canvas = Canvas::new(&mut large, width, height);
+        canvas.rect(0.0, 0.0, width as f64, height as f64, BACKGROUND)?;
+        paint(&mut canvas)?;
+    }
+    encode(&averaged_down(&large, width, height), width, height)
+}
+
+/// The mean of each SCALE × SCALE square of pixels.
+fn averaged_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
+    let large_row = width * SCALE * BYTES_PER_PIXEL;
+    let mut pixels = Vec::with_capacity(width * height * BYTES_PER_PIXEL);
+    for y in 0..height {
+        for x in 0..width {
+            for channel in 0..BYTES_PER_PIXEL {
+                let mut sum = 0;
+                for dy in 0..SCALE {
+                    for dx in 0..SCALE {
+                        let column = (x * SCALE + dx) * BYTES_PER_PIXEL + channel;
+                        sum += usize::from(large[(y * SCALE + dy) * large_row + column]);
+                    }
+                }
+                pixels.push(((sum + SCALE * SCALE / 2) / (SCALE * SCALE)) as u8);
+            }
+        }
+    }
+    pixels
+}
+
+/// plotters only writes PNG to a file, so one passes through a temporary folder.
+fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir().context("no temporary folder to encode a picture in")?;
+    let path = folder.path().join("picture.png");
+    write_png(pixels, (width as u32, height as u32), &path)
+        .and_then(|()| Ok(fs::read(&path)?))
+        .with_context(|| format!("cannot encode a picture in {}", path.display()))
+}
+
+fn write_png(pixels: &[u8], size: (u32, u32), path: &Path) -> Result<()> {
+    let mut backend = BitMapBackend::new(path, size);
+    backend.blit_bitmap((0, 0), size, pixels)?;
+    backend.present()?;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The scores and pictures of a run, put into its folder.
+
+use anyhow::Result;
+
+use super::{Curves, Report, confusion_png, curves_png};
+use crate::corpus::Clip;
+use crate::evaluation::Predictions;
+use crate::run::{
+    ClipPrediction, Journal, RunFolder, write_bytes, write_confusion, write_predictions,
+};
+
+/// Writes `predictions.csv`, `report.txt`, `report.json`, `confusion.csv` and `confusion.png`.
+/// `clips` are those of the predictions, in their order.
+pub fn write_results(
+    run: &RunFolder,
+    report: &Report,
+    clips: &[&Clip],
+    predictions: &Predictions,
+) -> Result<()> {
+    let rows = clips
+        .iter()
+        .zip(predictions.predicted())
+        .zip(&predictions.probabilities);
+    let rows: Vec<ClipPrediction> = rows
+        .map(|((clip, class), probabilities)| ClipPrediction {
+            clip,
+            prediction: &predictions.classes[class],
+            probabilities,
+        })
+        .collect();
+    write_predictions(&run.predictions_csv(), &predictions.classes, &rows)?;
+    write_bytes(&run.report_txt(), report.text().as_bytes())?;
+    write_bytes(&run.report_json(), report.json()?.as_bytes())?;
+    write_confusion(
+        &run.confusion_csv(),
+        &report.metrics.classes,
+        &report.metrics.confusion,
+    )?;
+    let title = format!("{}: {} part", report.run, report.part);
+    let picture = confusion_png(&report.metrics, &title, report.note().as_deref())?;
+    write_bytes(&run.confusion_png(), &picture)
+}
+
+/// Draws `curves.png` from `metrics.csv`.
+pub fn write_curves(run: &RunFolder, best_epoch: usize, note: Option<String>) -> Result<()> {
+    let curves = Curves {
+        name: run.name(),
+        epochs: Journal::read(&run.metrics_csv())?,
+        best_epoch: (best_epoch > 0).then_some(best_epoch),
+        note,
+    };
+    write_bytes(&run.curves_png(), &curves_png(&[curves])?)
+}

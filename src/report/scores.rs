@@ -1,0 +1,102 @@
+//! What a scored part is summed up in: `report.json` for programs, `report.txt` for people.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::evaluation::{self, Metrics};
+
+/// The scores of one part of one corpus, and what a reader must know to judge them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub run: String,
+    /// `ravdess`, `demo` …
+    pub corpus: String,
+    /// `test`, `validation`, `train` or `all`.
+    pub part: String,
+    /// True where voices of the training part may be heard in the scored part, or any two parts
+    /// have a speaker in common.
+    pub speakers_shared: bool,
+    /// Which parts share speakers, in words; empty where none do.
+    pub shared_parts: String,
+    /// True where the recordings were made by a machine.
+    pub synthetic: bool,
+    /// The epoch whose weights were scored.
+    pub epoch: Option<usize>,
+    /// Recordings that could not be read and were left out of the whole run.
+    pub skipped_recordings: usize,
+    /// Clips that were not scored since the model does not know their label.
+    pub unknown_label: usize,
+    #[serde(flatten)]
+    pub metrics: Metrics,
+}
+
+impl Report {
+    /// What must stand beside the numbers wherever they appear.
+    pub fn note(&self) -> Option<String> {
+        note(
+            self.synthetic,
+            self.speakers_shared.then(|| self.shared_parts.clone()),
+        )
+    }
+
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let Report { metrics, .. } = self;
+        let mut text = format!(
+            "{} part of {}, {} clips",
+            self.part, self.corpus, metrics.clips
+        );
+        if let Some(epoch) = self.epoch {
+            text += &format!(", weights of epoch {epoch}");
+        }
+        text += &match self.note() {
+            Some(note) => format!("\nNote: {note}.\n"),
+            None => "\nNo speaker is heard in two parts.\n".to_string(),
+        };
+        if self.skipped_recordings > 0 {
+            text += &format!(
+                "{} unreadable recordings were left out.\n",
+                self.skipped_recordings
+            );
+        }
+        if self.unknown_label > 0 {
+            text += &format!(
+                "{} clips were left out: the model does not know their label.\n",
+                self.unknown_label
+            );
+        }
+        text += &format!(
+            "\naccuracy {:.1} %   UAR {:.1} %   macro-F1 {:.1} %   (chance UAR {:.1} %)\n\n",
+            100.0 * metrics.accuracy,
+            100.0 * metrics.uar,
+            100.0 * metrics.macro_f1,
+            100.0 / metrics.classes.len().max(1) as f64,
+        );
+        text += &evaluation::classification_table(metrics);
+        text += "\nConfusion (rows: truth, columns: prediction)\n\n";
+        text += &evaluation::confusion_table(metrics);
+        text
+    }
+
+    /// The report for programs.
+    pub fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Reads `report.json`.
+    pub fn read(path: &Path) -> Result<Report> {
+        let place = || format!("cannot read {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(place)?;
+        serde_json::from_str(&text).with_context(place)
+    }
+}
+
+/// What must stand beside the numbers of a run wherever they appear: that its recordings were made
+/// by a machine, that speakers are in several parts.
+pub fn note(synthetic: bool, shared: Option<String>) -> Option<String> {
+    let synthetic = synthetic.then(|| "synthetic demo corpus".to_string());
+    let notes: Vec<String> = [synthetic, shared].into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}

@@ -1,0 +1,70 @@
+//! Files that are whole or not there: written beside their place, synced, renamed.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Lets `write` fill a file that takes its place only once it is whole and on the disk. Whatever
+/// stood there before stays until then, and stays for good if `write` fails.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let place = || format!("cannot write {}", path.display());
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are for their owner alone; a result is for whom the umask lets read it.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let temporary = builder
+        .prefix(".writing-")
+        .tempfile_in(folder)
+        .with_context(place)?;
+    let mut writer = BufWriter::new(temporary.as_file());
+    write(&mut writer).with_context(place)?;
+    writer.flush().with_context(place)?;
+    drop(writer);
+    temporary.as_file().sync_all().with_context(place)?;
+    temporary
+        .persist(path)
+        .map_err(|error| error.error)
+        .with_context(place)?;
+    // The rename itself is on the disk once the folder is.
+    #[cfg(unix)]
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(place)?;
+    Ok(())
+}
+
+/// Writes these bytes as a whole.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, |file| Ok(file.write_all(bytes)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        write_bytes(&path, b"before").unwrap();
+        let failed = write_atomically(&path, |file| {
+            file.write_all(b"half")?;
+            anyhow::bail!("the disk is full")
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"before");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

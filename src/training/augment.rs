@@ -1,0 +1,143 @@
+//! Training clips, varied anew in every epoch. Speed is changed where the batch is gathered
+//! (`dataset`); what is left is done here, on the device.
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor};
+
+use super::config::AugmentationConfig;
+use super::loss::one_hot;
+use crate::dataset::{Batch, PlannedClip};
+
+/// Batches sorted by length in stretches of this many: clips of a batch are of similar length,
+/// which saves padding, and still differ from epoch to epoch.
+const SORTED_BATCHES: usize = 4;
+
+/// The order and speeds of an epoch.
+pub(super) fn plan_epoch(
+    lengths: &[i64],
+    batch_size: usize,
+    config: &AugmentationConfig,
+    random: &mut ChaCha8Rng,
+) -> Vec<PlannedClip> {
+    let mut order: Vec<PlannedClip> = (0..lengths.len())
+        .map(|clip| {
+            let drawn: f64 = random.random_range(-1.0..=1.0);
+            PlannedClip {
+                clip,
+                speed: 1.0 + config.speed * drawn,
+            }
+        })
+        .collect();
+    order.shuffle(random);
+    for stretch in order.chunks_mut(SORTED_BATCHES * batch_size) {
+        stretch.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
+    }
+    // Whole batches change places, so that no stretch always begins with its shortest clips; the
+    // part batch stays last.
+    let whole = order.len() / batch_size * batch_size;
+    let mut batches: Vec<Vec<PlannedClip>> = order[..whole]
+        .chunks(batch_size)
+        .map(<[PlannedClip]>::to_vec)
+        .collect();
+    batches.shuffle(random);
+    let rest = order.split_off(whole);
+    batches.into_iter().flatten().chain(rest).collect()
+}
+
+/// A batch as the model is to see it, and the targets that go with it.
+pub(super) struct Augmented {
+    /// `[batch, frames, coefficients]`
+    pub features: Tensor,
+    /// `[batch, classes]`, rows sum to 1.
+    pub targets: Tensor,
+}
+
+/// Masks, adds noise and mixes. The random numbers come from libtorch's generator.
+pub(super) fn augment(batch: &Batch, classes: i64, config: &AugmentationConfig) -> Augmented {
+    let mut features = batch.features.shallow_clone();
+    let mut targets = one_hot(&batch.labels, classes);
+    let clips = features.size()[0];
+    let device = features.device();
+    let float = (Kind::Float, device);
+
+    if config.mixup > 0.0 {
+        // The partner is the neighbour in the batch. A clip keeps more than half of itself, and
+        // its length.
+        let mixed = Tensor::rand([clips], float)
+            .lt(config.mixup)
+            .to_kind(Kind::Float);
+        let share: Tensor = mixed * Tensor::rand([clips], float) * 0.5;
+        let partner = |x: &Tensor| x.roll([1], [0]);
+        features = features.lerp_tensor(&partner(&features), &share.view([-1, 1, 1]));
+        targets = targets.lerp_tensor(&partner(&targets), &share.view([-1, 1]));
+    }
+    if config.noise > 0.0 {
+        features = &features + features.randn_like() * config.noise;
+    }
+    if config.time_masks > 0 && config.time_mask_frames > 0 {
+        let time = Tensor::arange(features.size()[1], float).unsqueeze(0);
+        let lengths = batch.lengths.to_kind(Kind::Float).unsqueeze(1);
+        for _ in 0..config.time_masks {
+            // No mask takes more than a quarter of a clip.
+            let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
+            let width = Tensor::rand([clips, 1], float) * longest;
+            let start = Tensor::rand([clips, 1], float) * (&lengths - &width);
+            let masked = time
+                .ge_tensor(&start)
+                .logical_and(&time.lt_tensor(&(start + width)));
+            features = features.masked_fill(&masked.unsqueeze(-1), 0.0);
+        }
+    }
+    Augmented { features, targets }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn an_epoch_has_every_clip_once() {
+        let lengths: Vec<i64> = (0..101).map(|clip| 10 + (clip * 37) % 90).collect();
+        for epoch in 0..5 {
+            let mut random = ChaCha8Rng::seed_from_u64(epoch);
+            let plan = plan_epoch(&lengths, 8, &AugmentationConfig::default(), &mut random);
+            let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
+            clips.sort_unstable();
+            assert_eq!(clips, (0..101).collect::<Vec<_>>());
+            assert!(
+                plan.iter()
+                    .all(|planned| (0.85..=1.15).contains(&planned.speed))
+            );
+        }
+    }
+
+    #[test]
+    fn without_augmentation_a_batch_stays_as_it_is() {
+        let features = Tensor::rand([3, 7, 2], (Kind::Float, tch::Device::Cpu));
+        let batch = Batch {
+            features: features.shallow_clone(),
+            lengths: Tensor::from_slice(&[7i64, 3, 5]),
+            labels: Tensor::from_slice(&[1i64, 0, 1]),
+        };
+        let augmented = augment(&batch, 2, &AugmentationConfig::none());
+        assert_eq!(augmented.features, features);
+        assert_eq!(augmented.targets, one_hot(&batch.labels, 2));
+    }
+
+    #[test]
+    fn mixed_targets_are_still_distributions_led_by_the_clip_itself() {
+        tch::manual_seed(3);
+        let batch = Batch {
+            features: Tensor::rand([64, 7, 2], (Kind::Float, tch::Device::Cpu)),
+            lengths: Tensor::full([64], 7, (Kind::Int64, tch::Device::Cpu)),
+            labels: Tensor::arange(64, (Kind::Int64, tch::Device::Cpu)).remainder(4),
+        };
+        let Augmented { targets, .. } = augment(&batch, 4, &AugmentationConfig::default());
+        let sums: Vec<f32> = targets.sum_dim_intlist(1, false, None).try_into().unwrap();
+        assert!(sums.iter().all(|sum: &f32| (sum - 1.0).abs() < 1e-6));
+        assert_eq!(targets.argmax(1, false), batch.labels);
+    }
+}

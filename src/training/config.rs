@@ -1,0 +1,139 @@
+//! How to train, as it stands in `config.toml`.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::device::DeviceChoice;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Draws weights, order, dropout and augmentation. The same seed on the same CPU gives the
+    /// same bytes.
+    pub seed: u64,
+    pub device: DeviceChoice,
+    pub epochs: usize,
+    /// Clips per step.
+    pub batch_size: usize,
+    /// The highest learning rate of the schedule.
+    pub learning_rate: f64,
+    pub schedule: Schedule,
+    /// Decoupled weight decay (AdamW); 0 is Adam.
+    pub weight_decay: f64,
+    /// Adam's ε, which keeps its division from zero.
+    pub epsilon: f64,
+    /// The gradient is scaled down to this norm; 0 leaves it alone.
+    pub clip_norm: f64,
+    /// Weighs each class by how rare it is.
+    pub class_weights: bool,
+    /// Share of the target that goes to all classes alike.
+    pub label_smoothing: f64,
+    /// Stop when this many epochs brought no better validation UAR; 0 never stops early.
+    pub early_stopping: usize,
+    pub augmentation: AugmentationConfig,
+}
+
+/// How the learning rate goes over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// The same all the time.
+    Constant,
+    /// Up for a third of the training, then down to nothing, both by half a cosine
+    /// (Smith & Topin 2018).
+    OneCycle,
+}
+
+/// How training clips are varied, anew in every epoch. Nothing else is ever varied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AugmentationConfig {
+    /// Speed differs by up to this share: 0.1 is from 10 % slower to 10 % faster.
+    pub speed: f64,
+    /// Stretches of a clip that are masked (SpecAugment, Park et al. 2019).
+    pub time_masks: usize,
+    /// The longest such stretch, in frames.
+    pub time_mask_frames: i64,
+    /// Standard deviation of noise on the normalised features.
+    pub noise: f64,
+    /// Share of the clips that are mixed with another one (mixup, Zhang et al. 2018).
+    pub mixup: f64,
+}
+
+impl TrainingConfig {
+    /// Refuses settings that cannot be trained with.
+    pub fn validate(&self) -> Result<()> {
+        let a = &self.augmentation;
+        ensure!(self.epochs > 0, "--epochs must be at least 1");
+        ensure!(self.batch_size > 0, "--batch-size must be at least 1");
+        ensure!(
+            self.learning_rate > 0.0 && self.learning_rate <= 1.0,
+            "--learning-rate is {}, but must lie above 0 and not above 1",
+            self.learning_rate
+        );
+        ensure!(
+            self.weight_decay >= 0.0 && self.epsilon > 0.0 && self.clip_norm >= 0.0,
+            "weight_decay and clip_norm must be 0 or more, epsilon above 0"
+        );
+        ensure!(
+            (0.0..1.0).contains(&self.label_smoothing),
+            "label_smoothing must be at least 0 and below 1"
+        );
+        ensure!(
+            (0.0..=0.5).contains(&a.speed) && (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0,
+            "in [training.augmentation] speed must lie in 0 to 0.5, mixup in 0 to 1, noise at 0 or \
+             above"
+        );
+        ensure!(
+            a.time_mask_frames >= 0,
+            "time_mask_frames must be 0 or more"
+        );
+        Ok(())
+    }
+}
+
+impl Default for TrainingConfig {
+    /// The recipe of the default architecture.
+    fn default() -> Self {
+        TrainingConfig {
+            seed: 1,
+            device: DeviceChoice::Auto,
+            epochs: 60,
+            batch_size: 32,
+            learning_rate: 3e-3,
+            schedule: Schedule::OneCycle,
+            weight_decay: 1e-2,
+            epsilon: 1e-8,
+            clip_norm: 1.0,
+            class_weights: false,
+            label_smoothing: 0.1,
+            early_stopping: 0,
+            augmentation: AugmentationConfig::default(),
+        }
+    }
+}
+
+impl Default for AugmentationConfig {
+    fn default() -> Self {
+        AugmentationConfig {
+            speed: 0.15,
+            time_masks: 2,
+            time_mask_frames: 30,
+            noise: 0.2,
+            mixup: 0.5,
+        }
+    }
+}
+
+impl AugmentationConfig {
+    /// Clips as they are.
+    pub fn none() -> Self {
+        AugmentationConfig {
+            speed: 0.0,
+            time_masks: 0,
+            time_mask_frames: 0,
+            noise: 0.0,
+            mixup: 0.0,
+        }
+    }
+}

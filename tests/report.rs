@@ -1,0 +1,374 @@
+//! The pictures against golden ones, and inputs that must not break them.
+//!
+//! After a wanted change, refresh the golden pictures and look at each of them:
+//!
+//! ```text
+//! EMOVOX_BLESS=1 cargo test --test report
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use emovox::evaluation::{Metrics, from_labels};
+use emovox::report::{Curves, confusion_png, curves_png};
+use emovox::run::EpochRecord;
+use image::RgbImage;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+
+const EIGHT: [&str; 8] = [
+    "neutral",
+    "calm",
+    "happy",
+    "sad",
+    "angry",
+    "fearful",
+    "disgust",
+    "surprised",
+];
+
+/// Height of a picture's header, where title, summary and note stand.
+const HEADER: u32 = 78;
+
+#[test]
+fn curves_of_one_run() {
+    let run = Curves {
+        note: Some("speakers shared: train/test".into()),
+        ..run("ravdess-seed", 80)
+    };
+    assert_golden("curves-one", &curves_png(&[run]).unwrap());
+}
+
+#[test]
+fn curves_of_three_runs() {
+    let long = "a run whose name somebody thought was a good idea at the time it was started";
+    let runs = [
+        run("ravdess-default", 60),
+        run("ravdess-seed", 100),
+        run(long, 80),
+    ];
+    assert_golden("curves-three", &curves_png(&runs).unwrap());
+}
+
+#[test]
+fn curves_of_an_exploded_run() {
+    let mut run = run("exploded", 40);
+    for record in &mut run.epochs {
+        match record.epoch {
+            1..7 => record.train_loss = 10f64.powi(6 - record.epoch as i32) * 3.0,
+            15..18 => record.train_loss = f64::NAN,
+            36.. => record.validation_loss = f64::INFINITY,
+            _ => {}
+        }
+    }
+    assert_golden("curves-exploded", &curves_png(&[run]).unwrap());
+}
+
+#[test]
+fn confusion_of_eight_classes() {
+    let png = confusion_png(
+        &matrix(&EIGHT, 1440),
+        "ravdess-default: test",
+        Some("demo corpus"),
+    );
+    assert_golden("confusion-eight", &png.unwrap());
+}
+
+#[test]
+fn confusion_of_twenty_classes() {
+    let names: Vec<String> = (0..20)
+        .map(|i| {
+            format!(
+                "{} {i}",
+                ["joy", "contempt", "a long class name indeed"][i % 3]
+            )
+        })
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let png = confusion_png(&matrix(&names, 4000), "twenty classes", None);
+    assert_golden("confusion-twenty", &png.unwrap());
+}
+
+#[test]
+fn a_golden_picture_tells_one_word_from_another() {
+    let with_note = |note: &str| {
+        let run = Curves {
+            note: Some(note.to_string()),
+            ..run("a", 30)
+        };
+        decoded(&curves_png(&[run]).unwrap())
+    };
+    let (shared, apart) = (with_note("speakers shared"), with_note("speakers apart"));
+    assert!(difference(&shared, &shared).is_none());
+    assert!(difference(&shared, &apart).is_some());
+}
+
+#[test]
+fn the_same_numbers_give_the_same_bytes() {
+    let runs = [run("a", 30), run("b", 20)];
+    assert_eq!(curves_png(&runs).unwrap(), curves_png(&runs).unwrap());
+}
+
+#[test]
+fn title_and_note_stand_in_the_header() {
+    let draw = |name: &str, note: Option<&str>| {
+        let run = Curves {
+            note: note.map(str::to_string),
+            ..run(name, 30)
+        };
+        decoded(&curves_png(&[run]).unwrap())
+    };
+    let plain = draw("a", None);
+    for other in [draw("a", Some("speakers shared")), draw("b", None)] {
+        let (top, bottom) = changed_rows(&plain, &other).expect("a visible change");
+        assert!(bottom < HEADER, "rows {top} to {bottom} changed");
+    }
+
+    let metrics = matrix(&EIGHT, 100);
+    let draw = |note| decoded(&confusion_png(&metrics, "test", note).unwrap());
+    let (_, bottom) = changed_rows(&draw(None), &draw(Some("demo"))).expect("a visible change");
+    assert!(bottom < HEADER);
+}
+
+#[test]
+fn the_legend_names_every_run() {
+    let draw = |second| decoded(&curves_png(&[run("a", 30), run(second, 30)]).unwrap());
+    let (top, bottom) = changed_rows(&draw("b"), &draw("c")).expect("a visible change");
+    assert!(
+        top >= HEADER && bottom < HEADER + 26,
+        "rows {top} to {bottom} changed"
+    );
+}
+
+#[test]
+fn classes_are_named_beside_and_below_the_matrices() {
+    let draw = |name| {
+        let classes = [name, "calm"];
+        decoded(&confusion_png(&matrix(&classes, 10), "test", None).unwrap())
+    };
+    let (sad, bad) = (draw("sad"), draw("bad"));
+    let (top, bottom) = changed_rows(&sad, &bad).expect("a visible change");
+    assert!(
+        top > HEADER + 34 && top < 400,
+        "no row label: rows {top} to {bottom}"
+    );
+    assert!(bottom > 640, "no column label: rows {top} to {bottom}");
+}
+
+#[test]
+fn the_best_epoch_is_marked() {
+    let unmarked = Curves {
+        best_epoch: None,
+        ..run("a", 30)
+    };
+    let elsewhere = Curves {
+        best_epoch: Some(31),
+        ..run("a", 30)
+    };
+    let draw = |run: &Curves| decoded(&curves_png(std::slice::from_ref(run)).unwrap());
+    assert!(changed_rows(&draw(&unmarked), &draw(&elsewhere)).is_none());
+    let (_, bottom) = changed_rows(&draw(&unmarked), &draw(&run("a", 30))).expect("a mark");
+    assert!(
+        bottom > 400,
+        "the line of the best epoch runs down to row {bottom}"
+    );
+}
+
+#[test]
+fn odd_runs_are_drawn() {
+    let change = |epochs, change: fn(&mut EpochRecord)| {
+        let mut run = run("odd", epochs);
+        run.epochs.iter_mut().for_each(change);
+        vec![run]
+    };
+    let cases = [
+        vec![],
+        vec![Curves {
+            epochs: vec![],
+            ..run("", 1)
+        }],
+        change(1, |_| ()),
+        change(2000, |_| ()),
+        change(5, |record| record.epoch = 0),
+        change(5, |record| record.epoch = usize::MAX - record.epoch),
+        change(9, |record| record.train_accuracy = 0.0),
+        change(9, |record| record.validation_accuracy = 1.0),
+        change(9, |record| record.validation_accuracy = f64::MAX),
+        change(9, |record| record.train_loss = f64::MAX),
+        change(9, |record| record.train_loss = 0.0),
+        change(9, |record| record.train_loss = -1e30),
+        change(9, |record| {
+            record.train_loss = 10f64.powi(-30 * record.epoch as i32)
+        }),
+        change(9, |record| {
+            record.validation_loss = f64::NAN;
+            record.validation_accuracy = f64::NAN;
+            record.validation_uar = f64::NAN;
+        }),
+        change(9, |record| {
+            *record = EpochRecord {
+                epoch: record.epoch,
+                train_loss: f64::NAN,
+                train_accuracy: f64::INFINITY,
+                validation_loss: f64::NEG_INFINITY,
+                validation_accuracy: f64::NAN,
+                validation_uar: f64::NAN,
+                learning_rate: f64::NAN,
+                seconds: f64::NAN,
+            }
+        }),
+        odd_texts()
+            .map(|text| Curves {
+                note: Some(text.clone()),
+                ..run(&text, 3)
+            })
+            .collect(),
+    ];
+    for runs in cases {
+        assert_eq!(decoded(&curves_png(&runs).unwrap()).width(), 1400);
+    }
+}
+
+#[test]
+fn odd_matrices_are_drawn() {
+    let texts: Vec<String> = odd_texts().collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let many: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let mut huge = matrix(&EIGHT[..2], 10);
+    huge.confusion = vec![vec![u64::MAX, 1], vec![0, u64::MAX]];
+
+    let cases = [
+        matrix(&[], 0),
+        matrix(&["one"], 5),
+        matrix(&EIGHT, 0),
+        matrix(&texts, 99),
+        huge,
+    ];
+    for metrics in cases.into_iter().chain([matrix(&many, 999)]) {
+        for text in &texts {
+            let png = confusion_png(&metrics, text, Some(text)).unwrap();
+            assert_eq!(decoded(&png).width(), 1400);
+        }
+    }
+}
+
+fn odd_texts() -> impl Iterator<Item = String> {
+    let long = "long ".repeat(2000);
+    ["", " ", "名前 \u{202e}😀 e\u{301}", "two\nlines\t\0", &long]
+        .map(str::to_string)
+        .into_iter()
+}
+
+/// A run that learns, with some noise; best two thirds of the way.
+fn run(name: &str, epochs: usize) -> Curves {
+    let record = |epoch: usize| {
+        let time = epoch as f64 / epochs as f64;
+        let noise = 0.02 * (epoch as f64 * 2.3).sin() * (epoch as f64 * 0.7).cos();
+        let learned = 1.0 - (-4.0 * time).exp();
+        EpochRecord {
+            epoch,
+            train_loss: 2.1 * (-3.0 * time).exp() + noise,
+            train_accuracy: 0.12 + 0.85 * learned,
+            validation_loss: 2.1 - learned + 0.5 * time * time - 2.0 * noise,
+            validation_accuracy: 0.12 + 0.5 * learned + noise,
+            validation_uar: 0.12 + 0.47 * learned + noise,
+            learning_rate: 1e-3,
+            seconds: 3.0,
+        }
+    };
+    Curves {
+        name: name.to_string(),
+        epochs: (1..=epochs).map(record).collect(),
+        best_epoch: Some((epochs * 2).div_ceil(3)),
+        note: None,
+    }
+}
+
+/// Every class equally often, two of three clips right, the others spread unevenly.
+fn matrix(classes: &[&str], clips: usize) -> Metrics {
+    let classes: Vec<String> = classes.iter().map(|name| name.to_string()).collect();
+    let truth: Vec<usize> = (0..clips).map(|clip| clip % classes.len()).collect();
+    let predicted: Vec<usize> = truth
+        .iter()
+        .enumerate()
+        .map(|(clip, &label)| {
+            let turn = clip / classes.len();
+            if turn % 3 < 2 {
+                label
+            } else {
+                turn * turn % (label + 2) % classes.len()
+            }
+        })
+        .collect();
+    from_labels(&classes, &truth, &predicted)
+}
+
+fn assert_golden(name: &str, png: &[u8]) {
+    let golden =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/golden/{name}.png"));
+    let picture = decoded(png);
+    if std::env::var_os("EMOVOX_BLESS").is_some() {
+        fs::write(&golden, small_png(&picture)).expect("the golden picture is written");
+        return;
+    }
+    let expected = fs::read(&golden).expect("a golden picture; EMOVOX_BLESS=1 makes it");
+    if let Some(difference) = difference(&decoded(&expected), &picture) {
+        let seen = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
+        fs::write(&seen, png).expect("the new picture is written");
+        panic!(
+            "{} is not {}: {difference}",
+            seen.display(),
+            golden.display()
+        );
+    }
+}
+
+/// What sets two pictures apart by more than rounding: nothing if the mean difference is below 0.05
+/// of 255 steps and fewer than 5 of 10 000 pixels differ by more than 16 steps.
+fn difference(a: &RgbImage, b: &RgbImage) -> Option<String> {
+    if a.dimensions() != b.dimensions() {
+        return Some(format!(
+            "{:?} against {:?} pixels",
+            a.dimensions(),
+            b.dimensions()
+        ));
+    }
+    let mean = a
+        .iter()
+        .zip(b.iter())
+        .map(|(a, b)| f64::from(a.abs_diff(*b)))
+        .sum::<f64>()
+        / a.len().max(1) as f64;
+    let differing = a
+        .pixels()
+        .zip(b.pixels())
+        .filter(|(a, b)| a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > 16))
+        .count();
+    let share = differing as f64 / f64::from(a.width() * a.height());
+    (mean > 0.05 || share > 0.0005)
+        .then(|| format!("mean difference {mean:.4}, share of differing pixels {share:.6}"))
+}
+
+/// The first and the last row in which two pictures of one size differ.
+fn changed_rows(a: &RgbImage, b: &RgbImage) -> Option<(u32, u32)> {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let mut rows = a
+        .enumerate_pixels()
+        .filter(|(x, y, pixel)| *pixel != b.get_pixel(*x, *y))
+        .map(|(_, y, _)| y);
+    let first = rows.next()?;
+    Some((first, rows.last().unwrap_or(first)))
+}
+
+fn decoded(png: &[u8]) -> RgbImage {
+    image::load_from_memory(png).expect("a PNG").to_rgb8()
+}
+
+/// As small as PNG gets, for the repository.
+fn small_png(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder =
+        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::NoFilter);
+    picture.write_with_encoder(encoder).expect("encodes");
+    bytes
+}

@@ -1,0 +1,405 @@
+#!/usr/bin/env bash
+# Drives scripts/setup.sh in throw-away folders, with stand-ins for python3's pip and the system's
+# tools, so nothing is downloaded. Run: bash tests/setup.sh
+set -u
+
+script=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/scripts/setup.sh
+top=$(mktemp -d "${TMPDIR:-/tmp}/emovox setup test.XXXXXX") # a name with spaces, on purpose
+trap 'rm -rf "$top"' EXIT
+bin=$top/bin
+mkdir "$bin"
+
+# ---- stand-ins -------------------------------------------------------------------------------
+
+for tool in awk basename bash cat cp dirname env grep head ln mkdir mv readlink rm sed sleep tr; do
+    ln -s "$(command -v $tool)" "$bin/$tool"
+done
+
+stand_in() { # NAME: the body comes from standard input
+    { echo "#!$BASH" && cat; } >"$bin/$1" && chmod +x "$bin/$1"
+}
+stand_in cargo </dev/null
+stand_in c++ </dev/null
+stand_in ldconfig </dev/null
+stand_in sync </dev/null
+stand_in uname <<'END'
+case $1 in -s) echo "${FAKE_OS:-Linux}" ;; -m) echo "${FAKE_MACHINE:-x86_64}" ;; -n) echo box ;; esac
+END
+stand_in getconf <<'END'
+echo "glibc ${FAKE_GLIBC:-2.36}"
+END
+stand_in df <<'END'
+echo "Filesystem 1024-blocks Used Available Capacity Mounted on"
+echo "a disk 900000000 100 ${FAKE_FREE:-800000000} 1% /a b"
+END
+stand_in ldd <<'END'
+[ -z "${FAKE_MISSING:-}" ] || echo "	$FAKE_MISSING => not found"
+echo "	libcuda.so.1 => not found"
+END
+export REAL_PYTHON
+REAL_PYTHON=$(python3 -c 'import sys; print(sys.executable)') || exit 1
+stand_in python3 <<'END'
+case "$*" in
+"-m pip --version") [ -z "${NO_PIP:-}" ] && echo "pip ${FAKE_PIP:-24.0} from somewhere"; exit ;;
+"-m pip download "*) ;;
+*) exec "$REAL_PYTHON" -S "$@" ;; # without site-packages: a real PyTorch must not be seen
+esac
+package="${!#}"
+while [ "$1" != --dest ]; do shift; done
+echo "$package" >>"$BOX/pip calls"
+mkdir -p "$2"
+if [ -n "${PIP_HANGS:-}" ]; then
+    echo half >"$2/half.whl"
+    echo $$ >"$BOX/pip hangs"
+    exec sleep 60
+elif [ -n "${PIP_MEETS:-}" ]; then # wait until a second run has come as far
+    : >"$BOX/met $PIP_MEETS"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ -e "$BOX/met 1" ] && [ -e "$BOX/met 2" ] && break
+        sleep 0.1
+    done
+fi
+[ -z "${PIP_FAILS:-}" ] || { echo "no network" >&2; exit 1; }
+package=${package%%==*}
+[ -e "$WHEELS/$package" ] || package=other
+exec cp "$WHEELS/$package" "$2/fake.whl"
+END
+export WHEELS=$top/wheels
+mkdir "$WHEELS"
+"$REAL_PYTHON" - "$WHEELS" <<'END'
+import os, sys, zipfile
+files = {
+    "torch": "version.py include/torch/csrc/api/include/torch/torch.h lib/libtorch.so lib/libtorch_cpu.so lib/libc10.so"
+             " lib/libgomp.so.1 lib/libtorch_cuda.so lib/libc10_cuda.so lib/libtorch_python.so __init__.py",
+    "nvidia-cuda-runtime": "cu13/lib/libcudart.so.13 cu13/include/cuda.h",
+    "nvidia-cuda-cupti": "cu13/lib/libcupti.so.13 cu13/lib/libother.so",
+    "nvidia-cudnn-cu13": "cudnn/lib/libcudnn.so.9",
+    "other": "",
+}
+for package, names in files.items():
+    with zipfile.ZipFile(os.path.join(sys.argv[1], package), "w") as z:
+        for name in names.split():
+            text = "__version__ = '2.11.0+cu130'\ncuda: Optional[str] = '13.0'\n" if name == "version.py" else "x"
+            z.writestr(package.split("-")[0] + "/" + name, text)
+END
+
+libtorch() { # FOLDER VERSION [cuda]: a pretended libtorch
+    mkdir -p "$1/include/torch/csrc/api/include/torch" "$1/lib"
+    for file in include/torch/csrc/api/include/torch/torch.h lib/libtorch_cpu.so lib/libc10.so lib/libtorch.so; do
+        echo x >"$1/$file"
+    done
+    [ -z "${3:-}" ] || echo x >"$1/lib/libtorch_cuda.so"
+    echo "__version__ = '$2'" >"$1/version.py"
+    : >"$1/__init__.py"
+}
+
+# ---- the frame of a case ---------------------------------------------------------------------
+
+passed=0 failed=0 name=
+begin() {
+    end
+    name=$1 faults=
+    export BOX="$top/box $((passed + failed))"
+    clone="$BOX/a clone"
+    cache="$BOX/the cache"
+    mkdir -p "$clone/scripts" "$BOX/home"
+    cp "$script" "$clone/scripts/"
+}
+end() {
+    [ -n "$name" ] || return 0
+    if [ -z "$faults" ]; then
+        passed=$((passed + 1))
+        echo "ok      $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $name:$faults"
+        sed 's/^/        | /' "$BOX/out" 2>/dev/null
+    fi
+    name=
+}
+# setup [NAME=VALUE | --FLAG] ...: runs the script; its exit status goes to $rc, what it says to $BOX/out
+setup() {
+    local argument settings=() flags=()
+    for argument in "$@"; do
+        case $argument in -*) flags+=("$argument") ;; *) settings+=("$argument") ;; esac
+    done
+    env -i HOME="$BOX/home" PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" EMOVOX_CACHE="$cache" \
+        ${settings[@]+"${settings[@]}"} \
+        "$BASH" "$clone/scripts/setup.sh" ${flags[@]+"${flags[@]}"} >"$BOX/out" 2>&1
+    rc=$?
+}
+that() { # a command that must succeed, with an exclamation mark first: that must fail
+    if [ "$1" = '!' ]; then
+        shift
+        ! "$@" || faults="$faults [not wanted: $*]"
+    else
+        "$@" || faults="$faults [wanted: $*]"
+    fi
+}
+works() { that [ "$rc" = 0 ]; }
+refuses() { # PATTERN...: it must fail, say each of these, and leave neither link nor libraries
+    that [ "$rc" = 1 ]
+    for pattern in "$@"; do says "$pattern"; done
+    that '!' [ -L "$clone/.libtorch" ]
+    leaves_nothing
+}
+says() { that grep -q -e "$1" "$BOX/out"; }
+links() { that [ "$clone/.libtorch" -ef "$1" ]; }
+pip_calls() { cat "$BOX/pip calls" 2>/dev/null | grep -c .; }
+leaves_nothing() { that [ -z "$(ls -A "$cache" 2>/dev/null)" ]; }
+only_in_cache() { that [ "$(ls -A "$cache")" = "$1" ]; }
+cpu=libtorch-2.11.0-cpu-x86_64
+cuda=libtorch-2.11.0-cuda13-x86_64
+
+# ---- arguments and tools ---------------------------------------------------------------------
+
+begin "--help explains itself"
+setup --help
+works && says "Usage: scripts/setup.sh"
+
+begin "an unknown argument is refused"
+setup --gpu
+refuses "unknown argument: --gpu"
+
+begin "without cargo it names rustup"
+mv "$bin/cargo" "$bin/cargo.off"
+setup --cpu
+refuses "cargo is not on the PATH" rustup
+mv "$bin/cargo.off" "$bin/cargo"
+
+begin "without a C++ compiler it names g++, before any download"
+mv "$bin/c++" "$bin/c++.off"
+setup --cpu
+refuses "C++ compiler is missing" "apt install g++"
+setup --cpu FAKE_OS=Darwin
+refuses "xcode-select --install"
+that [ "$(pip_calls)" = 0 ]
+mv "$bin/c++.off" "$bin/c++"
+
+# ---- LIBTORCH --------------------------------------------------------------------------------
+
+begin "LIBTORCH of 2.11.0 is taken and linked"
+libtorch "$BOX/my torch" 2.11.0+cpu
+setup LIBTORCH="$BOX/my torch"
+works && says "taking LIBTORCH" && links "$BOX/my torch"
+that [ "$(pip_calls)" = 0 ]
+
+begin "LIBTORCH that tells its version only in build-version or only in headers"
+libtorch "$BOX/my torch" 1.0.0
+echo 2.11.0+cpu >"$BOX/my torch/build-version"
+setup LIBTORCH="$BOX/my torch"
+works
+rm "$BOX/my torch/build-version" "$BOX/my torch/version.py"
+mkdir "$BOX/my torch/include/torch/headeronly"
+printf '#define TORCH_VERSION_%s\n' 'MAJOR 2' 'MINOR 11' 'PATCH 0' >"$BOX/my torch/include/torch/headeronly/version.h"
+setup LIBTORCH="$BOX/my torch"
+works
+
+begin "LIBTORCH of another version is refused, with what to type"
+libtorch "$BOX/my torch" 2.9.1+cu128
+setup LIBTORCH="$BOX/my torch"
+refuses "holds libtorch 2.9.1+cu128, but 2.11.0 is needed" "unset LIBTORCH"
+
+begin "LIBTORCH that is not there, or is incomplete, is refused"
+setup LIBTORCH="$BOX/nowhere"
+refuses "there is no folder"
+libtorch "$BOX/my torch" 2.11.0
+: >"$BOX/my torch/lib/libtorch_cpu.so"
+setup LIBTORCH="$BOX/my torch"
+refuses "has no lib/libtorch_cpu.so"
+
+begin "LIBTORCH without CUDA does not serve --cuda"
+libtorch "$BOX/my torch" 2.11.0
+setup LIBTORCH="$BOX/my torch" --cuda
+refuses "has no CUDA libraries"
+
+begin "LIBTORCH as cargo sets it, the clone's own link, counts as unset"
+setup LIBTORCH="$clone/.libtorch" --cpu
+works && links "$cache/$cpu/torch"
+
+# ---- an installed PyTorch --------------------------------------------------------------------
+
+begin "an installed PyTorch 2.11.0 is taken, without pip"
+libtorch "$BOX/site packages/torch" 2.11.0+cu130 cuda
+setup PYTHONPATH="$BOX/site packages" --cuda
+works && links "$BOX/site packages/torch"
+that [ "$(pip_calls)" = 0 ]
+
+begin "an installed PyTorch of another version is left alone"
+libtorch "$BOX/site packages/torch" 2.8.0
+setup PYTHONPATH="$BOX/site packages" --cpu
+works && says "leaving the installed PyTorch alone" && links "$cache/$cpu/torch"
+
+begin "an installed PyTorch without CUDA does not serve --cuda"
+libtorch "$BOX/site packages/torch" 2.11.0
+setup PYTHONPATH="$BOX/site packages" PIP_FAILS=1 --cuda
+refuses "leaving the installed PyTorch alone: .* has no CUDA libraries" "fetching torch 2.11.0 (cuda"
+
+# ---- the wheel -------------------------------------------------------------------------------
+
+begin "the CPU layout holds what it must and no CUDA"
+setup --cpu
+works && links "$cache/$cpu/torch" && only_in_cache $cpu
+for file in build-version lib/libgomp.so.1 lib/libcudart.so.13 lib/libcupti.so.13; do
+    that [ -s "$clone/.libtorch/$file" ]
+done
+that [ "$clone/.libtorch/lib/libtorch.so" -ef "$clone/.libtorch/lib/libtorch_cpu.so" ]
+for file in libtorch_cuda.so libc10_cuda.so libtorch_python.so libother.so; do
+    that '!' [ -e "$clone/.libtorch/lib/$file" ]
+done
+that [ "$(pip_calls)" = 3 ]
+
+begin "a second run takes under a second and calls no pip"
+setup --cpu
+calls=$(pip_calls)
+TIMEFORMAT=%R
+seconds=$({ time setup --cpu NO_PIP=1; } 2>&1)
+works && says ready
+that awk "BEGIN { exit !($seconds < 1) }"
+that [ "$(pip_calls)" = "$calls" ]
+
+begin "a second clone shares the cache"
+setup --cpu
+calls=$(pip_calls)
+mv "$clone" "$BOX/first clone" && mkdir -p "$clone/scripts" && cp "$script" "$clone/scripts/"
+setup --cpu NO_PIP=1
+works && links "$cache/$cpu/torch"
+that [ "$(pip_calls)" = "$calls" ]
+
+begin "the default cache is in the home folder"
+cache=
+setup --cpu
+works && links "$BOX/home/.cache/emovox/$cpu/torch"
+
+begin "--cuda brings the full set; --cpu leads back"
+setup --cpu
+setup --cuda
+works && links "$cache/$cuda/torch"
+that [ -s "$clone/.libtorch/lib/libtorch_cuda.so" ]
+that [ -s "$clone/.libtorch/../nvidia/cudnn/lib/libcudnn.so.9" ]
+setup --cpu
+works && links "$cache/$cpu/torch"
+
+begin "with an NVIDIA driver the full set is the default"
+stand_in nvidia-smi </dev/null
+setup PIP_FAILS=1
+rm "$bin/nvidia-smi"
+refuses "fetching torch 2.11.0 (cuda"
+
+begin "without an NVIDIA driver the CPU set is the default"
+setup
+works && links "$cache/$cpu/torch"
+
+begin "arm64 Linux and macOS on Apple silicon get their own"
+setup FAKE_MACHINE=aarch64 --cpu
+works && links "$cache/libtorch-2.11.0-cpu-aarch64/torch"
+setup FAKE_OS=Darwin FAKE_MACHINE=arm64 --cuda
+that [ $rc = 1 ] && says "no CUDA on macOS"
+
+# ---- what stands in the way ------------------------------------------------------------------
+
+begin "without pip it says what to type"
+setup NO_PIP=1 --cpu
+refuses "has no pip" "python3 -m ensurepip --user" "apt install python3-pip"
+
+begin "an old pip is refused, with what to type"
+setup FAKE_PIP=18.1 --cpu
+refuses "pip 18.1 is too old" "install --upgrade pip"
+
+begin "without Python it says what to type"
+mv "$bin/python3" "$bin/python3.off"
+setup --cpu
+refuses "Python 3 is missing" "apt install python3-pip"
+mv "$bin/python3.off" "$bin/python3"
+
+begin "without disk space it says how much is needed"
+setup FAKE_FREE=1000000 --cpu
+refuses "not enough disk space" "1000 MB free, 1300 MB needed" EMOVOX_CACHE=
+setup FAKE_FREE=2000000 --cuda
+refuses "2000 MB free, 4500 MB needed"
+that [ "$(pip_calls)" = 0 ]
+
+begin "a cache folder that cannot be written is named"
+echo x >"$BOX/file"
+cache="$BOX/file/cache"
+setup --cpu
+refuses "cannot write to the cache folder $BOX/file/cache" EMOVOX_CACHE=
+
+begin "other platforms are refused, with what to do instead"
+for platform in "FreeBSD amd64" "Linux riscv64" "Darwin x86_64" "MINGW64_NT AMD64"; do
+    setup FAKE_OS="${platform% *}" FAKE_MACHINE="${platform#* }" --cpu
+    refuses "no ready-made libtorch 2.11.0 for ${platform% *} on ${platform#* }" "LIBTORCH=/path/to/torch"
+done
+
+begin "an old C library is refused"
+setup FAKE_GLIBC=2.17 --cpu
+refuses "2.28 or newer, and this system has 2.17"
+
+begin "libraries that would not load are not trusted"
+setup FAKE_MISSING=libz.so.9 --cpu
+refuses "libz.so.9"
+
+# ---- interruptions ---------------------------------------------------------------------------
+
+begin "a failed download leaves nothing, and the next run succeeds"
+setup PIP_FAILS=1 --cpu
+refuses "no network" "pip could not bring torch==2.11.0"
+setup --cpu
+works && links "$cache/$cpu/torch"
+
+begin "a run killed in the download leaves nothing trusted, and the next run cleans up"
+env -i HOME="$BOX/home" PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" EMOVOX_CACHE="$cache" \
+    PIP_HANGS=1 "$BASH" "$clone/scripts/setup.sh" --cpu >"$BOX/out" 2>&1 &
+killed=$!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ ! -s "$BOX/pip hangs" ] || break
+    sleep 0.2
+done
+{ kill -9 $killed && wait $killed; } 2>/dev/null
+kill "$(cat "$BOX/pip hangs")"
+that [ -e "$cache/.part-box-$killed" ]
+that '!' [ -e "$cache/$cpu" ]
+that '!' [ -L "$clone/.libtorch" ]
+setup --cpu
+works && links "$cache/$cpu/torch" && only_in_cache $cpu
+
+begin "spoilt libraries in the cache are replaced"
+setup --cpu
+: >"$cache/$cpu/torch/lib/libtorch_cpu.so"
+setup --cpu
+works && links "$cache/$cpu/torch" && only_in_cache $cpu
+that [ -s "$cache/$cpu/torch/lib/libtorch_cpu.so" ]
+
+begin "two runs at once do not hurt each other"
+mkdir -p "$BOX/other/clone/scripts" && cp "$script" "$BOX/other/clone/scripts/"
+env -i HOME="$BOX/home" PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" EMOVOX_CACHE="$cache" \
+    PIP_MEETS=2 "$BASH" "$BOX/other/clone/scripts/setup.sh" --cpu >"$BOX/other/out" 2>&1 &
+setup PIP_MEETS=1 --cpu
+that wait $!
+works && links "$cache/$cpu/torch" && only_in_cache $cpu
+that [ "$BOX/other/clone/.libtorch" -ef "$cache/$cpu/torch" ]
+that [ "$(pip_calls)" = 6 ]
+
+# ---- a .libtorch that is there already -------------------------------------------------------
+
+begin "a dangling .libtorch is replaced"
+ln -s "$BOX/gone" "$clone/.libtorch"
+setup --cpu
+works && links "$cache/$cpu/torch"
+
+begin "a .libtorch folder of the user's own is used if right, and never removed"
+libtorch "$clone/.libtorch" 2.11.0
+setup --cpu
+works && says ready
+libtorch "$clone/.libtorch" 2.10.0
+setup --cpu
+refuses "a folder of your own" "2.10.0"
+that [ -s "$clone/.libtorch/version.py" ]
+libtorch "$BOX/my torch" 2.11.0
+setup LIBTORCH="$BOX/my torch"
+refuses "in the way"
+that [ -s "$clone/.libtorch/version.py" ]
+
+end
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
