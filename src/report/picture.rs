@@ -2,11 +2,9 @@
 //! down. plotters' bitmap backend sets whole pixels only, which leaves lines with stairs and glyphs
 //! on uneven feet.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use plotters::backend::{BitMapBackend, DrawingBackend};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ColorType, ImageEncoder};
 
 use super::canvas::Canvas;
 use super::style::BACKGROUND;
@@ -51,18 +49,11 @@ fn averaged_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
     pixels
 }
 
-/// plotters only writes PNG to a file, so one passes through a temporary folder.
+/// The pixels as PNG, as small as the encoder can make it: runs keep their pictures for long.
 fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
-    let folder = tempfile::tempdir().context("no temporary folder to encode a picture in")?;
-    let path = folder.path().join("picture.png");
-    write_png(pixels, (width as u32, height as u32), &path)
-        .and_then(|()| Ok(fs::read(&path)?))
-        .with_context(|| format!("cannot encode a picture in {}", path.display()))
-}
-
-fn write_png(pixels: &[u8], size: (u32, u32), path: &Path) -> Result<()> {
-    let mut backend = BitMapBackend::new(path, size);
-    backend.blit_bitmap((0, 0), size, pixels)?;
-    backend.present()?;
-    Ok(())
+    let mut png = Vec::new();
+    PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::NoFilter)
+        .write_image(pixels, width as u32, height as u32, ColorType::Rgb8)
+        .context("cannot encode a picture")?;
+    Ok(png)
 }

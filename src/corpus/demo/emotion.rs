@@ -16,11 +16,11 @@ pub const EMOTIONS: [&str; 7] = [
 // The difficulty of the corpus. More spread, more habit or less strength make it harder.
 
 /// How much a take differs from what its emotion asks for, in the units of [`VARIATION`].
-const SPREAD: f64 = 0.85;
+const SPREAD: f64 = 0.68;
 /// How much a person always differs from the next, in the same units.
-const HABIT: f64 = 0.12;
+const HABIT: f64 = 0.1;
 /// How much of the emotion a take shows: some little, some more than the table asks for.
-const STRENGTH: (f64, f64) = (0.8, 1.35);
+const STRENGTH: (f64, f64) = (0.85, 1.35);
 
 /// What carries emotion, in steps away from neutral. The directions follow Scherer (1986, 2003),
 /// Burkhardt & Sendlmeier (2000) and Juslin & Laukka (2003); the sizes are chosen for the task.
@@ -40,7 +40,7 @@ const TABLE: [[f64; 15]; 7] = [
 /// voice varies most and its movement least, so that listening to the average sound is not enough.
 #[rustfmt::skip]
 const VARIATION: [f64; 15] =
-    [  0.5,  0.35, 0.3,  0.4, 1.2,  0.3,   1.2,   0.9,  0.5,  0.5,  0.35,  0.6,   1.1,  1.1,  0.4];
+    [  0.5,  0.3,  0.25, 0.4, 1.5,  0.25,  1.6,   1.2,  0.5,  0.5,  0.3,   0.8,   1.6,  1.6,  0.4];
 
 /// One take's way of speaking, in units the synthesiser understands.
 pub struct Style {

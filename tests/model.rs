@@ -1,0 +1,167 @@
+//! The architectures against what they promise, and weights on the disk against what can go wrong.
+
+use std::fs;
+
+use emovox::model::{
+    BilstmConfig, EmotionModel, ModelConfig, SeedConfig, load_weights, save_weights,
+};
+use tch::{Device, Kind, Tensor};
+
+const COEFFICIENTS: usize = 6;
+const CLASSES: usize = 4;
+const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn bilstm() -> ModelConfig {
+    ModelConfig::Bilstm(BilstmConfig { input: 12, hidden: 8, layers: 2, ..Default::default() })
+}
+
+fn seed() -> ModelConfig {
+    ModelConfig::Seed(SeedConfig { hidden: 16, ..Default::default() })
+}
+
+fn model(config: &ModelConfig) -> EmotionModel {
+    tch::manual_seed(7);
+    EmotionModel::new(config, COEFFICIENTS, CLASSES, Device::Cpu)
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn padding_never_changes_a_clips_logits() {
+    let lengths = [1i64, 2, 3, 17, 29, 40];
+    for config in [bilstm(), seed()] {
+        let model = model(&config);
+        // What stands behind a clip's end is noise, and loud.
+        let batch = Tensor::randn([lengths.len() as i64, 48, COEFFICIENTS as i64], FLOAT) * 5.0;
+        let together = model.forward(&batch, &Tensor::from_slice(&lengths), false);
+        for (row, &length) in lengths.iter().enumerate() {
+            let clip = batch.narrow(0, row as i64, 1).narrow(1, 0, length);
+            let alone = model.forward(&clip, &Tensor::from_slice(&[length]), false);
+            let difference = largest_difference(&together.narrow(0, row as i64, 1), &alone);
+            assert!(difference < 1e-5, "{:?}, {length} frames: {difference}", config.arch());
+        }
+    }
+}
+
+#[test]
+fn dropout_ends_with_the_training() {
+    for config in [bilstm(), seed()] {
+        let model = model(&config);
+        let (clip, length) = (Tensor::randn([1, 30, 6], FLOAT), Tensor::from_slice(&[30i64]));
+        let answer = |train| model.forward(&clip, &length, train);
+        assert_eq!(answer(false), answer(false));
+        assert!(largest_difference(&answer(true), &answer(true)) > 1e-3, "{:?}", config.arch());
+    }
+}
+
+/// The same weights, put through libtorch's own bidirectional LSTM, layer norm and softmax.
+#[test]
+fn the_two_directions_are_libtorchs_bidirectional_lstm() {
+    let config = BilstmConfig { stack: 1, input: 5, hidden: 4, heads: 2, ..Default::default() };
+    let model = model(&ModelConfig::Bilstm(config));
+    let tensors = model.tensors();
+    let named = |name: &str| {
+        let found = tensors.iter().find(|(known, _)| known == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1.shallow_clone()
+    };
+    let linear = |x: &Tensor, name: &str| {
+        x.matmul(&named(&format!("{name}.weight")).tr()) + named(&format!("{name}.bias"))
+    };
+
+    let clip = Tensor::randn([1, 11, COEFFICIENTS as i64], FLOAT);
+    let x = linear(&clip, "input");
+    let (variance, mean) = x.var_mean_dim(-1, false, true);
+    let x = (x - mean) / (variance + 1e-5).sqrt() * named("input_norm.weight")
+        + named("input_norm.bias");
+    let weights: Vec<Tensor> = ["forward", "backward"]
+        .iter()
+        .flat_map(|direction| {
+            ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+                .map(|weight| named(&format!("lstm0.{direction}.{weight}")))
+        })
+        .collect();
+    let zero = Tensor::zeros([2, 1, 4], FLOAT);
+    let state = [&zero, &zero];
+    let weights: Vec<&Tensor> = weights.iter().collect();
+    let (steps, _, _) = x.relu().lstm(&state, &weights, true, 1, 0.0, false, true, true);
+    let attention = linear(&steps, "attention").softmax(1, Kind::Float);
+    let pooled = attention.transpose(1, 2).matmul(&steps).flatten(1, 2);
+    let expected = linear(&pooled, "output");
+
+    let logits = model.forward(&clip, &Tensor::from_slice(&[11i64]), false);
+    assert!(largest_difference(&logits, &expected) < 1e-5);
+}
+
+#[test]
+fn the_seed_architecture_has_the_sizes_of_its_recipe() {
+    let model = EmotionModel::new(&ModelConfig::Seed(SeedConfig::default()), 40, 8, Device::Cpu);
+    // An LSTM of 256 over one number a step (libtorch has two biases), 128, 64, 8 classes.
+    let lstm = 4 * 256 * (1 + 256 + 2);
+    let dense = (256 * 128 + 128) + (128 * 64 + 64) + (64 * 8 + 8);
+    assert_eq!(model.parameter_count(), lstm + dense);
+}
+
+#[test]
+fn an_lstm_starts_orthogonal_and_remembering() {
+    let model = model(&bilstm());
+    for (name, tensor) in model.tensors() {
+        if name.ends_with("weight_hh_l0") {
+            let product = tensor.tr().matmul(&tensor);
+            let identity = Tensor::eye(8, FLOAT);
+            assert!(largest_difference(&product, &identity) < 1e-5, "{name}");
+        }
+        if name.ends_with("bias_ih_l0") {
+            let gates: Vec<f32> = tensor.try_into().unwrap();
+            let remembering = [vec![0.0; 8], vec![1.0; 8], vec![0.0; 16]].concat();
+            assert_eq!(gates, remembering, "{name}");
+        }
+    }
+}
+
+#[test]
+fn weights_come_back_as_they_were_and_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("1.ot"), folder.path().join("2.ot"));
+    let saved = model(&bilstm());
+    save_weights(&saved, &first).unwrap();
+    save_weights(&saved, &second).unwrap();
+    assert_eq!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
+
+    tch::manual_seed(8);
+    let other = EmotionModel::new(&bilstm(), COEFFICIENTS, CLASSES, Device::Cpu);
+    load_weights(&other, &first).unwrap();
+    for ((name, before), (_, after)) in saved.tensors().iter().zip(other.tensors()) {
+        assert_eq!(*before, after, "{name}");
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ot");
+    let refusal = |path| format!("{:#}", load_weights(&model(&bilstm()), path).unwrap_err());
+
+    assert!(refusal(&path).contains("cannot read"));
+
+    save_weights(&model(&seed()), &path).unwrap();
+    assert!(refusal(&path).contains("is missing"), "{}", refusal(&path));
+
+    let deeper = BilstmConfig { input: 12, hidden: 8, layers: 3, ..Default::default() };
+    save_weights(&model(&ModelConfig::Bilstm(deeper)), &path).unwrap();
+    assert!(refusal(&path).contains("that this model lacks"), "{}", refusal(&path));
+
+    let wider = BilstmConfig { input: 12, hidden: 9, layers: 2, ..Default::default() };
+    save_weights(&model(&ModelConfig::Bilstm(wider)), &path).unwrap();
+    assert!(refusal(&path).contains("but the model needs"), "{}", refusal(&path));
+
+    save_weights(&model(&bilstm()), &path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for broken in [&whole[..whole.len() / 2], &[0; 4096], b"", b"PK\x03\x04 no weights"] {
+        fs::write(&path, broken).unwrap();
+        let refusal = refusal(&path);
+        assert!(refusal.contains("no weights that libtorch can read"), "{refusal}");
+        assert!(!refusal.contains('\n'), "a C++ stack: {refusal}");
+    }
+}
