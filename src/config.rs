@@ -21,14 +21,21 @@ pub const FORMAT: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
+    /// The format of this file, [`FORMAT`].
     pub format: u32,
     /// The version of emovox that wrote it.
     pub emovox: String,
+    /// Which recordings.
     pub data: DataConfig,
+    /// Which of them train, validate and test.
     pub split: SplitConfig,
+    /// How they become waveforms.
     pub audio: AudioConfig,
+    /// How those become MFCCs.
     pub features: FeatureConfig,
+    /// What reads them.
     pub model: ModelConfig,
+    /// How it learns to.
     pub training: TrainingConfig,
 }
 
@@ -109,7 +116,16 @@ impl RunConfig {
             self.features.validate(rate)?;
         }
         self.model.validate()?;
-        self.training.validate()
+        self.training.validate()?;
+        let augmentation = &self.training.augmentation;
+        let varies_spectrum = augmentation.frequency_warp > 0.0 || augmentation.frequency_masks > 0;
+        ensure!(
+            !varies_spectrum
+                || (self.audio.sample_rate != SampleRate::Native && self.features.lifter == 0.0),
+            "frequency_warp and frequency_masks work on MFCCs of one sample rate without a lifter; \
+             set both to 0 in [training.augmentation], or change [audio] and [features]"
+        );
+        Ok(())
     }
 }
 

@@ -104,7 +104,9 @@ pub fn name(device: Device) -> String {
 /// The libtorch that this process runs on.
 #[derive(Debug, Clone)]
 pub struct Libtorch {
+    /// Such as `2.11.0` or `2.11.0+cu130`.
     pub version: String,
+    /// The folder that holds `lib`.
     pub folder: String,
 }
 

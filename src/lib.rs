@@ -6,6 +6,7 @@
 //! folder's files are known to [`run`] alone, its settings to [`config`].
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod audio;
 pub mod config;
@@ -20,3 +21,8 @@ pub mod model;
 pub mod report;
 pub mod run;
 pub mod training;
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,11 +12,19 @@ const CLASSES: usize = 4;
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 fn bilstm() -> ModelConfig {
-    ModelConfig::Bilstm(BilstmConfig { input: 12, hidden: 8, layers: 2, ..Default::default() })
+    ModelConfig::Bilstm(BilstmConfig {
+        input: 12,
+        hidden: 8,
+        layers: 2,
+        ..Default::default()
+    })
 }
 
 fn seed() -> ModelConfig {
-    ModelConfig::Seed(SeedConfig { hidden: 16, ..Default::default() })
+    ModelConfig::Seed(SeedConfig {
+        hidden: 16,
+        ..Default::default()
+    })
 }
 
 fn model(config: &ModelConfig) -> EmotionModel {
@@ -40,7 +48,11 @@ fn padding_never_changes_a_clips_logits() {
             let clip = batch.narrow(0, row as i64, 1).narrow(1, 0, length);
             let alone = model.forward(&clip, &Tensor::from_slice(&[length]), false);
             let difference = largest_difference(&together.narrow(0, row as i64, 1), &alone);
-            assert!(difference < 1e-5, "{:?}, {length} frames: {difference}", config.arch());
+            assert!(
+                difference < 1e-5,
+                "{:?}, {length} frames: {difference}",
+                config.arch()
+            );
         }
     }
 }
@@ -49,22 +61,38 @@ fn padding_never_changes_a_clips_logits() {
 fn dropout_ends_with_the_training() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        let (clip, length) = (Tensor::randn([1, 30, 6], FLOAT), Tensor::from_slice(&[30i64]));
+        let (clip, length) = (
+            Tensor::randn([1, 30, 6], FLOAT),
+            Tensor::from_slice(&[30i64]),
+        );
         let answer = |train| model.forward(&clip, &length, train);
         assert_eq!(answer(false), answer(false));
-        assert!(largest_difference(&answer(true), &answer(true)) > 1e-3, "{:?}", config.arch());
+        assert!(
+            largest_difference(&answer(true), &answer(true)) > 1e-3,
+            "{:?}",
+            config.arch()
+        );
     }
 }
 
 /// The same weights, put through libtorch's own bidirectional LSTM, layer norm and softmax.
 #[test]
 fn the_two_directions_are_libtorchs_bidirectional_lstm() {
-    let config = BilstmConfig { stack: 1, input: 5, hidden: 4, heads: 2, ..Default::default() };
+    let config = BilstmConfig {
+        stack: 1,
+        input: 5,
+        hidden: 4,
+        heads: 2,
+        ..Default::default()
+    };
     let model = model(&ModelConfig::Bilstm(config));
     let tensors = model.tensors();
     let named = |name: &str| {
         let found = tensors.iter().find(|(known, _)| known == name);
-        found.unwrap_or_else(|| panic!("no {name}")).1.shallow_clone()
+        found
+            .unwrap_or_else(|| panic!("no {name}"))
+            .1
+            .shallow_clone()
     };
     let linear = |x: &Tensor, name: &str| {
         x.matmul(&named(&format!("{name}.weight")).tr()) + named(&format!("{name}.bias"))
@@ -85,7 +113,9 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let zero = Tensor::zeros([2, 1, 4], FLOAT);
     let state = [&zero, &zero];
     let weights: Vec<&Tensor> = weights.iter().collect();
-    let (steps, _, _) = x.relu().lstm(&state, &weights, true, 1, 0.0, false, true, true);
+    let (steps, _, _) = x
+        .relu()
+        .lstm(&state, &weights, true, 1, 0.0, false, true, true);
     let attention = linear(&steps, "attention").softmax(1, Kind::Float);
     let pooled = attention.transpose(1, 2).matmul(&steps).flatten(1, 2);
     let expected = linear(&pooled, "output");
@@ -96,7 +126,12 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
 
 #[test]
 fn the_seed_architecture_has_the_sizes_of_its_recipe() {
-    let model = EmotionModel::new(&ModelConfig::Seed(SeedConfig::default()), 40, 8, Device::Cpu);
+    let model = EmotionModel::new(
+        &ModelConfig::Seed(SeedConfig::default()),
+        40,
+        8,
+        Device::Cpu,
+    );
     // An LSTM of 256 over one number a step (libtorch has two biases), 128, 64, 8 classes.
     let lstm = 4 * 256 * (1 + 256 + 2);
     let dense = (256 * 128 + 128) + (128 * 64 + 64) + (64 * 8 + 8);
@@ -148,20 +183,46 @@ fn weights_that_do_not_fit_are_refused_with_the_reason() {
     save_weights(&model(&seed()), &path).unwrap();
     assert!(refusal(&path).contains("is missing"), "{}", refusal(&path));
 
-    let deeper = BilstmConfig { input: 12, hidden: 8, layers: 3, ..Default::default() };
+    let deeper = BilstmConfig {
+        input: 12,
+        hidden: 8,
+        layers: 3,
+        ..Default::default()
+    };
     save_weights(&model(&ModelConfig::Bilstm(deeper)), &path).unwrap();
-    assert!(refusal(&path).contains("that this model lacks"), "{}", refusal(&path));
+    assert!(
+        refusal(&path).contains("that this model lacks"),
+        "{}",
+        refusal(&path)
+    );
 
-    let wider = BilstmConfig { input: 12, hidden: 9, layers: 2, ..Default::default() };
+    let wider = BilstmConfig {
+        input: 12,
+        hidden: 9,
+        layers: 2,
+        ..Default::default()
+    };
     save_weights(&model(&ModelConfig::Bilstm(wider)), &path).unwrap();
-    assert!(refusal(&path).contains("but the model needs"), "{}", refusal(&path));
+    assert!(
+        refusal(&path).contains("but the model needs"),
+        "{}",
+        refusal(&path)
+    );
 
     save_weights(&model(&bilstm()), &path).unwrap();
     let whole = fs::read(&path).unwrap();
-    for broken in [&whole[..whole.len() / 2], &[0; 4096], b"", b"PK\x03\x04 no weights"] {
+    for broken in [
+        &whole[..whole.len() / 2],
+        &[0; 4096],
+        b"",
+        b"PK\x03\x04 no weights",
+    ] {
         fs::write(&path, broken).unwrap();
         let refusal = refusal(&path);
-        assert!(refusal.contains("no weights that libtorch can read"), "{refusal}");
+        assert!(
+            refusal.contains("no weights that libtorch can read"),
+            "{refusal}"
+        );
         assert!(!refusal.contains('\n'), "a C++ stack: {refusal}");
     }
 }

@@ -18,9 +18,8 @@ fn adamw_is_pytorchs() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/optimizer.json");
     let reference: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let number = |value: &Value| value.as_f64().unwrap();
-    let numbers = |value: &Value| -> Vec<f64> {
-        value.as_array().unwrap().iter().map(number).collect()
-    };
+    let numbers =
+        |value: &Value| -> Vec<f64> { value.as_array().unwrap().iter().map(number).collect() };
     for case in reference["cases"].as_array().unwrap() {
         let config = TrainingConfig {
             weight_decay: number(&case["weight_decay"]),
@@ -58,7 +57,10 @@ fn adamw_is_pytorchs() {
         for (ours, theirs) in [(&matrix, &case["matrix"]), (&vector, &case["vector"])] {
             let ours: Vec<f32> = ours.detach().view([-1]).try_into().unwrap();
             for (ours, theirs) in ours.iter().zip(numbers(theirs)) {
-                assert!((f64::from(*ours) - theirs).abs() < 2e-6, "{ours} {theirs}: {case}");
+                assert!(
+                    (f64::from(*ours) - theirs).abs() < 2e-6,
+                    "{ours} {theirs}: {case}"
+                );
             }
         }
     }
@@ -86,7 +88,11 @@ fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
 }
 
 fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
-    let RunConfig { mut model, mut training, .. } = RunConfig::recipe(arch);
+    let RunConfig {
+        mut model,
+        mut training,
+        ..
+    } = RunConfig::recipe(arch);
     match &mut model {
         ModelConfig::Bilstm(config) => (config.input, config.hidden) = (16, 8),
         ModelConfig::Seed(config) => config.hidden = 16,
@@ -101,6 +107,7 @@ fn train(arch: Arch, run: &RunFolder, mut tell: impl FnMut(Event)) -> Progress {
     let data = Data {
         train: part(44, 0, &model),
         validation: part(16, 1000, &model),
+        spectrum: None,
         classes: vec!["rising".into(), "falling".into()],
     };
     training::train(&model, &data, &training, run, &mut tell).unwrap()
@@ -123,8 +130,15 @@ fn the_same_seed_gives_the_same_bytes() {
         assert_eq!(progress, train(arch, &second, |_| ()));
         assert_eq!(progress.epoch, 6);
         assert_eq!(journal(&first), journal(&second));
-        for (a, b) in [(first.last_ot(), second.last_ot()), (first.best_ot(), second.best_ot())] {
-            assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap(), "{}", a.display());
+        for (a, b) in [
+            (first.last_ot(), second.last_ot()),
+            (first.best_ot(), second.best_ot()),
+        ] {
+            assert!(
+                fs::read(&a).unwrap() == fs::read(&b).unwrap(),
+                "{}",
+                a.display()
+            );
         }
     }
 }
@@ -152,8 +166,15 @@ fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
         for left in stopped {
             train(arch, &left, |_| ());
             assert_eq!(journal(&left), journal(&whole), "{}", left.name());
-            for (a, b) in [(left.last_ot(), whole.last_ot()), (left.best_ot(), whole.best_ot())] {
-                assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap(), "{}", a.display());
+            for (a, b) in [
+                (left.last_ot(), whole.last_ot()),
+                (left.best_ot(), whole.best_ot()),
+            ] {
+                assert!(
+                    fs::read(&a).unwrap() == fs::read(&b).unwrap(),
+                    "{}",
+                    a.display()
+                );
             }
         }
     }
@@ -169,6 +190,7 @@ fn what_can_be_learnt_is_learnt() {
     let data = Data {
         train: part(64, 0, &model),
         validation: part(32, 1000, &model),
+        spectrum: None,
         classes: vec!["rising".into(), "falling".into()],
     };
     let progress = training::train(&model, &data, &training, &run, |_| ()).unwrap();
@@ -184,6 +206,7 @@ fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
     let data = Data {
         train: part(16, 0, &model),
         validation: part(16, 1000, &model),
+        spectrum: None,
         classes: vec!["rising".into(), "falling".into()],
     };
     let mut poisoned = false;
@@ -198,6 +221,9 @@ fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
         }
     });
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("epoch 2") && error.contains("--learning-rate"), "{error}");
+    assert!(
+        error.contains("epoch 2") && error.contains("--learning-rate"),
+        "{error}"
+    );
     assert_eq!(Journal::read(&run.metrics_csv()).unwrap().len(), 1);
 }

@@ -1,5 +1,6 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -142,9 +143,8 @@ fn choose(args: &EvaluateArgs, run: &RunFolder, trained_on: &Path) -> Result<Cho
         ),
     };
     let mut corpus = open_corpus(&folder, args.corpus.map(Into::into))?;
-    let own = clips
-        .iter()
-        .all(|clip| corpus.clips.iter().any(|other| other.file == clip.file));
+    let found: BTreeSet<&PathBuf> = corpus.clips.iter().map(|clip| &clip.file).collect();
+    let own = clips.iter().all(|clip| found.contains(&clip.file));
     if !own {
         if args.data.is_none() {
             bail!(

@@ -17,7 +17,7 @@ use emovox::device::{self, DeviceChoice};
 use emovox::model::{Arch, EmotionModel};
 use emovox::report::{self, Report, write_curves, write_results};
 use emovox::run::{RunFolder, read_split, write_split};
-use emovox::training::{self, Data, Event, Progress, TrainingConfig};
+use emovox::training::{self, Data, Event, Progress, Spectrum, TrainingConfig};
 
 /// Trains a model on a folder of recordings and scores it on speakers it has never heard
 #[derive(Args)]
@@ -159,6 +159,13 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let data = Data {
         train: tensors(train)?,
         validation: tensors(validation)?,
+        spectrum: Spectrum::new(
+            &config.training.augmentation,
+            &config.features,
+            config.audio.sample_rate,
+            model.normalisation(),
+            device,
+        )?,
         classes: classes.clone(),
     };
 
@@ -441,7 +448,11 @@ fn describe_split(clips: &[Clip], split: &Split) {
         };
         println!("{part:>10}: {:>5} clips, {who}", indices.len());
     }
-    if let Some(note) = split.shared.note() {
-        println!("{note}: the scores say nothing about voices never heard");
+    match split.shared.note() {
+        Some(note) if split.shared.test_is_unheard() => {
+            println!("{note}; the test part is still of voices never heard");
+        }
+        Some(note) => println!("{note}; the scores say nothing about voices never heard"),
+        None => {}
     }
 }

@@ -34,8 +34,11 @@ pub struct Clip {
 /// What a file name tells: the fields of a [`Clip`] without its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
+    /// The emotion.
     pub label: String,
+    /// Who speaks; empty where the corpus does not tell.
     pub speaker: String,
+    /// What is said; empty where the corpus does not tell.
     pub sentence: String,
 }
 
@@ -112,6 +115,7 @@ impl fmt::Display for CorpusKind {
 /// What was found in a folder.
 #[derive(Debug, Clone)]
 pub struct Corpus {
+    /// By whose naming rule it was read.
     pub kind: CorpusKind,
     /// The folder that was scanned.
     pub folder: PathBuf,
@@ -148,6 +152,7 @@ fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
 
 /// Why a folder is no corpus. Each message says what to do next.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum CorpusError {
     #[error("there is no folder {}; --data takes the folder that holds the recordings, \
              and data/README.md tells where to get some", .0.display())]

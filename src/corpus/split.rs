@@ -27,6 +27,7 @@ pub enum Part {
 }
 
 impl Part {
+    /// All three, in the order in which they are used.
     pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 }
 
@@ -64,6 +65,7 @@ impl fmt::Display for SplitKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SplitConfig {
+    /// What is kept apart.
     pub kind: SplitKind,
     /// Fraction of the speakers (or of the clips, at random) that validate.
     pub validation_fraction: f64,
@@ -141,6 +143,14 @@ impl Shared {
         !self.0.is_empty()
     }
 
+    /// True where the test part is of speakers that no other part has.
+    pub fn test_is_unheard(&self) -> bool {
+        !self
+            .0
+            .iter()
+            .any(|&(a, b)| a == Part::Test || b == Part::Test)
+    }
+
     /// `speakers shared: train/validation, train/test`, or nothing to say.
     pub fn note(&self) -> Option<String> {
         let pairs: Vec<String> = self.0.iter().map(|(a, b)| format!("{a}/{b}")).collect();
@@ -151,12 +161,17 @@ impl Shared {
 
 /// Why clips cannot be split. Each message says what to do next.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum SplitError {
     #[error(
         "the class '{class}' has {count} readable clip(s), too few to train, validate and \
              test; record more of it, or take it out of the folder"
     )]
     SmallClass { class: String, count: usize },
+    #[error(
+        "only recordings of the class '{0}' can be read; a classifier needs at least two classes"
+    )]
+    OneClass(String),
     #[error(
         "nobody knows who speaks in these recordings, so they cannot be split by speaker; use \
              --split random (its score says nothing about new voices), or lay the recordings out \
@@ -203,6 +218,9 @@ pub fn split(clips: &[Clip], config: &SplitConfig) -> Result<Split, SplitError> 
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, clip) in clips.iter().enumerate() {
         classes.entry(&clip.label).or_default().push(index);
+    }
+    if let (1, Some((class, _))) = (classes.len(), classes.first_key_value()) {
+        return Err(SplitError::OneClass(class.to_string()));
     }
     if let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < SMALLEST_CLASS) {
         return Err(SplitError::SmallClass {
@@ -406,7 +424,7 @@ mod tests {
             ..SplitConfig::default()
         };
         let split = split(&clips, &config).unwrap();
-        assert!(split.shared.any());
+        assert!(split.shared.any() && !split.shared.test_is_unheard());
         for part in Part::ALL {
             let of = |label: &str| {
                 split

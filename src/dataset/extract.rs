@@ -14,7 +14,9 @@ use crate::features::{Extractor, FeatureConfig, Features};
 /// A recording that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
+    /// Which one.
     pub file: PathBuf,
+    /// Why, in words for people.
     pub reason: String,
 }
 
@@ -23,6 +25,7 @@ pub struct Skipped {
 pub struct Extraction {
     /// Features with their place in the list, in its order.
     pub features: Vec<(usize, Features)>,
+    /// Those that could not be read.
     pub skipped: Vec<Skipped>,
 }
 

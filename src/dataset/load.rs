@@ -14,7 +14,9 @@ use crate::model::Normalisation;
 /// The readable clips of a corpus and their features, in the same order.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The clips that could be read.
     pub clips: Vec<Clip>,
+    /// Their features.
     pub features: Vec<Features>,
     /// Recordings that could not be read, relative to the corpus folder.
     pub skipped: Vec<Skipped>,

@@ -25,6 +25,7 @@ pub struct Predictor {
 /// What was heard in one recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
+    /// The recording.
     pub file: PathBuf,
     /// The class with the highest probability.
     pub label: String,

@@ -29,11 +29,14 @@ impl fmt::Display for Arch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "arch", rename_all = "lowercase")]
 pub enum ModelConfig {
+    /// The default.
     Bilstm(BilstmConfig),
+    /// The recipe emovox comes from.
     Seed(SeedConfig),
 }
 
 impl ModelConfig {
+    /// Which one it is.
     pub fn arch(&self) -> Arch {
         match self {
             ModelConfig::Bilstm(_) => Arch::Bilstm,
@@ -74,6 +77,7 @@ impl ModelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BilstmConfig {
+    /// Bring each coefficient to mean 0 and variance 1 over the training part.
     pub normalise: bool,
     /// Consecutive frames that make one step of the LSTM.
     pub stack: i64,
@@ -112,9 +116,13 @@ impl Default for BilstmConfig {
 pub struct SeedConfig {
     /// Off: the recipe takes MFCCs as they are.
     pub normalise: bool,
+    /// Units of the LSTM.
     pub hidden: i64,
+    /// Width of the first dense layer.
     pub dense1: i64,
+    /// Width of the second.
     pub dense2: i64,
+    /// Dropout behind the LSTM and each dense layer.
     pub dropout: f64,
 }
 

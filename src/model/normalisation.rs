@@ -32,6 +32,11 @@ impl Normalisation {
         });
     }
 
+    /// Mean and deviation, `[coefficients]` each.
+    pub fn statistics(&self) -> (Tensor, Tensor) {
+        (self.mean.shallow_clone(), self.deviation.shallow_clone())
+    }
+
     /// Normalises features, `[…, coefficients]`.
     pub fn apply(&self, features: &Tensor) -> Tensor {
         (features - &self.mean) / &self.deviation

@@ -10,6 +10,7 @@ use crate::evaluation::{self, Metrics};
 /// The scores of one part of one corpus, and what a reader must know to judge them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// The run's name.
     pub run: String,
     /// `ravdess`, `demo` …
     pub corpus: String,
@@ -28,6 +29,7 @@ pub struct Report {
     pub skipped_recordings: usize,
     /// Clips that were not scored since the model does not know their label.
     pub unknown_label: usize,
+    /// The scores.
     #[serde(flatten)]
     pub metrics: Metrics,
 }

@@ -15,12 +15,17 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Measured while the epoch goes on, so with dropout and augmentation, as Keras does.
     pub train_loss: f64,
+    /// As `train_loss`, while the epoch goes on.
     pub train_accuracy: f64,
+    /// At the end of the epoch, clips as they are.
     pub validation_loss: f64,
+    /// At the end of the epoch.
     pub validation_accuracy: f64,
+    /// Unweighted average recall; the best epoch has the highest.
     pub validation_uar: f64,
     /// At the epoch's last step.
     pub learning_rate: f64,
+    /// How long the epoch took, validation included.
     pub seconds: f64,
 }
 

@@ -114,39 +114,51 @@ impl RunFolder {
             .into_owned()
     }
 
+    /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.folder
     }
+    /// Every setting.
     pub fn config_toml(&self) -> PathBuf {
         self.folder.join("config.toml")
     }
+    /// Each clip's part.
     pub fn split_csv(&self) -> PathBuf {
         self.folder.join("split.csv")
     }
+    /// A line an epoch.
     pub fn metrics_csv(&self) -> PathBuf {
         self.folder.join("metrics.csv")
     }
+    /// The weights with the best validation score.
     pub fn best_ot(&self) -> PathBuf {
         self.folder.join("best.ot")
     }
+    /// The place that a training resumes from.
     pub fn last_ot(&self) -> PathBuf {
         self.folder.join("last.ot")
     }
+    /// What was said of every test clip.
     pub fn predictions_csv(&self) -> PathBuf {
         self.folder.join("predictions.csv")
     }
+    /// The scores of the test part, for people.
     pub fn report_txt(&self) -> PathBuf {
         self.folder.join("report.txt")
     }
+    /// The same, for programs.
     pub fn report_json(&self) -> PathBuf {
         self.folder.join("report.json")
     }
+    /// The confusion matrix, counts.
     pub fn confusion_csv(&self) -> PathBuf {
         self.folder.join("confusion.csv")
     }
+    /// Accuracy and loss over the epochs.
     pub fn curves_png(&self) -> PathBuf {
         self.folder.join("curves.png")
     }
+    /// The confusion matrix as a picture.
     pub fn confusion_png(&self) -> PathBuf {
         self.folder.join("confusion.png")
     }

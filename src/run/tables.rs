@@ -56,6 +56,7 @@ pub fn read_split(path: &Path) -> Result<(Vec<Clip>, Vec<Part>)> {
 /// What a model said of one clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipPrediction<'a> {
+    /// Which one, and the truth about it.
     pub clip: &'a Clip,
     /// The class with the highest probability.
     pub prediction: &'a str,

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::config::AugmentationConfig;
 use super::loss::one_hot;
+use super::spectrum::Spectrum;
 use crate::dataset::{Batch, PlannedClip};
 
 /// Batches sorted by length in stretches of this many: clips of a batch are of similar length,
@@ -54,9 +55,17 @@ pub(super) struct Augmented {
     pub targets: Tensor,
 }
 
-/// Masks, adds noise and mixes. The random numbers come from libtorch's generator.
-pub(super) fn augment(batch: &Batch, classes: i64, config: &AugmentationConfig) -> Augmented {
-    let mut features = batch.features.shallow_clone();
+/// Warps, masks, mixes and adds noise. The random numbers come from libtorch's generator.
+pub(super) fn augment(
+    batch: &Batch,
+    classes: i64,
+    spectrum: Option<&Spectrum>,
+    config: &AugmentationConfig,
+) -> Augmented {
+    let mut features = match spectrum {
+        Some(spectrum) => spectrum.vary(&batch.features, config),
+        None => batch.features.shallow_clone(),
+    };
     let mut targets = one_hot(&batch.labels, classes);
     let clips = features.size()[0];
     let device = features.device();
@@ -122,7 +131,7 @@ mod tests {
             lengths: Tensor::from_slice(&[7i64, 3, 5]),
             labels: Tensor::from_slice(&[1i64, 0, 1]),
         };
-        let augmented = augment(&batch, 2, &AugmentationConfig::none());
+        let augmented = augment(&batch, 2, None, &AugmentationConfig::none());
         assert_eq!(augmented.features, features);
         assert_eq!(augmented.targets, one_hot(&batch.labels, 2));
     }
@@ -135,7 +144,7 @@ mod tests {
             lengths: Tensor::full([64], 7, (Kind::Int64, tch::Device::Cpu)),
             labels: Tensor::arange(64, (Kind::Int64, tch::Device::Cpu)).remainder(4),
         };
-        let Augmented { targets, .. } = augment(&batch, 4, &AugmentationConfig::default());
+        let Augmented { targets, .. } = augment(&batch, 4, None, &AugmentationConfig::default());
         let sums: Vec<f32> = targets.sum_dim_intlist(1, false, None).try_into().unwrap();
         assert!(sums.iter().all(|sum: &f32| (sum - 1.0).abs() < 1e-6));
         assert_eq!(targets.argmax(1, false), batch.labels);

@@ -21,7 +21,9 @@ pub struct Progress {
     pub epoch: usize,
     /// The best epoch so far, by [`Progress::improves`]; 0 before the first.
     pub best_epoch: usize,
+    /// Its validation UAR.
     pub best_uar: f64,
+    /// Its validation loss.
     pub best_loss: f64,
 }
 

@@ -5,18 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
 
+/// Everything about the training but the data and the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Draws weights, order, dropout and augmentation. The same seed on the same CPU gives the
     /// same bytes.
     pub seed: u64,
+    /// Where to compute.
     pub device: DeviceChoice,
+    /// How often every clip is trained on.
     pub epochs: usize,
     /// Clips per step.
     pub batch_size: usize,
     /// The highest learning rate of the schedule.
     pub learning_rate: f64,
+    /// How the learning rate goes over the training.
     pub schedule: Schedule,
     /// Decoupled weight decay (AdamW); 0 is Adam.
     pub weight_decay: f64,
@@ -30,6 +34,7 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Stop when this many epochs brought no better validation UAR; 0 never stops early.
     pub early_stopping: usize,
+    /// How training clips are varied.
     pub augmentation: AugmentationConfig,
 }
 
@@ -54,6 +59,12 @@ pub struct AugmentationConfig {
     pub time_masks: usize,
     /// The longest such stretch, in frames.
     pub time_mask_frames: i64,
+    /// Formants move by up to this share, as if the vocal tract were shorter or longer.
+    pub frequency_warp: f64,
+    /// Stretches of mel bands that are masked.
+    pub frequency_masks: usize,
+    /// The widest such stretch, in bands.
+    pub frequency_mask_bands: i64,
     /// Standard deviation of noise on the normalised features.
     pub noise: f64,
     /// Share of the clips that are mixed with another one (mixup, Zhang et al. 2018).
@@ -80,9 +91,14 @@ impl TrainingConfig {
             "label_smoothing must be at least 0 and below 1"
         );
         ensure!(
-            (0.0..=0.5).contains(&a.speed) && (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0,
-            "in [training.augmentation] speed must lie in 0 to 0.5, mixup in 0 to 1, noise at 0 or \
-             above"
+            [a.speed, a.frequency_warp]
+                .iter()
+                .all(|share| (0.0..=0.5).contains(share)),
+            "in [training.augmentation] speed and frequency_warp must lie in 0 to 0.5"
+        );
+        ensure!(
+            (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0,
+            "in [training.augmentation] mixup must lie in 0 to 1, noise at 0 or above"
         );
         ensure!(
             a.time_mask_frames >= 0,
@@ -119,6 +135,9 @@ impl Default for AugmentationConfig {
             speed: 0.15,
             time_masks: 2,
             time_mask_frames: 30,
+            frequency_warp: 0.12,
+            frequency_masks: 1,
+            frequency_mask_bands: 10,
             noise: 0.2,
             mixup: 0.5,
         }
@@ -132,6 +151,9 @@ impl AugmentationConfig {
             speed: 0.0,
             time_masks: 0,
             time_mask_frames: 0,
+            frequency_warp: 0.0,
+            frequency_masks: 0,
+            frequency_mask_bands: 0,
             noise: 0.0,
             mixup: 0.0,
         }

@@ -8,6 +8,7 @@ mod loss;
 mod optimizer;
 mod random;
 mod schedule;
+mod spectrum;
 
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use tch::{Device, Kind, Tensor};
 pub use checkpoint::Progress;
 pub use config::{AugmentationConfig, Schedule, TrainingConfig};
 pub use optimizer::AdamW;
+pub use spectrum::Spectrum;
 
 use crate::dataset::{PartTensors, Plan};
 use crate::evaluation::Predictions;
@@ -28,13 +30,19 @@ use random::Purpose;
 /// What is trained on and chosen by. The test part is not here: it is scored once, elsewhere.
 #[derive(Debug)]
 pub struct Data {
+    /// What the weights are fitted to.
     pub train: PartTensors,
+    /// What the best epoch is chosen by.
     pub validation: PartTensors,
+    /// Present where the augmentation varies the spectrum.
+    pub spectrum: Option<Spectrum>,
+    /// The labels in the order of the model's outputs.
     pub classes: Vec<String>,
 }
 
 /// What a training tells while it goes on.
 #[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "epochs and steps count from 1")]
 pub enum Event<'a> {
     /// A step was handed to the device.
     Step {
@@ -173,7 +181,12 @@ fn train_epoch(
                 .learning_rate(config.learning_rate, done, config.epochs * steps);
 
         let batch = plan.batch(step);
-        let augmented = augment::augment(&batch, classes, &config.augmentation);
+        let augmented = augment::augment(
+            &batch,
+            classes,
+            data.spectrum.as_ref(),
+            &config.augmentation,
+        );
         let logits = model.forward(&augmented.features, &batch.lengths, true);
         let targets = loss::smooth(&augmented.targets, config.label_smoothing);
         let loss = loss::cross_entropy(&logits, &targets, class_weights);

@@ -1,0 +1,536 @@
+//! The program as a person meets it: commands typed, files found, messages read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use emovox::corpus::demo;
+use hound::{SampleFormat, WavSpec, WavWriter};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder to work in, as a user would: recordings, runs and a small configuration.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("small.toml"), SMALL).unwrap();
+        Desk { folder }
+    }
+
+    /// Five voices, three emotions, two sentences: `corpus/EMOTION/vNN/N.wav`.
+    fn with_corpus() -> Desk {
+        let desk = Desk::new();
+        for voice in 1..=5 {
+            for emotion in [0, 5, 6] {
+                for sentence in 1..=2 {
+                    let samples = demo::synthesise(voice, sentence, emotion, 1);
+                    let class = demo::EMOTIONS[emotion];
+                    let file = format!("corpus/{class}/v{voice:02}/{sentence}.wav");
+                    desk.wav(&file, 16_000, 1, &samples);
+                }
+            }
+        }
+        desk
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn wav(&self, file: &str, sample_rate: u32, channels: u16, samples: &[f32]) {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let spec = WavSpec {
+            channels,
+            sample_rate,
+            bits_per_sample: 16,
+            sample_format: SampleFormat::Int,
+        };
+        let mut writer = WavWriter::create(path, spec).unwrap();
+        for sample in samples {
+            for _ in 0..channels {
+                writer.write_sample((sample * 32767.0) as i16).unwrap();
+            }
+        }
+        writer.finalize().unwrap();
+    }
+
+    /// Types a command line and gives back what was seen.
+    fn types(&self, line: &str) -> Seen {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emovox"));
+        let output = command
+            .args(line.split_whitespace())
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Seen {
+            line: line.into(),
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            error: text(&output.stderr),
+        }
+    }
+
+    fn runs(&self) -> usize {
+        fs::read_dir(self.path("runs")).map_or(0, Iterator::count)
+    }
+}
+
+struct Seen {
+    line: String,
+    code: i32,
+    out: String,
+    error: String,
+}
+
+impl Seen {
+    #[track_caller]
+    fn fine(self) -> Seen {
+        assert_eq!(self.code, 0, "{}\n{}\n{}", self.line, self.out, self.error);
+        self
+    }
+
+    /// One line that holds all of these words, exit code 1, and no trace of C++ or Rust inside.
+    #[track_caller]
+    fn fails_with(self, words: &[&str]) -> Seen {
+        let Seen {
+            line, code, error, ..
+        } = &self;
+        assert_eq!(*code, 1, "{line}\n{error}");
+        for word in words {
+            assert!(error.contains(word), "{line}\nlacks '{word}': {error}");
+        }
+        for inside in ["panicked", "Exception raised", ".cpp:", "unwrap()"] {
+            assert!(!error.contains(inside), "{line}\n{error}");
+        }
+        self
+    }
+}
+
+const SMALL: &str = "
+[features]
+n_mfcc = 13
+n_mels = 32
+hop_length = 400
+[model]
+arch = \"bilstm\"
+input = 16
+hidden = 16
+heads = 2
+[training]
+epochs = 3
+batch_size = 8
+";
+
+const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";
+
+#[test]
+fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
+    let desk = Desk::with_corpus();
+    let seen = desk.types(TRAIN).fine();
+    assert!(
+        seen.out
+            .contains("corpus folders in corpus: 30 clips, 5 speakers, 3 classes")
+    );
+    assert!(seen.out.contains("epoch   3/3"), "{}", seen.out);
+    assert!(seen.out.contains("macro avg"), "{}", seen.out);
+
+    let run = |file: &str| desk.path("runs/mine").join(file);
+    let lines = |file: &str| fs::read_to_string(run(file)).unwrap().lines().count();
+    assert_eq!(lines("metrics.csv"), 1 + 3);
+    assert_eq!(lines("split.csv"), 1 + 30);
+    assert_eq!(lines("predictions.csv"), 1 + 6, "one speaker of five tests");
+    assert_eq!(lines("confusion.csv"), 1 + 3);
+    for file in ["curves.png", "confusion.png"] {
+        assert!(
+            fs::read(run(file)).unwrap().starts_with(b"\x89PNG"),
+            "{file}"
+        );
+    }
+    for file in ["best.ot", "last.ot", "config.toml", "report.txt"] {
+        assert!(fs::metadata(run(file)).unwrap().len() > 100, "{file}");
+    }
+    let left_over = fs::read_dir(desk.path("runs/mine")).unwrap().count();
+    assert_eq!(left_over, 11, "nothing temporary stays");
+
+    // The report can be recomputed from predictions.csv.
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(run("report.json")).unwrap()).unwrap();
+    let mut predictions = csv::Reader::from_path(run("predictions.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = predictions.records().map(Result::unwrap).collect();
+    let hits = rows.iter().filter(|row| row[2] == row[3]).count();
+    assert_eq!(report["accuracy"].as_f64().unwrap(), hits as f64 / 6.0);
+    assert_eq!(report["speakers_shared"], false);
+    for row in &rows {
+        let sum: f64 = row.iter().skip(4).map(|p| p.parse::<f64>().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "probabilities sum to {sum}");
+    }
+
+    // The same score from the folder alone, and the same keys.
+    let again = desk.types("evaluate mine --json").fine();
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    for key in [
+        "accuracy",
+        "uar",
+        "macro_f1",
+        "classes",
+        "confusion",
+        "speakers_shared",
+    ] {
+        assert!(!again[key].is_null(), "{key}");
+        assert_eq!(again[key], report[key], "{key}");
+    }
+
+    // A run that is there is not written over, by its name or by chance.
+    desk.types(TRAIN)
+        .fails_with(&["mine exists", "--resume mine"]);
+    assert_eq!(desk.runs(), 1);
+}
+
+#[test]
+fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    let metrics = || fs::read_to_string(desk.path("runs/mine/metrics.csv")).unwrap();
+    let before = metrics();
+    let seen = desk.types("train --resume mine --epochs 5").fine();
+    assert!(
+        seen.out.contains("epoch   4/5") && !seen.out.contains("epoch   3/5"),
+        "{}",
+        seen.out
+    );
+    assert!(metrics().starts_with(&before));
+    assert_eq!(metrics().lines().count(), 1 + 5);
+
+    desk.types("train --resume mine --learning-rate 0.1")
+        .code_is(2);
+    desk.types("train --resume other")
+        .fails_with(&["no run 'other'", "mine"]);
+
+    fs::remove_file(desk.path("runs/mine/curves.png")).unwrap();
+    desk.types("plot mine").fine();
+    assert!(desk.path("runs/mine/curves.png").exists());
+    desk.types("plot mine mine --out both.png").fine();
+    assert!(
+        fs::read(desk.path("both.png"))
+            .unwrap()
+            .starts_with(b"\x89PNG")
+    );
+}
+
+impl Seen {
+    #[track_caller]
+    fn code_is(self, code: i32) {
+        assert_eq!(self.code, code, "{}\n{}", self.line, self.error);
+    }
+}
+
+#[test]
+fn shared_speakers_are_told_wherever_there_are_numbers() {
+    let desk = Desk::with_corpus();
+    let seen = desk
+        .types(&format!("{TRAIN} --split random --arch seed --epochs 2"))
+        .fine();
+    assert!(
+        seen.out.contains("speakers shared: train/validation"),
+        "{}",
+        seen.out
+    );
+    let report = fs::read_to_string(desk.path("runs/mine/report.txt")).unwrap();
+    assert!(report.contains("speakers shared"), "{report}");
+    let json = desk.types("evaluate mine --json").fine().out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["speakers_shared"], true);
+    // Of a speaker-independent run the training part is shared with itself.
+    desk.types(&TRAIN.replace("mine", "apart")).fine();
+    let text = desk.types("evaluate apart --part train").fine().out;
+    assert!(
+        text.contains("speakers shared: these clips were trained on"),
+        "{text}"
+    );
+}
+
+#[test]
+fn named_speakers_test_and_validate() {
+    let desk = Desk::with_corpus();
+    desk.types(&format!(
+        "{TRAIN} --test-speakers v02,v04 --validation-speakers v01"
+    ))
+    .fine();
+    let split = fs::read_to_string(desk.path("runs/mine/split.csv")).unwrap();
+    for line in split.lines().skip(1) {
+        let part = match line.split(',').nth(1).unwrap() {
+            "v01" => "validation",
+            "v02" | "v04" => "test",
+            _ => "train",
+        };
+        assert!(line.ends_with(part), "{line}");
+    }
+}
+
+#[test]
+fn predicts_any_rate_channels_and_length() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    let tone: Vec<f32> = (0..48_000).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
+    desk.wav("odd/stereo 48k.wav", 48_000, 2, &tone);
+    desk.wav("odd/telephone.wav", 8_000, 1, &tone[..8_000]);
+    desk.wav("odd/one-sample.wav", 22_050, 1, &tone[..1]);
+    desk.wav("odd/a-minute.wav", 16_000, 1, &tone.repeat(20));
+
+    let seen = desk.types("predict mine odd --json").fine();
+    let answers: Value = serde_json::from_str(&seen.out).unwrap();
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), 4);
+    for answer in answers {
+        let probabilities = answer["probabilities"].as_object().unwrap();
+        let sum: f64 = probabilities.values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5);
+        assert!(probabilities.contains_key(answer["label"].as_str().unwrap()));
+    }
+    let csv = desk.types("predict mine odd --csv").fine().out;
+    assert!(
+        csv.starts_with("file,label,anger,neutral,sadness\n"),
+        "{csv}"
+    );
+    assert_eq!(csv.lines().count(), 1 + 4);
+
+    // A file alone is answered as it is among others.
+    let alone = desk
+        .types("predict mine odd/telephone.wav --csv")
+        .fine()
+        .out;
+    let numbers = |text: &str| -> Vec<f64> {
+        let line = text
+            .lines()
+            .find(|line| line.contains("telephone"))
+            .unwrap();
+        line.split(',')
+            .skip(2)
+            .map(|number| number.parse().unwrap())
+            .collect()
+    };
+    for (a, b) in numbers(&alone).iter().zip(numbers(&csv)) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+
+    // One bad recording does not cost the others.
+    fs::write(desk.path("odd/broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
+    let seen = desk
+        .types("predict mine odd --csv")
+        .fails_with(&["broken.wav", "AIFF"]);
+    assert_eq!(seen.out.lines().count(), 1 + 4);
+    desk.types("predict mine missing.wav")
+        .fails_with(&["missing.wav"]);
+}
+
+#[test]
+fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    for (class, emotion) in [("anger", 0), ("boredom", 1)] {
+        let samples = demo::synthesise(9, 3, emotion, 1);
+        desk.wav(&format!("other/{class}/x/1.wav"), 16_000, 1, &samples);
+    }
+    let json = desk.types("evaluate mine --data other --json").fine().out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["clips"], &json["unknown_label"]),
+        (&1.into(), &1.into())
+    );
+    desk.types("evaluate mine --data other --part test")
+        .fails_with(&["another corpus", "--part"]);
+
+    // The run's own recordings, moved elsewhere, keep their parts.
+    fs::rename(desk.path("corpus"), desk.path("moved")).unwrap();
+    desk.types("evaluate mine").fails_with(&["gone", "--data"]);
+    let moved = desk.types("evaluate mine --data moved --json").fine().out;
+    let moved: Value = serde_json::from_str(&moved).unwrap();
+    assert_eq!(moved["clips"], 6);
+    assert_eq!(moved["part"], "test");
+}
+
+#[test]
+fn features_are_numpys_with_frames_as_rows() {
+    let desk = Desk::with_corpus();
+    desk.types("features corpus/anger/v01/1.wav --out x.npy --sample-rate native")
+        .fine();
+    let npy = fs::read(desk.path("x.npy")).unwrap();
+    let header = String::from_utf8_lossy(&npy[..128]).into_owned();
+    assert!(
+        npy.starts_with(b"\x93NUMPY") && header.contains("'<f4'"),
+        "{header}"
+    );
+    let samples = demo::synthesise(1, 1, 0, 1).len();
+    assert!(
+        header.contains(&format!("({}, 40)", 1 + samples / 512)),
+        "{header}"
+    );
+
+    desk.types("features corpus --out mfcc --n-mfcc 13 --top-db off")
+        .fine();
+    assert!(desk.path("mfcc/sadness/v05/2.npy").exists());
+    desk.types("features corpus --out x2 --n-mfcc 200")
+        .fails_with(&["n_mfcc is 200"]);
+    assert!(!desk.path("x2").exists());
+    desk.types("features none.wav --out y.npy")
+        .fails_with(&["none.wav"]);
+    assert!(!desk.path("y.npy").exists());
+}
+
+#[test]
+fn doctor_tells_what_a_scan_finds() {
+    let desk = Desk::with_corpus();
+    fs::write(desk.path("corpus/anger/v01/3.wav"), b"no recording").unwrap();
+    let seen = desk.types("doctor --data corpus").fine();
+    for words in [
+        "libtorch      2.11.0",
+        "clips         31",
+        "16000 Hz",
+        "unreadable    1",
+        "3.wav",
+    ] {
+        assert!(seen.out.contains(words), "lacks '{words}': {}", seen.out);
+    }
+}
+
+#[test]
+fn a_few_unreadable_recordings_are_named_and_left_out() {
+    let desk = Desk::with_corpus();
+    fs::write(desk.path("corpus/anger/v01/1.wav"), b"").unwrap();
+    fs::write(
+        desk.path("corpus/neutral/v03/2.wav"),
+        b"FORM\0\0\0\x10AIFFCOMM",
+    )
+    .unwrap();
+    let seen = desk.types(TRAIN).fine();
+    assert!(
+        seen.error.contains("skipped") && seen.error.contains("AIFF"),
+        "{}",
+        seen.error
+    );
+    assert!(
+        seen.out.contains("2 unreadable recordings were left out"),
+        "{}",
+        seen.out
+    );
+    let report = fs::read_to_string(desk.path("runs/mine/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["skipped_recordings"], 2);
+}
+
+#[test]
+fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
+    let desk = Desk::with_corpus();
+    let train = |data: &str| desk.types(&format!("train --data {data} --config small.toml"));
+    let tone = vec![0.1f32; 8_000];
+
+    fs::create_dir(desk.path("empty")).unwrap();
+    train("empty").fails_with(&["no WAV file in empty"]);
+    train("nowhere").fails_with(&["no folder nowhere", "data/README.md"]);
+
+    desk.wav("unknown/a.wav", 16_000, 1, &tone);
+    desk.wav("unknown/b.wav", 16_000, 1, &tone);
+    train("unknown").fails_with(&["no corpus that emovox knows", "CLASS/SPEAKER/clip.wav"]);
+
+    for class in ["happy", "sad"] {
+        for clip in 0..4 {
+            desk.wav(&format!("flat/{class}/{clip}.wav"), 16_000, 1, &tone);
+            desk.wav(&format!("solo/{class}/anna/{clip}.wav"), 16_000, 1, &tone);
+            desk.wav(
+                &format!("one-class/sad/{class}/{clip}.wav"),
+                16_000,
+                1,
+                &tone,
+            );
+        }
+    }
+    train("flat").fails_with(&["nobody knows who speaks", "--split random"]);
+    train("solo").fails_with(&["only one speaker (anna)", "--split random"]);
+    train("one-class").fails_with(&["one class only ('sad')"]);
+
+    desk.wav("corpus/rare/v01/1.wav", 16_000, 1, &tone);
+    train("corpus").fails_with(&["'rare' has 1 readable clip"]);
+    fs::remove_dir_all(desk.path("corpus/rare")).unwrap();
+
+    for voice in ["v01", "v02", "v03", "v04"] {
+        for clip in 1..=2 {
+            fs::write(
+                desk.path(&format!("corpus/anger/{voice}/{clip}.wav")),
+                b"RIFF",
+            )
+            .unwrap();
+            fs::write(
+                desk.path(&format!("corpus/sadness/{voice}/{clip}.wav")),
+                b"",
+            )
+            .unwrap();
+        }
+    }
+    train("corpus").fails_with(&["16 of the 30 recordings", "cannot be read"]);
+
+    desk.types("train --data corpus --device cuda:99")
+        .fails_with(&["--device", "GPU"]);
+    desk.types("train --epochs 0").fails_with(&["--epochs"]);
+    desk.types("train --config nowhere.toml")
+        .fails_with(&["nowhere.toml"]);
+    desk.types("train --data corpus --run a/b")
+        .fails_with(&["cannot name a run"]);
+    assert_eq!(desk.runs(), 0, "nothing half-written");
+}
+
+#[test]
+fn weights_of_another_model_are_refused() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    desk.types(
+        &TRAIN
+            .replace("mine", "seed")
+            .replace("--config small.toml", "--arch seed --epochs 1"),
+    )
+    .fine();
+    let copy = |from: &str, to: &str| fs::copy(desk.path(from), desk.path(to)).unwrap();
+    copy("runs/seed/best.ot", "runs/mine/best.ot");
+    desk.types("predict mine corpus")
+        .fails_with(&["best.ot", "do not fit"]);
+    copy("runs/seed/last.ot", "runs/mine/last.ot");
+    desk.types("train --resume mine")
+        .fails_with(&["last.ot", "does not fit"]);
+    fs::write(desk.path("runs/mine/best.ot"), [0; 1000]).unwrap();
+    desk.types("evaluate mine")
+        .fails_with(&["no weights that libtorch can read"]);
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let desk = Desk::new();
+    for command in [
+        "", "train", "evaluate", "predict", "plot", "features", "doctor",
+    ] {
+        let seen = desk.types(&format!("{command} --help")).fine();
+        assert!(
+            seen.out.contains("Examples:\n  emovox "),
+            "{command}: {}",
+            seen.out
+        );
+    }
+    assert_eq!(desk.types("train --no-such-flag").code, 2);
+}
+
+/// The quick start of the README: the synthetic corpus, made where there is none.
+#[test]
+fn without_data_the_demo_corpus_is_made_and_named_synthetic() {
+    let desk = Desk::new();
+    let seen = desk.types("train --config small.toml --epochs 1").fine();
+    assert!(seen.out.contains("synthetic"), "{}", seen.out);
+    assert!(Path::new(&desk.path("data/demo")).is_dir());
+    let report = fs::read_to_string(desk.path("runs/demo-bilstm/report.txt")).unwrap();
+    assert!(report.contains("synthetic demo corpus"), "{report}");
+    let again = desk.types("train --config small.toml --epochs 1").fine();
+    assert!(again.out.contains("runs/demo-bilstm-2"), "{}", again.out);
+}
