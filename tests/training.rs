@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use emovox::config::RunConfig;
 use emovox::dataset::PartTensors;
@@ -66,6 +67,12 @@ fn adamw_is_pytorchs() {
     }
 }
 
+/// libtorch's random generator is one for the whole process, so trainings take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Clips of two classes: a tone that rises or falls in one coefficient, and noise around it.
 fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
     let clips: Vec<(Features, usize)> = (0..clips)
@@ -122,6 +129,7 @@ fn journal(run: &RunFolder) -> String {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
+    let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     for arch in [Arch::Bilstm, Arch::Seed] {
         let [first, second] = ["first", "second"]
@@ -145,6 +153,7 @@ fn the_same_seed_gives_the_same_bytes() {
 
 #[test]
 fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
+    let _turn = alone();
     for arch in [Arch::Bilstm, Arch::Seed] {
         let runs = tempfile::tempdir().unwrap();
         let whole = RunFolder::create(runs.path(), "whole").unwrap();
@@ -182,6 +191,7 @@ fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
 
 #[test]
 fn what_can_be_learnt_is_learnt() {
+    let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     let run = RunFolder::create(runs.path(), "run").unwrap();
     let (config, mut training) = settings(Arch::Bilstm);
@@ -199,6 +209,7 @@ fn what_can_be_learnt_is_learnt() {
 
 #[test]
 fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
+    let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     let run = RunFolder::create(runs.path(), "run").unwrap();
     let (config, training) = settings(Arch::Bilstm);

@@ -104,8 +104,8 @@ impl Default for BilstmConfig {
             hidden: 128,
             layers: 1,
             heads: 4,
-            input_dropout: 0.2,
-            dropout: 0.4,
+            input_dropout: 0.1,
+            dropout: 0.3,
         }
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn augment(
             // No mask takes more than a quarter of a clip.
             let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
             let width = Tensor::rand([clips, 1], float) * longest;
-            let start = Tensor::rand([clips, 1], float) * (&lengths - &width);
+            let start = (Tensor::rand([clips, 1], float) * (&lengths - &width)).floor();
             let masked = time
                 .ge_tensor(&start)
                 .logical_and(&time.lt_tensor(&(start + width)));

@@ -138,8 +138,8 @@ impl Default for AugmentationConfig {
             frequency_warp: 0.12,
             frequency_masks: 1,
             frequency_mask_bands: 10,
-            noise: 0.2,
-            mixup: 0.5,
+            noise: 0.0,
+            mixup: 0.3,
         }
     }
 }

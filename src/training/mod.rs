@@ -70,6 +70,9 @@ pub fn fresh_model(
 
 /// Trains from where the run's `last.ot` left off, or from the start where there is none, and
 /// leaves `metrics.csv`, `last.ot` and `best.ot` in the run folder after every epoch.
+///
+/// One training at a time in a process: libtorch's random generator is one for all threads, so two
+/// would take numbers from each other and neither could be made again.
 pub fn train(
     model: &EmotionModel,
     data: &Data,
