@@ -164,6 +164,7 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
     let training = TrainingConfig {
         epochs: 100,
         batch_size: 64,
+        sorted_batches: 1,
         learning_rate: 1e-3,
         schedule: Schedule::Constant,
         weight_decay: 0.0,

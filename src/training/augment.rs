@@ -6,20 +6,15 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
-use super::config::AugmentationConfig;
+use super::config::{AugmentationConfig, TrainingConfig};
 use super::loss::one_hot;
 use super::spectrum::Spectrum;
 use crate::dataset::{Batch, PlannedClip};
 
-/// Batches sorted by length in stretches of this many: clips of a batch are of similar length,
-/// which saves padding, and still differ from epoch to epoch.
-const SORTED_BATCHES: usize = 4;
-
 /// The order and speeds of an epoch.
 pub(super) fn plan_epoch(
     lengths: &[i64],
-    batch_size: usize,
-    config: &AugmentationConfig,
+    config: &TrainingConfig,
     random: &mut ChaCha8Rng,
 ) -> Vec<PlannedClip> {
     let mut order: Vec<PlannedClip> = (0..lengths.len())
@@ -27,12 +22,15 @@ pub(super) fn plan_epoch(
             let drawn: f64 = random.random_range(-1.0..=1.0);
             PlannedClip {
                 clip,
-                speed: 1.0 + config.speed * drawn,
+                speed: 1.0 + config.augmentation.speed * drawn,
             }
         })
         .collect();
     order.shuffle(random);
-    for stretch in order.chunks_mut(SORTED_BATCHES * batch_size) {
+    // Clips of a batch are of similar length, which saves padding, and still differ from epoch to
+    // epoch.
+    let batch_size = config.batch_size;
+    for stretch in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
         stretch.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
     }
     // Whole batches change places, so that no stretch always begins with its shortest clips; the
@@ -112,7 +110,11 @@ mod tests {
         let lengths: Vec<i64> = (0..101).map(|clip| 10 + (clip * 37) % 90).collect();
         for epoch in 0..5 {
             let mut random = ChaCha8Rng::seed_from_u64(epoch);
-            let plan = plan_epoch(&lengths, 8, &AugmentationConfig::default(), &mut random);
+            let config = TrainingConfig {
+                batch_size: 8,
+                ..TrainingConfig::default()
+            };
+            let plan = plan_epoch(&lengths, &config, &mut random);
             let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
             clips.sort_unstable();
             assert_eq!(clips, (0..101).collect::<Vec<_>>());

@@ -18,6 +18,9 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Clips per step.
     pub batch_size: usize,
+    /// Clips are sorted by length in stretches of this many batches, which saves padding; 1 draws
+    /// every batch from the whole part.
+    pub sorted_batches: usize,
     /// The highest learning rate of the schedule.
     pub learning_rate: f64,
     /// How the learning rate goes over the training.
@@ -77,6 +80,7 @@ impl TrainingConfig {
         let a = &self.augmentation;
         ensure!(self.epochs > 0, "--epochs must be at least 1");
         ensure!(self.batch_size > 0, "--batch-size must be at least 1");
+        ensure!(self.sorted_batches > 0, "sorted_batches must be at least 1");
         ensure!(
             self.learning_rate > 0.0 && self.learning_rate <= 1.0,
             "--learning-rate is {}, but must lie above 0 and not above 1",
@@ -116,6 +120,7 @@ impl Default for TrainingConfig {
             device: DeviceChoice::Auto,
             epochs: 60,
             batch_size: 32,
+            sorted_batches: 4,
             learning_rate: 3e-3,
             schedule: Schedule::OneCycle,
             weight_decay: 1e-2,

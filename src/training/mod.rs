@@ -164,8 +164,7 @@ fn train_epoch(
     let clips = data.train.clips() as f64;
     let order = augment::plan_epoch(
         data.train.lengths(),
-        config.batch_size,
-        &config.augmentation,
+        config,
         &mut random::generator(config.seed, Purpose::Order, epoch),
     );
     let plan = Plan::new(&data.train, order, config.batch_size);
