@@ -1,8 +1,6 @@
 //! What a scored part is summed up in: `report.json` for programs, `report.txt` for people.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::{self, Metrics};
@@ -55,6 +53,9 @@ impl Report {
         }
         text += &match self.note() {
             Some(note) => format!("\nNote: {note}.\n"),
+            None if self.part == "all" => {
+                "\nThe model was trained on other recordings than these.\n".to_string()
+            }
             None => "\nNo speaker is heard in two parts.\n".to_string(),
         };
         if self.skipped_recordings > 0 {
@@ -85,13 +86,6 @@ impl Report {
     /// The report for programs.
     pub fn json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-
-    /// Reads `report.json`.
-    pub fn read(path: &Path) -> Result<Report> {
-        let place = || format!("cannot read {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(place)?;
-        serde_json::from_str(&text).with_context(place)
     }
 }
 

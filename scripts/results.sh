@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Makes the README's table of results again: trains with three seeds each, and prints mean ± standard
+# deviation of what the test part scored. Runs that are finished are not done again.
+#
+#     scripts/results.sh data/ravdess data/emodb
+set -euo pipefail
+
+[ $# = 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+ravdess=$1 emodb=$2
+emovox=${EMOVOX:-target/release/emovox}
+runs=${RUNS:-runs/results}
+
+cell() { # corpus folder, name, flags of the training
+    local data=$1 name=$2 seed run
+    shift 2
+    for seed in 1 2 3; do
+        run=$name-seed$seed
+        [ -e "$runs/$run/report.json" ] ||
+            "$emovox" train --data "$data" --runs-dir "$runs" --run "$run" --seed $seed "$@" >&2
+    done
+    python3 - "$name" "$*" "$runs/$name"-seed{1,2,3}/report.json <<'END'
+import json, statistics, sys
+name, flags, *paths = sys.argv[1:]
+reports = [json.load(open(path)) for path in paths]
+def figure(key):
+    values = [100 * report[key] for report in reports]
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+shared = "yes" if reports[0]["speakers_shared"] else "no"
+print(f"| {reports[0]['corpus']} | `{flags}` | {shared} | {reports[0]['clips']} | "
+      f"{figure('accuracy')} | {figure('uar')} | {figure('macro_f1')} |")
+END
+}
+
+echo "| corpus | flags | speakers shared | test clips | accuracy | UAR | macro-F1 |"
+echo "|---|---|---|---|---|---|---|"
+cell demo demo-bilstm --arch bilstm
+cell demo demo-seed --arch seed
+cell "$ravdess" ravdess-bilstm --arch bilstm
+cell "$ravdess" ravdess-seed --arch seed
+cell "$ravdess" ravdess-seed-random --arch seed --split random
+cell "$emodb" emodb-bilstm --arch bilstm
+cell "$emodb" emodb-seed --arch seed
+cell "$emodb" emodb-seed-random --arch seed --split random
