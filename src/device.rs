@@ -154,40 +154,38 @@ fn version_in(root: &Path) -> Option<String> {
 /// about CUDA is put to libtorch, which remembers the answer. A machine without the NVIDIA driver
 /// is left alone: loading the library there costs half a second and gives nothing.
 pub fn load_cuda() -> Result<(), &'static str> {
-    static LOADED: OnceLock<Result<(), &'static str>> = OnceLock::new();
-    *LOADED.get_or_init(|| {
+    static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+    let loaded = LOADED.get_or_init(|| {
         if !cfg!(target_os = "linux") {
-            return Err("CUDA exists on Linux only");
+            return Err("CUDA exists on Linux only".into());
         }
-        if !load_globally("libcuda.so.1") {
-            return Err("no NVIDIA driver was found (libcuda.so.1)");
-        }
-        if !load_globally("libtorch_cuda.so") {
-            return Err(
-                "this libtorch is the CPU one (no libtorch_cuda.so); `scripts/setup.sh --cuda` \
-                 brings the other",
-            );
-        }
-        Ok(())
-    })
+        load_globally("libcuda.so.1")
+            .map_err(|_| "no NVIDIA driver was found (libcuda.so.1)".to_string())?;
+        load_globally("libtorch_cuda.so").map_err(|reason| match reason {
+            reason if reason.starts_with("libtorch_cuda.so:") => {
+                "this libtorch is the CPU one (no \
+                libtorch_cuda.so); `scripts/setup.sh --cuda` brings the other"
+                    .into()
+            }
+            reason => format!("libtorch's CUDA libraries cannot be loaded: {reason}"),
+        })
+    });
+    loaded.as_ref().map(|&()| ()).map_err(String::as_str)
 }
 
 /// Loads a shared library for the rest of the process, its symbols visible to all others.
 #[cfg(unix)]
-fn load_globally(name: &str) -> bool {
+fn load_globally(name: &str) -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: loading runs the library's initialisers. Both libraries named above are made to be
     // loaded this way (it is what Python's `import torch` does), and are never unloaded.
-    match unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) } {
-        Ok(library) => {
-            std::mem::forget(library);
-            true
-        }
-        Err(_) => false,
-    }
+    let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
+    library
+        .map(std::mem::forget)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(not(unix))]
-fn load_globally(_name: &str) -> bool {
-    false
+fn load_globally(_name: &str) -> Result<(), String> {
+    Err("shared libraries are loaded on Unix only".into())
 }

@@ -2,8 +2,9 @@
 //! speakers it has never heard.
 //!
 //! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
-//! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`]. The run
-//! folder's files are known to [`run`] alone, its settings to [`config`].
+//! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`];
+//! [`experiment`] goes the whole way. The run folder's files are known to [`run`] alone, its settings
+//! to [`config`].
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -15,6 +16,7 @@ pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so; see there
 pub mod device;
 pub mod evaluation;
+pub mod experiment;
 pub mod features;
 pub mod inference;
 pub mod model;

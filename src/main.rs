@@ -28,13 +28,18 @@ fn main() -> ExitCode {
         }
         Err(_) => {
             let message = PANIC.lock().ok().and_then(|mut message| message.take());
-            eprintln!("error: {}", explain(&message.unwrap_or_default()));
+            let message = message.unwrap_or_default();
+            if message.contains("failed printing to stdout") {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {}", explain(&message));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whoever reads our output has seen enough (`emovox predict … | head`): that is no failure.
+/// Whoever reads our output has seen enough (`emovox predict … | head`): that is no failure. `println!`
+/// panics then, which is told apart above.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -43,8 +48,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn explain(panic: &str) -> String {
-    if panic.contains("out of memory") {
-        return "the GPU has too little memory for this; try a smaller --batch-size, or --device cpu"
+    if panic.contains("CUDA out of memory") {
+        return "the GPU has too little memory for this; train with a smaller --batch-size, or take \
+                --device cpu"
+            .into();
+    }
+    if panic.contains("can't allocate memory") {
+        return "there is too little memory for this; train with a smaller --batch-size, or cut long \
+                recordings into pieces"
             .into();
     }
     format!("emovox has a fault, or libtorch has; please report this:\n{panic}")

@@ -209,6 +209,8 @@ fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
 
     desk.types("train --resume mine --learning-rate 0.1")
         .code_is(2);
+    desk.types("train --resume mine --epochs 2")
+        .fails_with(&["5 epochs behind it"]);
     desk.types("train --resume other")
         .fails_with(&["no run 'other'", "mine"]);
 
@@ -250,7 +252,7 @@ fn shared_speakers_are_told_wherever_there_are_numbers() {
     desk.types(&TRAIN.replace("mine", "apart")).fine();
     let text = desk.types("evaluate apart --part train").fine().out;
     assert!(
-        text.contains("speakers shared: these clips were trained on"),
+        text.contains("speakers shared: trained on these clips"),
         "{text}"
     );
 }
@@ -344,7 +346,28 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
         (&1.into(), &1.into())
     );
     desk.types("evaluate mine --data other --part test")
-        .fails_with(&["another corpus", "--part"]);
+        .fails_with(&["not hold all recordings", "--part"]);
+
+    // Some of the run's own recordings are no strangers.
+    fs::create_dir_all(desk.path("some")).unwrap();
+    for class in ["anger", "sadness"] {
+        fs::create_dir_all(desk.path(&format!("some/{class}/v01"))).unwrap();
+        let file = format!("{class}/v01/1.wav");
+        fs::copy(
+            desk.path(&format!("corpus/{file}")),
+            desk.path(&format!("some/{file}")),
+        )
+        .unwrap();
+    }
+    desk.types(
+        &TRAIN
+            .replace("mine", "by-name")
+            .replace("--run", "--test-speakers v05 --run"),
+    )
+    .fine();
+    let json = desk.types("evaluate by-name --data some --json").fine().out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["speakers_shared"], true, "{json}");
 
     // The run's own recordings, moved elsewhere, keep their parts.
     fs::rename(desk.path("corpus"), desk.path("moved")).unwrap();
@@ -452,7 +475,7 @@ fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
     }
     train("flat").fails_with(&["nobody knows who speaks", "--split random"]);
     train("solo").fails_with(&["only one speaker (anna)", "--split random"]);
-    train("one-class").fails_with(&["one class only ('sad')"]);
+    train("one-class").fails_with(&["one class only ('sadness')"]);
 
     desk.wav("corpus/rare/v01/1.wav", 16_000, 1, &tone);
     train("corpus").fails_with(&["'rare' has 1 readable clip"]);
@@ -501,6 +524,14 @@ fn weights_of_another_model_are_refused() {
     copy("runs/seed/last.ot", "runs/mine/last.ot");
     desk.types("train --resume mine")
         .fails_with(&["last.ot", "does not fit"]);
+    fs::remove_file(desk.path("runs/mine/last.ot")).unwrap();
+    let metrics = fs::read(desk.path("runs/mine/metrics.csv")).unwrap();
+    desk.types("train --resume mine")
+        .fails_with(&["last.ot is gone", "left as it is"]);
+    assert_eq!(
+        fs::read(desk.path("runs/mine/metrics.csv")).unwrap(),
+        metrics
+    );
     fs::write(desk.path("runs/mine/best.ot"), [0; 1000]).unwrap();
     desk.types("evaluate mine")
         .fails_with(&["no weights that libtorch can read"]);

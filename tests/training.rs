@@ -90,8 +90,11 @@ fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
             (Features::new(frames, 4, values).unwrap(), label)
         })
         .collect();
-    let clips: Vec<(&Features, usize)> = clips.iter().map(|(f, label)| (f, *label)).collect();
-    PartTensors::new(&clips, model.normalisation(), Device::Cpu).unwrap()
+    let (features, labels): (Vec<&Features>, Vec<usize>) = clips
+        .iter()
+        .map(|(features, label)| (features, *label))
+        .unzip();
+    PartTensors::new(&features, &labels, model.normalisation(), Device::Cpu).unwrap()
 }
 
 fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
@@ -187,6 +190,34 @@ fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
             }
         }
     }
+}
+
+#[test]
+fn an_early_stop_stays_one() {
+    let _turn = alone();
+    let runs = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(runs.path(), "run").unwrap();
+    let (config, mut training) = settings(Arch::Bilstm);
+    (training.epochs, training.early_stopping) = (100, 2);
+    let mut stops = 0;
+    let mut last = Vec::new();
+    for _ in 0..2 {
+        let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
+        let data = Data {
+            train: part(44, 0, &model),
+            validation: part(16, 1000, &model),
+            spectrum: None,
+            classes: vec!["rising".into(), "falling".into()],
+        };
+        let progress = training::train(&model, &data, &training, &run, |event| {
+            stops += usize::from(matches!(event, Event::StoppedEarly { .. }));
+        });
+        let progress = progress.unwrap();
+        assert_eq!(progress.epoch, progress.best_epoch + 2);
+        last.push((progress, fs::read(run.last_ot()).unwrap()));
+    }
+    assert_eq!(stops, 2);
+    assert!(last[0] == last[1], "resuming trained on");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,13 +9,14 @@ use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::progress::bar;
-use super::{CorpusName, Runs, open_corpus, tell_skipped};
+use super::{CorpusName, Runs, data_folder, find_own, open_corpus, tell_skipped};
+use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{Clip, Corpus};
+use emovox::corpus::{self, Corpus};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::Predictions;
-use emovox::features::Features;
+use emovox::experiment::{Own, notes, own_recordings};
 use emovox::inference::Predictor;
 use emovox::report::Report;
 use emovox::run::{RunFolder, read_split};
@@ -72,7 +74,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let run = RunFolder::open(&args.runs.runs_dir, &args.run)?;
     let predictor = Predictor::open(&run, args.device.resolve()?)?;
     let config = predictor.config();
-    let chosen = choose(&args, &run, &config.data.folder)?;
+    let chosen = choose(&args, &run, config)?;
 
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
     let loaded = Loaded::read(&chosen.corpus, &config.audio, &config.features, || {
@@ -82,45 +84,37 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     tell_skipped(&loaded.skipped);
 
     let classes = predictor.classes();
-    let class = |clip: &Clip| classes.iter().position(|class| *class == clip.label);
-    let known: Vec<(usize, &Features)> = loaded
-        .clips
-        .iter()
-        .zip(&loaded.features)
-        .filter_map(|(clip, features)| Some((class(clip)?, features)))
-        .collect();
+    let all: Vec<usize> = (0..loaded.clips.len()).collect();
+    let known = loaded.labelled(&all, classes);
     ensure!(
-        !known.is_empty(),
+        !known.clips.is_empty(),
         "no clip of {} has a label that the model knows ({})",
         chosen.corpus.folder.display(),
         classes.join(", ")
     );
-    let features: Vec<&Features> = known.iter().map(|&(_, features)| features).collect();
     let predictions = Predictions {
         classes: classes.to_vec(),
-        truth: known.iter().map(|&(class, _)| class).collect(),
-        probabilities: predictor.probabilities(&features)?,
+        probabilities: predictor.probabilities(&known.features)?,
+        truth: known.labels,
     };
     let report = Report {
         run: run.name(),
         corpus: chosen.corpus.kind.to_string(),
         part: chosen.part,
-        speakers_shared: chosen.shared.is_some(),
-        shared_parts: chosen.shared.unwrap_or_default(),
-        synthetic: chosen.corpus.kind.is_synthetic(),
+        speakers_shared: chosen.speakers_shared,
+        notes: chosen.notes,
+        synthetic: chosen.corpus.kind.is_synthetic() || config.data.is_synthetic(),
         epoch: None,
-        skipped_recordings: loaded.skipped.len(),
-        unknown_label: loaded.clips.len() - known.len(),
+        skipped_recordings: chosen.skipped_before + loaded.skipped.len(),
+        unknown_label: loaded.clips.len() - known.clips.len(),
         metrics: predictions.metrics(),
     };
-    print!(
-        "{}",
-        if args.json {
-            report.json()?
-        } else {
-            report.text()
-        }
-    );
+    let text = if args.json {
+        report.json()?
+    } else {
+        report.text()
+    };
+    io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -128,66 +122,92 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
 struct Chosen {
     corpus: Corpus,
     part: String,
-    shared: Option<String>,
+    speakers_shared: bool,
+    notes: Vec<String>,
+    /// Recordings of the run that its training could not read.
+    skipped_before: usize,
 }
 
 /// The run's own clips by their part, wherever they lie now; or all clips of another corpus.
-fn choose(args: &EvaluateArgs, run: &RunFolder, trained_on: &Path) -> Result<Chosen> {
-    let (clips, parts) = read_split(&run.split_csv())?;
-    let folder = match &args.data {
-        Some(data) => data.clone(),
-        None if trained_on.is_dir() => trained_on.to_path_buf(),
-        None => bail!(
-            "the recordings of this run were in {}, which is gone; --data tells where they are now",
-            trained_on.display()
-        ),
+fn choose(args: &EvaluateArgs, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
+    let Some(data) = &args.data else {
+        return own_part(args, find_own(run, config, None)?, config);
     };
-    let mut corpus = open_corpus(&folder, args.corpus.map(Into::into))?;
-    let found: BTreeSet<&PathBuf> = corpus.clips.iter().map(|clip| &clip.file).collect();
-    let own = clips.iter().all(|clip| found.contains(&clip.file));
-    if !own {
-        if args.data.is_none() {
-            bail!(
-                "{} has lost recordings that this run was made with; --data tells where they are",
-                folder.display()
-            );
-        }
-        if args.part.is_some_and(|part| part != PartName::All) {
-            bail!(
-                "{} is another corpus than the run was trained on, so it has no such part; leave \
-                 --part out to score all of it",
-                folder.display()
-            );
-        }
-        return Ok(Chosen {
-            corpus,
-            part: "all".into(),
-            shared: None,
-        });
+    match own_recordings(run, config, Some(data_folder(data)?))? {
+        Some(own) => own_part(args, own, config),
+        None => other(args, data, run, config),
     }
+}
 
+fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen> {
+    let Own { mut corpus, parts } = own;
     let part = args.part.unwrap_or(PartName::Test);
-    let split = Split::new(&clips, parts);
-    let of_part = match part.part() {
-        Some(part) => split.indices(part),
-        None => (0..clips.len()).collect(),
-    };
-    corpus.clips = of_part
-        .into_iter()
-        .map(|index| clips[index].clone())
-        .collect();
-    let heard = matches!(part, PartName::Train | PartName::All);
-    let shared = match split.shared.note() {
-        Some(note) => Some(note),
-        None if heard => Some("speakers shared: these clips were trained on".into()),
-        None => None,
-    };
-    let name = part
-        .part()
-        .map_or("all".to_string(), |part| part.to_string());
+    let split = Split::new(&corpus.clips, parts);
+    let mut notes = notes(config, &split);
+    match part {
+        PartName::Test => {}
+        PartName::Validation => notes.push("the best epoch was chosen on these clips".into()),
+        PartName::Train => notes.push("speakers shared: trained on these clips".into()),
+        PartName::All => notes.push("speakers shared: trained on some of these clips".into()),
+    }
+    if let Some(part) = part.part() {
+        let of_part = split.indices(part);
+        corpus.clips = of_part
+            .into_iter()
+            .map(|clip| corpus.clips[clip].clone())
+            .collect();
+    }
     Ok(Chosen {
         corpus,
-        part: name,
-        shared,
+        part: part.part().map_or("all".into(), |part| part.to_string()),
+        speakers_shared: split.shared.any() || matches!(part, PartName::Train | PartName::All),
+        notes,
+        skipped_before: config.data.skipped,
+    })
+}
+
+/// Another corpus, or a part of the run's own: then its speakers may be known to the model.
+fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
+    let corpus = open_corpus(data, args.corpus.map(Into::into))?;
+    if args.part.is_some_and(|part| part != PartName::All) {
+        bail!(
+            "{} does not hold all recordings that the run was made with, so it has no such part; \
+             leave --part out to score all of it",
+            corpus.folder.display()
+        );
+    }
+    let (clips, parts) = read_split(&run.split_csv())?;
+    let heard: BTreeSet<&str> = clips
+        .iter()
+        .zip(&parts)
+        .filter(|&(_, &part)| part != Part::Test)
+        .map(|(clip, _)| clip.speaker.as_str())
+        .collect();
+    let mut known = corpus::speakers(&corpus.clips);
+    known.retain(|speaker| heard.contains(speaker.as_str()));
+    let same_kind = config.data.corpus == Some(corpus.kind);
+    let speakers_shared = same_kind && !known.is_empty();
+    let mut notes = Vec::new();
+    if corpus.kind.is_synthetic() {
+        notes.push("synthetic demo corpus".to_string());
+    } else if config.data.is_synthetic() {
+        notes.push("trained on the synthetic demo corpus".to_string());
+    }
+    notes.push(match speakers_shared {
+        true if known.iter().all(String::is_empty) => {
+            "speakers shared: unknown ones here and in the training".into()
+        }
+        true => format!(
+            "speakers shared: {} trained or validated this model",
+            known.join(", ")
+        ),
+        false => "other speakers and recordings than the model was trained on".into(),
+    });
+    Ok(Chosen {
+        corpus,
+        part: "all".into(),
+        speakers_shared,
+        notes,
+        skipped_before: 0,
     })
 }

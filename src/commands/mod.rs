@@ -11,12 +11,15 @@ mod train;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use emovox::config::RunConfig;
 use emovox::corpus::{self, Corpus, CorpusKind};
 use emovox::dataset::Skipped;
+use emovox::experiment::{Own, own_recordings};
+use emovox::run::RunFolder;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -95,21 +98,39 @@ impl From<CorpusName> for CorpusKind {
     }
 }
 
-/// Finds the recordings; `demo` is made first where it is missing.
-fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
+/// The folder that --data names; the demo corpus is made first where it is missing.
+fn data_folder(data: &Path) -> Result<&Path> {
     if data != Path::new("demo") {
-        return Ok(corpus::scan(data, kind)?);
+        return Ok(data);
     }
     let folder = Path::new(DEMO_FOLDER);
     let made = corpus::demo::ensure(folder)?;
     if made.written {
         let megabytes = made.bytes as f64 / 1e6;
-        println!(
+        eprintln!(
             "made the demo corpus in {DEMO_FOLDER}: {} clips, {megabytes:.0} MB of synthetic speech",
             made.clips
         );
     }
-    Ok(corpus::scan(folder, Some(CorpusKind::Demo))?)
+    Ok(folder)
+}
+
+/// Finds the recordings of a corpus.
+fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
+    Ok(corpus::scan(data_folder(data)?, kind)?)
+}
+
+/// Finds the recordings that a run was made with, or tells where they were.
+fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result<Own> {
+    let moved = moved.map(data_folder).transpose()?;
+    let own = own_recordings(run, config, moved)?;
+    own.with_context(|| match moved {
+        Some(folder) => format!("{} lacks recordings of this run", folder.display()),
+        None => format!(
+            "recordings of this run are gone from {}; --data tells where they are now",
+            config.data.folder.display()
+        ),
+    })
 }
 
 /// Lists recordings that were left out: some by name, the rest by number.

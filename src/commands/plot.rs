@@ -9,7 +9,8 @@ use clap::Args;
 use super::Runs;
 use emovox::config::RunConfig;
 use emovox::corpus::split::Split;
-use emovox::report::{self, Curves, curves_png};
+use emovox::experiment::notes;
+use emovox::report::{Curves, curves_png};
 use emovox::run::{EpochRecord, Journal, RunFolder, read_split, write_bytes};
 
 /// Redraws the curves of runs from their metrics.csv
@@ -49,13 +50,13 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
 fn curves_of(run: &RunFolder) -> Result<Curves> {
     let config = RunConfig::read(&run.config_toml())?;
     let (clips, parts) = read_split(&run.split_csv())?;
-    let synthetic = config.data.corpus.is_some_and(|kind| kind.is_synthetic());
+    let notes = notes(&config, &Split::new(&clips, parts));
     let epochs = Journal::read(&run.metrics_csv())
         .with_context(|| format!("{} has no curves yet", run.name()))?;
     Ok(Curves {
         name: run.name(),
         best_epoch: EpochRecord::best(&epochs),
         epochs,
-        note: report::note(synthetic, Split::new(&clips, parts).shared.note()),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
     })
 }

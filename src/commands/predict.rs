@@ -52,6 +52,11 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     let (predictions, skipped) = predictor.predict(&files, || progress.inc(1))?;
     progress.finish_and_clear();
     tell_skipped(&skipped);
+    if predictor.config().data.is_synthetic() {
+        eprintln!(
+            "note: this model has heard synthetic speech only; what it says of people means little"
+        );
+    }
 
     let out = io::stdout().lock();
     match () {

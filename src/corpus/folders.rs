@@ -1,9 +1,10 @@
 //! A plain folder per class: `CLASS/SPEAKER/clip.wav`, or `CLASS/clip.wav` where nobody knows who
-//! speaks. The folder's name is the label, in lower case, so that `Happy` and `happy` are one.
+//! speaks. The folder's name is the label, in lower case; a word that the
+//! table of emotions knows becomes its label there, so that `Happy` is what RAVDESS calls happy.
 
 use std::path::{Component, Path};
 
-use super::Labels;
+use super::{Labels, emotion};
 
 pub(super) fn parse(file: &Path) -> Option<Labels> {
     let folders: Vec<&str> = file
@@ -14,7 +15,8 @@ pub(super) fn parse(file: &Path) -> Option<Labels> {
             _ => None,
         })
         .collect::<Option<_>>()?;
-    let label = folders.first()?.to_lowercase();
+    let class = folders.first()?.to_lowercase();
+    let label = emotion::label(&class).map_or(class.clone(), str::to_string);
     let speaker = folders.get(1).copied().unwrap_or_default();
     Some(Labels::new(label, speaker, ""))
 }

@@ -12,6 +12,7 @@ mod ravdess;
 pub mod split;
 mod tess;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +124,10 @@ pub struct Corpus {
     pub clips: Vec<Clip>,
     /// WAV files whose names do not follow the corpus' rule, relative to the folder.
     pub unrecognised: Vec<PathBuf>,
+    /// Second copies: WAV files of a corpus where a name is given once, found under a name that was
+    /// seen before. (Archives of RAVDESS and TESS go around that hold every recording twice; a clip
+    /// in two parts would make its score worthless.)
+    pub repeated: Vec<PathBuf>,
 }
 
 impl Corpus {
@@ -145,7 +150,7 @@ pub fn speakers(clips: &[Clip]) -> Vec<String> {
 fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
     values
         .cloned()
-        .collect::<std::collections::BTreeSet<_>>()
+        .collect::<BTreeSet<_>>()
         .into_iter()
         .collect()
 }
@@ -178,8 +183,7 @@ pub enum CorpusError {
         kind: CorpusKind,
         first: PathBuf,
     },
-    #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. \
-             Is --data one level too deep?", .folder.display())]
+    #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data takes the folder in which each class has a folder of its own", .folder.display())]
     OneClass { folder: PathBuf, class: String },
 }
 
@@ -213,9 +217,14 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
         folder: folder.into(),
         clips: Vec::new(),
         unrecognised: Vec::new(),
+        repeated: Vec::new(),
     };
+    let mut names = BTreeSet::new();
     for file in &files {
         match kind.parse(file) {
+            Some(_) if kind != CorpusKind::Folders && !names.insert(file.file_name()) => {
+                corpus.repeated.push(file.clone());
+            }
             Some(Labels {
                 label,
                 speaker,
@@ -361,9 +370,9 @@ mod tests {
     #[test]
     fn a_folder_per_class() {
         let parse = |file| labels(CorpusKind::Folders, file);
-        assert_eq!(parse("Angry/anna/1.wav"), some("angry", "anna", ""));
-        assert_eq!(parse("angry/1.wav"), some("angry", "", ""));
-        assert_eq!(parse("angry/anna/monday/1.wav"), some("angry", "anna", ""));
+        assert_eq!(parse("Angry/anna/1.wav"), some("anger", "anna", ""));
+        assert_eq!(parse("bored stiff/1.wav"), some("bored stiff", "", ""));
+        assert_eq!(parse("angry/anna/monday/1.wav"), some("anger", "anna", ""));
         assert_eq!(parse("1.wav"), None);
     }
 
@@ -396,6 +405,24 @@ mod tests {
         for (files, kind) in cases {
             assert_eq!(recognise(&files), kind, "{files:?}");
         }
+    }
+
+    #[test]
+    fn second_copies_are_left_out_where_names_are_given_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let touch = |file: &str| {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        for copy in ["a", "b/Actor_01"] {
+            touch(&format!("{copy}/03-01-06-01-02-01-01.wav"));
+            touch(&format!("{copy}/03-01-05-01-02-01-01.wav"));
+        }
+        let corpus = scan(folder.path(), None).unwrap();
+        assert_eq!((corpus.clips.len(), corpus.repeated.len()), (2, 2));
+        let plain = scan(folder.path(), Some(CorpusKind::Folders)).unwrap();
+        assert_eq!((plain.clips.len(), plain.repeated.len()), (4, 0));
     }
 
     #[test]

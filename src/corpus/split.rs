@@ -191,8 +191,7 @@ pub enum SplitError {
     NobodyTrains(String),
     #[error(
         "no clip of the class '{class}' is left to train on: every speaker of it validates or \
-             tests; choose other speakers with --test-speakers and --validation-speakers, or \
-             another --split-seed"
+             tests; choose other speakers or fractions, or another --split-seed"
     )]
     ClassNotTrained { class: String },
     #[error(

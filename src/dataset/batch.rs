@@ -1,5 +1,7 @@
 //! Batches, gathered from a part's tensors by a plan that is made before the epoch.
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use super::PartTensors;
@@ -7,6 +9,10 @@ use super::PartTensors;
 /// Lengths are rounded up to a multiple of this many frames: oneDNN builds and keeps a primitive
 /// for every length that it meets, so they should be few. A multiple of the usual frame stack.
 const LENGTH_STEP: i64 = 24;
+
+/// Frames of a batch when nothing is learnt from it: a minute-long clip among short ones must not
+/// blow all of them up. 200 000 frames of 80 coefficients take 64 MB.
+const LARGEST_BATCH: i64 = 200_000;
 
 /// Clips of one step, padded to a common length.
 #[derive(Debug)]
@@ -32,7 +38,8 @@ pub struct PlannedClip {
 #[derive(Debug)]
 pub struct Plan<'a> {
     part: &'a PartTensors,
-    batch_size: usize,
+    /// Where in `order` each batch lies.
+    batches: Vec<Range<usize>>,
     /// The part's clips in the order in which they come.
     order: Vec<PlannedClip>,
     /// Frames that each batch is padded to.
@@ -47,13 +54,46 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Batches of `batch_size` clips (the last may be smaller) in the order given.
     pub fn new(part: &'a PartTensors, order: Vec<PlannedClip>, batch_size: usize) -> Self {
+        let clips = order.len();
+        let starts = (0..clips).step_by(batch_size);
+        let batches = starts
+            .map(|start| start..(start + batch_size).min(clips))
+            .collect();
+        Plan::of(part, order, batches)
+    }
+
+    /// All clips as they are, the short ones first, so that little is padded. A batch has at most
+    /// `batch_size` clips, and so few that it is at most 200 000 frames when padded (or one clip).
+    pub fn by_length(part: &'a PartTensors, batch_size: usize) -> Self {
+        let mut clips: Vec<usize> = (0..part.clips()).collect();
+        clips.sort_by_key(|&clip| part.lengths[clip]);
+        let mut batches = Vec::new();
+        let mut start = 0;
+        for end in 1..=clips.len() {
+            let full = match clips.get(end) {
+                None => true,
+                Some(&next) => {
+                    let clips = end + 1 - start;
+                    clips > batch_size || clips as i64 * part.lengths[next] > LARGEST_BATCH
+                }
+            };
+            if full {
+                batches.push(start..end);
+                start = end;
+            }
+        }
+        let still = |clip| PlannedClip { clip, speed: 1.0 };
+        Plan::of(part, clips.into_iter().map(still).collect(), batches)
+    }
+
+    fn of(part: &'a PartTensors, order: Vec<PlannedClip>, batches: Vec<Range<usize>>) -> Self {
         let device = part.frames.device();
         let warped: Vec<i64> = order
             .iter()
             .map(|planned| warped_length(part, planned))
             .collect();
-        let padded = warped.chunks(batch_size).map(|batch| {
-            let longest = batch.iter().copied().max().unwrap_or(1);
+        let padded = batches.iter().map(|batch| {
+            let longest = warped[batch.clone()].iter().copied().max().unwrap_or(1);
             (longest + LENGTH_STEP - 1) / LENGTH_STEP * LENGTH_STEP
         });
         let gather =
@@ -61,7 +101,6 @@ impl<'a> Plan<'a> {
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
         Plan {
             part,
-            batch_size,
             padded: padded.collect(),
             starts: Tensor::from_slice(&gather(&part.starts)).to_device(device),
             lengths: Tensor::from_slice(&gather(&part.lengths)).to_device(device),
@@ -69,23 +108,13 @@ impl<'a> Plan<'a> {
             warped: Tensor::from_slice(&warped).to_device(device),
             speeds: Tensor::from_slice(&speeds).to_device(device),
             order,
+            batches,
         }
-    }
-
-    /// All clips as they are, the short ones first, so that little is padded.
-    pub fn by_length(part: &'a PartTensors, batch_size: usize) -> Self {
-        let mut clips: Vec<usize> = (0..part.clips()).collect();
-        clips.sort_by_key(|&clip| part.lengths[clip]);
-        let order = clips
-            .into_iter()
-            .map(|clip| PlannedClip { clip, speed: 1.0 })
-            .collect();
-        Plan::new(part, order, batch_size)
     }
 
     /// How many batches there are.
     pub fn batches(&self) -> usize {
-        self.padded.len()
+        self.batches.len()
     }
 
     /// The clips of a batch, as numbers of the part's clips.
@@ -96,8 +125,8 @@ impl<'a> Plan<'a> {
     /// Gathers a batch on the device. Between two frames of a clip whose speed was changed stands
     /// the linear interpolation of them.
     pub fn batch(&self, batch: usize) -> Batch {
-        let start = (batch * self.batch_size) as i64;
-        let size = self.planned(batch).len() as i64;
+        let start = self.batches[batch].start as i64;
+        let size = self.batches[batch].len() as i64;
         let frames = self.padded[batch];
         let of_batch = |values: &Tensor| values.narrow(0, start, size);
 
@@ -140,9 +169,7 @@ impl<'a> Plan<'a> {
     }
 
     fn planned(&self, batch: usize) -> &[PlannedClip] {
-        let start = batch * self.batch_size;
-        let end = (start + self.batch_size).min(self.order.len());
-        &self.order[start..end]
+        &self.order[self.batches[batch].clone()]
     }
 }
 
@@ -150,4 +177,79 @@ impl<'a> Plan<'a> {
 fn warped_length(part: &PartTensors, planned: &PlannedClip) -> i64 {
     let last = (part.lengths[planned.clip] - 1) as f64;
     (last / planned.speed).floor() as i64 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn part(lengths: &[i64]) -> PartTensors {
+        let frames: i64 = lengths.iter().sum();
+        let ramp = Tensor::arange(frames, (Kind::Float, Device::Cpu)).view([-1, 1]) + 1.0;
+        PartTensors {
+            frames: Tensor::cat(
+                &[ramp, Tensor::zeros([1, 1], (Kind::Float, Device::Cpu))],
+                0,
+            ),
+            starts: lengths
+                .iter()
+                .scan(0, |at, n| {
+                    *at += n;
+                    Some(*at - n)
+                })
+                .collect(),
+            lengths: lengths.to_vec(),
+            labels: (0..lengths.len() as i64).collect(),
+        }
+    }
+
+    #[test]
+    fn a_batch_holds_each_clip_and_zeros_behind_it() {
+        let part = part(&[3, 1, 2]);
+        let batch = Plan::by_length(&part, 8).batch(0);
+        assert_eq!(Vec::<i64>::try_from(batch.lengths).unwrap(), [1, 2, 3]);
+        assert_eq!(Vec::<i64>::try_from(batch.labels).unwrap(), [1, 2, 0]);
+        let rows = Vec::<Vec<f32>>::try_from(batch.features.squeeze_dim(2)).unwrap();
+        for (row, clip) in rows
+            .iter()
+            .zip([vec![4.0], vec![5.0, 6.0], vec![1.0, 2.0, 3.0]])
+        {
+            assert_eq!(row[..clip.len()], clip);
+            assert!(row.len() == 24 && row[clip.len()..].iter().all(|&frame| frame == 0.0));
+        }
+    }
+
+    #[test]
+    fn speed_reads_between_the_frames() {
+        let part = part(&[7]);
+        for (speed, expected) in [
+            (2.0, vec![1.0, 3.0, 5.0, 7.0]),
+            (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
+        ] {
+            let batch = Plan::new(&part, vec![PlannedClip { clip: 0, speed }], 1).batch(0);
+            let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
+            assert_eq!(row[..expected.len()], expected);
+            assert_eq!(row[expected.len()], 0.0);
+        }
+    }
+
+    #[test]
+    fn a_long_clip_gets_a_batch_of_its_own() {
+        let lengths = [vec![100; 5], vec![LARGEST_BATCH * 2], vec![50; 4]].concat();
+        let part = part(&lengths);
+        let plan = Plan::by_length(&part, 4);
+        let clips: Vec<Vec<i64>> = (0..plan.batches())
+            .map(|batch| plan.clips(batch).map(|clip| lengths[clip]).collect())
+            .collect();
+        assert_eq!(
+            clips,
+            [
+                vec![50; 4],
+                vec![100; 4],
+                vec![100],
+                vec![LARGEST_BATCH * 2]
+            ]
+        );
+    }
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tch::Device;
 
-use super::{PartTensors, Skipped, extract, frames_of};
+use super::part::frames_of;
+use super::{Normalisation, PartTensors, Skipped, extract};
 use crate::audio::AudioConfig;
 use crate::corpus::{Clip, Corpus};
 use crate::features::{FeatureConfig, Features};
-use crate::model::Normalisation;
 
 /// The readable clips of a corpus and their features, in the same order.
 #[derive(Debug)]
@@ -64,30 +64,42 @@ impl Loaded {
         })
     }
 
-    /// Features and class of some clips. The classes are indices into `classes`; a clip of another
-    /// label is left out.
-    pub fn labelled(&self, indices: &[usize], classes: &[String]) -> Vec<(&Features, usize)> {
-        let class = |index: usize| classes.iter().position(|c| *c == self.clips[index].label);
-        indices
-            .iter()
-            .filter_map(|&index| Some((&self.features[index], class(index)?)))
-            .collect()
+    /// Some clips with what a model needs of them. A clip whose label is not among `classes` is
+    /// left out.
+    pub fn labelled(&self, indices: &[usize], classes: &[String]) -> Labelled<'_> {
+        let mut labelled = Labelled::default();
+        for &index in indices {
+            let clip = &self.clips[index];
+            if let Some(label) = classes.iter().position(|class| *class == clip.label) {
+                labelled.clips.push(clip);
+                labelled.features.push(&self.features[index]);
+                labelled.labels.push(label);
+            }
+        }
+        labelled
     }
+}
 
-    /// Fits a model's normalisation to some clips.
-    pub fn fit(&self, indices: &[usize], classes: &[String], to: &Normalisation) -> Result<()> {
-        to.fit(&frames_of(&self.labelled(indices, classes))?);
+/// Clips, their features, and their labels as places in a list of classes.
+#[derive(Debug, Default)]
+pub struct Labelled<'a> {
+    /// Which clips.
+    pub clips: Vec<&'a Clip>,
+    /// Their features.
+    pub features: Vec<&'a Features>,
+    /// Their classes.
+    pub labels: Vec<usize>,
+}
+
+impl Labelled<'_> {
+    /// Takes mean and deviation of these clips. Only ever those of the training part.
+    pub fn fit(&self, normalisation: &Normalisation) -> Result<()> {
+        normalisation.fit(&frames_of(&self.features)?);
         Ok(())
     }
 
-    /// Some clips as tensors on a device.
-    pub fn tensors(
-        &self,
-        indices: &[usize],
-        classes: &[String],
-        normalisation: &Normalisation,
-        device: Device,
-    ) -> Result<PartTensors> {
-        PartTensors::new(&self.labelled(indices, classes), normalisation, device)
+    /// Brings them to a device.
+    pub fn tensors(&self, normalisation: &Normalisation, device: Device) -> Result<PartTensors> {
+        PartTensors::new(&self.features, &self.labels, normalisation, device)
     }
 }

@@ -6,11 +6,13 @@
 mod batch;
 mod extract;
 mod load;
+mod normalisation;
 mod npy;
 mod part;
 
 pub use batch::{Batch, Plan, PlannedClip};
 pub use extract::{Extraction, Skipped, extract, extract_one};
-pub use load::Loaded;
+pub use load::{Labelled, Loaded};
+pub use normalisation::Normalisation;
 pub use npy::write_npy;
-pub use part::{PartTensors, frames_of};
+pub use part::PartTensors;

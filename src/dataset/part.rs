@@ -1,10 +1,10 @@
 //! One part of a split as tensors.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
+use super::Normalisation;
 use crate::features::Features;
-use crate::model::Normalisation;
 
 /// The normalised features and labels of a part, on the device.
 #[derive(Debug)]
@@ -21,22 +21,21 @@ pub struct PartTensors {
 }
 
 impl PartTensors {
-    /// Brings clips to the device of `normalisation`.
+    /// Brings clips of these classes to the device of `normalisation`.
     pub fn new(
-        clips: &[(&Features, usize)],
+        features: &[&Features],
+        labels: &[usize],
         normalisation: &Normalisation,
         device: Device,
     ) -> Result<Self> {
-        let raw = frames_of(clips)?;
-        let raw = raw.f_to_device(device).context(
-            "the features do not fit on the device; use a machine with more memory, or --device cpu",
-        )?;
+        let raw = frames_of(features)?.f_to_device(device).map_err(|error| {
+            let text = error.to_string();
+            let reason = text.lines().next().unwrap_or_default();
+            anyhow!("the features cannot be brought to the device: {reason}; --device cpu may do")
+        })?;
         let normalised = normalisation.apply(&raw);
         let zero = Tensor::zeros([1, normalised.size()[1]], (Kind::Float, device));
-        let lengths: Vec<i64> = clips
-            .iter()
-            .map(|(features, _)| features.frames() as i64)
-            .collect();
+        let lengths: Vec<i64> = features.iter().map(|f| f.frames() as i64).collect();
         let starts = lengths.iter().scan(0, |next, length| {
             let start = *next;
             *next += length;
@@ -45,7 +44,7 @@ impl PartTensors {
         Ok(PartTensors {
             frames: Tensor::cat(&[normalised, zero], 0),
             starts: starts.collect(),
-            labels: clips.iter().map(|&(_, label)| label as i64).collect(),
+            labels: labels.iter().map(|&label| label as i64).collect(),
             lengths,
         })
     }
@@ -67,14 +66,9 @@ impl PartTensors {
 }
 
 /// The frames of all clips, one after the other: `[frames, coefficients]`, on the CPU.
-pub fn frames_of(clips: &[(&Features, usize)]) -> Result<Tensor> {
-    let coefficients = clips
-        .first()
-        .map_or(0, |(features, _)| features.coefficients());
-    let values: Vec<f32> = clips
-        .iter()
-        .flat_map(|(features, _)| features.values().iter().copied())
-        .collect();
+pub(super) fn frames_of(features: &[&Features]) -> Result<Tensor> {
+    let coefficients = features.first().map_or(0, |first| first.coefficients());
+    let values: Vec<f32> = features.iter().flat_map(|f| f.values()).copied().collect();
     let frames = (values.len() / coefficients.max(1)) as i64;
     Ok(Tensor::f_from_slice(&values)?.f_view([frames, coefficients as i64])?)
 }

@@ -14,6 +14,8 @@ use crate::run::RunFolder;
 
 /// Clips that are predicted at once.
 const BATCH_SIZE: usize = 64;
+/// Recordings whose features are held in memory at once.
+const STRETCH: usize = 256;
 
 /// A run's best weights and settings.
 #[derive(Debug)]
@@ -61,11 +63,13 @@ impl Predictor {
 
     /// Probabilities for recordings whose features are at hand.
     pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
-        let clips: Vec<(&Features, usize)> = features.iter().map(|&f| (f, 0)).collect();
-        if clips.is_empty() {
+        if features.is_empty() {
             return Ok(Vec::new());
         }
-        let part = PartTensors::new(&clips, self.model.normalisation(), self.model.device())?;
+        // Nobody knows the classes; any will do.
+        let labels = vec![0; features.len()];
+        let (normalisation, device) = (self.model.normalisation(), self.model.device());
+        let part = PartTensors::new(features, &labels, normalisation, device)?;
         Ok(exponentials(log_probabilities(
             &self.model,
             &part,
@@ -82,19 +86,21 @@ impl Predictor {
         let RunConfig {
             audio, features, ..
         } = &self.config;
-        let extraction = dataset::extract(files, audio, features, advance)?;
-        let rows: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
-        let probabilities = self.probabilities(&rows)?;
-        let predictions = extraction
-            .features
-            .iter()
-            .zip(probabilities)
-            .map(|((file, _), row)| Prediction {
-                file: files[*file].clone(),
-                label: self.label_of(&row).to_string(),
-                probabilities: row,
-            });
-        Ok((predictions.collect(), extraction.skipped))
+        let (mut predictions, mut skipped) = (Vec::new(), Vec::new());
+        for files in files.chunks(STRETCH) {
+            let extraction = dataset::extract(files, audio, features, &advance)?;
+            let rows: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
+            let probabilities = self.probabilities(&rows)?;
+            for ((file, _), row) in extraction.features.iter().zip(probabilities) {
+                predictions.push(Prediction {
+                    file: files[*file].clone(),
+                    label: self.label_of(&row).to_string(),
+                    probabilities: row,
+                });
+            }
+            skipped.extend(extraction.skipped);
+        }
+        Ok((predictions, skipped))
     }
 
     /// Predicts one recording.

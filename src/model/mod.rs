@@ -6,17 +6,18 @@ mod bilstm;
 mod config;
 mod init;
 mod mask;
-mod normalisation;
 mod seed;
 mod weights;
 
 pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
-pub use normalisation::Normalisation;
-pub use weights::{load_weights, read_tensors, restore, save_weights, write_tensors};
+pub use weights::{
+    load_weights, read_tensors, refuse_others, restore, save_weights, write_tensors,
+};
 
 use tch::nn::{self, VarStore};
 use tch::{Device, Tensor};
 
+use crate::dataset::Normalisation;
 use bilstm::Bilstm;
 use seed::Seed;
 

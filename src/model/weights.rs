@@ -1,6 +1,6 @@
 //! Weights on the disk: `.ot` files, checked before a number of them is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -20,12 +20,24 @@ pub fn save_weights(model: &EmotionModel, path: &Path) -> Result<()> {
 pub fn load_weights(model: &EmotionModel, path: &Path) -> Result<()> {
     let tensors = read_tensors(path, model.device())?;
     restore(&model.tensors(), &tensors).with_context(|| misfit(path))?;
-    let known: Vec<String> = model.tensors().into_iter().map(|(name, _)| name).collect();
-    if let Some(name) = tensors.keys().find(|name| !known.contains(name)) {
-        return Err(anyhow!("it has a tensor '{name}' that this model lacks"))
-            .context(misfit(path));
+    refuse_others(&model.tensors(), &[], &tensors).with_context(|| misfit(path))
+}
+
+/// An error where a file holds tensors that are neither among `targets` nor called one of `others`:
+/// it was made for another model.
+pub fn refuse_others(
+    targets: &[(String, Tensor)],
+    others: &[&str],
+    saved: &BTreeMap<String, Tensor>,
+) -> Result<()> {
+    let known: BTreeSet<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
+    let stranger = saved
+        .keys()
+        .find(|name| !known.contains(name.as_str()) && !others.contains(&name.as_str()));
+    match stranger {
+        Some(name) => bail!("it has a tensor '{name}' that this model lacks"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn misfit(path: &Path) -> String {

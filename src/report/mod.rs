@@ -24,4 +24,4 @@ mod style;
 pub use confusion::confusion_png;
 pub use curves::{Curves, curves_png};
 pub use results::{write_curves, write_results};
-pub use scores::{Report, note};
+pub use scores::Report;

@@ -42,12 +42,12 @@ pub fn write_results(
 }
 
 /// Draws `curves.png` from `metrics.csv`.
-pub fn write_curves(run: &RunFolder, best_epoch: usize, note: Option<String>) -> Result<()> {
+pub fn write_curves(run: &RunFolder, best_epoch: usize, notes: &[String]) -> Result<()> {
     let curves = Curves {
         name: run.name(),
         epochs: Journal::read(&run.metrics_csv())?,
         best_epoch: (best_epoch > 0).then_some(best_epoch),
-        note,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
     };
     write_bytes(&run.curves_png(), &curves_png(&[curves])?)
 }

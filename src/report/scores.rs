@@ -14,12 +14,12 @@ pub struct Report {
     pub corpus: String,
     /// `test`, `validation`, `train` or `all`.
     pub part: String,
-    /// True where voices of the training part may be heard in the scored part, or any two parts
-    /// have a speaker in common.
+    /// True where a voice of the training part may be heard in the scored part, or any two parts of
+    /// the run have a speaker in common.
     pub speakers_shared: bool,
-    /// Which parts share speakers, in words; empty where none do.
-    pub shared_parts: String,
-    /// True where the recordings were made by a machine.
+    /// What a reader must know to judge the numbers: shared speakers and the like.
+    pub notes: Vec<String>,
+    /// True where recordings that the model learnt from or was scored on were made by a machine.
     pub synthetic: bool,
     /// The epoch whose weights were scored.
     pub epoch: Option<usize>,
@@ -33,12 +33,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// What must stand beside the numbers wherever they appear.
+    /// The notes in one line.
     pub fn note(&self) -> Option<String> {
-        note(
-            self.synthetic,
-            self.speakers_shared.then(|| self.shared_parts.clone()),
-        )
+        (!self.notes.is_empty()).then(|| self.notes.join("; "))
     }
 
     /// The report for people.
@@ -53,9 +50,6 @@ impl Report {
         }
         text += &match self.note() {
             Some(note) => format!("\nNote: {note}.\n"),
-            None if self.part == "all" => {
-                "\nThe model was trained on other recordings than these.\n".to_string()
-            }
             None => "\nNo speaker is heard in two parts.\n".to_string(),
         };
         if self.skipped_recordings > 0 {
@@ -70,12 +64,22 @@ impl Report {
                 self.unknown_label
             );
         }
+        let missing: Vec<&str> = (0..metrics.classes.len())
+            .filter(|&class| metrics.per_class[class].support == 0)
+            .map(|class| metrics.classes[class].as_str())
+            .collect();
+        if !missing.is_empty() {
+            text += &format!(
+                "No clip of {} is here; the UAR is that of the other classes.\n",
+                missing.join(", ")
+            );
+        }
         text += &format!(
             "\naccuracy {:.1} %   UAR {:.1} %   macro-F1 {:.1} %   (chance UAR {:.1} %)\n\n",
             100.0 * metrics.accuracy,
             100.0 * metrics.uar,
             100.0 * metrics.macro_f1,
-            100.0 / metrics.classes.len().max(1) as f64,
+            100.0 / (metrics.classes.len() - missing.len()).max(1) as f64,
         );
         text += &evaluation::classification_table(metrics);
         text += "\nConfusion (rows: truth, columns: prediction)\n\n";
@@ -87,12 +91,4 @@ impl Report {
     pub fn json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
-}
-
-/// What must stand beside the numbers of a run wherever they appear: that its recordings were made
-/// by a machine, that speakers are in several parts.
-pub fn note(synthetic: bool, shared: Option<String>) -> Option<String> {
-    let synthetic = synthetic.then(|| "synthetic demo corpus".to_string());
-    let notes: Vec<String> = [synthetic, shared].into_iter().flatten().collect();
-    (!notes.is_empty()).then(|| notes.join("; "))
 }

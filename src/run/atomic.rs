@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
 
 /// Lets `write` fill a file that takes its place only once it is whole and on the disk. Whatever
 /// stood there before stays until then, and stays for good if `write` fails.
@@ -12,11 +13,29 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
+    replace(path, |temporary| {
+        let mut writer = BufWriter::new(temporary.as_file());
+        write(&mut writer)?;
+        Ok(writer.flush()?)
+    })
+}
+
+/// The same for a writer that wants a name to write to.
+pub fn write_by_name(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    replace(path, |temporary| write(temporary.path()))
+}
+
+/// Writes these bytes as a whole.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, |file| Ok(file.write_all(bytes)?))
+}
+
+fn replace(path: &Path, fill: impl FnOnce(&NamedTempFile) -> Result<()>) -> Result<()> {
+    let place = || format!("cannot write {}", path.display());
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let place = || format!("cannot write {}", path.display());
     let mut builder = tempfile::Builder::new();
     // Temporary files are for their owner alone; a result is for whom the umask lets read it.
     #[cfg(unix)]
@@ -28,10 +47,7 @@ pub fn write_atomically(
         .prefix(".writing-")
         .tempfile_in(folder)
         .with_context(place)?;
-    let mut writer = BufWriter::new(temporary.as_file());
-    write(&mut writer).with_context(place)?;
-    writer.flush().with_context(place)?;
-    drop(writer);
+    fill(&temporary).with_context(place)?;
     temporary.as_file().sync_all().with_context(place)?;
     temporary
         .persist(path)
@@ -43,11 +59,6 @@ pub fn write_atomically(
         .and_then(|folder| folder.sync_all())
         .with_context(place)?;
     Ok(())
-}
-
-/// Writes these bytes as a whole.
-pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomically(path, |file| Ok(file.write_all(bytes)?))
 }
 
 #[cfg(test)]

@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
 
-/// One epoch. Losses are mean cross-entropies per clip, accuracies and UAR fractions of 1.
+/// One epoch. Losses are means per clip, accuracies and UAR fractions of 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// From 1.
     pub epoch: usize,
-    /// Measured while the epoch goes on, so with dropout and augmentation, as Keras does.
+    /// What was minimised, as the epoch went on: with dropout and augmentation, against targets
+    /// that are mixed and smoothed. So it may lie above the validation loss, which is plain.
     pub train_loss: f64,
     /// As `train_loss`, while the epoch goes on.
     pub train_accuracy: f64,
-    /// At the end of the epoch, clips as they are.
+    /// Plain cross-entropy at the end of the epoch, clips as they are.
     pub validation_loss: f64,
     /// At the end of the epoch.
     pub validation_accuracy: f64,
@@ -30,17 +31,23 @@ pub struct EpochRecord {
 }
 
 impl EpochRecord {
-    /// The epoch whose weights are in `best.ot`: the highest validation UAR, and the lowest loss
-    /// among equals.
+    /// The epoch whose weights are in `best.ot`.
     pub fn best(epochs: &[EpochRecord]) -> Option<usize> {
-        epochs
-            .iter()
-            .min_by(|a, b| {
-                let uar = b.validation_uar.total_cmp(&a.validation_uar);
-                uar.then(a.validation_loss.total_cmp(&b.validation_loss))
-            })
-            .map(|record| record.epoch)
+        let figures = |record: &EpochRecord| (record.validation_uar, record.validation_loss);
+        let mut best: Option<&EpochRecord> = None;
+        for record in epochs {
+            if best.is_none_or(|best| is_better(figures(record), figures(best))) {
+                best = Some(record);
+            }
+        }
+        best.map(|record| record.epoch)
     }
+}
+
+/// Whether validation UAR and loss beat others: a higher UAR, or the same with a lower loss (a small
+/// validation part gives the same UAR often).
+pub fn is_better((uar, loss): (f64, f64), (best_uar, best_loss): (f64, f64)) -> bool {
+    uar > best_uar || (uar == best_uar && loss < best_loss)
 }
 
 /// The open journal of a run.

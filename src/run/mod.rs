@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-pub use atomic::{write_atomically, write_bytes};
-pub use journal::{EpochRecord, Journal};
+pub use atomic::{write_atomically, write_by_name, write_bytes};
+pub use journal::{EpochRecord, Journal, is_better};
 pub use tables::{ClipPrediction, read_split, write_confusion, write_predictions, write_split};
 
 /// A run folder and the places of its files.
@@ -58,7 +58,9 @@ impl RunFolder {
     pub fn create(runs: &Path, name: &str) -> Result<RunFolder> {
         RunFolder::check_free(runs, name)?;
         let folder = runs.join(name);
-        fs::create_dir_all(&folder).with_context(|| {
+        // The last step fails where another process has just made the same folder.
+        let made = fs::create_dir_all(runs).and_then(|()| fs::create_dir(&folder));
+        made.with_context(|| {
             format!(
                 "cannot make {}; --runs-dir chooses another place",
                 folder.display()

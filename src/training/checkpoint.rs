@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use tch::{Kind, Tensor};
 
 use super::optimizer::AdamW;
-use crate::model::{EmotionModel, read_tensors, restore, write_tensors};
+use crate::model::{EmotionModel, read_tensors, refuse_others, restore, write_tensors};
+use crate::run::is_better;
 
 /// The format of `last.ot`; a file of another one is refused.
 const FORMAT: i64 = 1;
@@ -38,10 +39,9 @@ impl Progress {
         }
     }
 
-    /// Whether these validation figures beat the best so far: a higher UAR, or the same with a
-    /// lower loss (a small validation part gives the same UAR often).
+    /// Whether these validation figures beat the best so far.
     pub fn improves(&self, uar: f64, loss: f64) -> bool {
-        uar > self.best_uar || (uar == self.best_uar && loss < self.best_loss)
+        is_better((uar, loss), (self.best_uar, self.best_loss))
     }
 }
 
@@ -54,8 +54,7 @@ pub fn save(
 ) -> Result<()> {
     let place = [FORMAT, progress.epoch as i64, progress.best_epoch as i64];
     let best = [progress.best_uar, progress.best_loss];
-    let mut tensors = model.tensors();
-    tensors.extend(optimizer.state());
+    let mut tensors = trained(model, optimizer);
     tensors.push((PLACE.to_string(), Tensor::from_slice(&place)));
     tensors.push((BEST.to_string(), Tensor::from_slice(&best)));
     write_tensors(path, &tensors)
@@ -66,9 +65,17 @@ pub fn load(path: &Path, model: &EmotionModel, optimizer: &mut AdamW) -> Result<
     let misfit = || format!("{} does not fit this run's config.toml", path.display());
     let saved = read_tensors(path, model.device())?;
     let progress = progress_of(&saved).with_context(misfit)?;
+    refuse_others(&trained(model, optimizer), &[PLACE, BEST], &saved).with_context(misfit)?;
     restore(&model.tensors(), &saved).with_context(misfit)?;
     optimizer.restore(&saved).with_context(misfit)?;
     Ok(progress)
+}
+
+/// What training changes: weights and moments.
+fn trained(model: &EmotionModel, optimizer: &AdamW) -> Vec<(String, Tensor)> {
+    let mut tensors = model.tensors();
+    tensors.extend(optimizer.state());
+    tensors
 }
 
 fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {

@@ -12,7 +12,7 @@ mod spectrum;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 pub use checkpoint::Progress;
@@ -52,7 +52,7 @@ pub enum Event<'a> {
     },
     /// An epoch is over and saved.
     Epoch { record: &'a EpochRecord, best: bool },
-    /// No epoch of the last `early_stopping` ones was better, so this was the last.
+    /// No epoch of the last `early_stopping` ones was the best so far, so this was the last.
     StoppedEarly { epoch: usize },
 }
 
@@ -83,7 +83,17 @@ pub fn train(
     let mut optimizer = AdamW::new(model.parameters(), config);
     let mut progress = match run.last_ot().exists() {
         true => checkpoint::load(&run.last_ot(), model, &mut optimizer)?,
-        false => Progress::start(),
+        false => {
+            let epochs = Journal::read(&run.metrics_csv()).map_or(0, |epochs| epochs.len());
+            // One line may stand there without a checkpoint: that of a first epoch cut short.
+            ensure!(
+                epochs <= 1,
+                "{} is gone, though {epochs} epochs were trained; without it this run cannot go \
+                 on, and it is left as it is",
+                run.last_ot().display()
+            );
+            Progress::start()
+        }
     };
     let journal = Journal::open(&run.metrics_csv(), progress.epoch)?;
     let class_weights = config.class_weights.then(|| {
@@ -92,6 +102,14 @@ pub fn train(
     });
 
     while progress.epoch < config.epochs {
+        if config.early_stopping > 0
+            && progress.epoch - progress.best_epoch >= config.early_stopping
+        {
+            tell(Event::StoppedEarly {
+                epoch: progress.epoch,
+            });
+            break;
+        }
         let started = Instant::now();
         let epoch = progress.epoch + 1;
         let trained = train_epoch(
@@ -106,6 +124,10 @@ pub fn train(
         let (validation, validation_loss) =
             score(model, &data.validation, &data.classes, config.batch_size)?;
         let metrics = validation.metrics();
+        ensure!(
+            validation_loss.is_finite(),
+            exploded("validation", validation_loss, epoch)
+        );
 
         let best = progress.improves(metrics.uar, validation_loss);
         if best {
@@ -135,11 +157,6 @@ pub fn train(
             record: &record,
             best,
         });
-
-        if config.early_stopping > 0 && epoch - progress.best_epoch >= config.early_stopping {
-            tell(Event::StoppedEarly { epoch });
-            break;
-        }
     }
     Ok(progress)
 }
@@ -213,17 +230,19 @@ fn train_epoch(
     }
 
     let loss = loss_sum.double_value(&[]) / clips;
-    if !loss.is_finite() {
-        bail!(
-            "the training loss became {loss} in epoch {epoch} (learning rate {learning_rate:.2e}); \
-             the weights of the epoch before are safe in last.ot. Try a smaller --learning-rate"
-        );
-    }
+    ensure!(loss.is_finite(), exploded("training", loss, epoch));
     Ok(Trained {
         loss,
         accuracy: hits.int64_value(&[]) as f64 / clips,
         learning_rate,
     })
+}
+
+fn exploded(which: &str, loss: f64, epoch: usize) -> String {
+    format!(
+        "the {which} loss became {loss} in epoch {epoch}; last.ot and best.ot keep the epochs before. \
+         Start a new run with a smaller --learning-rate"
+    )
 }
 
 /// What the model says of a part, and its mean cross-entropy per clip.

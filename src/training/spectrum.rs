@@ -10,10 +10,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::AugmentationConfig;
 use crate::audio::SampleRate;
+use crate::dataset::Normalisation;
 use crate::features::FeatureConfig;
 use crate::features::dct::Dct;
 use crate::features::mel::{hz_to_mel, mel_to_hz};
-use crate::model::Normalisation;
 
 /// Steps between the shortest and the longest vocal tract.
 const WARPS: usize = 21;

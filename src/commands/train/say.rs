@@ -5,20 +5,16 @@ use anyhow::Result;
 use crate::commands::progress::bar;
 use emovox::corpus::split::{Part, Split};
 use emovox::corpus::{self, Clip, Corpus};
+use emovox::experiment::Experiment;
 use emovox::model::EmotionModel;
-use emovox::run::RunFolder;
-use emovox::training::{self, Data, Event, Progress, TrainingConfig};
+use emovox::training::{Event, Progress};
 
 /// Trains with a bar on a terminal, and a line an epoch everywhere.
-pub(super) fn train_with_bar(
-    model: &EmotionModel,
-    data: &Data,
-    config: &TrainingConfig,
-    run: &RunFolder,
-) -> Result<Progress> {
+pub(super) fn train_with_bar(experiment: &Experiment, model: &EmotionModel) -> Result<Progress> {
+    let config = &experiment.config.training;
     let bar = bar(1, "training", "steps");
     let mut trained = false;
-    let progress = training::train(model, data, config, run, |event| match event {
+    let progress = experiment.train(model, |event| match event {
         Event::Step { epoch, step, steps } => {
             bar.set_length((config.epochs * steps) as u64);
             if bar.position() == 0 {
@@ -46,7 +42,7 @@ pub(super) fn train_with_bar(
         }),
         Event::StoppedEarly { epoch } => bar.suspend(|| {
             println!(
-                "stopped after epoch {epoch}: {} epochs without a better validation UAR",
+                "stopped after epoch {epoch}: {} epochs brought no better validation UAR",
                 config.early_stopping
             );
         }),
@@ -78,6 +74,13 @@ pub(super) fn describe(corpus: &Corpus) {
             ""
         }
     );
+    if let Some(first) = corpus.repeated.first() {
+        println!(
+            "{} WAV files are second copies of a name and are left out, such as {}",
+            corpus.repeated.len(),
+            first.display()
+        );
+    }
     if let Some(first) = corpus.unrecognised.first() {
         println!(
             "{} WAV files do not follow its naming rule and are left out, such as {}",

@@ -11,7 +11,7 @@ pub struct Normalisation {
 
 impl Normalisation {
     /// Changes nothing until [`Normalisation::fit`] sees features.
-    pub(super) fn new(path: &nn::Path, coefficients: i64) -> Self {
+    pub fn new(path: &nn::Path, coefficients: i64) -> Self {
         Normalisation {
             mean: path.zeros_no_train("mean", &[coefficients]),
             deviation: path.ones_no_train("deviation", &[coefficients]),
@@ -25,10 +25,12 @@ impl Normalisation {
             let frames = frames.to_kind(Kind::Double);
             let (variance, mean) = frames.var_mean_dim(0, false, false);
             self.mean.shallow_clone().copy_(&mean);
-            // A coefficient that never changes stays as it is.
+            // A coefficient that never changes is only shifted.
+            let deviation = variance.sqrt();
+            let steady = deviation.lt(1e-5);
             self.deviation
                 .shallow_clone()
-                .copy_(&variance.sqrt().clamp_min(1e-5));
+                .copy_(&deviation.masked_fill(&steady, 1.0));
         });
     }
 
