@@ -1,16 +1,21 @@
 //! Progress for people: a bar with a rate and an ETA on a terminal, nothing elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A bar over `length` things of a kind (`clips`, `steps`).
 pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
     // indicatif draws nothing by itself where standard error is no terminal.
     let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
-    let template = format!(
-        "{what} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {things}  {{per_sec:>10}}  ETA {{eta}}"
-    );
+    let template =
+        format!("{what} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {things}  {{rate:>8}}  ETA {{eta}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style.progress_chars("━━─"));
+        let rate = |state: &ProgressState, text: &mut dyn Write| {
+            // A bar has nowhere to report that it could not be written.
+            let _ = write!(text, "{:.1}/s", state.per_sec());
+        };
+        bar.set_style(style.progress_chars("━━─").with_key("rate", rate));
     }
     bar
 }
