@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes the README's table of results again: trains with three seeds each, and prints mean ± standard
-# deviation of what the test part scored. Runs that are finished are not done again.
+# deviation of what the test part scored. Runs that are finished are not done again,
+# interrupted ones go on.
 #
 #     scripts/results.sh data/ravdess data/emodb
 set -euo pipefail
 
-[ $# = 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 ravdess=$1 emodb=$2
 emovox=${EMOVOX:-target/release/emovox}
 runs=${RUNS:-runs/results}
@@ -15,8 +16,13 @@ cell() { # corpus folder, name, flags of the training
     shift 2
     for seed in 1 2 3; do
         run=$name-seed$seed
-        [ -e "$runs/$run/report.json" ] ||
+        if [ -e "$runs/$run/report.json" ]; then
+            continue
+        elif [ -e "$runs/$run" ]; then
+            "$emovox" train --runs-dir "$runs" --resume "$run" >&2
+        else
             "$emovox" train --data "$data" --runs-dir "$runs" --run "$run" --seed $seed "$@" >&2
+        fi
     done
     python3 - "$name" "$*" "$runs/$name"-seed{1,2,3}/report.json <<'END'
 import json, statistics, sys
