@@ -103,7 +103,7 @@ impl CorpusKind {
 
 impl fmt::Display for CorpusKind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             CorpusKind::Demo => "demo",
             CorpusKind::Ravdess => "ravdess",
             CorpusKind::Tess => "tess",

@@ -33,7 +33,7 @@ impl Part {
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Part::Train => "train",
             Part::Validation => "validation",
             Part::Test => "test",
@@ -54,7 +54,7 @@ pub enum SplitKind {
 
 impl fmt::Display for SplitKind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             SplitKind::Speaker => "speaker",
             SplitKind::Random => "random",
         })

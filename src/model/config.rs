@@ -18,7 +18,7 @@ pub enum Arch {
 
 impl fmt::Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Arch::Bilstm => "bilstm",
             Arch::Seed => "seed",
         })
