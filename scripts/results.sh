@@ -41,8 +41,9 @@ echo "| corpus | flags | speakers shared | test clips | accuracy | UAR | macro-F
 echo "|---|---|---|---|---|---|---|"
 cell demo demo-bilstm --arch bilstm
 cell demo demo-seed --arch seed
-cell "$ravdess" ravdess-bilstm --arch bilstm
-cell "$ravdess" ravdess-seed --arch seed
+# The default recipe was chosen on other actors of RAVDESS (03, 04, 09 to 12, 15, 16), so these test.
+cell "$ravdess" ravdess-bilstm --arch bilstm --test-speakers 01,02,05,06
+cell "$ravdess" ravdess-seed --arch seed --test-speakers 01,02,05,06
 cell "$ravdess" ravdess-seed-random --arch seed --split random
 cell "$emodb" emodb-bilstm --arch bilstm
 cell "$emodb" emodb-seed --arch seed
