@@ -97,6 +97,15 @@ fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
     PartTensors::new(&features, &labels, model.normalisation(), Device::Cpu).unwrap()
 }
 
+fn data(train: usize, validation: usize, model: &EmotionModel) -> Data {
+    Data {
+        train: part(train, 0, model),
+        validation: part(validation, 1000, model),
+        spectrum: None,
+        classes: vec!["rising".into(), "falling".into()],
+    }
+}
+
 fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
     let RunConfig {
         mut model,
@@ -114,12 +123,7 @@ fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
 fn train(arch: Arch, run: &RunFolder, mut tell: impl FnMut(Event)) -> Progress {
     let (config, training) = settings(arch);
     let model = training::fresh_model(&config, training.seed, 4, 2, Device::Cpu);
-    let data = Data {
-        train: part(44, 0, &model),
-        validation: part(16, 1000, &model),
-        spectrum: None,
-        classes: vec!["rising".into(), "falling".into()],
-    };
+    let data = data(44, 16, &model);
     training::train(&model, &data, &training, run, &mut tell).unwrap()
 }
 
@@ -128,6 +132,14 @@ fn journal(run: &RunFolder) -> String {
     let mut records = Journal::read(&run.metrics_csv()).unwrap();
     records.iter_mut().for_each(|record| record.seconds = 0.0);
     format!("{records:?}")
+}
+
+#[track_caller]
+fn assert_same_weights(a: &RunFolder, b: &RunFolder) {
+    for (a, b) in [(a.last_ot(), b.last_ot()), (a.best_ot(), b.best_ot())] {
+        let same = fs::read(&a).unwrap() == fs::read(&b).unwrap();
+        assert!(same, "{} differs from {}", a.display(), b.display());
+    }
 }
 
 #[test]
@@ -141,16 +153,7 @@ fn the_same_seed_gives_the_same_bytes() {
         assert_eq!(progress, train(arch, &second, |_| ()));
         assert_eq!(progress.epoch, 6);
         assert_eq!(journal(&first), journal(&second));
-        for (a, b) in [
-            (first.last_ot(), second.last_ot()),
-            (first.best_ot(), second.best_ot()),
-        ] {
-            assert!(
-                fs::read(&a).unwrap() == fs::read(&b).unwrap(),
-                "{}",
-                a.display()
-            );
-        }
+        assert_same_weights(&first, &second);
     }
 }
 
@@ -178,16 +181,7 @@ fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
         for left in stopped {
             train(arch, &left, |_| ());
             assert_eq!(journal(&left), journal(&whole), "{}", left.name());
-            for (a, b) in [
-                (left.last_ot(), whole.last_ot()),
-                (left.best_ot(), whole.best_ot()),
-            ] {
-                assert!(
-                    fs::read(&a).unwrap() == fs::read(&b).unwrap(),
-                    "{}",
-                    a.display()
-                );
-            }
+            assert_same_weights(&left, &whole);
         }
     }
 }
@@ -203,12 +197,7 @@ fn an_early_stop_stays_one() {
     let mut last = Vec::new();
     for _ in 0..2 {
         let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
-        let data = Data {
-            train: part(44, 0, &model),
-            validation: part(16, 1000, &model),
-            spectrum: None,
-            classes: vec!["rising".into(), "falling".into()],
-        };
+        let data = data(44, 16, &model);
         let progress = training::train(&model, &data, &training, &run, |event| {
             stops += usize::from(matches!(event, Event::StoppedEarly { .. }));
         });
@@ -228,12 +217,7 @@ fn what_can_be_learnt_is_learnt() {
     let (config, mut training) = settings(Arch::Bilstm);
     training.epochs = 30;
     let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
-    let data = Data {
-        train: part(64, 0, &model),
-        validation: part(32, 1000, &model),
-        spectrum: None,
-        classes: vec!["rising".into(), "falling".into()],
-    };
+    let data = data(64, 32, &model);
     let progress = training::train(&model, &data, &training, &run, |_| ()).unwrap();
     assert!(progress.best_uar > 0.85, "{progress:?}");
 }
@@ -245,12 +229,7 @@ fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
     let run = RunFolder::create(runs.path(), "run").unwrap();
     let (config, training) = settings(Arch::Bilstm);
     let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
-    let data = Data {
-        train: part(16, 0, &model),
-        validation: part(16, 1000, &model),
-        spectrum: None,
-        classes: vec!["rising".into(), "falling".into()],
-    };
+    let data = data(16, 16, &model);
     let mut poisoned = false;
     let error = training::train(&model, &data, &training, &run, |event| {
         if let (Event::Epoch { record, .. }, false) = (event, poisoned) {
