@@ -201,7 +201,7 @@ fn other_formats_are_called_by_their_names() {
         (b"OggS\0\x02", "Ogg"),
         (b"ID3\x04\0\0", "MP3"),
         (b"\xFF\xFB\x90\x64", "MP3"),
-        (b"RF64\xFF\xFF\xFF\xFFWAVEds64", "RF64"),
+        (b"RIFX\0\0\0\x10WAVEfmt ", "RIFX"),
         (b"\0\0\0\x20ftypM4A ", "M4A"),
         (b"RIFF\x10\0\0\0AVI LIST", "AVI"),
     ];
@@ -242,8 +242,8 @@ fn broken_files_are_described() {
 #[test]
 fn unread_encodings_are_described() {
     let adpcm = riff(&[format_chunk(2, 1, 16), chunk(b"data", &[0; 8])]);
-    let double = riff(&[format_chunk(3, 1, 64), chunk(b"data", &[0; 8])]);
-    for bytes in [adpcm, double] {
+    let half = riff(&[format_chunk(3, 1, 16), chunk(b"data", &[0; 8])]);
+    for bytes in [adpcm, half] {
         let message = complaint(&bytes);
         assert!(message.starts_with("unsupported WAV encoding"), "{message}");
         assert!(message.contains("pcm_s16le"), "{message}");

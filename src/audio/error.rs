@@ -13,6 +13,10 @@ pub enum AudioError {
     #[error("not a WAV file but {0}; convert it: ffmpeg -i IN -ar 16000 OUT.wav")]
     NotWav(&'static str),
 
+    /// Neither a WAV file nor any other format that is known by its first bytes.
+    #[error("not a WAV file, nor any other audio format we know; copy or download it again")]
+    Unrecognised,
+
     /// Zero bytes.
     #[error("the file is empty (0 bytes); copy or download it again")]
     Empty,
@@ -39,6 +43,12 @@ pub enum AudioError {
     #[error("sample {0} is not a finite number; export the recording again")]
     NotFinite(usize),
 
+    /// A float file with a sample that no sound reaches: which one, and what it is.
+    #[error(
+        "sample {0} is {1:.1e}, far beyond any sound (full scale is 1); export the recording again"
+    )]
+    TooLarge(usize, f64),
+
     /// A rate outside what sound is recorded at.
     #[error(
         "a sample rate of {0} Hz is outside {min} to {max} Hz",
@@ -57,10 +67,18 @@ pub enum AudioError {
     #[error("cannot resample: {0}")]
     Resample(String),
 
+    /// Neither a file nor a folder.
+    #[error("not a file but a pipe, a socket or a device; save the recording to a file first")]
+    NotAFile,
+
     /// The file system's own error.
     #[error("{}", in_words(.0))]
-    Io(#[source] io::Error),
+    Io(#[from] io::Error),
 }
+
+/// The system's number for a symbolic link that never arrives: Linux's, and that of macOS and the
+/// BSDs.
+const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
 
 /// The common cases without the operating system's numbers.
 fn in_words(error: &io::Error) -> String {
@@ -70,6 +88,18 @@ fn in_words(error: &io::Error) -> String {
             "permission denied; check who may read the file".to_string()
         }
         io::ErrorKind::IsADirectory => "a folder, not a WAV file".to_string(),
+        io::ErrorKind::NotADirectory => {
+            "no such file, because its folder is a file; check the path".to_string()
+        }
+        io::ErrorKind::UnexpectedEof => {
+            "the file became shorter while it was read; try again".to_string()
+        }
+        io::ErrorKind::OutOfMemory => {
+            "the recording does not fit into memory; cut it into shorter ones".to_string()
+        }
+        _ if cfg!(unix) && error.raw_os_error() == Some(ELOOP) => {
+            "a symbolic link that leads back to itself; remove it".to_string()
+        }
         _ => format!("cannot be read: {error}"),
     }
 }

@@ -1,8 +1,12 @@
 //! From a file to a waveform: WAV through hound, mixed down to mono, resampled, trimmed.
 
 mod config;
+mod decode;
 mod error;
+mod format;
+mod magic;
 mod resample;
+mod riff;
 pub(crate) mod threshold;
 mod trim;
 mod wav;
@@ -13,7 +17,7 @@ pub use config::{AudioConfig, SampleRate};
 pub use error::AudioError;
 pub use resample::resample;
 pub use trim::trim_silence;
-pub use wav::{WavInfo, probe, read_wav};
+pub use wav::{WavInfo, probe, read_wav, read_wav_from};
 
 /// One channel of sound.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,9 +9,9 @@ use clap::Args;
 use super::progress::bar;
 use super::tell_skipped;
 use emovox::audio::{AudioConfig, SampleRate};
-use emovox::corpus::find_recordings;
-use emovox::dataset::{extract, extract_one, write_npy};
-use emovox::features::FeatureConfig;
+use emovox::corpus::{Found, Skipped, find_recordings};
+use emovox::dataset::{extract_each, extract_one, write_npy};
+use emovox::features::{FeatureConfig, Features};
 
 /// Writes the MFCCs of recordings as .npy files (frames × coefficients, float32)
 #[derive(Args)]
@@ -122,28 +122,29 @@ fn folder(
     audio: &AudioConfig,
     config: &FeatureConfig,
 ) -> Result<ExitCode> {
-    let names = find_recordings(recordings);
+    let Found {
+        recordings: names,
+        mut skipped,
+    } = find_recordings(recordings);
     if names.is_empty() {
         bail!("no WAV file in {}", recordings.display());
     }
     let progress = bar(names.len(), "features", "clips");
-    let mut skipped = Vec::new();
-    let mut written = 0;
-    // A stretch at a time, so that memory does not grow with the folder.
-    for names in names.chunks(256) {
-        let files: Vec<PathBuf> = names.iter().map(|name| recordings.join(name)).collect();
-        let extraction = extract(&files, audio, config, || progress.inc(1))?;
-        for (index, features) in &extraction.features {
-            let place = out.join(&names[*index]).with_extension("npy");
-            if let Some(parent) = place.parent() {
-                std::fs::create_dir_all(parent)
-                    .with_context(|| format!("cannot make the folder {}", parent.display()))?;
-            }
-            write_npy(features, &place)?;
-            written += 1;
+    let files: Vec<PathBuf> = names.iter().map(|name| recordings.join(name)).collect();
+    let results = extract_each(&files, audio, config, |file, features| {
+        progress.inc(1);
+        match features {
+            Ok(features) => write_below(out, recordings, file, &features).map(|()| None),
+            Err(reason) => Ok(Some(Skipped {
+                file: file.into(),
+                reason,
+            })),
         }
-        skipped.extend(extraction.skipped);
-    }
+    })?;
+    let unreadable: Vec<Option<Skipped>> = results.into_iter().collect::<Result<_>>()?;
+    let unreadable: Vec<Skipped> = unreadable.into_iter().flatten().collect();
+    let written = files.len() - unreadable.len();
+    skipped.extend(unreadable);
     progress.finish_and_clear();
     tell_skipped(&skipped);
     println!(
@@ -156,4 +157,15 @@ fn folder(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Puts a recording's features at the same place in `out` as it has in `recordings`.
+fn write_below(out: &Path, recordings: &Path, file: &Path, features: &Features) -> Result<()> {
+    let name = file.strip_prefix(recordings).unwrap_or(file);
+    let place = out.join(name).with_extension("npy");
+    if let Some(parent) = place.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    }
+    write_npy(features, &place)
 }
