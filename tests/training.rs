@@ -3,16 +3,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use emovox::config::RunConfig;
 use emovox::dataset::PartTensors;
+use emovox::device;
 use emovox::features::Features;
-use emovox::model::{Arch, EmotionModel, ModelConfig};
-use emovox::run::{Journal, RunFolder};
-use emovox::training::{self, AdamW, Data, Event, Progress, TrainingConfig};
+use emovox::model::{self, Arch, EmotionModel, ModelConfig};
+use emovox::run::{RunFolder, read_metrics};
+use emovox::training::{
+    self, AdamW, Data, Event, Explosion, Progress, TrainingConfig, saved_progress,
+};
 use serde_json::Value;
 use tch::{Device, Tensor};
+use tempfile::TempDir;
 
 #[test]
 fn adamw_is_pytorchs() {
@@ -67,9 +72,11 @@ fn adamw_is_pytorchs() {
     }
 }
 
-/// libtorch's random generator is one for the whole process, so trainings take turns.
+/// libtorch's random generator is one for the whole process, so trainings take turns. For models as
+/// small as these a second thread is only in the way.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
+    tch::set_num_threads(1);
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -94,7 +101,7 @@ fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
         .iter()
         .map(|(features, label)| (features, *label))
         .unzip();
-    PartTensors::new(&features, &labels, model.normalisation(), Device::Cpu).unwrap()
+    PartTensors::new(&features, &labels, model.normalisation(), model.device()).unwrap()
 }
 
 fn data(train: usize, validation: usize, model: &EmotionModel) -> Data {
@@ -102,7 +109,7 @@ fn data(train: usize, validation: usize, model: &EmotionModel) -> Data {
         train: part(train, 0, model),
         validation: part(validation, 1000, model),
         spectrum: None,
-        classes: vec!["rising".into(), "falling".into()],
+        train_names: (0..train).map(|clip| format!("clip-{clip}.wav")).collect(),
     }
 }
 
@@ -120,26 +127,70 @@ fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
     (model, training)
 }
 
-fn train(arch: Arch, run: &RunFolder, mut tell: impl FnMut(Event)) -> Progress {
+/// Never asks to stop.
+static GO: AtomicBool = AtomicBool::new(false);
+
+fn fresh_model(config: &ModelConfig) -> EmotionModel {
+    let classes = ["rising".to_string(), "falling".to_string()];
+    training::fresh_model(config, 1, 4, &classes, Device::Cpu)
+}
+
+/// An empty run folder.
+fn folder(runs: &TempDir, name: &str) -> RunFolder {
+    RunFolder::create(runs.path(), name, |_| Ok(())).unwrap().0
+}
+
+fn train_until(
+    arch: Arch,
+    run: &RunFolder,
+    stop: &AtomicBool,
+    mut tell: impl FnMut(Event),
+) -> Progress {
     let (config, training) = settings(arch);
-    let model = training::fresh_model(&config, training.seed, 4, 2, Device::Cpu);
+    let model = fresh_model(&config);
     let data = data(44, 16, &model);
-    training::train(&model, &data, &training, run, &mut tell).unwrap()
+    training::train(&model, &data, &training, run, stop, &mut tell).unwrap()
+}
+
+fn train(arch: Arch, run: &RunFolder, tell: impl FnMut(Event)) -> Progress {
+    train_until(arch, run, &GO, tell)
 }
 
 /// The journal without the seconds, which differ from run to run.
 fn journal(run: &RunFolder) -> String {
-    let mut records = Journal::read(&run.metrics_csv()).unwrap();
+    let mut records = read_metrics(&run.metrics_csv()).unwrap();
     records.iter_mut().for_each(|record| record.seconds = 0.0);
     format!("{records:?}")
 }
 
+/// Progress without the seconds.
+fn timeless(mut progress: Progress) -> Progress {
+    progress
+        .epochs
+        .iter_mut()
+        .for_each(|record| record.seconds = 0.0);
+    progress
+}
+
 #[track_caller]
 fn assert_same_weights(a: &RunFolder, b: &RunFolder) {
-    for (a, b) in [(a.last_ot(), b.last_ot()), (a.best_ot(), b.best_ot())] {
-        let same = fs::read(&a).unwrap() == fs::read(&b).unwrap();
-        assert!(same, "{} differs from {}", a.display(), b.display());
-    }
+    let (a_best, b_best) = (
+        fs::read(a.best_ot()).unwrap(),
+        fs::read(b.best_ot()).unwrap(),
+    );
+    assert!(
+        a_best == b_best,
+        "{} differs from {}",
+        a.best_ot().display(),
+        b.name()
+    );
+    // All of the state, but for the seconds in it.
+    let state = |run: &RunFolder| {
+        let mut state = model::read_tensors(&run.last_ot(), Device::Cpu).unwrap();
+        state.retain(|name, _| name != "training.epochs");
+        state
+    };
+    assert_eq!(state(a), state(b), "{} and {}", a.name(), b.name());
 }
 
 #[test]
@@ -147,38 +198,51 @@ fn the_same_seed_gives_the_same_bytes() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     for arch in [Arch::Bilstm, Arch::Seed] {
-        let [first, second] = ["first", "second"]
-            .map(|name| RunFolder::create(runs.path(), &format!("{arch}-{name}")).unwrap());
-        let progress = train(arch, &first, |_| ());
-        assert_eq!(progress, train(arch, &second, |_| ()));
-        assert_eq!(progress.epoch, 6);
+        let [first, second] =
+            ["first", "second"].map(|name| folder(&runs, &format!("{arch}-{name}")));
+        let progress = timeless(train(arch, &first, |_| ()));
+        assert_eq!(progress, timeless(train(arch, &second, |_| ())));
+        assert_eq!(progress.epochs.len(), 6);
         assert_eq!(journal(&first), journal(&second));
         assert_same_weights(&first, &second);
     }
 }
 
+/// What a process that is killed at this moment would leave.
+fn left_of(run: &RunFolder, runs: &TempDir, name: &str) -> RunFolder {
+    let left = folder(runs, name);
+    for file in fs::read_dir(run.path()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
+    }
+    left
+}
+
 #[test]
-fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
+fn a_run_killed_after_any_epoch_ends_as_if_it_had_not_been() {
     let _turn = alone();
     for arch in [Arch::Bilstm, Arch::Seed] {
         let runs = tempfile::tempdir().unwrap();
-        let whole = RunFolder::create(runs.path(), "whole").unwrap();
-        // What a stop after each epoch would leave.
-        let mut stopped = Vec::new();
+        let whole = folder(&runs, "whole");
+        let mut killed = Vec::new();
         train(arch, &whole, |event| {
             if let Event::Epoch { record, .. } = event {
-                let name = format!("stopped-{}", record.epoch);
-                let left = RunFolder::create(runs.path(), &name).unwrap();
-                for file in fs::read_dir(whole.path()).unwrap() {
-                    let file = file.unwrap();
-                    fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
-                }
-                stopped.push(left);
+                killed.push(left_of(&whole, &runs, &format!("killed-{}", record.epoch)));
             }
         });
-        // The line of an epoch whose weights were not saved any more.
-        fs::copy(whole.metrics_csv(), stopped[1].metrics_csv()).unwrap();
-        for left in stopped {
+        // Killed between the two renames of a checkpoint, before the files that follow from it were
+        // written, and with only the checkpoint left.
+        fs::remove_file(killed[1].last_ot()).unwrap();
+        fs::copy(killed[0].metrics_csv(), killed[2].metrics_csv()).unwrap();
+        fs::copy(killed[0].best_ot(), killed[2].best_ot()).unwrap();
+        for file in [
+            killed[3].metrics_csv(),
+            killed[3].best_ot(),
+            killed[3].previous_ot(),
+        ] {
+            fs::remove_file(file).unwrap();
+        }
+        for left in killed {
             train(arch, &left, |_| ());
             assert_eq!(journal(&left), journal(&whole), "{}", left.name());
             assert_same_weights(&left, &whole);
@@ -187,22 +251,48 @@ fn a_run_stopped_after_any_epoch_ends_as_if_it_had_not_been() {
 }
 
 #[test]
+fn a_run_stopped_after_any_step_ends_as_if_it_had_not_been() {
+    let _turn = alone();
+    for arch in [Arch::Bilstm, Arch::Seed] {
+        let runs = tempfile::tempdir().unwrap();
+        let whole = folder(&runs, "whole");
+        train(arch, &whole, |_| ());
+        // Stops every few steps: in the first one, the last one of an epoch, and between.
+        for every in [1, 4, 6] {
+            let stopped = folder(&runs, &format!("stopped-{every}"));
+            let stops = (0..).take_while(|_| {
+                let (stop, mut steps) = (AtomicBool::new(false), 0);
+                let progress = train_until(arch, &stopped, &stop, |event| {
+                    steps += usize::from(matches!(event, Event::Step { .. }));
+                    stop.store(steps == every, Ordering::Relaxed);
+                });
+                !progress.is_over(&settings(arch).1)
+            });
+            assert_eq!(stops.count(), 6 * 6 / every, "6 epochs of 6 steps");
+            assert_eq!(journal(&stopped), journal(&whole));
+            assert_same_weights(&stopped, &whole);
+        }
+    }
+}
+
+#[test]
 fn an_early_stop_stays_one() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
-    let run = RunFolder::create(runs.path(), "run").unwrap();
+    let run = folder(&runs, "run");
     let (config, mut training) = settings(Arch::Bilstm);
     (training.epochs, training.early_stopping) = (100, 2);
     let mut stops = 0;
     let mut last = Vec::new();
     for _ in 0..2 {
-        let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
+        let model = fresh_model(&config);
         let data = data(44, 16, &model);
-        let progress = training::train(&model, &data, &training, &run, |event| {
+        let progress = training::train(&model, &data, &training, &run, &GO, |event| {
             stops += usize::from(matches!(event, Event::StoppedEarly { .. }));
         });
         let progress = progress.unwrap();
-        assert_eq!(progress.epoch, progress.best_epoch + 2);
+        let best = progress.best().unwrap().epoch;
+        assert_eq!(progress.epochs.len(), best + 2);
         last.push((progress, fs::read(run.last_ot()).unwrap()));
     }
     assert_eq!(stops, 2);
@@ -213,25 +303,28 @@ fn an_early_stop_stays_one() {
 fn what_can_be_learnt_is_learnt() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
-    let run = RunFolder::create(runs.path(), "run").unwrap();
+    let run = folder(&runs, "run");
     let (config, mut training) = settings(Arch::Bilstm);
     training.epochs = 30;
-    let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
+    let model = fresh_model(&config);
     let data = data(64, 32, &model);
-    let progress = training::train(&model, &data, &training, &run, |_| ()).unwrap();
-    assert!(progress.best_uar > 0.85, "{progress:?}");
+    let progress = training::train(&model, &data, &training, &run, &GO, |_| ()).unwrap();
+    assert!(
+        progress.best().unwrap().validation_uar > 0.85,
+        "{progress:?}"
+    );
 }
 
 #[test]
 fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
-    let run = RunFolder::create(runs.path(), "run").unwrap();
+    let run = folder(&runs, "run");
     let (config, training) = settings(Arch::Bilstm);
-    let model = training::fresh_model(&config, 1, 4, 2, Device::Cpu);
+    let model = fresh_model(&config);
     let data = data(16, 16, &model);
     let mut poisoned = false;
-    let error = training::train(&model, &data, &training, &run, |event| {
+    let error = training::train(&model, &data, &training, &run, &GO, |event| {
         if let (Event::Epoch { record, .. }, false) = (event, poisoned) {
             assert_eq!(record.epoch, 1);
             poisoned = true;
@@ -241,10 +334,50 @@ fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
             });
         }
     });
-    let error = error.unwrap_err().to_string();
-    assert!(
-        error.contains("epoch 2") && error.contains("--learning-rate"),
-        "{error}"
+    let error = error.unwrap_err();
+    let explosion: &Explosion = error.downcast_ref().unwrap();
+    assert_eq!(
+        (explosion.epoch, explosion.step, explosion.clips.len()),
+        (2, 1, 8)
     );
-    assert_eq!(Journal::read(&run.metrics_csv()).unwrap().len(), 1);
+    let text = error.to_string();
+    for words in ["step 1 of epoch 2", "--learning-rate", "clip-"] {
+        assert!(text.contains(words), "{text}");
+    }
+    let saved = saved_progress(&run, &fresh_model(&config), &training, false).unwrap();
+    assert_eq!(saved.epochs.len(), 1);
+}
+
+/// On a GPU sums come out in another order each time, so a training cannot be made again bit by bit.
+#[test]
+fn on_a_gpu_a_resumed_run_ends_as_one_that_was_not_within_a_tolerance() {
+    let _turn = alone();
+    if device::load_cuda().is_err() || device::cuda_devices() == 0 {
+        eprintln!("skipped: there is no GPU here");
+        return;
+    }
+    let runs = tempfile::tempdir().unwrap();
+    let (config, training) = settings(Arch::Bilstm);
+    let classes = ["rising".to_string(), "falling".to_string()];
+    let losses = |name: &str, stops: &[usize]| -> Vec<f64> {
+        let run = folder(&runs, name);
+        for &after in stops {
+            let model = training::fresh_model(&config, 1, 4, &classes, Device::Cuda(0));
+            let data = data(44, 16, &model);
+            let (stop, mut steps) = (AtomicBool::new(false), 0);
+            let progress = training::train(&model, &data, &training, &run, &stop, |event| {
+                steps += usize::from(matches!(event, Event::Step { .. }));
+                stop.store(steps == after, Ordering::Relaxed);
+            });
+            progress.unwrap();
+        }
+        let epochs = read_metrics(&run.metrics_csv()).unwrap();
+        epochs.iter().map(|epoch| epoch.validation_loss).collect()
+    };
+    let whole = losses("whole", &[1000]);
+    let resumed = losses("resumed", &[7, 6, 11, 1000]);
+    assert_eq!((whole.len(), resumed.len()), (6, 6));
+    for (whole, resumed) in whole.iter().zip(resumed) {
+        assert!((whole - resumed).abs() < 1e-3, "{whole} {resumed}");
+    }
 }

@@ -8,6 +8,7 @@ pub mod demo;
 mod emodb;
 mod emotion;
 mod folders;
+pub mod folds;
 mod ravdess;
 pub mod split;
 mod tess;
@@ -30,6 +31,15 @@ pub struct Clip {
     pub speaker: String,
     /// What is said. Empty where the corpus does not tell.
     pub sentence: String,
+}
+
+/// A recording that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which one.
+    pub file: PathBuf,
+    /// Why, in words for people.
+    pub reason: String,
 }
 
 /// What a file name tells: the fields of a [`Clip`] without its place.
@@ -122,12 +132,11 @@ pub struct Corpus {
     pub folder: PathBuf,
     /// The recordings, in the order of their paths.
     pub clips: Vec<Clip>,
-    /// WAV files whose names do not follow the corpus' rule, relative to the folder.
-    pub unrecognised: Vec<PathBuf>,
-    /// Second copies: WAV files of a corpus where a name is given once, found under a name that was
-    /// seen before. (Archives of RAVDESS and TESS go around that hold every recording twice; a clip
-    /// in two parts would make its score worthless.)
-    pub repeated: Vec<PathBuf>,
+    /// WAV files that are left out, relative to the folder: those whose names do not follow the
+    /// corpus' rule, those that cannot be reached, and second copies, where a corpus gives a name
+    /// once and it was seen before. (Archives of RAVDESS and TESS go around that hold every
+    /// recording twice; a clip in two parts would make its score worthless.)
+    pub skipped: Vec<Skipped>,
 }
 
 impl Corpus {
@@ -190,7 +199,7 @@ pub enum CorpusError {
 /// Finds the recordings of a corpus in a folder and all its subfolders.
 ///
 /// Without a `kind` the corpus is recognised by its names. Files that do not follow the rule are
-/// kept aside in [`Corpus::unrecognised`].
+/// kept aside in [`Corpus::skipped`].
 pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusError> {
     if !folder.exists() {
         return Err(CorpusError::NoFolder(folder.into()));
@@ -198,7 +207,10 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     if !folder.is_dir() {
         return Err(CorpusError::NotAFolder(folder.into()));
     }
-    let files = find_recordings(folder);
+    let Found {
+        recordings: files,
+        mut skipped,
+    } = find_recordings(folder);
     let Some(first) = files.first() else {
         return Err(CorpusError::NoRecordings(folder.into()));
     };
@@ -212,34 +224,44 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
         })?,
     };
 
-    let mut corpus = Corpus {
-        kind,
-        folder: folder.into(),
-        clips: Vec::new(),
-        unrecognised: Vec::new(),
-        repeated: Vec::new(),
-    };
+    let mut clips = Vec::new();
     let mut names = BTreeSet::new();
     for file in &files {
-        match kind.parse(file) {
-            Some(_) if kind != CorpusKind::Folders && !names.insert(file.file_name()) => {
-                corpus.repeated.push(file.clone());
-            }
-            Some(Labels {
+        let labels = match file.to_str() {
+            // A run keeps the places of its recordings in a text file.
+            None => Err("its path is not UTF-8; rename it".to_string()),
+            Some(_) => kind
+                .parse(file)
+                .ok_or_else(|| format!("its name does not follow the rule of {kind}")),
+        };
+        let mut second = || kind != CorpusKind::Folders && !names.insert(file.file_name());
+        match labels {
+            Ok(_) if second() => skipped.push(Skipped {
+                file: file.clone(),
+                reason: "a second copy of a name that is given once".into(),
+            }),
+            Ok(Labels {
                 label,
                 speaker,
                 sentence,
-            }) => {
-                corpus.clips.push(Clip {
-                    file: file.clone(),
-                    label,
-                    speaker,
-                    sentence,
-                });
-            }
-            None => corpus.unrecognised.push(file.clone()),
+            }) => clips.push(Clip {
+                file: file.clone(),
+                label,
+                speaker,
+                sentence,
+            }),
+            Err(reason) => skipped.push(Skipped {
+                file: file.clone(),
+                reason,
+            }),
         }
     }
+    let corpus = Corpus {
+        kind,
+        folder: folder.into(),
+        clips,
+        skipped,
+    };
     match classes(&corpus.clips).as_slice() {
         [] => Err(CorpusError::NotOfKind {
             folder: folder.into(),
@@ -254,30 +276,68 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     }
 }
 
-/// All WAV files below a folder, relative to it and sorted. Hidden files are left out: macOS
-/// archives are full of `._name.wav` that are no recordings.
-pub fn find_recordings(folder: &Path) -> Vec<PathBuf> {
-    WalkDir::new(folder)
+/// The WAV files below a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Relative to the folder, sorted.
+    pub recordings: Vec<PathBuf>,
+    /// What may have been a recording, or may hold some, but cannot be reached.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Finds all WAV files below a folder. Hidden files and folders are left out: macOS archives are full
+/// of `._name.wav` that are no recordings, and a desktop's bin keeps what was thrown away.
+pub fn find_recordings(folder: &Path) -> Found {
+    let mut found = Found::default();
+    let relative = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
+    let named_wav = |path: &Path| {
+        let extension = path.extension();
+        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
+    };
+    let entries = WalkDir::new(folder)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
-        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
-        .filter(|entry| {
-            entry
-                .path()
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
-        })
-        .filter_map(|entry| {
-            entry
-                .path()
-                .strip_prefix(folder)
-                .ok()
-                .map(Path::to_path_buf)
-        })
-        .collect()
+        .filter_entry(|entry| {
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            entry.depth() == 0 || !hidden
+        });
+    for entry in entries {
+        let (path, problem) = match &entry {
+            Ok(entry) if !named_wav(entry.path()) => continue,
+            Ok(entry) if entry.file_type().is_file() => (entry.path(), None),
+            Ok(entry) if entry.file_type().is_dir() => {
+                (entry.path(), Some("a folder, not a WAV file".to_string()))
+            }
+            Ok(entry) => (entry.path(), Some("no regular file".to_string())),
+            Err(error) => match error.path() {
+                Some(path) if named_wav(path) || path.is_dir() => (path, Some(unreachable(error))),
+                // Another link that leads nowhere.
+                _ => continue,
+            },
+        };
+        match problem {
+            None => found.recordings.push(relative(path)),
+            Some(reason) => found.skipped.push(Skipped {
+                file: relative(path),
+                reason,
+            }),
+        }
+    }
+    found
+}
+
+/// Why a place in the folder cannot be looked at.
+fn unreachable(error: &walkdir::Error) -> String {
+    let kind = error.io_error().map(std::io::Error::kind);
+    match (error.loop_ancestor(), kind) {
+        (Some(_), _) => "a symbolic link that leads back to a folder above it".into(),
+        (None, Some(std::io::ErrorKind::NotFound)) => "a symbolic link that leads nowhere".into(),
+        (None, Some(std::io::ErrorKind::PermissionDenied)) => {
+            "permission denied; check who may read it".into()
+        }
+        _ => format!("cannot be reached: {error}"),
+    }
 }
 
 /// The named corpus whose rule at least half of the files follow (the one with most where several
@@ -420,9 +480,9 @@ mod tests {
             touch(&format!("{copy}/03-01-05-01-02-01-01.wav"));
         }
         let corpus = scan(folder.path(), None).unwrap();
-        assert_eq!((corpus.clips.len(), corpus.repeated.len()), (2, 2));
+        assert_eq!((corpus.clips.len(), corpus.skipped.len()), (2, 2));
         let plain = scan(folder.path(), Some(CorpusKind::Folders)).unwrap();
-        assert_eq!((plain.clips.len(), plain.repeated.len()), (4, 0));
+        assert_eq!((plain.clips.len(), plain.skipped.len()), (4, 0));
     }
 
     #[test]

@@ -9,16 +9,8 @@ use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
 use crate::audio::{self, AudioConfig, SampleRate};
+use crate::corpus::Skipped;
 use crate::features::{Extractor, FeatureConfig, Features};
-
-/// A recording that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// Which one.
-    pub file: PathBuf,
-    /// Why, in words for people.
-    pub reason: String,
-}
 
 /// What became of a list of recordings.
 #[derive(Debug)]
@@ -36,16 +28,10 @@ pub fn extract(
     config: &FeatureConfig,
     advance: impl Fn() + Sync,
 ) -> Result<Extraction> {
-    let extractors = Extractors::new(audio, config)?;
-    let results: Vec<Result<Features>> = files
-        .par_iter()
-        .map(|file| {
-            let features = extractors.extract(file, audio);
-            advance();
-            features
-        })
-        .collect();
-
+    let results = extract_each(files, audio, config, |_, features| {
+        advance();
+        features
+    })?;
     let mut extraction = Extraction {
         features: Vec::new(),
         skipped: Vec::new(),
@@ -53,13 +39,30 @@ pub fn extract(
     for (index, (file, result)) in files.iter().zip(results).enumerate() {
         match result {
             Ok(features) => extraction.features.push((index, features)),
-            Err(error) => extraction.skipped.push(Skipped {
+            Err(reason) => extraction.skipped.push(Skipped {
                 file: file.clone(),
-                reason: format!("{error:#}"),
+                reason,
             }),
         }
     }
     Ok(extraction)
+}
+
+/// Reads recordings on all cores and hands each one's features, or the reason why there are none, to
+/// `take`. No more than one recording a core is in memory; what `take` gives comes back in the order
+/// of the recordings.
+pub fn extract_each<T: Send>(
+    files: &[PathBuf],
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    take: impl Fn(&Path, Result<Features, String>) -> T + Sync,
+) -> Result<Vec<T>> {
+    let extractors = Extractors::new(audio, config)?;
+    let one = |file: &PathBuf| {
+        let features = extractors.extract(file, audio);
+        take(file, features.map_err(|error| format!("{error:#}")))
+    };
+    Ok(files.par_iter().map(one).collect())
 }
 
 /// The features of one recording.

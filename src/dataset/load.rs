@@ -1,14 +1,16 @@
 //! A corpus, read as a whole: the clips that could be read, with their features.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use tch::Device;
 
 use super::part::frames_of;
-use super::{Normalisation, PartTensors, Skipped, extract};
+use super::{Normalisation, PartTensors, extract};
 use crate::audio::AudioConfig;
-use crate::corpus::{Clip, Corpus};
+use crate::corpus::{Clip, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
 
 /// The readable clips of a corpus and their features, in the same order.
@@ -20,6 +22,8 @@ pub struct Loaded {
     pub features: Vec<Features>,
     /// Recordings that could not be read, relative to the corpus folder.
     pub skipped: Vec<Skipped>,
+    /// The same recording under two names: places in `clips`, the earlier first.
+    pub same: Vec<(usize, usize)>,
 }
 
 impl Loaded {
@@ -52,12 +56,13 @@ impl Loaded {
                 skipped[0].reason
             );
         }
-        let (clips, features) = extraction
+        let (clips, features): (Vec<Clip>, Vec<Features>) = extraction
             .features
             .into_iter()
             .map(|(index, features)| (corpus.clips[index].clone(), features))
             .unzip();
         Ok(Loaded {
+            same: same(&features),
             clips,
             features,
             skipped,
@@ -78,6 +83,29 @@ impl Loaded {
         }
         labelled
     }
+}
+
+/// Pairs of equal features: the first place where they are found, and another one. To the last bit,
+/// two recordings have the same features only if they are one.
+fn same(features: &[Features]) -> Vec<(usize, usize)> {
+    let mut firsts: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut pairs = Vec::new();
+    for (index, of_index) in features.iter().enumerate() {
+        let mut hasher = DefaultHasher::new();
+        of_index
+            .values()
+            .iter()
+            .for_each(|v| hasher.write_u32(v.to_bits()));
+        let candidates = firsts.entry(hasher.finish()).or_default();
+        match candidates
+            .iter()
+            .find(|&&first| features[first] == *of_index)
+        {
+            Some(&first) => pairs.push((first, index)),
+            None => candidates.push(index),
+        }
+    }
+    pairs
 }
 
 /// Clips, their features, and their labels as places in a list of classes.

@@ -11,7 +11,7 @@ mod npy;
 mod part;
 
 pub use batch::{Batch, Plan, PlannedClip};
-pub use extract::{Extraction, Skipped, extract, extract_one};
+pub use extract::{Extraction, extract, extract_each, extract_one};
 pub use load::{Labelled, Loaded};
 pub use normalisation::Normalisation;
 pub use npy::write_npy;

@@ -34,6 +34,24 @@ impl Normalisation {
         });
     }
 
+    /// The statistics as they are now, whatever becomes of these.
+    pub fn copy(&self) -> Normalisation {
+        Normalisation {
+            mean: self.mean.copy(),
+            deviation: self.deviation.copy(),
+        }
+    }
+
+    /// Whether two parts have the same statistics: those of the same recordings differ by rounding
+    /// alone, from one machine to another.
+    pub fn is_like(&self, other: &Normalisation) -> bool {
+        let near = |a: &Tensor, b: &Tensor| {
+            let apart = ((a - b) / &self.deviation).abs().max().double_value(&[]);
+            apart < 1e-2
+        };
+        near(&self.mean, &other.mean) && near(&self.deviation, &other.deviation)
+    }
+
     /// Mean and deviation, `[coefficients]` each.
     pub fn statistics(&self) -> (Tensor, Tensor) {
         (self.mean.shallow_clone(), self.deviation.shallow_clone())

@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tch::Device;
 
-use super::{exponentials, log_probabilities};
+use super::log_probabilities;
 use crate::config::RunConfig;
-use crate::dataset::{self, PartTensors, Skipped};
+use crate::corpus::Skipped;
+use crate::dataset::{self, PartTensors};
+use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::model::{self, EmotionModel};
 use crate::run::RunFolder;
 
 /// Clips that are predicted at once.
 const BATCH_SIZE: usize = 64;
-/// Recordings whose features are held in memory at once.
-const STRETCH: usize = 256;
+/// Recordings whose features are held in memory at once, for each core.
+const STRETCH: usize = 8;
 
 /// A run's best weights and settings.
 #[derive(Debug)]
@@ -45,7 +47,8 @@ impl Predictor {
             run.path().display(),
             run.name()
         );
-        let (coefficients, classes) = (config.features.coefficients(), config.data.classes.len());
+        let coefficients = config.features.coefficients();
+        let classes = &config.data.classes;
         let model = EmotionModel::new(&config.model, coefficients, classes, device);
         model::load_weights(&model, &run.best_ot())?;
         Ok(Predictor { config, model })
@@ -61,7 +64,8 @@ impl Predictor {
         &self.config
     }
 
-    /// Probabilities for recordings whose features are at hand.
+    /// Probabilities for recordings whose features are at hand, at the temperature that the validation
+    /// part asked for.
     pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
         if features.is_empty() {
             return Ok(Vec::new());
@@ -70,11 +74,8 @@ impl Predictor {
         let labels = vec![0; features.len()];
         let (normalisation, device) = (self.model.normalisation(), self.model.device());
         let part = PartTensors::new(features, &labels, normalisation, device)?;
-        Ok(exponentials(log_probabilities(
-            &self.model,
-            &part,
-            BATCH_SIZE,
-        )?))
+        let rows = log_probabilities(&self.model, &part, BATCH_SIZE)?;
+        Ok(at_temperature(&rows, self.config.calibration.temperature))
     }
 
     /// Predicts recordings; those that cannot be read are told apart with the reason.
@@ -87,7 +88,7 @@ impl Predictor {
             audio, features, ..
         } = &self.config;
         let (mut predictions, mut skipped) = (Vec::new(), Vec::new());
-        for files in files.chunks(STRETCH) {
+        for files in files.chunks(STRETCH * rayon::current_num_threads()) {
             let extraction = dataset::extract(files, audio, features, &advance)?;
             let rows: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
             let probabilities = self.probabilities(&rows)?;

@@ -1,17 +1,20 @@
-//! MFCC batch → logits. Built from a [`ModelConfig`], the width of a frame and the number of
+//! MFCC batch → logits. Built from a [`ModelConfig`], the width of a frame and the names of the
 //! classes, and from nothing else.
 
+mod archive;
 mod attention;
 mod bilstm;
 mod config;
 mod init;
+mod listing;
 mod mask;
 mod seed;
 mod weights;
 
 pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 pub use weights::{
-    load_weights, read_tensors, refuse_others, restore, save_weights, write_tensors,
+    Head, about, check_about, decode, encode, fit, load_weights, read_tensors, save_weights,
+    start_from,
 };
 
 use tch::nn::{self, VarStore};
@@ -24,6 +27,8 @@ use seed::Seed;
 /// A model, its weights and the statistics that its input is normalised by.
 #[derive(Debug)]
 pub struct EmotionModel {
+    arch: Arch,
+    classes: Vec<String>,
     store: VarStore,
     normalisation: Normalisation,
     network: Network,
@@ -40,18 +45,25 @@ impl EmotionModel {
     ///
     /// It is built on the device where it stays: moved later, cuDNN would lose the contiguous
     /// block that it wants an LSTM's weights in.
-    pub fn new(config: &ModelConfig, coefficients: usize, classes: usize, device: Device) -> Self {
+    pub fn new(
+        config: &ModelConfig,
+        coefficients: usize,
+        classes: &[String],
+        device: Device,
+    ) -> Self {
         let store = VarStore::new(device);
         let root = store.root();
-        let (coefficients, classes) = (coefficients as i64, classes as i64);
+        let (coefficients, outputs) = (coefficients as i64, classes.len() as i64);
         let normalisation = Normalisation::new(&(&root / "normalisation"), coefficients);
         let network = match config {
             ModelConfig::Bilstm(config) => {
-                Network::Bilstm(Bilstm::new(&root, config, coefficients, classes))
+                Network::Bilstm(Bilstm::new(&root, config, coefficients, outputs))
             }
-            ModelConfig::Seed(config) => Network::Seed(Seed::new(&root, config, classes)),
+            ModelConfig::Seed(config) => Network::Seed(Seed::new(&root, config, outputs)),
         };
         EmotionModel {
+            arch: config.arch(),
+            classes: classes.to_vec(),
             store,
             normalisation,
             network,
@@ -66,6 +78,16 @@ impl EmotionModel {
             Network::Bilstm(network) => network.forward(features, lengths, train),
             Network::Seed(network) => network.forward(features, lengths, train),
         }
+    }
+
+    /// Which architecture it is.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// The labels in the order of the logits.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
     }
 
     /// What brings raw features to mean 0 and variance 1.

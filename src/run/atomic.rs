@@ -1,11 +1,14 @@
 //! Files that are whole or not there: written beside their place, synced, renamed.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
+
+/// What a file is called while it is written. A process that was killed leaves such a file behind.
+pub(super) const TEMPORARY: &str = ".writing-";
 
 /// Lets `write` fill a file that takes its place only once it is whole and on the disk. Whatever
 /// stood there before stays until then, and stays for good if `write` fails.
@@ -13,16 +16,24 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
-    replace(path, |temporary| {
-        let mut writer = BufWriter::new(temporary.as_file());
-        write(&mut writer)?;
-        Ok(writer.flush()?)
-    })
+    replace(path, None, buffered(write))
+}
+
+/// As [`write_atomically`], but what stood at `path` before goes on as `previous`.
+///
+/// It moves there once the new file is whole. Between the two renames there is only the previous
+/// one, so whoever looks for a file should look for both.
+pub fn write_keeping_previous(
+    path: &Path,
+    previous: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
+    replace(path, Some(previous), buffered(write))
 }
 
 /// The same for a writer that wants a name to write to.
 pub fn write_by_name(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    replace(path, |temporary| write(temporary.path()))
+    replace(path, None, |temporary| write(temporary.path()))
 }
 
 /// Writes these bytes as a whole.
@@ -30,7 +41,21 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |file| Ok(file.write_all(bytes)?))
 }
 
-fn replace(path: &Path, fill: impl FnOnce(&NamedTempFile) -> Result<()>) -> Result<()> {
+fn buffered(
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> impl FnOnce(&NamedTempFile) -> Result<()> {
+    |temporary| {
+        let mut writer = BufWriter::new(temporary.as_file());
+        write(&mut writer)?;
+        Ok(writer.flush()?)
+    }
+}
+
+fn replace(
+    path: &Path,
+    previous: Option<&Path>,
+    fill: impl FnOnce(&NamedTempFile) -> Result<()>,
+) -> Result<()> {
     let place = || format!("cannot write {}", path.display());
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -44,11 +69,19 @@ fn replace(path: &Path, fill: impl FnOnce(&NamedTempFile) -> Result<()>) -> Resu
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let temporary = builder
-        .prefix(".writing-")
+        .prefix(TEMPORARY)
         .tempfile_in(folder)
         .with_context(place)?;
     fill(&temporary).with_context(place)?;
     temporary.as_file().sync_all().with_context(place)?;
+    if let Some(previous) = previous {
+        match fs::rename(path, previous) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(place);
+            }
+            _ => {}
+        }
+    }
     temporary
         .persist(path)
         .map_err(|error| error.error)

@@ -4,9 +4,13 @@
 //! runs/NAME/
 //!   config.toml      every setting; with the weights all that is needed to predict or resume
 //!   split.csv        clip, speaker, label, part
+//!   skipped.csv      recordings that were left out, with the reason
+//!   init.ot          the weights that the training started from, where it was given some
+//!   last.ot          the whole state of the training: resumes from here
+//!   previous.ot      the state that was saved before that
+//!   broken.ot        a last.ot that could not be read, set aside
 //!   metrics.csv      one line an epoch
 //!   best.ot          the weights with the best validation score
-//!   last.ot          the weights, the optimizer and the place in the training: resumes from here
 //!   predictions.csv  what the best weights said of every test clip
 //!   report.txt       the scores of the test part, for people
 //!   report.json      the same, for programs
@@ -14,19 +18,29 @@
 //!   curves.png       accuracy and loss over the epochs
 //!   confusion.png    the confusion matrix, counts and shares
 //! ```
+//!
+//! While it is trained, `last.ot` is the truth: `metrics.csv` and `best.ot` are written after it and
+//! from it, and a resumed training writes them again. Hidden files are the lock (`.lock`) and what is
+//! being written (`.writing-…`).
 
 mod atomic;
 mod journal;
+mod lock;
 mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub use atomic::{write_atomically, write_by_name, write_bytes};
-pub use journal::{EpochRecord, Journal, is_better};
-pub use tables::{ClipPrediction, read_split, write_confusion, write_predictions, write_split};
+pub use atomic::{write_atomically, write_by_name, write_bytes, write_keeping_previous};
+pub use journal::{EpochRecord, read_metrics, write_metrics};
+pub use lock::RunLock;
+pub use tables::{
+    ClipPrediction, SavedPredictions, read_predictions, read_split, write_confusion,
+    write_predictions, write_skipped, write_split,
+};
 
 /// A run folder and the places of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +51,7 @@ pub struct RunFolder {
 impl RunFolder {
     /// Refuses a name that no new run below `runs` can have. A run that is there is never touched.
     pub fn check_free(runs: &Path, name: &str) -> Result<()> {
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
-            bail!(
-                "'{name}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
-                 the folder that holds the runs)"
-            );
-        }
+        RunFolder::check_name(name)?;
         let folder = runs.join(name);
         if folder.exists() {
             bail!(
@@ -54,19 +63,103 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes the folder of a new run below `runs`.
-    pub fn create(runs: &Path, name: &str) -> Result<RunFolder> {
+    /// Refuses a name that would not be a folder of its own below the runs.
+    pub fn check_name(name: &str) -> Result<()> {
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+            bail!(
+                "'{name}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
+                 the folder that holds the runs)"
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of a new run below `runs`, locked, with what `fill` puts into it. The folder
+    /// has its name once it is filled, so that a run is whole or not there.
+    pub fn create(
+        runs: &Path,
+        name: &str,
+        fill: impl FnOnce(&RunFolder) -> Result<()>,
+    ) -> Result<(RunFolder, RunLock)> {
         RunFolder::check_free(runs, name)?;
-        let folder = runs.join(name);
-        // The last step fails where another process has just made the same folder.
-        let made = fs::create_dir_all(runs).and_then(|()| fs::create_dir(&folder));
-        made.with_context(|| {
+        let place = || {
             format!(
                 "cannot make {}; --runs-dir chooses another place",
-                folder.display()
+                runs.join(name).display()
             )
-        })?;
-        Ok(RunFolder { folder })
+        };
+        fs::create_dir_all(runs).with_context(place)?;
+        remove_unfinished(runs);
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o777));
+        }
+        let temporary = builder
+            .prefix(UNFINISHED)
+            .tempdir_in(runs)
+            .with_context(place)?;
+        let unfinished = RunFolder {
+            folder: temporary.path().into(),
+        };
+        let lock = unfinished.lock()?;
+        fill(&unfinished)?;
+        // Fails where another process has just made a run of this name.
+        let run = RunFolder {
+            folder: runs.join(name),
+        };
+        fs::rename(temporary.path(), run.path()).with_context(place)?;
+        #[cfg(unix)]
+        fs::File::open(runs)
+            .and_then(|runs| runs.sync_all())
+            .with_context(place)?;
+        // It is not there any more under its temporary name.
+        let _ = temporary.keep();
+        Ok((run, lock))
+    }
+
+    /// Removes the results of an earlier end: the training goes on, and they would be of other weights.
+    pub fn forget_results(&self) -> Result<()> {
+        let results = [
+            self.predictions_csv(),
+            self.report_txt(),
+            self.report_json(),
+            self.confusion_csv(),
+            self.confusion_png(),
+        ];
+        for file in results {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", file.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a `last.ot` that cannot be read out of the way of `previous.ot`.
+    pub fn set_aside_last(&self) -> Result<()> {
+        if self.last_ot().exists() {
+            fs::rename(self.last_ot(), self.broken_ot())
+                .with_context(|| format!("cannot rename {}", self.last_ot().display()))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps other processes from training in this folder, and clears away what a killed one was
+    /// writing.
+    pub fn lock(&self) -> Result<RunLock> {
+        let lock = RunLock::take(&self.folder)?;
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(atomic::TEMPORARY) {
+                // It does no harm if it stays.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(lock)
     }
 
     /// The run of this name below `runs`, or the run whose folder this is.
@@ -128,6 +221,14 @@ impl RunFolder {
     pub fn split_csv(&self) -> PathBuf {
         self.folder.join("split.csv")
     }
+    /// Recordings that were left out.
+    pub fn skipped_csv(&self) -> PathBuf {
+        self.folder.join("skipped.csv")
+    }
+    /// The weights that the training started from, where it was given some.
+    pub fn init_ot(&self) -> PathBuf {
+        self.folder.join("init.ot")
+    }
     /// A line an epoch.
     pub fn metrics_csv(&self) -> PathBuf {
         self.folder.join("metrics.csv")
@@ -139,6 +240,14 @@ impl RunFolder {
     /// The place that a training resumes from.
     pub fn last_ot(&self) -> PathBuf {
         self.folder.join("last.ot")
+    }
+    /// The one that was saved before it.
+    pub fn previous_ot(&self) -> PathBuf {
+        self.folder.join("previous.ot")
+    }
+    /// A `last.ot` that could not be read, set aside.
+    pub fn broken_ot(&self) -> PathBuf {
+        self.folder.join("broken.ot")
     }
     /// What was said of every test clip.
     pub fn predictions_csv(&self) -> PathBuf {
@@ -166,6 +275,27 @@ impl RunFolder {
     }
 }
 
+/// What a run's folder is called until everything that belongs to a new run is in it.
+const UNFINISHED: &str = ".making-";
+
+/// Removes folders that killed processes left unfinished. Making one takes far less than an hour.
+fn remove_unfinished(runs: &Path) {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        let age = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|modified| modified.elapsed().ok());
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+            && age.is_some_and(|age| age > Duration::from_secs(3600))
+            && !entry.path().join("last.ot").exists()
+        {
+            // They do no harm if they stay.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// The runs below a folder, sorted.
 fn names(runs: &Path) -> Vec<String> {
     let entries = fs::read_dir(runs)
@@ -175,6 +305,7 @@ fn names(runs: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries
         .filter(|entry| entry.path().join("config.toml").is_file())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
         .collect();
     names.sort();
     names
@@ -184,23 +315,52 @@ fn names(runs: &Path) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn create(runs: &Path, name: &str) -> Result<(RunFolder, RunLock)> {
+        RunFolder::create(runs, name, |run| Ok(fs::write(run.config_toml(), "")?))
+    }
+
     #[test]
     fn an_existing_run_is_never_overwritten() {
         let runs = tempfile::tempdir().unwrap();
-        RunFolder::create(runs.path(), "mine").unwrap();
-        let error = RunFolder::create(runs.path(), "mine")
-            .unwrap_err()
-            .to_string();
+        create(runs.path(), "mine").unwrap();
+        let error = create(runs.path(), "mine").unwrap_err().to_string();
         assert!(error.contains("--resume mine"), "{error}");
         assert_eq!(RunFolder::free_name(runs.path(), "mine"), "mine-2");
         assert_eq!(RunFolder::free_name(runs.path(), "other"), "other");
     }
 
     #[test]
+    fn a_run_that_cannot_be_filled_is_not_there() {
+        let runs = tempfile::tempdir().unwrap();
+        let failed = RunFolder::create(runs.path(), "mine", |run| {
+            fs::write(run.split_csv(), "")?;
+            bail!("the disk is full")
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "the disk is full");
+        assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let runs = tempfile::tempdir().unwrap();
+        let (run, lock) = create(runs.path(), "mine").unwrap();
+        let error = run.lock().unwrap_err().to_string();
+        let process = std::process::id().to_string();
+        assert!(
+            error.contains("mine is being trained") && error.contains(&process),
+            "{error}"
+        );
+        drop(lock);
+        fs::write(run.path().join(".writing-x"), "half").unwrap();
+        let _lock = run.lock().unwrap();
+        assert!(!run.path().join(".writing-x").exists());
+    }
+
+    #[test]
     fn a_name_stays_below_the_runs() {
         let runs = tempfile::tempdir().unwrap();
         for name in ["", "..", "../x", "a/b", ".hidden"] {
-            assert!(RunFolder::create(runs.path(), name).is_err(), "{name}");
+            assert!(create(runs.path(), name).is_err(), "{name}");
         }
     }
 
@@ -209,8 +369,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let error = RunFolder::open(runs.path(), "x").unwrap_err().to_string();
         assert!(error.contains("`emovox train` makes one"), "{error}");
-        let run = RunFolder::create(runs.path(), "mine").unwrap();
-        fs::write(run.config_toml(), "").unwrap();
+        create(runs.path(), "mine").unwrap();
         let error = RunFolder::open(runs.path(), "x").unwrap_err().to_string();
         assert!(error.contains("are mine"), "{error}");
         assert_eq!(RunFolder::open(runs.path(), "mine").unwrap().name(), "mine");

@@ -1,13 +1,14 @@
 //! The run's CSV tables: which clip is in which part, what was said of it, what was mixed up.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
-use crate::corpus::Clip;
 use crate::corpus::split::Part;
+use crate::corpus::{Clip, Skipped};
+use crate::evaluation::Predictions;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]
@@ -53,6 +54,18 @@ pub fn read_split(path: &Path) -> Result<(Vec<Clip>, Vec<Part>)> {
     Ok((clips, parts))
 }
 
+/// Writes `skipped.csv`: each recording that was left out, and why.
+pub fn write_skipped(path: &Path, skipped: &[Skipped]) -> Result<()> {
+    write_atomically(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        writer.write_record(["file", "reason"])?;
+        for Skipped { file, reason } in skipped {
+            writer.write_record([file.to_string_lossy().as_ref(), reason])?;
+        }
+        Ok(writer.flush()?)
+    })
+}
+
 /// What a model said of one clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipPrediction<'a> {
@@ -94,6 +107,54 @@ pub fn write_predictions(
             writer.write_record(line)?;
         }
         Ok(writer.flush()?)
+    })
+}
+
+/// What stands in a `predictions.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedPredictions {
+    /// Each clip with its speaker and label. What is said in it is not written there.
+    pub clips: Vec<Clip>,
+    /// What was said of them, in the same order.
+    pub predictions: Predictions,
+}
+
+/// Reads `predictions.csv`.
+pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
+    let place = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let classes: Vec<String> = reader
+        .headers()
+        .with_context(place)?
+        .iter()
+        .skip(4)
+        .map(str::to_string)
+        .collect();
+    let (mut clips, mut truth, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
+    for line in reader.deserialize() {
+        let (file, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
+            line.with_context(place)?;
+        let class = classes.iter().position(|class| *class == label);
+        truth.push(
+            class
+                .with_context(|| format!("no class '{label}'"))
+                .with_context(place)?,
+        );
+        probabilities.push(row);
+        clips.push(Clip {
+            file,
+            label,
+            speaker,
+            sentence: String::new(),
+        });
+    }
+    Ok(SavedPredictions {
+        clips,
+        predictions: Predictions {
+            classes,
+            truth,
+            probabilities,
+        },
     })
 }
 

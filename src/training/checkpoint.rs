@@ -1,106 +1,241 @@
 //! `last.ot`: everything that a training needs to go on, in one file that is whole or not there.
+//!
+//! It holds the weights, the optimizer, the best weights so far, the epochs behind it and the steps
+//! of the one that it is in. Random numbers need no place in it: they are drawn from
+//! (seed, epoch, step).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use tch::{Kind, Tensor};
+use anyhow::{Context, Result, anyhow, ensure};
+use tch::{Device, Kind, Tensor};
 
+use super::config::TrainingConfig;
 use super::optimizer::AdamW;
-use crate::model::{EmotionModel, read_tensors, refuse_others, restore, write_tensors};
-use crate::run::is_better;
+use super::progress::{PartialEpoch, Progress};
+use crate::model::{EmotionModel, about, check_about, encode, fit, read_tensors};
+use crate::run::{EpochRecord, RunFolder, read_metrics, write_keeping_previous};
 
-/// The format of `last.ot`; a file of another one is refused.
-const FORMAT: i64 = 1;
-const PLACE: &str = "training.place";
-const BEST: &str = "training.best";
+/// `[epochs, 8]`: the columns of `metrics.csv`. Not there before the first epoch is over.
+const EPOCHS: &str = "training.epochs";
+/// `[4]`: the fields of [`PartialEpoch`].
+const PARTIAL: &str = "training.partial";
+/// What stands before the names of the best weights.
+const BEST: &str = "best.";
 
-/// How far a training has come, and what its best epoch was.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// Epochs finished.
-    pub epoch: usize,
-    /// The best epoch so far, by [`Progress::improves`]; 0 before the first.
-    pub best_epoch: usize,
-    /// Its validation UAR.
-    pub best_uar: f64,
-    /// Its validation loss.
-    pub best_loss: f64,
+/// Weights by their names, of their own: training on does not change them.
+pub(super) type Weights = Vec<(String, Tensor)>;
+
+/// A copy of a model's weights as they are now.
+pub(super) fn copy_of(model: &EmotionModel) -> Weights {
+    let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
+    model.tensors().into_iter().map(copy).collect()
 }
 
-impl Progress {
-    /// Before the first epoch.
-    pub fn start() -> Self {
-        Progress {
-            epoch: 0,
-            best_epoch: 0,
-            best_uar: -1.0,
-            best_loss: f64::INFINITY,
-        }
-    }
-
-    /// Whether these validation figures beat the best so far.
-    pub fn improves(&self, uar: f64, loss: f64) -> bool {
-        is_better((uar, loss), (self.best_uar, self.best_loss))
-    }
-}
-
-/// Saves weights, optimizer and progress.
-pub fn save(
-    path: &Path,
+/// Saves the whole state of a training; what was saved before stays as `previous.ot`. `best` are
+/// the weights of the best epoch, where there is one.
+pub(super) fn save(
+    run: &RunFolder,
     model: &EmotionModel,
     optimizer: &AdamW,
     progress: &Progress,
+    best: &Weights,
 ) -> Result<()> {
-    let place = [FORMAT, progress.epoch as i64, progress.best_epoch as i64];
-    let best = [progress.best_uar, progress.best_loss];
-    let mut tensors = trained(model, optimizer);
-    tensors.push((PLACE.to_string(), Tensor::from_slice(&place)));
-    tensors.push((BEST.to_string(), Tensor::from_slice(&best)));
-    write_tensors(path, &tensors)
-}
-
-/// Puts a saved training back into a model and an optimizer of the same configuration.
-pub fn load(path: &Path, model: &EmotionModel, optimizer: &mut AdamW) -> Result<Progress> {
-    let misfit = || format!("{} does not fit this run's config.toml", path.display());
-    let saved = read_tensors(path, model.device())?;
-    let progress = progress_of(&saved).with_context(misfit)?;
-    refuse_others(&trained(model, optimizer), &[PLACE, BEST], &saved).with_context(misfit)?;
-    restore(&model.tensors(), &saved).with_context(misfit)?;
-    optimizer.restore(&saved).with_context(misfit)?;
-    Ok(progress)
-}
-
-/// What training changes: weights and moments.
-fn trained(model: &EmotionModel, optimizer: &AdamW) -> Vec<(String, Tensor)> {
-    let mut tensors = model.tensors();
+    let mut tensors = vec![about(model)?];
+    tensors.extend(model.tensors());
     tensors.extend(optimizer.state());
-    tensors
+    tensors.extend(best_names(best));
+    // tch cannot save a tensor without elements.
+    if !progress.epochs.is_empty() {
+        tensors.push((EPOCHS.into(), epochs_tensor(&progress.epochs)));
+    }
+    let PartialEpoch {
+        steps,
+        loss_sum,
+        hits,
+        seconds,
+    } = progress.partial;
+    let partial = [steps as f64, loss_sum, hits as f64, seconds];
+    tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
+    let bytes = encode(&tensors)?;
+    write_keeping_previous(&run.last_ot(), &run.previous_ot(), |file| {
+        Ok(file.write_all(&bytes)?)
+    })
+}
+
+/// The file that a run resumes from: `last.ot`, or the previous one where a process was killed
+/// between moving one away and putting the next in its place. `None` where nothing was saved yet.
+pub(super) fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
+    let saved = [run.last_ot(), run.previous_ot()]
+        .into_iter()
+        .find(|file| file.exists());
+    if saved.is_none() {
+        // Both are written after the first checkpoint.
+        let epochs = match run.metrics_csv().exists() {
+            true => read_metrics(&run.metrics_csv())?.len(),
+            false => 0,
+        };
+        ensure!(
+            epochs == 0 && !run.best_ot().exists(),
+            "{} is gone, though this run was trained before; without it it cannot go on, and it is \
+             left as it is",
+            run.last_ot().display()
+        );
+    }
+    Ok(saved)
+}
+
+/// How far a run has come, once all that it has saved is known to fit a model of its configuration
+/// (which takes it up). `from_previous` asks for `previous.ot` in place of a `last.ot` that is broken.
+pub fn saved_progress(
+    run: &RunFolder,
+    model: &EmotionModel,
+    config: &TrainingConfig,
+    from_previous: bool,
+) -> Result<Progress> {
+    let mut optimizer = AdamW::new(model.parameters(), config);
+    let mut read = |path: &Path| {
+        let (progress, _) = load_file(path, model, &mut optimizer)?;
+        anyhow::Ok(progress)
+    };
+    let previous = run.previous_ot();
+    if from_previous {
+        ensure!(
+            read(&run.last_ot()).is_err(),
+            "{} is whole; leave --from-previous out",
+            run.last_ot().display()
+        );
+        return read(&previous);
+    }
+    let Some(path) = find(run)? else {
+        return Ok(Progress::default());
+    };
+    read(&path).map_err(|error| {
+        // Whoever loses a file should hear at once what is left.
+        match read(&previous) {
+            Ok(progress) if path != previous => anyhow!(
+                "{error:#}. But previous.ot is whole and has {} epochs behind it: add \
+                 --from-previous to go on from there",
+                progress.epochs.len()
+            ),
+            _ => error.context("this run cannot go on, and is left as it is"),
+        }
+    })
+}
+
+/// Puts a saved training back into a model and an optimizer of the same configuration; gives its
+/// place and its best weights.
+pub(super) fn load(
+    run: &RunFolder,
+    model: &EmotionModel,
+    optimizer: &mut AdamW,
+) -> Result<(Progress, Weights)> {
+    let Some(path) = find(run)? else {
+        return Ok((Progress::default(), Vec::new()));
+    };
+    load_file(&path, model, optimizer)
+}
+
+fn load_file(
+    path: &Path,
+    model: &EmotionModel,
+    optimizer: &mut AdamW,
+) -> Result<(Progress, Weights)> {
+    let saved = read_tensors(path, model.device())?;
+    take(&saved, model, optimizer)
+        .with_context(|| format!("{} does not fit this run's config.toml", path.display()))
+}
+
+fn take(
+    saved: &BTreeMap<String, Tensor>,
+    model: &EmotionModel,
+    optimizer: &mut AdamW,
+) -> Result<(Progress, Weights)> {
+    check_about(model, saved)?;
+    let progress = progress_of(saved)?;
+    let best = match progress.epochs.is_empty() {
+        true => Vec::new(),
+        false => copy_of(model),
+    };
+    let mut targets = model.tensors();
+    targets.extend(optimizer.state());
+    targets.extend(best_names(&best));
+    fit(&targets, &[EPOCHS, PARTIAL], saved)?;
+    optimizer.go_on_after(saved)?;
+    Ok((progress, best))
+}
+
+fn best_names(best: &Weights) -> impl Iterator<Item = (String, Tensor)> {
+    best.iter()
+        .map(|(name, tensor)| (format!("{BEST}{name}"), tensor.shallow_clone()))
+}
+
+fn epochs_tensor(epochs: &[EpochRecord]) -> Tensor {
+    let rows: Vec<f64> = epochs
+        .iter()
+        .flat_map(|epoch| {
+            [
+                epoch.epoch as f64,
+                epoch.train_loss,
+                epoch.train_accuracy,
+                epoch.validation_loss,
+                epoch.validation_accuracy,
+                epoch.validation_uar,
+                epoch.learning_rate,
+                epoch.seconds,
+            ]
+        })
+        .collect();
+    Tensor::from_slice(&rows).view([epochs.len() as i64, 8])
 }
 
 fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
-    let (Some(place), Some(best)) = (saved.get(PLACE), saved.get(BEST)) else {
-        anyhow::bail!("it holds weights, but not the place in a training; only last.ot resumes");
+    let partial = saved
+        .get(PARTIAL)
+        .context("it holds weights, but not the place in a training; only last.ot resumes")?;
+    let garbled = || anyhow!("the place in the training is garbled");
+    let numbers = |tensor: &Tensor| {
+        let tensor = tensor.to_device(Device::Cpu).f_view([-1]).ok();
+        let tensor = tensor.filter(|tensor| tensor.kind() == Kind::Double);
+        tensor.and_then(|tensor| Vec::<f64>::try_from(tensor).ok())
     };
-    let on_cpu =
-        |tensor: &Tensor, kind| tensor.to_device(tch::Device::Cpu).to_kind(kind).view([-1]);
-    let place = Vec::<i64>::try_from(on_cpu(place, Kind::Int64))?;
-    let best = Vec::<f64>::try_from(on_cpu(best, Kind::Double))?;
-    let (&[format, epoch, best_epoch], &[best_uar, best_loss]) =
-        (place.as_slice(), best.as_slice())
-    else {
-        anyhow::bail!("the place in the training is garbled");
+    let epochs = match saved.get(EPOCHS) {
+        Some(epochs) => numbers(epochs).ok_or_else(garbled)?,
+        None => Vec::new(),
     };
-    ensure!(
-        format == FORMAT,
-        "its format is {format}, this emovox knows {FORMAT}"
-    );
-    let number =
-        |value: i64| usize::try_from(value).context("the place in the training is garbled");
+    let partial = numbers(partial).ok_or_else(garbled)?;
+    let (rows, []) = epochs.as_chunks::<8>() else {
+        return Err(garbled());
+    };
+    let &[steps, loss_sum, hits, seconds] = partial.as_slice() else {
+        return Err(garbled());
+    };
+    let epochs: Vec<EpochRecord> = rows
+        .iter()
+        .map(|row| EpochRecord {
+            epoch: row[0] as usize,
+            train_loss: row[1],
+            train_accuracy: row[2],
+            validation_loss: row[3],
+            validation_accuracy: row[4],
+            validation_uar: row[5],
+            learning_rate: row[6],
+            seconds: row[7],
+        })
+        .collect();
+    let in_order = epochs
+        .iter()
+        .zip(1..)
+        .all(|(row, epoch)| row.epoch == epoch);
+    ensure!(in_order, garbled());
     Ok(Progress {
-        epoch: number(epoch)?,
-        best_epoch: number(best_epoch)?,
-        best_uar,
-        best_loss,
+        epochs,
+        partial: PartialEpoch {
+            steps: steps as usize,
+            loss_sum,
+            hits: hits as i64,
+            seconds,
+        },
     })
 }

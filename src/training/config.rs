@@ -1,5 +1,7 @@
 //! How to train, as it stands in `config.toml`.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,9 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Stop when this many epochs brought no better validation UAR; 0 never stops early.
     pub early_stopping: usize,
+    /// Weights to start from, instead of fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_weights: Option<PathBuf>,
     /// How training clips are varied.
     pub augmentation: AugmentationConfig,
 }
@@ -129,6 +134,7 @@ impl Default for TrainingConfig {
             class_weights: false,
             label_smoothing: 0.1,
             early_stopping: 0,
+            init_weights: None,
             augmentation: AugmentationConfig::default(),
         }
     }

@@ -4,27 +4,34 @@
 mod augment;
 mod checkpoint;
 mod config;
+mod explosion;
 mod loss;
 mod optimizer;
+mod progress;
 mod random;
 mod schedule;
 mod spectrum;
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
-pub use checkpoint::Progress;
+pub use checkpoint::saved_progress;
 pub use config::{AugmentationConfig, Schedule, TrainingConfig};
+pub use explosion::Explosion;
 pub use optimizer::AdamW;
+pub use progress::{PartialEpoch, Progress};
 pub use spectrum::Spectrum;
 
-use crate::dataset::{PartTensors, Plan};
+use crate::dataset::{Batch, PartTensors, Plan};
 use crate::evaluation::Predictions;
 use crate::inference;
 use crate::model::{self, EmotionModel, ModelConfig};
-use crate::run::{EpochRecord, Journal, RunFolder};
+use crate::run::{EpochRecord, RunFolder, write_metrics};
+use checkpoint::Weights;
+use explosion::Watch;
 use random::Purpose;
 
 /// What is trained on and chosen by. The test part is not here: it is scored once, elsewhere.
@@ -32,12 +39,12 @@ use random::Purpose;
 pub struct Data {
     /// What the weights are fitted to.
     pub train: PartTensors,
+    /// What its clips are called.
+    pub train_names: Vec<String>,
     /// What the best epoch is chosen by.
     pub validation: PartTensors,
     /// Present where the augmentation varies the spectrum.
     pub spectrum: Option<Spectrum>,
-    /// The labels in the order of the model's outputs.
-    pub classes: Vec<String>,
 }
 
 /// What a training tells while it goes on.
@@ -61,15 +68,21 @@ pub fn fresh_model(
     config: &ModelConfig,
     seed: u64,
     coefficients: usize,
-    classes: usize,
+    classes: &[String],
     device: Device,
 ) -> EmotionModel {
     random::seed_libtorch(seed, Purpose::Weights, 0, 0);
     EmotionModel::new(config, coefficients, classes, device)
 }
 
-/// Trains from where the run's `last.ot` left off, or from the start where there is none, and
-/// leaves `metrics.csv`, `last.ot` and `best.ot` in the run folder after every epoch.
+/// An epoch that takes longer than this is saved while it goes on.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
+
+/// Trains from where the run's `last.ot` left off, or from the start where there is none. After
+/// every epoch `last.ot`, `metrics.csv` and `best.ot` are in the run folder.
+///
+/// Once `stop` is true the step that it is in is finished and saved, and that is all: whether the
+/// training [is over](Progress::is_over) tells what happened.
 ///
 /// One training at a time in a process: libtorch's random generator is one for all threads, so two
 /// would take numbers from each other and neither could be made again.
@@ -78,64 +91,88 @@ pub fn train(
     data: &Data,
     config: &TrainingConfig,
     run: &RunFolder,
+    stop: &AtomicBool,
     mut tell: impl FnMut(Event),
 ) -> Result<Progress> {
     let mut optimizer = AdamW::new(model.parameters(), config);
-    let mut progress = match run.last_ot().exists() {
-        true => checkpoint::load(&run.last_ot(), model, &mut optimizer)?,
-        false => {
-            let epochs = Journal::read(&run.metrics_csv()).map_or(0, |epochs| epochs.len());
-            // One line may stand there without a checkpoint: that of a first epoch cut short.
-            ensure!(
-                epochs <= 1,
-                "{} is gone, though {epochs} epochs were trained; without it this run cannot go \
-                 on, and it is left as it is",
-                run.last_ot().display()
-            );
-            Progress::start()
-        }
-    };
-    let journal = Journal::open(&run.metrics_csv(), progress.epoch)?;
+    let fitted = model.normalisation().copy();
+    let (progress, best) = checkpoint::load(run, model, &mut optimizer)?;
+    ensure!(
+        model.normalisation().is_like(&fitted),
+        "these are not the recordings that {} was begun with: their MFCCs differ",
+        run.name()
+    );
     let class_weights = config.class_weights.then(|| {
-        let weights = loss::balanced_weights(&data.train.labels(), data.classes.len());
+        let weights = loss::balanced_weights(&data.train.labels(), model.classes().len());
         Tensor::from_slice(&weights).to_device(model.device())
     });
+    let mut training = Training {
+        model,
+        data,
+        config,
+        run,
+        stop,
+        class_weights,
+        optimizer,
+        progress,
+        best,
+    };
+    training.write_views()?;
+    while !training.progress.is_over(config) && !training.asked_to_stop() {
+        training.epoch(&mut tell)?;
+    }
+    if training.progress.is_stopped_early(config) {
+        tell(Event::StoppedEarly {
+            epoch: training.progress.epochs.len(),
+        });
+    }
+    Ok(training.progress)
+}
 
-    while progress.epoch < config.epochs {
-        if config.early_stopping > 0
-            && progress.epoch - progress.best_epoch >= config.early_stopping
-        {
-            tell(Event::StoppedEarly {
-                epoch: progress.epoch,
-            });
-            break;
-        }
+/// A training as it goes on.
+struct Training<'a> {
+    model: &'a EmotionModel,
+    data: &'a Data,
+    config: &'a TrainingConfig,
+    run: &'a RunFolder,
+    stop: &'a AtomicBool,
+    class_weights: Option<Tensor>,
+    optimizer: AdamW,
+    progress: Progress,
+    /// The weights of the best epoch.
+    best: Weights,
+}
+
+/// What an epoch came to, over its steps.
+struct Trained {
+    loss: f64,
+    accuracy: f64,
+    learning_rate: f64,
+    steps: usize,
+}
+
+impl Training<'_> {
+    /// Trains an epoch, or what is left of one, and saves it.
+    fn epoch(&mut self, tell: &mut impl FnMut(Event)) -> Result<()> {
+        let epoch = self.progress.epochs.len() + 1;
         let started = Instant::now();
-        let epoch = progress.epoch + 1;
-        let trained = train_epoch(
-            model,
-            &mut optimizer,
-            data,
-            config,
-            class_weights.as_ref(),
-            epoch,
-            &mut tell,
-        )?;
-        let (validation, validation_loss) =
-            score(model, &data.validation, &data.classes, config.batch_size)?;
-        let metrics = validation.metrics();
-        ensure!(
-            validation_loss.is_finite(),
-            exploded("validation", validation_loss, epoch)
-        );
-
-        let best = progress.improves(metrics.uar, validation_loss);
-        if best {
-            progress.best_epoch = epoch;
-            progress.best_uar = metrics.uar;
-            progress.best_loss = validation_loss;
+        let seconds_before = self.progress.partial.seconds;
+        let Some(trained) = self.steps(epoch, tell)? else {
+            return Ok(());
+        };
+        let validation = &self.data.validation;
+        let (predictions, validation_loss) = score(self.model, validation, self.config.batch_size)?;
+        if !validation_loss.is_finite() {
+            bail!(Explosion {
+                which: "validation loss",
+                loss: validation_loss,
+                epoch,
+                step: trained.steps,
+                learning_rate: trained.learning_rate,
+                clips: Vec::new(),
+            });
         }
-        progress.epoch = epoch;
+        let metrics = predictions.metrics();
         let record = EpochRecord {
             epoch,
             train_loss: trained.loss,
@@ -144,112 +181,182 @@ pub fn train(
             validation_accuracy: metrics.accuracy,
             validation_uar: metrics.uar,
             learning_rate: trained.learning_rate,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: seconds_before + started.elapsed().as_secs_f64(),
         };
-        // `last.ot` comes last: an epoch counts once it is there. A stop before leaves a line or
-        // weights too many, which the same epoch, trained again, writes again.
-        journal.append(&record)?;
+        self.progress.epochs.push(record.clone());
+        self.progress.partial = PartialEpoch::default();
+        let best = self.progress.best().map(|best| best.epoch) == Some(epoch);
         if best {
-            model::save_weights(model, &run.best_ot())?;
+            self.best = checkpoint::copy_of(self.model);
         }
-        checkpoint::save(&run.last_ot(), model, &optimizer, &progress)?;
+        self.save()?;
+        write_metrics(&self.run.metrics_csv(), &self.progress.epochs)?;
+        if best {
+            model::save_weights(self.model, &self.best, &self.run.best_ot())?;
+        }
         tell(Event::Epoch {
             record: &record,
             best,
         });
+        Ok(())
     }
-    Ok(progress)
-}
 
-/// What an epoch came to, over its steps.
-struct Trained {
-    loss: f64,
-    accuracy: f64,
-    learning_rate: f64,
-}
+    /// The steps of an epoch that are left. `None` where it was asked to stop; what is done is
+    /// saved then.
+    fn steps(&mut self, epoch: usize, tell: &mut impl FnMut(Event)) -> Result<Option<Trained>> {
+        let Training { data, config, .. } = *self;
+        let clips = data.train.clips() as f64;
+        let order = augment::plan_epoch(
+            data.train.lengths(),
+            config,
+            &mut random::generator(config.seed, Purpose::Order, epoch),
+        );
+        let plan = Plan::new(&data.train, order, config.batch_size);
+        let steps = plan.batches();
+        let learning_rate = |step: usize| {
+            let done = (epoch - 1) * steps + step;
+            let schedule = config.schedule;
+            schedule.learning_rate(config.learning_rate, done, config.epochs * steps)
+        };
+        let explosion = |(step, loss): (usize, f64)| Explosion {
+            which: "training loss",
+            loss,
+            epoch,
+            step: step + 1,
+            learning_rate: learning_rate(step),
+            clips: plan
+                .clips(step)
+                .map(|clip| data.train_names[clip].clone())
+                .collect(),
+        };
 
-fn train_epoch(
-    model: &EmotionModel,
-    optimizer: &mut AdamW,
-    data: &Data,
-    config: &TrainingConfig,
-    class_weights: Option<&Tensor>,
-    epoch: usize,
-    tell: &mut impl FnMut(Event),
-) -> Result<Trained> {
-    let classes = data.classes.len() as i64;
-    let clips = data.train.clips() as f64;
-    let order = augment::plan_epoch(
-        data.train.lengths(),
-        config,
-        &mut random::generator(config.seed, Purpose::Order, epoch),
-    );
-    let plan = Plan::new(&data.train, order, config.batch_size);
-    let steps = plan.batches();
+        // Both sums stay on the device until the epoch is over.
+        let device = self.model.device();
+        let before = self.progress.partial.clone();
+        let mut loss_sum = Tensor::from(before.loss_sum).to_device(device);
+        let mut hits = Tensor::from(before.hits).to_device(device);
+        let mut watch = Watch::new(device, before.steps);
+        let started = Instant::now();
+        let mut saved = started;
+        for step in before.steps..steps {
+            random::seed_libtorch(config.seed, Purpose::Step, epoch, step);
+            let batch = plan.batch(step);
+            let (loss, hit) = self.step(&batch, learning_rate(step));
+            if let Some(bad) = watch.see(loss.shallow_clone()) {
+                bail!(explosion(bad));
+            }
+            loss_sum += loss * batch.labels.size()[0] as f64;
+            hits += hit;
+            tell(Event::Step {
+                epoch,
+                step: step + 1,
+                steps,
+            });
 
-    // Both sums stay on the device until the epoch is over.
-    let mut loss_sum = Tensor::zeros([], (Kind::Double, model.device()));
-    let mut hits = Tensor::zeros([], (Kind::Int64, model.device()));
-    let mut learning_rate = config.learning_rate;
-    for step in 0..steps {
-        random::seed_libtorch(config.seed, Purpose::Step, epoch, step);
-        let done = (epoch - 1) * steps + step;
-        learning_rate =
-            config
-                .schedule
-                .learning_rate(config.learning_rate, done, config.epochs * steps);
+            let stop = self.asked_to_stop();
+            if stop || saved.elapsed() > SAVE_EVERY {
+                if let Some(bad) = watch.look() {
+                    bail!(explosion(bad));
+                }
+                // A gradient may be no number though the loss was one.
+                if !self.weights_are_numbers() {
+                    let mut explosion = explosion((step, f64::NAN));
+                    explosion.which = "weights";
+                    bail!(explosion);
+                }
+                self.progress.partial = PartialEpoch {
+                    steps: step + 1,
+                    loss_sum: loss_sum.double_value(&[]),
+                    hits: hits.int64_value(&[]),
+                    seconds: before.seconds + started.elapsed().as_secs_f64(),
+                };
+                self.save()?;
+                saved = Instant::now();
+            }
+            if stop {
+                return Ok(None);
+            }
+        }
+        if let Some(bad) = watch.look() {
+            bail!(explosion(bad));
+        }
+        Ok(Some(Trained {
+            loss: loss_sum.double_value(&[]) / clips,
+            accuracy: hits.int64_value(&[]) as f64 / clips,
+            learning_rate: learning_rate(steps.saturating_sub(1)),
+            steps,
+        }))
+    }
 
-        let batch = plan.batch(step);
+    /// One step: its loss, and how many clips were classified right.
+    fn step(&mut self, batch: &Batch, learning_rate: f64) -> (Tensor, Tensor) {
+        let Training {
+            model,
+            data,
+            config,
+            ..
+        } = *self;
         let augmented = augment::augment(
-            &batch,
-            classes,
+            batch,
+            model.classes().len() as i64,
             data.spectrum.as_ref(),
             &config.augmentation,
         );
         let logits = model.forward(&augmented.features, &batch.lengths, true);
         let targets = loss::smooth(&augmented.targets, config.label_smoothing);
-        let loss = loss::cross_entropy(&logits, &targets, class_weights);
+        let loss = loss::cross_entropy(&logits, &targets, self.class_weights.as_ref());
 
-        optimizer.zero_grad();
+        self.optimizer.zero_grad();
         loss.backward();
         if config.clip_norm > 0.0 {
-            optimizer.clip_gradient_norm(config.clip_norm);
+            self.optimizer.clip_gradient_norm(config.clip_norm);
         }
-        optimizer.step(learning_rate);
-
-        loss_sum += loss.detach() * batch.labels.size()[0] as f64;
-        hits += logits
+        self.optimizer.step(learning_rate);
+        let hits = logits
             .argmax(-1, false)
             .eq_tensor(&batch.labels)
             .sum(Kind::Int64);
-        tell(Event::Step {
-            epoch,
-            step: step + 1,
-            steps,
-        });
+        (loss.detach(), hits)
     }
 
-    let loss = loss_sum.double_value(&[]) / clips;
-    ensure!(loss.is_finite(), exploded("training", loss, epoch));
-    Ok(Trained {
-        loss,
-        accuracy: hits.int64_value(&[]) as f64 / clips,
-        learning_rate,
-    })
-}
+    fn weights_are_numbers(&self) -> bool {
+        let weights = self.model.parameters();
+        weights
+            .iter()
+            .all(|(_, weight)| weight.isfinite().all().int64_value(&[]) == 1)
+    }
 
-fn exploded(which: &str, loss: f64, epoch: usize) -> String {
-    format!(
-        "the {which} loss became {loss} in epoch {epoch}; last.ot and best.ot keep the epochs before. \
-         Start a new run with a smaller --learning-rate"
-    )
+    fn asked_to_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What was done counts once this has returned. All else in the run folder can be made again
+    /// from it.
+    fn save(&self) -> Result<()> {
+        checkpoint::save(
+            self.run,
+            self.model,
+            &self.optimizer,
+            &self.progress,
+            &self.best,
+        )
+    }
+
+    /// Writes `metrics.csv` and `best.ot` as the checkpoint has them: a process that was killed may
+    /// have left older ones.
+    fn write_views(&self) -> Result<()> {
+        write_metrics(&self.run.metrics_csv(), &self.progress.epochs)?;
+        if self.best.is_empty() {
+            return Ok(());
+        }
+        model::save_weights(self.model, &self.best, &self.run.best_ot())
+    }
 }
 
 /// What the model says of a part, and its mean cross-entropy per clip.
 pub fn score(
     model: &EmotionModel,
     part: &PartTensors,
-    classes: &[String],
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
     let log_probabilities = inference::log_probabilities(model, part, batch_size)?;
@@ -261,7 +368,7 @@ pub fn score(
         .sum::<f64>()
         / truth.len().max(1) as f64;
     let predictions = Predictions {
-        classes: classes.to_vec(),
+        classes: model.classes().to_vec(),
         probabilities: inference::exponentials(log_probabilities),
         truth,
     };

@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
 use super::config::TrainingConfig;
-use crate::model::restore;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -115,9 +114,9 @@ impl AdamW {
         state
     }
 
-    /// Takes up a saved state.
-    pub fn restore(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-        restore(&self.state(), saved)?;
+    /// Goes on after the number of steps in a saved state, once its moments are copied into
+    /// [`AdamW::state`].
+    pub fn go_on_after(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
         self.step = saved
             .get(STEP)
             .and_then(|step| {

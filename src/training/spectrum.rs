@@ -164,7 +164,12 @@ mod tests {
         let float = (Kind::Float, Device::Cpu);
         let width = 2 * n_mfcc as i64;
         let arch = ModelConfig::Bilstm(BilstmConfig::default());
-        let model = EmotionModel::new(&arch, width as usize, 2, Device::Cpu);
+        let model = EmotionModel::new(
+            &arch,
+            width as usize,
+            &["a".into(), "b".into()],
+            Device::Cpu,
+        );
         let frames =
             Tensor::randn([500, width], float) * (Tensor::rand([width], float) + 0.5) - 20.0;
         // Deltas have no mean.

@@ -1,0 +1,137 @@
+//! A desk with a command line on it, as a person would sit at.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use emovox::corpus::demo;
+use hound::{SampleFormat, WavSpec, WavWriter};
+use tempfile::TempDir;
+
+/// A folder to work in, as a user would: recordings, runs and a small configuration.
+pub struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    pub fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("small.toml"), SMALL).unwrap();
+        Desk { folder }
+    }
+
+    /// Five voices, three emotions, two sentences: `corpus/EMOTION/vNN/N.wav`.
+    pub fn with_corpus() -> Desk {
+        let desk = Desk::new();
+        for voice in 1..=5 {
+            for emotion in [0, 5, 6] {
+                for sentence in 1..=2 {
+                    let samples = demo::synthesise(voice, sentence, emotion, 1);
+                    let class = demo::EMOTIONS[emotion];
+                    let file = format!("corpus/{class}/v{voice:02}/{sentence}.wav");
+                    desk.wav(&file, 16_000, 1, &samples);
+                }
+            }
+        }
+        desk
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    pub fn wav(&self, file: &str, sample_rate: u32, channels: u16, samples: &[f32]) {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let spec = WavSpec {
+            channels,
+            sample_rate,
+            bits_per_sample: 16,
+            sample_format: SampleFormat::Int,
+        };
+        let mut writer = WavWriter::create(path, spec).unwrap();
+        for sample in samples {
+            for _ in 0..channels {
+                writer.write_sample((sample * 32767.0) as i16).unwrap();
+            }
+        }
+        writer.finalize().unwrap();
+    }
+
+    /// Types a command line and gives back what was seen.
+    pub fn types(&self, line: &str) -> Seen {
+        let output = self.command(line).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Seen {
+            line: line.into(),
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            error: text(&output.stderr),
+        }
+    }
+
+    /// A command line that is not typed yet.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emovox"));
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.folder.path())
+            // For models as small as these a second thread is only in the way.
+            .env("OMP_NUM_THREADS", "1");
+        command
+    }
+
+    pub fn runs(&self) -> usize {
+        fs::read_dir(self.path("runs")).map_or(0, Iterator::count)
+    }
+}
+
+pub struct Seen {
+    pub line: String,
+    pub code: i32,
+    pub out: String,
+    pub error: String,
+}
+
+impl Seen {
+    #[track_caller]
+    pub fn fine(self) -> Seen {
+        assert_eq!(self.code, 0, "{}\n{}\n{}", self.line, self.out, self.error);
+        self
+    }
+
+    /// One line that holds all of these words, exit code 1, and no trace of C++ or Rust inside.
+    #[track_caller]
+    pub fn fails_with(self, words: &[&str]) -> Seen {
+        let Seen {
+            line, code, error, ..
+        } = &self;
+        assert_eq!(*code, 1, "{line}\n{error}");
+        for word in words {
+            assert!(error.contains(word), "{line}\nlacks '{word}': {error}");
+        }
+        for inside in ["panicked", "Exception raised", ".cpp:", "unwrap()"] {
+            assert!(!error.contains(inside), "{line}\n{error}");
+        }
+        self
+    }
+}
+
+pub const SMALL: &str = "
+[features]
+n_mfcc = 13
+n_mels = 32
+hop_length = 400
+[model]
+arch = \"bilstm\"
+input = 16
+hidden = 16
+heads = 2
+[training]
+epochs = 3
+batch_size = 8
+";
+
+pub const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";

@@ -1,0 +1,470 @@
+//! What a person finds in the morning: processes killed, stopped and started twice, disks that are
+//! full, files that are broken.
+
+#![cfg(unix)]
+
+mod desk;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use desk::{Desk, TRAIN};
+use emovox::model::{encode, read_tensors};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+/// What must be the same however a run was interrupted: `metrics.csv` but for the seconds, the
+/// weights, what was said of the test clips, and the report but for the run's name.
+fn outcome(desk: &Desk, run: &str) -> BTreeMap<&'static str, Vec<u8>> {
+    let read = |file: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
+    let metrics = String::from_utf8(read("metrics.csv")).unwrap();
+    let metrics: Vec<&str> = metrics
+        .lines()
+        .map(|line| line.rsplit_once(',').unwrap().0)
+        .collect();
+    let report = String::from_utf8(read("report.txt")).unwrap();
+    BTreeMap::from([
+        ("metrics.csv", metrics.join("\n").into_bytes()),
+        ("best.ot", read("best.ot")),
+        ("predictions.csv", read("predictions.csv")),
+        ("confusion.csv", read("confusion.csv")),
+        ("report.txt", report.replace(run, "RUN").into_bytes()),
+        ("split.csv", read("split.csv")),
+    ])
+}
+
+#[track_caller]
+fn assert_same_outcome(desk: &Desk, run: &str, other: &str) {
+    let (run, other) = (outcome(desk, run), outcome(desk, other));
+    for (file, bytes) in run {
+        assert!(bytes == other[file], "{file} differs");
+    }
+}
+
+/// Files that are being written in a run folder, or were when their process was killed.
+fn being_written(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten();
+    names
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(".writing-"))
+        .count()
+}
+
+fn quietly(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_run_killed_at_twenty_moments_ends_as_if_it_had_not_been() {
+    let desk = Desk::with_corpus();
+    let train = TRAIN.replace("--run mine", "--epochs 40 --run");
+    let started = Instant::now();
+    desk.types(&format!("{train} whole")).fine();
+    let whole = started.elapsed();
+
+    let folder = desk.path("runs/killed");
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut cut_short = 0;
+    for kill in 0..20 {
+        let line = match folder.join("config.toml").exists() {
+            true => "train --resume killed".to_string(),
+            false => format!("{train} killed"),
+        };
+        let mut child = quietly(desk.command(&line));
+        // Any moment, reading recordings and scoring included; or then the next one in which a file
+        // is being written.
+        std::thread::sleep(whole.mul_f64(random.random_range(0.0..0.4)));
+        if kill % 2 == 1 {
+            while being_written(&folder) == 0 && child.try_wait().unwrap().is_none() {}
+        }
+        // SIGKILL: nothing can be tidied up.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        cut_short += usize::from(being_written(&folder) > 0);
+    }
+    assert!(cut_short > 0, "no file was cut short");
+    desk.types("train --resume killed").fine();
+    assert_same_outcome(&desk, "killed", "whole");
+    assert_eq!(being_written(&folder), 0, "what was left is cleared away");
+}
+
+/// Lets a training go on until this many lines are in its journal.
+fn wait_for_epochs(child: &mut Child, metrics: &Path, epochs: usize) {
+    let patience = Instant::now();
+    while fs::read_to_string(metrics).map_or(0, |text| text.lines().count()) <= epochs {
+        assert!(child.try_wait().unwrap().is_none(), "it ended early");
+        assert!(patience.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+fn output(child: Child) -> (Option<i32>, String, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+fn listened_to(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_signal_saves_and_prints_the_line_that_goes_on() {
+    let desk = Desk::with_corpus();
+    let train = TRAIN.replace("--run mine", "--epochs 30 --run");
+    desk.types(&format!("{train} whole")).fine();
+    let metrics = desk.path("runs/mine/metrics.csv");
+    let mut line = format!("{train} mine");
+    // Tests that were started by nohup hand it on.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mut signals = vec![("INT", 130, 3), ("TERM", 143, 9)];
+    if ignored.is_some_and(|mask| mask & 1 == 0) {
+        signals.push(("HUP", 129, 15));
+    }
+    for (name, code, epochs) in signals {
+        let mut child = listened_to(desk.command(&line));
+        wait_for_epochs(&mut child, &metrics, epochs);
+        signal(&child, name);
+        let (exit, out, error) = output(child);
+        assert_eq!(exit, Some(code), "{out}\n{error}");
+        let last = out.lines().last().unwrap();
+        assert!(
+            last.contains("and saved; go on: emovox train --resume mine"),
+            "{out}"
+        );
+        line = last.split_once("emovox ").unwrap().1.to_string();
+    }
+    desk.types(&line).fine();
+    assert_same_outcome(&desk, "mine", "whole");
+}
+
+#[test]
+fn the_line_that_goes_on_can_be_typed_wherever_the_run_is() {
+    let desk = Desk::with_corpus();
+    let mut command = desk.command(&TRAIN.replace("--run mine", "--epochs 3000"));
+    command.args(["--runs-dir", "my runs", "--run", "it's mine"]);
+    let mut child = listened_to(command);
+    wait_for_epochs(&mut child, &desk.path("my runs/it's mine/metrics.csv"), 2);
+    signal(&child, "INT");
+    let (_, out, _) = output(child);
+    let line = out
+        .lines()
+        .last()
+        .unwrap()
+        .split_once("emovox train ")
+        .unwrap()
+        .1;
+    assert_eq!(line, r"--resume 'my runs/it'\''s mine'");
+    let typed = format!("exec \"$0\" train {line} --epochs 1");
+    let seen = Command::new("sh")
+        .args(["-c", &typed, env!("CARGO_BIN_EXE_emovox")])
+        .current_dir(desk.path(""))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&seen.stderr).into_owned();
+    assert!(error.contains("epochs behind it"), "{error}");
+}
+
+#[test]
+fn nohup_keeps_its_meaning() {
+    let desk = Desk::with_corpus();
+    let emovox = desk.command(&TRAIN.replace("mine", "mine --epochs 200"));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(emovox.get_program())
+        .args(emovox.get_args())
+        .current_dir(desk.path(""))
+        .env("OMP_NUM_THREADS", "1");
+    let mut child = listened_to(command);
+    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    signal(&child, "HUP");
+    assert_eq!(output(child).0, Some(0));
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let desk = Desk::with_corpus();
+    let train = TRAIN.replace("mine", "mine --epochs 3000");
+    let mut child = listened_to(desk.command(&train));
+    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    // Held still, so that it finds both when it goes on.
+    for name in ["STOP", "INT", "TERM", "CONT"] {
+        signal(&child, name);
+    }
+    let (exit, out, _) = output(child);
+    assert!(matches!(exit, Some(130 | 143)), "{exit:?}");
+    assert!(!out.contains("and saved"), "{out}");
+    desk.types("train --resume mine --epochs 1")
+        .fails_with(&["epochs behind it"]);
+}
+
+#[test]
+fn a_training_goes_on_when_nobody_listens_any_more() {
+    let desk = Desk::with_corpus();
+    let mut child = listened_to(desk.command(TRAIN));
+    drop((child.stdout.take(), child.stderr.take()));
+    assert!(child.wait().unwrap().success());
+    assert!(desk.path("runs/mine/report.txt").exists());
+}
+
+#[test]
+fn one_run_is_trained_by_one_process() {
+    let desk = Desk::with_corpus();
+    let train = TRAIN.replace("mine", "mine --epochs 3000");
+    let mut child = listened_to(desk.command(&train));
+    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    let holder = format!("process {}", child.id());
+    desk.types("train --resume mine")
+        .fails_with(&["runs/mine is being trained by another process", &holder]);
+    // Others may look.
+    desk.types("evaluate mine").fine();
+    desk.types("plot mine").fine();
+    // The lock of a dead process is none.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let seen = desk.types("train --resume mine --epochs 1");
+    seen.fails_with(&["epochs behind it"]);
+}
+
+/// A small file system of its own, where the test may make one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new(folder: PathBuf, options: &str) -> Option<SmallDisk> {
+        fs::create_dir_all(&folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(&folder)
+            .stderr(Stdio::null())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(SmallDisk(folder));
+        }
+        eprintln!("skipped: only root may mount a file system of limited size here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_what_was_saved() {
+    let desk = Desk::with_corpus();
+    let Some(disk) = SmallDisk::new(desk.path("runs"), "size=3m") else {
+        return;
+    };
+    let train = TRAIN.replace("--run mine", "--epochs 30 --run");
+    desk.types(&format!("{train} whole")).fine();
+    let mut child = listened_to(desk.command(&format!("{train} mine")));
+    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 4);
+    let ballast = disk.0.join("ballast");
+    let mut file = fs::File::create(&ballast).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    let (exit, _, error) = output(child);
+    assert_eq!(exit, Some(1), "{error}");
+    for words in [
+        "the training stopped; what it had saved is kept",
+        "`emovox train --resume mine` goes on",
+        "cannot write runs/mine/",
+        "No space left on device",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(being_written(&desk.path("runs/mine")), 0);
+    desk.types("evaluate mine").fine();
+
+    // A new run finds no place either, and leaves nothing.
+    let full = desk.types(&format!("{train} other"));
+    full.fails_with(&["No space left on device"]);
+    assert_eq!(desk.runs(), 3, "two runs and the ballast");
+
+    drop(file);
+    fs::remove_file(ballast).unwrap();
+    desk.types("train --resume mine").fine();
+    assert_same_outcome(&desk, "mine", "whole");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_or_vanishes_is_told() {
+    let desk = Desk::with_corpus();
+    let train = TRAIN.replace("mine", "mine --epochs 3000");
+    let mut child = listened_to(desk.command(&train));
+    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    // Moved away at once: a folder that is emptied file by file may get another one meanwhile.
+    fs::rename(desk.path("runs/mine"), desk.path("elsewhere")).unwrap();
+    let (exit, _, error) = output(child);
+    assert_eq!(exit, Some(1), "{error}");
+    assert!(error.contains("cannot write runs/mine/"), "{error}");
+
+    if let Some(_disk) = SmallDisk::new(desk.path("kept"), "size=1m,ro") {
+        desk.types(&format!("{TRAIN} --runs-dir kept"))
+            .fails_with(&["cannot make kept/mine", "Read-only", "--runs-dir"]);
+    }
+}
+
+/// What may have become of a file of weights, and what is said about it.
+fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ot");
+    fs::write(&path, whole).unwrap();
+    let tensors = || read_tensors(&path, Device::Cpu).unwrap();
+    let with = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
+        let mut tensors = tensors();
+        change(&mut tensors);
+        encode(&tensors.into_iter().collect::<Vec<_>>()).unwrap()
+    };
+    let about = |from: &'static str, to: &'static str| {
+        with(&|tensors| {
+            let about = Vec::<u8>::try_from(&tensors["emovox"]).unwrap();
+            let about = String::from_utf8(about).unwrap().replace(from, to);
+            tensors.insert("emovox".into(), Tensor::from_slice(about.as_bytes()));
+        })
+    };
+    let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
+    vec![
+        ("empty", Vec::new(), "it is empty"),
+        ("zeros", vec![0; 50_000], "it holds nothing but zeros"),
+        (
+            "cut off",
+            whole[..whole.len() / 2].to_vec(),
+            "it was cut off, or its end is damaged",
+        ),
+        ("text", b"weights".repeat(100), "it is no .ot file"),
+        (
+            "another zip",
+            [b"PK\x05\x06".as_slice(), &[0; 18]].concat(),
+            "holds no weights that can be read",
+        ),
+        (
+            "one tensor more",
+            with(&|t| drop(t.insert("lstm7.bias".into(), zeros(&[3], Kind::Float)))),
+            "it has a tensor 'lstm7.bias' that this model lacks",
+        ),
+        (
+            "one tensor less",
+            with(&|t| drop(t.remove("output.weight"))),
+            "the tensor 'output.weight' is missing",
+        ),
+        (
+            "another shape",
+            with(&|t| drop(t.insert("output.bias".into(), zeros(&[4], Kind::Float)))),
+            "the tensor 'output.bias' is Float [4], but the model needs Float [3]",
+        ),
+        (
+            "another kind",
+            with(&|t| drop(t.insert("output.bias".into(), zeros(&[3], Kind::Double)))),
+            "the tensor 'output.bias' is Double [3]",
+        ),
+        (
+            "no origin",
+            with(&|t| drop(t.remove("emovox"))),
+            "it does not say which model it belongs to",
+        ),
+        (
+            "later format",
+            about("\"format\":2", "\"format\":9"),
+            "its format is 9",
+        ),
+        (
+            "other classes",
+            about("anger", "rage"),
+            "it tells apart rage, neutral, sadness",
+        ),
+        (
+            "other architecture",
+            about("bilstm", "seed"),
+            "it holds a seed model",
+        ),
+        (
+            "garbled origin",
+            about("{", "["),
+            "what it says about itself is garbled",
+        ),
+    ]
+}
+
+#[test]
+fn a_broken_checkpoint_is_told_in_a_line_and_the_previous_one_is_offered() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    let last = desk.path("runs/mine/last.ot");
+    let whole = fs::read(&last).unwrap();
+    let mut damages = damages(&whole);
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    damages.push((
+        "one bit flipped",
+        flipped,
+        "its checksum is wrong; copy it again",
+    ));
+    for (damage, bytes, words) in damages {
+        fs::write(&last, bytes).unwrap();
+        let seen = desk.types("train --resume mine");
+        let seen = seen.fails_with(&["runs/mine/last.ot", words]);
+        assert_eq!(seen.error.lines().count(), 1, "{damage}: {}", seen.error);
+        assert!(
+            seen.error
+                .contains("previous.ot is whole and has 2 epochs behind it: add --from-previous"),
+            "{damage}: {}",
+            seen.error
+        );
+    }
+    let before = outcome(&desk, "mine");
+    desk.types("train --resume mine --from-previous --epochs 1")
+        .fails_with(&["2 epochs behind it"]);
+    assert!(last.exists(), "nothing is moved before it can go on");
+    desk.types("train --resume mine --from-previous").fine();
+    assert!(outcome(&desk, "mine") == before, "it ends as it had");
+    desk.types("train --resume mine --from-previous")
+        .fails_with(&["last.ot is whole; leave --from-previous out"]);
+    assert!(desk.path("runs/mine/broken.ot").exists());
+
+    let previous = desk.path("runs/mine/previous.ot");
+    fs::write(&last, b"").unwrap();
+    fs::write(&previous, b"").unwrap();
+    desk.types("train --resume mine")
+        .fails_with(&["last.ot", "cannot go on", "left as it is"]);
+}
+
+#[test]
+fn broken_weights_are_told_in_a_line() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    let best = desk.path("runs/mine/best.ot");
+    let whole = fs::read(&best).unwrap();
+    for (damage, bytes, words) in damages(&whole) {
+        fs::write(&best, bytes).unwrap();
+        let seen = desk.types("predict mine corpus");
+        let seen = seen.fails_with(&["runs/mine/best.ot", words]);
+        assert_eq!(seen.error.lines().count(), 1, "{damage}: {}", seen.error);
+    }
+}
