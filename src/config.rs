@@ -1,5 +1,6 @@
 //! The configuration of a run: each room's own, together one `config.toml`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -37,9 +38,28 @@ pub struct RunConfig {
     pub model: ModelConfig,
     /// How it learns to.
     pub training: TrainingConfig,
+    /// How its probabilities are to be taken.
+    #[serde(default)]
+    pub calibration: CalibrationConfig,
 }
 
-/// Which recordings. `classes` and `skipped` are found out by the training.
+/// How a model's probabilities are to be taken; found out on the validation part once it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CalibrationConfig {
+    /// Logits are divided by this, which changes how sure the model is and never what it says
+    /// (Guo et al. 2017).
+    pub temperature: f64,
+}
+
+impl Default for CalibrationConfig {
+    /// Probabilities as they are.
+    fn default() -> Self {
+        CalibrationConfig { temperature: 1.0 }
+    }
+}
+
+/// Which recordings. `classes`, `skipped` and `leaked` are found out by the training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
@@ -52,6 +72,8 @@ pub struct DataConfig {
     pub classes: Vec<String>,
     /// Recordings that could not be read.
     pub skipped: usize,
+    /// Recordings that are in several parts, under several names.
+    pub leaked: usize,
 }
 
 impl DataConfig {
@@ -80,6 +102,7 @@ impl RunConfig {
             features,
             model,
             training,
+            calibration: CalibrationConfig::default(),
         }
     }
 
@@ -103,6 +126,32 @@ impl RunConfig {
             }
         }
         parse(merged, path)
+    }
+
+    /// These settings, with what stands in a TOML file over them.
+    pub fn with(&self, path: &Path) -> Result<RunConfig> {
+        let mut merged = Table::try_from(self)?;
+        for (key, value) in read_table(path)? {
+            merge(&mut merged, key, value);
+        }
+        parse(merged, path)
+    }
+
+    /// Where other settings differ: the key, the value here, the value there.
+    pub fn differences(&self, other: &RunConfig) -> Result<Vec<(String, String, String)>> {
+        let (here, there) = (Table::try_from(self)?, Table::try_from(other)?);
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        flatten("", &Value::Table(here), &mut ours);
+        flatten("", &Value::Table(there), &mut theirs);
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let value = |of: &BTreeMap<String, String>, key: &String| {
+            of.get(key).cloned().unwrap_or_else(|| "not given".into())
+        };
+        Ok(keys
+            .into_iter()
+            .map(|key| (key.clone(), value(&ours, key), value(&theirs, key)))
+            .filter(|(_, ours, theirs)| ours != theirs)
+            .collect())
     }
 
     /// Reads the `config.toml` of a run.
@@ -129,6 +178,10 @@ impl RunConfig {
         );
         self.model.validate()?;
         self.training.validate()?;
+        ensure!(
+            self.calibration.temperature > 0.0 && self.calibration.temperature.is_finite(),
+            "temperature in [calibration] must be above 0"
+        );
         let augmentation = &self.training.augmentation;
         let varies_spectrum = augmentation.frequency_warp > 0.0 || augmentation.frequency_masks > 0;
         ensure!(
@@ -216,6 +269,24 @@ fn parse(table: Table, path: &Path) -> Result<RunConfig> {
     );
     RunConfig::deserialize(table)
         .map_err(|error| anyhow!("{} is no configuration of emovox:\n{error}", path.display()))
+}
+
+/// Every value by its path: `training.seed`.
+fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table {
+                let path = match path {
+                    "" => key.clone(),
+                    _ => format!("{path}.{key}"),
+                };
+                flatten(&path, value, into);
+            }
+        }
+        _ => {
+            into.insert(path.to_string(), value.to_string());
+        }
+    }
 }
 
 /// Puts a value into a table, tables into tables.

@@ -1,20 +1,24 @@
 //! One run from its recordings to its score: the rooms in the order in which a training needs them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
-use crate::config::RunConfig;
+use crate::config::{CalibrationConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
-use crate::corpus::{self, Corpus};
+use crate::corpus::{self, Clip, Corpus};
 use crate::dataset::{Labelled, Loaded};
-use crate::model::EmotionModel;
+use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
+use crate::inference;
+use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
-use crate::run::{Journal, RunFolder, read_split, write_split};
+use crate::run::{RunFolder, RunLock, read_split, write_bytes, write_skipped, write_split};
 use crate::training::{self, Data, Event, Progress, Spectrum};
 
-/// A run whose recordings are read and whose folder is there.
+/// A run whose recordings are read and whose folder is there. No other process trains in it.
 #[derive(Debug)]
 pub struct Experiment {
     /// Where everything goes.
@@ -25,7 +29,12 @@ pub struct Experiment {
     pub loaded: Loaded,
     /// Their parts.
     pub split: Split,
+    /// True where the test part was scored before.
+    pub scored_before: bool,
+    /// Where the last layer comes from, in a new run that starts from given weights.
+    pub head: Option<Head>,
     device: Device,
+    _lock: RunLock,
 }
 
 impl Experiment {
@@ -46,18 +55,40 @@ impl Experiment {
         config.data.corpus = Some(corpus.kind);
         config.data.classes = corpus::classes(&loaded.clips);
         config.data.skipped = loaded.skipped.len();
+        config.data.leaked = leaked(&loaded, &split).len();
+        config.calibration = CalibrationConfig::default();
+
+        let mut head = None;
+        let mut initial = None;
+        if let Some(weights) = config.training.init_weights.clone() {
+            let weights = absolute(&weights)?;
+            head = Some(model::start_from(&fresh(&config, device), &weights)?);
+            // The run must not depend on a file that may change or go.
+            let bytes = fs::read(&weights);
+            initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
+            config.training.init_weights = Some(weights);
+        }
 
         let base = format!("{}-{}", corpus.kind, config.model.arch());
         let name = name.map_or_else(|| RunFolder::free_name(runs, &base), str::to_string);
-        let run = RunFolder::create(runs, &name)?;
-        write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
-        config.write(&run.config_toml())?;
+        let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
+        let (run, lock) = RunFolder::create(runs, &name, |run| {
+            write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
+            write_skipped(&run.skipped_csv(), &skipped)?;
+            if let Some(bytes) = &initial {
+                write_bytes(&run.init_ot(), bytes)?;
+            }
+            config.write(&run.config_toml())
+        })?;
         Ok(Experiment {
             run,
             config,
             loaded,
             split,
+            scored_before: false,
+            head,
             device,
+            _lock: lock,
         })
     }
 
@@ -65,7 +96,9 @@ impl Experiment {
     /// only if all of them can still be read.
     pub fn resume(
         run: RunFolder,
+        lock: RunLock,
         mut config: RunConfig,
+        progress: &Progress,
         own: Own,
         loaded: Loaded,
     ) -> Result<Experiment> {
@@ -80,17 +113,12 @@ impl Experiment {
                 lost.reason
             );
         }
+        let scored_before = run.report_json().exists();
+        if !progress.is_over(&config.training) {
+            config.calibration = CalibrationConfig::default();
+            run.forget_results()?;
+        }
         config.data.folder = absolute(&own.corpus.folder)?;
-        let done = match run.last_ot().exists() {
-            true => Journal::read(&run.metrics_csv())?.len(),
-            false => 0,
-        };
-        ensure!(
-            config.training.epochs >= done,
-            "{} has {done} epochs behind it; --epochs {} would take some back",
-            run.name(),
-            config.training.epochs
-        );
         config.write(&run.config_toml())?;
         let split = Split::new(&loaded.clips, own.parts);
         Ok(Experiment {
@@ -98,36 +126,48 @@ impl Experiment {
             config,
             loaded,
             split,
+            scored_before,
+            head: None,
             device,
+            _lock: lock,
         })
     }
 
-    /// A model for this run, with fresh weights and the training part's normalisation.
+    /// A model for this run: with fresh weights or those that it was given to start from, and with
+    /// the training part's normalisation.
     pub fn model(&self) -> Result<EmotionModel> {
-        let model = training::fresh_model(
-            &self.config.model,
-            self.config.training.seed,
-            self.config.features.coefficients(),
-            self.config.data.classes.len(),
-            self.device,
-        );
+        let model = fresh(&self.config, self.device);
+        if self.run.init_ot().exists() {
+            model::start_from(&model, &self.run.init_ot())?;
+        }
         if self.config.model.normalise() {
             self.part(Part::Train).fit(model.normalisation())?;
         }
         Ok(model)
     }
 
-    /// Trains, from where `last.ot` left off or from the start, and draws the curves.
-    pub fn train(&self, model: &EmotionModel, tell: impl FnMut(Event)) -> Result<Progress> {
+    /// Trains, from where `last.ot` left off or from the start, and draws the curves. It saves and
+    /// returns early once `stop` is true.
+    pub fn train(
+        &self,
+        model: &EmotionModel,
+        stop: &AtomicBool,
+        tell: impl FnMut(Event),
+    ) -> Result<Progress> {
         let RunConfig {
             audio,
             features,
             training,
-            data,
             ..
         } = &self.config;
         let tensors = |part| self.part(part).tensors(model.normalisation(), self.device);
+        let train = self.part(Part::Train);
+        let names = train
+            .clips
+            .iter()
+            .map(|clip| clip.file.display().to_string());
         let data = Data {
+            train_names: names.collect(),
             train: tensors(Part::Train)?,
             validation: tensors(Part::Validation)?,
             spectrum: Spectrum::new(
@@ -137,26 +177,35 @@ impl Experiment {
                 model.normalisation(),
                 self.device,
             )?,
-            classes: data.classes.clone(),
         };
-        let progress = training::train(model, &data, training, &self.run, tell)?;
-        report::write_curves(&self.run, progress.best_epoch, &self.notes())?;
+        let progress = training::train(model, &data, training, &self.run, stop, tell)?;
+        report::write_curves(&self.run, &progress.epochs, &self.notes())?;
         Ok(progress)
     }
 
-    /// Scores the test part by the weights that validation chose, and writes all results. This is
-    /// the only place that shows the model a test clip.
-    pub fn score(&self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
-        let data = &self.config.data;
+    /// Scores the test part by the weights that validation chose, at the temperature that it asks for,
+    /// and writes all results. This is the only place that shows the model a test clip.
+    pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
         training::load_best(model, &self.run)?;
+        let batch_size = self.config.training.batch_size;
+        let log_probabilities = |part: &Labelled| {
+            let tensors = part.tensors(model.normalisation(), self.device)?;
+            inference::log_probabilities(model, &tensors, batch_size)
+        };
+        let validation = self.part(Part::Validation);
+        let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);
+        self.config.calibration.temperature = temperature;
+        self.config.write(&self.run.config_toml())?;
+
         let test = self.part(Part::Test);
-        let tensors = test.tensors(model.normalisation(), self.device)?;
-        let (predictions, _) = training::score(
-            model,
-            &tensors,
-            &data.classes,
-            self.config.training.batch_size,
-        )?;
+        let rows = log_probabilities(&test)?;
+        let at = |temperature| Predictions {
+            classes: model.classes().to_vec(),
+            truth: test.labels.clone(),
+            probabilities: at_temperature(&rows, temperature),
+        };
+        let predictions = at(temperature);
+        let data = &self.config.data;
         let report = Report {
             run: self.run.name(),
             corpus: data.corpus.map(|kind| kind.to_string()).unwrap_or_default(),
@@ -164,13 +213,25 @@ impl Experiment {
             speakers_shared: self.split.shared.any(),
             notes: self.notes(),
             synthetic: data.is_synthetic(),
-            epoch: Some(progress.best_epoch),
+            epoch: progress.best().map(|best| best.epoch),
             skipped_recordings: data.skipped,
             unknown_label: 0,
+            temperature,
+            ece_before: Some(Calibration::of(&at(1.0)).ece),
+            calibration: Calibration::of(&predictions),
             metrics: predictions.metrics(),
         };
         report::write_results(&self.run, &report, &test.clips, &predictions)?;
         Ok(report)
+    }
+
+    /// The same recording in two parts, or more: pairs of clips.
+    pub fn leaked(&self) -> Vec<(&Clip, &Clip)> {
+        let clip = |index: usize| &self.loaded.clips[index];
+        leaked(&self.loaded, &self.split)
+            .into_iter()
+            .map(|(first, second)| (clip(first), clip(second)))
+            .collect()
     }
 
     /// What must stand beside every number of this run.
@@ -182,6 +243,28 @@ impl Experiment {
         self.loaded
             .labelled(&self.split.indices(part), &self.config.data.classes)
     }
+}
+
+/// How far a run has come that is to go on with these settings, by what it has saved.
+/// `from_previous` sets a broken `last.ot` aside and goes on from `previous.ot`.
+pub fn saved_progress(
+    run: &RunFolder,
+    config: &RunConfig,
+    from_previous: bool,
+) -> Result<Progress> {
+    let model = fresh(config, Device::Cpu);
+    let progress = training::saved_progress(run, &model, &config.training, from_previous)?;
+    let done = progress.epochs.len();
+    ensure!(
+        config.training.epochs >= done,
+        "{} has {done} epochs behind it; --epochs {} would take some back",
+        run.name(),
+        config.training.epochs
+    );
+    if from_previous {
+        run.set_aside_last()?;
+    }
+    Ok(progress)
 }
 
 /// The recordings that a run was made with.
@@ -210,23 +293,49 @@ pub fn own_recordings(
         kind,
         folder,
         clips,
-        unrecognised: Vec::new(),
-        repeated: Vec::new(),
+        skipped: Vec::new(),
     };
     let whole = corpus.clips.iter().all(|clip| corpus.path(clip).is_file());
     Ok(whole.then_some(Own { corpus, parts }))
 }
 
 /// What must stand beside every number of a run: that its recordings were made by a machine, that
-/// speakers are in several parts.
+/// speakers or recordings are in several parts.
 pub fn notes(config: &RunConfig, split: &Split) -> Vec<String> {
     let synthetic = config
         .data
         .is_synthetic()
         .then(|| "synthetic demo corpus".to_string());
-    synthetic.into_iter().chain(split.shared.note()).collect()
+    let leaked = match config.data.leaked {
+        0 => None,
+        1 => Some("1 recording is in several parts".to_string()),
+        leaked => Some(format!("{leaked} recordings are in several parts")),
+    };
+    synthetic
+        .into_iter()
+        .chain(split.shared.note())
+        .chain(leaked)
+        .collect()
 }
 
-fn absolute(folder: &Path) -> Result<PathBuf> {
-    std::fs::canonicalize(folder).with_context(|| format!("cannot find {}", folder.display()))
+/// The same recordings under two names, where the two are not in the same part.
+fn leaked(loaded: &Loaded, split: &Split) -> Vec<(usize, usize)> {
+    let mut pairs = loaded.same.clone();
+    pairs.retain(|&(first, second)| split.parts[first] != split.parts[second]);
+    pairs
+}
+
+/// The model of these settings before it has learnt anything.
+fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
+    training::fresh_model(
+        &config.model,
+        config.training.seed,
+        config.features.coefficients(),
+        &config.data.classes,
+        device,
+    )
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))
 }

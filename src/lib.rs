@@ -3,8 +3,8 @@
 //!
 //! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
 //! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`];
-//! [`experiment`] goes the whole way. The run folder's files are known to [`run`] alone, its settings
-//! to [`config`].
+//! [`experiment`] goes the whole way, [`cross_validation`] many times. The run folder's files are
+//! known to [`run`] alone, its settings to [`config`].
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -12,6 +12,7 @@
 pub mod audio;
 pub mod config;
 pub mod corpus;
+pub mod cross_validation;
 pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so; see there
 pub mod device;

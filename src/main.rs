@@ -1,5 +1,7 @@
 //! Reads the command line, hands over to one command, and turns an error into a message and an
-//! exit code: 0 done, 1 failed, 2 not understood.
+//! exit code: 0 done, 1 failed, 2 not understood, 130 or 143 stopped by a signal.
+
+#![forbid(unsafe_code)]
 
 mod commands;
 

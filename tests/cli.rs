@@ -1,133 +1,13 @@
 //! The program as a person meets it: commands typed, files found, messages read.
 
+mod desk;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use assert_cmd::Command;
+use desk::{Desk, SMALL, TRAIN};
 use emovox::corpus::demo;
-use hound::{SampleFormat, WavSpec, WavWriter};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A folder to work in, as a user would: recordings, runs and a small configuration.
-struct Desk {
-    folder: TempDir,
-}
-
-impl Desk {
-    fn new() -> Desk {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("small.toml"), SMALL).unwrap();
-        Desk { folder }
-    }
-
-    /// Five voices, three emotions, two sentences: `corpus/EMOTION/vNN/N.wav`.
-    fn with_corpus() -> Desk {
-        let desk = Desk::new();
-        for voice in 1..=5 {
-            for emotion in [0, 5, 6] {
-                for sentence in 1..=2 {
-                    let samples = demo::synthesise(voice, sentence, emotion, 1);
-                    let class = demo::EMOTIONS[emotion];
-                    let file = format!("corpus/{class}/v{voice:02}/{sentence}.wav");
-                    desk.wav(&file, 16_000, 1, &samples);
-                }
-            }
-        }
-        desk
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
-    }
-
-    fn wav(&self, file: &str, sample_rate: u32, channels: u16, samples: &[f32]) {
-        let path = self.path(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let spec = WavSpec {
-            channels,
-            sample_rate,
-            bits_per_sample: 16,
-            sample_format: SampleFormat::Int,
-        };
-        let mut writer = WavWriter::create(path, spec).unwrap();
-        for sample in samples {
-            for _ in 0..channels {
-                writer.write_sample((sample * 32767.0) as i16).unwrap();
-            }
-        }
-        writer.finalize().unwrap();
-    }
-
-    /// Types a command line and gives back what was seen.
-    fn types(&self, line: &str) -> Seen {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emovox"));
-        let output = command
-            .args(line.split_whitespace())
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Seen {
-            line: line.into(),
-            code: output.status.code().unwrap_or(-1),
-            out: text(&output.stdout),
-            error: text(&output.stderr),
-        }
-    }
-
-    fn runs(&self) -> usize {
-        fs::read_dir(self.path("runs")).map_or(0, Iterator::count)
-    }
-}
-
-struct Seen {
-    line: String,
-    code: i32,
-    out: String,
-    error: String,
-}
-
-impl Seen {
-    #[track_caller]
-    fn fine(self) -> Seen {
-        assert_eq!(self.code, 0, "{}\n{}\n{}", self.line, self.out, self.error);
-        self
-    }
-
-    /// One line that holds all of these words, exit code 1, and no trace of C++ or Rust inside.
-    #[track_caller]
-    fn fails_with(self, words: &[&str]) -> Seen {
-        let Seen {
-            line, code, error, ..
-        } = &self;
-        assert_eq!(*code, 1, "{line}\n{error}");
-        for word in words {
-            assert!(error.contains(word), "{line}\nlacks '{word}': {error}");
-        }
-        for inside in ["panicked", "Exception raised", ".cpp:", "unwrap()"] {
-            assert!(!error.contains(inside), "{line}\n{error}");
-        }
-        self
-    }
-}
-
-const SMALL: &str = "
-[features]
-n_mfcc = 13
-n_mels = 32
-hop_length = 400
-[model]
-arch = \"bilstm\"
-input = 16
-hidden = 16
-heads = 2
-[training]
-epochs = 3
-batch_size = 8
-";
-
-const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";
 
 #[test]
 fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
@@ -156,7 +36,7 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
         assert!(fs::metadata(run(file)).unwrap().len() > 100, "{file}");
     }
     let left_over = fs::read_dir(desk.path("runs/mine")).unwrap().count();
-    assert_eq!(left_over, 11, "nothing temporary stays");
+    assert_eq!(left_over, 14, "nothing temporary stays");
 
     // The report can be recomputed from predictions.csv.
     let report: Value =
@@ -166,6 +46,28 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
     let hits = rows.iter().filter(|row| row[2] == row[3]).count();
     assert_eq!(report["accuracy"].as_f64().unwrap(), hits as f64 / 6.0);
     assert_eq!(report["speakers_shared"], false);
+    let config = fs::read_to_string(run("config.toml")).unwrap();
+    let temperature = report["temperature"].as_f64().unwrap();
+    assert!(
+        config.contains(&format!("temperature = {temperature:?}")),
+        "{config}"
+    );
+    let nll: f64 = rows
+        .iter()
+        .map(|row| {
+            let class = predictions
+                .headers()
+                .unwrap()
+                .iter()
+                .position(|name| *name == row[2]);
+            -row[class.unwrap()].parse::<f64>().unwrap().ln()
+        })
+        .sum();
+    let difference = report["calibration"]["nll"].as_f64().unwrap() - nll / 6.0;
+    assert!(
+        difference.abs() < 1e-5,
+        "probabilities are those of the temperature"
+    );
     for row in &rows {
         let sum: f64 = row.iter().skip(4).map(|p| p.parse::<f64>().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-5, "probabilities sum to {sum}");
@@ -181,6 +83,8 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
         "classes",
         "confusion",
         "speakers_shared",
+        "temperature",
+        "calibration",
     ] {
         assert!(!again[key].is_null(), "{key}");
         assert_eq!(again[key], report[key], "{key}");
@@ -207,12 +111,44 @@ fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
     assert!(metrics().starts_with(&before));
     assert_eq!(metrics().lines().count(), 1 + 5);
 
-    desk.types("train --resume mine --learning-rate 0.1")
-        .code_is(2);
+    desk.types("train --resume mine --learning-rate 0.1 --seed 1 --test-speakers v01")
+        .fails_with(&[
+            "training.learning_rate is 0.003, not 0.1",
+            "split.test_speakers is [], not [\"v01\"]",
+            "may change --epochs, --early-stopping, --device and --data",
+        ]);
     desk.types("train --resume mine --epochs 2")
         .fails_with(&["5 epochs behind it"]);
+    let scored = desk.path("runs/mine/report.txt");
     desk.types("train --resume other")
         .fails_with(&["no run 'other'", "mine"]);
+
+    // What was scored before is of other weights, and other sound is not the same run.
+    assert!(scored.exists());
+    for voice in 1..=5 {
+        for emotion in [0, 5, 6] {
+            let samples = demo::synthesise(voice, 1, emotion, 1);
+            let softer: Vec<f32> = samples.iter().map(|x| x * 0.5).collect();
+            let class = demo::EMOTIONS[emotion];
+            desk.wav(
+                &format!("other/{class}/v{voice:02}/1.wav"),
+                16_000,
+                1,
+                &softer,
+            );
+            desk.wav(
+                &format!("other/{class}/v{voice:02}/2.wav"),
+                16_000,
+                1,
+                &softer,
+            );
+        }
+    }
+    desk.types("train --resume mine --data other --epochs 6")
+        .fails_with(&["not the recordings that mine was begun with"]);
+    assert!(!scored.exists());
+    desk.types("train --resume mine --data corpus").fine();
+    assert!(scored.exists());
 
     fs::remove_file(desk.path("runs/mine/curves.png")).unwrap();
     desk.types("plot mine").fine();
@@ -223,13 +159,6 @@ fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
             .unwrap()
             .starts_with(b"\x89PNG")
     );
-}
-
-impl Seen {
-    #[track_caller]
-    fn code_is(self, code: i32) {
-        assert_eq!(self.code, code, "{}\n{}", self.line, self.error);
-    }
 }
 
 #[test]
@@ -447,6 +376,182 @@ fn a_few_unreadable_recordings_are_named_and_left_out() {
     assert_eq!(report["skipped_recordings"], 2);
 }
 
+/// Reads `skipped.csv`: file, reason.
+fn skipped(desk: &Desk) -> Vec<(String, String)> {
+    let mut table = csv::Reader::from_path(desk.path("runs/mine/skipped.csv")).unwrap();
+    table.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn what_a_scan_leaves_out_stands_in_a_table_and_is_an_error_if_asked() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    let desk = Desk::with_corpus();
+    let corpus = desk.path("corpus/anger/v01");
+    desk.types(&format!("{TRAIN} --strict")).fine();
+    assert!(skipped(&desk).is_empty());
+    fs::remove_dir_all(desk.path("runs")).unwrap();
+
+    fs::copy(
+        corpus.join("1.wav"),
+        corpus.join(OsStr::from_bytes(b"caf\xe9.wav")),
+    )
+    .unwrap();
+    fs::create_dir(corpus.join("folder.wav")).unwrap();
+    fs::write(corpus.join("._1.wav"), "resource fork").unwrap();
+    symlink("..", corpus.join("loop")).unwrap();
+    symlink("nowhere", corpus.join("gone.wav")).unwrap();
+    symlink("nowhere", corpus.join("gone.txt")).unwrap();
+    fs::write(corpus.join("broken.wav"), "").unwrap();
+    let seen = desk.types(TRAIN).fine();
+    assert!(
+        seen.out.contains("4 more WAV files or places are left out"),
+        "{}",
+        seen.out
+    );
+    let expected = [
+        ("caf\u{fffd}.wav", "its path is not UTF-8; rename it"),
+        ("folder.wav", "a folder, not a WAV file"),
+        ("gone.wav", "a symbolic link that leads nowhere"),
+        (
+            "loop",
+            "a symbolic link that leads back to a folder above it",
+        ),
+        (
+            "broken.wav",
+            "the file is empty (0 bytes); copy or download it again",
+        ),
+    ];
+    let mut expected = expected.map(|(file, reason)| (format!("anger/v01/{file}"), reason.into()));
+    expected.sort();
+    let mut skipped = skipped(&desk);
+    skipped.sort();
+    assert_eq!(skipped, expected);
+
+    let strict = TRAIN.replace("mine", "strict --strict");
+    desk.types(&strict)
+        .fails_with(&["corpus/anger/v01/", "--strict"]);
+    for file in ["folder.wav", "loop", "gone.wav"] {
+        let path = corpus.join(file);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+    }
+    fs::remove_file(corpus.join(OsStr::from_bytes(b"caf\xe9.wav"))).unwrap();
+    desk.types(&strict)
+        .fails_with(&["corpus/anger/v01/broken.wav: the file is empty", "--strict"]);
+}
+
+#[test]
+fn the_same_recording_under_two_names_is_told() {
+    let desk = Desk::with_corpus();
+    let copy = |from: &str, to: &str| {
+        fs::copy(
+            desk.path(&format!("corpus/anger/{from}.wav")),
+            desk.path(&format!("corpus/anger/{to}.wav")),
+        )
+        .unwrap()
+    };
+    copy("v01/1", "v01/other");
+    let parts = "--test-speakers v02 --validation-speakers v03";
+    let seen = desk.types(&format!("{TRAIN} {parts}")).fine();
+    let pair = "anger/v01/1.wav and anger/v01/other.wav are the same recording";
+    assert!(seen.out.contains(pair), "{}", seen.out);
+    assert!(!seen.out.contains("in different parts"), "{}", seen.out);
+
+    copy("v01/1", "v02/other");
+    let train = TRAIN.replace("mine", "leaking");
+    let seen = desk.types(&format!("{train} {parts}")).fine();
+    assert!(
+        seen.out.contains("1 of these pairs are in different parts"),
+        "{}",
+        seen.out
+    );
+    for text in [seen.out, desk.types("evaluate leaking").fine().out] {
+        assert!(text.contains("1 recording is in several parts"), "{text}");
+    }
+}
+
+#[test]
+fn given_weights_start_a_training() {
+    let desk = Desk::with_corpus();
+    desk.types(&TRAIN.replace("mine", "first --epochs 8"))
+        .fine();
+    let more = |weights: &str, run: &str| {
+        let train = TRAIN.replace("mine", run);
+        desk.types(&format!("{train} --epochs 1 --init-weights {weights}"))
+    };
+    let loss = |run: &str| -> f64 {
+        let metrics = fs::read_to_string(desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+        let first = metrics.lines().nth(1).unwrap();
+        first.split(',').nth(1).unwrap().parse().unwrap()
+    };
+    let seen = more("runs/first/best.ot", "second").fine();
+    let told = "runs/first/best.ot (all layers); the optimizer starts fresh";
+    assert!(seen.out.contains(told), "{}", seen.out);
+    desk.types(&TRAIN.replace("mine", "fresh --epochs 1"))
+        .fine();
+    assert!(
+        loss("second") < loss("fresh"),
+        "it starts where the other ended"
+    );
+    // All the state of a training holds weights, too.
+    more("runs/first/last.ot", "third").fine();
+
+    // Its own copy: the run goes on as it was begun wherever the file goes.
+    fs::remove_dir_all(desk.path("runs/first")).unwrap();
+    let metrics = || fs::read(desk.path("runs/second/metrics.csv")).unwrap();
+    let before = metrics();
+    for file in ["last.ot", "metrics.csv", "best.ot"] {
+        fs::remove_file(desk.path(&format!("runs/second/{file}"))).unwrap();
+    }
+    desk.types("train --resume second").fine();
+    let timeless = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| line.rsplit_once(',').unwrap().0.to_string());
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(timeless(metrics()), timeless(before));
+
+    // Other classes: a new head. Another architecture or other sizes: refused.
+    fs::remove_dir_all(desk.path("corpus/neutral")).unwrap();
+    let seen = more("runs/second/best.ot", "fewer").fine();
+    assert!(seen.out.contains("the last layer is new"), "{}", seen.out);
+    more("runs/second/best.ot --arch seed", "seed").fails_with(&[
+        "best.ot cannot start this model",
+        "holds a bilstm model",
+        "--config",
+    ]);
+    fs::write(
+        desk.path("wide.toml"),
+        "[model]\narch = \"bilstm\"\nhidden = 17\n",
+    )
+    .unwrap();
+    let train = TRAIN.replace("small", "wide").replace("mine", "wide");
+    desk.types(&format!("{train} --init-weights runs/second/best.ot"))
+        .fails_with(&["cannot start this model", "but the model needs"]);
+    more("nowhere.ot", "none").fails_with(&["there is no file nowhere.ot", "--init-weights"]);
+    assert_eq!(desk.runs(), 4, "second, third, fresh, fewer");
+}
+
+#[test]
+fn a_training_that_explodes_names_the_step_and_its_clips() {
+    let desk = Desk::with_corpus();
+    let wild = SMALL.replace("[training]", "[training]\nweight_decay = 1e30");
+    fs::write(desk.path("wild.toml"), wild).unwrap();
+    let seen = desk.types(&TRAIN.replace("small", "wild"));
+    let seen = seen.fails_with(&[
+        "the training loss became NaN at step",
+        "of epoch 1, at a learning rate of",
+        "smaller --learning-rate",
+        "1.wav",
+    ]);
+    assert_eq!(seen.error.lines().count(), 1, "{}", seen.error);
+}
+
 #[test]
 fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
     let desk = Desk::with_corpus();
@@ -525,6 +630,7 @@ fn weights_of_another_model_are_refused() {
     desk.types("train --resume mine")
         .fails_with(&["last.ot", "does not fit"]);
     fs::remove_file(desk.path("runs/mine/last.ot")).unwrap();
+    fs::remove_file(desk.path("runs/mine/previous.ot")).unwrap();
     let metrics = fs::read(desk.path("runs/mine/metrics.csv")).unwrap();
     desk.types("train --resume mine")
         .fails_with(&["last.ot is gone", "left as it is"]);
@@ -534,7 +640,7 @@ fn weights_of_another_model_are_refused() {
     );
     fs::write(desk.path("runs/mine/best.ot"), [0; 1000]).unwrap();
     desk.types("evaluate mine")
-        .fails_with(&["no weights that libtorch can read"]);
+        .fails_with(&["no weights that can be read"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{CorpusName, open_corpus};
 use emovox::audio;
-use emovox::corpus::{self, Corpus};
+use emovox::corpus::{self, Corpus, Skipped};
 use emovox::device::{self, DeviceChoice};
 
 /// Tells what emovox finds: device, libraries, threads; with --data, the recordings
@@ -126,12 +126,9 @@ fn recordings(corpus: &Corpus) {
     for (file, reason) in unreadable {
         println!("              {}: {reason}", file.display());
     }
-    println!("other names   {}", corpus.unrecognised.len());
-    for file in &corpus.unrecognised {
-        println!(
-            "              {}: does not follow the corpus' naming rule",
-            file.display()
-        );
+    println!("left out      {}", corpus.skipped.len());
+    for Skipped { file, reason } in &corpus.skipped {
+        println!("              {}: {reason}", file.display());
     }
 }
 

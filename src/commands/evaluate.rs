@@ -15,7 +15,7 @@ use emovox::corpus::split::{Part, Split};
 use emovox::corpus::{self, Corpus};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
-use emovox::evaluation::Predictions;
+use emovox::evaluation::{Calibration, Predictions};
 use emovox::experiment::{Own, notes, own_recordings};
 use emovox::inference::Predictor;
 use emovox::report::Report;
@@ -107,6 +107,9 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         epoch: None,
         skipped_recordings: chosen.skipped_before + loaded.skipped.len(),
         unknown_label: loaded.clips.len() - known.clips.len(),
+        temperature: config.calibration.temperature,
+        ece_before: None,
+        calibration: Calibration::of(&predictions),
         metrics: predictions.metrics(),
     };
     let text = if args.json {

@@ -1,11 +1,14 @@
 //! The commands: each reads its arguments, calls the rooms of the library in order, and prints.
 
+mod cross_validate;
 mod doctor;
 mod evaluate;
 mod features;
 mod plot;
 mod predict;
 mod progress;
+mod settings;
+mod stop;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -16,10 +19,27 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use emovox::config::RunConfig;
-use emovox::corpus::{self, Corpus, CorpusKind};
-use emovox::dataset::Skipped;
+use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
 use emovox::experiment::{Own, own_recordings};
 use emovox::run::RunFolder;
+
+/// As `println!`, but what trains goes on when the program that its output went to is gone.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+use say;
+
+/// The same for warnings, on standard error.
+macro_rules! warning {
+    ($($line:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
+use warning;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -33,6 +53,7 @@ const STYLES: Styles = Styles::styled()
 Examples:
   emovox train                                train on the built-in synthetic demo corpus
   emovox train --data data/ravdess            train on RAVDESS, tested on speakers never heard
+  emovox cross-validate --data data/ravdess   every speaker tests once: the number to report
   emovox evaluate ravdess-bilstm              score that run again
   emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
   emovox doctor                               is there a GPU, and does libtorch see it?
@@ -45,7 +66,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
+    CrossValidate(cross_validate::CrossValidateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
     Plot(plot::PlotArgs),
@@ -55,7 +77,8 @@ enum Command {
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(&args),
+        Command::CrossValidate(args) => cross_validate::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Plot(args) => plot::run(args),
@@ -70,6 +93,20 @@ struct Runs {
     /// The folder that holds the runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
+}
+
+/// How a run is named on a command line that can be typed as it is.
+fn typed(run: &RunFolder) -> String {
+    let path = run.path().display().to_string();
+    let name = match path.strip_prefix("runs/") {
+        Some(name) if !name.contains('/') => name.to_string(),
+        _ => path,
+    };
+    let plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    match name.chars().all(plain) {
+        true => name,
+        false => format!("'{}'", name.replace('\'', "'\\''")),
+    }
 }
 
 /// Where the demo corpus is made.
@@ -107,7 +144,7 @@ fn data_folder(data: &Path) -> Result<&Path> {
     let made = corpus::demo::ensure(folder)?;
     if made.written {
         let megabytes = made.bytes as f64 / 1e6;
-        eprintln!(
+        warning!(
             "made the demo corpus in {DEMO_FOLDER}: {} clips, {megabytes:.0} MB of synthetic speech",
             made.clips
         );
@@ -137,9 +174,9 @@ fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result
 fn tell_skipped(skipped: &[Skipped]) {
     const SHOWN: usize = 10;
     for Skipped { file, reason } in skipped.iter().take(SHOWN) {
-        eprintln!("skipped {}: {reason}", file.display());
+        warning!("skipped {}: {reason}", file.display());
     }
     if skipped.len() > SHOWN {
-        eprintln!("… and {} more", skipped.len() - SHOWN);
+        warning!("… and {} more", skipped.len() - SHOWN);
     }
 }

@@ -11,7 +11,7 @@ use emovox::config::RunConfig;
 use emovox::corpus::split::Split;
 use emovox::experiment::notes;
 use emovox::report::{Curves, curves_png};
-use emovox::run::{EpochRecord, Journal, RunFolder, read_split, write_bytes};
+use emovox::run::{EpochRecord, RunFolder, read_metrics, read_split, write_bytes};
 
 /// Redraws the curves of runs from their metrics.csv
 #[derive(Args)]
@@ -51,11 +51,11 @@ fn curves_of(run: &RunFolder) -> Result<Curves> {
     let config = RunConfig::read(&run.config_toml())?;
     let (clips, parts) = read_split(&run.split_csv())?;
     let notes = notes(&config, &Split::new(&clips, parts));
-    let epochs = Journal::read(&run.metrics_csv())
+    let epochs = read_metrics(&run.metrics_csv())
         .with_context(|| format!("{} has no curves yet", run.name()))?;
     Ok(Curves {
         name: run.name(),
-        best_epoch: EpochRecord::best(&epochs),
+        best_epoch: EpochRecord::best(&epochs).map(|best| best.epoch),
         epochs,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })

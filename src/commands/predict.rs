@@ -77,10 +77,11 @@ fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for path in named {
         if path.is_dir() {
             let inside = find_recordings(path);
-            if inside.is_empty() {
+            if inside.recordings.is_empty() {
                 bail!("no WAV file in {}", path.display());
             }
-            files.extend(inside.iter().map(|file| path.join(file)));
+            tell_skipped(&inside.skipped);
+            files.extend(inside.recordings.iter().map(|file| path.join(file)));
         } else {
             files.push(path.clone());
         }

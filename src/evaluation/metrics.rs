@@ -90,18 +90,22 @@ pub fn from_labels(classes: &[String], truth: &[usize], predicted: &[usize]) -> 
     for (&truth, &predicted) in truth.iter().zip(predicted) {
         confusion[truth][predicted] += 1;
     }
+    from_confusion(classes, confusion)
+}
 
+/// Measures clips that are counted already, by `confusion[truth][prediction]`.
+pub(super) fn from_confusion(classes: &[String], confusion: Vec<Vec<u64>>) -> Metrics {
     let per_class: Vec<ClassMetrics> = (0..classes.len())
         .map(|class| class_metrics(&confusion, class))
         .collect();
-    let clips = truth.len();
+    let clips: u64 = confusion.iter().flatten().sum();
     let hits: u64 = (0..classes.len())
         .map(|class| confusion[class][class])
         .sum();
 
     let mut metrics = Metrics {
-        clips,
-        accuracy: ratio(hits, clips as u64),
+        clips: clips as usize,
+        accuracy: ratio(hits, clips),
         uar: mean(
             per_class
                 .iter()
@@ -170,7 +174,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-fn argmax(row: &[f32]) -> usize {
+pub(super) fn argmax(row: &[f32]) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (index, &value) in row.iter().enumerate() {
         if value > best.1 {

@@ -1,7 +1,11 @@
 //! Predictions and labels → accuracy, UAR, F1, confusion. Knows nothing of tch.
 
+mod calibration;
+mod interval;
 mod metrics;
 mod tables;
 
+pub use calibration::{Bin, Calibration, at_temperature, fit_temperature};
+pub use interval::{BySpeaker, Interval, Intervals, Scores, SpeakerScores, Spread};
 pub use metrics::{ClassMetrics, Metrics, Predictions, from_labels};
 pub use tables::{classification_table, confusion_table};

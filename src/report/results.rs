@@ -6,7 +6,7 @@ use super::{Curves, Report, confusion_png, curves_png};
 use crate::corpus::Clip;
 use crate::evaluation::Predictions;
 use crate::run::{
-    ClipPrediction, Journal, RunFolder, write_bytes, write_confusion, write_predictions,
+    ClipPrediction, EpochRecord, RunFolder, write_bytes, write_confusion, write_predictions,
 };
 
 /// Writes `predictions.csv`, `report.txt`, `report.json`, `confusion.csv` and `confusion.png`.
@@ -41,12 +41,12 @@ pub fn write_results(
     write_bytes(&run.confusion_png(), &picture)
 }
 
-/// Draws `curves.png` from `metrics.csv`.
-pub fn write_curves(run: &RunFolder, best_epoch: usize, notes: &[String]) -> Result<()> {
+/// Draws `curves.png`.
+pub fn write_curves(run: &RunFolder, epochs: &[EpochRecord], notes: &[String]) -> Result<()> {
     let curves = Curves {
         name: run.name(),
-        epochs: Journal::read(&run.metrics_csv())?,
-        best_epoch: (best_epoch > 0).then_some(best_epoch),
+        epochs: epochs.to_vec(),
+        best_epoch: EpochRecord::best(epochs).map(|best| best.epoch),
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     };
     write_bytes(&run.curves_png(), &curves_png(&[curves])?)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::{self, Metrics};
+use crate::evaluation::{self, Calibration, Metrics};
 
 /// The scores of one part of one corpus, and what a reader must know to judge them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct Report {
     pub skipped_recordings: usize,
     /// Clips that were not scored since the model does not know their label.
     pub unknown_label: usize,
+    /// What the logits were divided by, so that the probabilities mean what they say.
+    pub temperature: f64,
+    /// The expected calibration error without that, where it was measured.
+    pub ece_before: Option<f64>,
+    /// How far the probabilities can be trusted.
+    pub calibration: Calibration,
     /// The scores.
     #[serde(flatten)]
     pub metrics: Metrics,
@@ -82,7 +88,18 @@ impl Report {
             100.0 / (metrics.classes.len() - missing.len()).max(1) as f64,
         );
         text += &evaluation::classification_table(metrics);
-        text += "\nConfusion (rows: truth, columns: prediction)\n\n";
+        text += &format!(
+            "\nexpected calibration error {:.1} %",
+            100.0 * self.calibration.ece
+        );
+        if let Some(before) = self.ece_before {
+            text += &format!(
+                " ({:.1} % before the temperature of {:.2})",
+                100.0 * before,
+                self.temperature
+            );
+        }
+        text += "\n\nConfusion (rows: truth, columns: prediction)\n\n";
         text += &evaluation::confusion_table(metrics);
         text
     }

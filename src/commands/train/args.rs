@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::commands::{CorpusName, Runs};
+use crate::commands::Runs;
+use crate::commands::settings::{Settings, set};
 use emovox::config::RunConfig;
 use emovox::corpus::split::SplitKind;
-use emovox::device::DeviceChoice;
-use emovox::model::Arch;
-use emovox::training::TrainingConfig;
+use emovox::run::RunFolder;
 
 /// Trains a model on a folder of recordings and scores it on speakers it has never heard
 #[derive(Args)]
@@ -28,87 +27,57 @@ Examples:
       goes on with a run, here for more epochs than were planned
   emovox train --config runs/ravdess-bilstm/config.toml --seed 2 --run second
       the same settings with another seed
+  emovox train --data data/emodb --init-weights runs/ravdess-bilstm/best.ot
+      fine-tunes: starts from these weights, with a new last layer for other classes
 
-The run folder runs/NAME/ holds config.toml, split.csv, metrics.csv (a line an epoch), curves.png,
-confusion.png, report.txt, predictions.csv, best.ot and last.ot.")]
+Ctrl-C (or SIGTERM) finishes the step, saves, and prints the line that goes on; once more stops at
+once. A training that was killed goes on with --resume from the last epoch (or five minutes) that
+was saved. A resumed run may change --epochs, --early-stopping, --device and --data (where its
+recordings have moved to); with another setting it would be another run, and is refused.
+
+The run folder runs/NAME/ holds config.toml, split.csv, skipped.csv, metrics.csv (a line an epoch),
+curves.png, confusion.png, report.txt, predictions.csv, best.ot, last.ot and previous.ot.")]
 pub struct TrainArgs {
-    /// The folder with the recordings, or `demo`
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: Option<PathBuf>,
-    /// What corpus it is, if emovox does not recognise it by the file names
-    #[arg(long, value_enum, conflicts_with = "resume")]
-    pub(super) corpus: Option<CorpusName>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
     /// The run's name [default: CORPUS-ARCH, with a number if that is taken]
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) runs: Runs,
-    /// Times that every clip is trained on [default: 60, seed: 100]
-    #[arg(long, value_name = "N")]
-    pub(super) epochs: Option<usize>,
-    /// The architecture [default: bilstm]
-    #[arg(long, value_enum, conflicts_with = "resume")]
-    pub(super) arch: Option<ArchName>,
     /// What the parts keep apart [default: speaker]
-    #[arg(long, value_enum, conflicts_with = "resume")]
+    #[arg(long, value_enum)]
     pub(super) split: Option<SplitName>,
     /// Speakers that validate, separated by commas
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        conflicts_with = "resume"
-    )]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) validation_speakers: Vec<String>,
     /// Speakers that test, separated by commas
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        conflicts_with = "resume"
-    )]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) test_speakers: Vec<String>,
     /// Share of the speakers (or clips) that validate [default: 0.15]
-    #[arg(long, value_name = "X", conflicts_with = "resume")]
+    #[arg(long, value_name = "X")]
     pub(super) validation_fraction: Option<f64>,
     /// Share of the speakers (or clips) that test [default: 0.2]
-    #[arg(long, value_name = "X", conflicts_with = "resume")]
+    #[arg(long, value_name = "X")]
     pub(super) test_fraction: Option<f64>,
     /// Draws the split [default: 1]
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
-    pub(super) split_seed: Option<u64>,
-    /// Clips per step [default: 32, seed: 64]
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
-    pub(super) batch_size: Option<usize>,
-    /// The highest learning rate [default: 0.003, seed: 0.001]
-    #[arg(long, value_name = "X", conflicts_with = "resume")]
-    pub(super) learning_rate: Option<f64>,
-    /// Weigh each class by how rare it is
-    #[arg(long, conflicts_with = "resume")]
-    pub(super) class_weights: bool,
-    /// Stop when N epochs brought no better validation UAR (0: never) [default: 0]
     #[arg(long, value_name = "N")]
-    pub(super) early_stopping: Option<usize>,
+    pub(super) split_seed: Option<u64>,
     /// Draws weights, order, dropout and augmentation [default: 1]
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// auto, cpu, cuda or cuda:N [default: auto]
-    #[arg(long, value_name = "DEVICE")]
-    pub(super) device: Option<DeviceChoice>,
-    /// Settings in TOML, as a run writes them; flags win over it
+    /// Start from the weights in an .ot file instead of fresh ones
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    pub(super) config: Option<PathBuf>,
+    pub(super) init_weights: Option<PathBuf>,
+    /// Do without no recording: the first one that cannot be used is an error
+    #[arg(long)]
+    pub(super) strict: bool,
     /// Go on with this run from its last.ot
     #[arg(long, value_name = "RUN")]
     pub(super) resume: Option<String>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum ArchName {
-    /// Bidirectional LSTM over the MFCC frames, pooled by attention
-    Bilstm,
-    /// LSTM over 40 time-averaged MFCCs, the recipe emovox comes from
-    Seed,
+    /// Go on from previous.ot, where last.ot is broken (which is set aside as broken.ot)
+    #[arg(long, requires = "resume")]
+    pub(super) from_previous: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -121,22 +90,59 @@ pub(super) enum SplitName {
 
 /// The recipe, what the file says over it, what the flags say over both.
 pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
-    let arch = args.arch.map(|arch| match arch {
-        ArchName::Bilstm => Arch::Bilstm,
-        ArchName::Seed => Arch::Seed,
-    });
-    let mut config = match &args.config {
-        Some(file) => RunConfig::over_recipe(file, arch)?,
-        None => RunConfig::recipe(arch.unwrap_or_default()),
-    };
-    if let Some(data) = &args.data {
-        config.data.folder = data.clone();
-        config.data.corpus = None;
-    }
-    if let Some(corpus) = args.corpus {
-        config.data.corpus = Some(corpus.into());
-    }
+    let mut config = args.settings.configure()?;
+    apply(args, &mut config);
+    Ok(config)
+}
 
+/// What a run was trained with and what the file and the flags say over it, if that is still the
+/// same run.
+pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<RunConfig> {
+    let own = RunConfig::read(&run.config_toml())?;
+    let mut config = match &args.settings.config {
+        Some(file) => own.with(file)?,
+        None => own.clone(),
+    };
+    // What the training found out is not for a file to say.
+    config.data = own.data.clone();
+    config.calibration = own.calibration.clone();
+    args.settings.apply(&mut config);
+    apply(args, &mut config);
+    let mut differences = own.differences(&config)?;
+    if let Some(arch) = args.settings.arch()
+        && arch != own.model.arch()
+    {
+        differences.push((
+            "model.arch".into(),
+            own.model.arch().to_string(),
+            arch.to_string(),
+        ));
+    }
+    differences.retain(|(key, ..)| !MAY_CHANGE.contains(&key.as_str()));
+    if !differences.is_empty() {
+        let differences: Vec<String> = differences
+            .iter()
+            .map(|(key, own, asked)| format!("{key} is {own}, not {asked}"))
+            .collect();
+        bail!(
+            "{} would become another run: {}. A resumed run may change --epochs, --early-stopping, \
+             --device and --data; for anything else begin a new one: emovox train --config {} …",
+            run.name(),
+            differences.join("; "),
+            run.config_toml().display()
+        );
+    }
+    Ok(config)
+}
+
+/// The settings that a resumed run may change and still be the same run.
+const MAY_CHANGE: [&str; 3] = [
+    "training.epochs",
+    "training.early_stopping",
+    "training.device",
+];
+
+fn apply(args: &TrainArgs, config: &mut RunConfig) {
     let split = &mut config.split;
     if let Some(kind) = args.split {
         split.kind = match kind {
@@ -153,25 +159,8 @@ pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     set(&mut split.validation_fraction, args.validation_fraction);
     set(&mut split.test_fraction, args.test_fraction);
     set(&mut split.seed, args.split_seed);
-
-    let training = &mut config.training;
-    set(&mut training.batch_size, args.batch_size);
-    set(&mut training.learning_rate, args.learning_rate);
-    set(&mut training.seed, args.seed);
-    training.class_weights |= args.class_weights;
-    apply_what_may_change(args, training);
-    Ok(config)
-}
-
-/// The settings that a resumed run may change and still be the same run.
-pub(super) fn apply_what_may_change(args: &TrainArgs, training: &mut TrainingConfig) {
-    set(&mut training.epochs, args.epochs);
-    set(&mut training.early_stopping, args.early_stopping);
-    set(&mut training.device, args.device);
-}
-
-fn set<T: Copy>(setting: &mut T, flag: Option<T>) {
-    if let Some(value) = flag {
-        *setting = value;
+    set(&mut config.training.seed, args.seed);
+    if args.init_weights.is_some() {
+        config.training.init_weights = args.init_weights.clone();
     }
 }

@@ -6,50 +6,61 @@ mod say;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::progress::bar;
-use super::{find_own, open_corpus, tell_skipped};
+use super::stop::Stop;
+use super::{find_own, open_corpus, say, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::dataset::Loaded;
 use emovox::device;
-use emovox::experiment::Experiment;
+use emovox::experiment::{Experiment, saved_progress};
 use emovox::run::RunFolder;
+use emovox::training::Explosion;
 
 pub use args::TrainArgs;
-use args::{apply_what_may_change, configure};
-use say::{describe, describe_split, train_with_bar};
+use args::{configure, configure_resumed};
+use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
 
-pub fn run(args: TrainArgs) -> Result<ExitCode> {
+pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let started = Instant::now();
-    let experiment = match &args.resume {
-        Some(name) => resume(&args, name)?,
-        None => begin(&args)?,
+    let mut experiment = match &args.resume {
+        Some(name) => resume(args, name)?,
+        None => begin(args)?,
     };
-    let run = &experiment.run;
-    describe_split(&experiment.loaded.clips, &experiment.split);
+    let run = &experiment.run.clone();
+    describe_split(&experiment);
     let model = experiment.model()?;
-    println!(
-        "model {}: {} parameters, on {}\n",
+    say!(
+        "model {}: {} parameters, on {}",
         experiment.config.model.arch(),
         model.parameter_count(),
         device::name(model.device())
     );
-    if run.report_json().exists() {
-        println!(
+    describe_head(&experiment);
+    if experiment.scored_before {
+        say!(
             "the test part of this run was scored before, and will be again at the end: to choose \
-             between trainings by it would be to train on it\n"
+             between trainings by it would be to train on it"
         );
     }
-    let progress = train_with_bar(&experiment, &model)?;
+    say!("");
+    let stop = Stop::listen()?;
+    let progress =
+        train_with_bar(&experiment, &model, stop.asked()).map_err(|error| kept(error, run))?;
+    if !progress.is_over(&experiment.config.training) {
+        interrupted(&progress, &how_to_go_on(run));
+        return Ok(stop.exit_code());
+    }
+    stop.no_more_to_save();
     let report = experiment.score(&model, &progress)?;
 
-    println!("\n{}", report.text());
+    say!("\n{}", report.text());
     let folder = run.path().display();
-    println!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
-    println!("hear more: emovox predict {} FILE.wav", run.name());
-    println!("took {:.0} s", started.elapsed().as_secs_f64());
+    say!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
+    say!("hear more: emovox predict {} FILE.wav", typed(run));
+    say!("took {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,27 +73,67 @@ fn begin(args: &TrainArgs) -> Result<Experiment> {
     if let Some(name) = name {
         RunFolder::check_free(runs, name)?;
     }
+    if let Some(weights) = &config.training.init_weights
+        && !weights.is_file()
+    {
+        bail!(
+            "there is no file {}; --init-weights takes an .ot file",
+            weights.display()
+        );
+    }
     let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
     describe(&corpus);
-    let loaded = load(&corpus, &config)?;
+    if let (true, Some(first)) = (args.strict, corpus.skipped.first()) {
+        bail!(
+            "{}: {} (--strict)",
+            corpus.folder.join(&first.file).display(),
+            first.reason
+        );
+    }
+    let loaded = load(&corpus, &config, args.strict)?;
     Experiment::begin(config, &corpus, loaded, runs, name)
 }
 
 fn resume(args: &TrainArgs, name: &str) -> Result<Experiment> {
     let run = RunFolder::open(&args.runs.runs_dir, name)?;
-    let mut config = RunConfig::read(&run.config_toml())?;
-    apply_what_may_change(args, &mut config.training);
+    let lock = run.lock()?;
+    let config = configure_resumed(args, &run)?;
     config.validate()?;
     config.training.device.resolve()?;
-    let own = find_own(&run, &config, args.data.as_deref())?;
-    let loaded = load(&own.corpus, &config)?;
-    Experiment::resume(run, config, own, loaded)
+    let progress = saved_progress(&run, &config, args.from_previous)?;
+    describe_place(&run, &progress);
+    let own = find_own(&run, &config, args.settings.data.as_deref())?;
+    let loaded = load(&own.corpus, &config, args.strict)?;
+    Experiment::resume(run, lock, config, &progress, own, loaded)
 }
 
-fn load(corpus: &Corpus, config: &RunConfig) -> Result<Loaded> {
+fn load(corpus: &Corpus, config: &RunConfig, strict: bool) -> Result<Loaded> {
     let bar = bar(corpus.clips.len(), "features", "clips");
     let loaded = Loaded::read(corpus, &config.audio, &config.features, || bar.inc(1))?;
     bar.finish_and_clear();
+    if let (true, Some(first)) = (strict, loaded.skipped.first()) {
+        bail!(
+            "{}: {} (--strict)",
+            corpus.folder.join(&first.file).display(),
+            first.reason
+        );
+    }
     tell_skipped(&loaded.skipped);
     Ok(loaded)
+}
+
+/// An error of the training, and how to go on once its cause is mended.
+fn kept(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
+    if error.is::<Explosion>() {
+        return error;
+    }
+    let go_on = how_to_go_on(run);
+    error.context(format!(
+        "the training stopped; what it had saved is kept, and `{go_on}` goes on from there once this \
+         is mended"
+    ))
+}
+
+fn how_to_go_on(run: &RunFolder) -> String {
+    format!("emovox train --resume {}", typed(run))
 }

@@ -1,20 +1,28 @@
 //! What a training tells while it goes on.
 
+use std::sync::atomic::AtomicBool;
+
 use anyhow::Result;
 
 use crate::commands::progress::bar;
-use emovox::corpus::split::{Part, Split};
+use crate::commands::say;
+use emovox::corpus::split::Part;
 use emovox::corpus::{self, Clip, Corpus};
 use emovox::experiment::Experiment;
-use emovox::model::EmotionModel;
+use emovox::model::{EmotionModel, Head};
+use emovox::run::RunFolder;
 use emovox::training::{Event, Progress};
 
 /// Trains with a bar on a terminal, and a line an epoch everywhere.
-pub(super) fn train_with_bar(experiment: &Experiment, model: &EmotionModel) -> Result<Progress> {
+pub(super) fn train_with_bar(
+    experiment: &Experiment,
+    model: &EmotionModel,
+    stop: &AtomicBool,
+) -> Result<Progress> {
     let config = &experiment.config.training;
     let bar = bar(1, "training", "steps");
     let mut trained = false;
-    let progress = experiment.train(model, |event| match event {
+    let progress = experiment.train(model, stop, |event| match event {
         Event::Step { epoch, step, steps } => {
             bar.set_length((config.epochs * steps) as u64);
             if bar.position() == 0 {
@@ -26,7 +34,7 @@ pub(super) fn train_with_bar(experiment: &Experiment, model: &EmotionModel) -> R
         }
         Event::Epoch { record, best } => bar.suspend(|| {
             trained = true;
-            println!(
+            say!(
                 "epoch {:>3}/{}  train loss {:.3}, accuracy {:>5.1} %   validation loss {:.3}, \
                  accuracy {:>5.1} %, UAR {:>5.1} %   {:.1} s{}",
                 record.epoch,
@@ -41,26 +49,69 @@ pub(super) fn train_with_bar(experiment: &Experiment, model: &EmotionModel) -> R
             );
         }),
         Event::StoppedEarly { epoch } => bar.suspend(|| {
-            println!(
+            say!(
                 "stopped after epoch {epoch}: {} epochs brought no better validation UAR",
                 config.early_stopping
             );
         }),
     });
     bar.finish_and_clear();
-    if let (Ok(progress), false) = (&progress, trained) {
-        println!(
+    if let (Ok(progress), false) = (&progress, trained)
+        && progress.epochs.len() >= config.epochs
+    {
+        say!(
             "nothing left to train: {} epochs are done, and --epochs asks for {}",
-            progress.epoch, config.epochs
+            progress.epochs.len(),
+            config.epochs
         );
     }
     progress
 }
 
+/// Where a training that was asked to stop has got to.
+pub(super) fn interrupted(progress: &Progress, go_on: &str) {
+    say!("\nstopped {} and saved; go on: {go_on}", place(progress));
+}
+
+/// Where a run goes on.
+pub(super) fn describe_place(run: &RunFolder, progress: &Progress) {
+    let is_new = *progress == Progress::default();
+    match is_new {
+        true => say!(
+            "{} has saved nothing yet, and starts from the beginning",
+            run.name()
+        ),
+        false => say!("{} goes on {}", run.name(), place(progress)),
+    }
+}
+
+fn place(progress: &Progress) -> String {
+    let epochs = progress.epochs.len();
+    match progress.partial.steps {
+        0 => format!("after epoch {epochs}"),
+        steps => format!("after step {steps} of epoch {}", epochs + 1),
+    }
+}
+
+/// What a run that was given weights starts from.
+pub(super) fn describe_head(experiment: &Experiment) {
+    let weights = &experiment.config.training.init_weights;
+    if let (Some(weights), Some(head)) = (weights, experiment.head) {
+        let head = match head {
+            Head::Kept => "all layers",
+            Head::New => "the last layer is new, for these classes",
+        };
+        say!(
+            "starts from the weights in {} ({head}); the optimizer starts fresh",
+            weights.display()
+        );
+    }
+}
+
 /// What was found.
 pub(super) fn describe(corpus: &Corpus) {
     let classes = corpus::classes(&corpus.clips);
-    println!(
+    say!(
         "corpus {} in {}: {} clips, {} speakers, {} classes ({}){}",
         corpus.kind,
         corpus.folder.display(),
@@ -74,24 +125,19 @@ pub(super) fn describe(corpus: &Corpus) {
             ""
         }
     );
-    if let Some(first) = corpus.repeated.first() {
-        println!(
-            "{} WAV files are second copies of a name and are left out, such as {}",
-            corpus.repeated.len(),
-            first.display()
-        );
-    }
-    if let Some(first) = corpus.unrecognised.first() {
-        println!(
-            "{} WAV files do not follow its naming rule and are left out, such as {}",
-            corpus.unrecognised.len(),
-            first.display()
+    if let Some(first) = corpus.skipped.first() {
+        say!(
+            "{} more WAV files or places are left out, such as {}: {}",
+            corpus.skipped.len(),
+            first.file.display(),
+            first.reason
         );
     }
 }
 
 /// Who is in which part.
-pub(super) fn describe_split(clips: &[Clip], split: &Split) {
+pub(super) fn describe_split(experiment: &Experiment) {
+    let (clips, split) = (&experiment.loaded.clips, &experiment.split);
     for part in Part::ALL {
         let indices = split.indices(part);
         let of_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
@@ -100,13 +146,28 @@ pub(super) fn describe_split(clips: &[Clip], split: &Split) {
             [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
             _ => format!("{} speakers ({})", speakers.len(), speakers.join(", ")),
         };
-        println!("{part:>10}: {:>5} clips, {who}", indices.len());
+        say!("{part:>10}: {:>5} clips, {who}", indices.len());
     }
     match split.shared.note() {
         Some(note) if split.shared.test_is_unheard() => {
-            println!("{note}; the test part is still of voices never heard");
+            say!("{note}; the test part is still of voices never heard");
         }
-        Some(note) => println!("{note}; the scores say nothing about voices never heard"),
+        Some(note) => say!("{note}; the scores say nothing about voices never heard"),
         None => {}
+    }
+    for (first, second) in &experiment.loaded.same {
+        let (first, second) = (&clips[*first], &clips[*second]);
+        say!(
+            "{} and {} are the same recording",
+            first.file.display(),
+            second.file.display()
+        );
+    }
+    let leaked = experiment.leaked().len();
+    if leaked > 0 {
+        say!(
+            "{leaked} of these pairs are in different parts, so the scores are too high: remove one of \
+             each"
+        );
     }
 }

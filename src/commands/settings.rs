@@ -1,0 +1,98 @@
+//! The settings that every command takes which trains: what to train on, and how.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::CorpusName;
+use emovox::config::RunConfig;
+use emovox::device::DeviceChoice;
+use emovox::model::Arch;
+
+#[derive(Args)]
+pub(super) struct Settings {
+    /// The folder with the recordings, or `demo`
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// What corpus it is, if emovox does not recognise it by the file names
+    #[arg(long, value_enum)]
+    pub(super) corpus: Option<CorpusName>,
+    /// The architecture [default: bilstm]
+    #[arg(long, value_enum)]
+    arch: Option<ArchName>,
+    /// Times that every clip is trained on [default: 60, seed: 100]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Clips per step [default: 32, seed: 64]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// The highest learning rate [default: 0.003, seed: 0.001]
+    #[arg(long, value_name = "X")]
+    learning_rate: Option<f64>,
+    /// Weigh each class by how rare it is
+    #[arg(long)]
+    class_weights: bool,
+    /// Stop when N epochs brought no better validation UAR (0: never) [default: 0]
+    #[arg(long, value_name = "N")]
+    early_stopping: Option<usize>,
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
+    /// Settings in TOML, as a run writes them; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ArchName {
+    /// Bidirectional LSTM over the MFCC frames, pooled by attention
+    Bilstm,
+    /// LSTM over 40 time-averaged MFCCs, the recipe emovox comes from
+    Seed,
+}
+
+impl Settings {
+    /// The architecture that was asked for.
+    pub(super) fn arch(&self) -> Option<Arch> {
+        self.arch.map(|arch| match arch {
+            ArchName::Bilstm => Arch::Bilstm,
+            ArchName::Seed => Arch::Seed,
+        })
+    }
+
+    /// The recipe, what the file says over it, what the flags say over both.
+    pub(super) fn configure(&self) -> Result<RunConfig> {
+        let mut config = match &self.config {
+            Some(file) => RunConfig::over_recipe(file, self.arch())?,
+            None => RunConfig::recipe(self.arch().unwrap_or_default()),
+        };
+        if let Some(data) = &self.data {
+            config.data.folder = data.clone();
+            config.data.corpus = None;
+        }
+        self.apply(&mut config);
+        Ok(config)
+    }
+
+    /// What the flags say, but for the architecture and the folder.
+    pub(super) fn apply(&self, config: &mut RunConfig) {
+        if let Some(corpus) = self.corpus {
+            config.data.corpus = Some(corpus.into());
+        }
+        let training = &mut config.training;
+        set(&mut training.epochs, self.epochs);
+        set(&mut training.batch_size, self.batch_size);
+        set(&mut training.learning_rate, self.learning_rate);
+        set(&mut training.early_stopping, self.early_stopping);
+        set(&mut training.device, self.device);
+        training.class_weights |= self.class_weights;
+    }
+}
+
+/// Puts what a flag says in the place of a setting.
+pub(super) fn set<T: Copy>(setting: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *setting = value;
+    }
+}

@@ -1,0 +1,448 @@
+//! Folds for cross-validation: every speaker tests once, and never a model that has heard them.
+//!
+//! A single test part of a few speakers says as much about those speakers as about the model. Over
+//! folds every speaker is tested, and published folds make a number comparable with others' numbers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, CorpusKind};
+
+/// Share of the speakers not tested that validate.
+const VALIDATION: f64 = 0.2;
+
+/// Test actors of EmoBox's folds for RAVDESS (Ma et al. 2024).
+const RAVDESS_EMOBOX: [&[&str]; 6] = [
+    &["01", "11", "20", "21"],
+    &["04", "10", "12", "14"],
+    &["08", "09", "19", "23"],
+    &["03", "05", "07", "24"],
+    &["02", "15", "16", "18"],
+    &["06", "13", "17", "22"],
+];
+
+/// Test actors of the folds of Luna-Jiménez et al. (2021).
+const RAVDESS_LUNA: [&[&str]; 5] = [
+    &["02", "05", "14", "15", "16"],
+    &["03", "06", "07", "13", "18"],
+    &["10", "11", "12", "19", "20"],
+    &["08", "17", "21", "23", "24"],
+    &["01", "04", "09", "22"],
+];
+
+/// Who tests together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folds {
+    /// The six folds of EmoBox for RAVDESS (Ma et al. 2024).
+    RavdessEmobox6,
+    /// The five folds of Luna-Jiménez et al. (2021) for RAVDESS.
+    RavdessLuna5,
+    /// Leave one speaker out: each speaker is a fold.
+    Loso,
+    /// So many groups of speakers, drawn by the seed.
+    Groups(usize),
+}
+
+impl Folds {
+    /// The test speakers of each fold as they were published; none where the corpus and the seed
+    /// decide.
+    pub fn published(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Folds::RavdessEmobox6 => &RAVDESS_EMOBOX,
+            Folds::RavdessLuna5 => &RAVDESS_LUNA,
+            Folds::Loso | Folds::Groups(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Folds {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Folds::RavdessEmobox6 => f.pad("ravdess-emobox6"),
+            Folds::RavdessLuna5 => f.pad("ravdess-luna5"),
+            Folds::Loso => f.pad("loso"),
+            Folds::Groups(count) => f.pad(&count.to_string()),
+        }
+    }
+}
+
+impl FromStr for Folds {
+    type Err = FoldError;
+
+    fn from_str(word: &str) -> Result<Folds, FoldError> {
+        match word {
+            "ravdess-emobox6" => Ok(Folds::RavdessEmobox6),
+            "ravdess-luna5" => Ok(Folds::RavdessLuna5),
+            "loso" => Ok(Folds::Loso),
+            number => match number.parse() {
+                Ok(count) if count >= 2 => Ok(Folds::Groups(count)),
+                _ => Err(FoldError::NoSuchFolds(word.into())),
+            },
+        }
+    }
+}
+
+/// One round of a cross-validation. Speakers that are in neither list train.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fold {
+    /// Its number from 1 (a published fold keeps its own), or the speaker left out.
+    pub name: String,
+    /// The speakers that test, sorted.
+    pub test: Vec<String>,
+    /// The speakers that choose the epoch, sorted.
+    pub validation: Vec<String>,
+}
+
+/// Why clips have no such folds. Each message says what to do next.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum FoldError {
+    #[error(
+        "there are no folds '{0}'; there are ravdess-emobox6, ravdess-luna5, loso (leave one \
+             speaker out), or a number of groups of speakers, 2 or more"
+    )]
+    NoSuchFolds(String),
+    #[error(
+        "nobody knows who speaks in some of these recordings, so there are no folds by speaker; \
+             lay the recordings out as CLASS/SPEAKER/clip.wav"
+    )]
+    UnknownSpeakers,
+    #[error(
+        "{folds} are folds of the actors of RAVDESS, and {file} is no recording of RAVDESS by \
+             its name; take loso or a number of groups of speakers"
+    )]
+    NotRavdess { folds: Folds, file: String },
+    #[error("{groups} group(s) cannot be made of {speakers} speakers; take 2 to {speakers}")]
+    GroupsWithoutSpeakers { groups: usize, speakers: usize },
+    #[error(
+        "{0} speaker(s) are too few for folds: one must test, one validate and one train; add \
+             recordings of other speakers"
+    )]
+    TooFewSpeakers(usize),
+    #[error(
+        "with {test} to test, only {left} speaker(s) are left, too few to train and to validate; \
+             add recordings of other speakers, or take other folds"
+    )]
+    NobodyTrains { test: String, left: usize },
+}
+
+/// The folds of a corpus: every speaker tests in one of them. In each, a fifth of the others (at
+/// least one), drawn by the seed and the fold, validates.
+///
+/// Groups have as many speakers as each other, or one more, and hold about as many clips: the
+/// speakers are shuffled by the seed, and those with most clips are dealt first, each to the group
+/// that has the fewest clips yet. Sex is left to the seed, as a clip does not tell it.
+///
+/// Of a published fold only the speakers that the clips have are kept, and a fold without any is
+/// left out. Numbers from such folds are not those of the whole corpus: compare with
+/// [`Folds::published`], and say so.
+pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldError> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for clip in clips {
+        *counts.entry(&clip.speaker).or_default() += 1;
+    }
+    if counts.contains_key("") {
+        return Err(FoldError::UnknownSpeakers);
+    }
+    if counts.len() < 3 {
+        return Err(FoldError::TooFewSpeakers(counts.len()));
+    }
+
+    let tests: Vec<Vec<&str>> = match folds {
+        Folds::RavdessEmobox6 | Folds::RavdessLuna5 => {
+            if let Some(stranger) = clips.iter().find(|clip| !is_ravdess(clip)) {
+                let file = stranger.file.display().to_string();
+                return Err(FoldError::NotRavdess { folds, file });
+            }
+            let here = |fold: &&[&'static str]| {
+                let here = fold.iter().filter(|actor| counts.contains_key(*actor));
+                here.copied().collect()
+            };
+            folds.published().iter().map(here).collect()
+        }
+        Folds::Loso => counts.keys().map(|&speaker| vec![speaker]).collect(),
+        Folds::Groups(groups) => dealt(&counts, groups, seed)?,
+    };
+
+    let mut made = Vec::new();
+    for (index, test) in tests.iter().enumerate() {
+        if test.is_empty() {
+            continue;
+        }
+        let others = counts.keys().filter(|speaker| !test.contains(speaker));
+        let mut others: Vec<&str> = others.copied().collect();
+        if others.len() < 2 {
+            return Err(FoldError::NobodyTrains {
+                test: test.join(", "),
+                left: others.len(),
+            });
+        }
+        others.shuffle(&mut generator(seed, Draw::Validation(index)));
+        others.truncate(((others.len() as f64 * VALIDATION).round() as usize).max(1));
+        made.push(Fold {
+            name: match folds {
+                Folds::Loso => test.concat(),
+                _ => (index + 1).to_string(),
+            },
+            test: sorted(test),
+            validation: sorted(&others),
+        });
+    }
+    Ok(made)
+}
+
+/// Speakers in groups, from the number of clips of each.
+fn dealt<'a>(
+    counts: &BTreeMap<&'a str, usize>,
+    groups: usize,
+    seed: u64,
+) -> Result<Vec<Vec<&'a str>>, FoldError> {
+    if !(2..=counts.len()).contains(&groups) {
+        return Err(FoldError::GroupsWithoutSpeakers {
+            groups,
+            speakers: counts.len(),
+        });
+    }
+    let mut speakers: Vec<(&str, usize)> = counts.iter().map(|(&s, &count)| (s, count)).collect();
+    speakers.shuffle(&mut generator(seed, Draw::Groups));
+    speakers.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+
+    let mut dealt: Vec<(Vec<&str>, usize)> = vec![Default::default(); groups];
+    for (speaker, count) in speakers {
+        let next = dealt
+            .iter_mut()
+            .min_by_key(|(group, clips)| (group.len(), *clips));
+        if let Some((group, clips)) = next {
+            group.push(speaker);
+            *clips += count;
+        }
+    }
+    Ok(dealt.into_iter().map(|(group, _)| group).collect())
+}
+
+/// By its name, as the numbers of other corpora's speakers are RAVDESS actors' too: EmoDB has a 03.
+fn is_ravdess(clip: &Clip) -> bool {
+    let labels = CorpusKind::Ravdess.parse(&clip.file);
+    labels.is_some_and(|labels| labels.speaker == clip.speaker)
+}
+
+/// What is drawn; each has a stream of its own.
+enum Draw {
+    Groups,
+    /// Of this fold, from 0.
+    Validation(usize),
+}
+
+fn generator(seed: u64, draw: Draw) -> ChaCha8Rng {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(match draw {
+        Draw::Groups => 0,
+        Draw::Validation(fold) => fold as u64 + 1,
+    });
+    generator
+}
+
+fn sorted(speakers: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = speakers.iter().map(|&speaker| speaker.into()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
+    use super::*;
+
+    fn clip(file: String, speaker: &str) -> Clip {
+        Clip {
+            file: file.into(),
+            label: "anger".into(),
+            speaker: speaker.into(),
+            sentence: String::new(),
+        }
+    }
+
+    /// One voice for each number, with so many clips.
+    fn voices(counts: &[usize]) -> Vec<Clip> {
+        let of = |(voice, &count): (usize, &usize)| {
+            let speaker = format!("s{voice:02}");
+            (0..count)
+                .map(|take| clip(format!("anger/{speaker}/{take}.wav"), &speaker))
+                .collect::<Vec<_>>()
+        };
+        counts.iter().enumerate().flat_map(of).collect()
+    }
+
+    fn ravdess(actors: &[u32]) -> Vec<Clip> {
+        let of = |actor: &u32| {
+            let file = format!("Actor_{actor:02}/03-01-05-01-01-01-{actor:02}.wav");
+            clip(file, &format!("{actor:02}"))
+        };
+        actors.iter().map(of).collect()
+    }
+
+    /// Every speaker tests once and stands in one place of a fold, and someone trains.
+    fn sound(clips: &[Clip], folds: &[Fold]) {
+        let speakers = super::super::speakers(clips);
+        let mut tested: Vec<&String> = folds.iter().flat_map(|fold| &fold.test).collect();
+        tested.sort();
+        assert_eq!(tested, speakers.iter().collect::<Vec<_>>());
+        for fold in folds {
+            let placed: BTreeSet<&String> = fold.test.iter().chain(&fold.validation).collect();
+            assert_eq!(placed.len(), fold.test.len() + fold.validation.len());
+            assert!(!fold.test.is_empty() && !fold.validation.is_empty());
+            assert!(placed.iter().all(|speaker| speakers.contains(speaker)));
+            assert!(placed.len() < speakers.len(), "someone trains");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn groups_test_every_speaker_once_and_are_balanced(
+            counts in vec(1usize..40, 4..30),
+            groups in 2usize..30,
+            seed: u64,
+        ) {
+            let clips = voices(&counts);
+            let groups = groups.min(counts.len());
+            let made = folds(&clips, Folds::Groups(groups), seed).unwrap();
+            sound(&clips, &made);
+            prop_assert_eq!(made.len(), groups);
+            prop_assert_eq!(&made, &folds(&clips, Folds::Groups(groups), seed).unwrap());
+
+            let spread = |sizes: Vec<usize>| {
+                sizes.iter().max().unwrap() - sizes.iter().min().unwrap()
+            };
+            prop_assert!(spread(made.iter().map(|fold| fold.test.len()).collect()) <= 1);
+            let held = |fold: &Fold| {
+                clips.iter().filter(|clip| fold.test.contains(&clip.speaker)).count()
+            };
+            prop_assert!(spread(made.iter().map(held).collect()) <= *counts.iter().max().unwrap());
+        }
+
+        #[test]
+        fn leaving_one_out_tests_every_speaker_once(counts in vec(1usize..5, 3..30), seed: u64) {
+            let clips = voices(&counts);
+            let made = folds(&clips, Folds::Loso, seed).unwrap();
+            sound(&clips, &made);
+            prop_assert_eq!(made.len(), counts.len());
+            prop_assert!(made.iter().all(|fold| fold.test == [fold.name.clone()]));
+            prop_assert_eq!(made, folds(&clips, Folds::Loso, seed).unwrap());
+        }
+
+        #[test]
+        fn published_folds_test_every_actor_that_is_there(
+            actors in subsequence((1..=24).collect::<Vec<u32>>(), 7..=24),
+            seed: u64,
+        ) {
+            let clips = ravdess(&actors);
+            for kind in [Folds::RavdessEmobox6, Folds::RavdessLuna5] {
+                let made = folds(&clips, kind, seed).unwrap();
+                sound(&clips, &made);
+                for fold in &made {
+                    let published = kind.published()[fold.name.parse::<usize>().unwrap() - 1];
+                    prop_assert!(fold.test.iter().all(|actor| published.contains(&actor.as_str())));
+                }
+                prop_assert_eq!(made, folds(&clips, kind, seed).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn twenty_speakers_in_five_groups() {
+        let clips = voices(&[60; 20]);
+        let made = folds(&clips, Folds::Groups(5), 1).unwrap();
+        let names: Vec<&str> = made.iter().map(|fold| fold.name.as_str()).collect();
+        assert_eq!(names, ["1", "2", "3", "4", "5"]);
+        for fold in &made {
+            assert_eq!((fold.test.len(), fold.validation.len()), (4, 3));
+        }
+        assert_ne!(made, folds(&clips, Folds::Groups(5), 2).unwrap());
+    }
+
+    #[test]
+    fn who_has_few_clips_joins_who_has_many() {
+        let clips = voices(&[8, 7, 6, 5]);
+        for seed in 0..10 {
+            for fold in folds(&clips, Folds::Groups(2), seed).unwrap() {
+                let held = |clip: &&Clip| fold.test.contains(&clip.speaker);
+                assert_eq!(clips.iter().filter(held).count(), 13);
+            }
+        }
+    }
+
+    #[test]
+    fn the_published_folds_hold_each_of_the_24_actors() {
+        let actors: Vec<String> = (1..=24).map(|actor| format!("{actor:02}")).collect();
+        for kind in [Folds::RavdessEmobox6, Folds::RavdessLuna5] {
+            let mut published = kind.published().concat();
+            published.sort();
+            assert_eq!(published, actors);
+        }
+    }
+
+    #[test]
+    fn a_published_fold_nobody_is_there_for_is_left_out() {
+        let actors: Vec<u32> = (1..=24)
+            .filter(|a| ![8, 9, 19, 23, 1].contains(a))
+            .collect();
+        let made = folds(&ravdess(&actors), Folds::RavdessEmobox6, 1).unwrap();
+        let names: Vec<&str> = made.iter().map(|fold| fold.name.as_str()).collect();
+        assert_eq!(names, ["1", "2", "4", "5", "6"]);
+        assert_eq!(made[0].test, ["11", "20", "21"]);
+        assert_eq!(made[1].test, ["04", "10", "12", "14"]);
+    }
+
+    #[test]
+    fn folds_are_written_as_they_are_read() {
+        for word in ["ravdess-emobox6", "ravdess-luna5", "loso", "2", "10"] {
+            assert_eq!(word.parse::<Folds>().unwrap().to_string(), word);
+        }
+        for word in ["ravdess", "LOSO", "", "0", "1", "-3", "2.5"] {
+            let error = word.parse::<Folds>().unwrap_err().to_string();
+            for known in ["ravdess-emobox6", "ravdess-luna5", "loso", "number"] {
+                assert!(error.contains(known), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_folds_says_why() {
+        let message = |clips: &[Clip], kind| folds(clips, kind, 1).unwrap_err().to_string();
+
+        let unknown = [voices(&[3; 5]), vec![clip("a.wav".into(), "")]].concat();
+        assert!(message(&unknown, Folds::Loso).contains("CLASS/SPEAKER/clip.wav"));
+
+        assert!(message(&voices(&[3; 5]), Folds::RavdessLuna5).contains("anger/s00/0.wav"));
+        let emodb = ["03", "08", "09"].map(|s| clip(format!("wav/{s}a01Fa.wav"), s));
+        assert!(message(&emodb, Folds::RavdessEmobox6).contains("no recording of RAVDESS"));
+
+        for groups in [1, 6] {
+            let kind = Folds::Groups(groups);
+            assert!(message(&voices(&[3; 5]), kind).contains("5 speakers; take 2 to 5"));
+        }
+        for kind in [Folds::Loso, Folds::Groups(2)] {
+            for speakers in 0..3 {
+                assert!(message(&voices(&vec![3; speakers]), kind).contains("too few for folds"));
+            }
+        }
+        let one_left = "only 1 speaker(s) are left";
+        assert!(message(&voices(&[3; 3]), Folds::Groups(2)).contains(one_left));
+        let one_fold = "with 01, 11, 20 to test, only 0";
+        assert!(message(&ravdess(&[1, 11, 20]), Folds::RavdessEmobox6).contains(one_fold));
+    }
+}

@@ -1,0 +1,218 @@
+//! Every speaker tests once: a training for each fold and seed, each a run of its own, and what they
+//! come to together.
+//!
+//! ```text
+//! runs/NAME/
+//!   cross-validation.toml  the settings and the folds
+//!   fold-1-seed-1/ …       the runs (cells)
+//!   fold-1-seed-1.log …    what they printed
+//!   predictions.csv        what was said of every test clip, with fold and seed
+//!   folds.csv              the scores of each cell
+//!   speakers.csv           the scores of each speaker
+//!   report.txt             the results, for people
+//!   report.json            the same, for programs
+//!   confusion.csv          the confusion matrix over all cells, counts
+//!   confusion.png          the same as a picture
+//! ```
+
+mod results;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+pub use results::{Results, read_results, write_results};
+
+use crate::config::{CalibrationConfig, RunConfig};
+use crate::corpus::folds::{Fold, Folds, folds};
+use crate::corpus::split::SplitKind;
+use crate::corpus::{self, Corpus};
+use crate::run::{RunLock, write_bytes};
+
+/// What is trained, and where it goes.
+#[derive(Debug)]
+pub struct CrossValidation {
+    /// Where everything goes. No other process works on it.
+    pub folder: PathBuf,
+    /// What stands in its `cross-validation.toml`.
+    pub plan: Plan,
+    _lock: RunLock,
+}
+
+/// The settings of a cross-validation and its folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Which folds, as [`Folds`] are written.
+    pub folds: String,
+    /// Each fold is trained with each of these.
+    pub seeds: Vec<u64>,
+    /// How many recordings there are.
+    pub clips: usize,
+    /// The labels that occur.
+    pub classes: Vec<String>,
+    /// Who tests and who validates in each fold.
+    pub fold: Vec<Fold>,
+    /// The settings that all trainings have in common.
+    pub config: RunConfig,
+}
+
+/// One training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell<'a> {
+    /// Who tests and validates.
+    pub fold: &'a Fold,
+    /// The training's seed.
+    pub seed: u64,
+}
+
+impl Cell<'_> {
+    /// The name of its run.
+    pub fn name(&self) -> String {
+        format!("fold-{}-seed-{}", self.fold.name, self.seed)
+    }
+}
+
+impl Plan {
+    /// Draws the folds of a corpus by the split's seed.
+    pub fn new(
+        mut config: RunConfig,
+        corpus: &Corpus,
+        kind: Folds,
+        seeds: Vec<u64>,
+    ) -> Result<Plan> {
+        config.validate()?;
+        config.data.folder = std::fs::canonicalize(&corpus.folder)
+            .with_context(|| format!("cannot find {}", corpus.folder.display()))?;
+        config.data.corpus = Some(corpus.kind);
+        config.split.kind = SplitKind::Speaker;
+        config.calibration = CalibrationConfig::default();
+        Ok(Plan {
+            folds: kind.to_string(),
+            seeds,
+            clips: corpus.clips.len(),
+            classes: corpus::classes(&corpus.clips),
+            fold: folds(&corpus.clips, kind, config.split.seed)?,
+            config,
+        })
+    }
+
+    /// Every fold with every seed; the first seed of all folds comes first.
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        let with = |&seed| self.fold.iter().map(move |fold| Cell { fold, seed });
+        self.seeds.iter().flat_map(with).collect()
+    }
+
+    /// The settings of one training.
+    pub fn config_of(&self, cell: Cell) -> RunConfig {
+        let mut config = self.config.clone();
+        config.split.test_speakers = cell.fold.test.clone();
+        config.split.validation_speakers = cell.fold.validation.clone();
+        config.training.seed = cell.seed;
+        config
+    }
+
+    /// Speakers of published folds whom this corpus lacks: its numbers are not those of the whole.
+    pub fn absent(&self, speakers: &[String]) -> Vec<&'static str> {
+        let published = self.folds.parse().map_or(&[][..], Folds::published);
+        let mut absent: Vec<&str> = published
+            .iter()
+            .flat_map(|fold| fold.iter().copied())
+            .collect();
+        absent.retain(|&name| !speakers.iter().any(|speaker| speaker == name));
+        absent.sort_unstable();
+        absent
+    }
+
+    /// Cells that are trained already belong to these settings, folds and recordings.
+    fn refuse_another(&self, asked: &Plan, folder: &Path) -> Result<()> {
+        let mut differences: Vec<String> = self
+            .config
+            .differences(&asked.config)?
+            .into_iter()
+            .filter(|(key, ..)| !["training.device", "emovox"].contains(&key.as_str()))
+            .map(|(key, begun, asked)| format!("{key} is {begun}, not {asked}"))
+            .collect();
+        if self.folds != asked.folds {
+            differences.push(format!("the folds are {}, not {}", self.folds, asked.folds));
+        } else if (self.clips, &self.classes, &self.fold)
+            != (asked.clips, &asked.classes, &asked.fold)
+        {
+            differences.push(format!(
+                "it was begun on {} recordings of {} classes, and there are {} of {} now, or other \
+                 speakers",
+                self.clips,
+                self.classes.len(),
+                asked.clips,
+                asked.classes.len()
+            ));
+        }
+        if !differences.is_empty() {
+            bail!(
+                "{} would become another cross-validation: {}; choose another --name",
+                folder.display(),
+                differences.join("; ")
+            );
+        }
+        Ok(())
+    }
+
+    fn read(path: &Path) -> Result<Plan> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text)
+            .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", path.display()))
+    }
+}
+
+impl CrossValidation {
+    /// Begins a cross-validation in a folder, or goes on with the one that is there. Seeds may be
+    /// added; with other settings it would be another one.
+    pub fn open(folder: &Path, mut plan: Plan) -> Result<CrossValidation> {
+        let file = folder.join("cross-validation.toml");
+        if !file.exists() && holds_something(folder) {
+            bail!(
+                "{} exists and is no cross-validation; choose another --name",
+                folder.display()
+            );
+        }
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        let lock = RunLock::take(folder)?;
+        if file.exists() {
+            let begun = Plan::read(&file)?;
+            begun.refuse_another(&plan, folder)?;
+            let missing = begun.seeds.iter().filter(|seed| !plan.seeds.contains(seed));
+            let missing: Vec<u64> = missing.copied().collect();
+            plan.seeds.extend(missing);
+            plan.seeds.sort_unstable();
+        }
+        let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
+        write_bytes(&file, text.as_bytes())?;
+        Ok(CrossValidation {
+            folder: folder.into(),
+            plan,
+            _lock: lock,
+        })
+    }
+
+    /// Where a cell's run is.
+    pub fn run_of(&self, cell: Cell) -> PathBuf {
+        self.folder.join(cell.name())
+    }
+
+    /// True where a cell is trained and scored.
+    pub fn is_done(&self, cell: Cell) -> bool {
+        // The last file of the results.
+        self.run_of(cell).join("confusion.png").exists()
+    }
+}
+
+/// True where a folder holds more than what a process leaves that was killed before its first file.
+fn holds_something(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .into_iter()
+        .any(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+}

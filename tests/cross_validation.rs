@@ -1,0 +1,240 @@
+//! Every speaker tests once, a finished training is not done again, and the report says what the
+//! predictions say.
+
+mod desk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use desk::Desk;
+use serde_json::Value;
+
+const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
+                              --epochs 1 --name all";
+
+/// A line of `predictions.csv`, but for the probabilities.
+struct Line {
+    seed: String,
+    clip: String,
+    speaker: String,
+    truth: String,
+    prediction: String,
+}
+
+fn predictions(desk: &Desk) -> Vec<Line> {
+    let mut table = csv::Reader::from_path(desk.path("runs/all/predictions.csv")).unwrap();
+    let line = |line: csv::StringRecord| Line {
+        seed: line[1].into(),
+        clip: line[2].into(),
+        speaker: line[3].into(),
+        truth: line[4].into(),
+        prediction: line[5].into(),
+    };
+    table
+        .records()
+        .map(|record| line(record.unwrap()))
+        .collect()
+}
+
+/// Unweighted average recall, by hand.
+fn uar<'a>(lines: impl Iterator<Item = &'a Line>) -> f64 {
+    let mut classes: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for line in lines {
+        let (hits, all) = classes.entry(&line.truth).or_default();
+        *hits += f64::from(u8::from(line.truth == line.prediction));
+        *all += 1.0;
+    }
+    classes.values().map(|(hits, all)| hits / all).sum::<f64>() / classes.len() as f64
+}
+
+fn report(desk: &Desk) -> Value {
+    let text = fs::read_to_string(desk.path("runs/all/report.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn every_speaker_tests_once_and_the_report_can_be_made_again() {
+    let desk = Desk::with_corpus();
+    let seen = desk
+        .types(&format!("{CROSS_VALIDATE} --folds 3 --seeds 1,2"))
+        .fine();
+    assert!(seen.out.contains("6 trainings of bilstm"), "{}", seen.out);
+
+    let lines = predictions(&desk);
+    for seed in ["1", "2"] {
+        let of_seed = lines.iter().filter(|line| line.seed == seed);
+        let clips: BTreeSet<&str> = of_seed.clone().map(|line| line.clip.as_str()).collect();
+        assert_eq!((of_seed.count(), clips.len()), (30, 30), "each clip once");
+    }
+    // Nobody who tests was heard before.
+    for cell in ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"] {
+        let split = fs::read_to_string(desk.path(&format!("runs/all/{cell}/split.csv"))).unwrap();
+        let speakers = |part: &str| -> BTreeSet<String> {
+            let lines = split.lines().filter(|line| line.ends_with(part));
+            lines
+                .map(|line| line.split(',').nth(1).unwrap().to_string())
+                .collect()
+        };
+        let (train, validation, test) =
+            (speakers("train"), speakers("validation"), speakers("test"));
+        assert!(
+            !train.is_empty() && !validation.is_empty() && !test.is_empty(),
+            "{cell}"
+        );
+        assert!(
+            test.is_disjoint(&train) && test.is_disjoint(&validation),
+            "{cell}"
+        );
+        assert!(train.is_disjoint(&validation), "{cell}");
+    }
+
+    let report = report(&desk);
+    let number = |value: &Value| value.as_f64().unwrap();
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+    let of_seed = |seed: &str| uar(lines.iter().filter(|line| line.seed == seed));
+    let (first, second) = (of_seed("1"), of_seed("2"));
+    close(
+        number(&report["pooled"]["uar"]["mean"]),
+        (first + second) / 2.0,
+    );
+    close(
+        number(&report["pooled"]["uar"]["deviation"]),
+        (first - second).abs() / 2f64.sqrt(),
+    );
+    let of_cells: Vec<f64> = report["cells"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cell| number(&cell["uar"]))
+        .collect();
+    close(
+        number(&report["mean_of_folds"]["uar"]["mean"]),
+        of_cells.iter().sum::<f64>() / 6.0,
+    );
+    for speaker in report["speakers"].as_array().unwrap() {
+        let of_speaker = lines
+            .iter()
+            .filter(|line| line.speaker == speaker["speaker"]);
+        assert_eq!(speaker["clips"].as_u64().unwrap(), 12);
+        close(number(&speaker["uar"]), uar(of_speaker));
+    }
+    let interval = &report["intervals"]["uar"];
+    let (low, high) = (number(&interval["low"]), number(&interval["high"]));
+    assert!(
+        low <= (first + second) / 2.0 && (first + second) / 2.0 <= high,
+        "{interval}"
+    );
+    assert_eq!(report["speakers_shared"], false);
+}
+
+#[test]
+fn what_is_done_is_not_done_again() {
+    let desk = Desk::with_corpus();
+    desk.types(&format!("{CROSS_VALIDATE} --folds 2 --jobs 2"))
+        .fine();
+    let written = |cell: &str| {
+        let file = desk.path(&format!("runs/all/{cell}/best.ot"));
+        (
+            fs::metadata(&file).unwrap().modified().unwrap(),
+            fs::read(file).unwrap(),
+        )
+    };
+    let (first, second) = (written("fold-1-seed-1"), written("fold-2-seed-1"));
+
+    // One that was lost is made again, the same to the last bit beside no other; a seed is added.
+    fs::remove_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
+    let seen = desk
+        .types(&format!("{CROSS_VALIDATE} --folds 2 --seeds 2 --jobs 1"))
+        .fine();
+    assert!(
+        seen.out.contains("1 of 4 trainings are done already"),
+        "{}",
+        seen.out
+    );
+    assert_eq!(written("fold-1-seed-1"), first);
+    assert_eq!(written("fold-2-seed-1").1, second.1);
+    assert_eq!(report(&desk)["cells"].as_array().unwrap().len(), 4);
+
+    desk.types(&format!("{CROSS_VALIDATE} --folds 3"))
+        .fails_with(&[
+            "another cross-validation",
+            "the folds are 2, not 3",
+            "--name",
+        ]);
+    desk.types(&format!("{CROSS_VALIDATE} --folds 2 --learning-rate 0.1"))
+        .fails_with(&["training.learning_rate is 0.003, not 0.1"]);
+    fs::remove_file(desk.path("corpus/anger/v01/1.wav")).unwrap();
+    desk.types(&format!("{CROSS_VALIDATE} --folds 2"))
+        .fails_with(&["begun on 30 recordings of 3 classes, and there are 29 of 3 now"]);
+}
+
+#[test]
+fn folds_that_cannot_be_are_told() {
+    let desk = Desk::with_corpus();
+    let folds = |folds: &str| desk.types(&format!("{CROSS_VALIDATE} --folds {folds}"));
+    folds("ravdess-luna5").fails_with(&["no recording of RAVDESS"]);
+    folds("9").fails_with(&["9 group(s) cannot be made of 5 speakers"]);
+    let seen = folds("many");
+    assert_eq!(seen.code, 2);
+    assert!(seen.error.contains("ravdess-emobox6"), "{}", seen.error);
+    assert_eq!(desk.runs(), 0);
+}
+
+#[test]
+fn a_training_that_fails_costs_no_other() {
+    let desk = Desk::with_corpus();
+    // In the way of one of them.
+    fs::create_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
+    let plan = format!("{CROSS_VALIDATE} --folds 2");
+    desk.types(&plan).fails_with(&["is no cross-validation"]);
+    fs::remove_dir_all(desk.path("runs/all")).unwrap();
+    desk.types(&plan).fine();
+    fs::remove_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
+    fs::write(desk.path("runs/all/fold-2-seed-1"), "in the way").unwrap();
+    let seen = desk
+        .types(&plan)
+        .fails_with(&["fold-2-seed-1 failed: ", "1 trainings failed"]);
+    assert!(
+        seen.out.contains("1 trainings are not done yet"),
+        "{}",
+        seen.out
+    );
+    fs::remove_file(desk.path("runs/all/fold-2-seed-1")).unwrap();
+    desk.types(&plan).fine();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_stopped_cross_validation_goes_on_where_it_was() {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    let desk = Desk::with_corpus();
+    let line = CROSS_VALIDATE.replace("--epochs 1", "--epochs 300") + " --folds 2 --jobs 1";
+    let child = desk
+        .command(&line)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = desk.path("runs/all/fold-1-seed-1/metrics.csv");
+    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{out}");
+    assert!(out.contains("fold-1-seed-1: stopped and saved"), "{out}");
+    assert!(out.contains("the same command goes on"), "{out}");
+    assert!(desk.path("runs/all/fold-1-seed-1/last.ot").exists());
+    assert!(
+        !desk.path("runs/all/fold-2-seed-1").exists(),
+        "no other was begun"
+    );
+    desk.types(&line).fine();
+    assert_eq!(report(&desk)["cells"].as_array().unwrap().len(), 2);
+}

@@ -1,0 +1,283 @@
+//! Intervals, spreads and calibration against the numbers of numpy, scikit-learn and scipy, written
+//! by scripts/reference/make_intervals.py.
+
+use emovox::evaluation::{
+    Bin, BySpeaker, Calibration, Interval, Predictions, Scores, SpeakerScores, Spread,
+    at_temperature, fit_temperature,
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Reference {
+    classes: Vec<String>,
+    speakers: Vec<String>,
+    truth: Vec<usize>,
+    probabilities: Vec<Vec<f32>>,
+    resamples: Vec<Resample>,
+    each: Vec<SpeakerScores>,
+    percentiles: Vec<Percentiles>,
+    half_of_16: Interval,
+    seeds: Seeds,
+    calibration: Calibration,
+    temperatures: Vec<Temperature>,
+}
+
+/// How often each speaker is heard, and the scores of that.
+#[derive(Deserialize)]
+struct Resample {
+    times: Vec<u64>,
+    #[serde(flatten)]
+    scores: Scores,
+}
+
+#[derive(Deserialize)]
+struct Percentiles {
+    values: Vec<f64>,
+    #[serde(flatten)]
+    interval: Interval,
+}
+
+#[derive(Deserialize)]
+struct Seeds {
+    values: Vec<f64>,
+    mean: f64,
+    deviation: f64,
+}
+
+#[derive(Deserialize)]
+struct Temperature {
+    log_probabilities: Vec<Vec<f32>>,
+    truth: Vec<usize>,
+    temperature: f64,
+    first_rows_at_it: Vec<Vec<f64>>,
+}
+
+#[test]
+fn the_scores_of_a_resample_are_scikit_learns() {
+    let reference = reference();
+    let by_speaker = reference.by_speaker();
+    for Resample { times, scores } in &reference.resamples {
+        let ours = by_speaker.scores(times);
+        close(ours.accuracy, scores.accuracy);
+        close(ours.uar, scores.uar);
+        close(ours.macro_f1, scores.macro_f1);
+    }
+}
+
+#[test]
+fn each_speaker_heard_once_is_the_metrics() {
+    let reference = reference();
+    let metrics = reference.predictions().metrics();
+    let scores = reference.by_speaker().scores(&[1; 6]);
+    close(scores.accuracy, metrics.accuracy);
+    close(scores.uar, metrics.uar);
+    close(scores.macro_f1, metrics.macro_f1);
+}
+
+#[test]
+fn each_speaker_is_scored_as_scikit_learn_does() {
+    let reference = reference();
+    let each = reference.by_speaker().each();
+    assert_eq!(each.len(), reference.each.len());
+    for (ours, theirs) in each.iter().zip(&reference.each) {
+        assert_eq!(ours.speaker, theirs.speaker);
+        assert_eq!(ours.clips, theirs.clips);
+        close(ours.accuracy, theirs.accuracy);
+        close(ours.uar, theirs.uar);
+    }
+}
+
+#[test]
+fn the_percentiles_are_numpys() {
+    for Percentiles { values, interval } in reference().percentiles {
+        let ours = Interval::of(&values);
+        close(ours.low, interval.low);
+        close(ours.high, interval.high);
+    }
+}
+
+#[test]
+fn the_interval_of_good_and_bad_speakers_is_the_binomial_one() {
+    let voices: Vec<String> = (0..16).map(|voice| format!("s{voice}")).collect();
+    // Two clips a voice, one of each class; the even voices are understood.
+    let clips = || (0..16).flat_map(|voice| [(voice, 0), (voice, 1)]);
+    let predictions = Predictions {
+        classes: vec!["anger".into(), "fear".into()],
+        truth: clips().map(|(_, class)| class).collect(),
+        probabilities: clips()
+            .map(|(voice, class)| match (voice + class) % 2 {
+                0 => vec![0.9, 0.1],
+                _ => vec![0.1, 0.9],
+            })
+            .collect(),
+    };
+    let speakers: Vec<&str> = clips().map(|(voice, _)| voices[voice].as_str()).collect();
+    let by_speaker = BySpeaker::new(&predictions, &speakers);
+
+    let expected = reference().half_of_16;
+    for seed in 0..3 {
+        let intervals = by_speaker.intervals(seed).expect("sixteen speakers");
+        assert_eq!(intervals.accuracy, expected);
+        assert_eq!(intervals.uar, expected);
+    }
+}
+
+#[test]
+fn an_interval_holds_the_score_and_comes_back_with_its_seed() {
+    let by_speaker = reference().by_speaker();
+    let scores = by_speaker.scores(&[1; 6]);
+    let intervals = by_speaker.intervals(1).expect("six speakers");
+    for (interval, score) in [
+        (intervals.accuracy, scores.accuracy),
+        (intervals.uar, scores.uar),
+        (intervals.macro_f1, scores.macro_f1),
+    ] {
+        assert!(
+            interval.low < score && score < interval.high,
+            "{interval:?} {score}"
+        );
+    }
+    assert_eq!(by_speaker.intervals(1), Some(intervals));
+    assert_ne!(by_speaker.intervals(2), Some(intervals));
+}
+
+#[test]
+fn one_voice_or_unknown_voices_have_no_interval() {
+    let reference = reference();
+    let clips = reference.truth.len();
+    for speakers in [vec!["anna"; clips], vec![""; clips]] {
+        let by_speaker = BySpeaker::new(&reference.predictions(), &speakers);
+        assert_eq!(by_speaker.intervals(1), None);
+        assert_eq!(by_speaker.each().len(), 1);
+    }
+}
+
+#[test]
+fn the_spread_over_seeds_is_numpys() {
+    let Seeds {
+        values,
+        mean,
+        deviation,
+    } = reference().seeds;
+    let spread = Spread::of(&values);
+    close(spread.mean, mean);
+    close(spread.deviation.expect("three seeds"), deviation);
+    let one = Spread {
+        mean: 0.6,
+        deviation: None,
+    };
+    assert_eq!(Spread::of(&[0.6]), one);
+}
+
+#[test]
+fn the_calibration_is_scikit_learns_and_the_papers() {
+    let reference = reference();
+    let ours = Calibration::of(&reference.predictions());
+    let theirs = reference.calibration;
+    close(ours.ece, theirs.ece);
+    close(ours.nll, theirs.nll);
+    close(ours.brier, theirs.brier);
+    assert_eq!(ours.bins.len(), theirs.bins.len());
+    for (ours, theirs) in ours.bins.iter().zip(&theirs.bins) {
+        assert_eq!(ours.clips, theirs.clips);
+        close(ours.confidence, theirs.confidence);
+        close(ours.accuracy, theirs.accuracy);
+    }
+}
+
+#[test]
+fn the_temperature_is_scipys() {
+    for case in reference().temperatures {
+        let ours = fit_temperature(&case.log_probabilities, &case.truth);
+        let theirs = case.temperature;
+        assert!((ours - theirs).abs() < 1e-4, "{ours} is not {theirs}");
+
+        let rows = at_temperature(&case.log_probabilities, theirs);
+        for (ours, theirs) in rows.iter().flatten().zip(case.first_rows_at_it.concat()) {
+            assert!((f64::from(*ours) - theirs).abs() < 1e-7);
+        }
+    }
+}
+
+#[test]
+fn the_fitted_temperature_lowers_the_loss_and_changes_no_prediction() {
+    let reference = reference();
+    for case in reference.temperatures {
+        let at = |temperature| Predictions {
+            classes: reference.classes.clone(),
+            truth: case.truth.clone(),
+            probabilities: at_temperature(&case.log_probabilities, temperature),
+        };
+        let fitted = fit_temperature(&case.log_probabilities, &case.truth);
+        assert_eq!(at(fitted).predicted(), at(1.0).predicted());
+        let loss = |temperature| Calibration::of(&at(temperature)).nll;
+        for other in [1.0, fitted / 1.1, fitted * 1.1] {
+            assert!(loss(fitted) < loss(other), "{fitted} {other}");
+        }
+    }
+}
+
+#[test]
+fn where_all_is_right_or_wrong_the_temperature_stays_in_reason() {
+    let row = [0.9_f32.ln(), 0.1_f32.ln()].to_vec();
+    let right = fit_temperature(&[row.clone(), row.clone()], &[0, 0]);
+    let wrong = fit_temperature(&[row.clone(), row], &[1, 1]);
+    assert!(right == 1.0 && (wrong - 20.0).abs() < 1e-5);
+}
+
+#[test]
+fn of_nothing_everything_is_zero_and_not_nan() {
+    let nothing = Predictions {
+        classes: vec!["anger".into(), "fear".into()],
+        truth: Vec::new(),
+        probabilities: Vec::new(),
+    };
+    let zero = Calibration {
+        ece: 0.0,
+        nll: 0.0,
+        brier: 0.0,
+        bins: vec![Bin::default(); 15],
+    };
+    assert_eq!(Calibration::of(&nothing), zero);
+    assert_eq!(fit_temperature(&[], &[]), 1.0);
+
+    let by_speaker = BySpeaker::new(&nothing, &[]);
+    assert_eq!(by_speaker.scores(&[]).uar, 0.0);
+    assert_eq!(by_speaker.intervals(1), None);
+    assert_eq!(Spread::of(&[]).mean, 0.0);
+}
+
+#[test]
+fn what_was_ruled_out_altogether_has_a_finite_loss() {
+    let predictions = Predictions {
+        classes: vec!["anger".into(), "fear".into()],
+        truth: vec![1],
+        probabilities: vec![vec![1.0, 0.0]],
+    };
+    let calibration = Calibration::of(&predictions);
+    assert!(calibration.nll.is_finite());
+    assert_eq!((calibration.ece, calibration.brier), (1.0, 2.0));
+}
+
+impl Reference {
+    fn predictions(&self) -> Predictions {
+        Predictions {
+            classes: self.classes.clone(),
+            truth: self.truth.clone(),
+            probabilities: self.probabilities.clone(),
+        }
+    }
+
+    fn by_speaker(&self) -> BySpeaker {
+        let speakers: Vec<&str> = self.speakers.iter().map(String::as_str).collect();
+        BySpeaker::new(&self.predictions(), &speakers)
+    }
+}
+
+fn reference() -> Reference {
+    serde_json::from_str(include_str!("data/intervals.json")).expect("the reference")
+}
+
+fn close(ours: f64, theirs: f64) {
+    assert!((ours - theirs).abs() <= 1e-12, "{ours} is not {theirs}");
+}
