@@ -1,0 +1,29 @@
+//! Any bytes as a recording: it is refused, or a sound comes out that the next rooms can take.
+#![no_main]
+
+use std::io::Cursor;
+
+use emovox::audio::{read_wav_from, resample, trim_silence};
+use libfuzzer_sys::fuzz_target;
+
+/// At a low rate few samples last long, and resampling makes them many.
+const MOST_SAMPLES: usize = 4096;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(waveform) = read_wav_from(Cursor::new(bytes)) else {
+        return;
+    };
+    let samples = &waveform.samples;
+    assert!(samples.iter().all(|sample| sample.is_finite()));
+    assert!(!samples.is_empty() && samples.len() <= bytes.len());
+    assert!((1..=768_000).contains(&waveform.sample_rate));
+
+    let trimmed = trim_silence(&waveform, 40.0);
+    assert!(trimmed.samples.len() <= samples.len());
+    // A rate with no simple ratio to 16 kHz costs a long FFT, so few of those.
+    let simple = waveform.sample_rate.is_multiple_of(25) || bytes.len().is_multiple_of(16);
+    if simple && samples.len() <= MOST_SAMPLES {
+        let resampled = resample(&waveform, 16_000).unwrap();
+        assert!(resampled.samples.iter().all(|sample| sample.is_finite()));
+    }
+});

@@ -1,0 +1,116 @@
+//! The doors through which anything may come in, knocked at with whatever comes to mind: names,
+//! settings, checkpoints. (Recordings have theirs in `tests/recordings.rs`; `scripts/fuzz.sh` knocks
+//! longer.)
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use emovox::config::RunConfig;
+use emovox::corpus::CorpusKind;
+use emovox::model::{Arch, decode, encode};
+use proptest::prelude::*;
+use tch::{Device, Kind, Tensor};
+
+const KINDS: [CorpusKind; 5] = [
+    CorpusKind::Demo,
+    CorpusKind::Ravdess,
+    CorpusKind::Tess,
+    CorpusKind::Emodb,
+    CorpusKind::Folders,
+];
+
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// Something like a number, a word or a table, as it may stand behind a key.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:?}").replace("NaN", "nan")),
+        any::<bool>().prop_map(|truth| truth.to_string()),
+        "[a-z0-9 -]{0,12}".prop_map(|word| format!("{word:?}")),
+        Just("[]".to_string()),
+        Just("{}".to_string()),
+    ]
+}
+
+/// A whole checkpoint of a few tensors.
+fn checkpoint() -> Vec<u8> {
+    let weights = Tensor::arange(60, (Kind::Float, Device::Cpu)).view([12, 5]);
+    let step = Tensor::from_slice(&[3i64]);
+    encode(&[("output.weight".into(), weights), ("step".into(), step)]).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn any_name_has_a_label_or_none(
+        name in prop_oneof![
+            any::<String>(),
+            "([a-zA-Z0-9_]{0,6}[-/._]){0,8}(wav|WAV)?",
+            "(0[0-9]-){6}[0-9]{2}\\.wav",
+            "[OYX]?AF_[a-z]{0,5}_[a-z]{0,9}\\.wav",
+        ],
+    ) {
+        for kind in KINDS {
+            if let Some(labels) = kind.parse(Path::new(&name)) {
+                prop_assert!(!labels.label.is_empty(), "{kind}: {name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_of_any_kind_are_read_or_refused(
+        changes in prop::collection::vec((0usize..60, value()), 1..4),
+        seed in any::<bool>(),
+    ) {
+        let (_folder, path) = written("");
+        RunConfig::recipe(if seed { Arch::Seed } else { Arch::Bilstm }).write(&path).unwrap();
+        let mut lines: Vec<String> =
+            fs::read_to_string(&path).unwrap().lines().map(str::to_string).collect();
+        for (line, value) in changes {
+            let line = line % lines.len();
+            if let Some((key, _)) = lines[line].split_once(" = ") {
+                lines[line] = format!("{key} = {value}");
+            }
+        }
+        fs::write(&path, lines.join("\n")).unwrap();
+        if let Ok(config) = RunConfig::over_recipe(&path, None)
+            && config.validate().is_ok()
+        {
+            config.write(&path).unwrap();
+            prop_assert_eq!(RunConfig::read(&path).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn text_of_any_kind_is_no_configuration_but_does_no_harm(text in any::<String>()) {
+        let (_folder, path) = written(&text);
+        let _ = RunConfig::over_recipe(&path, None).and_then(|config| config.validate());
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_refused_or_says_what_it_said(
+        at in any::<prop::sample::Index>(),
+        bytes in prop::collection::vec(any::<u8>(), 1..40),
+        end in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let whole = checkpoint();
+        let right = decode(whole.clone(), Device::Cpu).unwrap();
+        let mut damaged = whole.clone();
+        let at = at.index(whole.len());
+        for (byte, other) in damaged[at..].iter_mut().zip(bytes) {
+            *byte = other;
+        }
+        if cut {
+            damaged.truncate(end.index(whole.len()));
+        }
+        if let Ok(tensors) = decode(damaged, Device::Cpu) {
+            prop_assert_eq!(tensors, right);
+        }
+    }
+}
