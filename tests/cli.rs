@@ -26,7 +26,7 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
     assert_eq!(lines("split.csv"), 1 + 30);
     assert_eq!(lines("predictions.csv"), 1 + 6, "one speaker of five tests");
     assert_eq!(lines("confusion.csv"), 1 + 3);
-    for file in ["curves.png", "confusion.png"] {
+    for file in ["curves.png", "confusion.png", "reliability.png"] {
         assert!(
             fs::read(run(file)).unwrap().starts_with(b"\x89PNG"),
             "{file}"
@@ -268,12 +268,30 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
         let samples = demo::synthesise(9, 3, emotion, 1);
         desk.wav(&format!("other/{class}/x/1.wav"), 16_000, 1, &samples);
     }
-    let json = desk.types("evaluate mine --data other --json").fine().out;
-    let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        (&json["clips"], &json["unknown_label"]),
-        (&1.into(), &1.into())
+    let scored = |line: &str| {
+        let json = desk.types(&format!("evaluate mine --data other --json{line}"));
+        let json: Value = serde_json::from_str(&json.fine().out).unwrap();
+        let number = |key: &str| json[key].as_u64().unwrap();
+        let counts = (number("clips"), number("unknown_label"));
+        (counts, json["notes"].to_string())
+    };
+    let (counts, notes) = scored("");
+    assert_eq!(counts, (2, 0));
+    assert!(
+        notes.contains("boredom of the recordings counts as neutral"),
+        "{notes}"
     );
+    let (counts, notes) = scored(" --map boredom=boredom");
+    assert_eq!(counts, (1, 1));
+    assert!(!notes.contains("counts as"), "{notes}");
+    let (counts, notes) = scored(" --map boredom=sadness --map neutral=anger");
+    assert_eq!(counts, (2, 0));
+    assert!(
+        notes.contains("neutral of the model counts as anger"),
+        "{notes}"
+    );
+    desk.types("evaluate mine --data other --map joy=anger")
+        .fails_with(&["--map joy=", "neither"]);
     desk.types("evaluate mine --data other --part test")
         .fails_with(&["not hold all recordings", "--part"]);
 

@@ -9,8 +9,8 @@
 use std::fs;
 use std::path::Path;
 
-use emovox::evaluation::{Metrics, from_labels};
-use emovox::report::{Curves, confusion_png, curves_png};
+use emovox::evaluation::{Calibration, Metrics, Predictions, from_labels};
+use emovox::report::{Curves, confusion_png, curves_png, reliability_png};
 use emovox::run::EpochRecord;
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -86,6 +86,40 @@ fn confusion_of_twenty_classes() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let png = confusion_png(&matrix(&names, 4000), "twenty classes", None);
     assert_golden("confusion-twenty", &png.unwrap());
+}
+
+/// An overconfident model: it is right less often than it says.
+#[test]
+fn reliability_of_300_clips() {
+    let predictions = overconfident(300);
+    let png = reliability_png(
+        &Calibration::of(&predictions),
+        "ravdess-default: test part",
+        Some("demo corpus"),
+    );
+    assert_golden("reliability", &png.unwrap());
+}
+
+#[test]
+fn reliability_of_no_clips_and_of_one() {
+    for clips in [0, 1] {
+        let calibration = Calibration::of(&overconfident(clips));
+        decoded(&reliability_png(&calibration, "few", None).unwrap());
+    }
+}
+
+/// Of two classes, the first is always said with 50 to 100 %, and right in four of five clips that
+/// it should be right in.
+fn overconfident(clips: usize) -> Predictions {
+    let sure = |clip: usize| 0.5 + 0.5 * (clip % 100) as f32 / 100.0;
+    let right = |clip: usize| (clip * 37 % 100) as f32 / 100.0 < 0.8 * sure(clip);
+    Predictions {
+        classes: vec!["calm".into(), "sad".into()],
+        truth: (0..clips).map(|clip| usize::from(!right(clip))).collect(),
+        probabilities: (0..clips)
+            .map(|clip| vec![sure(clip), 1.0 - sure(clip)])
+            .collect(),
+    }
 }
 
 #[test]

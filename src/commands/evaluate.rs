@@ -15,7 +15,7 @@ use emovox::corpus::split::{Part, Split};
 use emovox::corpus::{self, Corpus};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
-use emovox::evaluation::{Calibration, Predictions};
+use emovox::evaluation::{Calibration, LabelMap};
 use emovox::experiment::{Own, notes, own_recordings};
 use emovox::inference::Predictor;
 use emovox::report::Report;
@@ -28,7 +28,13 @@ Examples:
   emovox evaluate ravdess-bilstm                      the test part, as after the training
   emovox evaluate ravdess-bilstm --part validation    another part
   emovox evaluate ravdess-bilstm --data data/emodb    another corpus, as far as it has the labels
-  emovox evaluate ravdess-bilstm --json               for programs")]
+  emovox evaluate ravdess-bilstm --data data/emodb --map boredom=sadness --map calm=calm
+      counts boredom as sadness, and calm as itself
+  emovox evaluate ravdess-bilstm --json               for programs
+
+Where only the model or only the other corpus knows calm or boredom, it counts as neutral, and pleasant
+surprise as surprise; what was mapped is printed. Clips whose label the model still does not know are
+left out and counted.")]
 pub struct EvaluateArgs {
     /// The run: its name below runs/, or its folder
     run: String,
@@ -43,6 +49,9 @@ pub struct EvaluateArgs {
     /// Which clips [default: test; all of another corpus]
     #[arg(long, value_enum)]
     part: Option<PartName>,
+    /// What a label counts as, of the model and of the recordings; may be given several times
+    #[arg(long, value_name = "LABEL=LABEL", value_parser = pair)]
+    map: Vec<(String, String)>,
     /// Print JSON, fractions of 1
     #[arg(long)]
     json: bool,
@@ -74,29 +83,41 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let run = RunFolder::open(&args.runs.runs_dir, &args.run)?;
     let predictor = Predictor::open(&run, args.device.resolve()?)?;
     let config = predictor.config();
-    let chosen = choose(&args, &run, config)?;
+    let mut chosen = choose(&args, &run, config)?;
 
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
-    let loaded = Loaded::read(&chosen.corpus, &config.audio, &config.features, || {
+    let mut loaded = Loaded::read(&chosen.corpus, &config.audio, &config.features, || {
         progress.inc(1)
     })?;
     progress.finish_and_clear();
     tell_skipped(&loaded.skipped);
 
-    let classes = predictor.classes();
+    let labels = LabelMap::new(args.map.iter().cloned()).meet(
+        predictor.classes(),
+        loaded.clips.iter().map(|clip| clip.label.as_str()),
+    );
+    for (from, _) in &args.map {
+        ensure!(
+            predictor.classes().contains(from) || loaded.clips.iter().any(|c| c.label == *from),
+            "--map {from}=…: neither the model nor the recordings know {from}"
+        );
+    }
+    for clip in &mut loaded.clips {
+        clip.label = labels.of(&clip.label);
+    }
+    chosen.notes.extend(labels.note());
+
+    let classes = labels.classes();
     let all: Vec<usize> = (0..loaded.clips.len()).collect();
     let known = loaded.labelled(&all, classes);
     ensure!(
         !known.clips.is_empty(),
-        "no clip of {} has a label that the model knows ({})",
+        "no clip of {} has a label that the model knows ({}); --map LABEL=LABEL says what counts as what",
         chosen.corpus.folder.display(),
         classes.join(", ")
     );
-    let predictions = Predictions {
-        classes: classes.to_vec(),
-        probabilities: predictor.probabilities(&known.features)?,
-        truth: known.labels,
-    };
+    let probabilities = predictor.probabilities(&known.features)?;
+    let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
         run: run.name(),
         corpus: chosen.corpus.kind.to_string(),
@@ -119,6 +140,14 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What stands on both sides of `=`.
+fn pair(word: &str) -> Result<(String, String), String> {
+    match word.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.into(), to.into())),
+        _ => Err("must be two labels, as in boredom=neutral".into()),
+    }
 }
 
 /// The clips to score, and what to say about them.

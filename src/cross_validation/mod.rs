@@ -13,6 +13,7 @@
 //!   report.json            the same, for programs
 //!   confusion.csv          the confusion matrix over all cells, counts
 //!   confusion.png          the same as a picture
+//!   reliability.png        how often the models are right, by how sure they are
 //! ```
 
 mod results;

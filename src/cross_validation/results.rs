@@ -11,9 +11,9 @@ use crate::config::RunConfig;
 use crate::corpus::split::Split;
 use crate::corpus::{self, Clip};
 use crate::evaluation::{
-    self, BySpeaker, Calibration, Intervals, Metrics, Predictions, SpeakerScores, Spread,
+    self, BySpeaker, Calibration, Intervals, Metrics, Predictions, Scores, SpeakerScores, Spread,
 };
-use crate::report::confusion_png;
+use crate::report::{confusion_png, reliability_png};
 use crate::run::{
     SavedPredictions, read_predictions, read_split, write_atomically, write_bytes, write_confusion,
 };
@@ -44,6 +44,9 @@ pub struct Results {
     pub pooled: SpreadScores,
     /// 95 % intervals of the pooled scores, by bootstrap over speakers. None of fewer than two.
     pub intervals: Option<Intervals>,
+    /// The seeds of a fold as one: the mean of their probabilities for each clip. Several models, so
+    /// it stands apart. None with one seed, or before all trainings are done.
+    pub ensemble: Option<Scores>,
     /// The scores of each speaker, over all seeds.
     pub speakers: Vec<SpeakerScores>,
     /// How far the probabilities can be trusted, all trainings together.
@@ -207,6 +210,10 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         pooled: of_seeds(&|seed| three(&together(seed.iter().copied()).metrics())),
         // Each clip counts once a seed, so accuracy and UAR are those of the mean over the seeds.
         intervals: by_speaker.intervals(all.plan.config.split.seed),
+        ensemble: missing
+            .is_empty()
+            .then(|| ensemble(&tested, &all.plan.seeds))
+            .flatten(),
         speakers: by_speaker.each(),
         calibration: Calibration::of(&everything),
         metrics: everything.metrics(),
@@ -221,6 +228,33 @@ fn clips_of(tested: &[Tested]) -> Vec<Clip> {
 fn name(all: &CrossValidation) -> String {
     let name = all.folder.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
+}
+
+/// The scores of the mean probabilities over the seeds. Every training of a fold has the same test
+/// clips in the same order; where one could not read a recording that another could, there is none.
+fn ensemble(tested: &[Tested], seeds: &[u64]) -> Option<Scores> {
+    let of_seed = |seed: u64| tested.iter().filter(move |tested| tested.cell.seed == seed);
+    let (first, others) = seeds
+        .split_first()
+        .filter(|(_, others)| !others.is_empty())?;
+    let names =
+        |seed: u64| of_seed(seed).flat_map(|tested| tested.saved.clips.iter().map(|c| &c.file));
+    let mut all = together(of_seed(*first));
+    for &seed in others {
+        if !names(seed).eq(names(*first)) {
+            return None;
+        }
+        let other = together(of_seed(seed));
+        for (row, other) in all.probabilities.iter_mut().zip(other.probabilities) {
+            row.iter_mut().zip(other).for_each(|(p, other)| *p += other);
+        }
+    }
+    let metrics = all.metrics();
+    Some(Scores {
+        accuracy: metrics.accuracy,
+        uar: metrics.uar,
+        macro_f1: metrics.macro_f1,
+    })
 }
 
 /// The predictions of several trainings, one behind the other.
@@ -261,6 +295,10 @@ pub fn write_results(all: &CrossValidation, results: &Results) -> Result<()> {
     write_bytes(
         &file("confusion.png"),
         &confusion_png(&results.metrics, &title, note.as_deref())?,
+    )?;
+    write_bytes(
+        &file("reliability.png"),
+        &reliability_png(&results.calibration, &title, note.as_deref())?,
     )
 }
 
@@ -352,6 +390,14 @@ impl Results {
             text += &format!(
                 "{:<26}  accuracy {accuracy:<12}  UAR {uar:<12}  macro-F1 {macro_f1}\n",
                 "95 % interval, by speakers"
+            );
+        }
+        if let Some(scores) = &self.ensemble {
+            let [accuracy, uar, macro_f1] = [scores.accuracy, scores.uar, scores.macro_f1]
+                .map(|score| format!("{:.1}", 100.0 * score));
+            text += &format!(
+                "{:<26}  accuracy {accuracy:<12}  UAR {uar:<12}  macro-F1 {macro_f1}\n",
+                "seeds as one (ensemble)"
             );
         }
         text += &format!(

@@ -94,6 +94,11 @@ impl Axis {
         Axis::linear(low, high)
     }
 
+    /// Counts from 0 to `most`, in whole steps.
+    pub fn counts(most: u64) -> Axis {
+        Axis::linear(0.0, most.max(5) as f64)
+    }
+
     /// A linear axis from a round number at or below `low` to one at or above `high`.
     fn linear(low: f64, high: f64) -> Axis {
         let high = if high > low {

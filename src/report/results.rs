@@ -2,14 +2,15 @@
 
 use anyhow::Result;
 
-use super::{Curves, Report, confusion_png, curves_png};
+use super::{Curves, Report, confusion_png, curves_png, reliability_png};
 use crate::corpus::Clip;
 use crate::evaluation::Predictions;
 use crate::run::{
     ClipPrediction, EpochRecord, RunFolder, write_bytes, write_confusion, write_predictions,
 };
 
-/// Writes `predictions.csv`, `report.txt`, `report.json`, `confusion.csv` and `confusion.png`.
+/// Writes `predictions.csv`, `report.txt`, `report.json`, `reliability.png`, `confusion.csv` and
+/// `confusion.png`.
 /// `clips` are those of the predictions, in their order.
 pub fn write_results(
     run: &RunFolder,
@@ -37,8 +38,11 @@ pub fn write_results(
         &report.metrics.confusion,
     )?;
     let title = format!("{}: {} part", report.run, report.part);
-    let picture = confusion_png(&report.metrics, &title, report.note().as_deref())?;
-    write_bytes(&run.confusion_png(), &picture)
+    let note = report.note();
+    let reliability = reliability_png(&report.calibration, &title, note.as_deref())?;
+    write_bytes(&run.reliability_png(), &reliability)?;
+    let confusion = confusion_png(&report.metrics, &title, note.as_deref())?;
+    write_bytes(&run.confusion_png(), &confusion)
 }
 
 /// Draws `curves.png`.

@@ -17,6 +17,7 @@
 //!   confusion.csv    the confusion matrix, counts
 //!   curves.png       accuracy and loss over the epochs
 //!   confusion.png    the confusion matrix, counts and shares
+//!   reliability.png  how often the model is right, by how sure it is
 //! ```
 //!
 //! While it is trained, `last.ot` is the truth: `metrics.csv` and `best.ot` are written after it and
@@ -127,6 +128,7 @@ impl RunFolder {
             self.report_json(),
             self.confusion_csv(),
             self.confusion_png(),
+            self.reliability_png(),
         ];
         for file in results {
             match fs::remove_file(&file) {
@@ -272,6 +274,10 @@ impl RunFolder {
     /// The confusion matrix as a picture.
     pub fn confusion_png(&self) -> PathBuf {
         self.folder.join("confusion.png")
+    }
+    /// The reliability diagram of the test part.
+    pub fn reliability_png(&self) -> PathBuf {
+        self.folder.join("reliability.png")
     }
 }
 

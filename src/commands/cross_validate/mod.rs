@@ -34,7 +34,7 @@ Examples:
 Each fold and seed is a run of its own in runs/NAME/; a finished one is not trained again, so the
 same command goes on where it was stopped (Ctrl-C saves, as it does with train). On a CPU each training
 has one thread, and a set of features in memory, of its own. What they come to together stands in runs/NAME/report.txt and report.json, folds.csv, speakers.csv, predictions.csv,
-confusion.csv and confusion.png.")]
+confusion.csv, confusion.png and reliability.png.")]
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,

@@ -1,0 +1,185 @@
+//! Labels of a model and of recordings from elsewhere, brought together.
+//!
+//! Corpora differ in their emotions: RAVDESS has calm, EmoDB boredom, TESS pleasant surprise. A score
+//! across corpora depends on what becomes of them, so it is said, and anyone can decide otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Predictions;
+
+/// What a label counts as where only the model or only the recordings know it.
+const USUAL: [(&str, &str); 3] = [
+    ("calm", "neutral"),
+    ("boredom", "neutral"),
+    ("pleasant-surprise", "surprise"),
+];
+
+/// What each label counts as.
+#[derive(Debug, Clone, Default)]
+pub struct LabelMap {
+    given: BTreeMap<String, String>,
+}
+
+impl LabelMap {
+    /// The usual map, with some labels mapped otherwise. A given pair holds on both sides, always; a
+    /// label mapped to itself stays what it is.
+    pub fn new(given: impl IntoIterator<Item = (String, String)>) -> LabelMap {
+        LabelMap {
+            given: given.into_iter().collect(),
+        }
+    }
+
+    /// Brings the classes of a model and the labels of recordings together.
+    pub fn meet<'a>(
+        &self,
+        classes: &[String],
+        labels: impl IntoIterator<Item = &'a str>,
+    ) -> MappedLabels {
+        let of_data: BTreeSet<&str> = labels.into_iter().collect();
+        let of_model: BTreeSet<&str> = classes.iter().map(String::as_str).collect();
+        // A usual pair joins two sides: the one label must be missing over there, and the other not.
+        let target = |label: &str, other: &BTreeSet<&str>| {
+            if let Some(to) = self.given.get(label) {
+                return to.clone();
+            }
+            let usual = USUAL
+                .iter()
+                .find(|&&(from, to)| from == label && !other.contains(from) && other.contains(to));
+            usual.map_or(label, |&(_, to)| to).to_string()
+        };
+        let model = classes
+            .iter()
+            .map(|class| target(class, &of_data))
+            .collect::<Vec<_>>();
+        let data = of_data
+            .iter()
+            .map(|&label| (label.to_string(), target(label, &of_model)))
+            .collect();
+        let mut merged: Vec<String> = Vec::new();
+        for class in &model {
+            if !merged.contains(class) {
+                merged.push(class.clone());
+            }
+        }
+        MappedLabels {
+            from: classes.to_vec(),
+            model,
+            data,
+            classes: merged,
+        }
+    }
+}
+
+/// Classes and labels that have been brought together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MappedLabels {
+    /// The classes of the model.
+    from: Vec<String>,
+    /// What each of them counts as.
+    model: Vec<String>,
+    /// What each label of the recordings counts as.
+    data: BTreeMap<String, String>,
+    /// What is scored.
+    classes: Vec<String>,
+}
+
+impl MappedLabels {
+    /// What is scored: the targets of the model's classes, each once, in their order.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// What a label of the recordings counts as.
+    pub fn of(&self, label: &str) -> String {
+        self.data.get(label).map_or(label, String::as_str).into()
+    }
+
+    /// Probabilities over the model's classes, added up to those of [`classes`](Self::classes), and
+    /// the truth in places among these.
+    pub fn predictions(&self, probabilities: Vec<Vec<f32>>, truth: Vec<usize>) -> Predictions {
+        let place = |class: &String| self.classes.iter().position(|merged| merged == class);
+        let places: Vec<Option<usize>> = self.model.iter().map(place).collect();
+        let merge = |row: Vec<f32>| {
+            let mut merged = vec![0.0; self.classes.len()];
+            for (place, probability) in places.iter().zip(row) {
+                if let Some(place) = place {
+                    merged[*place] += probability;
+                }
+            }
+            merged
+        };
+        Predictions {
+            classes: self.classes.clone(),
+            truth,
+            probabilities: probabilities.into_iter().map(merge).collect(),
+        }
+    }
+
+    /// One sentence for all that was mapped; none where nothing was.
+    pub fn note(&self) -> Option<String> {
+        let model = self
+            .from
+            .iter()
+            .zip(&self.model)
+            .map(|pair| (pair, "model"));
+        let data = self.data.iter().map(|pair| (pair, "recordings"));
+        let words: Vec<String> = model
+            .chain(data)
+            .filter(|((from, to), _)| from != to)
+            .map(|((from, to), side)| format!("{from} of the {side} counts as {to}"))
+            .collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.into()).collect()
+    }
+
+    #[test]
+    fn each_side_s_own_labels_meet_the_other_s() {
+        let model = names(&["anger", "calm", "neutral", "surprise"]);
+        let mapped = LabelMap::default().meet(&model, ["anger", "boredom", "neutral"]);
+        assert_eq!(mapped.classes(), names(&["anger", "neutral", "surprise"]));
+        assert_eq!(mapped.of("boredom"), "neutral");
+        assert_eq!(
+            mapped.note().unwrap(),
+            "calm of the model counts as neutral, boredom of the recordings counts as neutral"
+        );
+        let made = mapped.predictions(vec![vec![0.3, 0.25, 0.35, 0.1]], vec![1]);
+        assert_eq!(made.predicted(), [1], "calm and neutral together");
+        assert!((made.probabilities[0][1] - 0.6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_both_sides_know_stays() {
+        let model = names(&["calm", "neutral"]);
+        let mapped = LabelMap::default().meet(&model, ["calm", "neutral"]);
+        assert_eq!(mapped.classes(), model);
+        assert_eq!(mapped.note(), None);
+        let tess = names(&["neutral", "pleasant-surprise"]);
+        let mapped = LabelMap::default().meet(&tess, ["surprise"]);
+        assert_eq!(mapped.classes(), names(&["neutral", "surprise"]));
+    }
+
+    #[test]
+    fn without_the_target_over_there_nothing_is_gained_by_a_usual_pair() {
+        let mapped = LabelMap::default().meet(&names(&["anger", "calm"]), ["anger"]);
+        assert_eq!(mapped.classes(), names(&["anger", "calm"]));
+    }
+
+    #[test]
+    fn a_given_pair_holds_always_and_can_keep_a_label() {
+        let pair = |from: &str, to: &str| (from.to_string(), to.to_string());
+        let map = LabelMap::new([pair("boredom", "boredom"), pair("calm", "neutral")]);
+        let model = names(&["calm", "neutral"]);
+        let mapped = map.meet(&model, ["boredom", "calm", "neutral"]);
+        assert_eq!(mapped.classes(), names(&["neutral"]));
+        assert_eq!(mapped.of("calm"), "neutral");
+        assert_eq!(mapped.of("boredom"), "boredom");
+    }
+}
