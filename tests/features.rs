@@ -378,6 +378,41 @@ fn misspelt_settings_are_refused() {
 }
 
 #[test]
+fn prosody_is_further_columns_behind_all_mfccs() {
+    let sound = sound("hops_22k");
+    let mfcc = FeatureConfig {
+        deltas: 1,
+        ..FeatureConfig::default()
+    };
+    let config = FeatureConfig {
+        prosody: true,
+        ..mfcc.clone()
+    };
+    let (alone, with_prosody) = (extract(&mfcc, &sound), extract(&config, &sound));
+    assert_eq!(config.coefficients(), 86);
+    assert_eq!(
+        (with_prosody.frames(), with_prosody.coefficients()),
+        (alone.frames(), 86)
+    );
+    let column = |index: usize| -> Vec<f32> {
+        let frames = 0..alone.frames();
+        frames.map(|frame| with_prosody.row(frame)[index]).collect()
+    };
+    for frame in 0..alone.frames() {
+        assert_eq!(with_prosody.row(frame)[..80], *alone.row(frame));
+    }
+    let pitch = column(80);
+    assert_eq!(delta(&pitch, 1, Order::First), column(83));
+    assert!(
+        column(81)
+            .iter()
+            .all(|voicing| (0.0..=1.0).contains(voicing))
+    );
+    let loudest = column(82).into_iter().fold(f32::MIN, f32::max);
+    assert_eq!(loudest, 0.0);
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused() {
     type Change = fn(&mut FeatureConfig);
     let refused: [(Change, &str); 16] = [

@@ -63,6 +63,9 @@ pub struct FeaturesArgs {
     /// 1: append deltas; 2: delta-deltas too
     #[arg(long, value_name = "N", default_value = "0")]
     deltas: usize,
+    /// Append pitch, voicing and loudness (and their deltas)
+    #[arg(long)]
+    prosody: bool,
 }
 
 /// A number of decibels, or `off`.
@@ -95,6 +98,7 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
         top_db: args.top_db.0,
         lifter: args.lifter,
         deltas: args.deltas,
+        prosody: args.prosody,
     };
     if args.recordings.is_dir() {
         return folder(&args.recordings, &args.out, &audio, &config);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::prosody;
 use crate::audio::threshold;
 
 /// No analysis window is longer than this: 65 536 samples are 1.4 s at 48 kHz.
@@ -35,6 +36,9 @@ pub struct FeatureConfig {
     pub lifter: f32,
     /// 0: MFCCs alone; 1: their deltas as further columns; 2: their delta-deltas as well.
     pub deltas: usize,
+    /// Adds three columns and their deltas: pitch in octaves from the utterance's median, voicing,
+    /// and loudness in decibels from its loudest frame.
+    pub prosody: bool,
 }
 
 impl Default for FeatureConfig {
@@ -50,14 +54,16 @@ impl Default for FeatureConfig {
             top_db: Some(80.0),
             lifter: 0.0,
             deltas: 0,
+            prosody: false,
         }
     }
 }
 
 impl FeatureConfig {
-    /// Columns of the matrix: the MFCCs and their deltas.
+    /// Columns of the matrix: the MFCCs and their deltas, prosody and its deltas.
     pub fn coefficients(&self) -> usize {
-        self.n_mfcc * (1 + self.deltas)
+        let prosody = if self.prosody { prosody::COLUMNS } else { 0 };
+        (self.n_mfcc + prosody) * (1 + self.deltas)
     }
 
     /// Checks that MFCCs can be computed so at this sample rate, in hertz.

@@ -2,6 +2,7 @@
 
 use super::decibels::power_to_db;
 use super::delta::{Order, delta};
+use super::prosody::{self, Prosody};
 use super::stft::Stft;
 use super::{FeatureConfig, FeatureError, Features};
 use super::{dct::Dct, mel::MelFilterBank};
@@ -15,6 +16,7 @@ pub struct Extractor {
     stft: Stft,
     mel: MelFilterBank,
     dct: Dct,
+    prosody: Option<Prosody>,
 }
 
 impl Extractor {
@@ -41,6 +43,9 @@ impl Extractor {
                 fmax,
             ),
             dct: Dct::new(config.n_mfcc, config.n_mels, f64::from(config.lifter)),
+            prosody: config
+                .prosody
+                .then(|| Prosody::new(sample_rate, config.hop_length)),
         })
     }
 
@@ -59,11 +64,19 @@ impl Extractor {
             "the extractor was made for another sample rate"
         );
         let log_mels = self.log_mels(&waveform.samples);
-        let mfcc = self.mfcc(&log_mels);
-        let values = self.with_deltas(mfcc);
-        let coefficients = self.config.coefficients();
-        Features::new(values.len() / coefficients, coefficients, values)
-            .expect("every frame has all its coefficients")
+        let frames = log_mels.len() / self.config.n_mels;
+        let n_mfcc = self.config.n_mfcc;
+        let mut blocks = self.with_deltas(self.mfcc(&log_mels), n_mfcc);
+        if let Some(prosody) = &self.prosody {
+            let track = prosody.track(&waveform.samples, frames);
+            blocks.extend(self.with_deltas(track, prosody::COLUMNS));
+        }
+        Features::new(
+            frames,
+            self.config.coefficients(),
+            side_by_side(&blocks, frames),
+        )
+        .expect("every frame has all its coefficients")
     }
 
     /// Mel bands in decibels, frames × n_mels.
@@ -94,24 +107,24 @@ impl Extractor {
         mfcc
     }
 
-    /// Appends to every frame its deltas and delta-deltas, as many as the configuration asks for.
-    fn with_deltas(&self, mfcc: Vec<f32>) -> Vec<f32> {
-        let n_mfcc = self.config.n_mfcc;
-        let orders = &[Order::First, Order::Second][..self.config.deltas];
-        if orders.is_empty() {
-            return mfcc;
+    /// A matrix, its deltas and its delta-deltas, as many as the configuration asks for.
+    fn with_deltas(&self, values: Vec<f32>, columns: usize) -> Vec<Vec<f32>> {
+        let mut blocks = vec![values];
+        for &order in &[Order::First, Order::Second][..self.config.deltas] {
+            blocks.push(delta(&blocks[0], columns, order));
         }
-        let mut blocks = vec![mfcc];
-        for &order in orders {
-            blocks.push(delta(&blocks[0], n_mfcc, order));
-        }
-        let frames = blocks[0].len() / n_mfcc;
-        let mut values = Vec::with_capacity(frames * n_mfcc * blocks.len());
-        for frame in 0..frames {
-            for block in &blocks {
-                values.extend_from_slice(&block[frame * n_mfcc..(frame + 1) * n_mfcc]);
-            }
-        }
-        values
+        blocks
     }
+}
+
+/// Matrices of as many rows as there are frames, joined row by row.
+fn side_by_side(blocks: &[Vec<f32>], frames: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
+    for frame in 0..frames {
+        for block in blocks {
+            let columns = block.len() / frames;
+            values.extend_from_slice(&block[frame * columns..(frame + 1) * columns]);
+        }
+    }
+    values
 }

@@ -23,7 +23,7 @@ impl Features {
         self.frames
     }
 
-    /// Columns: the MFCCs, then their deltas, then their delta-deltas.
+    /// Columns: the MFCCs, then their deltas, then their delta-deltas; then prosody in the same way.
     pub fn coefficients(&self) -> usize {
         self.coefficients
     }

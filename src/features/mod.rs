@@ -1,5 +1,5 @@
 //! From a waveform to its MFCC matrix, as librosa 0.11 computes it:
-//! framing and STFT → mel bands → decibels → DCT → deltas.
+//! framing and STFT → mel bands → decibels → DCT → deltas; and prosody beside it, where asked for.
 //!
 //! ```
 //! use emovox::audio::Waveform;
@@ -20,6 +20,7 @@ mod dot;
 mod extractor;
 mod matrix;
 pub mod mel;
+mod prosody;
 mod stft;
 
 pub use config::{FeatureConfig, FeatureError};

@@ -73,6 +73,11 @@ pub struct AugmentationConfig {
     pub frequency_masks: usize,
     /// The widest such stretch, in bands.
     pub frequency_mask_bands: i64,
+    /// Standard deviation of a constant added to a whole clip's normalised MFCCs, another one for each
+    /// coefficient and e times less every forty coefficients: as if another microphone, room or
+    /// voice had filtered it.
+    #[serde(default = "none")]
+    pub channel: f64,
     /// Standard deviation of noise on the normalised features.
     pub noise: f64,
     /// Share of the clips that are mixed with another one (mixup, Zhang et al. 2018).
@@ -106,8 +111,8 @@ impl TrainingConfig {
             "in [training.augmentation] speed and frequency_warp must lie in 0 to 0.5"
         );
         ensure!(
-            (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0,
-            "in [training.augmentation] mixup must lie in 0 to 1, noise at 0 or above"
+            (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0 && a.channel >= 0.0,
+            "in [training.augmentation] mixup must lie in 0 to 1, noise and channel at 0 or above"
         );
         ensure!(
             a.time_mask_frames >= 0,
@@ -149,10 +154,16 @@ impl Default for AugmentationConfig {
             frequency_warp: 0.12,
             frequency_masks: 1,
             frequency_mask_bands: 10,
+            channel: 0.3,
             noise: 0.0,
             mixup: 0.3,
         }
     }
+}
+
+/// What runs had that were made before there was such a setting.
+fn none() -> f64 {
+    0.0
 }
 
 impl AugmentationConfig {
@@ -165,6 +176,7 @@ impl AugmentationConfig {
             frequency_warp: 0.0,
             frequency_masks: 0,
             frequency_mask_bands: 0,
+            channel: 0.0,
             noise: 0.0,
             mixup: 0.0,
         }

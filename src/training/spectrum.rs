@@ -17,6 +17,8 @@ use crate::features::mel::{hz_to_mel, mel_to_hz};
 
 /// Steps between the shortest and the longest vocal tract.
 const WARPS: usize = 21;
+/// A channel's filter is e times weaker every so many coefficients.
+const FADING: f32 = 40.0;
 
 /// What is needed to vary the spectrum behind normalised MFCCs.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Spectrum {
     /// Of the normalisation, for statics and deltas: `[(1 + deltas) × n_mfcc]`.
     mean: Tensor,
     deviation: Tensor,
+    /// How far a channel reaches, for each static: `[n_mfcc]`.
+    fading: Tensor,
     n_mfcc: i64,
 }
 
@@ -40,7 +44,10 @@ impl Spectrum {
         normalisation: &Normalisation,
         device: Device,
     ) -> Result<Option<Spectrum>> {
-        if augmentation.frequency_warp == 0.0 && augmentation.frequency_masks == 0 {
+        if augmentation.frequency_warp == 0.0
+            && augmentation.frequency_masks == 0
+            && augmentation.channel == 0.0
+        {
             return Ok(None);
         }
         let SampleRate::Hz(rate) = sample_rate else {
@@ -55,19 +62,36 @@ impl Spectrum {
             })
             .collect();
         let (mean, deviation) = normalisation.statistics();
+        let columns = (features.n_mfcc * (1 + features.deltas)) as i64;
+        // Towards the higher coefficients, which are finer than what filters voices.
+        let fading: Vec<f32> = (0..features.n_mfcc)
+            .map(|k| (-(k as f32) / FADING).exp())
+            .collect();
         Ok(Some(Spectrum {
             dct: dct.to_device(device),
             warps: Tensor::stack(&warps, 0).to_device(device),
-            mean,
-            deviation,
+            mean: mean.narrow(0, 0, columns),
+            deviation: deviation.narrow(0, 0, columns),
+            fading: Tensor::from_slice(&fading).to_device(device),
             n_mfcc: features.n_mfcc as i64,
         }))
     }
 
     /// Varies normalised features `[batch, frames, coefficients]`, each clip in its own way: formants
     /// move as with another vocal tract (Jaitly & Hinton 2013), and stretches of bands are set to
-    /// their mean (SpecAugment, Park et al. 2019).
+    /// their mean (SpecAugment, Park et al. 2019); a constant on the logarithm of the spectrum is a
+    /// filter. Columns behind the MFCCs and their deltas stay as they are.
     pub(super) fn vary(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
+        let columns = self.deviation.size()[0];
+        let others = features.size()[2] - columns;
+        let varied = self.vary_mfccs(&features.narrow(2, 0, columns), config);
+        match others {
+            0 => varied,
+            _ => Tensor::cat(&[varied, features.narrow(2, columns, others)], 2),
+        }
+    }
+
+    fn vary_mfccs(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
         let clips = features.size()[0];
         let device = features.device();
         let chosen = Tensor::randint(WARPS as i64, [clips], (Kind::Int64, device));
@@ -78,10 +102,12 @@ impl Spectrum {
         let statics = |values: &Tensor| values.narrow(0, 0, self.n_mfcc).view([1, 1, -1]);
         let mean = statics(&self.mean);
         let moved = (mean.matmul(&warp) - &mean).matmul(&mask) / statics(&self.deviation);
+        let filter = Tensor::randn([clips, 1, self.n_mfcc], (Kind::Float, device));
+        let moved = moved + filter * &self.fading * config.channel;
         let rows = (features * &self.deviation).view([clips, -1, self.n_mfcc]);
         let varied = rows.matmul(&warp.matmul(&mask)).view_as(features) / &self.deviation;
         // Deltas of a constant are zero: only the statics move.
-        let still = features.size()[2] - self.n_mfcc;
+        let still = self.deviation.size()[0] - self.n_mfcc;
         varied + moved.constant_pad_nd([0, still])
     }
 
