@@ -11,6 +11,7 @@ use crate::audio::{AudioConfig, SampleRate};
 use crate::corpus::CorpusKind;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
+use crate::inference::InferenceConfig;
 use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 use crate::run::write_bytes;
 use crate::training::{AugmentationConfig, Schedule, TrainingConfig};
@@ -38,6 +39,9 @@ pub struct RunConfig {
     pub model: ModelConfig,
     /// How it learns to.
     pub training: TrainingConfig,
+    /// How it is asked what it hears.
+    #[serde(default)]
+    pub inference: InferenceConfig,
     /// How its probabilities are to be taken.
     #[serde(default)]
     pub calibration: CalibrationConfig,
@@ -90,6 +94,12 @@ impl RunConfig {
             Arch::Bilstm => bilstm_recipe(),
             Arch::Seed => seed_recipe(),
         };
+        let inference = match arch {
+            Arch::Bilstm => InferenceConfig {
+                vocal_tracts: vec![0.92, 1.0, 1.08],
+            },
+            Arch::Seed => InferenceConfig::default(),
+        };
         RunConfig {
             format: FORMAT,
             emovox: env!("CARGO_PKG_VERSION").to_string(),
@@ -102,6 +112,7 @@ impl RunConfig {
             features,
             model,
             training,
+            inference,
             calibration: CalibrationConfig::default(),
         }
     }
@@ -182,13 +193,18 @@ impl RunConfig {
             self.calibration.temperature > 0.0 && self.calibration.temperature.is_finite(),
             "temperature in [calibration] must be above 0"
         );
+        self.inference.validate()?;
         let augmentation = &self.training.augmentation;
-        let varies_spectrum = augmentation.frequency_warp > 0.0 || augmentation.frequency_masks > 0;
+        let varies_spectrum = augmentation.frequency_warp > 0.0
+            || augmentation.frequency_masks > 0
+            || augmentation.channel > 0.0
+            || !self.inference.vocal_tracts.is_empty();
         ensure!(
             !varies_spectrum
                 || (self.audio.sample_rate != SampleRate::Native && self.features.lifter == 0.0),
-            "frequency_warp and frequency_masks work on MFCCs of one sample rate without a lifter; \
-             set both to 0 in [training.augmentation], or change [audio] and [features]"
+            "frequency_warp, frequency_masks, channel and vocal_tracts work on MFCCs of one sample rate \
+             without a lifter; set the first three to 0 in [training.augmentation] and the last to [] \
+             in [inference], or change [audio] and [features]"
         );
         Ok(())
     }
@@ -214,6 +230,7 @@ fn bilstm_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) 
         hop_length: 200,
         n_mels: 64,
         deltas: 1,
+        prosody: true,
         ..FeatureConfig::default()
     };
     (

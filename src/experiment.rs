@@ -188,9 +188,10 @@ impl Experiment {
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
         training::load_best(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
+        let tracts = inference::vocal_tracts(&self.config, model)?;
         let log_probabilities = |part: &Labelled| {
             let tensors = part.tensors(model.normalisation(), self.device)?;
-            inference::log_probabilities(model, &tensors, batch_size)
+            inference::log_probabilities(model, &tensors, tracts.as_ref(), batch_size)
         };
         let validation = self.part(Part::Validation);
         let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);

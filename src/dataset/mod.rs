@@ -9,6 +9,7 @@ mod load;
 mod normalisation;
 mod npy;
 mod part;
+mod vocal_tract;
 
 pub use batch::{Batch, Plan, PlannedClip};
 pub use extract::{Extraction, extract, extract_each, extract_one};
@@ -16,3 +17,5 @@ pub use load::{Labelled, Loaded};
 pub use normalisation::Normalisation;
 pub use npy::write_npy;
 pub use part::PartTensors;
+pub use vocal_tract::VocalTracts;
+pub(crate) use vocal_tract::dct_matrix;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tch::Device;
 
-use super::log_probabilities;
+use super::{log_probabilities, vocal_tracts};
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
-use crate::dataset::{self, PartTensors};
+use crate::dataset::{self, PartTensors, VocalTracts};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::model::{self, EmotionModel};
@@ -24,6 +24,7 @@ const STRETCH: usize = 8;
 pub struct Predictor {
     config: RunConfig,
     model: EmotionModel,
+    tracts: Option<VocalTracts>,
 }
 
 /// What was heard in one recording.
@@ -51,7 +52,11 @@ impl Predictor {
         let classes = &config.data.classes;
         let model = EmotionModel::new(&config.model, coefficients, classes, device);
         model::load_weights(&model, &run.best_ot())?;
-        Ok(Predictor { config, model })
+        Ok(Predictor {
+            tracts: vocal_tracts(&config, &model)?,
+            config,
+            model,
+        })
     }
 
     /// The labels that the model knows, in the order of its probabilities.
@@ -74,7 +79,7 @@ impl Predictor {
         let labels = vec![0; features.len()];
         let (normalisation, device) = (self.model.normalisation(), self.model.device());
         let part = PartTensors::new(features, &labels, normalisation, device)?;
-        let rows = log_probabilities(&self.model, &part, BATCH_SIZE)?;
+        let rows = log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)?;
         Ok(at_temperature(&rows, self.config.calibration.temperature))
     }
 

@@ -353,13 +353,13 @@ impl Training<'_> {
     }
 }
 
-/// What the model says of a part, and its mean cross-entropy per clip.
+/// What the model says of a part, of each clip as it is, and its mean cross-entropy per clip.
 pub fn score(
     model: &EmotionModel,
     part: &PartTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
-    let log_probabilities = inference::log_probabilities(model, part, batch_size)?;
+    let log_probabilities = inference::log_probabilities(model, part, None, batch_size)?;
     let truth = part.labels();
     let loss: f64 = log_probabilities
         .iter()

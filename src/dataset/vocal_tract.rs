@@ -1,0 +1,196 @@
+//! The same recording out of longer and shorter vocal tracts.
+//!
+//! MFCCs are a DCT of log mel bands, and moving the bands is linear: so it is a small matrix between
+//! the DCT's transpose and the DCT, and MFCCs on the device can be varied as if their spectrum were at
+//! hand. What the truncated DCT has lost stays lost. Deltas are linear in the MFCCs, hence the same
+//! matrix serves them.
+
+use anyhow::{Result, bail};
+use tch::{Device, Tensor};
+
+use super::Normalisation;
+use crate::audio::SampleRate;
+use crate::features::FeatureConfig;
+use crate::features::dct::Dct;
+use crate::features::mel::{hz_to_mel, mel_to_hz};
+
+/// Frequency warps for normalised features (vocal tract length perturbation, Jaitly & Hinton 2013).
+#[derive(Debug)]
+pub struct VocalTracts {
+    /// Between MFCCs: `[tracts, n_mfcc, n_mfcc]`.
+    warps: Tensor,
+    /// Of the normalisation, for statics and deltas: `[(1 + deltas) × n_mfcc]`.
+    mean: Tensor,
+    deviation: Tensor,
+    n_mfcc: i64,
+}
+
+impl VocalTracts {
+    /// One warp for each factor: 1.1 reads every band at 1.1 times its frequency.
+    pub fn new(
+        factors: &[f64],
+        features: &FeatureConfig,
+        sample_rate: SampleRate,
+        normalisation: &Normalisation,
+        device: Device,
+    ) -> Result<VocalTracts> {
+        let SampleRate::Hz(rate) = sample_rate else {
+            bail!("where recordings keep their own sample rate, their mel bands differ");
+        };
+        let dct = dct_matrix(features);
+        let warps: Vec<Tensor> = factors
+            .iter()
+            .map(|&factor| dct.matmul(&warp(features, rate, factor)).matmul(&dct.tr()))
+            .collect();
+        let (mean, deviation) = normalisation.statistics();
+        let columns = (features.n_mfcc * (1 + features.deltas)) as i64;
+        Ok(VocalTracts {
+            warps: Tensor::stack(&warps, 0).to_device(device),
+            mean: mean.narrow(0, 0, columns),
+            deviation: deviation.narrow(0, 0, columns),
+            n_mfcc: features.n_mfcc as i64,
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> i64 {
+        self.warps.size()[0]
+    }
+
+    /// Normalised features `[clips, frames, coefficients]`, each clip out of the tract that `chosen`
+    /// (`[clips]`) names. Columns behind the MFCCs and their deltas stay as they are.
+    pub fn apply(&self, features: &Tensor, chosen: &Tensor) -> Tensor {
+        let warp = self.warps.index_select(0, chosen);
+        // With x = (c − mean) / deviation: ((x · deviation + mean) · warp − mean) / deviation.
+        let statics = |values: &Tensor| values.narrow(0, 0, self.n_mfcc).view([1, 1, -1]);
+        let mean = statics(&self.mean);
+        let moved = (mean.matmul(&warp) - mean) / statics(&self.deviation);
+        self.linear(features, &warp, &moved)
+    }
+
+    /// A matrix between raw MFCCs, one for each clip (`[clips, n_mfcc, n_mfcc]`), and what is added to
+    /// the normalised statics then (`[clips, 1, n_mfcc]`).
+    pub(crate) fn linear(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
+        let (clips, columns) = (features.size()[0], self.deviation.size()[0]);
+        let mfccs = features.narrow(2, 0, columns);
+        let rows = (&mfccs * &self.deviation).reshape([clips, -1, self.n_mfcc]);
+        let varied = rows.matmul(matrix).view_as(&mfccs) / &self.deviation;
+        // Deltas of a constant are zero: only the statics move.
+        let varied = varied + added.constant_pad_nd([0, columns - self.n_mfcc]);
+        match features.size()[2] - columns {
+            0 => varied,
+            others => Tensor::cat(&[varied, features.narrow(2, columns, others)], 2),
+        }
+    }
+}
+
+/// The DCT as a matrix, `[n_mfcc, n_mels]`.
+pub(crate) fn dct_matrix(features: &FeatureConfig) -> Tensor {
+    let (n_mfcc, n_mels) = (features.n_mfcc, features.n_mels);
+    let dct = Dct::new(n_mfcc, n_mels, 0.0);
+    let mut columns = vec![0.0f32; n_mels * n_mfcc];
+    for (band, column) in columns.chunks_exact_mut(n_mfcc).enumerate() {
+        let mut unit = vec![0.0; n_mels];
+        unit[band] = 1.0;
+        dct.apply(&unit, column);
+    }
+    Tensor::from_slice(&columns)
+        .view([n_mels as i64, n_mfcc as i64])
+        .tr()
+}
+
+/// Reads each mel band at `factor` times its frequency: `[n_mels, n_mels]`, for bands as a row on
+/// the left. Between two bands stands their linear interpolation; beyond the edges, the edge.
+fn warp(features: &FeatureConfig, sample_rate: u32, factor: f64) -> Tensor {
+    let low = hz_to_mel(f64::from(features.fmin));
+    let high = hz_to_mel(
+        features
+            .fmax
+            .map_or(f64::from(sample_rate) / 2.0, f64::from),
+    );
+    let step = (high - low) / (features.n_mels + 1) as f64;
+    let last = features.n_mels - 1;
+    let mut matrix = vec![0.0f32; features.n_mels * features.n_mels];
+    for band in 0..features.n_mels {
+        let centre = mel_to_hz(low + (band + 1) as f64 * step);
+        let source = (hz_to_mel(centre * factor) - low) / step - 1.0;
+        let source = source.clamp(0.0, last as f64);
+        let below = (source.floor() as usize).min(last);
+        let above = (below + 1).min(last);
+        let share = (source - below as f64) as f32;
+        matrix[below * features.n_mels + band] += 1.0 - share;
+        matrix[above * features.n_mels + band] += share;
+    }
+    let size = features.n_mels as i64;
+    Tensor::from_slice(&matrix).view([size, size])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Kind, nn};
+
+    /// With as many MFCCs as bands nothing is lost: a bump in the spectrum must come out at the
+    /// frequency that the warp sends it to.
+    #[test]
+    fn a_peak_moves_to_where_the_warp_sends_it() {
+        let config = FeatureConfig {
+            n_mfcc: 32,
+            n_mels: 32,
+            ..FeatureConfig::default()
+        };
+        for factor in [0.9, 1.1] {
+            let peak = 14;
+            let mut bands = vec![0.0f32; 32];
+            bands[peak] = 1.0;
+            let warped = Tensor::from_slice(&bands)
+                .unsqueeze(0)
+                .matmul(&warp(&config, 16_000, factor));
+            let warped: Vec<f32> = warped.view([-1]).try_into().unwrap();
+            let step = hz_to_mel(8000.0) / 33.0;
+            let hz = mel_to_hz((peak + 1) as f64 * step);
+            let expected = hz_to_mel(hz / factor) / step - 1.0;
+            let centre: f64 = warped
+                .iter()
+                .enumerate()
+                .map(|(i, w)| i as f64 * f64::from(*w))
+                .sum();
+            let mass: f64 = warped.iter().map(|&w| f64::from(w)).sum();
+            assert!(
+                (centre / mass - expected).abs() < 0.5,
+                "{factor}: {} {expected}",
+                centre / mass
+            );
+        }
+    }
+
+    /// Of clips whose coefficients have means and deviations of their own.
+    #[test]
+    fn the_own_tract_changes_nothing_and_no_tract_touches_prosody() {
+        tch::manual_seed(5);
+        let float = (Kind::Float, Device::Cpu);
+        let features = FeatureConfig {
+            n_mfcc: 20,
+            n_mels: 32,
+            deltas: 1,
+            prosody: true,
+            ..FeatureConfig::default()
+        };
+        let store = nn::VarStore::new(Device::Cpu);
+        let normalisation = Normalisation::new(&store.root(), 46);
+        let frames = Tensor::randn([500, 46], float) * (Tensor::rand([46], float) + 0.5) - 20.0;
+        normalisation.fit(&frames);
+        let rate = SampleRate::Hz(16_000);
+        let tracts =
+            VocalTracts::new(&[1.0, 1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
+        let x = Tensor::randn([2, 9, 46], float);
+        let moved = tracts.apply(&x, &Tensor::from_slice(&[0i64, 1]));
+        let apart = |clip: i64, from: i64, columns: i64| {
+            let of = |x: &Tensor| x.get(clip).narrow(1, from, columns);
+            (of(&moved) - of(&x)).abs().max().double_value(&[])
+        };
+        assert!(apart(0, 0, 46) < 1e-4, "{}", apart(0, 0, 46));
+        assert!(apart(1, 0, 40) > 0.1);
+        assert_eq!(apart(1, 40, 6), 0.0);
+    }
+}
