@@ -8,7 +8,7 @@ use super::PartTensors;
 
 /// Lengths are rounded up to a multiple of this many frames: oneDNN builds and keeps a primitive
 /// for every length that it meets, so they should be few. A multiple of the usual frame stack.
-const LENGTH_STEP: i64 = 24;
+const LENGTH_STEP: i64 = 30;
 
 /// Frames of a batch when nothing is learnt from it: a minute-long clip among short ones must not
 /// blow all of them up. 200 000 frames of 80 coefficients take 64 MB.
@@ -216,7 +216,10 @@ mod tests {
             .zip([vec![4.0], vec![5.0, 6.0], vec![1.0, 2.0, 3.0]])
         {
             assert_eq!(row[..clip.len()], clip);
-            assert!(row.len() == 24 && row[clip.len()..].iter().all(|&frame| frame == 0.0));
+            assert!(
+                row.len() == LENGTH_STEP as usize
+                    && row[clip.len()..].iter().all(|&frame| frame == 0.0)
+            );
         }
     }
 

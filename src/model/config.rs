@@ -99,7 +99,7 @@ impl Default for BilstmConfig {
     fn default() -> Self {
         BilstmConfig {
             normalise: true,
-            stack: 3,
+            stack: 5,
             input: 128,
             hidden: 128,
             layers: 1,

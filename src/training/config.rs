@@ -128,7 +128,7 @@ impl Default for TrainingConfig {
         TrainingConfig {
             seed: 1,
             device: DeviceChoice::Auto,
-            epochs: 60,
+            epochs: 100,
             batch_size: 32,
             sorted_batches: 4,
             learning_rate: 3e-3,

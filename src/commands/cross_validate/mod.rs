@@ -23,7 +23,7 @@ use emovox::run::RunFolder;
 #[command(after_help = "\
 Examples:
   emovox cross-validate --data data/ravdess --folds 5
-      five groups of speakers; each tests once, a fifth of the others validates, the rest trains
+      five groups of speakers; each tests once, a tenth of the others validates, the rest trains
   emovox cross-validate --data data/emodb --folds loso --seeds 1,2,3
       leave one speaker out, each with three seeds: mean and standard deviation
   emovox cross-validate --data data/ravdess --folds ravdess-emobox6
