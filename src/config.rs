@@ -118,7 +118,8 @@ impl RunConfig {
     }
 
     /// Reads what stands in a TOML file, over the recipe of its architecture (or of `arch`, where
-    /// the command line names one): a file need only name what differs.
+    /// the command line names one): a file need only name what differs. A run's own `config.toml` has
+    /// every setting that there was when it was written, and stands for itself.
     pub fn over_recipe(path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
         let table = read_table(path)?;
         let in_file = table.get("model").and_then(|model| model.get("arch"));
@@ -128,9 +129,13 @@ impl RunConfig {
                 .with_context(|| format!("in {}: model.arch", path.display()))?,
             (None, None) => Arch::default(),
         };
-        let mut merged = Table::try_from(RunConfig::recipe(arch))?;
         // Sizes of one architecture mean nothing to another.
         let same_arch = in_file.is_none_or(|name| name.as_str() == Some(&arch.to_string()));
+        let of_a_run = table.contains_key("format") && table.contains_key("emovox");
+        if of_a_run && same_arch {
+            return parse(table, path);
+        }
+        let mut merged = Table::try_from(RunConfig::recipe(arch))?;
         for (key, value) in table {
             if key != "model" || same_arch {
                 merge(&mut merged, key, value);
@@ -216,7 +221,7 @@ const HEADER: &str = "\
 
 ";
 
-/// MFCCs with deltas, windows of 25 ms every 12.5 ms at 16 kHz: speech changes faster than librosa's
+/// MFCCs and prosody with deltas, windows of 25 ms every 12.5 ms at 16 kHz: speech changes faster than librosa's
 /// windows of 93 ms, and has little above 8 kHz.
 fn bilstm_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
     let audio = AudioConfig {
@@ -343,6 +348,27 @@ mod tests {
             assert_eq!(RunConfig::read(&path).unwrap(), config);
             assert_eq!(RunConfig::over_recipe(&path, None).unwrap(), config);
         }
+    }
+
+    /// As a version wrote it that knew neither prosody nor channels nor vocal tracts.
+    #[test]
+    fn a_run_s_own_configuration_stays_what_it_was() {
+        let mut config = RunConfig::recipe(Arch::Bilstm);
+        config.features.prosody = false;
+        config.training.augmentation.channel = 0.0;
+        config.inference.vocal_tracts = Vec::new();
+        let text = toml::to_string(&config).unwrap();
+        let old: Vec<&str> = text
+            .lines()
+            .filter(|line| {
+                !["prosody", "channel", "vocal_tracts", "[inference]"]
+                    .iter()
+                    .any(|new| line.starts_with(new))
+            })
+            .collect();
+        let file = written(&old.join("\n"));
+        assert_eq!(RunConfig::over_recipe(file.path(), None).unwrap(), config);
+        assert_eq!(RunConfig::read(file.path()).unwrap(), config);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use emovox::config::RunConfig;
 use emovox::model::{
-    BilstmConfig, EmotionModel, ModelConfig, SeedConfig, decode, encode, load_weights, save_weights,
+    Arch, BilstmConfig, EmotionModel, ModelConfig, SeedConfig, decode, encode, load_weights,
+    save_weights,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -132,6 +134,19 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
 
     let logits = model.forward(&clip, &Tensor::from_slice(&[11i64]), false);
     assert!(largest_difference(&logits, &expected) < 1e-5);
+}
+
+#[test]
+fn the_default_recipe_has_the_size_that_the_readme_says() {
+    let recipe = RunConfig::recipe(Arch::Bilstm);
+    let (width, classes) = (recipe.features.coefficients(), classes(8));
+    let model = EmotionModel::new(&recipe.model, width, &classes, Device::Cpu);
+    // Five frames of 86 to 128 and their norm, two LSTMs of 128, four heads, eight classes.
+    let input = 5 * 86 * 128 + 128 + 2 * 128;
+    let lstms = 2 * 4 * 128 * (128 + 128 + 2);
+    let output = (256 * 4 + 4) + (4 * 256 * 8 + 8);
+    assert_eq!(model.parameter_count(), input + lstms + output);
+    assert_eq!(model.parameter_count(), 328_844);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,10 +12,10 @@ use super::progress::bar;
 use super::{CorpusName, Runs, data_folder, find_own, open_corpus, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{self, Corpus};
+use emovox::corpus::{self, Clip, Corpus};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
-use emovox::evaluation::{Calibration, LabelMap};
+use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
 use emovox::experiment::{Own, notes, own_recordings};
 use emovox::inference::Predictor;
 use emovox::report::Report;
@@ -32,9 +32,9 @@ Examples:
       counts boredom as sadness, and calm as itself
   emovox evaluate ravdess-bilstm --json               for programs
 
-Where only the model or only the other corpus knows calm or boredom, it counts as neutral, and pleasant
-surprise as surprise; what was mapped is printed. Clips whose label the model still does not know are
-left out and counted.")]
+On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, where one side
+knows the one and the other side only the other; what was mapped is printed. A pair given with --map holds
+for the model and for the recordings. Clips whose label the model still does not know are left out and counted.")]
 pub struct EvaluateArgs {
     /// The run: its name below runs/, or its folder
     run: String,
@@ -92,16 +92,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     progress.finish_and_clear();
     tell_skipped(&loaded.skipped);
 
-    let labels = LabelMap::new(args.map.iter().cloned()).meet(
-        predictor.classes(),
-        loaded.clips.iter().map(|clip| clip.label.as_str()),
-    );
-    for (from, _) in &args.map {
-        ensure!(
-            predictor.classes().contains(from) || loaded.clips.iter().any(|c| c.label == *from),
-            "--map {from}=…: neither the model nor the recordings know {from}"
-        );
-    }
+    let labels = map_labels(&args.map, chosen.own, predictor.classes(), &loaded.clips)?;
     for clip in &mut loaded.clips {
         clip.label = labels.of(&clip.label);
     }
@@ -142,6 +133,42 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the model's classes and the labels of the recordings count as.
+fn map_labels(
+    given: &[(String, String)],
+    own: bool,
+    classes: &[String],
+    clips: &[Clip],
+) -> Result<MappedLabels> {
+    let mut map = BTreeMap::new();
+    for (from, to) in given {
+        let known = classes.contains(from) || clips.iter().any(|clip| clip.label == *from);
+        ensure!(
+            known,
+            "--map {from}={to}: neither the model nor the recordings know {from}"
+        );
+        let before = map.insert(from.clone(), to.clone());
+        ensure!(
+            before.is_none(),
+            "--map {from}=… is given twice; a label counts as one other"
+        );
+    }
+    let map = if own {
+        LabelMap::within(map)
+    } else {
+        LabelMap::across(map)
+    };
+    let labels = map.meet(classes, clips.iter().map(|clip| clip.label.as_str()));
+    for (from, to) in given.iter().filter(|(from, to)| from != to) {
+        ensure!(
+            labels.classes().contains(to),
+            "--map {from}={to}: the model knows no {to}, only {}",
+            labels.classes().join(", ")
+        );
+    }
+    Ok(labels)
+}
+
 /// What stands on both sides of `=`.
 fn pair(word: &str) -> Result<(String, String), String> {
     match word.split_once('=') {
@@ -156,6 +183,8 @@ struct Chosen {
     part: String,
     speakers_shared: bool,
     notes: Vec<String>,
+    /// Whether they are the run's own.
+    own: bool,
     /// Recordings of the run that its training could not read.
     skipped_before: usize,
 }
@@ -194,6 +223,7 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
         part: part.part().map_or("all".into(), |part| part.to_string()),
         speakers_shared: split.shared.any() || matches!(part, PartName::Train | PartName::All),
         notes,
+        own: true,
         skipped_before: config.data.skipped,
     })
 }
@@ -240,6 +270,7 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
         part: "all".into(),
         speakers_shared,
         notes,
+        own: false,
         skipped_before: 0,
     })
 }

@@ -21,7 +21,7 @@ pub(super) struct Settings {
     /// The architecture [default: bilstm]
     #[arg(long, value_enum)]
     arch: Option<ArchName>,
-    /// Times that every clip is trained on [default: 60, seed: 100]
+    /// Times that every clip is trained on [default: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Clips per step [default: 32, seed: 64]

@@ -137,17 +137,20 @@ impl Plan {
             .collect();
         if self.folds != asked.folds {
             differences.push(format!("the folds are {}, not {}", self.folds, asked.folds));
-        } else if (self.clips, &self.classes, &self.fold)
-            != (asked.clips, &asked.classes, &asked.fold)
-        {
+        } else if (self.clips, &self.classes) != (asked.clips, &asked.classes) {
             differences.push(format!(
-                "it was begun on {} recordings of {} classes, and there are {} of {} now, or other \
-                 speakers",
+                "it was begun on {} recordings of {} classes, and there are {} of {} now",
                 self.clips,
                 self.classes.len(),
                 asked.clips,
                 asked.classes.len()
             ));
+        } else if self.fold != asked.fold {
+            differences.push(
+                "other speakers test or validate in its folds: the recordings are others, or the \
+                 program's version is"
+                    .into(),
+            );
         }
         if !differences.is_empty() {
             bail!(

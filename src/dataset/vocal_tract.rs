@@ -193,4 +193,35 @@ mod tests {
         assert!(apart(1, 0, 40) > 0.1);
         assert_eq!(apart(1, 40, 6), 0.0);
     }
+
+    #[test]
+    fn a_warp_of_normalised_mfccs_is_the_warp_of_mfccs() {
+        tch::manual_seed(6);
+        let float = (Kind::Float, Device::Cpu);
+        let features = FeatureConfig {
+            n_mfcc: 20,
+            n_mels: 32,
+            ..FeatureConfig::default()
+        };
+        let store = nn::VarStore::new(Device::Cpu);
+        let normalisation = Normalisation::new(&store.root(), 20);
+        let spread = Tensor::rand([20], float) * 30.0 + 1.0;
+        let offset = Tensor::randn([20], float) * 50.0;
+        let mfccs = Tensor::randn([2, 9, 20], float) * spread + offset;
+        normalisation.fit(&mfccs.view([18, 20]));
+        let rate = SampleRate::Hz(16_000);
+        let tracts =
+            VocalTracts::new(&[1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
+
+        let dct = dct_matrix(&features);
+        let warped = mfccs
+            .matmul(&dct)
+            .matmul(&warp(&features, 16_000, 1.1))
+            .matmul(&dct.tr());
+        let expected = normalisation.apply(&warped);
+        let chosen = Tensor::zeros([2], (Kind::Int64, Device::Cpu));
+        let difference = tracts.apply(&normalisation.apply(&mfccs), &chosen) - expected;
+        let largest = difference.abs().max().double_value(&[]);
+        assert!(largest < 1e-3, "{largest}");
+    }
 }

@@ -15,18 +15,25 @@ const USUAL: [(&str, &str); 3] = [
 ];
 
 /// What each label counts as.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LabelMap {
     given: BTreeMap<String, String>,
+    usual: &'static [(&'static str, &'static str)],
 }
 
 impl LabelMap {
-    /// The usual map, with some labels mapped otherwise. A given pair holds on both sides, always; a
-    /// label mapped to itself stays what it is.
-    pub fn new(given: impl IntoIterator<Item = (String, String)>) -> LabelMap {
+    /// For recordings from elsewhere: the usual map, with some labels mapped otherwise. A given pair
+    /// holds on both sides, always; a label mapped to itself stays what it is.
+    pub fn across(given: BTreeMap<String, String>) -> LabelMap {
         LabelMap {
-            given: given.into_iter().collect(),
+            given,
+            usual: &USUAL,
         }
+    }
+
+    /// For the recordings that the model comes from: only what is given.
+    pub fn within(given: BTreeMap<String, String>) -> LabelMap {
+        LabelMap { given, usual: &[] }
     }
 
     /// Brings the classes of a model and the labels of recordings together.
@@ -42,10 +49,13 @@ impl LabelMap {
             if let Some(to) = self.given.get(label) {
                 return to.clone();
             }
-            let usual = USUAL
+            let usual = self
+                .usual
                 .iter()
                 .find(|&&(from, to)| from == label && !other.contains(from) && other.contains(to));
-            usual.map_or(label, |&(_, to)| to).to_string()
+            // Where it then is may itself be mapped.
+            let to = usual.map_or(label, |&(_, to)| to);
+            self.given.get(to).map_or(to, String::as_str).to_string()
         };
         let model = classes
             .iter()
@@ -140,10 +150,38 @@ mod tests {
         words.iter().map(|&word| word.into()).collect()
     }
 
+    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pair = |&(from, to): &(&str, &str)| (from.into(), to.into());
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn what_is_usual_goes_on_to_what_is_given() {
+        let map = LabelMap::across(given(&[("neutral", "calm")]));
+        let mapped = map.meet(&names(&["anger", "calm", "neutral"]), ["anger", "neutral"]);
+        assert_eq!(mapped.classes(), names(&["anger", "calm"]));
+        assert_eq!(mapped.of("neutral"), "calm");
+
+        let map = LabelMap::across(given(&[("neutral", "anger")]));
+        let mapped = map.meet(
+            &names(&["anger", "neutral", "sadness"]),
+            ["anger", "boredom"],
+        );
+        assert_eq!(mapped.of("boredom"), "anger");
+    }
+
+    #[test]
+    fn a_model_s_own_recordings_are_scored_as_they_were() {
+        let model = names(&["calm", "neutral"]);
+        let mapped = LabelMap::within(BTreeMap::new()).meet(&model, ["neutral"]);
+        assert_eq!(mapped.classes(), model);
+    }
+
     #[test]
     fn each_side_s_own_labels_meet_the_other_s() {
         let model = names(&["anger", "calm", "neutral", "surprise"]);
-        let mapped = LabelMap::default().meet(&model, ["anger", "boredom", "neutral"]);
+        let mapped =
+            LabelMap::across(BTreeMap::new()).meet(&model, ["anger", "boredom", "neutral"]);
         assert_eq!(mapped.classes(), names(&["anger", "neutral", "surprise"]));
         assert_eq!(mapped.of("boredom"), "neutral");
         assert_eq!(
@@ -158,24 +196,23 @@ mod tests {
     #[test]
     fn what_both_sides_know_stays() {
         let model = names(&["calm", "neutral"]);
-        let mapped = LabelMap::default().meet(&model, ["calm", "neutral"]);
+        let mapped = LabelMap::across(BTreeMap::new()).meet(&model, ["calm", "neutral"]);
         assert_eq!(mapped.classes(), model);
         assert_eq!(mapped.note(), None);
         let tess = names(&["neutral", "pleasant-surprise"]);
-        let mapped = LabelMap::default().meet(&tess, ["surprise"]);
+        let mapped = LabelMap::across(BTreeMap::new()).meet(&tess, ["surprise"]);
         assert_eq!(mapped.classes(), names(&["neutral", "surprise"]));
     }
 
     #[test]
     fn without_the_target_over_there_nothing_is_gained_by_a_usual_pair() {
-        let mapped = LabelMap::default().meet(&names(&["anger", "calm"]), ["anger"]);
+        let mapped = LabelMap::across(BTreeMap::new()).meet(&names(&["anger", "calm"]), ["anger"]);
         assert_eq!(mapped.classes(), names(&["anger", "calm"]));
     }
 
     #[test]
     fn a_given_pair_holds_always_and_can_keep_a_label() {
-        let pair = |from: &str, to: &str| (from.to_string(), to.to_string());
-        let map = LabelMap::new([pair("boredom", "boredom"), pair("calm", "neutral")]);
+        let map = LabelMap::across(given(&[("boredom", "boredom"), ("calm", "neutral")]));
         let model = names(&["calm", "neutral"]);
         let mapped = map.meet(&model, ["boredom", "calm", "neutral"]);
         assert_eq!(mapped.classes(), names(&["neutral"]));

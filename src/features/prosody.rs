@@ -86,8 +86,8 @@ impl Prosody {
         let energy = scratch.frame[0];
         prosody.correction = scratch.frame[..=longest]
             .iter()
-            // A window of 64 ms has a third of its energy left at the longest lag.
-            .map(|&r| 1.0 / (r / energy).max(0.01))
+            // At the longest lag nearly two thirds of it are left.
+            .map(|&r| energy / r)
             .collect();
         prosody.window = window;
         prosody

@@ -42,6 +42,9 @@ impl Predictor {
     /// Loads a run from its folder; nothing else is needed.
     pub fn open(run: &RunFolder, device: Device) -> Result<Predictor> {
         let config = RunConfig::read(&run.config_toml())?;
+        config
+            .validate()
+            .with_context(|| format!("{} cannot be right", run.config_toml().display()))?;
         ensure!(
             run.best_ot().exists(),
             "{} has no weights yet; train it first (emovox train --resume {})",

@@ -154,4 +154,30 @@ mod tests {
         let left = spectrum.vary(&x, &config).abs().max().double_value(&[]);
         assert!(left < 1e-3, "{left}");
     }
+
+    #[test]
+    fn a_channel_is_a_constant_on_the_statics_of_each_clip() {
+        let config = AugmentationConfig {
+            channel: 0.3,
+            ..AugmentationConfig::none()
+        };
+        let (spectrum, _) = spectrum(&config, 20);
+        let x = Tensor::randn([2, 9, 40], (Kind::Float, Device::Cpu));
+        let added = spectrum.vary(&x, &config) - &x;
+        let largest = |x: Tensor| x.abs().max().double_value(&[]);
+        assert!(
+            largest(&added - added.narrow(1, 0, 1)) < 1e-4,
+            "constant over the frames"
+        );
+        assert!(
+            largest(added.narrow(2, 20, 20)) < 1e-4,
+            "nothing on the deltas"
+        );
+        let size = added.narrow(2, 0, 20).std(true).double_value(&[]);
+        assert!((0.1..0.4).contains(&size), "{size}");
+        assert!(
+            largest(added.get(0) - added.get(1)) > 0.05,
+            "each clip its own"
+        );
+    }
 }

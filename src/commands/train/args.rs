@@ -36,7 +36,8 @@ was saved. A resumed run may change --epochs, --early-stopping, --device and --d
 recordings have moved to); with another setting it would be another run, and is refused.
 
 The run folder runs/NAME/ holds config.toml, split.csv, skipped.csv, metrics.csv (a line an epoch),
-curves.png, confusion.png, reliability.png, report.txt, predictions.csv, best.ot, last.ot and previous.ot.")]
+curves.png, confusion.png, confusion.csv, reliability.png, report.txt, report.json, predictions.csv,
+best.ot, last.ot and previous.ot.")]
 pub struct TrainArgs {
     #[command(flatten)]
     pub(super) settings: Settings,
