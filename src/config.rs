@@ -14,7 +14,7 @@ use crate::features::FeatureConfig;
 use crate::inference::InferenceConfig;
 use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 use crate::run::write_bytes;
-use crate::training::{AugmentationConfig, Schedule, TrainingConfig};
+use crate::training::{AugmentationConfig, Keep, Schedule, TrainingConfig};
 
 /// The format of `config.toml`; a file of a later one is refused.
 pub const FORMAT: u32 = 1;
@@ -258,6 +258,7 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
         epsilon: 1e-7,
         clip_norm: 0.0,
         label_smoothing: 0.0,
+        keep: Keep::Best,
         augmentation: AugmentationConfig::none(),
         ..TrainingConfig::default()
     };
@@ -350,20 +351,33 @@ mod tests {
         }
     }
 
-    /// As a version wrote it that knew neither prosody nor channels nor vocal tracts.
+    /// As a version wrote it that knew neither prosody nor channels nor vocal tracts, and kept the
+    /// best epoch.
     #[test]
     fn a_run_s_own_configuration_stays_what_it_was() {
         let mut config = RunConfig::recipe(Arch::Bilstm);
         config.features.prosody = false;
         config.training.augmentation.channel = 0.0;
+        config.training.keep = Keep::Best;
+        config.model = ModelConfig::Bilstm(BilstmConfig {
+            statistics: false,
+            ..BilstmConfig::default()
+        });
         config.inference.vocal_tracts = Vec::new();
         let text = toml::to_string(&config).unwrap();
         let old: Vec<&str> = text
             .lines()
             .filter(|line| {
-                !["prosody", "channel", "vocal_tracts", "[inference]"]
-                    .iter()
-                    .any(|new| line.starts_with(new))
+                ![
+                    "prosody",
+                    "channel",
+                    "keep",
+                    "statistics",
+                    "vocal_tracts",
+                    "[inference]",
+                ]
+                .iter()
+                .any(|new| line.starts_with(new))
             })
             .collect();
         let file = written(&old.join("\n"));

@@ -183,10 +183,10 @@ impl Experiment {
         Ok(progress)
     }
 
-    /// Scores the test part by the weights that validation chose, at the temperature that it asks for,
+    /// Scores the test part by the weights that count, at the temperature that validation asks for,
     /// and writes all results. This is the only place that shows the model a test clip.
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
-        training::load_best(model, &self.run)?;
+        training::load_kept(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
         let tracts = inference::vocal_tracts(&self.config, model)?;
         let log_probabilities = |part: &Labelled| {
@@ -214,7 +214,7 @@ impl Experiment {
             speakers_shared: self.split.shared.any(),
             notes: self.notes(),
             synthetic: data.is_synthetic(),
-            epoch: progress.best().map(|best| best.epoch),
+            epoch: progress.kept(&self.config.training).map(|kept| kept.epoch),
             skipped_recordings: data.skipped,
             unknown_label: 0,
             temperature,

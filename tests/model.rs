@@ -95,6 +95,7 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
         input: 5,
         hidden: 4,
         heads: 2,
+        statistics: false,
         ..Default::default()
     };
     let model = model(&ModelConfig::Bilstm(config));
@@ -141,12 +142,13 @@ fn the_default_recipe_has_the_size_that_the_readme_says() {
     let recipe = RunConfig::recipe(Arch::Bilstm);
     let (width, classes) = (recipe.features.coefficients(), classes(8));
     let model = EmotionModel::new(&recipe.model, width, &classes, Device::Cpu);
-    // Five frames of 86 to 128 and their norm, two LSTMs of 128, four heads, eight classes.
+    // Five frames of 86 to 128 and their norm, two LSTMs of 128, four heads, eight classes that hear
+    // them and two statistics of the 128.
     let input = 5 * 86 * 128 + 128 + 2 * 128;
     let lstms = 2 * 4 * 128 * (128 + 128 + 2);
-    let output = (256 * 4 + 4) + (4 * 256 * 8 + 8);
+    let output = (256 * 4 + 4) + ((4 * 256 + 2 * 128) * 8 + 8);
     assert_eq!(model.parameter_count(), input + lstms + output);
-    assert_eq!(model.parameter_count(), 328_844);
+    assert_eq!(model.parameter_count(), 330_892);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use emovox::features::Features;
 use emovox::model::{self, Arch, EmotionModel, ModelConfig};
 use emovox::run::{RunFolder, read_metrics};
 use emovox::training::{
-    self, AdamW, Data, Event, Explosion, Progress, TrainingConfig, saved_progress,
+    self, AdamW, Data, Event, Explosion, Keep, Progress, Schedule, TrainingConfig, saved_progress,
 };
 use serde_json::Value;
 use tch::{Device, Tensor};
@@ -297,6 +297,32 @@ fn an_early_stop_stays_one() {
     }
     assert_eq!(stops, 2);
     assert!(last[0] == last[1], "resuming trained on");
+}
+
+/// Scored anew, the weights in `best.ot` must have the validation loss of the epoch that counts.
+#[test]
+fn the_weights_that_count_are_those_of_the_epoch_that_was_asked_for() {
+    let _turn = alone();
+    for keep in [Keep::Best, Keep::Last] {
+        let runs = tempfile::tempdir().unwrap();
+        let run = folder(&runs, "run");
+        let (config, mut training) = settings(Arch::Bilstm);
+        // With a rate so high the best epoch is not the last.
+        (training.keep, training.schedule) = (keep, Schedule::Constant);
+        (training.learning_rate, training.epochs) = (0.1, 9);
+        let model = fresh_model(&config);
+        let data = data(44, 16, &model);
+        let progress = training::train(&model, &data, &training, &run, &GO, |_| ()).unwrap();
+        assert_ne!(progress.best(), progress.epochs.last());
+        training::load_kept(&model, &run).unwrap();
+        let (_, loss) = training::score(&model, &data.validation, 8).unwrap();
+        let expected = match keep {
+            Keep::Best => progress.best(),
+            Keep::Last => progress.epochs.last(),
+        };
+        assert_eq!(loss, expected.unwrap().validation_loss);
+        assert_eq!(progress.kept(&training), expected);
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use emovox::experiment::{Own, notes, own_recordings};
 use emovox::inference::Predictor;
 use emovox::report::Report;
 use emovox::run::{RunFolder, read_split};
+use emovox::training::Keep;
 
 /// Scores a trained run: accuracy, UAR, F1, confusion
 #[derive(Args)]
@@ -207,7 +208,13 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
     let mut notes = notes(config, &split);
     match part {
         PartName::Test => {}
-        PartName::Validation => notes.push("the best epoch was chosen on these clips".into()),
+        PartName::Validation => notes.push(
+            match config.training.keep {
+                Keep::Best => "the best epoch was chosen on these clips",
+                Keep::Last => "the temperature was chosen on these clips",
+            }
+            .into(),
+        ),
         PartName::Train => notes.push("speakers shared: trained on these clips".into()),
         PartName::All => notes.push("speakers shared: trained on some of these clips".into()),
     }

@@ -9,6 +9,7 @@ use super::CorpusName;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::model::Arch;
+use emovox::training::Keep;
 
 #[derive(Args)]
 pub(super) struct Settings {
@@ -36,6 +37,9 @@ pub(super) struct Settings {
     /// Stop when N epochs brought no better validation UAR (0: never) [default: 0]
     #[arg(long, value_name = "N")]
     early_stopping: Option<usize>,
+    /// Which epoch's weights count [default: last; seed, or with --early-stopping: best]
+    #[arg(long, value_enum)]
+    keep: Option<KeepName>,
     /// auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
@@ -50,6 +54,14 @@ enum ArchName {
     Bilstm,
     /// LSTM over 40 time-averaged MFCCs, the recipe emovox comes from
     Seed,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeepName {
+    /// That of the highest validation UAR
+    Best,
+    /// The last
+    Last,
 }
 
 impl Settings {
@@ -71,6 +83,10 @@ impl Settings {
             config.data.folder = data.clone();
             config.data.corpus = None;
         }
+        // Where a training stops early the learning rate has not come to its end.
+        if self.early_stopping.is_some_and(|epochs| epochs > 0) {
+            config.training.keep = Keep::Best;
+        }
         self.apply(&mut config);
         Ok(config)
     }
@@ -85,6 +101,11 @@ impl Settings {
         set(&mut training.batch_size, self.batch_size);
         set(&mut training.learning_rate, self.learning_rate);
         set(&mut training.early_stopping, self.early_stopping);
+        let keep = self.keep.map(|keep| match keep {
+            KeepName::Best => Keep::Best,
+            KeepName::Last => Keep::Last,
+        });
+        set(&mut training.keep, keep);
         set(&mut training.device, self.device);
         training.class_weights |= self.class_weights;
     }

@@ -10,6 +10,7 @@ use tch::nn::{self, LSTM, Module, RNN};
 
 use super::attention::AttentionPooling;
 use super::config::BilstmConfig;
+use super::statistics::mean_and_deviation;
 use super::{init, linear, mask};
 
 #[derive(Debug)]
@@ -31,6 +32,7 @@ struct Bidirectional {
 impl Bilstm {
     pub(super) fn new(root: &nn::Path, c: &BilstmConfig, coefficients: i64, classes: i64) -> Self {
         let width = 2 * c.hidden;
+        let statistics = if c.statistics { 2 * c.input } else { 0 };
         let layers = (0..c.layers).map(|layer| {
             let inputs = if layer == 0 { c.input } else { width };
             let path = root / format!("lstm{layer}");
@@ -44,7 +46,7 @@ impl Bilstm {
             input_norm: nn::layer_norm(root / "input_norm", vec![c.input], Default::default()),
             layers: layers.collect(),
             pooling: AttentionPooling::new(root / "attention", width, c.heads),
-            output: linear(root / "output", c.heads * width, classes),
+            output: linear(root / "output", c.heads * width + statistics, classes),
             config: c.clone(),
         }
     }
@@ -63,12 +65,16 @@ impl Bilstm {
 
         let mut x = self.input_norm.forward(&self.input.forward(&stacked));
         x = x.relu().dropout(c.input_dropout, train);
+        let statistics = c.statistics.then(|| mean_and_deviation(&x, &real));
         for layer in &self.layers {
             let (forward, _) = layer.forward.seq(&x);
             let (backward, _) = layer.backward.seq(&mirror(&x));
             x = Tensor::cat(&[forward, mirror(&backward)], 2).dropout(c.dropout, train);
         }
-        let pooled = self.pooling.forward(&x, &real);
+        let mut pooled = self.pooling.forward(&x, &real);
+        if let Some(statistics) = statistics {
+            pooled = Tensor::cat(&[pooled, statistics], 1);
+        }
         self.output.forward(&pooled.dropout(c.dropout, train))
     }
 

@@ -73,7 +73,8 @@ impl ModelConfig {
     }
 }
 
-/// Frames, stacked → linear → LSTMs in both directions → attention → classes.
+/// Frames, stacked → linear → LSTMs in both directions → attention → classes; and statistics of the
+/// linear layer → classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BilstmConfig {
@@ -89,6 +90,9 @@ pub struct BilstmConfig {
     pub layers: i64,
     /// Attention heads that pool the steps.
     pub heads: i64,
+    /// Mean and deviation of what goes into the LSTM, over the clip, join what the attention pools.
+    #[serde(default)]
+    pub statistics: bool,
     /// Dropout before the LSTM.
     pub input_dropout: f64,
     /// Dropout behind each LSTM layer and before the classes.
@@ -104,6 +108,7 @@ impl Default for BilstmConfig {
             hidden: 128,
             layers: 1,
             heads: 4,
+            statistics: true,
             input_dropout: 0.1,
             dropout: 0.3,
         }

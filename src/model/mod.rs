@@ -9,6 +9,7 @@ mod init;
 mod listing;
 mod mask;
 mod seed;
+mod statistics;
 mod weights;
 
 pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};

@@ -1,6 +1,6 @@
 //! `last.ot`: everything that a training needs to go on, in one file that is whole or not there.
 //!
-//! It holds the weights, the optimizer, the best weights so far, the epochs behind it and the steps
+//! It holds the weights, the optimizer, the weights that count so far, the epochs behind it and the steps
 //! of the one that it is in. Random numbers need no place in it: they are drawn from
 //! (seed, epoch, step).
 
@@ -21,8 +21,8 @@ use crate::run::{EpochRecord, RunFolder, read_metrics, write_keeping_previous};
 const EPOCHS: &str = "training.epochs";
 /// `[4]`: the fields of [`PartialEpoch`].
 const PARTIAL: &str = "training.partial";
-/// What stands before the names of the best weights.
-const BEST: &str = "best.";
+/// What stands before the names of the weights that count so far.
+const KEPT: &str = "best.";
 
 /// Weights by their names, of their own: training on does not change them.
 pub(super) type Weights = Vec<(String, Tensor)>;
@@ -33,19 +33,19 @@ pub(super) fn copy_of(model: &EmotionModel) -> Weights {
     model.tensors().into_iter().map(copy).collect()
 }
 
-/// Saves the whole state of a training; what was saved before stays as `previous.ot`. `best` are
-/// the weights of the best epoch, where there is one.
+/// Saves the whole state of a training; what was saved before stays as `previous.ot`. `kept` are
+/// the weights of the epoch that counts so far, where there is one.
 pub(super) fn save(
     run: &RunFolder,
     model: &EmotionModel,
     optimizer: &AdamW,
     progress: &Progress,
-    best: &Weights,
+    kept: &Weights,
 ) -> Result<()> {
     let mut tensors = vec![about(model)?];
     tensors.extend(model.tensors());
     tensors.extend(optimizer.state());
-    tensors.extend(best_names(best));
+    tensors.extend(kept_names(kept));
     // tch cannot save a tensor without elements.
     if !progress.epochs.is_empty() {
         tensors.push((EPOCHS.into(), epochs_tensor(&progress.epochs)));
@@ -125,7 +125,7 @@ pub fn saved_progress(
 }
 
 /// Puts a saved training back into a model and an optimizer of the same configuration; gives its
-/// place and its best weights.
+/// place and the weights that count.
 pub(super) fn load(
     run: &RunFolder,
     model: &EmotionModel,
@@ -154,21 +154,21 @@ fn take(
 ) -> Result<(Progress, Weights)> {
     check_about(model, saved)?;
     let progress = progress_of(saved)?;
-    let best = match progress.epochs.is_empty() {
+    let kept = match progress.epochs.is_empty() {
         true => Vec::new(),
         false => copy_of(model),
     };
     let mut targets = model.tensors();
     targets.extend(optimizer.state());
-    targets.extend(best_names(&best));
+    targets.extend(kept_names(&kept));
     fit(&targets, &[EPOCHS, PARTIAL], saved)?;
     optimizer.go_on_after(saved)?;
-    Ok((progress, best))
+    Ok((progress, kept))
 }
 
-fn best_names(best: &Weights) -> impl Iterator<Item = (String, Tensor)> {
-    best.iter()
-        .map(|(name, tensor)| (format!("{BEST}{name}"), tensor.shallow_clone()))
+fn kept_names(kept: &Weights) -> impl Iterator<Item = (String, Tensor)> {
+    kept.iter()
+        .map(|(name, tensor)| (format!("{KEPT}{name}"), tensor.shallow_clone()))
 }
 
 fn epochs_tensor(epochs: &[EpochRecord]) -> Tensor {

@@ -39,6 +39,9 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Stop when this many epochs brought no better validation UAR; 0 never stops early.
     pub early_stopping: usize,
+    /// Which epoch's weights count.
+    #[serde(default = "best")]
+    pub keep: Keep,
     /// Weights to start from, instead of fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
@@ -55,6 +58,16 @@ pub enum Schedule {
     /// Up for a third of the training, then down to nothing, both by half a cosine
     /// (Smith & Topin 2018).
     OneCycle,
+}
+
+/// Which epoch's weights count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// That of the highest validation UAR. With few speakers to validate, much of it is luck.
+    Best,
+    /// The last: where the learning rate ends at nothing, the weights have come to rest there.
+    Last,
 }
 
 /// How training clips are varied, anew in every epoch. Nothing else is ever varied.
@@ -139,6 +152,7 @@ impl Default for TrainingConfig {
             class_weights: false,
             label_smoothing: 0.1,
             early_stopping: 0,
+            keep: Keep::Last,
             init_weights: None,
             augmentation: AugmentationConfig::default(),
         }
@@ -164,6 +178,11 @@ impl Default for AugmentationConfig {
 /// What runs had that were made before there was such a setting.
 fn none() -> f64 {
     0.0
+}
+
+/// The same for what they kept.
+fn best() -> Keep {
+    Keep::Best
 }
 
 impl AugmentationConfig {

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 pub use checkpoint::saved_progress;
-pub use config::{AugmentationConfig, Schedule, TrainingConfig};
+pub use config::{AugmentationConfig, Keep, Schedule, TrainingConfig};
 pub use explosion::Explosion;
 pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};
@@ -41,7 +41,7 @@ pub struct Data {
     pub train: PartTensors,
     /// What its clips are called.
     pub train_names: Vec<String>,
-    /// What the best epoch is chosen by.
+    /// What every epoch is judged by.
     pub validation: PartTensors,
     /// Present where the augmentation varies the spectrum.
     pub spectrum: Option<Spectrum>,
@@ -96,7 +96,7 @@ pub fn train(
 ) -> Result<Progress> {
     let mut optimizer = AdamW::new(model.parameters(), config);
     let fitted = model.normalisation().copy();
-    let (progress, best) = checkpoint::load(run, model, &mut optimizer)?;
+    let (progress, kept) = checkpoint::load(run, model, &mut optimizer)?;
     ensure!(
         model.normalisation().is_like(&fitted),
         "these are not the recordings that {} was begun with: their MFCCs differ",
@@ -115,7 +115,7 @@ pub fn train(
         class_weights,
         optimizer,
         progress,
-        best,
+        kept,
     };
     training.write_views()?;
     while !training.progress.is_over(config) && !training.asked_to_stop() {
@@ -139,8 +139,8 @@ struct Training<'a> {
     class_weights: Option<Tensor>,
     optimizer: AdamW,
     progress: Progress,
-    /// The weights of the best epoch.
-    best: Weights,
+    /// The weights of the epoch that counts so far.
+    kept: Weights,
 }
 
 /// What an epoch came to, over its steps.
@@ -186,13 +186,14 @@ impl Training<'_> {
         self.progress.epochs.push(record.clone());
         self.progress.partial = PartialEpoch::default();
         let best = self.progress.best().map(|best| best.epoch) == Some(epoch);
-        if best {
-            self.best = checkpoint::copy_of(self.model);
+        let kept = self.progress.kept(self.config).map(|kept| kept.epoch) == Some(epoch);
+        if kept {
+            self.kept = checkpoint::copy_of(self.model);
         }
         self.save()?;
         write_metrics(&self.run.metrics_csv(), &self.progress.epochs)?;
-        if best {
-            model::save_weights(self.model, &self.best, &self.run.best_ot())?;
+        if kept {
+            model::save_weights(self.model, &self.kept, &self.run.best_ot())?;
         }
         tell(Event::Epoch {
             record: &record,
@@ -338,7 +339,7 @@ impl Training<'_> {
             self.model,
             &self.optimizer,
             &self.progress,
-            &self.best,
+            &self.kept,
         )
     }
 
@@ -346,10 +347,10 @@ impl Training<'_> {
     /// have left older ones.
     fn write_views(&self) -> Result<()> {
         write_metrics(&self.run.metrics_csv(), &self.progress.epochs)?;
-        if self.best.is_empty() {
+        if self.kept.is_empty() {
             return Ok(());
         }
-        model::save_weights(self.model, &self.best, &self.run.best_ot())
+        model::save_weights(self.model, &self.kept, &self.run.best_ot())
     }
 }
 
@@ -375,7 +376,7 @@ pub fn score(
     Ok((predictions, loss))
 }
 
-/// The weights that validation chose, put back into the model.
-pub fn load_best(model: &EmotionModel, run: &RunFolder) -> Result<()> {
-    model::load_weights(model, &run.best_ot()).context("the best weights cannot be read back")
+/// The weights that count, put back into the model.
+pub fn load_kept(model: &EmotionModel, run: &RunFolder) -> Result<()> {
+    model::load_weights(model, &run.best_ot()).context("the weights cannot be read back")
 }

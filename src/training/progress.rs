@@ -1,6 +1,6 @@
 //! How far a training has come.
 
-use super::config::TrainingConfig;
+use super::config::{Keep, TrainingConfig};
 use crate::run::EpochRecord;
 
 /// How far a training has come: the epochs behind it, and the steps of the one that it is in.
@@ -26,9 +26,17 @@ pub struct PartialEpoch {
 }
 
 impl Progress {
-    /// The best epoch so far: the one that `best.ot` is of.
+    /// The epoch with the highest validation UAR so far.
     pub fn best(&self) -> Option<&EpochRecord> {
         EpochRecord::best(&self.epochs)
+    }
+
+    /// The epoch whose weights count so far: the one that `best.ot` is of.
+    pub fn kept(&self, config: &TrainingConfig) -> Option<&EpochRecord> {
+        match config.keep {
+            Keep::Best => self.best(),
+            Keep::Last => self.epochs.last(),
+        }
     }
 
     /// True where all epochs are done, or the last ones brought nothing better.
