@@ -49,16 +49,16 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 #[test]
-fn padding_never_changes_a_clips_logits() {
+fn padding_never_changes_what_is_said_of_a_clip() {
     let lengths = [1i64, 2, 3, 17, 29, 40];
     for config in [bilstm(), seed()] {
         let model = model(&config);
         // What stands behind a clip's end is noise, and loud.
         let batch = Tensor::randn([lengths.len() as i64, 48, COEFFICIENTS as i64], FLOAT) * 5.0;
-        let together = model.forward(&batch, &Tensor::from_slice(&lengths), false);
+        let together = model.log_probabilities(&batch, &Tensor::from_slice(&lengths));
         for (row, &length) in lengths.iter().enumerate() {
             let clip = batch.narrow(0, row as i64, 1).narrow(1, 0, length);
-            let alone = model.forward(&clip, &Tensor::from_slice(&[length]), false);
+            let alone = model.log_probabilities(&clip, &Tensor::from_slice(&[length]));
             let difference = largest_difference(&together.narrow(0, row as i64, 1), &alone);
             assert!(
                 difference < 1e-5,
@@ -73,14 +73,13 @@ fn padding_never_changes_a_clips_logits() {
 fn dropout_ends_with_the_training() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        let (clip, length) = (
-            Tensor::randn([1, 30, 6], FLOAT),
-            Tensor::from_slice(&[30i64]),
-        );
-        let answer = |train| model.forward(&clip, &length, train);
-        assert_eq!(answer(false), answer(false));
+        let clips = Tensor::randn([model.members(), 30, 6], FLOAT);
+        let lengths = Tensor::full([model.members()], 30, (Kind::Int64, Device::Cpu));
+        let trained = || model.training_logits(&clips, &lengths);
+        let asked = || model.log_probabilities(&clips, &lengths);
+        assert_eq!(asked(), asked());
         assert!(
-            largest_difference(&answer(true), &answer(true)) > 1e-3,
+            largest_difference(&trained(), &trained()) > 1e-3,
             "{:?}",
             config.arch()
         );
@@ -91,6 +90,7 @@ fn dropout_ends_with_the_training() {
 #[test]
 fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let config = BilstmConfig {
+        members: 1,
         stack: 1,
         input: 5,
         hidden: 4,
@@ -133,8 +133,50 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let pooled = attention.transpose(1, 2).matmul(&steps).flatten(1, 2);
     let expected = linear(&pooled, "output");
 
-    let logits = model.forward(&clip, &Tensor::from_slice(&[11i64]), false);
-    assert!(largest_difference(&logits, &expected) < 1e-5);
+    let said = model.log_probabilities(&clip, &Tensor::from_slice(&[11i64]));
+    assert!(largest_difference(&said, &expected.log_softmax(-1, Kind::Float)) < 1e-5);
+}
+
+/// Each member's weights, put into a model of one, must say what the committee says the mean of.
+#[test]
+fn a_committee_is_the_mean_of_its_members_and_each_learns_from_its_own_rows() {
+    let members = |members| {
+        ModelConfig::Bilstm(BilstmConfig {
+            members,
+            input: 12,
+            hidden: 8,
+            // So that training says what it would say otherwise.
+            input_dropout: 0.0,
+            dropout: 0.0,
+            ..Default::default()
+        })
+    };
+    let committee = model(&members(3));
+    let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], FLOAT);
+    let lengths = Tensor::from_slice(&[30i64, 7, 21, 1, 30]);
+    let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], FLOAT);
+    let logits = committee.training_logits(&rows, &lengths.repeat([3]));
+
+    let mut said = Vec::new();
+    for number in 0..3 {
+        let alone = model(&members(1));
+        for (name, mut tensor) in alone.parameters() {
+            let of_member = format!("member{number}.{name}");
+            let tensors = committee.tensors();
+            let found = tensors.iter().find(|(known, _)| *known == of_member);
+            tch::no_grad(|| tensor.copy_(&found.unwrap().1));
+        }
+        said.push(alone.log_probabilities(&clips, &lengths));
+        let own_rows = rows.narrow(0, 5 * number, 5);
+        let own_logits = logits.narrow(0, 5 * number, 5);
+        let expected = alone.training_logits(&own_rows, &lengths);
+        assert!(largest_difference(&own_logits, &expected) < 1e-5);
+    }
+    let mean = Tensor::stack(&said, 0).mean_dim(0, false, Kind::Float);
+    let expected = mean.log_softmax(-1, Kind::Float);
+    let together = committee.log_probabilities(&clips, &lengths);
+    assert!(largest_difference(&together, &expected) < 1e-5);
+    assert!(largest_difference(&said[0], &said[1]) > 1e-3);
 }
 
 #[test]
@@ -142,13 +184,13 @@ fn the_default_recipe_has_the_size_that_the_readme_says() {
     let recipe = RunConfig::recipe(Arch::Bilstm);
     let (width, classes) = (recipe.features.coefficients(), classes(8));
     let model = EmotionModel::new(&recipe.model, width, &classes, Device::Cpu);
-    // Five frames of 86 to 128 and their norm, two LSTMs of 128, four heads, eight classes that hear
-    // them and two statistics of the 128.
+    // Four times: five frames of 86 to 128 and their norm, two LSTMs of 64, four heads, eight classes
+    // that hear them and two statistics of the 128.
     let input = 5 * 86 * 128 + 128 + 2 * 128;
-    let lstms = 2 * 4 * 128 * (128 + 128 + 2);
-    let output = (256 * 4 + 4) + ((4 * 256 + 2 * 128) * 8 + 8);
-    assert_eq!(model.parameter_count(), input + lstms + output);
-    assert_eq!(model.parameter_count(), 330_892);
+    let lstms = 2 * 4 * 64 * (128 + 64 + 2);
+    let output = (128 * 4 + 4) + ((4 * 128 + 2 * 128) * 8 + 8);
+    assert_eq!(model.parameter_count(), 4 * (input + lstms + output));
+    assert_eq!(model.parameter_count(), 645_680);
 }
 
 #[test]

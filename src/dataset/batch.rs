@@ -25,6 +25,17 @@ pub struct Batch {
     pub labels: Tensor,
 }
 
+impl Batch {
+    /// All clips `times` over: the first of each, then the second …
+    pub fn repeated(&self, times: i64) -> Batch {
+        Batch {
+            features: self.features.repeat([times, 1, 1]),
+            lengths: self.lengths.repeat([times]),
+            labels: self.labels.repeat([times]),
+        }
+    }
+}
+
 /// One clip's turn in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlannedClip {

@@ -22,11 +22,7 @@ pub fn log_probabilities(
     batch_size: usize,
 ) -> Result<Vec<Vec<f32>>> {
     let plan = Plan::by_length(part, batch_size);
-    let said = |batch: &Batch, features: &Tensor| {
-        model
-            .forward(features, &batch.lengths, false)
-            .log_softmax(-1, Kind::Float)
-    };
+    let said = |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
     let outputs: Vec<Tensor> = tch::no_grad(|| {
         let forward = |index| {
             let batch = plan.batch(index);

@@ -56,7 +56,7 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<()> {
         let (sizes, dropouts) = match self {
             ModelConfig::Bilstm(c) => (
-                vec![c.stack, c.input, c.hidden, c.layers, c.heads],
+                vec![c.members, c.stack, c.input, c.hidden, c.layers, c.heads],
                 vec![c.input_dropout, c.dropout],
             ),
             ModelConfig::Seed(c) => (vec![c.hidden, c.dense1, c.dense2], vec![c.dropout]),
@@ -80,6 +80,9 @@ impl ModelConfig {
 pub struct BilstmConfig {
     /// Bring each coefficient to mean 0 and variance 1 over the training part.
     pub normalise: bool,
+    /// Networks of this shape that learn apart and answer together.
+    #[serde(default = "one")]
+    pub members: i64,
     /// Consecutive frames that make one step of the LSTM.
     pub stack: i64,
     /// Width of the linear layer before the LSTM.
@@ -103,9 +106,10 @@ impl Default for BilstmConfig {
     fn default() -> Self {
         BilstmConfig {
             normalise: true,
+            members: 4,
             stack: 5,
             input: 128,
-            hidden: 128,
+            hidden: 64,
             layers: 1,
             heads: 4,
             statistics: true,
@@ -113,6 +117,11 @@ impl Default for BilstmConfig {
             dropout: 0.3,
         }
     }
+}
+
+/// What runs had that were made before there were committees.
+fn one() -> i64 {
+    1
 }
 
 /// Time-averaged MFCCs as a sequence of numbers → LSTM → dense → dense → classes.

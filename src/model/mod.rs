@@ -4,6 +4,7 @@
 mod archive;
 mod attention;
 mod bilstm;
+mod committee;
 mod config;
 mod init;
 mod listing;
@@ -19,10 +20,10 @@ pub use weights::{
 };
 
 use tch::nn::{self, VarStore};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::dataset::Normalisation;
-use bilstm::Bilstm;
+use committee::Committee;
 use seed::Seed;
 
 /// A model, its weights and the statistics that its input is normalised by.
@@ -37,7 +38,7 @@ pub struct EmotionModel {
 
 #[derive(Debug)]
 enum Network {
-    Bilstm(Bilstm),
+    Bilstm(Committee),
     Seed(Seed),
 }
 
@@ -58,7 +59,7 @@ impl EmotionModel {
         let normalisation = Normalisation::new(&(&root / "normalisation"), coefficients);
         let network = match config {
             ModelConfig::Bilstm(config) => {
-                Network::Bilstm(Bilstm::new(&root, config, coefficients, outputs))
+                Network::Bilstm(Committee::new(&root, config, coefficients, outputs))
             }
             ModelConfig::Seed(config) => Network::Seed(Seed::new(&root, config, outputs)),
         };
@@ -71,13 +72,32 @@ impl EmotionModel {
         }
     }
 
-    /// Logits `[batch, classes]` for **normalised** features `[batch, frames, coefficients]`, of
+    /// Log-probabilities `[batch, classes]` for **normalised** features `[batch, frames, coefficients]`, of
     /// which each clip's first `lengths[i]` frames are real. What stands in the frames behind them
-    /// changes nothing. `train` switches dropout on.
-    pub fn forward(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+    /// changes nothing.
+    pub fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
         match &self.network {
-            Network::Bilstm(network) => network.forward(features, lengths, train),
-            Network::Seed(network) => network.forward(features, lengths, train),
+            Network::Bilstm(committee) => committee.log_probabilities(features, lengths),
+            Network::Seed(network) => network
+                .forward(features, lengths, false)
+                .log_softmax(-1, Kind::Float),
+        }
+    }
+
+    /// The same in training, with dropout, and as logits. Of a committee each member answers its own
+    /// share of the rows, of which there are [`EmotionModel::members`] times as many as clips.
+    pub fn training_logits(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
+        match &self.network {
+            Network::Bilstm(committee) => committee.training_logits(features, lengths),
+            Network::Seed(network) => network.forward(features, lengths, true),
+        }
+    }
+
+    /// How many networks learn apart and answer together.
+    pub fn members(&self) -> i64 {
+        match &self.network {
+            Network::Bilstm(committee) => committee.len(),
+            Network::Seed(_) => 1,
         }
     }
 

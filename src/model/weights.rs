@@ -130,7 +130,9 @@ pub fn start_from(model: &EmotionModel, path: &Path) -> Result<Head> {
         _ => Head::New,
     };
     let mut tensors = model.parameters();
-    tensors.retain(|(name, _)| head == Head::Kept || !name.starts_with("output."));
+    // Each member of a committee has one.
+    let is_last_layer = |name: &str| name.split('.').any(|part| part == "output");
+    tensors.retain(|(name, _)| head == Head::Kept || !is_last_layer(name));
     restore(&tensors, &saved).with_context(misfit)?;
     Ok(head)
 }

@@ -283,13 +283,13 @@ impl Training<'_> {
         }
         Ok(Some(Trained {
             loss: loss_sum.double_value(&[]) / clips,
-            accuracy: hits.int64_value(&[]) as f64 / clips,
+            accuracy: hits.int64_value(&[]) as f64 / (clips * self.model.members() as f64),
             learning_rate: learning_rate(steps.saturating_sub(1)),
             steps,
         }))
     }
 
-    /// One step: its loss, and how many clips were classified right.
+    /// One step: its loss, and how many clips were classified right, by each member on its own.
     fn step(&mut self, batch: &Batch, learning_rate: f64) -> (Tensor, Tensor) {
         let Training {
             model,
@@ -297,20 +297,25 @@ impl Training<'_> {
             config,
             ..
         } = *self;
+        // Each member of a committee learns from a variation of its own.
+        let batch = &batch.repeated(model.members());
         let augmented = augment::augment(
             batch,
             model.classes().len() as i64,
             data.spectrum.as_ref(),
             &config.augmentation,
         );
-        let logits = model.forward(&augmented.features, &batch.lengths, true);
+        let logits = model.training_logits(&augmented.features, &batch.lengths);
         let targets = loss::smooth(&augmented.targets, config.label_smoothing);
         let loss = loss::cross_entropy(&logits, &targets, self.class_weights.as_ref());
 
         self.optimizer.zero_grad();
-        loss.backward();
+        // Each as if it learnt alone: its own mean over the batch, and its own part of the norm.
+        let members = model.members() as f64;
+        (&loss * members).backward();
         if config.clip_norm > 0.0 {
-            self.optimizer.clip_gradient_norm(config.clip_norm);
+            let norm = config.clip_norm * members.sqrt();
+            self.optimizer.clip_gradient_norm(norm);
         }
         self.optimizer.step(learning_rate);
         let hits = logits

@@ -19,7 +19,7 @@ pub struct PartialEpoch {
     pub steps: usize,
     /// Sum of the losses of the clips trained on.
     pub loss_sum: f64,
-    /// How many of them were classified right.
+    /// How many of them were classified right, by each member of a committee on its own.
     pub hits: i64,
     /// Time that it took.
     pub seconds: f64,
