@@ -6,7 +6,7 @@
 //! matrix serves them.
 
 use anyhow::{Result, bail};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Normalisation;
 use crate::audio::SampleRate;
@@ -60,27 +60,45 @@ impl VocalTracts {
     /// Normalised features `[clips, frames, coefficients]`, each clip out of the tract that `chosen`
     /// (`[clips]`) names. Columns behind the MFCCs and their deltas stay as they are.
     pub fn apply(&self, features: &Tensor, chosen: &Tensor) -> Tensor {
-        let warp = self.warps.index_select(0, chosen);
-        // With x = (c − mean) / deviation: ((x · deviation + mean) · warp − mean) / deviation.
-        let statics = |values: &Tensor| values.narrow(0, 0, self.n_mfcc).view([1, 1, -1]);
-        let mean = statics(&self.mean);
-        let moved = (mean.matmul(&warp) - mean) / statics(&self.deviation);
-        self.linear(features, &warp, &moved)
+        let (warp, moved) = self.warp(chosen);
+        self.affine(features, &warp, &moved)
     }
 
-    /// A matrix between raw MFCCs, one for each clip (`[clips, n_mfcc, n_mfcc]`), and what is added to
-    /// the normalised statics then (`[clips, 1, n_mfcc]`).
-    pub(crate) fn linear(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
-        let (clips, columns) = (features.size()[0], self.deviation.size()[0]);
-        let mfccs = features.narrow(2, 0, columns);
-        let rows = (&mfccs * &self.deviation).reshape([clips, -1, self.n_mfcc]);
-        let varied = rows.matmul(matrix).view_as(&mfccs) / &self.deviation;
-        // Deltas of a constant are zero: only the statics move.
-        let varied = varied + added.constant_pad_nd([0, columns - self.n_mfcc]);
-        match features.size()[2] - columns {
-            0 => varied,
-            others => Tensor::cat(&[varied, features.narrow(2, columns, others)], 2),
+    /// What the chosen tracts do to MFCCs less their mean, a matrix `[clips, n_mfcc, n_mfcc]` and what is
+    /// added then `[clips, 1, n_mfcc]`: (c − mean) · warp + mean · warp − mean.
+    pub(crate) fn warp(&self, chosen: &Tensor) -> (Tensor, Tensor) {
+        let warp = self.warps.index_select(0, chosen);
+        let mean = self.mean.narrow(0, 0, self.n_mfcc).view([1, 1, -1]);
+        let moved = mean.matmul(&warp) - mean;
+        (warp, moved)
+    }
+
+    /// Standard deviation of each MFCC: `[n_mfcc]`.
+    pub(crate) fn deviation(&self) -> Tensor {
+        self.deviation.narrow(0, 0, self.n_mfcc)
+    }
+
+    /// Does to normalised features what a matrix (`[clips, n_mfcc, n_mfcc]`) and what is added then
+    /// (`[clips, 1, n_mfcc]`) do to MFCCs less their mean. Deltas take the matrix alone, since deltas of a
+    /// constant are zero.
+    ///
+    /// With x = c / deviation a step is (x · deviation) · matrix / deviation. The deviations go into the
+    /// matrix, and all columns into one, so that the frames are read and written once.
+    pub(crate) fn affine(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
+        let (clips, coefficients) = (matrix.size()[0], features.size()[2]);
+        let whole = Tensor::eye(coefficients, (Kind::Float, features.device()));
+        let whole = whole.repeat([clips, 1, 1]);
+        let n = self.n_mfcc;
+        for block in 0..self.deviation.size()[0] / n {
+            let deviation = self.deviation.narrow(0, block * n, n);
+            let scaled = matrix * deviation.unsqueeze(-1) / deviation;
+            whole
+                .narrow(1, block * n, n)
+                .narrow(2, block * n, n)
+                .copy_(&scaled);
         }
+        let added = (added / self.deviation()).constant_pad_nd([0, coefficients - n]);
+        added.baddbmm(features, &whole, 1.0, 1.0)
     }
 }
 
@@ -128,7 +146,7 @@ fn warp(features: &FeatureConfig, sample_rate: u32, factor: f64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Kind, nn};
+    use tch::nn;
 
     /// With as many MFCCs as bands nothing is lost: a bump in the spectrum must come out at the
     /// frequency that the warp sends it to.

@@ -84,15 +84,13 @@ impl Bilstm {
         let stack = self.config.stack;
         let (batch, frames) = (features.size()[0], features.size()[1]);
         let real = mask::real_frames(lengths, frames).unsqueeze(-1);
-        let silent = features.masked_fill(&real.logical_not(), 0.0);
+        let mut silent = features.masked_fill(&real.logical_not(), 0.0);
         let missing = (stack - frames % stack) % stack;
-        let steps = silent.constant_pad_nd([0, 0, 0, missing]).view([
-            batch,
-            (frames + missing) / stack,
-            -1,
-        ]);
+        if missing > 0 {
+            silent = silent.constant_pad_nd([0, 0, 0, missing]);
+        }
         (
-            steps,
+            silent.view([batch, (frames + missing) / stack, -1]),
             (lengths + (stack - 1)).divide_scalar_mode(stack, "floor"),
         )
     }

@@ -86,16 +86,18 @@ pub(super) fn augment(
     if config.time_masks > 0 && config.time_mask_frames > 0 {
         let time = Tensor::arange(features.size()[1], float).unsqueeze(0);
         let lengths = batch.lengths.to_kind(Kind::Float).unsqueeze(1);
+        let mut masked = Tensor::zeros_like(&time).to_kind(Kind::Bool);
         for _ in 0..config.time_masks {
             // No mask takes more than a quarter of a clip.
             let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
             let width = Tensor::rand([clips, 1], float) * longest;
             let start = (Tensor::rand([clips, 1], float) * (&lengths - &width)).floor();
-            let masked = time
+            let within = time
                 .ge_tensor(&start)
                 .logical_and(&time.lt_tensor(&(start + width)));
-            features = features.masked_fill(&masked.unsqueeze(-1), 0.0);
+            masked = masked.logical_or(&within);
         }
+        features = features.masked_fill(&masked.unsqueeze(-1), 0.0);
     }
     Augmented { features, targets }
 }

@@ -57,11 +57,12 @@ impl Spectrum {
         let clips = features.size()[0];
         let (n_mfcc, device) = (self.dct.size()[0], features.device());
         let chosen = Tensor::randint(self.tracts.count(), [clips], (Kind::Int64, device));
-        let moved = self.tracts.apply(features, &chosen);
+        let (warp, moved) = self.tracts.warp(&chosen);
+        let masks = self.masks(clips, config);
         let filter = Tensor::randn([clips, 1, n_mfcc], (Kind::Float, device));
-        let filter = filter * &self.fading * config.channel;
-        self.tracts
-            .linear(&moved, &self.masks(clips, config), &filter)
+        let filter = filter * &self.fading * self.tracts.deviation() * config.channel;
+        let added = moved.matmul(&masks) + filter;
+        self.tracts.affine(features, &warp.matmul(&masks), &added)
     }
 
     /// For each clip the matrix that takes its masked bands out: `[clips, n_mfcc, n_mfcc]`.
