@@ -258,6 +258,7 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
         epsilon: 1e-7,
         clip_norm: 0.0,
         label_smoothing: 0.0,
+        contrastive: 0.0,
         keep: Keep::Best,
         augmentation: AugmentationConfig::none(),
         ..TrainingConfig::default()
@@ -359,7 +360,9 @@ mod tests {
         config.features.prosody = false;
         config.training.augmentation.channel = 0.0;
         config.training.keep = Keep::Best;
+        config.training.contrastive = 0.0;
         config.model = ModelConfig::Bilstm(BilstmConfig {
+            members: 1,
             statistics: false,
             ..BilstmConfig::default()
         });
@@ -372,6 +375,8 @@ mod tests {
                     "prosody",
                     "channel",
                     "keep",
+                    "contrastive",
+                    "members",
                     "statistics",
                     "vocal_tracts",
                     "[inference]",

@@ -51,7 +51,8 @@ impl Bilstm {
         }
     }
 
-    pub(super) fn forward(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+    /// What is made of each clip before its classes are told apart: `[batch, width]`.
+    pub(super) fn embed(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
         let c = &self.config;
         let (stacked, lengths) = self.stack(features, lengths);
         let (batch, steps) = (stacked.size()[0], stacked.size()[1]);
@@ -71,11 +72,17 @@ impl Bilstm {
             let (backward, _) = layer.backward.seq(&mirror(&x));
             x = Tensor::cat(&[forward, mirror(&backward)], 2).dropout(c.dropout, train);
         }
-        let mut pooled = self.pooling.forward(&x, &real);
-        if let Some(statistics) = statistics {
-            pooled = Tensor::cat(&[pooled, statistics], 1);
+        let pooled = self.pooling.forward(&x, &real);
+        match statistics {
+            Some(statistics) => Tensor::cat(&[pooled, statistics], 1),
+            None => pooled,
         }
-        self.output.forward(&pooled.dropout(c.dropout, train))
+    }
+
+    /// Logits of embedded clips: `[batch, classes]`.
+    pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
+        self.output
+            .forward(&embedded.dropout(self.config.dropout, train))
     }
 
     /// Puts `stack` frames side by side to one step. The frames that fill up a clip's last step,

@@ -1,12 +1,13 @@
 //! Several networks of one shape that learn apart and answer together.
 //!
-//! Trained on few voices, a network is as good as its luck: which of them it learns by heart depends on
+//! Heard on few voices, a network is as good as its luck: which of them it learns by heart depends on
 //! how it started and on what it was shown when. The mean of several is steadier, and better than most of
 //! them. Nothing passes between the members: each learns from a variation of the batch of its own.
 
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
+use super::Heard;
 use super::bilstm::Bilstm;
 use super::config::BilstmConfig;
 
@@ -31,24 +32,32 @@ impl Committee {
         self.members.len() as i64
     }
 
-    /// `[members × batch, …]` → `[members × batch, classes]`: each member answers its share of the rows.
-    pub(super) fn training_logits(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
+    /// `[members × batch, …]` → what each member makes of its share of the rows.
+    pub(super) fn training(&self, features: &Tensor, lengths: &Tensor) -> Heard {
         let features = features.chunk(self.len(), 0);
         let lengths = lengths.chunk(self.len(), 0);
         let shares = features.iter().zip(&lengths);
-        let logits: Vec<Tensor> = self
+        let (embeddings, logits): (Vec<Tensor>, Vec<Tensor>) = self
             .members
             .iter()
             .zip(shares)
-            .map(|(member, (features, lengths))| member.forward(features, lengths, true))
-            .collect();
-        Tensor::cat(&logits, 0)
+            .map(|(member, (features, lengths))| {
+                let embedded = member.embed(features, lengths, true);
+                let logits = member.classify(&embedded, true);
+                (embedded, logits)
+            })
+            .unzip();
+        Heard {
+            embeddings: Tensor::stack(&embeddings, 0),
+            logits: Tensor::cat(&logits, 0),
+        }
     }
 
     /// `[batch, …]` → `[batch, classes]`: the mean of the members' log-probabilities.
     pub(super) fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
         let said = |member: &Bilstm| {
-            let logits = member.forward(features, lengths, false);
+            let embedded = member.embed(features, lengths, false);
+            let logits = member.classify(&embedded, false);
             logits.log_softmax(-1, Kind::Float)
         };
         let said: Vec<Tensor> = self.members.iter().map(said).collect();

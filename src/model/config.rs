@@ -106,7 +106,7 @@ impl Default for BilstmConfig {
     fn default() -> Self {
         BilstmConfig {
             normalise: true,
-            members: 4,
+            members: 3,
             stack: 5,
             input: 128,
             hidden: 64,

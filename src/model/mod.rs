@@ -36,6 +36,15 @@ pub struct EmotionModel {
     network: Network,
 }
 
+/// What a model makes of a batch in training.
+#[derive(Debug)]
+pub struct Heard {
+    /// What is made of each clip before its classes are told apart: `[members, batch, width]`.
+    pub embeddings: Tensor,
+    /// `[members × batch, classes]`.
+    pub logits: Tensor,
+}
+
 #[derive(Debug)]
 enum Network {
     Bilstm(Committee),
@@ -78,18 +87,27 @@ impl EmotionModel {
     pub fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
         match &self.network {
             Network::Bilstm(committee) => committee.log_probabilities(features, lengths),
-            Network::Seed(network) => network
-                .forward(features, lengths, false)
-                .log_softmax(-1, Kind::Float),
+            Network::Seed(network) => {
+                let embedded = network.embed(features, lengths, false);
+                network
+                    .classify(&embedded, false)
+                    .log_softmax(-1, Kind::Float)
+            }
         }
     }
 
-    /// The same in training, with dropout, and as logits. Of a committee each member answers its own
-    /// share of the rows, of which there are [`EmotionModel::members`] times as many as clips.
-    pub fn training_logits(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
+    /// The same in training, with dropout. Of a committee each member hears its own share of the rows, of
+    /// which there are [`EmotionModel::members`] times as many as clips.
+    pub fn training(&self, features: &Tensor, lengths: &Tensor) -> Heard {
         match &self.network {
-            Network::Bilstm(committee) => committee.training_logits(features, lengths),
-            Network::Seed(network) => network.forward(features, lengths, true),
+            Network::Bilstm(committee) => committee.training(features, lengths),
+            Network::Seed(network) => {
+                let embedded = network.embed(features, lengths, true);
+                Heard {
+                    logits: network.classify(&embedded, true),
+                    embeddings: embedded.unsqueeze(0),
+                }
+            }
         }
     }
 

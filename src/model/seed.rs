@@ -27,7 +27,8 @@ impl Seed {
         }
     }
 
-    pub(super) fn forward(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+    /// What is made of each clip before its classes are told apart: `[batch, width]`.
+    pub(super) fn embed(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
         let real = mask::real_frames(lengths, features.size()[1]).unsqueeze(-1);
         let sum = features
             .masked_fill(&real.logical_not(), 0.0)
@@ -41,12 +42,12 @@ impl Seed {
             .forward(&last)
             .relu()
             .dropout(self.dropout, train);
-        let dense2 = self
-            .dense2
-            .forward(&dense1)
-            .relu()
-            .dropout(self.dropout, train);
-        self.output.forward(&dense2)
+        self.dense2.forward(&dense1).relu()
+    }
+
+    /// Logits of embedded clips: `[batch, classes]`.
+    pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
+        self.output.forward(&embedded.dropout(self.dropout, train))
     }
 }
 

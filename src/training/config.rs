@@ -37,6 +37,10 @@ pub struct TrainingConfig {
     pub class_weights: bool,
     /// Share of the target that goes to all classes alike.
     pub label_smoothing: f64,
+    /// Weight of the contrastive loss, which draws clips of one class together in what the model makes of
+    /// them before it tells the classes apart; 0 is none.
+    #[serde(default = "none")]
+    pub contrastive: f64,
     /// Stop when this many epochs brought no better validation UAR; 0 never stops early.
     pub early_stopping: usize,
     /// Which epoch's weights count.
@@ -118,6 +122,10 @@ impl TrainingConfig {
             "label_smoothing must be at least 0 and below 1"
         );
         ensure!(
+            self.contrastive >= 0.0 && self.contrastive.is_finite(),
+            "contrastive must be 0 or more"
+        );
+        ensure!(
             [a.speed, a.frequency_warp]
                 .iter()
                 .all(|share| (0.0..=0.5).contains(share)),
@@ -151,6 +159,7 @@ impl Default for TrainingConfig {
             clip_norm: 1.0,
             class_weights: false,
             label_smoothing: 0.1,
+            contrastive: 0.3,
             early_stopping: 0,
             keep: Keep::Last,
             init_weights: None,

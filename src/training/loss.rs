@@ -30,6 +30,34 @@ pub(super) fn cross_entropy(
     }
 }
 
+/// Supervised contrastive loss (Khosla et al. 2020, the outer sum) of each member of a committee on its
+/// own: `embeddings` `[members, batch, width]`, `labels` `[batch]`. To each clip those of its class shall be
+/// nearer, by the cosine between embeddings, than all others. A clip that is alone in its class does not
+/// count; without any pair the loss is 0.
+pub(super) fn contrastive(embeddings: &Tensor, labels: &Tensor) -> Tensor {
+    let (members, batch) = (embeddings.size()[0], embeddings.size()[1]);
+    let norm = embeddings.square().sum_dim_intlist(-1, true, Kind::Float);
+    let unit = embeddings / (norm + 1e-12).sqrt();
+    let itself = Tensor::eye(batch, (Kind::Bool, embeddings.device()));
+    let similarity = unit.matmul(&unit.transpose(1, 2)) / TEMPERATURE;
+    let log_share = similarity
+        .masked_fill(&itself, FAR)
+        .log_softmax(-1, Kind::Float);
+    let alike = labels.unsqueeze(0).eq_tensor(&labels.unsqueeze(1));
+    let alike = alike
+        .logical_and(&itself.logical_not())
+        .to_kind(Kind::Float);
+    let pairs = alike.sum_dim_intlist(-1, false, Kind::Float);
+    let drawn = (log_share * &alike).sum_dim_intlist(-1, false, Kind::Float) / pairs.clamp_min(1.0);
+    let anchors = pairs.gt(0.0).sum(Kind::Float).clamp_min(1.0);
+    -drawn.sum(Kind::Float) / (anchors * members as f64)
+}
+
+/// How sharply the contrastive loss tells near from far.
+const TEMPERATURE: f64 = 0.1;
+/// A similarity that has no share beside any other, and no infinity to multiply by zero.
+const FAR: f64 = -1e9;
+
 /// A weight for each class, inverse to how often it occurs; the mean over the clips is 1
 /// (scikit-learn's `class_weight="balanced"`).
 pub(super) fn balanced_weights(labels: &[usize], classes: usize) -> Vec<f32> {
@@ -61,6 +89,46 @@ mod tests {
         assert!((plain - 1.587221461).abs() < 1e-6, "{plain}");
         assert!((smoothed - 1.603888128).abs() < 1e-6, "{smoothed}");
         assert!((weighted - 1.237646726).abs() < 1e-6, "{weighted}");
+    }
+
+    /// The formula's sums, one by one, in double precision.
+    #[test]
+    fn contrastive_is_its_formula() {
+        tch::manual_seed(4);
+        let (members, batch, width) = (2, 5, 3);
+        let labels = [0usize, 1, 0, 2, 0];
+        let embeddings = Tensor::randn(
+            [members as i64, batch as i64, width],
+            (Kind::Float, tch::Device::Cpu),
+        );
+        let mut expected = 0.0;
+        for member in 0..members {
+            let rows =
+                Vec::<Vec<f64>>::try_from(embeddings.get(member as i64).to_kind(Kind::Double));
+            let rows = rows.unwrap();
+            let cosine = |i: usize, j: usize| {
+                let dot = |a: usize, b: usize| -> f64 {
+                    rows[a].iter().zip(&rows[b]).map(|(x, y)| x * y).sum()
+                };
+                dot(i, j) / (dot(i, i) * dot(j, j)).sqrt() / 0.1
+            };
+            for anchor in [0, 2, 4] {
+                let others = || (0..batch).filter(move |&other| other != anchor);
+                let all: f64 = others().map(|other| cosine(anchor, other).exp()).sum();
+                let alike = others().filter(|&other| labels[other] == labels[anchor]);
+                for other in alike {
+                    expected -= (cosine(anchor, other) - all.ln()) / 2.0 / 3.0 / members as f64;
+                }
+            }
+        }
+        let labels = Tensor::from_slice(&labels.map(|label| label as i64));
+        let loss = contrastive(&embeddings, &labels).double_value(&[]);
+        assert!((loss - expected).abs() < 1e-5, "{loss} {expected}");
+        let alone = contrastive(
+            &embeddings,
+            &Tensor::arange(5, (Kind::Int64, tch::Device::Cpu)),
+        );
+        assert_eq!(alone.double_value(&[]), 0.0);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use spectrum::Spectrum;
 use crate::dataset::{Batch, PartTensors, Plan};
 use crate::evaluation::Predictions;
 use crate::inference;
-use crate::model::{self, EmotionModel, ModelConfig};
+use crate::model::{self, EmotionModel, Heard, ModelConfig};
 use crate::run::{EpochRecord, RunFolder, write_metrics};
 use checkpoint::Weights;
 use explosion::Watch;
@@ -298,21 +298,26 @@ impl Training<'_> {
             ..
         } = *self;
         // Each member of a committee learns from a variation of its own.
-        let batch = &batch.repeated(model.members());
+        let repeated = batch.repeated(model.members());
         let augmented = augment::augment(
-            batch,
+            &repeated,
             model.classes().len() as i64,
             data.spectrum.as_ref(),
             &config.augmentation,
         );
-        let logits = model.training_logits(&augmented.features, &batch.lengths);
+        let Heard { embeddings, logits } = model.training(&augmented.features, &repeated.lengths);
         let targets = loss::smooth(&augmented.targets, config.label_smoothing);
         let loss = loss::cross_entropy(&logits, &targets, self.class_weights.as_ref());
 
         self.optimizer.zero_grad();
+        let mut minimised = loss.shallow_clone();
+        if config.contrastive > 0.0 {
+            let contrastive = loss::contrastive(&embeddings, &batch.labels);
+            minimised = minimised + contrastive * config.contrastive;
+        }
         // Each as if it learnt alone: its own mean over the batch, and its own part of the norm.
         let members = model.members() as f64;
-        (&loss * members).backward();
+        (minimised * members).backward();
         if config.clip_norm > 0.0 {
             let norm = config.clip_norm * members.sqrt();
             self.optimizer.clip_gradient_norm(norm);
@@ -320,7 +325,7 @@ impl Training<'_> {
         self.optimizer.step(learning_rate);
         let hits = logits
             .argmax(-1, false)
-            .eq_tensor(&batch.labels)
+            .eq_tensor(&repeated.labels)
             .sum(Kind::Int64);
         (loss.detach(), hits)
     }
