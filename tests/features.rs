@@ -136,12 +136,17 @@ fn mel_filters_are_librosas() {
         }
         // A spectrum with one bin set shows that bin's weight in every band.
         for bin in 0..=n_fft / 2 {
-            let mut spectrum = vec![0.0; n_fft / 2 + 1];
-            spectrum[bin] = 1.0;
-            let mut ours = vec![f32::NAN; n_mels];
+            let mut spectrum = vec![[0.0]; n_fft / 2 + 1];
+            spectrum[bin] = [1.0];
+            let mut ours = vec![[f32::NAN]; n_mels];
             bank.apply(&spectrum, &mut ours);
             let theirs: Vec<f32> = expected_bands.iter().map(|band| band[bin]).collect();
-            assert_close(&format!("{name}, bin {bin}"), &ours, &theirs, 1e-8);
+            assert_close(
+                &format!("{name}, bin {bin}"),
+                ours.as_flattened(),
+                &theirs,
+                1e-8,
+            );
         }
     }
 }
@@ -214,11 +219,11 @@ fn dct_rows_are_orthonormal() {
     // Column n of the transform; for an orthonormal one the columns are orthonormal as well.
     let columns: Vec<Vec<f32>> = (0..N)
         .map(|n| {
-            let mut unit = vec![0.0; N];
-            unit[n] = 1.0;
-            let mut column = vec![0.0; N];
+            let mut unit = vec![[0.0]; N];
+            unit[n] = [1.0];
+            let mut column = vec![[0.0]; N];
             dct.apply(&unit, &mut column);
-            column
+            column.concat()
         })
         .collect();
     for (i, a) in columns.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 mod config;
 mod decode;
+pub(crate) mod dot;
 mod error;
 mod format;
 mod magic;

@@ -1,5 +1,7 @@
 //! From one sample rate to another, by rubato's FFT.
 
+use std::cell::RefCell;
+
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
@@ -27,17 +29,14 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
     let divisor = greatest_common_divisor(from, to);
     let (step_in, step_out) = (from / divisor, to / divisor);
 
-    // A block is as long as the filter, in whole steps of the ratio. Rates with no simple ratio,
-    // such as TESS's 24 414 Hz, have long steps and so a steeper filter.
-    let step = step_in.min(step_out);
-    let block = ((FILTER_LENGTH + step / 2) / step).max(1) * step_in;
-    let window = WindowFunction::BlackmanHarris2;
-    let mut resampler =
-        Fft::new_custom(from, to, block, 1, 1, window, FixedSync::Both).map_err(refused)?;
+    let mut resampler = match take_kept(from, to) {
+        Some(resampler) => resampler,
+        None => build(from, to, block_length(step_in, step_out))?,
+    };
 
     // The filter delays the sound by half a block. Zeros before it make that a whole number of
     // steps, and so of samples on both sides.
-    let delay = block / 2;
+    let delay = block_length(step_in, step_out) / 2;
     let delay_steps = delay.div_ceil(step_in);
     let mut padded = vec![0.0; delay_steps * step_in - delay];
     padded.extend_from_slice(&waveform.samples);
@@ -52,12 +51,52 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
     // rubato drops the delay rounded down; the rest of it is ours to drop.
     let rest = delay_steps * step_out - resampler.output_delay();
     samples.drain(..rest.min(samples.len()));
+    keep(from, to, resampler);
     let length = waveform.samples.len() as f64 * (to as f64 / from as f64);
     samples.resize(length.ceil() as usize, 0.0);
     Ok(Waveform {
         samples,
         sample_rate,
     })
+}
+
+/// A block is as long as the filter, in whole steps of the ratio. Rates with no simple ratio, such as
+/// TESS's 24 414 Hz, have long steps and so a steeper filter.
+fn block_length(step_in: usize, step_out: usize) -> usize {
+    let step = step_in.min(step_out);
+    ((FILTER_LENGTH + step / 2) / step).max(1) * step_in
+}
+
+fn build(from: usize, to: usize, block: usize) -> Result<Fft<f32>, AudioError> {
+    let window = WindowFunction::BlackmanHarris2;
+    Fft::new_custom(from, to, block, 1, 1, window, FixedSync::Both).map_err(refused)
+}
+
+/// Resamplers that a thread keeps, with their rates, the latest last: to build one takes about as long
+/// as to resample a clip.
+type Kept = Vec<((usize, usize), Fft<f32>)>;
+
+/// As many rates as a corpus mixes.
+const MOST_KEPT: usize = 4;
+
+thread_local! {
+    static KEPT: RefCell<Kept> = const { RefCell::new(Vec::new()) };
+}
+
+fn take_kept(from: usize, to: usize) -> Option<Fft<f32>> {
+    KEPT.with_borrow_mut(|kept| {
+        let place = kept.iter().position(|(rates, _)| *rates == (from, to))?;
+        Some(kept.remove(place).1)
+    })
+}
+
+fn keep(from: usize, to: usize, resampler: Fft<f32>) {
+    KEPT.with_borrow_mut(|kept| {
+        if kept.len() == MOST_KEPT {
+            kept.remove(0);
+        }
+        kept.push(((from, to), resampler));
+    });
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {

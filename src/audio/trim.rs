@@ -1,6 +1,7 @@
 //! Cuts silence off both ends, as `librosa.effects.trim` does.
 
 use super::Waveform;
+use super::dot::dot;
 
 /// Samples per frame whose loudness is measured, and from one frame to the next.
 const FRAME_LENGTH: usize = 2048;
@@ -41,7 +42,7 @@ pub fn trim_silence(waveform: &Waveform, top_db: f32) -> Waveform {
 fn frame_powers(samples: &[f32]) -> Vec<f32> {
     let energies: Vec<f32> = samples
         .chunks(HOP_LENGTH)
-        .map(|hop| hop.iter().map(|x| x * x).sum())
+        .map(|hop| dot(hop, hop))
         .collect();
     let reach = FRAME_LENGTH / 2 / HOP_LENGTH;
     (0..=samples.len() / HOP_LENGTH)

@@ -106,13 +106,13 @@ impl VocalTracts {
 pub(crate) fn dct_matrix(features: &FeatureConfig) -> Tensor {
     let (n_mfcc, n_mels) = (features.n_mfcc, features.n_mels);
     let dct = Dct::new(n_mfcc, n_mels, 0.0);
-    let mut columns = vec![0.0f32; n_mels * n_mfcc];
+    let mut columns = vec![[0.0f32]; n_mels * n_mfcc];
     for (band, column) in columns.chunks_exact_mut(n_mfcc).enumerate() {
-        let mut unit = vec![0.0; n_mels];
-        unit[band] = 1.0;
+        let mut unit = vec![[0.0]; n_mels];
+        unit[band] = [1.0];
         dct.apply(&unit, column);
     }
-    Tensor::from_slice(&columns)
+    Tensor::from_slice(columns.as_flattened())
         .view([n_mels as i64, n_mfcc as i64])
         .tr()
 }

@@ -2,13 +2,17 @@
 
 use std::f64::consts::PI;
 
-use super::dot::dot;
+/// Coefficients that are computed in one pass over the bands; even, as even and odd ones take turns.
+const ROWS: usize = 4;
 
 /// The first rows of an orthonormal DCT-II (`scipy.fft.dct(norm="ortho")`), liftered.
+///
+/// Even rows are symmetric about the middle band and odd ones antisymmetric, so that only the lower
+/// half of each is kept.
 pub struct Dct {
     n_mels: usize,
-    /// n_mfcc × n_mels, row-major.
-    table: Vec<f32>,
+    /// Groups of rows, each ⌈n_mels / 2⌉ × [`ROWS`]; those beyond n_mfcc are zero.
+    table: Vec<[f32; ROWS]>,
 }
 
 impl Dct {
@@ -17,22 +21,54 @@ impl Dct {
     /// Row k is √(2/M)·cos(πk(n + ½)/M), row 0 over √2; the lifter L multiplies it by
     /// 1 + (L/2)·sin(π(k + 1)/L), as `librosa.feature.mfcc` does.
     pub fn new(n_mfcc: usize, n_mels: usize, lifter: f64) -> Self {
-        let mut table = Vec::with_capacity(n_mfcc * n_mels);
-        for k in 0..n_mfcc {
+        let value = |k: usize, n: usize| {
+            if k >= n_mfcc {
+                return 0.0;
+            }
             let norm = if k == 0 { 1.0 } else { 2.0 } / n_mels as f64;
             let scale = norm.sqrt() * lift(k, lifter);
-            table.extend((0..n_mels).map(|n| {
-                let angle = PI * k as f64 * (n as f64 + 0.5) / n_mels as f64;
-                (scale * angle.cos()) as f32
-            }));
+            let angle = PI * k as f64 * (n as f64 + 0.5) / n_mels as f64;
+            (scale * angle.cos()) as f32
+        };
+        let half = n_mels.div_ceil(2);
+        let group =
+            |first: usize| (0..half).map(move |n| std::array::from_fn(|row| value(first + row, n)));
+        Dct {
+            n_mels,
+            table: (0..n_mfcc).step_by(ROWS).flat_map(group).collect(),
         }
-        Dct { n_mels, table }
     }
 
-    /// One frame: n_mels decibels into n_mfcc coefficients.
-    pub fn apply(&self, log_mels: &[f32], mfcc: &mut [f32]) {
-        for (coefficient, row) in mfcc.iter_mut().zip(self.table.chunks_exact(self.n_mels)) {
-            *coefficient = dot(row, log_mels);
+    /// Some frames side by side: n_mels decibels of each into n_mfcc coefficients of each.
+    pub fn apply<const FRAMES: usize>(
+        &self,
+        log_mels: &[[f32; FRAMES]],
+        mfcc: &mut [[f32; FRAMES]],
+    ) {
+        let half = self.n_mels.div_ceil(2);
+        let (low, high) = log_mels[..self.n_mels].split_at(self.n_mels / 2);
+        // The middle band, if there is one, is its own mirror image.
+        let (middle, high) = high.split_at(half - low.len());
+        for (out, table) in mfcc.chunks_mut(ROWS).zip(self.table.chunks_exact(half)) {
+            let mut sums = [[0.0; FRAMES]; ROWS];
+            for ((low, high), weights) in low.iter().zip(high.iter().rev()).zip(table) {
+                for frame in 0..FRAMES {
+                    let even = low[frame] + high[frame];
+                    let odd = low[frame] - high[frame];
+                    for row in (0..ROWS).step_by(2) {
+                        sums[row][frame] += weights[row] * even;
+                        sums[row + 1][frame] += weights[row + 1] * odd;
+                    }
+                }
+            }
+            for (middle, weights) in middle.iter().zip(&table[low.len()..]) {
+                for (sums, weight) in sums.iter_mut().zip(weights) {
+                    for frame in 0..FRAMES {
+                        sums[frame] += weight * middle[frame];
+                    }
+                }
+            }
+            out.copy_from_slice(&sums[..out.len()]);
         }
     }
 }

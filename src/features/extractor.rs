@@ -3,7 +3,7 @@
 use super::decibels::power_to_db;
 use super::delta::{Order, delta};
 use super::prosody::{self, Prosody};
-use super::stft::Stft;
+use super::stft::{ABREAST, Stft};
 use super::{FeatureConfig, FeatureError, Features};
 use super::{dct::Dct, mel::MelFilterBank};
 use crate::audio::Waveform;
@@ -63,10 +63,10 @@ impl Extractor {
             waveform.sample_rate, self.sample_rate,
             "the extractor was made for another sample rate"
         );
-        let log_mels = self.log_mels(&waveform.samples);
-        let frames = log_mels.len() / self.config.n_mels;
+        let frames = self.stft.frames(waveform.samples.len());
+        let log_mels = self.log_mels(&waveform.samples, frames);
         let n_mfcc = self.config.n_mfcc;
-        let mut blocks = self.with_deltas(self.mfcc(&log_mels), n_mfcc);
+        let mut blocks = self.with_deltas(self.mfcc(&log_mels, frames), n_mfcc);
         if let Some(prosody) = &self.prosody {
             let track = prosody.track(&waveform.samples, frames);
             blocks.extend(self.with_deltas(track, prosody::COLUMNS));
@@ -79,30 +79,37 @@ impl Extractor {
         .expect("every frame has all its coefficients")
     }
 
-    /// Mel bands in decibels, frames × n_mels.
-    fn log_mels(&self, samples: &[f32]) -> Vec<f32> {
+    /// Mel bands in decibels: for every [`ABREAST`] frames n_mels rows, for each frame a column.
+    fn log_mels(&self, samples: &[f32], frames: usize) -> Vec<[f32; ABREAST]> {
         let n_mels = self.config.n_mels;
         let mut scratch = self.stft.scratch();
-        let mut power = vec![0.0; self.stft.bins()];
-        let mut mels = vec![0.0; self.stft.frames(samples.len()) * n_mels];
-        for (frame, row) in mels.chunks_exact_mut(n_mels).enumerate() {
+        let mut power = vec![[0.0; ABREAST]; self.stft.bins()];
+        let mut mels = vec![[0.0; ABREAST]; frames.div_ceil(ABREAST) * n_mels];
+        for (block, mels) in mels.chunks_exact_mut(n_mels).enumerate() {
+            let first = block * ABREAST;
             self.stft
-                .power_spectrum(samples, frame, &mut scratch, &mut power);
-            self.mel.apply(&power, row);
+                .power_spectra(samples, first, frames, &mut scratch, &mut power);
+            self.mel.apply(&power, mels);
         }
-        power_to_db(&mut mels, self.config.top_db);
+        power_to_db(mels.as_flattened_mut(), self.config.top_db);
         mels
     }
 
     /// Cepstral coefficients, frames × n_mfcc.
-    fn mfcc(&self, log_mels: &[f32]) -> Vec<f32> {
-        let (n_mels, n_mfcc) = (self.config.n_mels, self.config.n_mfcc);
-        let mut mfcc = vec![0.0; log_mels.len() / n_mels * n_mfcc];
-        for (row, log_mels) in mfcc
-            .chunks_exact_mut(n_mfcc)
-            .zip(log_mels.chunks_exact(n_mels))
+    fn mfcc(&self, log_mels: &[[f32; ABREAST]], frames: usize) -> Vec<f32> {
+        let n_mfcc = self.config.n_mfcc;
+        let mut mfcc = vec![0.0; frames * n_mfcc];
+        let mut block = vec![[0.0; ABREAST]; n_mfcc];
+        for (rows, log_mels) in mfcc
+            .chunks_mut(ABREAST * n_mfcc)
+            .zip(log_mels.chunks_exact(self.config.n_mels))
         {
-            self.dct.apply(log_mels, row);
+            self.dct.apply(log_mels, &mut block);
+            for (frame, row) in rows.chunks_exact_mut(n_mfcc).enumerate() {
+                for (value, column) in row.iter_mut().zip(&block) {
+                    *value = column[frame];
+                }
+            }
         }
         mfcc
     }

@@ -1,7 +1,5 @@
 //! Mel filter bank: `librosa.filters.mel` with Slaney's scale and norm.
 
-use super::dot::dot;
-
 /// Slaney's mel scale is linear below 1000 Hz, with 3 mel in 200 Hz …
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
 const LOG_START_HZ: f64 = 1000.0;
@@ -96,11 +94,18 @@ impl MelFilterBank {
         });
     }
 
-    /// The power in every band, into `mels`: n_mels values from 1 + ⌊n_fft / 2⌋.
-    pub fn apply(&self, power: &[f32], mels: &mut [f32]) {
+    /// The power in every band of some frames side by side, into `mels`: n_mels of each from
+    /// 1 + ⌊n_fft / 2⌋ of each.
+    pub fn apply<const FRAMES: usize>(&self, power: &[[f32; FRAMES]], mels: &mut [[f32; FRAMES]]) {
         for (mel, band) in mels.iter_mut().zip(&self.bands) {
             let weights = &self.weights[band.first_weight..band.first_weight + band.bins];
-            *mel = dot(weights, &power[band.first_bin..band.first_bin + band.bins]);
+            let mut sums = [0.0; FRAMES];
+            for (weight, power) in weights.iter().zip(&power[band.first_bin..]) {
+                for frame in 0..FRAMES {
+                    sums[frame] += weight * power[frame];
+                }
+            }
+            *mel = sums;
         }
     }
 }

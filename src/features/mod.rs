@@ -16,10 +16,10 @@ mod config;
 pub mod dct;
 mod decibels;
 pub mod delta;
-mod dot;
 mod extractor;
 mod matrix;
 pub mod mel;
+mod pair;
 mod prosody;
 mod stft;
 

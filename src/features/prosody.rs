@@ -7,10 +7,9 @@
 //! frames in order can tell a jump from a melody.
 
 use std::f64::consts::TAU;
-use std::sync::Arc;
 
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use super::pair::{self, PairFft};
+use crate::audio::dot::{dot, sum};
 
 /// Columns of a frame: pitch, voicing, loudness.
 pub(super) const COLUMNS: usize = 3;
@@ -38,15 +37,14 @@ pub(super) struct Prosody {
     correction: Vec<f32>,
     /// The period of the highest pitch, in samples.
     shortest: usize,
-    forward: Arc<dyn RealToComplex<f32>>,
-    inverse: Arc<dyn ComplexToReal<f32>>,
+    fft: PairFft,
 }
 
 /// The buffers that one thread needs for its frames.
 struct Scratch {
-    frame: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    fft: Vec<Complex<f32>>,
+    frames: pair::Scratch,
+    /// Of each of two frames, from one lag below the shortest to one above the longest.
+    correlations: [Vec<f32>; 2],
 }
 
 /// What is found in one frame.
@@ -68,29 +66,24 @@ impl Prosody {
         let window: Vec<f32> = (0..length)
             .map(|n| (0.5 - 0.5 * (TAU * n as f64 / length as f64).cos()) as f32)
             .collect();
-        let mut planner = RealFftPlanner::new();
         // Room for the lags, so that the ends of a window do not meet.
-        let n_fft = (length + longest + 1).next_power_of_two();
-        let mut prosody = Prosody {
+        let fft = PairFft::new(quick_length(length + longest + 1));
+        let mut scratch = fft.scratch();
+        scratch.left[..length].copy_from_slice(&window);
+        let correlation = fft.autocorrelations(&mut scratch);
+        let energy = correlation[0].re;
+        Prosody {
             sample_rate: sample_rate as f32,
             hop_length,
-            correction: Vec::new(),
-            window: vec![1.0; length],
+            correction: correlation[..=longest]
+                .iter()
+                // At the longest lag nearly two thirds of it are left.
+                .map(|r| energy / r.re)
+                .collect(),
+            window,
             shortest,
-            forward: planner.plan_fft_forward(n_fft),
-            inverse: planner.plan_fft_inverse(n_fft),
-        };
-        let mut scratch = prosody.scratch();
-        scratch.frame[..length].copy_from_slice(&window);
-        prosody.autocorrelate(&mut scratch);
-        let energy = scratch.frame[0];
-        prosody.correction = scratch.frame[..=longest]
-            .iter()
-            // At the longest lag nearly two thirds of it are left.
-            .map(|&r| energy / r)
-            .collect();
-        prosody.window = window;
-        prosody
+            fft,
+        }
     }
 
     /// Prosody of a waveform, frames × [`COLUMNS`], row-major. Frames are centred, with zeros beyond
@@ -101,10 +94,15 @@ impl Prosody {
     /// - voicing, about 0 (noise) to 1 (a tone);
     /// - loudness in decibels below the loudest frame, −80 at least.
     pub(super) fn track(&self, samples: &[f32], frames: usize) -> Vec<f32> {
-        let mut scratch = self.scratch();
-        let found: Vec<Frame> = (0..frames)
-            .map(|frame| self.frame(samples, frame * self.hop_length, &mut scratch))
+        let mut scratch = Scratch {
+            frames: self.fft.scratch(),
+            correlations: [const { Vec::new() }; 2],
+        };
+        let mut found: Vec<Frame> = (0..frames)
+            .step_by(2)
+            .flat_map(|frame| self.two_frames(samples, frame * self.hop_length, &mut scratch))
             .collect();
+        found.truncate(frames);
         let median = median(
             found
                 .iter()
@@ -125,93 +123,90 @@ impl Prosody {
         found.iter().flat_map(row).collect()
     }
 
-    fn scratch(&self) -> Scratch {
-        Scratch {
-            frame: self.forward.make_input_vec(),
-            spectrum: self.forward.make_output_vec(),
-            fft: vec![
-                Complex::default();
-                self.forward
-                    .get_scratch_len()
-                    .max(self.inverse.get_scratch_len())
-            ],
+    /// The frame around a sample, and the next one.
+    fn two_frames(&self, samples: &[f32], centre: usize, scratch: &mut Scratch) -> [Frame; 2] {
+        let frames = &mut scratch.frames;
+        let powers = [
+            self.window_frame(samples, centre, &mut frames.left),
+            self.window_frame(samples, centre + self.hop_length, &mut frames.right),
+        ];
+        let correlation = self.fft.autocorrelations(frames);
+        let energies = [correlation[0].re, correlation[0].im];
+        let lags = self.shortest - 1..self.correction.len();
+        let scale = energies.map(|energy| 1.0 / energy);
+        let [left, right] = &mut scratch.correlations;
+        left.clear();
+        right.clear();
+        for (r, correction) in correlation[lags.clone()].iter().zip(&self.correction[lags]) {
+            left.push(r.re * scale[0] * correction);
+            right.push(r.im * scale[1] * correction);
         }
+        [0, 1].map(|frame| {
+            let power = powers[frame];
+            let best = match power > LEAST_POWER && energies[frame] > 0.0 {
+                true => self.best_peak(&scratch.correlations[frame]),
+                false => None,
+            };
+            Frame {
+                octaves: best.map_or(0.0, |peak| (self.sample_rate / peak.lag).log2()),
+                voicing: best.map_or(0.0, |peak| peak.height.clamp(0.0, 1.0)),
+                power,
+            }
+        })
     }
 
-    fn frame(&self, samples: &[f32], centre: usize, scratch: &mut Scratch) -> Frame {
+    /// The samples around a centre without their mean, times the window; zeros beyond the ends.
+    /// Returns their power.
+    fn window_frame(&self, samples: &[f32], centre: usize, frame: &mut [f32]) -> f32 {
         let length = self.window.len();
-        let at = |n: usize| {
-            let place = (centre + n).checked_sub(length / 2);
-            place.and_then(|place| samples.get(place)).copied()
-        };
-        let (sound, beyond) = scratch.frame.split_at_mut(length);
-        for (n, out) in sound.iter_mut().enumerate() {
-            *out = at(n).unwrap_or(0.0);
-        }
-        beyond.fill(0.0);
+        let frame = &mut frame[..length];
+        let from = centre.saturating_sub(length / 2).min(samples.len());
+        let to = (centre + length / 2).min(samples.len()).max(from);
+        let before = (length / 2).saturating_sub(centre);
+        let sound = before..before + (to - from);
+        frame[..sound.start].fill(0.0);
+        frame[sound.end..].fill(0.0);
+        frame[sound].copy_from_slice(&samples[from..to]);
         // A constant is no sound.
-        let mean = sound.iter().sum::<f32>() / length as f32;
-        let mut power = 0.0;
-        for (sample, weight) in sound.iter_mut().zip(&self.window) {
-            let centred = *sample - mean;
-            power += centred * centred;
-            *sample = centred * weight;
+        let mean = sum(frame) / length as f32;
+        frame.iter_mut().for_each(|sample| *sample -= mean);
+        let power = dot(frame, frame) / length as f32;
+        for (sample, weight) in frame.iter_mut().zip(&self.window) {
+            *sample *= weight;
         }
-        power /= length as f32;
+        power
+    }
 
-        self.autocorrelate(scratch);
-        let energy = scratch.frame[0];
-        if power <= LEAST_POWER || energy <= 0.0 {
-            return Frame {
-                octaves: 0.0,
-                voicing: 0.0,
-                power,
-            };
-        }
-        let correlation = |lag: usize| scratch.frame[lag] / energy * self.correction[lag];
-        // The highest peak, between the lags too: a short period is seldom a whole number of samples.
+    /// The highest peak, between the lags too: a short period is seldom a whole number of samples.
+    fn best_peak(&self, correlation: &[f32]) -> Option<Peak> {
         let mut best: Option<(f32, Peak)> = None;
-        for lag in self.shortest..self.correction.len() - 1 {
-            if let Some(peak) = peak(lag, [lag - 1, lag, lag + 1].map(correlation)) {
-                let octaves = (peak.lag / self.shortest as f32).log2();
-                let strength = peak.height - OCTAVE_COST * octaves;
-                if best.is_none_or(|(strongest, _)| strength > strongest) {
-                    best = Some((strength, peak));
-                }
+        for (lag, around) in (self.shortest..).zip(correlation.windows(3)) {
+            let Some(peak) = peak(lag, [around[0], around[1], around[2]]) else {
+                continue;
+            };
+            // Nothing lies an octave above the highest pitch: most peaks lose without a logarithm.
+            if best.is_some_and(|(strongest, _)| peak.height + OCTAVE_COST < strongest) {
+                continue;
+            }
+            let octaves = (peak.lag / self.shortest as f32).log2();
+            let strength = peak.height - OCTAVE_COST * octaves;
+            if best.is_none_or(|(strongest, _)| strength > strongest) {
+                best = Some((strength, peak));
             }
         }
-        match best {
-            Some((_, peak)) => Frame {
-                octaves: (self.sample_rate / peak.lag).log2(),
-                voicing: peak.height.clamp(0.0, 1.0),
-                power,
-            },
-            None => Frame {
-                octaves: 0.0,
-                voicing: 0.0,
-                power,
-            },
-        }
+        best.map(|(_, peak)| peak)
     }
+}
 
-    /// Turns the frame into its autocorrelation, in no unit: the power spectrum's inverse FFT.
-    fn autocorrelate(&self, scratch: &mut Scratch) {
-        let Scratch {
-            frame,
-            spectrum,
-            fft,
-        } = scratch;
-        let made_here = "the plan made its buffers itself";
-        self.forward
-            .process_with_scratch(frame, spectrum, fft)
-            .expect(made_here);
-        for bin in spectrum.iter_mut() {
-            *bin = Complex::new(bin.norm_sqr(), 0.0);
-        }
-        self.inverse
-            .process_with_scratch(spectrum, frame, fft)
-            .expect(made_here);
-    }
+/// The least length that is not shorter and whose only factors are 2 and 3, of which FFTs are quick.
+fn quick_length(least: usize) -> usize {
+    let is_quick = |length: &usize| {
+        let odd = length >> length.trailing_zeros();
+        3usize.pow(odd.ilog(3)) == odd
+    };
+    (least.max(1)..=least.next_power_of_two())
+        .find(is_quick)
+        .unwrap_or(least)
 }
 
 /// A peak of the autocorrelation.
@@ -300,6 +295,96 @@ mod tests {
                 (loud[frame][1] - quiet[frame][1]).abs() < 1e-3,
                 "frame {frame}"
             );
+        }
+    }
+
+    /// Σ x(n)·x(n + lag) in double precision, for all lags up to that of the lowest pitch.
+    fn correlations(values: &[f64]) -> Vec<f64> {
+        let sum = |lag: usize| values.iter().zip(&values[lag..]).map(|(a, b)| a * b).sum();
+        (0..=(f64::from(RATE) / LOWEST) as usize + 1)
+            .map(sum)
+            .collect()
+    }
+
+    /// Of a frame alone, by the sums that define it: log₂ of the pitch, and voicing.
+    fn defined(samples: &[f32], centre: usize) -> Option<(f64, f64)> {
+        let rate = f64::from(RATE);
+        let length = 2 * (rate * WINDOW / 2.0).round() as usize;
+        let window = |n: usize| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos();
+        let at = |n: usize| -> f64 {
+            let place = (centre + n).checked_sub(length / 2);
+            let sample = place.and_then(|place| samples.get(place));
+            sample.copied().unwrap_or(0.0).into()
+        };
+        let mean = (0..length).map(at).sum::<f64>() / length as f64;
+        let frame: Vec<f64> = (0..length).map(|n| (at(n) - mean) * window(n)).collect();
+        let frame = correlations(&frame);
+        let windows = correlations(&(0..length).map(window).collect::<Vec<f64>>());
+        let power = (0..length).map(|n| (at(n) - mean).powi(2)).sum::<f64>() / length as f64;
+        if power <= LEAST_POWER.into() {
+            return None;
+        }
+        let shortest = (rate / HIGHEST) as usize;
+        let part = |lag: usize| (frame[lag] / frame[0]) / (windows[lag] / windows[0]);
+        let parts: Vec<f64> = (shortest - 1..frame.len()).map(part).collect();
+        let mut best: Option<(f64, f64, f64)> = None;
+        for (i, around) in parts.windows(3).enumerate() {
+            let [before, middle, after] = [around[0], around[1], around[2]];
+            if middle > before && middle >= after {
+                let shift = 0.5 * (before - after) / (before - 2.0 * middle + after);
+                let lag = (shortest + i) as f64 + shift;
+                let height = middle - 0.25 * (before - after) * shift;
+                let strength = height - f64::from(OCTAVE_COST) * (lag / shortest as f64).log2();
+                if best.is_none_or(|(strongest, ..)| strength > strongest) {
+                    best = Some((strength, (rate / lag).log2(), height.clamp(0.0, 1.0)));
+                }
+            }
+        }
+        best.map(|(_, octaves, voicing)| (octaves, voicing))
+    }
+
+    /// A voice that grows from nothing, breath beside it, and stops all at once.
+    #[test]
+    fn pitch_and_voicing_are_what_their_sums_say() {
+        let mut state = 1u32;
+        let mut samples: Vec<f32> = voice(0.5, |t| 110.0 + 150.0 * t)
+            .into_iter()
+            .enumerate()
+            .map(|(n, sample)| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let breath = state as f32 / u32::MAX as f32 - 0.5;
+                (n as f32 / 8000.0).powi(4) * sample + 0.01 * breath
+            })
+            .collect();
+        samples.extend([0.0; 3000]);
+        let frames = 1 + samples.len() / HOP;
+        let rows = Prosody::new(RATE, HOP).track(&samples, frames);
+        let sums: Vec<_> = (0..frames)
+            .map(|frame| defined(&samples, frame * HOP))
+            .collect();
+        let is_voiced = |frame: &usize| rows[3 * frame + 1] > VOICED;
+        let voiced: Vec<usize> = (0..frames).filter(is_voiced).collect();
+        assert!(
+            (10..frames - 10).contains(&voiced.len()),
+            "{}",
+            voiced.len()
+        );
+        let octaves = |frame: usize| sums[frame].unwrap().0;
+        for &frame in &voiced {
+            let ours = f64::from(rows[3 * frame] - rows[3 * voiced[0]]);
+            let exact = octaves(frame) - octaves(voiced[0]);
+            assert!(
+                (ours - exact).abs() < 1e-4,
+                "frame {frame}: {ours}, not {exact}"
+            );
+        }
+        for (frame, exact) in sums.iter().enumerate() {
+            let (ours, exact) = (
+                rows[3 * frame + 1],
+                exact.map_or(0.0, |(_, voicing)| voicing),
+            );
+            let error = (f64::from(ours) - exact).abs();
+            assert!(error < 1e-4, "frame {frame}: {ours}, not {exact}");
         }
     }
 

@@ -1,24 +1,18 @@
 //! Short-time power spectra: `|librosa.stft(y)|²` with centred frames and zeros beyond the ends.
 
 use std::f64::consts::TAU;
-use std::sync::Arc;
 
-use realfft::{RealFftPlanner, RealToComplex};
-use rustfft::num_complex::Complex;
+use super::pair::{PairFft, Scratch};
 
-/// The window and the plan of the FFT.
+/// Frames that go through the spectrum, the mel bands and the DCT side by side, in vector registers.
+pub(super) const ABREAST: usize = 8;
+
+/// The window and the FFT.
 pub(super) struct Stft {
     /// `n_fft` values.
     window: Vec<f32>,
     hop_length: usize,
-    plan: Arc<dyn RealToComplex<f32>>,
-}
-
-/// The buffers that one thread needs for its frames.
-pub(super) struct Scratch {
-    frame: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    fft: Vec<Complex<f32>>,
+    fft: PairFft,
 }
 
 impl Stft {
@@ -26,16 +20,13 @@ impl Stft {
         Stft {
             window: hann_window(win_length, n_fft),
             hop_length,
-            plan: RealFftPlanner::new().plan_fft_forward(n_fft),
+            fft: PairFft::new(n_fft),
         }
     }
 
+    /// The buffers that one thread needs for its frames.
     pub(super) fn scratch(&self) -> Scratch {
-        Scratch {
-            frame: self.plan.make_input_vec(),
-            spectrum: self.plan.make_output_vec(),
-            fft: self.plan.make_scratch_vec(),
-        }
+        self.fft.scratch()
     }
 
     /// Frequencies of a spectrum: 1 + ⌊n_fft / 2⌋.
@@ -50,20 +41,33 @@ impl Stft {
         1 + padded.saturating_sub(n_fft) / self.hop_length
     }
 
-    /// Power `|X|²` of one frame, without scaling, into `power`, one value per bin.
-    pub(super) fn power_spectrum(
+    /// Power `|X|²` without scaling, bin by bin, of the frames from `first` on; 0 for those from
+    /// `frames` on.
+    pub(super) fn power_spectra(
         &self,
         samples: &[f32],
-        frame: usize,
+        first: usize,
+        frames: usize,
         scratch: &mut Scratch,
-        power: &mut [f32],
+        power: &mut [[f32; ABREAST]],
     ) {
-        self.windowed_frame(samples, frame, &mut scratch.frame);
-        self.plan
-            .process_with_scratch(&mut scratch.frame, &mut scratch.spectrum, &mut scratch.fft)
-            .expect("the plan made its buffers itself");
-        for (power, bin) in power.iter_mut().zip(&scratch.spectrum) {
-            *power = bin.re * bin.re + bin.im * bin.im;
+        for left in (0..ABREAST).step_by(2) {
+            let frame = first + left;
+            if frame >= frames {
+                power
+                    .iter_mut()
+                    .for_each(|bin| bin[left..left + 2].fill(0.0));
+                continue;
+            }
+            self.windowed_frame(samples, frame, &mut scratch.left);
+            if frame + 1 < frames {
+                self.windowed_frame(samples, frame + 1, &mut scratch.right);
+            } else {
+                scratch.right.fill(0.0);
+            }
+            self.fft.powers(scratch, |bin, powers| {
+                power[bin][left..left + 2].copy_from_slice(&powers)
+            });
         }
     }
 
