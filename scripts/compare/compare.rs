@@ -1,0 +1,127 @@
+//! emovox's part in `scripts/compare`: what no command of it does alone.
+//!
+//! ```text
+//! compare extract LIST          WAV → MFCC of the files in LIST, with librosa's defaults
+//! compare kernels LIST          MFCC alone, and the FFT alone on the same frames, one core
+//! compare dump CONFIG DIR OUT   what a run with this config.toml trains on, a .npy per clip
+//! ```
+//! The first two print a line of JSON.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use emovox::audio::{self, AudioConfig, Waveform};
+use emovox::config::RunConfig;
+use emovox::corpus;
+use emovox::dataset::{Loaded, extract_each, write_npy};
+use emovox::features::{Extractor, FeatureConfig};
+use realfft::RealFftPlanner;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["extract", list] => extract(&files(list)?),
+        ["kernels", list] => kernels(&files(list)?),
+        ["dump", config, folder, out] => dump(config.as_ref(), folder.as_ref(), out.as_ref()),
+        _ => bail!("compare extract LIST | kernels LIST | dump CONFIG DIR OUT"),
+    }
+}
+
+/// The paths in a text file, one a line.
+fn files(list: &str) -> Result<Vec<PathBuf>> {
+    let text = fs::read_to_string(list).with_context(|| format!("cannot read {list}"))?;
+    Ok(text.lines().map(PathBuf::from).collect())
+}
+
+/// Reading, resampling to 22 050 Hz and MFCCs; `RAYON_NUM_THREADS` says on how many cores. As with the
+/// peers, the first file is read once before the clock starts.
+fn extract(files: &[PathBuf]) -> Result<()> {
+    let (audio, config) = (AudioConfig::default(), FeatureConfig::default());
+    let frames = |files: &[PathBuf]| {
+        extract_each(files, &audio, &config, |_, features| {
+            features.map_or(0, |features| features.frames())
+        })
+    };
+    frames(&files[..files.len().min(1)])?;
+    let started = Instant::now();
+    let frames: usize = frames(files)?.iter().sum();
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{{\"seconds\": {seconds}, \"frames\": {frames}}}");
+    Ok(())
+}
+
+/// MFCCs of waveforms in memory at their own rate, and of that the least that any program needs that
+/// computes them through the same FFT.
+fn kernels(files: &[PathBuf]) -> Result<()> {
+    let config = FeatureConfig::default();
+    let mut extractors = BTreeMap::new();
+    let mut waveforms = Vec::new();
+    for file in files {
+        let waveform = audio::read_wav(file)?;
+        let rate = waveform.sample_rate;
+        if let std::collections::btree_map::Entry::Vacant(place) = extractors.entry(rate) {
+            place.insert(Extractor::new(&config, rate)?);
+        }
+        waveforms.push(waveform);
+    }
+    let mut frames = 0;
+    let mut mfcc = |waveforms: &[Waveform]| {
+        for waveform in waveforms {
+            frames += extractors[&waveform.sample_rate].extract(waveform).frames();
+        }
+    };
+    mfcc(&waveforms[..waveforms.len().min(1)]);
+    let started = Instant::now();
+    mfcc(&waveforms);
+    let mfcc = started.elapsed();
+    let fft = ffts(&waveforms, &config);
+    println!(
+        "{{\"seconds\": {}, \"fft\": {}, \"frames\": {frames}}}",
+        mfcc.as_secs_f64(),
+        fft.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// The time of the FFTs alone. Framing is done before the clock starts.
+fn ffts(waveforms: &[Waveform], config: &FeatureConfig) -> Duration {
+    let (n_fft, hop) = (config.n_fft, config.hop_length);
+    let plan = RealFftPlanner::<f32>::new().plan_fft_forward(n_fft);
+    let (mut spectrum, mut scratch) = (plan.make_output_vec(), plan.make_scratch_vec());
+    let mut total = Duration::ZERO;
+    for waveform in waveforms {
+        let mut padded = vec![0.0; n_fft / 2];
+        padded.extend_from_slice(&waveform.samples);
+        padded.resize(padded.len() + n_fft / 2, 0.0);
+        let frames = padded.windows(n_fft).step_by(hop);
+        let mut frames: Vec<Vec<f32>> = frames.map(<[f32]>::to_vec).collect();
+        let started = Instant::now();
+        for frame in &mut frames {
+            plan.process_with_scratch(frame, &mut spectrum, &mut scratch)
+                .expect("the plan made its buffers itself");
+        }
+        total += started.elapsed();
+    }
+    total
+}
+
+/// Features as the run has them (trimmed, with deltas and prosody where it asks for them), for the
+/// peers to train on the same numbers.
+fn dump(config: &Path, folder: &Path, out: &Path) -> Result<()> {
+    let config = RunConfig::read(config)?;
+    let corpus = corpus::scan(folder, config.data.corpus)?;
+    let loaded = Loaded::read(&corpus, &config.audio, &config.features, || {})?;
+    for (clip, features) in loaded.clips.iter().zip(&loaded.features) {
+        let place = out.join(&clip.file).with_extension("npy");
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        write_npy(features, &place)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+"""Runs one process and says what it took.
+
+This module imports nothing large: on Linux a child's peak memory starts from what its parent had."""
+import csv
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ONE_THREAD = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+              "RAYON_NUM_THREADS"]
+
+
+class Failed(Exception):
+    pass
+
+
+def run(command, one_core=False, log=None):
+    """Wall time, peak memory, when the line of the first epoch came, and the last line of JSON."""
+    environment = dict(os.environ)
+    prepare = None
+    if one_core:
+        environment |= dict.fromkeys(ONE_THREAD, "1")
+        if hasattr(os, "sched_setaffinity"):
+            core = max(os.sched_getaffinity(0))
+            prepare = lambda: os.sched_setaffinity(0, {core})
+    with open(log or os.devnull, "w+") as errors:
+        started = time.perf_counter()
+        try:
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True,
+                                     env=environment, preexec_fn=prepare)
+        except OSError as error:
+            raise Failed(str(error)) from None
+        result = {}
+        lines = []
+        for line in child.stdout:
+            if line.startswith("epoch") and "first" not in result:
+                result["first"] = time.perf_counter() - started
+            lines.append(line.rstrip("\n"))
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        result["wall"] = time.perf_counter() - started
+        if child.returncode != 0:
+            errors.seek(0)
+            said = errors.read().strip().splitlines()
+            raise Failed(said[-1] if said else f"exit code {child.returncode}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    result["memory"] = usage.ru_maxrss * unit / 1e6
+    result["lines"] = lines
+    if lines and lines[-1].startswith("{"):
+        result |= json.loads(lines[-1])
+    return result
+
+
+def contender(contender, places, log):
+    """A contender's run, with the median of its epochs but for the first, in which peers set up."""
+    folder = f"{places['work']}/rounds/{places['run']}"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = []
+    for word in contender.command:
+        command += places["classes"] if word == "{classes}" else [word.format(**places)]
+    result = run(command, contender.one_core, log)
+    if contender.run:
+        with open(f"{folder}/metrics.csv", newline="") as table:
+            result["epochs"] = [float(row["seconds"]) for row in csv.DictReader(table)]
+    if "epochs" in result:
+        result["epoch"] = statistics.median(result["epochs"][1:] or result["epochs"])
+    if "first" in result and "epochs" in result:
+        result["begins"] = result["first"] - result["epochs"][0]
+    return result

@@ -1,0 +1,23 @@
+"""What the trainings of the peers read: the run's split.csv, and its features as cached .npy files."""
+import csv
+
+import numpy as np
+
+
+def load(run, features):
+    """(clips, labels) of the training and the validation part; classes sorted, as emovox has them."""
+    rows = list(csv.DictReader(open(f"{run}/split.csv", newline="")))
+    classes = sorted({row["label"] for row in rows})
+    parts = {"train": ([], []), "validation": ([], [])}
+    for row in rows:
+        if row["part"] in parts:
+            clips, labels = parts[row["part"]]
+            clips.append(np.load(f"{features}/{row['clip'].rsplit('.', 1)[0]}.npy"))
+            labels.append(classes.index(row["label"]))
+    return parts["train"], parts["validation"], classes
+
+
+def chosen_epoch(run):
+    """The line of metrics.csv that best.ot is of."""
+    rows = list(csv.DictReader(open(f"{run}/metrics.csv", newline="")))
+    return max(rows, key=lambda row: (float(row["validation_uar"]), -int(row["epoch"])))
