@@ -14,7 +14,7 @@ pub mod config;
 pub mod corpus;
 pub mod cross_validation;
 pub mod dataset;
-#[allow(unsafe_code)] // loads libtorch_cuda.so; see there
+#[allow(unsafe_code)] // loads libtorch_cuda.so, sets malloc; see there
 pub mod device;
 pub mod evaluation;
 pub mod experiment;
