@@ -20,4 +20,6 @@ def load(run, features):
 def chosen_epoch(run):
     """The line of metrics.csv that best.ot is of."""
     rows = list(csv.DictReader(open(f"{run}/metrics.csv", newline="")))
+    if 'keep = "last"' in open(f"{run}/config.toml").read():
+        return rows[-1]
     return max(rows, key=lambda row: (float(row["validation_uar"]), -int(row["epoch"])))

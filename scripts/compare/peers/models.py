@@ -25,8 +25,9 @@ class Seed(nn.Module):
             copy(self.head[layer], weights, name + ".")
 
 
-class Default(nn.Module):
-    """Five frames stacked → linear → LayerNorm → LSTM 128 in both directions → attention → classes.
+class Member(nn.Module):
+    """Five frames stacked → linear → LayerNorm → LSTM 64 in both directions → attention, and beside it mean
+    and deviation of what goes into the LSTM → classes.
 
     `packed`: the LSTM reads packed sequences, and computes what emovox computes. Otherwise it reads
     the padded batch, as most code does: the time is that of the same layers, but the backward direction
@@ -38,13 +39,19 @@ class Default(nn.Module):
         self.packed = packed
         self.input = nn.Linear(columns, 128)
         self.norm = nn.LayerNorm(128)
-        self.lstm = nn.LSTM(128, 128, batch_first=True, bidirectional=True)
-        self.attention = nn.Linear(256, 4)
-        self.output = nn.Linear(4 * 256, classes)
+        self.lstm = nn.LSTM(128, 64, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(128, 4)
+        self.output = nn.Linear(4 * 128 + 2 * 128, classes)
         self.input_dropout, self.dropout = nn.Dropout(0.1), nn.Dropout(0.3)
 
     def forward(self, steps, lengths):
+        """What is made of each clip, and its logits."""
         x = self.input_dropout(torch.relu(self.norm(self.input(steps))))
+        behind = (torch.arange(steps.shape[1], device=steps.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
+        count = lengths.view(-1, 1, 1)
+        mean = x.masked_fill(behind, 0.0).sum(1, keepdim=True) / count
+        variance = (x - mean).square().masked_fill(behind, 0.0).sum(1, keepdim=True) / count
+        statistics = torch.cat([mean, (variance + 1e-5).sqrt()], 2).squeeze(1)
         if self.packed:
             packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
             x, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True,
@@ -52,18 +59,49 @@ class Default(nn.Module):
         else:
             x, _ = self.lstm(x)
         x = self.dropout(x)
-        behind = torch.arange(steps.shape[1], device=steps.device) >= lengths.unsqueeze(1)
-        scores = self.attention(x).masked_fill(behind.unsqueeze(-1), float("-inf"))
+        scores = self.attention(x).masked_fill(behind, float("-inf"))
         pooled = scores.softmax(1).transpose(1, 2).matmul(x).flatten(1)
-        return self.output(self.dropout(pooled))
+        embedded = torch.cat([pooled, statistics], 1)
+        return embedded, self.output(self.dropout(embedded))
+
+    def take(self, weights, prefix):
+        copy(self.input, weights, prefix + "input.")
+        copy(self.norm, weights, prefix + "input_norm.")
+        copy(self.lstm, weights, prefix + "lstm0.forward.", "_l0")
+        copy(self.lstm, weights, prefix + "lstm0.backward.", "_l0", "_l0_reverse")
+        copy(self.attention, weights, prefix + "attention.")
+        copy(self.output, weights, prefix + "output.")
+
+
+class Default(nn.Module):
+    """Three members that learn apart: in training the embeddings and logits of each, `[members, batch, …]`; else
+    the mean of their log-probabilities."""
+
+    def __init__(self, columns, classes, packed, members=3):
+        super().__init__()
+        self.members = nn.ModuleList(Member(columns, classes, packed) for _ in range(members))
+
+    def forward(self, steps, lengths):
+        heard = [member(steps, lengths) for member in self.members]
+        embeddings, logits = (torch.stack(parts) for parts in zip(*heard))
+        if self.training:
+            return embeddings, logits
+        return logits.log_softmax(2).mean(0)
 
     def take(self, weights):
-        copy(self.input, weights, "input.")
-        copy(self.norm, weights, "input_norm.")
-        copy(self.lstm, weights, "lstm0.forward.", "_l0")
-        copy(self.lstm, weights, "lstm0.backward.", "_l0", "_l0_reverse")
-        copy(self.attention, weights, "attention.")
-        copy(self.output, weights, "output.")
+        for number, member in enumerate(self.members):
+            member.take(weights, f"member{number}.")
+
+
+def contrastive(embeddings, labels):
+    """Supervised contrastive loss (Khosla et al. 2020), the mean over the members."""
+    unit = nn.functional.normalize(embeddings, dim=2)
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    share = (unit @ unit.transpose(1, 2) / 0.1).masked_fill(itself, -1e9).log_softmax(2)
+    alike = ((labels.unsqueeze(0) == labels.unsqueeze(1)) & ~itself).float()
+    pairs = alike.sum(1)
+    drawn = (share * alike).sum(2) / pairs.clamp(min=1)
+    return -drawn.sum() / ((pairs > 0).sum().clamp(min=1) * len(embeddings))
 
 
 def read_ot(path):
