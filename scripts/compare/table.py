@@ -95,6 +95,8 @@ def draw(table_csv, picture):
             axes.plot([goal, goal], [place - 0.38, place + 0.38], color="black", linewidth=2)
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_yticks(range(len(table)),
                     [f"{line['what'].replace('`', '')}\nagainst {line['against'].replace('`', '')}"
                      for line in table], fontsize=8)
