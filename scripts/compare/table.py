@@ -90,7 +90,7 @@ def draw(table_csv, picture):
         colour = "#4c72b0" if goal is None else "#55a868" if met else "#dd8452"
         axes.barh(place, ratio, color=colour, height=0.6)
         axes.plot([low, high], [place, place], color="black", linewidth=1.2)
-        axes.text(max(ratio, high) * 1.04, place, f"{ratio:.1f}×", va="center")
+        axes.text(max(ratio, high, goal or 0) * 1.04, place, f"{ratio:.1f}×", va="center")
         if goal is not None:
             axes.plot([goal, goal], [place - 0.38, place + 0.38], color="black", linewidth=2)
     axes.axvline(1, color="grey", linewidth=0.8)
