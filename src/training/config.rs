@@ -12,7 +12,7 @@ use crate::device::DeviceChoice;
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Draws weights, order, dropout and augmentation. The same seed on the same CPU gives the
-    /// same bytes.
+    /// same bytes, with the same number of threads.
     pub seed: u64,
     /// Where to compute.
     pub device: DeviceChoice,
