@@ -39,7 +39,7 @@ pub(super) fn read_mono(
 }
 
 /// Appends the mean of the channels in [−1, 1]: integers become fractions of full scale.
-fn mix(bytes: &[u8], format: &Format, mono: &mut Vec<f32>) -> Result<(), AudioError> {
+pub(super) fn mix(bytes: &[u8], format: &Format, mono: &mut Vec<f32>) -> Result<(), AudioError> {
     let channels = usize::from(format.channels);
     match format.encoding {
         Encoding::Unsigned8 => append(bytes, channels, mono, |[byte]| {

@@ -8,6 +8,7 @@ mod format;
 mod magic;
 mod resample;
 mod riff;
+pub mod stream;
 pub(crate) mod threshold;
 mod trim;
 mod wav;
@@ -18,7 +19,7 @@ pub use config::{AudioConfig, SampleRate};
 pub use error::AudioError;
 pub use resample::resample;
 pub use trim::trim_silence;
-pub use wav::{WavInfo, probe, read_wav, read_wav_from};
+pub use wav::{WavInfo, probe, read_wav, read_wav_from, stream_wav};
 
 /// One channel of sound.
 #[derive(Debug, Clone, PartialEq)]

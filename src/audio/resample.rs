@@ -17,31 +17,18 @@ const FILTER_LENGTH: usize = 320;
 /// sound at `i / sample_rate` seconds. ⌈samples · to / from⌉ samples come out, as from
 /// `librosa.resample`.
 pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, AudioError> {
-    for rate in [waveform.sample_rate, sample_rate] {
-        if !SAMPLE_RATES.contains(&rate) {
-            return Err(AudioError::SampleRate(rate));
-        }
-    }
+    let blocks = Blocks::between(waveform.sample_rate, sample_rate)?;
     if sample_rate == waveform.sample_rate {
         return Ok(waveform.clone());
     }
-    let (from, to) = (waveform.sample_rate as usize, sample_rate as usize);
-    let divisor = greatest_common_divisor(from, to);
-    let (step_in, step_out) = (from / divisor, to / divisor);
-
-    let mut resampler = match take_kept(from, to) {
+    let mut resampler = match take_kept(&blocks) {
         Some(resampler) => resampler,
-        None => build(from, to, block_length(step_in, step_out))?,
+        None => blocks.resampler()?,
     };
-
-    // The filter delays the sound by half a block. Zeros before it make that a whole number of
-    // steps, and so of samples on both sides.
-    let delay = block_length(step_in, step_out) / 2;
-    let delay_steps = delay.div_ceil(step_in);
-    let mut padded = vec![0.0; delay_steps * step_in - delay];
+    let mut padded = vec![0.0; blocks.zeros_before()];
     padded.extend_from_slice(&waveform.samples);
     // One output sample more, for the one that rounding may drop too many.
-    padded.resize(padded.len() + step_in.div_ceil(step_out), 0.0);
+    padded.resize(padded.len() + blocks.step_in.div_ceil(blocks.step_out), 0.0);
 
     let input = InterleavedSlice::new(&padded, 1, padded.len()).map_err(refused)?;
     let mut samples = resampler
@@ -49,27 +36,77 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
         .map_err(refused)?
         .take_data();
     // rubato drops the delay rounded down; the rest of it is ours to drop.
-    let rest = delay_steps * step_out - resampler.output_delay();
+    let rest = blocks.delay() - resampler.output_delay();
     samples.drain(..rest.min(samples.len()));
-    keep(from, to, resampler);
-    let length = waveform.samples.len() as f64 * (to as f64 / from as f64);
-    samples.resize(length.ceil() as usize, 0.0);
+    keep(&blocks, resampler);
+    samples.resize(
+        blocks.samples_out(waveform.samples.len() as u64) as usize,
+        0.0,
+    );
     Ok(Waveform {
         samples,
         sample_rate,
     })
 }
 
-/// A block is as long as the filter, in whole steps of the ratio. Rates with no simple ratio, such as
-/// TESS's 24 414 Hz, have long steps and so a steeper filter.
-fn block_length(step_in: usize, step_out: usize) -> usize {
-    let step = step_in.min(step_out);
-    ((FILTER_LENGTH + step / 2) / step).max(1) * step_in
+/// How the sound goes from one rate to the other: block by block, in whole steps of their ratio.
+pub(super) struct Blocks {
+    from: usize,
+    to: usize,
+    step_in: usize,
+    step_out: usize,
+    /// Samples of a block at the rate that the sound has.
+    pub(super) length: usize,
 }
 
-fn build(from: usize, to: usize, block: usize) -> Result<Fft<f32>, AudioError> {
-    let window = WindowFunction::BlackmanHarris2;
-    Fft::new_custom(from, to, block, 1, 1, window, FixedSync::Both).map_err(refused)
+impl Blocks {
+    pub(super) fn between(from: u32, to: u32) -> Result<Blocks, AudioError> {
+        for rate in [from, to] {
+            if !SAMPLE_RATES.contains(&rate) {
+                return Err(AudioError::SampleRate(rate));
+            }
+        }
+        let (from, to) = (from as usize, to as usize);
+        let divisor = greatest_common_divisor(from, to);
+        let (step_in, step_out) = (from / divisor, to / divisor);
+        // A block is as long as the filter, in whole steps of the ratio. Rates with no simple ratio,
+        // such as TESS's 24 414 Hz, have long steps and so a steeper filter.
+        let step = step_in.min(step_out);
+        let steps = ((FILTER_LENGTH + step / 2) / step).max(1);
+        Ok(Blocks {
+            from,
+            to,
+            step_in,
+            step_out,
+            length: steps * step_in,
+        })
+    }
+
+    pub(super) fn resampler(&self) -> Result<Fft<f32>, AudioError> {
+        let window = WindowFunction::BlackmanHarris2;
+        let (from, to) = (self.from, self.to);
+        Fft::new_custom(from, to, self.length, 1, 1, window, FixedSync::Both).map_err(refused)
+    }
+
+    /// The filter delays the sound by half a block. Zeros before it make that a whole number of
+    /// steps, and so of samples on both sides.
+    pub(super) fn zeros_before(&self) -> usize {
+        self.delay_steps() * self.step_in - self.length / 2
+    }
+
+    /// The delay then, in samples that come out.
+    pub(super) fn delay(&self) -> usize {
+        self.delay_steps() * self.step_out
+    }
+
+    fn delay_steps(&self) -> usize {
+        (self.length / 2).div_ceil(self.step_in)
+    }
+
+    /// How many samples come out for as many that went in.
+    pub(super) fn samples_out(&self, samples: u64) -> u64 {
+        (samples as f64 * (self.to as f64 / self.from as f64)).ceil() as u64
+    }
 }
 
 /// Resamplers that a thread keeps, with their rates, the latest last: to build one takes about as long
@@ -83,19 +120,21 @@ thread_local! {
     static KEPT: RefCell<Kept> = const { RefCell::new(Vec::new()) };
 }
 
-fn take_kept(from: usize, to: usize) -> Option<Fft<f32>> {
+fn take_kept(blocks: &Blocks) -> Option<Fft<f32>> {
     KEPT.with_borrow_mut(|kept| {
-        let place = kept.iter().position(|(rates, _)| *rates == (from, to))?;
+        let place = kept
+            .iter()
+            .position(|(rates, _)| *rates == (blocks.from, blocks.to))?;
         Some(kept.remove(place).1)
     })
 }
 
-fn keep(from: usize, to: usize, resampler: Fft<f32>) {
+fn keep(blocks: &Blocks, resampler: Fft<f32>) {
     KEPT.with_borrow_mut(|kept| {
         if kept.len() == MOST_KEPT {
             kept.remove(0);
         }
-        kept.push(((from, to), resampler));
+        kept.push(((blocks.from, blocks.to), resampler));
     });
 }
 
@@ -107,6 +146,6 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
     }
 }
 
-fn refused(error: impl std::fmt::Display) -> AudioError {
+pub(super) fn refused(error: impl std::fmt::Display) -> AudioError {
     AudioError::Resample(error.to_string())
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::stream::SoundStream;
 use super::{AudioError, Waveform, decode, format, riff};
 
 /// What a WAV header says.
@@ -50,6 +51,17 @@ pub fn read_wav_from(source: impl Read + Seek) -> Result<Waveform, AudioError> {
         samples: decode::read_mono(sound.source, &sound.format, sound.frames)?,
         sample_rate: sound.format.sample_rate,
     })
+}
+
+/// Opens a WAV file to be read piece by piece, so that a long one need not fit into memory.
+pub fn stream_wav(path: &Path) -> Result<SoundStream<BufReader<File>>, AudioError> {
+    let mut sound = Sound::find(open(path)?)?;
+    if sound.frames == 0 {
+        return Err(AudioError::NoSamples);
+    }
+    sound.source.seek(SeekFrom::Start(sound.start))?;
+    let length = sound.frames * sound.format.frame_width() as u64;
+    Ok(SoundStream::new(sound.source, sound.format, Some(length)))
 }
 
 /// Opens a file, but no folder and nothing that would keep us waiting, such as a pipe.
