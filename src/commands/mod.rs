@@ -1,9 +1,11 @@
 //! The commands: each reads its arguments, calls the rooms of the library in order, and prints.
 
+mod bars;
 mod cross_validate;
 mod doctor;
 mod evaluate;
 mod features;
+mod listen;
 mod plot;
 mod predict;
 mod progress;
@@ -56,6 +58,7 @@ Examples:
   emovox cross-validate --data data/ravdess   every speaker tests once: the number to report
   emovox evaluate ravdess-bilstm              score that run again
   emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
+  emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
   emovox doctor                               is there a GPU, and does libtorch see it?
 
 Each command explains itself: emovox train --help")]
@@ -70,6 +73,7 @@ enum Command {
     CrossValidate(cross_validate::CrossValidateArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
+    Listen(listen::ListenArgs),
     Plot(plot::PlotArgs),
     Features(features::FeaturesArgs),
     Doctor(doctor::DoctorArgs),
@@ -81,6 +85,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::CrossValidate(args) => cross_validate::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Listen(args) => listen::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Features(args) => features::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -1,10 +1,19 @@
 //! Weights and features → probabilities.
 
 mod config;
+mod ear;
+mod hearing;
 mod predictor;
+mod recording;
+mod segments;
+mod windows;
 
 pub use config::InferenceConfig;
+pub use ear::{Ear, Heard, Speech};
+pub use hearing::Hearing;
 pub use predictor::{Prediction, Predictor};
+pub use recording::Segment;
+pub use windows::{Windowing, Windows};
 
 use anyhow::Result;
 use tch::{Kind, Tensor};

@@ -135,3 +135,30 @@ batch_size = 8
 ";
 
 pub const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";
+
+/// Noise of an RMS in decibels below full scale, at 16 kHz.
+pub fn noise(seconds: f64, level: f64) -> Vec<f32> {
+    let amplitude = 10f64.powf(level / 20.0) * 3f64.sqrt();
+    let mut state = 1u32;
+    (0..(seconds * 16_000.0) as usize)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (amplitude * (f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0)) as f32
+        })
+        .collect()
+}
+
+/// At least so many seconds of people who speak in turn, with pauses between them, at 16 kHz.
+pub fn talk(seconds: f64) -> Vec<f32> {
+    let mut samples = noise(2.0, -65.0);
+    for turn in 0.. {
+        if samples.len() as f64 >= seconds * 16_000.0 {
+            break;
+        }
+        let (voice, sentence) = (1 + turn / 2 % demo::VOICES, 1 + turn % demo::SENTENCES);
+        let emotion = [0, 5, 6][turn / 3 % 3];
+        samples.extend(demo::synthesise(voice, sentence, emotion, 1));
+        samples.extend(noise([0.6, 1.3, 2.9][turn % 3], -65.0));
+    }
+    samples
+}

@@ -1,0 +1,75 @@
+//! How long after its sound an answer comes.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A count for each millisecond, so that a week of listening takes no more room than a minute.
+pub(super) struct Delays {
+    counts: Vec<u64>,
+    longest: Duration,
+}
+
+/// What takes longer counts as this.
+const LONGEST: usize = 10_000;
+
+impl Default for Delays {
+    fn default() -> Self {
+        Delays {
+            counts: vec![0; LONGEST + 1],
+            longest: Duration::ZERO,
+        }
+    }
+}
+
+impl Delays {
+    pub(super) fn add(&mut self, delay: Duration) {
+        self.counts[(delay.as_millis() as usize).min(LONGEST)] += 1;
+        self.longest = self.longest.max(delay);
+    }
+
+    /// The whole milliseconds within which this share of the answers came.
+    fn within(&self, share: f64) -> usize {
+        let wanted = (share * self.counts.iter().sum::<u64>() as f64).ceil() as u64;
+        let mut so_far = 0;
+        for (milliseconds, count) in self.counts.iter().enumerate() {
+            so_far += count;
+            if so_far >= wanted.max(1) {
+                return milliseconds + 1;
+            }
+        }
+        0
+    }
+}
+
+impl fmt::Display for Delays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.counts.iter().sum::<u64>() {
+            0 => f.write_str(", and no speech in it"),
+            answers => write!(
+                f,
+                ", {answers} answers; half of them within {} ms of their last sample, 99 % within {} ms, \
+                 all within {} ms",
+                self.within(0.5),
+                self.within(0.99),
+                self.longest.as_millis() + 1
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_those_of_the_sorted_delays() {
+        let mut delays = Delays::default();
+        assert_eq!(delays.to_string(), ", and no speech in it");
+        for milliseconds in (0..200).rev() {
+            delays.add(Duration::from_millis(milliseconds));
+        }
+        assert_eq!(delays.within(0.5), 100);
+        assert_eq!(delays.within(0.99), 198);
+        assert_eq!(delays.within(1.0), 200);
+    }
+}

@@ -1,0 +1,82 @@
+//! The system's default microphone, through cpal.
+
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::{ErrorKind, FromSample, SampleFormat, SizedSample, Stream, SupportedStreamConfig};
+
+use super::input::{Arrival, Input, QUEUE};
+
+/// Opens it at the rate and the channels that it has by itself.
+pub(super) fn open() -> Result<Input> {
+    let device = cpal::default_host().default_input_device().context(
+        "no microphone was found; if another program hears one, pipe it in: arecord -q -f S16_LE \
+         -r 16000 -t wav | emovox listen RUN",
+    )?;
+    let config = device
+        .default_input_config()
+        .context("the microphone does not tell what it records")?;
+    let (sender, arrivals) = sync_channel(QUEUE);
+    let stream = match config.sample_format() {
+        SampleFormat::I16 => record::<i16>(&device, &config, sender),
+        SampleFormat::I32 => record::<i32>(&device, &config, sender),
+        SampleFormat::U8 => record::<u8>(&device, &config, sender),
+        SampleFormat::F32 => record::<f32>(&device, &config, sender),
+        other => bail!("the microphone records {other}, which is not read"),
+    }
+    .context("cannot open the microphone")?;
+    stream.play().context("cannot start the microphone")?;
+    Ok(Input {
+        sample_rate: config.sample_rate(),
+        described: format!(
+            "the microphone, {} Hz, {} channels",
+            config.sample_rate(),
+            config.channels()
+        ),
+        arrivals,
+        device: Some(stream),
+    })
+}
+
+/// Sends the mean of the channels. It must never wait: a microphone does not.
+fn record<T: SizedSample>(
+    device: &cpal::Device,
+    config: &SupportedStreamConfig,
+    sender: SyncSender<Arrival>,
+) -> Result<Stream, cpal::Error>
+where
+    f32: FromSample<T>,
+{
+    let channels = usize::from(config.channels().max(1));
+    let mut lost = 0;
+    let broken = sender.clone();
+    let heard = move |data: &[T], _: &cpal::InputCallbackInfo| {
+        let frame = |frame: &[T]| {
+            let sum: f32 = frame.iter().map(|&sample| f32::from_sample_(sample)).sum();
+            sum / channels as f32
+        };
+        let samples: Vec<f32> = data.chunks_exact(channels).map(frame).collect();
+        if lost > 0 && sender.try_send(Arrival::Lost(lost)).is_ok() {
+            lost = 0;
+        }
+        let count = samples.len() as u64;
+        let at = Instant::now();
+        if let Err(TrySendError::Full(_)) = sender.try_send(Arrival::Sound { at, samples }) {
+            lost += count;
+        }
+    };
+    let failed = move |error: cpal::Error| {
+        // Some sound is missing then, but more is coming.
+        let harmless = [
+            ErrorKind::Xrun,
+            ErrorKind::RealtimeDenied,
+            ErrorKind::DeviceChanged,
+        ];
+        if !harmless.contains(&error.kind()) {
+            let _ = broken.try_send(Arrival::Broken(error.to_string()));
+        }
+    };
+    device.build_input_stream((*config).into(), heard, failed, None)
+}

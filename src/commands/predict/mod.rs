@@ -1,0 +1,239 @@
+//! `emovox predict`: what a trained run hears in recordings.
+
+mod formats;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use super::progress::bar;
+use super::{Runs, tell_skipped};
+use emovox::audio::probe;
+use emovox::corpus::{Skipped, find_recordings};
+use emovox::device::DeviceChoice;
+use emovox::inference::{Predictor, Windowing};
+use emovox::run::{RunFolder, write_bytes};
+use formats::{Answer, Format};
+
+/// Tells the emotion in recordings of any sample rate, channels and length
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emovox predict ravdess-bilstm my-voice.wav          one recording
+  emovox predict ravdess-bilstm interviews/           a folder with all its subfolders
+  emovox predict ravdess-bilstm *.wav --csv > x.csv   a table for a spreadsheet
+  emovox predict ravdess-bilstm talk.wav --window 3   who feels what when: every second of a long one
+  emovox predict ravdess-bilstm talk.wav --window 3 --hop 0.5 --smooth 3 \\
+      --format audacity --out talk.txt                labels to lay under it in Audacity
+  emovox predict ravdess-bilstm talk.wav --window 3 --format webvtt --out talk.vtt    subtitles
+
+With --window a recording is heard window by window. A hop's answer is the mean of the log-probabilities
+of all windows that hold its middle; neighbours with the same label are one segment.
+
+A recording that cannot be read is named on standard error; the others are predicted all the same,
+and the exit code is 1.")]
+pub struct PredictArgs {
+    /// The run: its name below runs/, or its folder
+    run: String,
+    /// WAV files, or folders that hold some
+    #[arg(required = true, value_name = "FILE|DIR")]
+    recordings: Vec<PathBuf>,
+    #[command(flatten)]
+    runs: Runs,
+    /// Hear windows of this length instead of each recording as a whole
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<f64>,
+    /// From one window to the next [default: 1, or the window if that is shorter]
+    #[arg(long, value_name = "SECONDS", requires = "window")]
+    hop: Option<f64>,
+    /// Take the mean over this much time around each hop as well
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "window",
+        default_value_t = 0.0
+    )]
+    smooth: f64,
+    /// How to write it down
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    format: FormatName,
+    /// The same as --format json
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
+    json: bool,
+    /// The same as --format csv
+    #[arg(long, conflicts_with = "format")]
+    csv: bool,
+    /// The file to write, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+}
+
+/// The formats that --format names.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum FormatName {
+    /// For people
+    Table,
+    /// One array
+    Json,
+    /// One object a line
+    Jsonl,
+    /// file, start, end, label, a probability per class
+    Csv,
+    /// A label track for Audacity
+    Audacity,
+    /// Subtitles for a video player or a browser
+    Webvtt,
+}
+
+pub fn run(args: PredictArgs) -> Result<ExitCode> {
+    let windowing = args.windowing();
+    if let Some(windowing) = &windowing {
+        windowing.validate()?;
+    }
+    let files = recordings(&args.recordings)?;
+    let format = args.format();
+    ensure!(
+        files.len() == 1 || !format.is_a_track(),
+        "Audacity labels and WebVTT belong to one recording, and {} were named; name them one by one, \
+         or take --format csv",
+        files.len()
+    );
+    let run = RunFolder::open(&args.runs.runs_dir, &args.run)?;
+    let predictor = Predictor::open(&run, args.device.resolve()?)?;
+    let (answers, skipped) = match &windowing {
+        Some(windowing) => hear_windows(&predictor, &files, windowing),
+        None => hear_whole(&predictor, &files, format.is_a_track())?,
+    };
+    tell_skipped(&skipped);
+    if predictor.config().data.is_synthetic() {
+        eprintln!(
+            "note: this model has heard synthetic speech only; what it says of people means little"
+        );
+    }
+
+    let mut text = Vec::new();
+    formats::write(&mut text, format, predictor.classes(), &answers)?;
+    match &args.out {
+        // Of nothing there is nothing to write, and what was there stays.
+        Some(_) if answers.is_empty() => {}
+        Some(out) => write_bytes(out, &text)?,
+        None => io::stdout().lock().write_all(&text)?,
+    }
+    Ok(if skipped.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+impl PredictArgs {
+    fn windowing(&self) -> Option<Windowing> {
+        self.window.map(|window| Windowing {
+            window,
+            hop: self.hop.unwrap_or(Windowing::default().hop.min(window)),
+            smooth: self.smooth,
+        })
+    }
+
+    fn format(&self) -> Format {
+        let windows = self.window.is_some();
+        match self.format {
+            _ if self.json => Format::Json,
+            _ if self.csv => Format::Csv { windows },
+            FormatName::Table => Format::Table { windows },
+            FormatName::Json => Format::Json,
+            FormatName::Jsonl => Format::JsonLines,
+            FormatName::Csv => Format::Csv { windows },
+            FormatName::Audacity => Format::Audacity,
+            FormatName::Webvtt => Format::WebVtt,
+        }
+    }
+}
+
+/// One answer for each recording; with its duration, where that is asked for.
+fn hear_whole(
+    predictor: &Predictor,
+    files: &[PathBuf],
+    spans: bool,
+) -> Result<(Vec<Answer>, Vec<Skipped>)> {
+    let progress = bar(files.len(), "features", "clips");
+    let (predictions, skipped) = predictor.predict(files, || progress.inc(1))?;
+    progress.finish_and_clear();
+    let mut answers = Vec::new();
+    for prediction in predictions {
+        let span = match spans {
+            true => Some((0.0, probe(&prediction.file)?.seconds)),
+            false => None,
+        };
+        answers.push(Answer {
+            file: name(&prediction.file),
+            span,
+            label: prediction.label,
+            probability: prediction.probabilities.iter().copied().fold(0.0, f32::max),
+            probabilities: prediction.probabilities,
+        });
+    }
+    Ok((answers, skipped))
+}
+
+/// An answer for each segment of each recording.
+fn hear_windows(
+    predictor: &Predictor,
+    files: &[PathBuf],
+    windowing: &Windowing,
+) -> (Vec<Answer>, Vec<Skipped>) {
+    let seconds = |file: &PathBuf| probe(file).map_or(0.0, |info| info.seconds);
+    let total: f64 = files.iter().map(seconds).sum();
+    let progress = bar(total.ceil() as usize, "hearing", "seconds");
+    let (mut answers, mut skipped) = (Vec::new(), Vec::new());
+    let mut read = 0.0;
+    for file in files {
+        let segments = predictor.segments(file, windowing, |more| {
+            read += more;
+            progress.set_position(read as u64);
+        });
+        match segments {
+            Ok(segments) => answers.extend(segments.into_iter().map(|segment| Answer {
+                file: name(file),
+                span: Some((segment.start, segment.end)),
+                label: segment.label,
+                probability: segment.probability,
+                probabilities: segment.probabilities,
+            })),
+            Err(error) => skipped.push(Skipped {
+                file: file.clone(),
+                reason: format!("{error:#}"),
+            }),
+        }
+    }
+    progress.finish_and_clear();
+    (answers, skipped)
+}
+
+/// The files named, and those in the folders named.
+fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in named {
+        if path.is_dir() {
+            let inside = find_recordings(path);
+            if inside.recordings.is_empty() {
+                bail!("no WAV file in {}", path.display());
+            }
+            tell_skipped(&inside.skipped);
+            files.extend(inside.recordings.iter().map(|file| path.join(file)));
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn name(file: &Path) -> String {
+    file.to_string_lossy().into_owned()
+}

@@ -1,0 +1,199 @@
+//! From what was heard in overlapping windows to a recording's segments.
+
+/// What was heard in one window: its samples, and a probability for each class.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HeardWindow {
+    pub start: u64,
+    pub end: u64,
+    pub probabilities: Vec<f32>,
+}
+
+/// Neighbouring hops of one label, as hops from `first` to before `end`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Run {
+    pub first: usize,
+    pub end: usize,
+    pub class: usize,
+    /// The mean over its hops.
+    pub probabilities: Vec<f32>,
+}
+
+/// Of a probability that came out as zero, the logarithm is taken of this.
+const LEAST_PROBABILITY: f32 = 1e-30;
+
+/// A row of log-probabilities for each hop: the mean of all windows that hold the hop's middle.
+///
+/// The hops tile the recording; the last one may be shorter.
+pub(super) fn hops(windows: &[HeardWindow], samples: u64, hop: u64) -> Vec<Vec<f32>> {
+    let count = samples.div_ceil(hop) as usize;
+    let classes = windows
+        .first()
+        .map_or(0, |window| window.probabilities.len());
+    let mut rows = vec![vec![0.0f32; classes]; count];
+    let mut heard = vec![0u32; count];
+    for window in windows {
+        for index in (window.start / hop) as usize..count {
+            let start = index as u64 * hop;
+            let middle = start + hop.min(samples - start) / 2;
+            if middle >= window.end {
+                break;
+            }
+            if middle < window.start {
+                continue;
+            }
+            heard[index] += 1;
+            for (sum, probability) in rows[index].iter_mut().zip(&window.probabilities) {
+                *sum += probability.max(LEAST_PROBABILITY).ln();
+            }
+        }
+    }
+    for (row, heard) in rows.iter_mut().zip(heard) {
+        for sum in row {
+            *sum /= heard.max(1) as f32;
+        }
+    }
+    rows
+}
+
+/// Each row becomes the mean of those up to `reach` hops away; at the ends, of as many as there are.
+pub(super) fn smooth(rows: &[Vec<f32>], reach: usize) -> Vec<Vec<f32>> {
+    let mean = |hop: usize| {
+        let around = &rows[hop.saturating_sub(reach)..(hop + reach + 1).min(rows.len())];
+        let class = |class: usize| around.iter().map(|row| row[class]).sum::<f32>();
+        (0..rows[hop].len())
+            .map(|index| class(index) / around.len() as f32)
+            .collect()
+    };
+    (0..rows.len()).map(mean).collect()
+}
+
+/// Joins neighbouring hops whose most probable class is the same.
+pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (hop, row) in rows.iter().enumerate() {
+        let row = normalised(row);
+        let class = highest(&row);
+        match runs.last_mut() {
+            Some(run) if run.class == class => {
+                run.end = hop + 1;
+                for (sum, probability) in run.probabilities.iter_mut().zip(row) {
+                    *sum += probability;
+                }
+            }
+            _ => runs.push(Run {
+                first: hop,
+                end: hop + 1,
+                class,
+                probabilities: row,
+            }),
+        }
+    }
+    for run in &mut runs {
+        for sum in &mut run.probabilities {
+            *sum /= (run.end - run.first) as f32;
+        }
+    }
+    runs
+}
+
+/// Probabilities of a mean of log-probabilities, which need not sum to one before.
+fn normalised(row: &[f32]) -> Vec<f32> {
+    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let shares: Vec<f32> = row.iter().map(|value| (value - highest).exp()).collect();
+    let sum: f32 = shares.iter().sum();
+    shares.into_iter().map(|share| share / sum).collect()
+}
+
+/// The class with the highest value; the first one wins a tie.
+pub(super) fn highest(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn window(start: u64, end: u64, probabilities: [f32; 2]) -> HeardWindow {
+        HeardWindow {
+            start,
+            end,
+            probabilities: probabilities.to_vec(),
+        }
+    }
+
+    /// Hops of 10 in a recording of 35, windows of 20; the last one ends with the recording.
+    #[test]
+    fn a_hop_is_the_geometric_mean_of_the_windows_over_its_middle() {
+        let windows = [
+            window(0, 20, [0.9, 0.1]),
+            window(10, 30, [0.6, 0.4]),
+            window(15, 35, [0.2, 0.8]),
+        ];
+        let rows = hops(&windows, 35, 10);
+        let share = |products: [f32; 2], windows: f32| {
+            let [a, b] = products.map(|product| product.powf(1.0 / windows));
+            a / (a + b)
+        };
+        let expected = [
+            0.9,
+            share([0.9 * 0.6 * 0.2, 0.1 * 0.4 * 0.8], 3.0),
+            share([0.6 * 0.2, 0.4 * 0.8], 2.0),
+            0.2,
+        ];
+        assert_eq!(rows.len(), 4);
+        for (row, expected) in rows.iter().zip(expected) {
+            let found = normalised(row)[0];
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+        let runs = merge(&rows);
+        let ends: Vec<_> = runs
+            .iter()
+            .map(|run| (run.first, run.end, run.class))
+            .collect();
+        assert_eq!(ends, [(0, 1, 0), (1, 4, 1)]);
+    }
+
+    #[test]
+    fn smoothing_takes_a_lonely_hop_away() {
+        let rows: Vec<Vec<f32>> = [0.9, 0.9, 0.3, 0.9, 0.9f32]
+            .iter()
+            .map(|p| vec![p.ln(), (1.0 - p).ln()])
+            .collect();
+        assert_eq!(merge(&smooth(&rows, 0)).len(), 3);
+        let smoothed = smooth(&rows, 1);
+        assert_eq!(merge(&smoothed).len(), 1);
+        assert!((smoothed[0][0] - 0.9f32.ln()).abs() < 1e-6);
+        let middle = (2.0 * 0.9f32.ln() + 0.3f32.ln()) / 3.0;
+        assert!((smoothed[2][0] - middle).abs() < 1e-6);
+    }
+
+    proptest! {
+        #[test]
+        fn runs_tile_the_hops_and_each_says_what_its_hops_say(
+            rows in prop::collection::vec(prop::collection::vec(0.001f32..1.0, 3), 1..40),
+            reach in 0usize..4,
+        ) {
+            let logarithms: Vec<Vec<f32>> =
+                rows.iter().map(|row| row.iter().map(|p| p.ln()).collect()).collect();
+            let runs = merge(&smooth(&logarithms, reach));
+            prop_assert_eq!(runs[0].first, 0);
+            prop_assert_eq!(runs.last().unwrap().end, rows.len());
+            for pair in runs.windows(2) {
+                prop_assert_eq!(pair[0].end, pair[1].first);
+                prop_assert_ne!(pair[0].class, pair[1].class);
+            }
+            for run in runs {
+                prop_assert!((run.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+                let most = run.probabilities.iter().copied().fold(0.0, f32::max);
+                prop_assert!(run.probabilities[run.class] > most - 1e-5);
+            }
+        }
+    }
+}

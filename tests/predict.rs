@@ -1,0 +1,204 @@
+//! `emovox predict` on long recordings: windows, segments, and what other programs read of them.
+
+mod desk;
+
+use std::fs;
+
+use desk::{Desk, TRAIN};
+use serde_json::Value;
+
+/// A segment as it was read back: start, end, label, probability.
+type Read = (f64, f64, String, f64);
+
+fn close(a: f64, b: f64, tolerance: f64) -> bool {
+    (a - b).abs() <= tolerance
+}
+
+#[track_caller]
+fn assert_tiles(segments: &[Read], seconds: f64) {
+    assert_eq!(segments[0].0, 0.0);
+    assert!(
+        close(segments[segments.len() - 1].1, seconds, 1e-3),
+        "{segments:?}"
+    );
+    for pair in segments.windows(2) {
+        assert_eq!(pair[0].1, pair[1].0);
+        assert_ne!(pair[0].2, pair[1].2);
+    }
+}
+
+#[track_caller]
+fn assert_same(a: &[Read], b: &[Read], tolerance: f64) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(b) {
+        let same = close(a.0, b.0, 1e-3) && close(a.1, b.1, 1e-3) && a.2 == b.2;
+        assert!(same && close(a.3, b.3, tolerance), "{a:?} {b:?}");
+    }
+}
+
+fn of_object(object: &Value) -> Read {
+    let number = |key: &str| object[key].as_f64().unwrap();
+    let label = object["label"].as_str().unwrap().to_string();
+    let probability = number("probability");
+    assert_eq!(
+        object["probabilities"][&label].as_f64().unwrap(),
+        probability
+    );
+    (number("start"), number("end"), label, probability)
+}
+
+/// `anger 72 %`
+fn of_caption(caption: &str) -> (String, f64) {
+    let mut words = caption.split(' ');
+    let label = words.next().unwrap().to_string();
+    let percent: f64 = words.next().unwrap().parse().unwrap();
+    assert_eq!(words.next(), Some("%"));
+    (label, percent / 100.0)
+}
+
+fn of_timestamp(text: &str) -> f64 {
+    let (hours, rest) = text.split_once(':').unwrap();
+    let (minutes, seconds) = rest.split_once(':').unwrap();
+    let [hours, minutes, seconds] = [hours, minutes, seconds].map(|n| n.parse::<f64>().unwrap());
+    3600.0 * hours + 60.0 * minutes + seconds
+}
+
+#[test]
+fn a_long_recording_becomes_segments_in_every_format() {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    let talk = desk::talk(40.0);
+    let seconds = talk.len() as f64 / 16_000.0;
+    desk.wav("talk.wav", 16_000, 1, &talk);
+
+    let windows = "predict mine talk.wav --window 2 --hop 0.5";
+    let json = desk.types(&format!("{windows} --format json")).fine().out;
+    let array: Value = serde_json::from_str(&json).unwrap();
+    let segments: Vec<Read> = array.as_array().unwrap().iter().map(of_object).collect();
+    assert_tiles(&segments, seconds);
+    assert!(segments.len() > 1, "{segments:?}");
+    assert_eq!(desk.types(&format!("{windows} --json")).fine().out, json);
+
+    let lines = desk.types(&format!("{windows} --format jsonl")).fine().out;
+    let read: Vec<Read> = lines
+        .lines()
+        .map(|line| of_object(&serde_json::from_str(line).unwrap()))
+        .collect();
+    assert_same(&read, &segments, 0.0);
+
+    let text = desk.types(&format!("{windows} --format csv")).fine().out;
+    assert!(text.starts_with("file,start,end,label,anger,neutral,sadness\n"));
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let header = table.headers().unwrap().clone();
+    let read: Vec<Read> = table
+        .records()
+        .map(|record| {
+            let record = record.unwrap();
+            let class = header.iter().position(|name| *name == record[3]).unwrap();
+            let number = |column: usize| record[column].parse().unwrap();
+            (number(1), number(2), record[3].to_string(), number(class))
+        })
+        .collect();
+    assert_same(&read, &segments, 1e-6);
+
+    let track = desk
+        .types(&format!("{windows} --format audacity"))
+        .fine()
+        .out;
+    let read: Vec<Read> = track
+        .lines()
+        .map(|line| {
+            let mut fields = line.split('\t');
+            let mut number = || fields.next().unwrap().parse().unwrap();
+            let (start, end) = (number(), number());
+            let (label, probability) = of_caption(fields.next().unwrap());
+            (start, end, label, probability)
+        })
+        .collect();
+    assert_same(&read, &segments, 0.006);
+
+    let subtitles = desk.types(&format!("{windows} --format webvtt")).fine().out;
+    let mut cues = subtitles.trim_end().split("\n\n");
+    assert_eq!(cues.next(), Some("WEBVTT"));
+    let read: Vec<Read> = cues
+        .map(|cue| {
+            let (times, caption) = cue.split_once('\n').unwrap();
+            let (start, end) = times.split_once(" --> ").unwrap();
+            let (label, probability) = of_caption(caption);
+            (of_timestamp(start), of_timestamp(end), label, probability)
+        })
+        .collect();
+    assert_same(&read, &segments, 0.006);
+
+    let table = desk.types(windows).fine().out;
+    assert_eq!(table.lines().count(), 2 + segments.len(), "{table}");
+    assert!(
+        table.contains('█') && table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+
+    // Smoothed over all of it, there is one segment left.
+    let one = desk
+        .types(&format!("{windows} --smooth 200 --format jsonl"))
+        .fine()
+        .out;
+    assert_eq!(one.lines().count(), 1, "{one}");
+
+    // A file has what standard output had; one that fails leaves it alone.
+    desk.types(&format!("{windows} --format webvtt --out talk.vtt"))
+        .fine();
+    let written = || fs::read_to_string(desk.path("talk.vtt")).unwrap();
+    assert_eq!(written(), subtitles);
+    desk.types("predict mine missing.wav --window 2 --format webvtt --out talk.vtt")
+        .fails_with(&["missing.wav", "no such file"]);
+    assert_eq!(written(), subtitles);
+
+    one_window_is_the_recording_as_a_whole(&desk);
+    what_cannot_be_done_is_told(&desk);
+}
+
+fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
+    let clip = "corpus/anger/v01/1.wav";
+    let probabilities = |flags: &str| -> Vec<f64> {
+        let line = desk
+            .types(&format!("predict mine {clip} --format jsonl {flags}"))
+            .fine();
+        let object: Value = serde_json::from_str(&line.out).unwrap();
+        let by_class = object["probabilities"].as_object().unwrap();
+        by_class.values().map(|p| p.as_f64().unwrap()).collect()
+    };
+    let (whole, window) = (probabilities(""), probabilities("--window 30 --hop 30"));
+    assert_eq!(whole.len(), 3);
+    for (a, b) in whole.iter().zip(&window) {
+        assert!(close(*a, *b, 1e-5), "{whole:?} {window:?}");
+    }
+    // A track of a recording as a whole has one label.
+    let track = desk
+        .types(&format!("predict mine {clip} --format audacity"))
+        .fine()
+        .out;
+    assert!(
+        track.starts_with("0.000000\t") && track.lines().count() == 1,
+        "{track}"
+    );
+    let bars = desk.types(&format!("predict mine {clip}")).fine().out;
+    assert_eq!(bars.lines().count(), 1 + 3, "{bars}");
+}
+
+fn what_cannot_be_done_is_told(desk: &Desk) {
+    desk.types("predict mine talk.wav --window 2 --hop 3")
+        .fails_with(&["hop of 3 s", "the window, 2 s"]);
+    desk.types("predict mine talk.wav --window 2 --smooth 1")
+        .fails_with(&["--smooth 1 s", "two hops"]);
+    desk.types("predict mine talk.wav --window 1000")
+        .fails_with(&["window of 1000 s", "60 s"]);
+    desk.types("predict mine corpus --window 2 --format audacity")
+        .fails_with(&["belong to one recording", "30 were named"]);
+
+    // One bad recording does not cost the others, in windows as well.
+    fs::write(desk.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
+    let seen = desk
+        .types("predict mine broken.wav talk.wav --window 3 --format jsonl")
+        .fails_with(&["broken.wav", "AIFF"]);
+    assert!(seen.out.lines().count() > 0 && seen.out.contains("talk.wav"));
+}
