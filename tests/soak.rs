@@ -39,9 +39,9 @@ fn listener(desk: &Desk) -> Child {
         .unwrap()
 }
 
-/// Ten minutes of talk, over and over.
+/// Two minutes of talk, over and over.
 fn sound() -> impl Iterator<Item = Vec<u8>> {
-    let talk = talk(600.0);
+    let talk = talk(120.0);
     let bytes: Vec<u8> = talk
         .iter()
         .flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes())

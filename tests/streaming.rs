@@ -33,10 +33,15 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Five seconds of demo speech as a WAV file.
+/// Some seconds of demo speech as a WAV file; at other rates than its own it is higher or lower.
 fn wav(sample_rate: u32, channels: u16) -> Vec<u8> {
     let mut samples = demo::synthesise(3, 1, 0, 1);
     samples.extend(demo::synthesise(3, 2, 6, 1));
+    let samples = samples.repeat(sample_rate.div_ceil(16_000) as usize);
+    wav_of(&samples, sample_rate, channels)
+}
+
+fn wav_of(samples: &[f32], sample_rate: u32, channels: u16) -> Vec<u8> {
     let spec = WavSpec {
         channels,
         sample_rate,
@@ -125,6 +130,30 @@ proptest! {
             prop_assert_eq!(found, &features(cut));
         }
         prop_assert_eq!(found.last().unwrap().0, whole.len() as u64 - 12_000);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_stream_is_read_or_refused(
+        at in any::<prop::sample::Index>(),
+        bytes in prop::collection::vec(any::<u8>(), 1..12),
+        end in any::<prop::sample::Index>(),
+        sizes in prop::collection::vec(1usize..5_000, 1..4),
+    ) {
+        let mut damaged = wav_of(&[0.25; 3_000], 16_000, 2);
+        // Most of what can go wrong stands in the header.
+        let at = at.index(60);
+        for (byte, other) in damaged[at..].iter_mut().zip(bytes) {
+            *byte = other;
+        }
+        damaged.truncate(end.index(damaged.len()) + 1);
+        if let Ok(stream) = SoundStream::wav(Pieces::new(&damaged, &sizes))
+            && let Ok((samples, _)) = all(stream)
+        {
+            prop_assert!(samples.len() <= damaged.len());
+            prop_assert!(samples.iter().all(|sample| sample.is_finite()));
+        }
     }
 }
 

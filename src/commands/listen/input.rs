@@ -11,7 +11,7 @@ use emovox::audio::AudioError;
 use emovox::audio::stream::{RawEncoding, SoundStream};
 
 /// Reads that wait to be heard; then whoever writes has to wait. At most 64 KiB each.
-pub(super) const QUEUE: usize = 32;
+const QUEUE: usize = 32;
 
 /// What comes in.
 pub(super) enum Arrival {

@@ -7,17 +7,20 @@ use anyhow::{Context, Result, bail};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{ErrorKind, FromSample, SampleFormat, SizedSample, Stream, SupportedStreamConfig};
 
-use super::input::{Arrival, Input, QUEUE};
+use super::input::{Arrival, Input};
+
+/// Callbacks of some 10 ms each that may wait, while the model is made ready for instance.
+const QUEUE: usize = 1024;
+
+const NONE_FOUND: &str = "no microphone was found; if another program hears one, pipe it in: \
+    arecord -q -f S16_LE -r 16000 -t wav | emovox listen RUN";
 
 /// Opens it at the rate and the channels that it has by itself.
 pub(super) fn open() -> Result<Input> {
-    let device = cpal::default_host().default_input_device().context(
-        "no microphone was found; if another program hears one, pipe it in: arecord -q -f S16_LE \
-         -r 16000 -t wav | emovox listen RUN",
-    )?;
-    let config = device
-        .default_input_config()
-        .context("the microphone does not tell what it records")?;
+    let device = cpal::default_host()
+        .default_input_device()
+        .context(NONE_FOUND)?;
+    let config = device.default_input_config().context(NONE_FOUND)?;
     let (sender, arrivals) = sync_channel(QUEUE);
     let stream = match config.sample_format() {
         SampleFormat::I16 => record::<i16>(&device, &config, sender),

@@ -9,7 +9,7 @@ mod show;
 use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -120,6 +120,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     let mut show = Show::new(predictor.classes(), args.json);
     let mut delays = Delays::default();
     let mut trouble = None;
+    let began = Instant::now();
     while !stop.is_asked() {
         match input.arrivals.recv_timeout(PATIENCE) {
             Ok(Arrival::Sound { at, samples }) => ear.hear(&samples, |heard| {
@@ -150,7 +151,15 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     ear.finish(|heard| show.heard(&heard))?;
     show.finish()?;
     if !args.json || trouble.is_some() {
-        warning!("heard {}{delays}", clock(seconds));
+        let speed = seconds / began.elapsed().as_secs_f64();
+        let (seconds, answers) = (clock(seconds), delays.answers());
+        match speed > 1.2 {
+            // Sound that was not waited for does not tell how late an answer is.
+            true => {
+                warning!("heard {seconds}, {answers} answers; {speed:.0} times as fast as it lasts")
+            }
+            false => warning!("heard {seconds}, {answers} answers{delays}"),
+        }
     }
     match trouble {
         Some(reason) => bail!("the stream broke after {}: {reason}", clock(seconds)),

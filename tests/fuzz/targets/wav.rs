@@ -3,6 +3,7 @@
 
 use std::io::Cursor;
 
+use emovox::audio::stream::SoundStream;
 use emovox::audio::{read_wav_from, resample, trim_silence};
 use libfuzzer_sys::fuzz_target;
 
@@ -10,6 +11,13 @@ use libfuzzer_sys::fuzz_target;
 const MOST_SAMPLES: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {
+    if let Ok(mut stream) = SoundStream::wav(bytes) {
+        let mut streamed = Vec::new();
+        while stream.read(&mut streamed).is_ok_and(|samples| samples > 0) {}
+        assert!(streamed.len() <= bytes.len());
+        assert!(streamed.iter().all(|sample| sample.is_finite()));
+    }
+
     let Ok(waveform) = read_wav_from(Cursor::new(bytes)) else {
         return;
     };
