@@ -119,7 +119,7 @@ fn at_the_speed_of_speech() {
         // When each whole second of the stream was there.
         while written.len() < bytes / (2 * RATE) {
             written.push(Instant::now());
-            if written.len() % (seconds / 20).max(1) == 0 {
+            if written.len().is_multiple_of((seconds / 20).max(1)) {
                 memories.push(memory(&child));
             }
         }
