@@ -48,7 +48,7 @@ pub struct Heard {
 #[derive(Debug)]
 enum Network {
     Bilstm(Committee),
-    Seed(Seed),
+    Seed(Box<Seed>),
 }
 
 impl EmotionModel {
@@ -70,7 +70,7 @@ impl EmotionModel {
             ModelConfig::Bilstm(config) => {
                 Network::Bilstm(Committee::new(&root, config, coefficients, outputs))
             }
-            ModelConfig::Seed(config) => Network::Seed(Seed::new(&root, config, outputs)),
+            ModelConfig::Seed(config) => Network::Seed(Box::new(Seed::new(&root, config, outputs))),
         };
         EmotionModel {
             arch: config.arch(),

@@ -310,11 +310,10 @@ impl Training<'_> {
         let loss = loss::cross_entropy(&logits, &targets, self.class_weights.as_ref());
 
         self.optimizer.zero_grad();
-        let mut minimised = loss.shallow_clone();
-        if config.contrastive > 0.0 {
-            let contrastive = loss::contrastive(&embeddings, &batch.labels);
-            minimised = minimised + contrastive * config.contrastive;
-        }
+        let minimised = match config.contrastive {
+            0.0 => loss.shallow_clone(),
+            weight => &loss + loss::contrastive(&embeddings, &batch.labels) * weight,
+        };
         // Each as if it learnt alone: its own mean over the batch, and its own part of the norm.
         let members = model.members() as f64;
         (minimised * members).backward();

@@ -211,7 +211,7 @@ mod tests {
     fn a_label_cannot_break_a_track() {
         let answer = Answer {
             file: "x.wav".into(),
-            span: Some((3_599.9996, 3_661.5)),
+            span: Some((3599.9996, 3661.5)),
             label: "a\tb\n-->&<c>".into(),
             probability: 0.5,
             probabilities: vec![0.5],
