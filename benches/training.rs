@@ -77,8 +77,10 @@ fn plan(desk: &Desk) -> Plan<'_> {
 }
 
 fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
+    let batch = batch.repeated(model.members());
     model
-        .forward(&batch.features, &batch.lengths, true)
+        .training(&batch.features, &batch.lengths)
+        .logits
         .cross_entropy_for_logits(&batch.labels)
 }
 
@@ -106,10 +108,10 @@ fn parts(c: &mut Criterion) {
     }
 }
 
-/// Forward and backward of the LSTMs of the default model alone: one direction, 32 clips of 40 steps.
+/// Forward and backward of an LSTM of the default model alone: one direction, 32 clips of 40 steps.
 fn lstm(c: &mut Criterion) {
     let store = nn::VarStore::new(Device::Cpu);
-    let lstm = nn::lstm(store.root(), 128, 128, Default::default());
+    let lstm = nn::lstm(store.root(), 128, 64, Default::default());
     let steps = Tensor::randn([32, 40, 128], (Kind::Float, Device::Cpu));
     c.bench_function("lstm, one direction", |b| {
         b.iter(|| lstm.seq(&steps).0.sum(Kind::Float).backward());

@@ -157,7 +157,7 @@ mod tests {
             .iter()
             .map(|run| (run.first, run.end, run.class))
             .collect();
-        assert_eq!(ends, [(0, 1, 0), (1, 4, 1)]);
+        assert_eq!(ends, [(0, 2, 0), (2, 4, 1)]);
     }
 
     #[test]
