@@ -371,18 +371,18 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "one tensor less",
-            with(&|t| drop(t.remove("output.weight"))),
-            "the tensor 'output.weight' is missing",
+            with(&|t| drop(t.remove("member0.output.weight"))),
+            "the tensor 'member0.output.weight' is missing",
         ),
         (
             "another shape",
-            with(&|t| drop(t.insert("output.bias".into(), zeros(&[4], Kind::Float)))),
-            "the tensor 'output.bias' is Float [4], but the model needs Float [3]",
+            with(&|t| drop(t.insert("member0.output.bias".into(), zeros(&[4], Kind::Float)))),
+            "the tensor 'member0.output.bias' is Float [4], but the model needs Float [3]",
         ),
         (
             "another kind",
-            with(&|t| drop(t.insert("output.bias".into(), zeros(&[3], Kind::Double)))),
-            "the tensor 'output.bias' is Double [3]",
+            with(&|t| drop(t.insert("member0.output.bias".into(), zeros(&[3], Kind::Double)))),
+            "the tensor 'member0.output.bias' is Double [3]",
         ),
         (
             "no origin",
