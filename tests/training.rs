@@ -81,8 +81,8 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Clips of two classes: a tone that rises or falls in one coefficient, and noise around it.
-fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
-    let clips: Vec<(Features, usize)> = (0..clips)
+fn clips(clips: usize, offset: usize) -> Vec<(Features, usize)> {
+    (0..clips)
         .map(|clip| {
             let (label, frames) = (clip % 2, 20 + (clip * 7) % 30);
             let slope = if label == 0 { 1.0 } else { -1.0 };
@@ -96,7 +96,11 @@ fn part(clips: usize, offset: usize, model: &EmotionModel) -> PartTensors {
                 .collect();
             (Features::new(frames, 4, values).unwrap(), label)
         })
-        .collect();
+        .collect()
+}
+
+fn part(count: usize, offset: usize, model: &EmotionModel) -> PartTensors {
+    let clips = clips(count, offset);
     let (features, labels): (Vec<&Features>, Vec<usize>) = clips
         .iter()
         .map(|(features, label)| (features, *label))
@@ -205,6 +209,34 @@ fn the_same_seed_gives_the_same_bytes() {
         assert_eq!(progress.epochs.len(), 6);
         assert_eq!(journal(&first), journal(&second));
         assert_same_weights(&first, &second);
+    }
+}
+
+#[test]
+fn clips_that_stay_where_they_are_train_the_same_bytes() {
+    let _turn = alone();
+    let runs = tempfile::tempdir().unwrap();
+    for arch in [Arch::Bilstm, Arch::Seed] {
+        let [resident, apart] =
+            ["resident", "apart"].map(|name| folder(&runs, &format!("{arch}-{name}")));
+        train(arch, &resident, |_| ());
+
+        let (config, training) = settings(arch);
+        let model = fresh_model(&config);
+        let part = |count, offset| {
+            let clips = clips(count, offset);
+            let features: Vec<&Features> = clips.iter().map(|(features, _)| features).collect();
+            let labels: Vec<usize> = clips.iter().map(|(_, label)| *label).collect();
+            PartTensors::apart(&features, &labels, model.normalisation())
+        };
+        let data = Data {
+            train: part(44, 0),
+            validation: part(16, 1000),
+            ..data(44, 16, &model)
+        };
+        training::train(&model, &data, &training, &apart, &GO, |_| ()).unwrap();
+        assert_eq!(journal(&resident), journal(&apart));
+        assert_same_weights(&resident, &apart);
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::cache::{CacheArgs, tell_uncached};
 use super::progress::bar;
 use super::{CorpusName, Runs, data_folder, find_own, open_corpus, tell_skipped};
 use emovox::config::RunConfig;
@@ -59,6 +60,8 @@ pub struct EvaluateArgs {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -87,10 +90,13 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let mut chosen = choose(&args, &run, config)?;
 
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
-    let mut loaded = Loaded::read(&chosen.corpus, &config.audio, &config.features, || {
+    let cache = args.cache.open();
+    let (audio, features) = (&config.audio, &config.features);
+    let mut loaded = Loaded::read(&chosen.corpus, audio, features, cache.as_ref(), || {
         progress.inc(1)
     })?;
     progress.finish_and_clear();
+    tell_uncached(&loaded);
     tell_skipped(&loaded.skipped);
 
     let labels = map_labels(&args.map, chosen.own, predictor.classes(), &loaded.clips)?;

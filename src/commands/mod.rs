@@ -1,6 +1,7 @@
 //! The commands: each reads its arguments, calls the rooms of the library in order, and prints.
 
 mod bars;
+mod cache;
 mod cross_validate;
 mod doctor;
 mod evaluate;
@@ -76,6 +77,7 @@ enum Command {
     Listen(listen::ListenArgs),
     Plot(plot::PlotArgs),
     Features(features::FeaturesArgs),
+    Cache(cache::CacheCommand),
     Doctor(doctor::DoctorArgs),
 }
 
@@ -88,6 +90,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Listen(args) => listen::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Features(args) => features::run(args),
+        Command::Cache(args) => cache::run(&args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

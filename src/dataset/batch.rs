@@ -5,6 +5,8 @@ use std::ops::Range;
 use tch::{Kind, Tensor};
 
 use super::PartTensors;
+use super::part::{Frames, normalised};
+use crate::features::Features;
 
 /// Lengths are rounded up to a multiple of this many frames: oneDNN builds and keeps a primitive
 /// for every length that it meets, so they should be few. A multiple of the usual frame stack.
@@ -98,7 +100,7 @@ impl<'a> Plan<'a> {
     }
 
     fn of(part: &'a PartTensors, order: Vec<PlannedClip>, batches: Vec<Range<usize>>) -> Self {
-        let device = part.frames.device();
+        let device = part.device();
         let warped: Vec<i64> = order
             .iter()
             .map(|planned| warped_length(part, planned))
@@ -151,13 +153,12 @@ impl<'a> Plan<'a> {
         let padding = Tensor::arange(frames, (Kind::Int64, lengths.device()))
             .unsqueeze(0)
             .ge_tensor(&lengths.unsqueeze(1));
-        let zero_frame = self.part.frames.size()[0] - 1;
+        let (all, starts) = self.frames(batch);
+        let zero_frame = all.size()[0] - 1;
         let gather = |frame: &Tensor| {
-            let place = frame.minimum(&last) + of_batch(&self.starts).unsqueeze(1);
+            let place = frame.minimum(&last) + starts.unsqueeze(1);
             let place = place.masked_fill(&padding, zero_frame);
-            self.part
-                .frames
-                .index_select(0, &place.view([-1]))
+            all.index_select(0, &place.view([-1]))
                 .view([size, frames, -1])
         };
         let before = before.to_kind(Kind::Int64);
@@ -176,6 +177,30 @@ impl<'a> Plan<'a> {
             features,
             lengths,
             labels: of_batch(&self.labels),
+        }
+    }
+
+    /// Frames among which those of a batch are, and where each of its clips starts.
+    fn frames(&self, batch: usize) -> (Tensor, Tensor) {
+        match &self.part.frames {
+            Frames::Resident(frames) => {
+                let Range { start, end } = self.batches[batch];
+                let starts = self.starts.narrow(0, start as i64, (end - start) as i64);
+                (frames.shallow_clone(), starts)
+            }
+            Frames::Apart(clips, normalisation) => {
+                let clips: Vec<&Features> = self.clips(batch).map(|clip| &clips[clip]).collect();
+                let starts: Vec<i64> = clips
+                    .iter()
+                    .scan(0, |next, clip| {
+                        *next += clip.frames() as i64;
+                        Some(*next - clip.frames() as i64)
+                    })
+                    .collect();
+                let frames = normalised(&clips, normalisation, tch::Device::Cpu);
+                let frames = frames.expect("as many coefficients as all clips of the part");
+                (frames, Tensor::from_slice(&starts))
+            }
         }
     }
 
@@ -199,10 +224,10 @@ mod tests {
         let frames: i64 = lengths.iter().sum();
         let ramp = Tensor::arange(frames, (Kind::Float, Device::Cpu)).view([-1, 1]) + 1.0;
         PartTensors {
-            frames: Tensor::cat(
+            frames: Frames::Resident(Tensor::cat(
                 &[ramp, Tensor::zeros([1, 1], (Kind::Float, Device::Cpu))],
                 0,
-            ),
+            )),
             starts: lengths
                 .iter()
                 .scan(0, |at, n| {
@@ -245,6 +270,40 @@ mod tests {
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
             assert_eq!(row[expected.len()], 0.0);
+        }
+    }
+
+    #[test]
+    fn clips_that_stay_where_they_are_give_the_same_batches() {
+        tch::manual_seed(2);
+        let float = (Kind::Float, Device::Cpu);
+        let store = tch::nn::VarStore::new(Device::Cpu);
+        let normalisation = crate::dataset::Normalisation::new(&store.root(), 7);
+        let clips: Vec<Features> = (1..40)
+            .map(|frames| {
+                let values = Tensor::randn([frames * 7], float) * 30.0 - 5.0;
+                Features::new(frames as usize, 7, values.try_into().unwrap()).unwrap()
+            })
+            .collect();
+        let clips: Vec<&Features> = clips.iter().collect();
+        normalisation.fit_clips(&clips);
+        let labels: Vec<usize> = (0..clips.len()).map(|clip| clip % 3).collect();
+        let resident = PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap();
+        let apart = PartTensors::apart(&clips, &labels, &normalisation);
+        let order: Vec<PlannedClip> = (0..clips.len())
+            .map(|turn| PlannedClip {
+                clip: turn * 7 % clips.len(),
+                speed: [1.0, 0.9, 1.13][turn % 3],
+            })
+            .collect();
+        let plans = |part| [Plan::new(part, order.clone(), 8), Plan::by_length(part, 8)];
+        for (ours, theirs) in plans(&apart).iter().zip(&plans(&resident)) {
+            assert_eq!(ours.batches(), theirs.batches());
+            for batch in 0..ours.batches() {
+                let (ours, theirs) = (ours.batch(batch), theirs.batch(batch));
+                assert!(ours.features.equal(&theirs.features));
+                assert!(ours.lengths.equal(&theirs.lengths) && ours.labels.equal(&theirs.labels));
+            }
         }
     }
 

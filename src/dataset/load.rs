@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tch::Device;
 
-use super::part::frames_of;
-use super::{Normalisation, PartTensors, extract};
+use super::{Extraction, FeatureCache, Normalisation, PartTensors, extract};
 use crate::audio::AudioConfig;
 use crate::corpus::{Clip, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
@@ -24,19 +23,32 @@ pub struct Loaded {
     pub skipped: Vec<Skipped>,
     /// The same recording under two names: places in `clips`, the earlier first.
     pub same: Vec<(usize, usize)>,
+    /// Why a cache that was asked for could not be used.
+    pub uncached: Option<String>,
 }
 
 impl Loaded {
-    /// Reads every clip of a corpus. Where more than half cannot be read, something else is wrong
-    /// than a few bad recordings, and it is an error.
+    /// Reads every clip of a corpus, or takes its features from a cache. Where more than half cannot be
+    /// read, something else is wrong than a few bad recordings, and it is an error.
     pub fn read(
         corpus: &Corpus,
         audio: &AudioConfig,
         config: &FeatureConfig,
+        cache: Option<&FeatureCache>,
         advance: impl Fn() + Sync,
     ) -> Result<Loaded> {
         let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
-        let extraction = extract(&files, audio, config, advance)?;
+        let cached =
+            cache.map(|cache| cache.extract(&corpus.folder, &files, audio, config, &advance));
+        let (extraction, uncached): (Extraction, Option<String>) = match cached {
+            Some(Ok(extraction)) => (extraction, None),
+            // A cache saves time; that it fails must cost no training.
+            Some(Err(error)) => {
+                let extraction = extract(&files, audio, config, advance)?;
+                (extraction, Some(format!("{error:#}")))
+            }
+            None => (extract(&files, audio, config, advance)?, None),
+        };
         let relative = |skipped: Skipped| Skipped {
             file: skipped
                 .file
@@ -66,6 +78,7 @@ impl Loaded {
             clips,
             features,
             skipped,
+            uncached,
         })
     }
 
@@ -85,6 +98,9 @@ impl Loaded {
     }
 }
 
+/// Values between those that are hashed: what is alike in them is compared as a whole.
+const STRIDE: usize = 101;
+
 /// Pairs of equal features: the first place where they are found, and another one. To the last bit,
 /// two recordings have the same features only if they are one.
 fn same(features: &[Features]) -> Vec<(usize, usize)> {
@@ -92,10 +108,9 @@ fn same(features: &[Features]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (index, of_index) in features.iter().enumerate() {
         let mut hasher = DefaultHasher::new();
-        of_index
-            .values()
-            .iter()
-            .for_each(|v| hasher.write_u32(v.to_bits()));
+        hasher.write_usize(of_index.frames());
+        let some = of_index.values().iter().step_by(STRIDE);
+        some.for_each(|v| hasher.write_u32(v.to_bits()));
         let candidates = firsts.entry(hasher.finish()).or_default();
         match candidates
             .iter()
@@ -122,7 +137,7 @@ pub struct Labelled<'a> {
 impl Labelled<'_> {
     /// Takes mean and deviation of these clips. Only ever those of the training part.
     pub fn fit(&self, normalisation: &Normalisation) -> Result<()> {
-        normalisation.fit(&frames_of(&self.features)?);
+        normalisation.fit_clips(&self.features);
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use tch::{Kind, Tensor, nn};
 
+use crate::features::Features;
+
 /// The statistics, saved with the weights: the model knows what it was fed.
 #[derive(Debug)]
 pub struct Normalisation {
@@ -24,14 +26,39 @@ impl Normalisation {
             // In double precision: a million frames add up.
             let frames = frames.to_kind(Kind::Double);
             let (variance, mean) = frames.var_mean_dim(0, false, false);
-            self.mean.shallow_clone().copy_(&mean);
-            // A coefficient that never changes is only shifted.
-            let deviation = variance.sqrt();
-            let steady = deviation.lt(1e-5);
-            self.deviation
-                .shallow_clone()
-                .copy_(&deviation.masked_fill(&steady, 1.0));
+            self.set(&mean, &variance);
         });
+    }
+
+    /// The same of all frames of some clips, which stay where they are.
+    pub fn fit_clips(&self, clips: &[&Features]) {
+        let columns = clips.first().map_or(0, |clip| clip.coefficients());
+        let frames: usize = clips.iter().map(|clip| clip.frames()).sum();
+        let mean_of = |of: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
+            let mut sums = vec![0.0; columns];
+            for row in clips
+                .iter()
+                .flat_map(|clip| clip.values().chunks_exact(columns))
+            {
+                for (column, (sum, value)) in sums.iter_mut().zip(row).enumerate() {
+                    *sum += of(column, f64::from(*value));
+                }
+            }
+            sums.iter().map(|sum| sum / frames as f64).collect()
+        };
+        let mean = mean_of(&|_, value| value);
+        let variance = mean_of(&|column, value| (value - mean[column]).powi(2));
+        tch::no_grad(|| self.set(&Tensor::from_slice(&mean), &Tensor::from_slice(&variance)));
+    }
+
+    fn set(&self, mean: &Tensor, variance: &Tensor) {
+        self.mean.shallow_clone().copy_(mean);
+        // A coefficient that never changes is only shifted.
+        let deviation = variance.sqrt();
+        let steady = deviation.lt(1e-5);
+        self.deviation
+            .shallow_clone()
+            .copy_(&deviation.masked_fill(&steady, 1.0));
     }
 
     /// The statistics as they are now, whatever becomes of these.
@@ -84,6 +111,28 @@ mod tests {
         assert!(
             variance[2].abs() < 1e-6,
             "a constant coefficient stays constant"
+        );
+
+        // In clips, which is the same.
+        let by_clips = Normalisation::new(&nn::VarStore::new(Device::Cpu).root(), 3);
+        let clip = |frames: Tensor| {
+            let length = frames.size()[0] as usize;
+            Features::new(length, 3, frames.reshape([-1]).try_into().unwrap()).unwrap()
+        };
+        let clips = [
+            clip(frames.narrow(0, 0, 1)),
+            clip(frames.narrow(0, 1, 4999)),
+        ];
+        by_clips.fit_clips(&[&clips[0], &clips[1]]);
+        assert!(
+            by_clips
+                .mean
+                .allclose(&normalisation.mean, 1e-6, 0.0, false)
+        );
+        assert!(
+            by_clips
+                .deviation
+                .allclose(&normalisation.deviation, 1e-6, 0.0, false)
         );
     }
 }

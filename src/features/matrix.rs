@@ -1,20 +1,42 @@
 //! What extraction yields.
 
-/// A matrix of features, frames × coefficients.
-#[derive(Debug, Clone, PartialEq)]
+use std::fmt;
+use std::sync::Arc;
+
+/// Where the values of matrices lie: in memory of their own, or in a file that is mapped.
+pub type Values = Arc<dyn AsRef<[f32]> + Send + Sync>;
+
+/// A matrix of features, frames × coefficients. A clone shares the values.
+#[derive(Clone)]
 pub struct Features {
     frames: usize,
     coefficients: usize,
-    values: Vec<f32>,
+    values: Values,
+    /// Where the first frame starts in `values`.
+    start: usize,
 }
 
 impl Features {
     /// From row-major values, frame after frame; `None` if there are not frames × coefficients.
     pub fn new(frames: usize, coefficients: usize, values: Vec<f32>) -> Option<Self> {
-        (frames.checked_mul(coefficients) == Some(values.len())).then_some(Features {
+        let length = values.len();
+        let features = Features::within(frames, coefficients, Arc::new(values), 0)?;
+        (features.values().len() == length).then_some(features)
+    }
+
+    /// A matrix among others in the same place, from `start` on; `None` if it is not all there.
+    pub fn within(
+        frames: usize,
+        coefficients: usize,
+        values: Values,
+        start: usize,
+    ) -> Option<Self> {
+        let end = start.checked_add(frames.checked_mul(coefficients)?)?;
+        (end <= (*values).as_ref().len()).then_some(Features {
             frames,
             coefficients,
             values,
+            start,
         })
     }
 
@@ -30,12 +52,7 @@ impl Features {
 
     /// All values, row after row.
     pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// Gives the values away, row after row.
-    pub fn into_values(self) -> Vec<f32> {
-        self.values
+        &(*self.values).as_ref()[self.start..self.start + self.frames * self.coefficients]
     }
 
     /// One frame's coefficients.
@@ -44,6 +61,23 @@ impl Features {
     /// If there is no such frame.
     pub fn row(&self, frame: usize) -> &[f32] {
         let start = frame * self.coefficients;
-        &self.values[start..start + self.coefficients]
+        &self.values()[start..start + self.coefficients]
+    }
+}
+
+impl PartialEq for Features {
+    fn eq(&self, other: &Self) -> bool {
+        let shape = |features: &Features| (features.frames, features.coefficients);
+        shape(self) == shape(other) && self.values() == other.values()
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Features")
+            .field("frames", &self.frames)
+            .field("coefficients", &self.coefficients)
+            .field("values", &self.values())
+            .finish()
     }
 }

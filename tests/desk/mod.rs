@@ -78,6 +78,7 @@ impl Desk {
         command
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
+            .env("EMOVOX_CACHE", self.folder.path().join("cache"))
             // For models as small as these a second thread is only in the way.
             .env("OMP_NUM_THREADS", "1");
         command

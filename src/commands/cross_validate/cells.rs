@@ -2,6 +2,7 @@
 //! and a cell that fails or is killed costs no other.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -22,11 +23,13 @@ pub(super) enum Outcome {
     Stopped,
 }
 
-/// Trains cells, `jobs` at a time. `tell` hears of each when it ends, with the seconds it took.
+/// Trains cells with these flags, `jobs` at a time. `tell` hears of each when it ends, with the seconds
+/// it took.
 pub(super) fn train_all(
     all: &CrossValidation,
     cells: &[Cell],
     jobs: usize,
+    flags: &[OsString],
     stop: &Stop,
     tell: impl Fn(Cell, &Outcome, f64) + Sync,
 ) -> Result<Vec<Outcome>> {
@@ -39,7 +42,7 @@ pub(super) fn train_all(
         {
             let started = Instant::now();
             // What fails here must cost no other cell either.
-            let outcome = train(all, cell, stop)
+            let outcome = train(all, cell, flags, stop)
                 .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
             tell(cell, &outcome, started.elapsed().as_secs_f64());
             outcomes.push(outcome);
@@ -58,14 +61,14 @@ pub(super) fn train_all(
 }
 
 /// Trains one cell, from where it stopped if it was begun.
-fn train(all: &CrossValidation, cell: Cell, stop: &Stop) -> Result<Outcome> {
+fn train(all: &CrossValidation, cell: Cell, flags: &[OsString], stop: &Stop) -> Result<Outcome> {
     let log = all.folder.join(format!("{}.log", cell.name()));
     // A cell that goes on adds to what it printed before.
     let file = OpenOptions::new().create(true).append(true).open(&log);
     let file = file.with_context(|| format!("cannot write {}", log.display()))?;
     let settings = tempfile::tempdir().context("cannot write a temporary file")?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("train");
+    command.arg("train").args(flags);
     let device = all.plan.config.training.device.to_string();
     if all.run_of(cell).exists() {
         let run = all.run_of(cell);

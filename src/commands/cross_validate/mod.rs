@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use tch::Device;
 
+use super::cache::CacheArgs;
 use super::progress::bar;
 use super::settings::{Settings, set};
 use super::stop::Stop;
@@ -33,7 +34,8 @@ Examples:
 
 Each fold and seed is a run of its own in runs/NAME/; a finished one is not trained again, so the
 same command goes on where it was stopped (Ctrl-C saves, as it does with train). On a CPU each training
-has one thread, and a set of features in memory, of its own. What they come to together stands in runs/NAME/report.txt and report.json, folds.csv, speakers.csv, predictions.csv,
+has one thread, and a set of features in memory, of its own; the first one computes them and keeps
+them for the others. What they come to together stands in runs/NAME/report.txt and report.json, folds.csv, speakers.csv, predictions.csv,
 confusion.csv, confusion.png and reliability.png.")]
 pub struct CrossValidateArgs {
     #[command(flatten)]
@@ -55,6 +57,8 @@ pub struct CrossValidateArgs {
     name: Option<String>,
     #[command(flatten)]
     runs: Runs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
@@ -102,6 +106,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
         &all,
         &left,
         jobs.min(left.len()),
+        &args.cache.flags(),
         &stop,
         |cell, outcome, seconds| {
             bar.inc(1);

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::commands::Runs;
+use crate::commands::cache::CacheArgs;
 use crate::commands::settings::{Settings, set};
 use emovox::config::RunConfig;
 use emovox::corpus::split::SplitKind;
@@ -79,6 +80,8 @@ pub struct TrainArgs {
     /// Go on from previous.ot, where last.ot is broken (which is set aside as broken.ot)
     #[arg(long, requires = "resume")]
     pub(super) from_previous: bool,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
 use super::{find_own, open_corpus, say, tell_skipped, typed};
@@ -90,7 +91,7 @@ fn begin(args: &TrainArgs) -> Result<Experiment> {
             first.reason
         );
     }
-    let loaded = load(&corpus, &config, args.strict)?;
+    let loaded = load(&corpus, &config, args)?;
     Experiment::begin(config, &corpus, loaded, runs, name)
 }
 
@@ -103,15 +104,18 @@ fn resume(args: &TrainArgs, name: &str) -> Result<Experiment> {
     let progress = saved_progress(&run, &config, args.from_previous)?;
     describe_place(&run, &progress);
     let own = find_own(&run, &config, args.settings.data.as_deref())?;
-    let loaded = load(&own.corpus, &config, args.strict)?;
+    let loaded = load(&own.corpus, &config, args)?;
     Experiment::resume(run, lock, config, &progress, own, loaded)
 }
 
-fn load(corpus: &Corpus, config: &RunConfig, strict: bool) -> Result<Loaded> {
+fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded> {
     let bar = bar(corpus.clips.len(), "features", "clips");
-    let loaded = Loaded::read(corpus, &config.audio, &config.features, || bar.inc(1))?;
+    let cache = args.cache.open();
+    let (audio, features) = (&config.audio, &config.features);
+    let loaded = Loaded::read(corpus, audio, features, cache.as_ref(), || bar.inc(1))?;
     bar.finish_and_clear();
-    if let (true, Some(first)) = (strict, loaded.skipped.first()) {
+    tell_uncached(&loaded);
+    if let (true, Some(first)) = (args.strict, loaded.skipped.first()) {
         bail!(
             "{}: {} (--strict)",
             corpus.folder.join(&first.file).display(),

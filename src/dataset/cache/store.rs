@@ -1,0 +1,168 @@
+//! The shards of some settings: found, checked, made.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+
+use super::shard::{Entry, Hash, Shard, Writer};
+use super::{entries, name_of};
+use crate::audio::AudioConfig;
+use crate::dataset::extract_each;
+use crate::features::{FeatureConfig, Features};
+use crate::run::write_atomically;
+
+/// Recordings in a shard, at most: what a killed process has to do again.
+const SHARD: usize = 4096;
+/// Recordings whose features are in memory at once while a shard is made, for each core.
+const STRETCH: usize = 16;
+
+/// All shards of some settings.
+pub(super) struct Store {
+    pub(super) shards: Vec<Shard>,
+    places: HashMap<Hash, (usize, Entry)>,
+}
+
+impl Store {
+    /// Opens what is there, and removes what is damaged.
+    pub(super) fn open(folder: &Path) -> Store {
+        let is_shard = |path: &PathBuf| path.extension().is_some_and(|name| name == "shard");
+        let mut paths = entries(folder);
+        paths.retain(is_shard);
+        let mut shards = Vec::new();
+        for path in paths {
+            match Shard::open(&path) {
+                Some(shard) => shards.push(shard),
+                None => _ = fs::remove_file(&path),
+            }
+        }
+        let mut places = HashMap::new();
+        for (number, shard) in shards.iter().enumerate() {
+            places.extend(
+                shard
+                    .entries
+                    .iter()
+                    .map(|entry| (entry.recording, (number, *entry))),
+            );
+        }
+        Store { shards, places }
+    }
+
+    /// The features of recordings, where they are there. A shard with values that are not what was
+    /// written is removed, and gives nothing.
+    pub(super) fn take(&self, contents: &[Option<Hash>]) -> Vec<Option<Features>> {
+        let mut taken: Vec<Option<(usize, Option<Features>)>> = contents
+            .par_iter()
+            .map(|content| {
+                let (shard, entry) = self.places.get(content.as_ref()?)?;
+                Some((*shard, self.shards[*shard].features(entry)))
+            })
+            .collect();
+        let damaged: HashSet<usize> = taken
+            .iter()
+            .flatten()
+            .filter(|(_, features)| features.is_none())
+            .map(|(shard, _)| *shard)
+            .collect();
+        for &shard in &damaged {
+            let _ = fs::remove_file(&self.shards[shard].path);
+        }
+        taken
+            .iter_mut()
+            .map(|taken| match taken.take() {
+                Some((shard, features)) if !damaged.contains(&shard) => features,
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// The hash of a recording's bytes and its features, or why it has none.
+type Computed = Result<(Hash, Features), String>;
+
+/// What new shards are made of.
+pub(super) struct Make<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) note: &'a str,
+    pub(super) audio: &'a AudioConfig,
+    pub(super) config: &'a FeatureConfig,
+}
+
+impl Make<'_> {
+    /// Computes the features of those recordings that are missing, and gives the reasons why some have
+    /// none.
+    pub(super) fn all(
+        &self,
+        files: &[PathBuf],
+        contents: &[Option<Hash>],
+        missing: &[usize],
+        advance: &(impl Fn() + Sync),
+    ) -> Result<HashMap<usize, String>> {
+        let mut reasons = HashMap::new();
+        for missing in missing.chunks(SHARD) {
+            let hashes: Vec<u8> = missing
+                .iter()
+                .flat_map(|&i| contents[i])
+                .flatten()
+                .collect();
+            let path = self.folder.join(format!("{}.shard", name_of(&hashes)));
+            let written = write_atomically(&path, |file| {
+                let mut writer = Writer::new(file, self.config.coefficients());
+                for stretch in missing.chunks(STRETCH * rayon::current_num_threads()) {
+                    for (index, features) in self.stretch(files, contents, stretch, advance)? {
+                        match features {
+                            Ok((content, features)) => writer.push(content, &features)?,
+                            Err(reason) => _ = reasons.insert(index, reason),
+                        }
+                    }
+                }
+                ensure!(!writer.is_empty(), "none of the recordings can be read");
+                writer.finish(self.note)
+            });
+            // Where there is nothing to keep, there is no shard.
+            if !missing.iter().all(|index| reasons.contains_key(index)) {
+                written?;
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// The features of some recordings, with the hash of the bytes that they are of.
+    fn stretch(
+        &self,
+        files: &[PathBuf],
+        contents: &[Option<Hash>],
+        stretch: &[usize],
+        advance: &(impl Fn() + Sync),
+    ) -> Result<Vec<(usize, Computed)>> {
+        let paths: Vec<PathBuf> = stretch.iter().map(|&i| files[i].clone()).collect();
+        let all = extract_each(&paths, self.audio, self.config, |path, features| {
+            advance();
+            features.map(|features| {
+                (
+                    fs::read(path).map(|bytes| *blake3::hash(&bytes).as_bytes()),
+                    features,
+                )
+            })
+        })?;
+        let checked = stretch.iter().zip(all).map(|(&index, features)| {
+            let features = features.and_then(|(after, features)| match (contents[index], after) {
+                (Some(before), Ok(after)) if before == after => Ok((after, features)),
+                _ => Err("it was changed while it was read".to_string()),
+            });
+            (index, features)
+        });
+        Ok(checked.collect())
+    }
+}
+
+/// Waits until no other run makes shards here. On a file system that knows no locks nobody waits, and
+/// some work may be done twice.
+pub(super) fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let _ = file.lock();
+    Ok(file)
+}

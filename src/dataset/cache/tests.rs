@@ -1,0 +1,242 @@
+//! What the cache gives must be what is computed, whatever happened to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+
+use super::FeatureCache;
+use crate::audio::AudioConfig;
+use crate::dataset::{Extraction, extract};
+use crate::features::{FeatureConfig, Features};
+
+/// A corpus, and a cache beside it.
+struct Place {
+    folder: tempfile::TempDir,
+    config: FeatureConfig,
+}
+
+impl Place {
+    fn new() -> Place {
+        let place = Place {
+            folder: tempfile::tempdir().unwrap(),
+            config: FeatureConfig {
+                prosody: true,
+                deltas: 1,
+                ..FeatureConfig::default()
+            },
+        };
+        fs::create_dir(place.corpus()).unwrap();
+        (1..6).for_each(|n| {
+            tone(
+                &place.corpus().join(format!("{n}.wav")),
+                3000 * n,
+                0.02 * n as f32,
+            )
+        });
+        place
+    }
+
+    fn corpus(&self) -> PathBuf {
+        self.folder.path().join("corpus")
+    }
+
+    fn cache(&self) -> FeatureCache {
+        FeatureCache::new(self.folder.path())
+    }
+
+    fn take(&self, corpus: &Path) -> Extraction {
+        let (files, audio) = (super::entries(corpus), AudioConfig::default());
+        self.cache()
+            .extract(corpus, &files, &audio, &self.config, || {})
+            .unwrap()
+    }
+
+    /// The features as they are without a cache.
+    fn plain(&self, corpus: &Path) -> Vec<(usize, Features)> {
+        let files = super::entries(corpus);
+        let all = extract(&files, &AudioConfig::default(), &self.config, || {});
+        all.unwrap().features
+    }
+
+    fn check(&self, corpus: &Path) {
+        assert_eq!(self.take(corpus).features, self.plain(corpus));
+    }
+
+    /// Every shard, with the moment when it was made.
+    fn shards(&self) -> Vec<(PathBuf, std::time::SystemTime)> {
+        let inside = super::entries(self.cache().folder())
+            .into_iter()
+            .flat_map(|f| super::entries(&f));
+        inside
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "shard")
+            })
+            .map(|path| {
+                (
+                    path.clone(),
+                    fs::metadata(path).unwrap().modified().unwrap(),
+                )
+            })
+            .collect()
+    }
+}
+
+fn tone(path: &Path, samples: usize, pitch: f32) {
+    let spec = WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut writer = WavWriter::create(path, spec).unwrap();
+    for n in 0..samples {
+        let sample = 9000.0 * (n as f32 * pitch).sin();
+        writer.write_sample(sample as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+}
+
+#[test]
+fn what_was_computed_is_found_again_under_any_name() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let made = place.shards();
+    assert_eq!(made.len(), 1);
+    place.check(&place.corpus());
+    let moved = place.folder.path().join("moved");
+    fs::rename(place.corpus(), &moved).unwrap();
+    fs::rename(moved.join("1.wav"), moved.join("z.wav")).unwrap();
+    place.check(&moved);
+    assert_eq!(place.shards(), made);
+    let held = place.cache().list();
+    assert_eq!((held.len(), held[0].clips), (1, 5));
+}
+
+#[test]
+fn a_changed_recording_is_computed_anew() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let changed = place.corpus().join("3.wav");
+    let before = fs::metadata(&changed).unwrap();
+    // Of the same length, and with the time of before.
+    tone(&changed, 9000, 0.33);
+    let file = fs::File::options().write(true).open(&changed).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    assert_eq!(fs::metadata(&changed).unwrap().len(), before.len());
+    place.check(&place.corpus());
+    tone(&place.corpus().join("6.wav"), 100, 0.4);
+    place.check(&place.corpus());
+    assert_eq!(place.shards().len(), 3);
+}
+
+#[test]
+fn other_settings_are_other_features() {
+    let mut place = Place::new();
+    place.check(&place.corpus());
+    place.config.hop_length = 300;
+    place.check(&place.corpus());
+    assert_eq!(place.cache().list().len(), 2);
+}
+
+#[test]
+fn a_damaged_shard_is_made_again() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let (shard, _) = place.shards().remove(0);
+    let whole = fs::read(&shard).unwrap();
+    let last = whole.len() - 1;
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    // In the values, an entry, the note, each number of the tail, the hash; cut off; nothing left.
+    let mut broken: Vec<Vec<u8>> = [1000, last - 150, last - 66, last - 56, last - 48, last - 40]
+        .map(flipped)
+        .to_vec();
+    broken.extend([flipped(last - 33), flipped(last), Vec::new()]);
+    broken.extend([1, 64, 80, whole.len() / 2].map(|cut| whole[..whole.len() - cut].to_vec()));
+    broken.push([&whole[..], b"more"].concat());
+    for bytes in broken {
+        fs::write(&shard, &bytes).unwrap();
+        place.check(&place.corpus());
+        assert!(fs::read(&shard).unwrap() == whole, "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn damaged_stamps_are_not_believed() {
+    let place = Place::new();
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    place.check(&place.corpus());
+    let mut stamps = super::entries(place.cache().folder());
+    stamps.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "stamps")
+    });
+    let text = fs::read_to_string(&stamps[0]).unwrap();
+    assert_eq!(text.matches(".wav").count(), 5, "{text}");
+    // The recordings change places, but the stamps say that they did not.
+    fs::write(
+        &stamps[0],
+        text.replace("1.wav", "x")
+            .replace("2.wav", "1.wav")
+            .replace("x", "2.wav"),
+    )
+    .unwrap();
+    place.check(&place.corpus());
+    fs::write(&stamps[0], "").unwrap();
+    place.check(&place.corpus());
+}
+
+#[test]
+fn a_bad_recording_is_skipped_every_time() {
+    let place = Place::new();
+    fs::write(place.corpus().join("2.wav"), "RIFF").unwrap();
+    fs::create_dir(place.corpus().join("9.wav")).unwrap();
+    for _ in 0..2 {
+        let skipped = place.take(&place.corpus()).skipped;
+        let names: Vec<String> = skipped
+            .iter()
+            .map(|skipped| super::name(&skipped.file))
+            .collect();
+        assert_eq!(names, ["2.wav", "9.wav"]);
+        assert!(skipped.iter().all(|skipped| !skipped.reason.is_empty()));
+        place.check(&place.corpus());
+    }
+    assert_eq!(place.shards().len(), 1);
+}
+
+#[test]
+fn several_runs_share_a_cache() {
+    let place = Place::new();
+    let expected = place.plain(&place.corpus());
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| assert_eq!(place.take(&place.corpus()).features, expected));
+        }
+    });
+    assert_eq!(place.shards().len(), 1);
+}
+
+#[test]
+fn clearing_takes_what_is_ours_and_nothing_else() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let features = place.take(&place.corpus()).features;
+    fs::write(place.cache().folder().join("thesis.txt"), "mine").unwrap();
+    fs::create_dir(place.cache().folder().join("mine")).unwrap();
+    fs::write(place.cache().folder().join("mine/1.npy"), "mine").unwrap();
+    place.cache().clear().unwrap();
+    assert!(place.cache().list().is_empty());
+    let left: Vec<String> = super::entries(place.cache().folder())
+        .iter()
+        .map(|f| super::name(f))
+        .collect();
+    assert_eq!(left, ["mine", "thesis.txt"]);
+    assert!(place.cache().folder().join("mine/1.npy").exists());
+    // Whoever reads from it is not disturbed.
+    assert_eq!(features, place.plain(&place.corpus()));
+}

@@ -1,0 +1,60 @@
+//! Features that are kept from one run to the next, as a user sees it.
+
+mod desk;
+
+use std::fs;
+
+use desk::Desk;
+
+#[test]
+fn a_run_with_kept_features_is_the_same_run() {
+    let desk = Desk::with_corpus();
+    fs::write(desk.path("corpus/broken.wav"), "RIFF").unwrap();
+    let class = fs::read_dir(desk.path("corpus")).unwrap().flatten();
+    let class = class.map(|entry| entry.path()).find(|path| path.is_dir());
+    fs::rename(
+        desk.path("corpus/broken.wav"),
+        class.unwrap().join("v01/broken.wav"),
+    )
+    .unwrap();
+    let train = "train --data corpus --config small.toml --epochs 2 --device cpu --run";
+    desk.types(&format!("{train} plain --no-cache")).fine();
+    assert!(!desk.path("cache").exists());
+    for run in ["first", "second"] {
+        let seen = desk.types(&format!("{train} {run}")).fine();
+        assert!(seen.error.contains("v01/broken.wav: "), "{}", seen.error);
+        for file in ["best.ot", "predictions.csv", "skipped.csv"] {
+            let of = |run: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
+            assert!(of(run) == of("plain"), "{file} of {run}");
+        }
+    }
+    let list = desk.types("cache").fine().out;
+    let corpus = fs::canonicalize(desk.path("corpus")).unwrap();
+    assert!(
+        list.contains("30 clips") && list.contains(" MB in "),
+        "{list}"
+    );
+    assert!(list.contains(&*corpus.to_string_lossy()), "{list}");
+
+    desk.types("evaluate second --device cpu").fine();
+    let cleared = desk.types("cache clear").fine().out;
+    assert!(cleared.starts_with("cleared "), "{cleared}");
+    assert!(!desk.types("cache").fine().out.contains("clips"));
+    desk.types("evaluate second --device cpu --cache elsewhere")
+        .fine();
+    let elsewhere = desk.types("cache --cache elsewhere").fine().out;
+    assert!(elsewhere.contains("clips"), "{elsewhere}");
+}
+
+/// Where nothing can be kept, a training does without.
+#[test]
+fn a_cache_that_cannot_be_written_costs_no_training() {
+    let desk = Desk::with_corpus();
+    fs::write(desk.path("file"), "not a folder").unwrap();
+    let train = "train --data corpus --config small.toml --epochs 1 --device cpu --cache file";
+    let error = desk.types(train).fine().error;
+    assert!(
+        error.contains("features are not kept for the next run: cannot make "),
+        "{error}"
+    );
+}
