@@ -153,7 +153,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     if !args.json || trouble.is_some() {
         let speed = seconds / began.elapsed().as_secs_f64();
         let (seconds, answers) = (clock(seconds), delays.answers());
-        match speed > 1.2 {
+        match speed > 2.0 {
             // Sound that was not waited for does not tell how late an answer is.
             true => {
                 warning!("heard {seconds}, {answers} answers; {speed:.0} times as fast as it lasts")
