@@ -26,7 +26,12 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
     assert_eq!(lines("split.csv"), 1 + 30);
     assert_eq!(lines("predictions.csv"), 1 + 6, "one speaker of five tests");
     assert_eq!(lines("confusion.csv"), 1 + 3);
-    for file in ["curves.png", "confusion.png", "reliability.png"] {
+    for file in [
+        "curves.png",
+        "confusion.png",
+        "recall.png",
+        "reliability.png",
+    ] {
         assert!(
             fs::read(run(file)).unwrap().starts_with(b"\x89PNG"),
             "{file}"
@@ -36,7 +41,7 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
         assert!(fs::metadata(run(file)).unwrap().len() > 100, "{file}");
     }
     let left_over = fs::read_dir(desk.path("runs/mine")).unwrap().count();
-    assert_eq!(left_over, 15, "nothing temporary stays");
+    assert_eq!(left_over, 16, "nothing temporary stays");
 
     // The report can be recomputed from predictions.csv.
     let report: Value =

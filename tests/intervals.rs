@@ -3,7 +3,7 @@
 
 use emovox::evaluation::{
     Bin, BySpeaker, Calibration, Interval, Predictions, Scores, SpeakerScores, Spread,
-    at_temperature, fit_temperature,
+    at_temperature, fit_temperature, wilson,
 };
 use serde::Deserialize;
 
@@ -280,4 +280,29 @@ fn reference() -> Reference {
 
 fn close(ours: f64, theirs: f64) {
     assert!((ours - theirs).abs() <= 1e-12, "{ours} is not {theirs}");
+}
+
+#[test]
+fn wilson_s_interval_is_scipy_s() {
+    // scipy.stats.binomtest(k, n).proportion_ci(0.95, 'wilson')
+    let theirs = [
+        (8, 10, 0.490_162_471_536_641_8, 0.943_317_848_545_624_8),
+        (0, 7, 0.0, 0.354_330_435_066_686_77),
+        (7, 7, 0.645_669_564_933_312_6, 1.0),
+        (130, 260, 0.439_668_159_314_663_46, 0.560_331_840_685_336_6),
+    ];
+    for (hits, clips, low, high) in theirs {
+        let ours = wilson(hits, clips);
+        assert!(
+            (ours.low - low).abs() < 1e-9 && (ours.high - high).abs() < 1e-9,
+            "{ours:?}"
+        );
+    }
+    assert_eq!(
+        wilson(0, 0),
+        Interval {
+            low: 0.0,
+            high: 1.0
+        }
+    );
 }

@@ -9,8 +9,15 @@
 use std::fs;
 use std::path::Path;
 
+use emovox::audio::AudioConfig;
+use emovox::corpus::CorpusKind;
 use emovox::evaluation::{Calibration, Metrics, Predictions, from_labels};
-use emovox::report::{Curves, confusion_png, curves_png, reliability_png};
+use emovox::features::FeatureConfig;
+use emovox::inspection::{ClipFacts, Giveaway, Recording, Survey};
+use emovox::report::{
+    Curves, Heard, HeardWindow, confusion_png, curves_png, recall_png, recording_png,
+    reliability_png, survey_png, survey_text,
+};
 use emovox::run::EpochRecord;
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -105,6 +112,155 @@ fn reliability_of_no_clips_and_of_one() {
     for clips in [0, 1] {
         let calibration = Calibration::of(&overconfident(clips));
         decoded(&reliability_png(&calibration, "few", None).unwrap());
+    }
+}
+
+#[test]
+fn recall_of_eight_classes_and_six_speakers() {
+    let speakers = [
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+        "a speaker with quite a long name",
+    ];
+    let clips = 240;
+    let predictions = Predictions {
+        classes: EIGHT.iter().map(|name| name.to_string()).collect(),
+        truth: (0..clips).map(|clip| clip % 7).collect(),
+        probabilities: (0..clips)
+            .map(|clip| {
+                let said = if clip * clip % 5 < 3 {
+                    clip % 7
+                } else {
+                    (clip + 1) % 8
+                };
+                (0..8)
+                    .map(|class| f32::from(u8::from(class == said)))
+                    .collect()
+            })
+            .collect(),
+    };
+    let of: Vec<&str> = (0..clips).map(|clip| speakers[clip / 7 % 6]).collect();
+    let png = recall_png(
+        &predictions,
+        &of,
+        "ravdess-default: test part",
+        Some("demo corpus"),
+    );
+    assert_golden("recall", &png.unwrap());
+}
+
+/// A tone that rises, between two silences, heard by a model of three classes.
+#[test]
+fn a_recording_and_what_is_heard_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rising.wav");
+    let spec = hound::WavSpec {
+        channels: 2,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&file, spec).unwrap();
+    for n in 0..40_000 {
+        let second = f64::from(n) / 16_000.0;
+        let loud = if (0.5..2.0).contains(&second) {
+            0.5
+        } else {
+            0.0
+        };
+        let phase = std::f64::consts::TAU * (300.0 * second + 400.0 * second * second);
+        let sample = (32_767.0 * loud * phase.sin()) as i16;
+        writer.write_sample(sample).unwrap();
+        writer.write_sample(sample).unwrap();
+    }
+    writer.finalize().unwrap();
+    let audio = AudioConfig {
+        sample_rate: "8000".parse().unwrap(),
+        trim_db: Some(40.0),
+    };
+    let features = FeatureConfig {
+        n_fft: 512,
+        hop_length: 128,
+        n_mels: 64,
+        ..FeatureConfig::default()
+    };
+    let recording = Recording::read(&file, &audio, &features).unwrap();
+    assert!(
+        (recording.cut_before - 0.5).abs() < 0.2,
+        "{}",
+        recording.cut_before
+    );
+    assert!(
+        (recording.cut_after - 0.5).abs() < 0.2,
+        "{}",
+        recording.cut_after
+    );
+    let window = |n: u8| HeardWindow {
+        middle: 0.3 + 0.1 * f64::from(n),
+        probabilities: vec![0.1 * f32::from(n), 0.9 - 0.1 * f32::from(n), 0.1],
+    };
+    let heard = Heard {
+        classes: ["calm", "anger", "a class with a long name"]
+            .map(String::from)
+            .into(),
+        whole: vec![0.3, 0.6, 0.1],
+        windows: (0..10).map(window).collect(),
+        window: 0.6,
+    };
+    let png = recording_png(&recording, Some(&heard), "rising.wav: anger 60 %", None).unwrap();
+    assert_golden("recording", &png);
+    assert_eq!(
+        decoded(&recording_png(&recording, None, "", Some("note")).unwrap()).width(),
+        1400
+    );
+}
+
+#[test]
+fn a_survey_of_300_clips() {
+    let png = survey_png(&survey(300)).unwrap();
+    assert_golden("survey", &png);
+    for clips in [0, 1, 2] {
+        decoded(&survey_png(&survey(clips)).unwrap());
+        assert!(survey_text(&survey(clips)).contains(&format!("{clips} clips")));
+    }
+}
+
+fn survey(clips: usize) -> Survey {
+    let speaker = |clip: usize| format!("{:02}", clip / 8 % 12);
+    let facts = |clip: usize| ClipFacts {
+        clip: format!("{clip}.wav").into(),
+        speaker: speaker(clip),
+        label: EIGHT[clip % 8 * (clip % 3).min(1)].into(),
+        sample_rate: 16_000,
+        channels: 1,
+        bits: 16,
+        seconds: 2.0 + (clip % 8) as f64 * 0.2 + (clip as f64 * 0.37).sin(),
+        rms_db: -30.0 + (clip % 8) as f64 + 3.0 * (clip as f64 * 0.7).cos(),
+        peak_db: -6.0,
+        clipped_samples: usize::from(clip == 1),
+        silent: clip == 2,
+        same_as: None,
+    };
+    let clips: Vec<ClipFacts> = (0..clips).map(facts).collect();
+    let mut classes: Vec<String> = clips.iter().map(|clip| clip.label.clone()).collect();
+    classes.sort();
+    classes.dedup();
+    Survey {
+        kind: CorpusKind::Folders,
+        folder: "data/mine".into(),
+        classes,
+        speakers: (0..12).map(|n| format!("{n:02}")).collect(),
+        clips,
+        left_out: Vec::new(),
+        giveaways: vec![Giveaway {
+            property: "duration".into(),
+            balanced_accuracy: 0.41,
+            chance: 0.125,
+            by_luck: 0.17,
+        }],
     }
 }
 

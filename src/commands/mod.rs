@@ -2,14 +2,17 @@
 
 mod bars;
 mod cache;
+mod completions;
 mod cross_validate;
 mod doctor;
 mod evaluate;
 mod features;
+mod inspect;
 mod listen;
 mod plot;
 mod predict;
 mod progress;
+mod report;
 mod settings;
 mod stop;
 mod train;
@@ -60,6 +63,8 @@ Examples:
   emovox evaluate ravdess-bilstm              score that run again
   emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
   emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
+  emovox report ravdess-bilstm                a page that plays its test clips, mistakes first
+  emovox inspect data/ravdess                 what a corpus holds, and what gives its labels away
   emovox doctor                               is there a GPU, and does libtorch see it?
 
 Each command explains itself: emovox train --help")]
@@ -76,9 +81,13 @@ enum Command {
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
     Plot(plot::PlotArgs),
+    Inspect(inspect::InspectArgs),
+    Report(report::ReportArgs),
     Features(features::FeaturesArgs),
     Cache(cache::CacheCommand),
     Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
 }
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
@@ -91,7 +100,11 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Plot(args) => plot::run(args),
         Command::Features(args) => features::run(args),
         Command::Cache(args) => cache::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
 

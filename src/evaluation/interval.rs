@@ -48,6 +48,26 @@ impl Interval {
     }
 }
 
+/// Wilson's 95 % interval for a share that was seen as `hits` of `clips` (Wilson 1927), where clips are
+/// independent of each other. Nothing is known of no clips: 0 to 1.
+pub fn wilson(hits: u64, clips: u64) -> Interval {
+    const Z: f64 = 1.959_963_984_540_054;
+    if clips == 0 {
+        return Interval {
+            low: 0.0,
+            high: 1.0,
+        };
+    }
+    let (n, share) = (clips as f64, hits as f64 / clips as f64);
+    let middle = share + Z * Z / (2.0 * n);
+    let reach = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let whole = 1.0 + Z * Z / n;
+    Interval {
+        low: ((middle - reach) / whole).max(0.0),
+        high: ((middle + reach) / whole).min(1.0),
+    }
+}
+
 /// The three numbers that a confusion matrix is summed up by, defined as in
 /// [`Metrics`](super::Metrics).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

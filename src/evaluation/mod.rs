@@ -7,7 +7,7 @@ mod metrics;
 mod tables;
 
 pub use calibration::{Bin, Calibration, at_temperature, fit_temperature};
-pub use interval::{BySpeaker, Interval, Intervals, Scores, SpeakerScores, Spread};
+pub use interval::{BySpeaker, Interval, Intervals, Scores, SpeakerScores, Spread, wilson};
 pub use labels::{LabelMap, MappedLabels};
 pub use metrics::{ClassMetrics, Metrics, Predictions, from_labels};
 pub use tables::{classification_table, confusion_table};

@@ -99,6 +99,32 @@ impl Axis {
         Axis::linear(0.0, most.max(5) as f64)
     }
 
+    /// From `low` to `high` as they are, with about `most` ticks at round numbers between them.
+    pub fn exact(low: f64, high: f64, most: f64) -> Axis {
+        let high = if high > low { high } else { low + 1.0 };
+        let step = round_step(high - low, most);
+        let decimals = (-step.log10().floor()).max(0.0) as usize;
+        let (first, last) = (
+            (low / step).ceil() as i64,
+            (high / step + 1e-9).floor() as i64,
+        );
+        let tick = |n: i64| Tick {
+            value: n as f64 * step,
+            label: label(n as f64 * step, decimals),
+        };
+        Axis {
+            low,
+            high,
+            logarithmic: false,
+            ticks: (first..=last).map(tick).collect(),
+        }
+    }
+
+    /// From a round number at or below `low` to one at or above `high`.
+    pub fn around(low: f64, high: f64) -> Axis {
+        Axis::linear(low, high)
+    }
+
     /// A linear axis from a round number at or below `low` to one at or above `high`.
     fn linear(low: f64, high: f64) -> Axis {
         let high = if high > low {

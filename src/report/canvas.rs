@@ -39,6 +39,29 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
+    /// Fills the rectangle with `columns` × `rows` cells, the first row at the bottom.
+    pub fn grid(
+        &mut self,
+        (left, top, right, bottom): (f64, f64, f64, f64),
+        (columns, rows): (usize, usize),
+        color: impl Fn(usize, usize) -> Color,
+    ) -> Result<()> {
+        let x = |column: usize| left + (right - left) * column as f64 / columns as f64;
+        let y = |row: usize| bottom - (bottom - top) * row as f64 / rows as f64;
+        for column in 0..columns {
+            for row in 0..rows {
+                self.rect(
+                    x(column),
+                    y(row + 1),
+                    x(column + 1),
+                    y(row),
+                    color(column, row),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// Fills the circle around (x, y).
     pub fn disc(&mut self, x: f64, y: f64, radius: f64, color: Color) -> Result<()> {
         let radius = scaled(radius).max(1) as u32;

@@ -6,25 +6,37 @@
 //!
 //! From the bottom: `style` holds the colours and sizes that all pictures share, `font` the font;
 //! `canvas` draws shapes and text, `picture` makes smooth pixels and PNG of them; `axis` finds round
-//! ticks, `header` writes the top of a picture, `plot` one plot of curves. `curves`, `confusion` and
-//! `reliability` are the pictures. `scores` puts the numbers into words, and `results` leaves all of it in the run
-//! folder.
+//! ticks, `colors` maps numbers to colours, `header` writes the top of a picture, `plot` one plot of
+//! curves. `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `recording` and
+//! `survey` those of what it hears. `scores` puts the numbers into words, and `results` leaves all of it
+//! in the run folder. `page` is all of it in one file for a browser.
 
 mod axis;
 mod canvas;
+mod colors;
 mod confusion;
 mod curves;
 mod font;
 mod header;
+mod page;
 mod picture;
 mod plot;
+mod recall;
+mod recording;
 mod reliability;
 mod results;
 mod scores;
 mod style;
+mod survey;
+mod survey_text;
 
 pub use confusion::confusion_png;
 pub use curves::{Curves, curves_png};
+pub use page::{Sounds, comparison_page, folds_page, run_page};
+pub use recall::recall_png;
+pub use recording::{Heard, HeardWindow, recording_png};
 pub use reliability::reliability_png;
 pub use results::{write_curves, write_results};
 pub use scores::Report;
+pub use survey::survey_png;
+pub use survey_text::survey_text;

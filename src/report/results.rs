@@ -2,15 +2,15 @@
 
 use anyhow::Result;
 
-use super::{Curves, Report, confusion_png, curves_png, reliability_png};
+use super::{Curves, Report, confusion_png, curves_png, recall_png, reliability_png};
 use crate::corpus::Clip;
 use crate::evaluation::Predictions;
 use crate::run::{
     ClipPrediction, EpochRecord, RunFolder, write_bytes, write_confusion, write_predictions,
 };
 
-/// Writes `predictions.csv`, `report.txt`, `report.json`, `reliability.png`, `confusion.csv` and
-/// `confusion.png`.
+/// Writes `predictions.csv`, `report.txt`, `report.json`, `reliability.png`, `recall.png`,
+/// `confusion.csv` and, last of all, `confusion.png`.
 /// `clips` are those of the predictions, in their order.
 pub fn write_results(
     run: &RunFolder,
@@ -41,6 +41,9 @@ pub fn write_results(
     let note = report.note();
     let reliability = reliability_png(&report.calibration, &title, note.as_deref())?;
     write_bytes(&run.reliability_png(), &reliability)?;
+    let speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
+    let recall = recall_png(predictions, &speakers, &title, note.as_deref())?;
+    write_bytes(&run.recall_png(), &recall)?;
     let confusion = confusion_png(&report.metrics, &title, note.as_deref())?;
     write_bytes(&run.confusion_png(), &confusion)
 }

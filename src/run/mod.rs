@@ -17,7 +17,10 @@
 //!   confusion.csv    the confusion matrix, counts
 //!   curves.png       accuracy and loss over the epochs
 //!   confusion.png    the confusion matrix, counts and shares
+//!   recall.png       recall class by class and speaker by speaker, with intervals
 //!   reliability.png  how often the model is right, by how sure it is
+//!   report.html      all of it for a browser, where `emovox report` was asked for it
+//!   events.out.tfevents.emovox  the curves for TensorBoard, where it was asked for
 //! ```
 //!
 //! While it is trained, `last.ot` is the truth: `metrics.csv` and `best.ot` are written after it and
@@ -28,6 +31,7 @@ mod atomic;
 mod journal;
 mod lock;
 mod tables;
+mod tensorboard;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +46,7 @@ pub use tables::{
     ClipPrediction, SavedPredictions, read_predictions, read_split, write_confusion,
     write_predictions, write_skipped, write_split,
 };
+pub use tensorboard::EventFile;
 
 /// A run folder and the places of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +134,8 @@ impl RunFolder {
             self.confusion_csv(),
             self.confusion_png(),
             self.reliability_png(),
+            self.recall_png(),
+            self.report_html(),
         ];
         for file in results {
             match fs::remove_file(&file) {
@@ -274,6 +281,18 @@ impl RunFolder {
     /// The confusion matrix as a picture.
     pub fn confusion_png(&self) -> PathBuf {
         self.folder.join("confusion.png")
+    }
+    /// Recall class by class and speaker by speaker.
+    pub fn recall_png(&self) -> PathBuf {
+        self.folder.join("recall.png")
+    }
+    /// All of it for a browser.
+    pub fn report_html(&self) -> PathBuf {
+        self.folder.join("report.html")
+    }
+    /// The curves for TensorBoard.
+    pub fn events(&self) -> PathBuf {
+        self.folder.join("events.out.tfevents.emovox")
     }
     /// The reliability diagram of the test part.
     pub fn reliability_png(&self) -> PathBuf {

@@ -37,8 +37,8 @@ was saved. A resumed run may change --epochs, --early-stopping, --device and --d
 recordings have moved to); with another setting it would be another run, and is refused.
 
 The run folder runs/NAME/ holds config.toml, split.csv, skipped.csv, metrics.csv (a line an epoch),
-curves.png, confusion.png, confusion.csv, reliability.png, report.txt, report.json, predictions.csv,
-best.ot, last.ot and previous.ot.")]
+curves.png (drawn again while it trains), confusion.png, confusion.csv, recall.png, reliability.png,
+report.txt, report.json, predictions.csv, best.ot, last.ot and previous.ot.")]
 pub struct TrainArgs {
     #[command(flatten)]
     pub(super) settings: Settings,
@@ -74,6 +74,9 @@ pub struct TrainArgs {
     /// Do without no recording: the first one that cannot be used is an error
     #[arg(long)]
     pub(super) strict: bool,
+    /// Write events for TensorBoard into the run folder (tensorboard --logdir runs)
+    #[arg(long)]
+    pub(super) tensorboard: bool,
     /// Go on with this run from its last.ot
     #[arg(long, value_name = "RUN")]
     pub(super) resume: Option<String>,

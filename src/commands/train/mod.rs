@@ -1,6 +1,7 @@
 //! `emovox train`: recordings in; a trained model, its curves and an honest score out.
 
 mod args;
+mod follow;
 mod say;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use emovox::training::Explosion;
 
 pub use args::TrainArgs;
 use args::{configure, configure_resumed};
+use follow::Follower;
 use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
@@ -48,8 +50,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     }
     say!("");
     let stop = Stop::listen()?;
-    let progress =
-        train_with_bar(&experiment, &model, stop.asked()).map_err(|error| kept(error, run))?;
+    let mut follower = Follower::new(&experiment, args.tensorboard);
+    let progress = train_with_bar(&experiment, &model, stop.asked(), &mut follower)
+        .map_err(|error| kept(error, run))?;
     if !progress.is_over(&experiment.config.training) {
         interrupted(&progress, &how_to_go_on(run));
         return Ok(stop.exit_code());
@@ -60,6 +63,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     say!("\n{}", report.text());
     let folder = run.path().display();
     say!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
+    say!("hear its test clips: emovox report {}", typed(run));
     say!("hear more: emovox predict {} FILE.wav", typed(run));
     say!("took {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 
+use super::follow::Follower;
 use crate::commands::progress::bar;
 use crate::commands::say;
 use emovox::corpus::split::Part;
@@ -18,6 +19,7 @@ pub(super) fn train_with_bar(
     experiment: &Experiment,
     model: &EmotionModel,
     stop: &AtomicBool,
+    follower: &mut Follower,
 ) -> Result<Progress> {
     let config = &experiment.config.training;
     let bar = bar(1, "training", "steps");
@@ -34,6 +36,7 @@ pub(super) fn train_with_bar(
         }
         Event::Epoch { record, best } => bar.suspend(|| {
             trained = true;
+            follower.epoch(record);
             say!(
                 "epoch {:>3}/{}  train loss {:.3}, accuracy {:>5.1} %   validation loss {:.3}, \
                  accuracy {:>5.1} %, UAR {:>5.1} %   {:.1} s{}",

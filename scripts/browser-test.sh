@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Opens the pages of `emovox report` in a real browser: they load without an error and ask the network
+# for nothing, a click on a cell filters, players play, 2000 clips stay usable, a hostile file name stays
+# text. Screenshots, light and dark, stay in target/browser to be looked at.
+#
+# It takes Debian's chromium (installed with apt-get where it is missing, so as root), Node with npm,
+# which brings playwright-core into a folder of its own, and a built emovox.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+emovox=$PWD/target/release/emovox
+[ -x "$emovox" ] || emovox=$PWD/target/debug/emovox
+[ -x "$emovox" ] || { echo "build emovox first: cargo build" >&2; exit 1; }
+
+if ! command -v chromium > /dev/null; then
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tools=$PWD/target/browser-tools
+mkdir -p "$tools" target/browser
+[ -d "$tools/node_modules/playwright-core" ] ||
+    npm install --silent --no-audit --no-fund --prefix "$tools" playwright-core@1
+cp scripts/browser/*.mjs "$tools"
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "a run of 2000 clips, one with a hostile name"
+(
+    cd "$work"
+    "$emovox" train --arch seed --epochs 2 --run many > train.log
+    node "$tools/many.mjs" runs/many data/demo many 2000
+    time "$emovox" report many --data many
+    "$emovox" report many --data many --embed --out embedded.html
+    "$emovox" train --arch seed --epochs 3 --seed 2 --run other > train.log
+    "$emovox" report many other --out comparison.html
+)
+
+step "in the browser"
+node "$tools/check.mjs" "$work" target/browser
+echo "screenshots in target/browser"

@@ -1,0 +1,70 @@
+//! `emovox completions` and `emovox man`: what shells and manuals want to know, from clap.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::Cli;
+use emovox::run::write_bytes;
+
+/// Prints a completion script for a shell
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emovox completions bash > ~/.local/share/bash-completion/completions/emovox
+  emovox completions zsh > ~/.zfunc/_emovox
+  emovox completions fish > ~/.config/fish/completions/emovox.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the manual page, or writes one for each command
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emovox man | man -l -                                 reads it
+  emovox man --out ~/.local/share/man/man1              man emovox, man emovox-train …")]
+pub struct ManArgs {
+    /// A folder for emovox.1, emovox-train.1 …
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "emovox", &mut script);
+    io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn man(args: &ManArgs) -> Result<ExitCode> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let Some(folder) = &args.out else {
+        io::stdout().write_all(&page(&command)?)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let commands: Vec<&Command> = std::iter::once(&command)
+        .chain(command.get_subcommands())
+        .collect();
+    for command in &commands {
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        write_bytes(&folder.join(format!("{name}.1")), &page(command)?)?;
+    }
+    println!("{}: {} pages", folder.display(), commands.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(command: &Command) -> Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(command.clone()).section("1").render(&mut page)?;
+    Ok(page)
+}

@@ -1,0 +1,149 @@
+//! `emovox report`: a page for a browser that shows a run and plays its clips.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::progress::bar;
+use super::{Runs, data_folder, warning};
+use emovox::config::RunConfig;
+use emovox::report::{Sounds, comparison_page, folds_page, run_page};
+use emovox::run::{RunFolder, read_predictions, write_bytes};
+
+/// Writes one HTML page of a run: scores, curves, confusion, and every test clip to hear
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emovox report ravdess-bilstm                 runs/ravdess-bilstm/report.html; open it in a browser
+  emovox report ravdess-bilstm --embed         with the recordings in it, to give away
+  emovox report ravdess-bilstm-cv-5            a cross-validation, fold by fold
+  emovox report first second --out both.html   several held against each other
+
+The page needs no network. A click on a cell of the confusion matrix lists its clips; n plays the next.
+Without --embed it links to the recordings, which must stay where they are. With it they are in the page
+as 16 bits at 16 kHz, about 45 kB a second; mind the licence of a corpus before you give such a page away.")]
+pub struct ReportArgs {
+    /// The run, or the cross-validation: its name below runs/, or its folder; several are compared
+    #[arg(required = true, value_name = "RUN")]
+    names: Vec<String>,
+    #[command(flatten)]
+    runs: Runs,
+    /// Where the recordings are now, if they have moved
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Put the recordings into the page
+    #[arg(long)]
+    embed: bool,
+    /// The page [default: report.html in the run's folder; of several runs, here]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: &ReportArgs) -> Result<ExitCode> {
+    let (mut runs, mut cross_validations) = (Vec::new(), Vec::new());
+    for name in &args.names {
+        match cross_validation(&args.runs.runs_dir, name) {
+            Some(folder) => cross_validations.push(folder),
+            None => runs.push(RunFolder::open(&args.runs.runs_dir, name)?),
+        }
+    }
+    let (out, html) = match (runs.as_slice(), cross_validations.as_slice()) {
+        ([run], []) => {
+            let out = args.out.clone().unwrap_or_else(|| run.report_html());
+            let folder = RunConfig::read(&run.config_toml())?.data.folder;
+            let predictions = run.predictions_csv();
+            let clips = match predictions.exists() {
+                true => read_predictions(&predictions)?.clips.len(),
+                false => 0,
+            };
+            let data = recordings(args, folder)?;
+            let bar = bar(clips, "recordings", "clips");
+            let html = run_page(run, &data, &sounds(args, &out), || bar.inc(1))?;
+            bar.finish_and_clear();
+            (out, html)
+        }
+        ([], [folder]) => {
+            let out = args
+                .out
+                .clone()
+                .unwrap_or_else(|| folder.join("report.html"));
+            let plan = Plan::read(folder)?;
+            let data = recordings(args, plan.config.data.folder)?;
+            let bar = bar(plan.clips, "recordings", "clips");
+            let html = folds_page(folder, &data, &sounds(args, &out), || bar.inc(1))?;
+            bar.finish_and_clear();
+            (out, html)
+        }
+        _ => {
+            if args.embed || args.data.is_some() {
+                bail!("a comparison has no recordings; leave out --embed and --data");
+            }
+            let out = args.out.clone().unwrap_or_else(|| "report.html".into());
+            (out, comparison_page(&runs, &cross_validations)?)
+        }
+    };
+    write_bytes(&out, html.as_bytes())?;
+    let megabytes = html.len() as f64 / 1e6;
+    println!(
+        "wrote {} ({megabytes:.1} MB); open it in a browser",
+        out.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a page needs of a cross-validation's plan.
+#[derive(serde::Deserialize)]
+struct Plan {
+    clips: usize,
+    config: RunConfig,
+}
+
+impl Plan {
+    fn read(folder: &Path) -> Result<Plan> {
+        let file = folder.join("cross-validation.toml");
+        let place = || format!("cannot read {}", file.display());
+        let text = std::fs::read_to_string(&file).with_context(place)?;
+        toml::from_str(&text).with_context(place)
+    }
+}
+
+/// The folder of the cross-validation that this names, if it names one.
+fn cross_validation(runs: &Path, name: &str) -> Option<PathBuf> {
+    let candidates = [PathBuf::from(name), runs.join(name)];
+    candidates
+        .into_iter()
+        .find(|folder| folder.join("cross-validation.toml").is_file())
+}
+
+/// Where the recordings are. A page without them is still of use.
+fn recordings(args: &ReportArgs, own: PathBuf) -> Result<PathBuf> {
+    match &args.data {
+        Some(moved) if moved.as_os_str() != "demo" && !moved.is_dir() => {
+            bail!("there is no folder {}", moved.display())
+        }
+        Some(moved) => Ok(data_folder(moved)?.to_path_buf()),
+        None => {
+            if !own.is_dir() {
+                warning!(
+                    "the recordings are gone from {}, so the page cannot play them; --data tells \
+                     where they are now",
+                    own.display()
+                );
+            }
+            Ok(own)
+        }
+    }
+}
+
+fn sounds(args: &ReportArgs, out: &Path) -> Sounds {
+    if args.embed {
+        return Sounds::Embedded;
+    }
+    let folder = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    Sounds::Linked(folder.into())
+}

@@ -1,0 +1,228 @@
+//! A corpus as it is: what each recording measures, and what should be known before training on it.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Giveaway;
+use crate::audio::{self, AudioError};
+use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
+use crate::run::write_atomically;
+
+/// So many samples in a row at full scale are cut off, not just loud.
+const CLIPPED_RUN: usize = 3;
+/// Full scale, with room for one step of 16 bits.
+const FULL_SCALE: f32 = 1.0 - 2.0 / 32_768.0;
+/// Nothing louder than this is silence, in decibels of full scale.
+const SILENCE: f64 = -60.0;
+
+/// What one recording measures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClipFacts {
+    /// Relative to the corpus folder.
+    pub clip: PathBuf,
+    /// Who speaks; empty where nobody knows.
+    pub speaker: String,
+    /// The emotion.
+    pub label: String,
+    /// In hertz.
+    pub sample_rate: u32,
+    /// 1 is mono.
+    pub channels: u16,
+    /// Bits of a sample that carry sound.
+    pub bits: u16,
+    /// How long it lasts.
+    pub seconds: f64,
+    /// Root mean square, in decibels of full scale.
+    pub rms_db: f64,
+    /// The highest amplitude, in decibels of full scale.
+    pub peak_db: f64,
+    /// Samples that lie in a row of three or more at full scale.
+    pub clipped_samples: usize,
+    /// True where nothing is louder than −60 dB.
+    pub silent: bool,
+    /// The first recording that has the very same samples.
+    pub same_as: Option<PathBuf>,
+}
+
+/// A corpus, measured.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// By whose naming rule it was read.
+    pub kind: CorpusKind,
+    /// Where it is.
+    pub folder: PathBuf,
+    /// The labels that occur, sorted.
+    pub classes: Vec<String>,
+    /// The speakers that occur, sorted.
+    pub speakers: Vec<String>,
+    /// Recordings that could be read.
+    pub clips: Vec<ClipFacts>,
+    /// Those that could not, and WAV files that are no part of the corpus.
+    pub left_out: Vec<Skipped>,
+    /// What gives the label away.
+    pub giveaways: Vec<Giveaway>,
+}
+
+impl Survey {
+    /// Reads every recording of a corpus to its end. `advance` is called after each, from any thread.
+    pub fn read(corpus: &Corpus, advance: impl Fn() + Sync) -> Survey {
+        let read: Vec<Result<(ClipFacts, u64), AudioError>> = corpus
+            .clips
+            .par_iter()
+            .map(|clip| {
+                let facts = measure(&corpus.path(clip), clip);
+                advance();
+                facts
+            })
+            .collect();
+        let (mut clips, mut left_out) = (Vec::new(), corpus.skipped.clone());
+        let mut firsts: HashMap<u64, PathBuf> = HashMap::new();
+        for (clip, result) in corpus.clips.iter().zip(read) {
+            match result {
+                Ok((mut facts, hash)) => {
+                    facts.same_as = firsts.get(&hash).cloned();
+                    firsts.entry(hash).or_insert_with(|| facts.clip.clone());
+                    clips.push(facts);
+                }
+                Err(error) => left_out.push(Skipped {
+                    file: clip.file.clone(),
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        Survey {
+            kind: corpus.kind,
+            folder: corpus.folder.clone(),
+            classes: corpus::classes(&corpus.clips),
+            speakers: corpus::speakers(&corpus.clips),
+            giveaways: giveaways(&clips),
+            clips,
+            left_out,
+        }
+    }
+
+    /// A line for each recording.
+    pub fn write_csv(&self, path: &Path) -> Result<()> {
+        write_atomically(path, |file| {
+            let mut writer = csv::Writer::from_writer(file);
+            self.clips
+                .iter()
+                .try_for_each(|clip| writer.serialize(clip))?;
+            Ok(writer.flush()?)
+        })
+    }
+
+    /// What somebody should know before training on it: a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for giveaway in self.giveaways.iter().filter(|g| g.is_worth_a_warning()) {
+            warnings.push(format!(
+                "the {} alone tells the class with a balanced accuracy of {:.0} % (chance {:.0} %): \
+                 a score on this corpus may say more about that than about voices",
+                giveaway.property,
+                100.0 * giveaway.balanced_accuracy,
+                100.0 * giveaway.chance
+            ));
+        }
+        let count = |is: fn(&ClipFacts) -> bool| self.clips.iter().filter(|clip| is(clip)).count();
+        let counts = [
+            (
+                count(|clip| clip.same_as.is_some()),
+                "the same sound as another",
+            ),
+            (
+                count(|clip| clip.clipped_samples > 0),
+                "clipped at full scale",
+            ),
+            (count(|clip| clip.silent), "silent"),
+        ];
+        for (clips, what) in counts.into_iter().filter(|(clips, _)| *clips > 0) {
+            let (noun, verb) = if clips == 1 {
+                ("recording", "is")
+            } else {
+                ("recordings", "are")
+            };
+            warnings.push(format!("{clips} {noun} {verb} {what}; the CSV says which"));
+        }
+        warnings
+    }
+
+    /// The clips of a class.
+    pub fn of_class<'a>(&'a self, class: &'a str) -> impl Iterator<Item = &'a ClipFacts> {
+        self.clips.iter().filter(move |clip| clip.label == class)
+    }
+}
+
+fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
+    let info = audio::probe(path)?;
+    let waveform = audio::read_wav(path)?;
+    let samples = &waveform.samples;
+    let energy: f64 = samples.iter().map(|x| f64::from(*x).powi(2)).sum();
+    let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+    let decibels = |amplitude: f64| 20.0 * amplitude.max(1e-6).log10();
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u32(info.sample_rate);
+    samples.iter().for_each(|x| hasher.write_u32(x.to_bits()));
+    let clipped_samples = samples
+        .chunk_by(|a, b| (a.abs() >= FULL_SCALE) == (b.abs() >= FULL_SCALE))
+        .filter(|run| run.len() >= CLIPPED_RUN && run[0].abs() >= FULL_SCALE)
+        .map(<[f32]>::len)
+        .sum();
+    let peak_db = decibels(f64::from(peak));
+    let facts = ClipFacts {
+        clip: clip.file.clone(),
+        speaker: clip.speaker.clone(),
+        label: clip.label.clone(),
+        sample_rate: info.sample_rate,
+        channels: info.channels,
+        bits: info.bits_per_sample,
+        seconds: waveform.seconds(),
+        rms_db: decibels((energy / samples.len().max(1) as f64).sqrt()),
+        peak_db,
+        clipped_samples,
+        silent: peak_db < SILENCE,
+        same_as: None,
+    };
+    Ok((facts, hasher.finish()))
+}
+
+/// What may give the label away: duration; speaker and sample rate, where there are several.
+fn giveaways(clips: &[ClipFacts]) -> Vec<Giveaway> {
+    let (labels, classes) = places(clips.iter().map(|clip| clip.label.clone()));
+    if classes < 2 {
+        return Vec::new();
+    }
+    let seconds: Vec<f64> = clips.iter().map(|clip| clip.seconds).collect();
+    let mut giveaways = vec![Giveaway::of_numbers("duration", &seconds, &labels)];
+    let names = [
+        (
+            "speaker",
+            places(clips.iter().map(|clip| clip.speaker.clone())),
+        ),
+        (
+            "sample rate",
+            places(clips.iter().map(|clip| clip.sample_rate)),
+        ),
+    ];
+    for (property, (names, different)) in names {
+        if different > 1 {
+            giveaways.push(Giveaway::of_names(property, &names, &labels));
+        }
+    }
+    giveaways
+}
+
+/// Each value's place among the different ones, and how many there are.
+fn places<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<usize>, usize) {
+    let values: Vec<T> = values.collect();
+    let mut different = values.clone();
+    different.sort();
+    different.dedup();
+    let place = |value: &T| different.partition_point(|other| other < value);
+    (values.iter().map(place).collect(), different.len())
+}

@@ -1,0 +1,200 @@
+//! One page for a browser that holds all it needs: it asks no other computer for anything.
+//!
+//! Whatever comes from outside (names of files, speakers, classes, runs) goes through askama's
+//! escaping, or as JSON that cannot end its element; the page's own script puts it in as text. The
+//! policy in its head lets the browser run that script and no other.
+
+mod clips;
+mod confusion;
+mod of_folds;
+mod of_run;
+mod of_runs;
+mod sounds;
+
+use anyhow::{Context, Result};
+use askama::Template;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+
+pub use of_folds::folds_page;
+pub use of_run::run_page;
+pub use of_runs::comparison_page;
+pub use sounds::Sounds;
+
+use clips::{ClipRow, Clips};
+use confusion::Confusion;
+use sounds::{ClipSound, read_sounds};
+
+const STYLE: &str = include_str!("../../../templates/page.css");
+const SCRIPT: &str = include_str!("../../../templates/page.js");
+
+/// What stands on a page, from top to bottom.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    title: String,
+    subtitle: String,
+    notes: Vec<String>,
+    /// Name and value of the most important numbers.
+    figures: Vec<(String, String)>,
+    tables: Vec<Table>,
+    confusion: Option<Confusion>,
+    pictures: Vec<Picture>,
+    clips: Option<Clips>,
+    /// Name and text.
+    settings: Vec<(String, String)>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    title: String,
+    explained: String,
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Picture {
+    title: String,
+    source: String,
+}
+
+impl Picture {
+    fn new(title: &str, png: &[u8]) -> Picture {
+        Picture {
+            title: title.into(),
+            source: format!("data:image/png;base64,{}", BASE64.encode(png)),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Html<'a> {
+    policy: String,
+    style: &'a str,
+    script: &'a str,
+    title: &'a str,
+    subtitle: &'a str,
+    notes: &'a [String],
+    figures: &'a [(String, String)],
+    tables: &'a [Table],
+    confusion: Option<&'a Confusion>,
+    pictures: &'a [Picture],
+    clips: bool,
+    settings: &'a [(String, String)],
+    data: String,
+}
+
+impl Page {
+    fn html(&self) -> Result<String> {
+        let html = Html {
+            policy: policy(),
+            style: STYLE,
+            script: SCRIPT,
+            title: &self.title,
+            subtitle: &self.subtitle,
+            notes: &self.notes,
+            figures: &self.figures,
+            tables: &self.tables,
+            confusion: self.confusion.as_ref(),
+            pictures: &self.pictures,
+            clips: self.clips.is_some(),
+            settings: &self.settings,
+            data: inside_script(&serde_json::to_string(&self.clips)?),
+        };
+        html.render().context("the page cannot be written")
+    }
+}
+
+/// Nothing from anywhere but this page, pictures in it, and recordings beside it or in it.
+fn policy() -> String {
+    let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
+    format!(
+        "default-src 'none'; img-src data:; media-src 'self' file: data:; style-src {}; script-src {}; \
+         base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}
+
+/// JSON that means the same and cannot end a script element or begin a comment in it.
+fn inside_script(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_becomes_markup() {
+        const HOSTILE: &str = r#""></script><script>alert(1)</script><img src=x onerror='a'>&amp;"#;
+        let clip = ClipRow {
+            file: HOSTILE.into(),
+            speaker: HOSTILE.into(),
+            truth: 0,
+            chances: vec![10_000, 0],
+            training: HOSTILE.into(),
+            sound: 0,
+        };
+        let sound = ClipSound {
+            source: Some(HOSTILE.into()),
+            ..ClipSound::default()
+        };
+        let classes = vec![HOSTILE.to_string(), "b".to_string()];
+        let metrics = crate::evaluation::from_labels(&classes, &[0, 1], &[1, 1]);
+        let page = Page {
+            title: HOSTILE.into(),
+            subtitle: HOSTILE.into(),
+            notes: vec![HOSTILE.into()],
+            figures: vec![(HOSTILE.into(), HOSTILE.into())],
+            tables: vec![Table {
+                title: HOSTILE.into(),
+                explained: HOSTILE.into(),
+                head: vec![HOSTILE.into()],
+                rows: vec![vec![HOSTILE.into()]],
+            }],
+            confusion: Some(Confusion::new(&metrics)),
+            pictures: vec![Picture::new(HOSTILE, b"")],
+            clips: Some(Clips {
+                classes,
+                clips: vec![clip],
+                sounds: vec![sound],
+            }),
+            settings: vec![(HOSTILE.into(), HOSTILE.into())],
+        };
+        let html = page.html().unwrap();
+        let without_ours = html.replace(SCRIPT, "").replace(STYLE, "");
+        assert_eq!(
+            without_ours.matches("<script").count(),
+            2,
+            "the data and our own"
+        );
+        assert_eq!(without_ours.matches("</script").count(), 2);
+        assert!(!without_ours.contains("<img src=x") && !without_ours.contains("onerror='a'>"));
+        // The data come back as they were.
+        let start = html.find(r#"id="data">"#).unwrap() + 10;
+        let json = &html[start..start + html[start..].find("</script>").unwrap()];
+        let data: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(data["clips"][0]["file"], HOSTILE);
+    }
+
+    #[test]
+    fn the_policy_allows_our_script_alone() {
+        // printf '' | openssl dgst -sha256 -binary | base64
+        assert_eq!(
+            BASE64.encode(Sha256::digest("")),
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        );
+        assert!(policy().starts_with("default-src 'none'; "));
+        assert!(!policy().contains("unsafe") && !policy().contains("http"));
+        assert!(!SCRIPT.contains("innerHTML") && !SCRIPT.contains("eval("));
+    }
+}

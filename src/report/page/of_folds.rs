@@ -1,0 +1,239 @@
+//! The page of a cross-validation: fold by fold, and what they come to together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::clips::rows;
+use super::of_run::{Places, class_table, figures, range, speaker_table};
+use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use crate::corpus::Clip;
+use crate::evaluation::{Calibration, Intervals, Metrics, Predictions, SpeakerScores, Spread};
+use crate::report::{recall_png, reliability_png};
+use crate::run::SavedPredictions;
+
+/// A `report.json` of a cross-validation, as far as a page shows it.
+#[derive(Debug, Deserialize)]
+pub(super) struct SavedResults {
+    pub(super) name: String,
+    pub(super) corpus: String,
+    folds: String,
+    pub(super) arch: String,
+    pub(super) notes: Vec<String>,
+    cells: Vec<SavedCell>,
+    mean_of_folds: SavedSpread,
+    pub(super) pooled: SavedSpread,
+    pub(super) intervals: Option<Intervals>,
+    speakers: Vec<SpeakerScores>,
+    pub(super) calibration: Calibration,
+    pub(super) metrics: Metrics,
+}
+
+#[derive(Debug, Deserialize)]
+struct SavedCell {
+    fold: String,
+    seed: u64,
+    speakers: usize,
+    clips: usize,
+    accuracy: f64,
+    uar: f64,
+    macro_f1: f64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct SavedSpread {
+    pub(super) accuracy: Spread,
+    pub(super) uar: Spread,
+    pub(super) macro_f1: Spread,
+}
+
+impl SavedResults {
+    pub(super) fn read(folder: &Path) -> Result<SavedResults> {
+        let path = folder.join("report.json");
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!(
+                "cannot read {}; a cross-validation has it once its first trainings are done",
+                path.display()
+            )
+        })?;
+        serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} has no results of a cross-validation yet",
+                path.display()
+            )
+        })
+    }
+}
+
+/// The page of a cross-validation in `folder`, with recordings in the folder `data`.
+pub fn folds_page(
+    folder: &Path,
+    data: &Path,
+    how: &Sounds,
+    advance: impl Fn() + Sync,
+) -> Result<String> {
+    let results = SavedResults::read(folder)?;
+    let plan = fs::read_to_string(folder.join("cross-validation.toml")).unwrap_or_default();
+    let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
+    let mut files = Places::default();
+    let mut clips: Vec<ClipRow> = Vec::new();
+    let mut all: Option<SavedPredictions> = None;
+    for (training, saved) in by_training {
+        clips.extend(rows(&saved, &training, |file| files.place(data.join(file))));
+        match &mut all {
+            None => all = Some(saved),
+            Some(all) => {
+                all.clips.extend(saved.clips);
+                all.predictions.truth.extend(saved.predictions.truth);
+                all.predictions
+                    .probabilities
+                    .extend(saved.predictions.probabilities);
+            }
+        }
+    }
+    let all = all.with_context(|| format!("no training of {} is done yet", results.name))?;
+    let speakers: Vec<&str> = all.clips.iter().map(|clip| clip.speaker.as_str()).collect();
+    let title = format!("{}: all folds and seeds", results.name);
+    let note = (!results.notes.is_empty()).then(|| results.notes.join("; "));
+    let metrics = &results.metrics;
+    let page = Page {
+        title: results.name.clone(),
+        subtitle: format!(
+            "cross-validation of {} on {}, folds {}: every speaker tests once, by a model that never \
+             heard it; {} predictions",
+            results.arch, results.corpus, results.folds, metrics.clips
+        ),
+        notes: results.notes.clone(),
+        figures: figures(metrics, results.intervals, results.calibration.ece),
+        tables: vec![
+            fold_table(&results),
+            class_table(metrics),
+            speaker_table(&results.speakers),
+        ],
+        confusion: Some(Confusion::new(metrics)),
+        pictures: vec![
+            Picture::new(
+                "Recall",
+                &recall_png(&all.predictions, &speakers, &title, note.as_deref())?,
+            ),
+            Picture::new(
+                "Reliability",
+                &reliability_png(&results.calibration, &title, note.as_deref())?,
+            ),
+        ],
+        clips: Some(Clips {
+            classes: all.predictions.classes.clone(),
+            clips,
+            sounds: read_sounds(&files.files, how, advance),
+        }),
+        settings: vec![("Settings and folds (cross-validation.toml)".into(), plan)],
+    };
+    page.html()
+}
+
+fn fold_table(results: &SavedResults) -> Table {
+    let cell = |cell: &SavedCell| {
+        vec![
+            format!("fold {}, seed {}", cell.fold, cell.seed),
+            cell.speakers.to_string(),
+            cell.clips.to_string(),
+            percent(cell.accuracy),
+            percent(cell.uar),
+            percent(cell.macro_f1),
+        ]
+    };
+    let together = |name: &str, spread: &SavedSpread| {
+        let [accuracy, uar, macro_f1] =
+            [spread.accuracy, spread.uar, spread.macro_f1].map(spread_text);
+        vec![
+            name.into(),
+            String::new(),
+            String::new(),
+            accuracy,
+            uar,
+            macro_f1,
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = results.cells.iter().map(cell).collect();
+    rows.push(together("mean of the folds", &results.mean_of_folds));
+    rows.push(together("all test clips together", &results.pooled));
+    if let Some(Intervals {
+        accuracy,
+        uar,
+        macro_f1,
+    }) = results.intervals
+    {
+        let [accuracy, uar, macro_f1] = [accuracy, uar, macro_f1].map(range);
+        let name = "95 % interval, by bootstrap over speakers".to_string();
+        rows.push(vec![
+            name,
+            String::new(),
+            String::new(),
+            accuracy,
+            uar,
+            macro_f1,
+        ]);
+    }
+    Table {
+        title: "Folds".into(),
+        explained: "± is the standard deviation over the seeds.".into(),
+        head: [
+            "training", "speakers", "clips", "accuracy", "UAR", "macro-F1",
+        ]
+        .map(String::from)
+        .into(),
+        rows,
+    }
+}
+
+pub(super) fn spread_text(spread: Spread) -> String {
+    match spread.deviation {
+        Some(deviation) => format!("{:.1} ± {:.1} %", 100.0 * spread.mean, 100.0 * deviation),
+        None => percent(spread.mean),
+    }
+}
+
+/// The predictions of each training, by what it is called.
+fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions>> {
+    let place = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let classes: Vec<String> = reader
+        .headers()
+        .with_context(place)?
+        .iter()
+        .skip(6)
+        .map(Into::into)
+        .collect();
+    let mut all = BTreeMap::new();
+    for line in reader.deserialize() {
+        let (fold, seed, file, speaker, label, _, row): Line = line.with_context(place)?;
+        let training = format!("fold {fold}, seed {seed}");
+        let saved = all.entry(training).or_insert_with(|| SavedPredictions {
+            clips: Vec::new(),
+            predictions: Predictions {
+                classes: classes.clone(),
+                truth: Vec::new(),
+                probabilities: Vec::new(),
+            },
+        });
+        let class = classes.iter().position(|class| *class == label);
+        let class = class
+            .with_context(|| format!("no class '{label}'"))
+            .with_context(place)?;
+        saved.predictions.truth.push(class);
+        saved.predictions.probabilities.push(row);
+        saved.clips.push(Clip {
+            file,
+            label,
+            speaker,
+            sentence: String::new(),
+        });
+    }
+    Ok(all)
+}
+
+/// Fold, seed, clip, speaker, truth, prediction, probabilities.
+type Line = (String, u64, PathBuf, String, String, String, Vec<f32>);

@@ -1,0 +1,165 @@
+//! The page that holds several runs, or cross-validations, against each other.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::of_folds::{SavedResults, SavedSpread, spread_text};
+use super::of_run::{Scored, range};
+use super::{Page, Picture, Table, percent};
+use crate::evaluation::{Intervals, Metrics};
+use crate::report::{Curves, curves_png};
+use crate::run::RunFolder;
+
+/// What a run came to, or a cross-validation.
+struct Compared {
+    name: String,
+    what: String,
+    corpus: String,
+    notes: Vec<String>,
+    metrics: Metrics,
+    /// Over seeds, of a cross-validation.
+    spread: Option<SavedSpread>,
+    intervals: Option<Intervals>,
+    ece: f64,
+    curves: Option<Curves>,
+    config: Option<String>,
+}
+
+/// The page of several runs; each folder is a run's or a cross-validation's.
+pub fn comparison_page(runs: &[RunFolder], cross_validations: &[PathBuf]) -> Result<String> {
+    let runs = runs.iter().map(of_run);
+    let folds = cross_validations.iter().map(|folder| of_folds(folder));
+    let all: Vec<Compared> = runs.chain(folds).collect::<Result<_>>()?;
+    let curves: Vec<Curves> = all.iter().filter_map(|one| one.curves.clone()).collect();
+    let mut notes = Vec::new();
+    if all.iter().any(|one| one.corpus != all[0].corpus) {
+        notes.push("these were scored on different corpora: their numbers do not compare".into());
+    }
+    notes.extend(all.iter().flat_map(|one| {
+        one.notes
+            .iter()
+            .map(move |note| format!("{}: {note}", one.name))
+    }));
+    let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+    let page = Page {
+        title: names.join(", "),
+        subtitle: "under 3 points without paired seeds is not a difference".into(),
+        notes,
+        tables: vec![score_table(&all), recall_table(&all)],
+        pictures: match curves.is_empty() {
+            true => Vec::new(),
+            false => vec![Picture::new("Curves", &curves_png(&curves)?)],
+        },
+        settings: all
+            .iter()
+            .filter_map(|one| Some((format!("Settings of {}", one.name), one.config.clone()?)))
+            .collect(),
+        ..Page::default()
+    };
+    page.html()
+}
+
+fn of_run(run: &RunFolder) -> Result<Compared> {
+    let scored = Scored::read(run)?;
+    let intervals = scored.intervals();
+    let Scored {
+        report,
+        curves,
+        config,
+        ..
+    } = scored;
+    Ok(Compared {
+        name: report.run,
+        what: format!("{} part", report.part),
+        corpus: report.corpus,
+        notes: report.notes,
+        metrics: report.metrics,
+        spread: None,
+        intervals,
+        ece: report.calibration.ece,
+        curves: Some(curves),
+        config: Some(config),
+    })
+}
+
+fn of_folds(folder: &Path) -> Result<Compared> {
+    let results = SavedResults::read(folder)?;
+    Ok(Compared {
+        name: results.name,
+        what: format!("cross-validation of {}", results.arch),
+        corpus: results.corpus,
+        notes: results.notes,
+        metrics: results.metrics,
+        spread: Some(results.pooled),
+        intervals: results.intervals,
+        ece: results.calibration.ece,
+        curves: None,
+        config: std::fs::read_to_string(folder.join("cross-validation.toml")).ok(),
+    })
+}
+
+fn score_table(all: &[Compared]) -> Table {
+    let row = |one: &Compared| {
+        let scores = match one.spread {
+            Some(spread) => [spread.accuracy, spread.uar, spread.macro_f1].map(spread_text),
+            None => [one.metrics.accuracy, one.metrics.uar, one.metrics.macro_f1].map(percent),
+        };
+        let [accuracy, uar, macro_f1] = scores;
+        let interval = one
+            .intervals
+            .map_or("–".into(), |intervals| range(intervals.uar));
+        vec![
+            one.name.clone(),
+            one.what.clone(),
+            one.corpus.clone(),
+            one.metrics.clips.to_string(),
+            accuracy,
+            uar,
+            interval,
+            macro_f1,
+            percent(one.ece),
+        ]
+    };
+    let head = [
+        "run",
+        "scored",
+        "corpus",
+        "clips",
+        "accuracy",
+        "UAR",
+        "UAR, 95 %",
+        "macro-F1",
+        "calibration error",
+    ];
+    Table {
+        title: "Scores".into(),
+        explained: "Intervals by bootstrap over speakers; ± over seeds.".into(),
+        head: head.map(String::from).into(),
+        rows: all.iter().map(row).collect(),
+    }
+}
+
+fn recall_table(all: &[Compared]) -> Table {
+    let mut classes: Vec<&String> = all.iter().flat_map(|one| &one.metrics.classes).collect();
+    classes.sort();
+    classes.dedup();
+    let recall = |one: &Compared, class: &String| {
+        let place = one.metrics.classes.iter().position(|other| other == class);
+        let of = place
+            .map(|place| one.metrics.per_class[place])
+            .filter(|of| of.support > 0);
+        of.map_or("–".to_string(), |of| percent(of.recall))
+    };
+    let row = |class: &&String| {
+        let recalls = all.iter().map(|one| recall(one, class));
+        std::iter::once(class.to_string()).chain(recalls).collect()
+    };
+    let names = all.iter().map(|one| one.name.clone());
+    Table {
+        title: "Recall of each class".into(),
+        explained: String::new(),
+        head: std::iter::once("class".to_string()).chain(names).collect(),
+        rows: classes.iter().map(row).collect(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Recall class by class and speaker by speaker, each with the interval that its few clips allow.
+
+use anyhow::Result;
+
+use super::axis::Axis;
+use super::canvas::{Align, Canvas};
+use super::font::Font;
+use super::header::{HEADER_HEIGHT, draw_header};
+use super::picture::png;
+use super::style::{
+    BACKGROUND, BLUE, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION, WIDTH, mixed,
+};
+use crate::evaluation::{Interval, Predictions, wilson};
+
+const GUTTER: f64 = 60.0;
+const NAMES: f64 = 150.0;
+const NUMBERS: f64 = 150.0;
+const TITLE: f64 = 34.0;
+const BOTTOM_SPACE: f64 = 64.0;
+const ROW: f64 = 30.0;
+/// More rows than this stand closer together.
+const HIGHEST: f64 = 900.0;
+
+/// So many of so many clips.
+struct Row {
+    name: String,
+    hits: u64,
+    clips: u64,
+}
+
+/// Draws, as a PNG of 1400 pixels' width, the recall of each class at the left and the accuracy on
+/// each speaker at the right. `speakers` has a name for each clip.
+///
+/// The whiskers are Wilson's 95 % intervals (1927), as if clips were independent of each other; those of
+/// one speaker are not, so that the truth is rather wider.
+pub fn recall_png(
+    predictions: &Predictions,
+    speakers: &[&str],
+    title: &str,
+    note: Option<&str>,
+) -> Result<Vec<u8>> {
+    let (classes, people) = (by_class(predictions), by_speaker(predictions, speakers));
+    let rows = classes.len().max(people.len()).max(1) as f64;
+    let row = ROW.min(HIGHEST / rows);
+    let height = HEADER_HEIGHT + TITLE + rows * row + BOTTOM_SPACE;
+    let metrics = predictions.metrics();
+    png(WIDTH as usize, height as usize, |canvas| {
+        let subtitle = format!(
+            "{} clips     UAR {:.1} %     whiskers: 95 % Wilson intervals, as if clips were independent",
+            metrics.clips,
+            100.0 * metrics.uar
+        );
+        draw_header(canvas, title, &subtitle, note)?;
+        let half = (WIDTH - 2.0 * MARGIN - GUTTER) / 2.0;
+        Side {
+            left: MARGIN,
+            row,
+            half,
+        }
+        .draw(canvas, "Recall of each class", &classes)?;
+        let left = MARGIN + half + GUTTER;
+        Side { left, row, half }.draw(canvas, "Accuracy on each speaker", &people)
+    })
+}
+
+fn by_class(predictions: &Predictions) -> Vec<Row> {
+    let metrics = predictions.metrics();
+    let row = |(class, name): (usize, &String)| Row {
+        name: name.clone(),
+        hits: metrics.confusion[class][class],
+        clips: metrics.per_class[class].support,
+    };
+    predictions.classes.iter().enumerate().map(row).collect()
+}
+
+fn by_speaker(predictions: &Predictions, speakers: &[&str]) -> Vec<Row> {
+    let mut rows = std::collections::BTreeMap::<&str, (u64, u64)>::new();
+    let clips = predictions.truth.iter().zip(predictions.predicted());
+    for (speaker, (truth, predicted)) in speakers.iter().zip(clips) {
+        let (hits, clips) = rows.entry(speaker).or_default();
+        *clips += 1;
+        *hits += u64::from(*truth == predicted);
+    }
+    let named = |speaker: &str| match speaker {
+        "" => "unknown".to_string(),
+        _ => speaker.to_string(),
+    };
+    rows.into_iter()
+        .map(|(speaker, (hits, clips))| Row {
+            name: named(speaker),
+            hits,
+            clips,
+        })
+        .collect()
+}
+
+/// One half of the picture.
+struct Side {
+    left: f64,
+    row: f64,
+    half: f64,
+}
+
+impl Side {
+    const TOP: f64 = HEADER_HEIGHT + TITLE;
+
+    fn x(&self, share: f64) -> f64 {
+        let (left, right) = (self.left + NAMES, self.left + self.half - NUMBERS);
+        left + share * (right - left)
+    }
+
+    fn draw(&self, canvas: &mut Canvas, title: &str, rows: &[Row]) -> Result<()> {
+        let text = Font::new(TEXT_SIZE, INK);
+        canvas.text(title, self.left, Self::TOP - 17.0, Align::Left, text.bold())?;
+        let bottom = Self::TOP + rows.len() as f64 * self.row;
+        let ticks = Font::new(TICK_SIZE, QUIET_INK);
+        for tick in &Axis::percent().ticks {
+            let x = self.x(tick.value);
+            canvas.line((x, Self::TOP), (x, bottom), 1.0, GRID)?;
+            canvas.text(&tick.label, x, bottom + 17.0, Align::Center, ticks)?;
+        }
+        for (index, row) in rows.iter().enumerate() {
+            self.draw_row(canvas, Self::TOP + (index as f64 + 0.5) * self.row, row)?;
+        }
+        Ok(())
+    }
+
+    fn draw_row(&self, canvas: &mut Canvas, y: f64, row: &Row) -> Result<()> {
+        let font = Font::new(TICK_SIZE.min(0.9 * self.row), INK);
+        let name = font.shortened(&row.name, NAMES - 14.0)?;
+        if font.size >= 7.0 {
+            canvas.text(&name, self.x(0.0) - 10.0, y, Align::Right, font)?;
+        }
+        if row.clips == 0 {
+            return canvas.text("no clips", self.x(1.0) + 12.0, y, Align::Left, font);
+        }
+        let share = row.hits as f64 / row.clips as f64;
+        let Interval { low, high } = wilson(row.hits, row.clips);
+        let half = 0.32 * self.row;
+        let fill = mixed(BLUE, BACKGROUND, 0.35);
+        canvas.rect(self.x(0.0), y - half, self.x(share), y + half, fill)?;
+        canvas.line((self.x(low), y), (self.x(high), y), 2.0, VERMILLION)?;
+        for end in [low, high] {
+            let x = self.x(end);
+            canvas.line((x, y - half / 2.0), (x, y + half / 2.0), 2.0, VERMILLION)?;
+        }
+        if font.size >= 7.0 {
+            let text = format!("{:.0} %   {} of {}", 100.0 * share, row.hits, row.clips);
+            let font = Font::new(font.size, QUIET_INK);
+            canvas.text(&text, self.x(1.0) + 12.0, y, Align::Left, font)?;
+        }
+        Ok(())
+    }
+}

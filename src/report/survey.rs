@@ -1,0 +1,312 @@
+//! A corpus as a picture: how many clips each class and speaker has, how long and how loud they are.
+
+use anyhow::Result;
+
+use super::axis::Axis;
+use super::canvas::{Align, Canvas};
+use super::font::Font;
+use super::header::{HEADER_HEIGHT, draw_header};
+use super::picture::png;
+use super::style::{
+    BACKGROUND, BLUE, DEEP_BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, WIDTH,
+    mixed,
+};
+use crate::inspection::{ClipFacts, Survey};
+
+const NAMES: f64 = 130.0;
+const GUTTER: f64 = 56.0;
+const TITLE: f64 = 34.0;
+/// Below a plot: ticks and the title of its axis.
+const BOTTOM_SPACE: f64 = 66.0;
+const ROW: f64 = 30.0;
+const HIGHEST: f64 = 720.0;
+
+/// Draws a corpus as a PNG of 1400 pixels' width: clips by class and speaker, and boxes of durations and
+/// loudness by class (from quarter to quarter, whiskers from the 5th to the 95th percentile).
+pub fn survey_png(survey: &Survey) -> Result<Vec<u8>> {
+    let rows = survey.classes.len().max(1) as f64;
+    let row = ROW.min(HIGHEST / rows);
+    let plot = TITLE + rows * row + BOTTOM_SPACE;
+    let warnings = survey.warnings();
+    let below = warnings.len() as f64 * 24.0 + if warnings.is_empty() { 0.0 } else { 24.0 };
+    png(
+        WIDTH as usize,
+        (HEADER_HEIGHT + 2.0 * plot + below) as usize,
+        |canvas| {
+            draw_header(canvas, &title(survey), &subtitle(survey), note(survey))?;
+            let half = (WIDTH - 2.0 * MARGIN - GUTTER) / 2.0;
+            let right = MARGIN + half + GUTTER;
+            let second = HEADER_HEIGHT + plot;
+            let at = |left: f64, top: f64| Place {
+                left: left + NAMES,
+                right: left + half,
+                top: top + TITLE,
+                row,
+            };
+            draw_counts(canvas, at(MARGIN, HEADER_HEIGHT), survey)?;
+            draw_speakers(canvas, at(right, HEADER_HEIGHT), survey)?;
+            let seconds = |clip: &ClipFacts| clip.seconds;
+            draw_boxes(
+                canvas,
+                at(MARGIN, second),
+                survey,
+                "Duration",
+                "seconds",
+                seconds,
+            )?;
+            let loudness = |clip: &ClipFacts| clip.rms_db;
+            let unit = "decibels of full scale (RMS)";
+            draw_boxes(
+                canvas,
+                at(right, second),
+                survey,
+                "Loudness",
+                unit,
+                loudness,
+            )?;
+            for (index, warning) in warnings.iter().enumerate() {
+                let y = second + plot + index as f64 * 24.0;
+                let font = Font::new(TEXT_SIZE, INK);
+                let text = font.shortened(&format!("! {warning}"), WIDTH - 2.0 * MARGIN)?;
+                canvas.text(&text, MARGIN, y, Align::Left, font)?;
+            }
+            Ok(())
+        },
+    )
+}
+
+fn title(survey: &Survey) -> String {
+    let folder = survey
+        .folder
+        .file_name()
+        .unwrap_or(survey.folder.as_os_str());
+    format!("{}: {}", folder.to_string_lossy(), survey.kind)
+}
+
+fn subtitle(survey: &Survey) -> String {
+    let minutes = survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0;
+    format!(
+        "{} clips     {} speakers     {} classes     {minutes:.1} minutes",
+        survey.clips.len(),
+        survey.speakers.len(),
+        survey.classes.len()
+    )
+}
+
+fn note(survey: &Survey) -> Option<&'static str> {
+    survey
+        .kind
+        .is_synthetic()
+        .then_some("synthetic demo corpus")
+}
+
+/// Where a plot lies, with a row for each class.
+#[derive(Clone, Copy)]
+struct Place {
+    left: f64,
+    right: f64,
+    top: f64,
+    row: f64,
+}
+
+impl Place {
+    fn middle(&self, row: usize) -> f64 {
+        self.top + (row as f64 + 0.5) * self.row
+    }
+
+    fn x(&self, axis: &Axis, value: f64) -> f64 {
+        self.left + axis.position(value) * (self.right - self.left)
+    }
+
+    fn draw_names(&self, canvas: &mut Canvas, title: &str, names: &[String]) -> Result<()> {
+        let font = Font::new(TEXT_SIZE, INK).bold();
+        canvas.text(title, self.left - NAMES, self.top - 17.0, Align::Left, font)?;
+        let font = Font::new(TICK_SIZE.min(0.9 * self.row), INK);
+        if font.size < 7.0 {
+            return Ok(());
+        }
+        for (row, name) in names.iter().enumerate() {
+            let name = font.shortened(name, NAMES - 12.0)?;
+            canvas.text(
+                &name,
+                self.left - 10.0,
+                self.middle(row),
+                Align::Right,
+                font,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn draw_axis(&self, canvas: &mut Canvas, axis: &Axis, rows: usize, unit: &str) -> Result<()> {
+        let bottom = self.top + rows as f64 * self.row;
+        let font = Font::new(TICK_SIZE, QUIET_INK);
+        for tick in &axis.ticks {
+            let x = self.x(axis, tick.value);
+            canvas.line((x, self.top), (x, bottom), 1.0, GRID)?;
+            canvas.text(&tick.label, x, bottom + 17.0, Align::Center, font)?;
+        }
+        let middle = (self.left + self.right) / 2.0;
+        let font = Font::new(TEXT_SIZE, QUIET_INK);
+        canvas.text(unit, middle, bottom + 42.0, Align::Center, font)
+    }
+}
+
+fn draw_counts(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<()> {
+    place.draw_names(canvas, "Clips of each class", &survey.classes)?;
+    let counts: Vec<u64> = survey
+        .classes
+        .iter()
+        .map(|class| survey.of_class(class).count() as u64)
+        .collect();
+    let axis = Axis::counts(counts.iter().copied().max().unwrap_or(0));
+    place.draw_axis(canvas, &axis, counts.len(), "clips")?;
+    for (row, &count) in counts.iter().enumerate() {
+        let (y, half) = (place.middle(row), 0.36 * place.row);
+        let x = place.x(&axis, count as f64);
+        canvas.rect(
+            place.left,
+            y - half,
+            x,
+            y + half,
+            mixed(BLUE, BACKGROUND, 0.35),
+        )?;
+        let font = Font::new(TICK_SIZE.min(0.8 * place.row), INK);
+        let text = count.to_string();
+        // At the right edge there is no room beside the bar.
+        match x + 12.0 + font.width(&text)? < place.right + GUTTER / 2.0 {
+            true => canvas.text(&text, x + 8.0, y, Align::Left, font)?,
+            false => canvas.text(&text, x - 8.0, y, Align::Right, font)?,
+        }
+    }
+    Ok(())
+}
+
+/// Classes by speakers: the darker, the more clips.
+fn draw_speakers(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<()> {
+    let count = |class: &str, speaker: &str| {
+        survey
+            .of_class(class)
+            .filter(|clip| clip.speaker == speaker)
+            .count()
+    };
+    let counts: Vec<Vec<usize>> = survey
+        .classes
+        .iter()
+        .map(|class| {
+            survey
+                .speakers
+                .iter()
+                .map(|speaker| count(class, speaker))
+                .collect()
+        })
+        .collect();
+    let most = counts.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let title = format!("Clips of each class and speaker (darkest: {most})");
+    place.draw_names(canvas, &title, &survey.classes)?;
+    let (rows, columns) = (counts.len().max(1), survey.speakers.len().max(1));
+    let bottom = place.top + rows as f64 * place.row;
+    let width = (place.right - place.left) / columns as f64;
+    canvas.rect(
+        place.left - 1.0,
+        place.top - 1.0,
+        place.right + 1.0,
+        bottom + 1.0,
+        FRAME,
+    )?;
+    canvas.grid(
+        (place.left, place.top, place.right, bottom),
+        (columns, rows),
+        |column, row| {
+            let count = counts
+                .get(rows - 1 - row)
+                .and_then(|row| row.get(column))
+                .copied()
+                .unwrap_or(0);
+            mixed(BACKGROUND, DEEP_BLUE, count as f64 / most as f64)
+        },
+    )?;
+    let digits = Font::new(TICK_SIZE.min(0.7 * place.row).min(width / 2.2), INK);
+    if digits.size >= 7.0 {
+        for (row, counts) in counts.iter().enumerate() {
+            for (column, &count) in counts.iter().enumerate() {
+                let dark = count as f64 / most as f64 > 0.5;
+                let color = if dark { BACKGROUND } else { INK };
+                let x = place.left + (column as f64 + 0.5) * width;
+                let font = Font::new(digits.size, color);
+                canvas.text(
+                    &count.to_string(),
+                    x,
+                    place.middle(row),
+                    Align::Center,
+                    font,
+                )?;
+            }
+        }
+    }
+    let font = Font::new(TICK_SIZE, QUIET_INK);
+    let mut free = f64::MIN;
+    for (column, speaker) in survey.speakers.iter().enumerate() {
+        let name = if speaker.is_empty() {
+            "unknown"
+        } else {
+            speaker
+        };
+        let (x, half) = (
+            place.left + (column as f64 + 0.5) * width,
+            font.width(name)? / 2.0,
+        );
+        // Names that have no room are left out.
+        if x - half > free {
+            canvas.text(name, x, bottom + 17.0, Align::Center, font)?;
+            free = x + half + 6.0;
+        }
+    }
+    let font = Font::new(TEXT_SIZE, QUIET_INK);
+    canvas.text(
+        "speaker",
+        (place.left + place.right) / 2.0,
+        bottom + 42.0,
+        Align::Center,
+        font,
+    )
+}
+
+fn draw_boxes(
+    canvas: &mut Canvas,
+    place: Place,
+    survey: &Survey,
+    title: &str,
+    unit: &str,
+    value: impl Fn(&ClipFacts) -> f64,
+) -> Result<()> {
+    place.draw_names(canvas, &format!("{title} of each class"), &survey.classes)?;
+    let all: Vec<f64> = survey.clips.iter().map(&value).collect();
+    let (low, high) = all
+        .iter()
+        .fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+    let axis = match all.is_empty() {
+        true => Axis::around(0.0, 1.0),
+        false => Axis::around(low, high),
+    };
+    place.draw_axis(canvas, &axis, survey.classes.len(), unit)?;
+    for (row, class) in survey.classes.iter().enumerate() {
+        let mut values: Vec<f64> = survey.of_class(class).map(&value).collect();
+        values.sort_by(f64::total_cmp);
+        let Some(last) = values.len().checked_sub(1) else {
+            continue;
+        };
+        let at = |fraction: f64| place.x(&axis, values[(fraction * last as f64).round() as usize]);
+        let (y, half) = (place.middle(row), 0.3 * place.row);
+        canvas.line((at(0.05), y), (at(0.95), y), 1.4, QUIET_INK)?;
+        canvas.rect(
+            at(0.25),
+            y - half,
+            at(0.75).max(at(0.25) + 1.0),
+            y + half,
+            mixed(BLUE, BACKGROUND, 0.35),
+        )?;
+        canvas.line((at(0.5), y - half), (at(0.5), y + half), 2.4, INK)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! A corpus in words and numbers, for 80 columns.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::inspection::{ClipFacts, Survey};
+
+/// What a survey found, for people.
+pub fn survey_text(survey: &Survey) -> String {
+    let mut text = format!(
+        "{} in {}\n{} clips, {} classes, {}, {:.1} minutes{}\n\n",
+        survey.kind,
+        survey.folder.display(),
+        survey.clips.len(),
+        survey.classes.len(),
+        match survey.speakers.as_slice() {
+            [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
+            speakers => format!("{} speakers", speakers.len()),
+        },
+        survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0,
+        if survey.kind.is_synthetic() {
+            "; synthetic, not people"
+        } else {
+            ""
+        }
+    );
+    text += &by_class(survey);
+    text += &by_speaker(survey);
+    text += &formats(survey);
+    text += &giveaways(survey);
+    if !survey.left_out.is_empty() {
+        const SHOWN: usize = 10;
+        let _ = writeln!(text, "\n{} files are left out", survey.left_out.len());
+        for skipped in survey.left_out.iter().take(SHOWN) {
+            let _ = writeln!(text, "  {}: {}", skipped.file.display(), skipped.reason);
+        }
+        if survey.left_out.len() > SHOWN {
+            text += "  …\n";
+        }
+    }
+    for warning in survey.warnings() {
+        let _ = writeln!(text, "\nwarning: {warning}");
+    }
+    text
+}
+
+fn by_class(survey: &Survey) -> String {
+    let width = widest(&survey.classes, "class");
+    let mut text = format!(
+        "{:width$}  clips  speakers   seconds: 5 %  median    95 %   loudness, dB\n",
+        "class"
+    );
+    for class in &survey.classes {
+        let clips: Vec<&ClipFacts> = survey.of_class(class).collect();
+        let seconds = sorted(clips.iter().map(|clip| clip.seconds));
+        let loudness = sorted(clips.iter().map(|clip| clip.rms_db));
+        let mut speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
+        speakers.sort_unstable();
+        speakers.dedup();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:width$}  {:>5}  {:>8}  {:>13.2}  {:>6.2}  {:>6.2}  {:>13.1}",
+            shortened(class),
+            clips.len(),
+            speakers.len(),
+            at(&seconds, 0.05),
+            at(&seconds, 0.5),
+            at(&seconds, 0.95),
+            at(&loudness, 0.5)
+        );
+    }
+    text
+}
+
+fn by_speaker(survey: &Survey) -> String {
+    let width = widest(&survey.speakers, "speaker");
+    let mut text = format!(
+        "\n{:width$}  clips  classes  minutes   loudness, dB\n",
+        "speaker"
+    );
+    for speaker in &survey.speakers {
+        let of = || survey.clips.iter().filter(|clip| clip.speaker == *speaker);
+        let mut classes: Vec<&str> = of().map(|clip| clip.label.as_str()).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        let name = if speaker.is_empty() {
+            "unknown"
+        } else {
+            speaker
+        };
+        let _ = writeln!(
+            text,
+            "{:width$}  {:>5}  {:>7}  {:>7.1}  {:>13.1}",
+            shortened(name),
+            of().count(),
+            classes.len(),
+            of().map(|clip| clip.seconds).sum::<f64>() / 60.0,
+            at(&sorted(of().map(|clip| clip.rms_db)), 0.5)
+        );
+    }
+    text
+}
+
+fn formats(survey: &Survey) -> String {
+    let mut formats = BTreeMap::<(u32, u16, u16), usize>::new();
+    for clip in &survey.clips {
+        *formats
+            .entry((clip.sample_rate, clip.channels, clip.bits))
+            .or_default() += 1;
+    }
+    let mut text = "\nclips  format\n".to_string();
+    for ((rate, channels, bits), clips) in formats {
+        let channels = match channels {
+            1 => "mono".to_string(),
+            2 => "stereo".to_string(),
+            more => format!("{more} channels"),
+        };
+        let _ = writeln!(text, "{clips:>5}  {rate} Hz, {bits} bits, {channels}");
+    }
+    text
+}
+
+fn giveaways(survey: &Survey) -> String {
+    if survey.giveaways.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nhow well something other than the voice tells the class\n\
+                    property     balanced accuracy  chance  luck reaches\n"
+        .to_string();
+    for giveaway in &survey.giveaways {
+        let _ = writeln!(
+            text,
+            "{:11}  {:>15.1} %  {:>4.1} %  {:>10.1} %",
+            giveaway.property,
+            100.0 * giveaway.balanced_accuracy,
+            100.0 * giveaway.chance,
+            100.0 * giveaway.by_luck
+        );
+    }
+    text
+}
+
+/// Names longer than this are shortened.
+const LONGEST: usize = 20;
+
+fn shortened(name: &str) -> String {
+    match name.chars().count() > LONGEST {
+        true => name.chars().take(LONGEST - 1).chain(['…']).collect(),
+        false => name.into(),
+    }
+}
+
+fn widest(names: &[String], title: &str) -> usize {
+    let widths = names.iter().map(|name| name.chars().count().min(LONGEST));
+    // "unknown" stands for a speaker without a name.
+    widths.chain([title.len(), 7]).max().unwrap_or(0)
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The value at a fraction of the way through sorted ones; 0 of none.
+fn at(sorted: &[f64], fraction: f64) -> f64 {
+    let place = (fraction * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(place).copied().unwrap_or(0.0)
+}

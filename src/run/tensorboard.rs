@@ -1,0 +1,185 @@
+//! What TensorBoard reads: a file of records, each an event in protobuf between checksums.
+//!
+//! Of its messages only what carries a number is here: `Event` (tensorboard/compat/proto/event.proto)
+//! with a `Summary` of named values.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use prost::Message;
+
+use super::{EpochRecord, write_bytes};
+
+/// The event file of a run: an event an epoch, on the disk as soon as the epoch is over.
+#[derive(Debug)]
+pub struct EventFile {
+    path: PathBuf,
+    file: File,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+impl EventFile {
+    /// Begins the file with the epochs that are done. One that was there is written anew, so that a
+    /// resumed run leaves no half record and no epoch twice; when those epochs ended is reckoned back
+    /// from how long each took.
+    pub fn begin(path: &Path, epochs: &[EpochRecord]) -> Result<EventFile> {
+        let mut time = now() - epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
+        let mut bytes = record(&Event {
+            wall_time: time,
+            step: 0,
+            file_version: Some("brain.Event:2".into()),
+            summary: None,
+        });
+        for epoch in epochs {
+            time += epoch.seconds;
+            bytes.extend(record(&event(epoch, time)));
+        }
+        write_bytes(path, &bytes)?;
+        let file = OpenOptions::new().append(true).open(path);
+        Ok(EventFile {
+            file: file.with_context(|| format!("cannot write {}", path.display()))?,
+            path: path.into(),
+        })
+    }
+
+    /// Appends an epoch that has just ended.
+    pub fn append(&mut self, epoch: &EpochRecord) -> Result<()> {
+        self.file
+            .write_all(&record(&event(epoch, now())))
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn event(epoch: &EpochRecord, wall_time: f64) -> Event {
+    let values = [
+        ("loss/train", epoch.train_loss),
+        ("loss/validation", epoch.validation_loss),
+        ("accuracy/train", epoch.train_accuracy),
+        ("accuracy/validation", epoch.validation_accuracy),
+        ("uar/validation", epoch.validation_uar),
+        ("learning_rate", epoch.learning_rate),
+        ("seconds", epoch.seconds),
+    ];
+    let value = |(tag, value): (&str, f64)| Value {
+        tag: tag.into(),
+        simple_value: Some(value as f32),
+    };
+    Event {
+        wall_time,
+        step: epoch.epoch as i64,
+        file_version: None,
+        summary: Some(Summary {
+            value: values.map(value).into(),
+        }),
+    }
+}
+
+/// Length, its checksum, the event, its checksum: a record of TensorFlow's record files.
+fn record(event: &Event) -> Vec<u8> {
+    let event = event.encode_to_vec();
+    let length = (event.len() as u64).to_le_bytes();
+    let mut bytes = length.to_vec();
+    bytes.extend(masked_checksum(&length).to_le_bytes());
+    bytes.extend(&event);
+    bytes.extend(masked_checksum(&event).to_le_bytes());
+    bytes
+}
+
+/// CRC-32C, rotated and shifted, so that the checksum of bytes that hold checksums stays a good one.
+fn masked_checksum(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xA282_EAD8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: usize) -> EpochRecord {
+        EpochRecord {
+            epoch,
+            train_loss: 1.5,
+            train_accuracy: 0.25,
+            validation_loss: f64::NAN,
+            validation_accuracy: 0.5,
+            validation_uar: 0.75,
+            learning_rate: 1e-3,
+            seconds: 2.0,
+        }
+    }
+
+    #[test]
+    fn records_are_what_tensorflow_wrote() {
+        // tf.summary.create_file_writer begins every file so, but for the eight bytes of the time.
+        let first = record(&Event {
+            wall_time: 0.0,
+            step: 0,
+            file_version: Some("brain.Event:2".into()),
+            summary: None,
+        });
+        assert_eq!(&first[..8], &15u64.to_le_bytes());
+        assert_eq!(
+            &first[12..],
+            b"\x1a\x0dbrain.Event:2"
+                .iter()
+                .copied()
+                .chain(masked_checksum(b"\x1a\x0dbrain.Event:2").to_le_bytes())
+                .collect::<Vec<u8>>()
+        );
+        // RFC 3720, B.4: the CRC-32C of 32 zeros is 8A9136AA.
+        let expected = 0x8A91_36AA_u32.rotate_right(15).wrapping_add(0xA282_EAD8);
+        assert_eq!(masked_checksum(&[0; 32]), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_begun_again_holds_every_epoch_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.out.tfevents.emovox");
+        let mut events = EventFile::begin(&path, &[]).unwrap();
+        events.append(&epoch(1)).unwrap();
+        events.append(&epoch(2)).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"half")
+            .unwrap();
+        EventFile::begin(&path, &[epoch(1), epoch(2)]).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), length);
+    }
+}

@@ -1,0 +1,161 @@
+'use strict';
+// Text only ever goes into the page as text: names of files are whatever somebody called them.
+const data = JSON.parse(document.getElementById('data').textContent);
+const root = document.documentElement;
+document.getElementById('theme').addEventListener('click', () => {
+  const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  root.dataset.theme = dark ? 'light' : 'dark';
+});
+
+if (data) {
+  const AT_ONCE = 40;
+  const filters = document.getElementById('filters');
+  const list = document.getElementById('list');
+  const end = document.getElementById('end');
+  const cells = [...document.querySelectorAll('#confusion button')];
+  const clips = data.clips.map((clip, index) => {
+    const said = clip.chances.indexOf(Math.max(...clip.chances));
+    return { ...clip, index, said, sure: clip.chances[said], wrong: said !== clip.truth };
+  });
+  let shown = [];
+  let drawn = 0;
+  let playing = -1;
+
+  const fill = (name, values) => {
+    for (const [value, text] of values) filters.elements[name].add(new Option(text, value));
+  };
+  const different = (key) => [...new Set(clips.map((clip) => clip[key]))].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
+  fill('truth', data.classes.map((name, index) => [index, name]));
+  fill('said', data.classes.map((name, index) => [index, name]));
+  fill('speaker', different('speaker').map((name) => ['=' + name, name || 'unknown']));
+  fill('training', different('training').map((name) => ['=' + name, name]));
+  document.getElementById('trainings').hidden = different('training').length < 2;
+
+  const orders = {
+    mistakes: (a, b) => b.wrong - a.wrong || (a.wrong ? b.sure - a.sure : a.sure - b.sure),
+    unsure: (a, b) => a.sure - b.sure,
+    name: (a, b) => a.file.localeCompare(b.file, undefined, { numeric: true }),
+  };
+
+  const element = (name, className, text) => {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+
+  function row(clip, place) {
+    const item = element('li');
+    item.dataset.place = place;
+    const sound = data.sounds[clip.sound];
+    const about = element('div');
+    const verdict = clip.wrong
+      ? `${data.classes[clip.truth]}, heard as ${data.classes[clip.said]} (${percent(clip.sure)} %)`
+      : `${data.classes[clip.truth]} (${percent(clip.sure)} %)`;
+    about.append(element('div', 'verdict ' + (clip.wrong ? 'wrong' : 'right'), (clip.wrong ? '✗ ' : '✓ ') + verdict));
+    const where = [clip.file, clip.speaker && 'speaker ' + clip.speaker, clip.training, sound && sound.seconds && sound.seconds + ' s'];
+    about.append(element('div', 'name', where.filter(Boolean).join(' · ')));
+    if (sound && sound.source) {
+      const player = element('audio');
+      player.controls = true;
+      player.preload = 'none';
+      player.src = sound.source;
+      player.addEventListener('play', () => mark(place));
+      player.addEventListener('error', () => player.replaceWith(element('div', 'quiet', 'The recording is not where it was, or no browser plays its format; emovox report --embed puts it into the page.')));
+      about.append(player);
+    } else {
+      about.append(element('div', 'quiet', 'The recording could not be read.'));
+    }
+    item.append(about);
+    const picture = element('img');
+    picture.alt = '';
+    if (sound && sound.spectrogram) picture.src = 'data:image/png;base64,' + sound.spectrogram;
+    item.append(picture);
+    const chances = element('div', 'chances');
+    clip.chances.forEach((chance, index) => {
+      const bar = element('i');
+      bar.style.width = Math.max(1, percent(chance)) + '%';
+      chances.append(element('span', index === clip.truth ? 'truth' : '', data.classes[index]), bar, element('b', '', percent(chance)));
+    });
+    item.append(chances);
+    return item;
+  }
+
+  const percent = (chance) => Math.round(chance / 100);
+
+  function more() {
+    const rows = document.createDocumentFragment();
+    for (const last = Math.min(shown.length, drawn + AT_ONCE); drawn < last; drawn += 1) rows.append(row(shown[drawn], drawn));
+    list.append(rows);
+  }
+
+  function draw() {
+    const value = (name) => filters.elements[name].value;
+    const keeps = (clip) => (value('truth') === '' || clip.truth === Number(value('truth')))
+      && (value('said') === '' || clip.said === Number(value('said')))
+      && (value('speaker') === '' || '=' + clip.speaker === value('speaker'))
+      && (value('training') === '' || '=' + clip.training === value('training'))
+      && (value('show') === '' || clip.wrong === (value('show') === 'wrong'));
+    shown = clips.filter(keeps).sort((a, b) => orders[value('order')](a, b) || a.index - b.index);
+    for (const player of list.querySelectorAll('audio')) player.pause();
+    list.replaceChildren();
+    drawn = 0;
+    playing = -1;
+    document.getElementById('count').textContent = `${shown.length} of ${clips.length} clips.`;
+    for (const cell of cells) cell.setAttribute('aria-pressed', cell.dataset.truth === value('truth') && cell.dataset.said === value('said'));
+    more();
+  }
+
+  function mark(place) {
+    for (const item of list.children) {
+      const here = Number(item.dataset.place) === place;
+      item.classList.toggle('playing', here);
+      const player = item.querySelector('audio');
+      if (!here && player) player.pause();
+    }
+    playing = place;
+  }
+
+  function play(place) {
+    if (place < 0 || place >= shown.length) return;
+    while (drawn <= place) more();
+    mark(place);
+    const item = list.children[place];
+    item.scrollIntoView({ block: 'center' });
+    const player = item.querySelector('audio');
+    if (player) {
+      player.currentTime = 0;
+      player.play().catch(() => {});
+    }
+  }
+
+  for (const cell of cells) {
+    cell.addEventListener('click', () => {
+      const again = cell.getAttribute('aria-pressed') === 'true';
+      filters.reset();
+      if (!again) {
+        filters.elements.truth.value = cell.dataset.truth;
+        filters.elements.said.value = cell.dataset.said;
+      }
+      draw();
+      if (!again) document.getElementById('clips').scrollIntoView();
+    });
+  }
+  filters.addEventListener('change', draw);
+  filters.addEventListener('reset', () => setTimeout(draw));
+  filters.addEventListener('submit', (event) => event.preventDefault());
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || ['SELECT', 'INPUT'].includes(event.target.tagName)) return;
+    const player = playing >= 0 && list.children[playing].querySelector('audio');
+    if (event.key === 'n' || event.key === 'ArrowDown') play(playing + 1);
+    else if (event.key === 'p' || event.key === 'ArrowUp') play(playing - 1);
+    else if (event.key === ' ' && player && event.target.tagName !== 'BUTTON') player.paused ? player.play() : player.pause();
+    else if (event.key === 'Escape') filters.reset();
+    else return;
+    event.preventDefault();
+  });
+  new IntersectionObserver((seen) => {
+    if (seen.some((entry) => entry.isIntersecting) && drawn < shown.length) more();
+  }, { rootMargin: '1200px' }).observe(end);
+  draw();
+}

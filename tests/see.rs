@@ -1,0 +1,187 @@
+//! What can be looked at and heard, as a person asks for it: pictures of recordings and corpora, the
+//! page of a run, events for TensorBoard, completions and the manual.
+
+mod desk;
+
+use std::fs;
+
+use desk::{Desk, TRAIN};
+
+#[test]
+fn a_recording_is_drawn() {
+    let desk = Desk::with_corpus();
+    let clip = "corpus/anger/v01/1.wav";
+    let seen = desk.types(&format!("inspect {clip}")).fine();
+    assert!(seen.out.contains("16000 Hz, 16 bits, mono"), "{}", seen.out);
+    assert_eq!(width(&desk, "1.png"), 1400);
+
+    // Two recordings of one name are two pictures; one that cannot be read does not cost the others.
+    desk.types(&format!(
+        "inspect {clip} corpus/anger/v02/1.wav nothing.wav --out pictures"
+    ))
+    .fails_with(&["nothing.wav", "no such file"]);
+    for file in ["pictures/1.png", "pictures/1-2.png"] {
+        assert_eq!(width(&desk, file), 1400);
+    }
+    let line = format!("inspect {clip} --sample-rate 8000 --trim-db 30 --out eight.png");
+    let seen = desk.types(&line).fine();
+    assert!(seen.out.contains("resampled to 8000 Hz") && seen.out.contains("silence trimmed"));
+    desk.types(&format!("inspect {clip} corpus"))
+        .fails_with(&["corpus is a folder"]);
+}
+
+#[test]
+fn a_corpus_is_described() {
+    let desk = Desk::with_corpus();
+    // A second copy, one that is cut off at full scale, one of nothing; and a class that is longer.
+    fs::copy(
+        desk.path("corpus/anger/v01/1.wav"),
+        desk.path("corpus/anger/v01/3.wav"),
+    )
+    .unwrap();
+    desk.wav("corpus/anger/v02/loud.wav", 16_000, 1, &[1.0; 8000]);
+    desk.wav("corpus/anger/v03/quiet.wav", 8_000, 2, &[0.0; 8000]);
+    for voice in 1..=5 {
+        for take in 0..4 {
+            let length = 80_000 + 100 * take;
+            let samples: Vec<f32> = (0..length).map(|n| 0.3 * (n as f32 * 0.05).sin()).collect();
+            desk.wav(
+                &format!("corpus/boredom/v{voice:02}/{take}.wav"),
+                16_000,
+                1,
+                &samples,
+            );
+        }
+    }
+    let seen = desk.types("inspect corpus").fine();
+    for words in [
+        "53 clips, 4 classes, 5 speakers",
+        "8000 Hz, 16 bits, stereo",
+        "1 recording is silent",
+    ] {
+        assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
+    }
+    assert!(
+        seen.out
+            .contains("warning: the duration alone tells the class"),
+        "{}",
+        seen.out
+    );
+    assert!(!seen.out.contains("the speaker alone"), "{}", seen.out);
+    let tables = seen.out.split("warning:").next().unwrap();
+    for line in tables.lines().skip(1) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert_eq!(width(&desk, "corpus.png"), 1400);
+    let mut csv = csv::Reader::from_path(desk.path("corpus.csv")).unwrap();
+    let header = csv.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
+    let cell = |clip: &str, column: &str| {
+        let column = header.iter().position(|name| name == column).unwrap();
+        rows.iter().find(|row| &row[0] == clip).unwrap()[column].to_string()
+    };
+    assert_eq!(rows.len(), 53);
+    assert_eq!(cell("anger/v01/3.wav", "same_as"), "anger/v01/1.wav");
+    assert_eq!(cell("anger/v02/loud.wav", "clipped_samples"), "8000");
+    assert_eq!(cell("anger/v03/quiet.wav", "silent"), "true");
+    assert_eq!(cell("anger/v01/1.wav", "silent"), "false");
+}
+
+#[test]
+fn a_run_is_seen_heard_and_told_to_tensorboard() {
+    let desk = Desk::with_corpus();
+    let hostile = "corpus/anger/v01/\"><script>alert('a')&.wav";
+    fs::copy(
+        desk.path("corpus/anger/v01/1.wav"),
+        desk.path("corpus/anger/v01/9.wav"),
+    )
+    .unwrap();
+    fs::rename(desk.path("corpus/anger/v01/9.wav"), desk.path(hostile)).unwrap();
+    desk.types(&format!("{TRAIN} --tensorboard --test-speakers v01"))
+        .fine();
+    let events = desk.path("runs/mine/events.out.tfevents.emovox");
+    let before = fs::metadata(&events).unwrap().len();
+    assert!(before > 300);
+    desk.types("train --resume mine --epochs 4").fine();
+    let after = fs::metadata(&events).unwrap().len();
+    assert_eq!(
+        (after - 39) * 3,
+        (before - 39) * 4,
+        "an event an epoch, after the first record"
+    );
+
+    let seen = desk.types("report mine").fine();
+    assert!(
+        seen.out.contains("wrote runs/mine/report.html"),
+        "{}",
+        seen.out
+    );
+    let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
+    assert!(!page.contains("<script>alert") && page.contains("\\u003cscript\\u003ealert('a')"));
+    assert!(page.contains("../../corpus/anger/v01/%22%3E%3Cscript%3Ealert%28%27a%27%29%26.wav"));
+    for source in ["src=\"http", "href=", "url(", "//cdn", "@import"] {
+        assert!(!page.contains(source), "{source}");
+    }
+
+    desk.types("report mine --embed --out all.html").fine();
+    let page = fs::read_to_string(desk.path("all.html")).unwrap();
+    assert_eq!(
+        page.matches("data:audio/wav;base64,").count(),
+        7,
+        "a player for each test clip"
+    );
+    fs::rename(desk.path("corpus"), desk.path("elsewhere")).unwrap();
+    let seen = desk.types("report mine --out gone.html").fine();
+    assert!(seen.error.contains("--data tells"), "{}", seen.error);
+    desk.types("report mine --data elsewhere").fine();
+    let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
+    assert!(page.contains("../../elsewhere/anger/v01/1.wav"));
+    desk.types("report mine --data nowhere")
+        .fails_with(&["there is no folder nowhere"]);
+
+    desk.types("report mine mine --out two.html").fine();
+    let page = fs::read_to_string(desk.path("two.html")).unwrap();
+    assert!(page.contains("Recall of each class") && !page.contains("<section id=\"clips\">"));
+
+    let seen = desk
+        .types("inspect elsewhere/anger/v01/1.wav --run mine --out heard.png")
+        .fine();
+    assert!(seen.out.contains(" %; "), "{}", seen.out);
+    assert_eq!(width(&desk, "heard.png"), 1400);
+}
+
+#[test]
+fn shells_and_manuals_are_told() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let seen = desk.types(&format!("completions {shell}")).fine();
+        for command in ["cross-validate", "inspect", "--tensorboard"] {
+            let command = if shell == "fish" {
+                command.trim_start_matches("--")
+            } else {
+                command
+            };
+            assert!(seen.out.contains(command), "{shell} lacks {command}");
+        }
+    }
+    assert!(desk.types("man").fine().out.contains(".TH emovox 1"));
+    desk.types("man --out man").fine();
+    let page = fs::read_to_string(desk.path("man/emovox-inspect.1")).unwrap();
+    assert!(page.contains(".TH emovox-inspect 1") && page.contains("\\-\\-window"));
+}
+
+#[test]
+fn nothing_is_coloured_in_a_pipe() {
+    let desk = Desk::new();
+    for line in ["--help", "inspect --help", "report nothing", "doctor"] {
+        let seen = desk.types(line);
+        assert!(
+            !seen.out.contains('\x1b') && !seen.error.contains('\x1b'),
+            "{line}"
+        );
+    }
+}
+
+fn width(desk: &Desk, file: &str) -> u32 {
+    image::open(desk.path(file)).unwrap().width()
+}
