@@ -13,10 +13,7 @@ if (data) {
   const list = document.getElementById('list');
   const end = document.getElementById('end');
   const cells = [...document.querySelectorAll('#confusion button')];
-  const clips = data.clips.map((clip, index) => {
-    const said = clip.chances.indexOf(Math.max(...clip.chances));
-    return { ...clip, index, said, sure: clip.chances[said], wrong: said !== clip.truth };
-  });
+  const clips = data.clips.map((clip, index) => ({ ...clip, index, sure: clip.chances[clip.said], wrong: clip.said !== clip.truth }));
   let shown = [];
   let drawn = 0;
   let playing = -1;

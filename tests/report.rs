@@ -462,7 +462,7 @@ fn run(name: &str, epochs: usize) -> Curves {
             validation_loss: 2.1 - learned + 0.5 * time * time - 2.0 * noise,
             validation_accuracy: 0.12 + 0.5 * learned + noise,
             validation_uar: 0.12 + 0.47 * learned + noise,
-            learning_rate: 1e-3,
+            learning_rate: 3e-3 * (1.0 - (2.0 * time - 0.6).abs() / 1.4),
             seconds: 3.0,
         }
     };

@@ -23,8 +23,17 @@ fn a_recording_is_drawn() {
     for file in ["pictures/1.png", "pictures/1-2.png"] {
         assert_eq!(width(&desk, file), 1400);
     }
-    let line = format!("inspect {clip} --sample-rate 8000 --trim-db 30 --out eight.png");
-    let seen = desk.types(&line).fine();
+    let tone = |n: usize| {
+        if (8000..16_000).contains(&n) {
+            0.3 * (n as f32 * 0.2).sin()
+        } else {
+            0.0
+        }
+    };
+    let samples: Vec<f32> = (0..24_000).map(tone).collect();
+    desk.wav("tone.wav", 16_000, 2, &samples);
+    let line = "inspect tone.wav --sample-rate 8000 --trim-db 30 --out eight.png";
+    let seen = desk.types(line).fine();
     assert!(seen.out.contains("resampled to 8000 Hz") && seen.out.contains("silence trimmed"));
     desk.types(&format!("inspect {clip} corpus"))
         .fails_with(&["corpus is a folder"]);

@@ -1,4 +1,4 @@
-//! Learning curves: accuracy and loss over the epochs, of one run or of several.
+//! Learning curves: accuracy, loss and learning rate over the epochs, of one run or of several.
 
 use anyhow::Result;
 
@@ -30,10 +30,12 @@ const PLOTS: [(f64, f64); 2] = [(116.0, 680.0), (800.0, 1364.0)];
 const MARK_SPACE: f64 = 26.0;
 /// Below a plot: ticks and axis title.
 const BOTTOM_SPACE: f64 = 64.0;
+/// The plot of the learning rate is a strip below the others.
+const STRIP_HEIGHT: f64 = 96.0;
 const LEGEND_ROW: f64 = 26.0;
 const LEGEND_COLUMNS: usize = 3;
 
-/// Draws the curves as a PNG of 1400 × 544 pixels, and 26 more for each three further runs.
+/// Draws the curves as a PNG of 1400 × 724 pixels, and 26 more for each three further runs.
 ///
 /// One run: training and validation lines, the best epoch marked. Several: one colour a run (the
 /// ninth begins again), validation solid, training thin and dashed, the best epoch of each a dot.
@@ -41,16 +43,17 @@ pub fn curves_png(runs: &[Curves]) -> Result<Vec<u8>> {
     let legend = legend(runs);
     let legend_rows = legend.len().div_ceil(LEGEND_COLUMNS).max(1);
     let top = HEADER_HEIGHT + legend_rows as f64 * LEGEND_ROW + MARK_SPACE;
-    let height = top + PLOT_HEIGHT + BOTTOM_SPACE;
+    let strip = top + PLOT_HEIGHT + BOTTOM_SPACE + 20.0;
+    let height = strip + STRIP_HEIGHT + BOTTOM_SPACE;
 
     png(WIDTH as usize, height as usize, |canvas| {
         draw_header(canvas, &title(runs), &subtitle(runs), note(runs).as_deref())?;
         draw_legend(canvas, &legend)?;
-        for (quantity, (left, right)) in [Quantity::Accuracy, Quantity::Loss].into_iter().zip(PLOTS)
-        {
-            Plot::new(runs, quantity, left, right, top).draw(canvas, runs)?;
+        for (quantity, sides) in [Quantity::Accuracy, Quantity::Loss].into_iter().zip(PLOTS) {
+            Plot::new(runs, quantity, sides, (top, PLOT_HEIGHT)).draw(canvas, runs)?;
         }
-        Ok(())
+        let sides = (PLOTS[0].0, PLOTS[1].1);
+        Plot::new(runs, Quantity::LearningRate, sides, (strip, STRIP_HEIGHT)).draw(canvas, runs)
     })
 }
 

@@ -1,4 +1,4 @@
-//! One plot of learning curves: axes, lines, and the mark of the best epoch.
+//! One plot over the epochs: axes, lines, and the mark of the best epoch.
 
 use anyhow::Result;
 
@@ -26,12 +26,15 @@ pub enum Part {
 pub enum Quantity {
     Accuracy,
     Loss,
+    /// The same for both parts.
+    LearningRate,
 }
 
 impl Quantity {
     /// The value that a record holds for `part`.
     pub fn of(self, record: &EpochRecord, part: Part) -> f64 {
         match (self, part) {
+            (Quantity::LearningRate, _) => record.learning_rate,
             (Quantity::Accuracy, Part::Training) => record.train_accuracy,
             (Quantity::Accuracy, Part::Validation) => record.validation_accuracy,
             (Quantity::Loss, Part::Training) => record.train_loss,
@@ -46,6 +49,7 @@ impl Quantity {
             Quantity::Accuracy => format!("{:.1} %", value * 100.0),
             Quantity::Loss if value.abs() < 1e4 => format!("{value:.3}"),
             Quantity::Loss => format!("{value:.1e}"),
+            Quantity::LearningRate => value.to_string(),
         }
     }
 }
@@ -107,6 +111,7 @@ impl Stroke {
 /// The plot of one quantity.
 pub struct Plot {
     quantity: Quantity,
+    height: f64,
     left: f64,
     right: f64,
     top: f64,
@@ -116,8 +121,14 @@ pub struct Plot {
 }
 
 impl Plot {
-    /// The plot of `runs` between `left`, `right` and `top`, with axes that hold all their values.
-    pub fn new(runs: &[Curves], quantity: Quantity, left: f64, right: f64, top: f64) -> Plot {
+    /// The plot of `runs` from `left` to `right`, of so much `height` below `top`, with axes that hold
+    /// all their values.
+    pub fn new(
+        runs: &[Curves],
+        quantity: Quantity,
+        (left, right): (f64, f64),
+        (top, height): (f64, f64),
+    ) -> Plot {
         let records = || runs.iter().flat_map(|run| &run.epochs);
         let last = records().map(|record| record.epoch).max().unwrap_or(1);
         let values = match quantity {
@@ -125,10 +136,18 @@ impl Plot {
             Quantity::Loss => Axis::losses(
                 records().flat_map(|record| [record.train_loss, record.validation_loss]),
             ),
+            Quantity::LearningRate => {
+                let rates = records().map(|record| record.learning_rate);
+                Axis::around(
+                    0.0,
+                    rates.filter(|&rate| can_show(rate)).fold(0.0, f64::max),
+                )
+            }
         };
-        let bottom = top + PLOT_HEIGHT;
+        let bottom = top + height;
         Plot {
             quantity,
+            height,
             left,
             right,
             top,
@@ -150,7 +169,7 @@ impl Plot {
     }
 
     fn y(&self, value: f64) -> f64 {
-        self.bottom - self.values.position(value) * PLOT_HEIGHT
+        self.bottom - self.values.position(value) * self.height
     }
 
     fn draw_axes(&self, canvas: &mut Canvas) -> Result<()> {
@@ -181,6 +200,7 @@ impl Plot {
             Quantity::Accuracy => "accuracy",
             Quantity::Loss if self.values.is_logarithmic() => "loss (logarithmic scale)",
             Quantity::Loss => "loss",
+            Quantity::LearningRate => "learning rate",
         };
         canvas.text(
             "epoch",
@@ -195,11 +215,15 @@ impl Plot {
     /// All lines, those of the validation above those of the training.
     fn draw_lines(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         let mut empty = true;
-        for part in [Part::Training, Part::Validation] {
+        let parts = match self.quantity {
+            Quantity::LearningRate => &[Part::Validation][..],
+            _ => &[Part::Training, Part::Validation],
+        };
+        for &part in parts {
             for (index, run) in runs.iter().enumerate() {
                 for piece in self.pieces(&run.epochs, part) {
                     empty = false;
-                    Stroke::new(runs, index, part).draw(canvas, &piece)?;
+                    self.stroke(runs, index, part).draw(canvas, &piece)?;
                 }
             }
         }
@@ -212,6 +236,18 @@ impl Plot {
             canvas.text("no finite values", x, y, Align::Center, font)?;
         }
         Ok(())
+    }
+
+    /// A single run's learning rate is of neither part.
+    fn stroke(&self, runs: &[Curves], index: usize, part: Part) -> Stroke {
+        let stroke = Stroke::new(runs, index, part);
+        match (self.quantity, runs.len()) {
+            (Quantity::LearningRate, 1) => Stroke {
+                color: INK,
+                ..stroke
+            },
+            _ => stroke,
+        }
     }
 
     /// The points of a line, broken where a value is not finite.
@@ -237,6 +273,13 @@ impl Plot {
             let Some(best) = run.best() else { continue };
             let x = self.x(best.epoch as f64);
             let value = self.quantity.of(best, Part::Validation);
+            if self.quantity == Quantity::LearningRate {
+                if runs.len() == 1 {
+                    let line = [(x, self.top), (x, self.bottom)];
+                    canvas.dashed(&line, 4.0, 1.2, QUIET_INK)?;
+                }
+                continue;
+            }
             if runs.len() == 1 {
                 let label = format!("best epoch {}: {}", best.epoch, self.quantity.text(value));
                 self.draw_best_line(canvas, x, &label)?;

@@ -180,7 +180,7 @@ fn draw(
     Ok(format!("{answer}; {}", recording.story()))
 }
 
-/// Frames of about 40 ms, every 10: fine enough in time, and in frequency for the harmonics of a voice.
+/// Frames of about 60 ms, every 8: fine enough in time, and in frequency for the harmonics of a voice.
 fn for_the_eye(file: &Path, rate: SampleRate) -> Result<FeatureConfig> {
     let rate = match rate {
         SampleRate::Hz(rate) => rate,
@@ -194,7 +194,7 @@ fn for_the_eye(file: &Path, rate: SampleRate) -> Result<FeatureConfig> {
     let n_mels = 128.min(n_fft / 4);
     Ok(FeatureConfig {
         n_fft,
-        hop_length: n_fft / 4,
+        hop_length: n_fft / 8,
         n_mels,
         n_mfcc: 40.min(n_mels),
         ..FeatureConfig::default()

@@ -25,6 +25,8 @@ pub struct ClipRow {
     pub speaker: String,
     /// The label's place among the classes.
     pub truth: usize,
+    /// What was said. Rounded probabilities may not tell it.
+    pub said: usize,
     /// The probability of each class, in ten thousandths.
     pub chances: Vec<u16>,
     /// Fold and seed of the model that said it; empty where there is one model.
@@ -44,15 +46,18 @@ pub(super) fn rows(
         let chance = |p: &f32| (p.clamp(0.0, 1.0) * 10_000.0).round() as u16;
         row.iter().map(chance).collect()
     };
+    let said = predictions.predicted();
     let rows = saved
         .clips
         .iter()
         .zip(&predictions.truth)
-        .zip(&predictions.probabilities);
-    rows.map(|((clip, &truth), row)| ClipRow {
+        .zip(&predictions.probabilities)
+        .zip(said);
+    rows.map(|(((clip, &truth), row), said)| ClipRow {
         file: clip.file.to_string_lossy().into_owned(),
         speaker: clip.speaker.clone(),
         truth,
+        said,
         chances: chances(row),
         training: training.into(),
         sound: sound(&clip.file),

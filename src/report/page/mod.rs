@@ -140,6 +140,7 @@ mod tests {
             file: HOSTILE.into(),
             speaker: HOSTILE.into(),
             truth: 0,
+            said: 0,
             chances: vec![10_000, 0],
             training: HOSTILE.into(),
             sound: 0,
