@@ -115,7 +115,7 @@ fn ffts(waveforms: &[Waveform], config: &FeatureConfig) -> Duration {
 fn dump(config: &Path, folder: &Path, out: &Path) -> Result<()> {
     let config = RunConfig::read(config)?;
     let corpus = corpus::scan(folder, config.data.corpus)?;
-    let loaded = Loaded::read(&corpus, &config.audio, &config.features, || {})?;
+    let loaded = Loaded::read(&corpus, &config.audio, &config.features, None, || {})?;
     for (clip, features) in loaded.clips.iter().zip(&loaded.features) {
         let place = out.join(&clip.file).with_extension("npy");
         if let Some(parent) = place.parent() {
