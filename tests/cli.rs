@@ -670,7 +670,7 @@ fn weights_of_another_model_are_refused() {
 fn help_teaches_by_example() {
     let desk = Desk::new();
     for command in [
-        "", "train", "evaluate", "predict", "plot", "features", "doctor",
+        "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor",
     ] {
         let seen = desk.types(&format!("{command} --help")).fine();
         assert!(
