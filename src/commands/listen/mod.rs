@@ -32,15 +32,15 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  arecord -q -f S16_LE -r 16000 -t wav | emovox listen ravdess-bilstm       the microphone, by ALSA
+  emovox listen ravdess-bilstm < talk.wav
+  arecord -q -f S16_LE -r 16000 -t wav | emovox listen ravdess-bilstm       a microphone, by ALSA
   parec --raw --rate 16000 --channels 1 --format s16le \\
-      | emovox listen ravdess-bilstm --raw s16le --rate 16000               the same by PulseAudio
-  ffmpeg -loglevel error -i talk.mp4 -f wav - | emovox listen ravdess-bilstm
-  emovox listen ravdess-bilstm --json < talk.wav | jq -r .label             one line per second
+      | emovox listen ravdess-bilstm --raw s16le --rate 16000               one by PulseAudio
+  ffmpeg -loglevel error -i talk.mp4 -f wav - | emovox listen ravdess-bilstm --json
 
-Standard input is a WAV stream, whatever its rate and channels, or raw samples with --raw. A gate tells
-speech from the background by its level: 10 dB above a noise floor that it learns as it goes. What is
-heard is the speech of the last --window seconds, once every --hop. Ctrl-C ends it.")]
+Standard input is a WAV stream, whatever its rate and channels, or raw samples with --raw. A gate
+tells speech from the background by its level: 10 dB above a noise floor that it learns as it
+goes. What is heard is the speech of the last --window seconds, once every --hop. Ctrl-C ends it.")]
 pub struct ListenArgs {
     /// The run: its name below runs/, or its folder
     run: String,

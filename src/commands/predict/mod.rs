@@ -25,13 +25,14 @@ Examples:
   emovox predict ravdess-bilstm my-voice.wav          one recording
   emovox predict ravdess-bilstm interviews/           a folder with all its subfolders
   emovox predict ravdess-bilstm *.wav --csv > x.csv   a table for a spreadsheet
-  emovox predict ravdess-bilstm talk.wav --window 3   who feels what when: every second of a long one
+  emovox predict ravdess-bilstm talk.wav --window 3   who feels what when in a long one
   emovox predict ravdess-bilstm talk.wav --window 3 --hop 0.5 --smooth 3 \\
       --format audacity --out talk.txt                labels to lay under it in Audacity
   emovox predict ravdess-bilstm talk.wav --window 3 --format webvtt --out talk.vtt    subtitles
 
-With --window a recording is heard window by window. A hop's answer is the mean of the log-probabilities
-of all windows that hold its middle; neighbours with the same label are one segment.
+With --window a recording is heard window by window. A hop's answer is the mean of the
+log-probabilities of all windows that hold its middle; neighbours with the same label are one
+segment.
 
 A recording that cannot be read is named on standard error; the others are predicted all the same,
 and the exit code is 1.")]
