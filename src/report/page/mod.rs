@@ -26,8 +26,8 @@ use clips::{ClipRow, Clips};
 use confusion::Confusion;
 use sounds::{ClipSound, read_sounds};
 
-const STYLE: &str = include_str!("../../../templates/page.css");
-const SCRIPT: &str = include_str!("../../../templates/page.js");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
 
 /// What stands on a page, from top to bottom.
 #[derive(Debug, Default)]
