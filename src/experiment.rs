@@ -179,7 +179,12 @@ impl Experiment {
             )?,
         };
         let progress = training::train(model, &data, training, &self.run, stop, tell)?;
-        report::write_curves(&self.run, &progress.epochs, &self.notes())?;
+        report::write_curves(
+            &self.run,
+            &progress.epochs,
+            progress.kept(training),
+            &self.notes(),
+        )?;
         Ok(progress)
     }
 

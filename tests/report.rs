@@ -347,11 +347,11 @@ fn classes_are_named_beside_and_below_the_matrices() {
 #[test]
 fn the_best_epoch_is_marked() {
     let unmarked = Curves {
-        best_epoch: None,
+        kept_epoch: None,
         ..run("a", 30)
     };
     let elsewhere = Curves {
-        best_epoch: Some(31),
+        kept_epoch: Some(31),
         ..run("a", 30)
     };
     let draw = |run: &Curves| decoded(&curves_png(std::slice::from_ref(run)).unwrap());
@@ -469,7 +469,7 @@ fn run(name: &str, epochs: usize) -> Curves {
     Curves {
         name: name.to_string(),
         epochs: (1..=epochs).map(record).collect(),
-        best_epoch: Some((epochs * 2).div_ceil(3)),
+        kept_epoch: Some((epochs * 2).div_ceil(3)),
         note: None,
     }
 }

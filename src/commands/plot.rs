@@ -11,7 +11,7 @@ use emovox::config::RunConfig;
 use emovox::corpus::split::Split;
 use emovox::experiment::notes;
 use emovox::report::{Curves, curves_png};
-use emovox::run::{EpochRecord, RunFolder, read_metrics, read_split, write_bytes};
+use emovox::run::{RunFolder, read_metrics, read_split, write_bytes};
 
 /// Redraws the curves of runs from their metrics.csv
 #[derive(Args)]
@@ -55,7 +55,7 @@ fn curves_of(run: &RunFolder) -> Result<Curves> {
         .with_context(|| format!("{} has no curves yet", run.name()))?;
     Ok(Curves {
         name: run.name(),
-        best_epoch: EpochRecord::best(&epochs).map(|best| best.epoch),
+        kept_epoch: config.training.keep.of(&epochs).map(|kept| kept.epoch),
         epochs,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })

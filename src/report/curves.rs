@@ -19,14 +19,14 @@ pub struct Curves {
     /// One record an epoch, in order. Values that are not finite leave a gap.
     pub epochs: Vec<EpochRecord>,
     /// The epoch whose weights were kept.
-    pub best_epoch: Option<usize>,
+    pub kept_epoch: Option<usize>,
     /// A warning that belongs to the numbers, such as "speakers shared: train/test".
     pub note: Option<String>,
 }
 
 /// Left and right edge of the two plots.
 const PLOTS: [(f64, f64); 2] = [(116.0, 680.0), (800.0, 1364.0)];
-/// Above a plot: the label of the best epoch.
+/// Above a plot: the label of the epoch that counts.
 const MARK_SPACE: f64 = 26.0;
 /// Below a plot: ticks and axis title.
 const BOTTOM_SPACE: f64 = 64.0;
@@ -37,8 +37,8 @@ const LEGEND_COLUMNS: usize = 3;
 
 /// Draws the curves as a PNG of 1400 × 724 pixels, and 26 more for each three further runs.
 ///
-/// One run: training and validation lines, the best epoch marked. Several: one colour a run (the
-/// ninth begins again), validation solid, training thin and dashed, the best epoch of each a dot.
+/// One run: training and validation lines, the epoch that counts marked. Several: one colour a run (the
+/// ninth begins again), validation solid, training thin and dashed, the epoch of each that counts a dot.
 pub fn curves_png(runs: &[Curves]) -> Result<Vec<u8>> {
     let legend = legend(runs);
     let legend_rows = legend.len().div_ceil(LEGEND_COLUMNS).max(1);
@@ -71,18 +71,18 @@ fn subtitle(runs: &[Curves]) -> String {
         [run] => {
             let count = run.epochs.len();
             let mut text = format!("{count} {}", if count == 1 { "epoch" } else { "epochs" });
-            if let Some(best) = run.best() {
-                text += &format!("     validation at epoch {}:", best.epoch);
+            if let Some(kept) = run.kept() {
+                text += &format!("     validation at epoch {}:", kept.epoch);
                 for (name, value) in [
-                    ("accuracy", best.validation_accuracy),
-                    ("UAR", best.validation_uar),
+                    ("accuracy", kept.validation_accuracy),
+                    ("UAR", kept.validation_uar),
                 ] {
                     text += &format!(" {name} {}  ", Quantity::Accuracy.text(value));
                 }
             }
             text
         }
-        _ => "solid: validation     dashed: training     dot: best epoch".to_string(),
+        _ => "solid: validation     dashed: training     dot: kept epoch".to_string(),
     }
 }
 
@@ -100,10 +100,19 @@ fn note(runs: &[Curves]) -> Option<String> {
 }
 
 impl Curves {
-    /// The record of the best epoch.
-    pub(super) fn best(&self) -> Option<&EpochRecord> {
-        let best = self.best_epoch?;
-        self.epochs.iter().find(|record| record.epoch == best)
+    /// The record of the epoch that counts.
+    pub(super) fn kept(&self) -> Option<&EpochRecord> {
+        let kept = self.kept_epoch?;
+        self.epochs.iter().find(|record| record.epoch == kept)
+    }
+
+    /// How the kept epoch is called: validation may have liked another one better.
+    pub(super) fn kept_name(&self) -> &'static str {
+        let best = EpochRecord::best(&self.epochs).map(|best| best.epoch);
+        match best == self.kept_epoch {
+            true => "best epoch",
+            false => "kept epoch",
+        }
     }
 
     /// Whether anything of `part` can be drawn.

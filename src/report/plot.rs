@@ -1,4 +1,4 @@
-//! One plot over the epochs: axes, lines, and the mark of the best epoch.
+//! One plot over the epochs: axes, lines, and the mark of the epoch that counts.
 
 use anyhow::Result;
 
@@ -161,7 +161,7 @@ impl Plot {
     pub fn draw(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         self.draw_axes(canvas)?;
         self.draw_lines(canvas, runs)?;
-        self.draw_best_epochs(canvas, runs)
+        self.draw_kept_epochs(canvas, runs)
     }
 
     fn x(&self, epoch: f64) -> f64 {
@@ -268,11 +268,11 @@ impl Plot {
     }
 
     /// A dot on the validation line; of a single run also a line across the plot and a label.
-    fn draw_best_epochs(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
+    fn draw_kept_epochs(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         for (index, run) in runs.iter().enumerate() {
-            let Some(best) = run.best() else { continue };
-            let x = self.x(best.epoch as f64);
-            let value = self.quantity.of(best, Part::Validation);
+            let Some(kept) = run.kept() else { continue };
+            let x = self.x(kept.epoch as f64);
+            let value = self.quantity.of(kept, Part::Validation);
             if self.quantity == Quantity::LearningRate {
                 if runs.len() == 1 {
                     let line = [(x, self.top), (x, self.bottom)];
@@ -281,8 +281,13 @@ impl Plot {
                 continue;
             }
             if runs.len() == 1 {
-                let label = format!("best epoch {}: {}", best.epoch, self.quantity.text(value));
-                self.draw_best_line(canvas, x, &label)?;
+                let label = format!(
+                    "{} {}: {}",
+                    run.kept_name(),
+                    kept.epoch,
+                    self.quantity.text(value)
+                );
+                self.draw_kept_line(canvas, x, &label)?;
             }
             if can_show(value) {
                 let color = Stroke::new(runs, index, Part::Validation).color;
@@ -293,7 +298,7 @@ impl Plot {
         Ok(())
     }
 
-    fn draw_best_line(&self, canvas: &mut Canvas, x: f64, label: &str) -> Result<()> {
+    fn draw_kept_line(&self, canvas: &mut Canvas, x: f64, label: &str) -> Result<()> {
         canvas.dashed(&[(x, self.top), (x, self.bottom)], 4.0, 1.2, QUIET_INK)?;
         let font = Font::new(TEXT_SIZE, INK);
         // The label stays above the plot, where no curve can run through it.

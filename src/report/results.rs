@@ -48,12 +48,17 @@ pub fn write_results(
     write_bytes(&run.confusion_png(), &confusion)
 }
 
-/// Draws `curves.png`.
-pub fn write_curves(run: &RunFolder, epochs: &[EpochRecord], notes: &[String]) -> Result<()> {
+/// Draws `curves.png`; `kept` is the epoch whose weights count.
+pub fn write_curves(
+    run: &RunFolder,
+    epochs: &[EpochRecord],
+    kept: Option<&EpochRecord>,
+    notes: &[String],
+) -> Result<()> {
     let curves = Curves {
         name: run.name(),
         epochs: epochs.to_vec(),
-        best_epoch: EpochRecord::best(epochs).map(|best| best.epoch),
+        kept_epoch: kept.map(|kept| kept.epoch),
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     };
     write_bytes(&run.curves_png(), &curves_png(&[curves])?)

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
+use crate::run::EpochRecord;
 
 /// Everything about the training but the data and the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,16 @@ pub enum Keep {
     Best,
     /// The last: where the learning rate ends at nothing, the weights have come to rest there.
     Last,
+}
+
+impl Keep {
+    /// The epoch whose weights count, of those behind a training.
+    pub fn of(self, epochs: &[EpochRecord]) -> Option<&EpochRecord> {
+        match self {
+            Keep::Best => EpochRecord::best(epochs),
+            Keep::Last => epochs.last(),
+        }
+    }
 }
 
 /// How training clips are varied, anew in every epoch. Nothing else is ever varied.

@@ -1,6 +1,6 @@
 //! How far a training has come.
 
-use super::config::{Keep, TrainingConfig};
+use super::config::TrainingConfig;
 use crate::run::EpochRecord;
 
 /// How far a training has come: the epochs behind it, and the steps of the one that it is in.
@@ -33,10 +33,7 @@ impl Progress {
 
     /// The epoch whose weights count so far: the one that `best.ot` is of.
     pub fn kept(&self, config: &TrainingConfig) -> Option<&EpochRecord> {
-        match config.keep {
-            Keep::Best => self.best(),
-            Keep::Last => self.epochs.last(),
-        }
+        config.keep.of(&self.epochs)
     }
 
     /// True where all epochs are done, or the last ones brought nothing better.

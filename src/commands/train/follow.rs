@@ -8,12 +8,14 @@ use crate::commands::warning;
 use emovox::experiment::{Experiment, notes};
 use emovox::report::write_curves;
 use emovox::run::{EpochRecord, EventFile, RunFolder, read_metrics};
+use emovox::training::Keep;
 
 /// The curves are drawn again once this many times what that costs has gone by.
 const PATIENCE: u32 = 20;
 
 pub(super) struct Follower {
     run: RunFolder,
+    keep: Keep,
     notes: Vec<String>,
     /// When the curves are drawn next.
     next_drawing: Instant,
@@ -26,6 +28,7 @@ impl Follower {
     pub(super) fn new(experiment: &Experiment, tensorboard: bool) -> Follower {
         let run = experiment.run.clone();
         Follower {
+            keep: experiment.config.training.keep,
             notes: notes(&experiment.config, &experiment.split),
             next_drawing: Instant::now(),
             wants_events: tensorboard || run.events().exists(),
@@ -51,11 +54,9 @@ impl Follower {
     fn draw(&mut self) -> Result<()> {
         let started = Instant::now();
         if started >= self.next_drawing {
-            write_curves(
-                &self.run,
-                &read_metrics(&self.run.metrics_csv())?,
-                &self.notes,
-            )?;
+            let epochs = read_metrics(&self.run.metrics_csv())?;
+            let kept = self.keep.of(&epochs);
+            write_curves(&self.run, &epochs, kept, &self.notes)?;
             self.next_drawing = Instant::now() + PATIENCE * started.elapsed();
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::clips::rows;
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::evaluation::{BySpeaker, Interval, Intervals, Metrics, SpeakerScores, wilson};
 use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
-use crate::run::{EpochRecord, RunFolder, SavedPredictions, read_metrics, read_predictions};
+use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
 
 /// A run that was scored, as its folder has it.
 pub(super) struct Scored {
@@ -37,7 +37,7 @@ impl Scored {
         Ok(Scored {
             curves: Curves {
                 name: run.name(),
-                best_epoch: EpochRecord::best(&epochs).map(|best| best.epoch),
+                kept_epoch: report.epoch,
                 epochs,
                 note: report.note(),
             },
