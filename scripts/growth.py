@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""How time and memory grow with the corpus: 1, 4, 16, … times 1200 clips.
+
+    cargo build --release && scripts/growth.py --sizes 1,4,16 --out growth
+
+Makes a corpus of each size from the demo corpus (3 s a clip, none like another), trains on it for one
+epoch with nothing kept and once more with its features kept, and removes it. The largest is trained on
+a third time with the process's own memory limited (RLIMIT_DATA: what is mapped from the cache does not
+count, as the system can let go of it). Times are the processor's, of one thread. Writes OUT.csv, and
+OUT.png where Python has matplotlib. Needs about 180 KB of disk a clip: 4 GB for size 16, 14 GB for size
+64. For Linux.
+"""
+
+import argparse
+import csv
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import wave
+from pathlib import Path
+
+BASE = 1200
+SECONDS = 3
+RATE = 16_000
+ROOT = Path(__file__).resolve().parent.parent
+EMOVOX = ROOT / "target/release/emovox"
+
+
+def demo(folder):
+    """The bytes of the demo corpus' clips, one after the other."""
+    subprocess.run(
+        [EMOVOX, "doctor", "--data", "demo"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+    sound = bytearray()
+    for file in sorted(Path(folder, "data/demo").rglob("*.wav")):
+        with wave.open(str(file)) as reader:
+            sound += reader.readframes(reader.getnframes())
+    return bytes(sound)
+
+
+def make(folder, clips, sound):
+    """CLASS/SPEAKER/clip.wav: stretches of the demo corpus, each from another place."""
+    length = 2 * RATE * SECONDS
+    for clip in range(clips):
+        place = Path(folder, f"class-{clip % 6}", f"speaker-{clip // 6 % 20:02}")
+        place.mkdir(parents=True, exist_ok=True)
+        start = 2 * (clip * 7919 % ((len(sound) - length) // 2))
+        with wave.open(str(place / f"{clip:06}.wav"), "wb") as writer:
+            writer.setparams((1, 2, RATE, 0, "NONE", ""))
+            writer.writeframes(sound[start : start + length])
+
+
+def train(folder, corpus, run, limit=None):
+    """Trains an epoch: seconds of processor time until the features are there and in the epoch, and the
+    megabytes that were its own at most."""
+    command = [EMOVOX, "train", "--data", corpus, "--corpus", "folders", "--epochs", "1"]
+    command += ["--device", "cpu", "--run", run, "--cache", "kept"]
+
+    def limited():
+        if limit:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit << 20, limit << 20))
+
+    errors = tempfile.TemporaryFile("w+")
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=limited
+    )
+    most = [0]
+    watcher = threading.Thread(target=watch, args=(process, most))
+    watcher.start()
+    seconds = {}
+    for line in process.stdout:
+        seconds.setdefault(line.split(" ")[0], processor_time(process.pid))
+    watcher.join()
+    if process.returncode:
+        errors.seek(0)
+        sys.exit(f"{run} failed:\n{errors.read()}")
+    features = seconds["model"]
+    return {"features": features, "epoch": seconds["epoch"] - features, "own_mb": most[0] / 1024}
+
+
+def processor_time(pid):
+    """What else the machine does has no part in it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch(process, most):
+    """Kilobytes of a process that are its own, and not a file's."""
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:
+            continue
+        found = re.search(r"RssAnon:\s+(\d+)", status)
+        most[0] = max(most[0], int(found[1]) if found else 0)
+        time.sleep(0.05)
+
+
+def kept(folder):
+    return sum(file.stat().st_size for file in Path(folder, "kept").rglob("*.shard")) / 1e6
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sizes", default="1,4,16", help="times 1200 clips")
+    parser.add_argument("--out", default="growth", help="where OUT.csv and OUT.png go")
+    parser.add_argument("--limit", type=int, default=700, help="MB for the training under a limit")
+    parser.add_argument("--work", default=None, help="where the corpora are made for the while")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("RAYON_NUM_THREADS", "1")
+    sizes = [int(size) for size in arguments.sizes.split(",")]
+    rows = []
+    with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
+        sound = demo(folder)
+        for size in sizes:
+            corpus = Path(folder, "corpus")
+            clips = size * BASE
+            make(corpus, clips, sound)
+            first = train(folder, corpus, f"{size}-first")
+            second = train(folder, corpus, f"{size}-second")
+            row = {
+                "clips": clips,
+                "features_mb": kept(folder),
+                "first_ms_a_clip": 1000 * (first["features"] - second["features"]) / clips,
+                "kept_ms_a_clip": 1000 * second["features"] / clips,
+                "epoch_ms_a_clip": 1000 * second["epoch"] / clips,
+                "own_mb_first": first["own_mb"],
+                "own_mb_kept": second["own_mb"],
+                "limit_mb": "",
+                "own_mb_limited": "",
+            }
+            if size == sizes[-1]:
+                limited = train(folder, corpus, f"{size}-limited", arguments.limit)
+                row["limit_mb"], row["own_mb_limited"] = arguments.limit, limited["own_mb"]
+            rows.append({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
+            print(rows[-1], flush=True)
+            shutil.rmtree(corpus)
+            shutil.rmtree(Path(folder, "kept"))
+    with open(f"{arguments.out}.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    plot(rows, arguments.out)
+
+
+def plot(rows, out):
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        return print("no picture: this Python has no matplotlib")
+    clips = [row["clips"] for row in rows]
+    figure, (time_axis, memory_axis) = pyplot.subplots(1, 2, figsize=(10, 4))
+    time_axis.plot(clips, [row["first_ms_a_clip"] for row in rows], "o-", label="features, first time")
+    time_axis.plot(clips, [row["epoch_ms_a_clip"] for row in rows], "o-", label="one epoch")
+    time_axis.set_ylabel("milliseconds of one core a clip")
+    memory_axis.plot(clips, [row["features_mb"] for row in rows], "o-", label="features, on the disk")
+    memory_axis.plot(clips, [row["own_mb_kept"] for row in rows], "o-", label="memory of its own")
+    memory_axis.set_ylabel("MB")
+    memory_axis.set_yscale("log")
+    for axis in (time_axis, memory_axis):
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(clips, clips)
+        axis.set_xlabel("clips of 3 s")
+        axis.legend()
+    time_axis.set_ylim(bottom=0)
+    figure.tight_layout()
+    figure.savefig(f"{out}.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()
