@@ -351,13 +351,13 @@ fn draw_probabilities(
     for (row, &class) in order.iter().rev().take(rows).enumerate() {
         let y = panel.top + (row as f64 + 0.5) * row_height;
         let color = PALETTE[class % PALETTE.len()];
-        canvas.line((RIGHT + 12.0, y), (RIGHT + 30.0, y), 3.0, color)?;
+        canvas.line((RIGHT + 8.0, y), (RIGHT + 26.0, y), 3.0, color)?;
         let font = Font::new(TICK_SIZE, INK);
         let font = if row == 0 { font.bold() } else { font };
         let percent = format!("{:.0} %", 100.0 * heard.whole[class]);
-        canvas.text(&percent, RIGHT + 80.0, y, Align::Right, font)?;
-        let name = font.shortened(&heard.classes[class], WIDTH - RIGHT - 96.0)?;
-        canvas.text(&name, RIGHT + 90.0, y, Align::Left, font)?;
+        canvas.text(&percent, RIGHT + 84.0, y, Align::Right, font)?;
+        let name = font.shortened(&heard.classes[class], WIDTH - RIGHT - 100.0)?;
+        canvas.text(&name, RIGHT + 94.0, y, Align::Left, font)?;
     }
     panel.unit(canvas, "probability")
 }
