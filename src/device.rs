@@ -1,16 +1,14 @@
 //! Which processor computes: the CPU, or an NVIDIA GPU where libtorch can use one.
 
-use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{OnceLock, mpsc};
-use std::thread;
+use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device};
 
 /// What the user asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -107,42 +105,6 @@ pub fn keep_freed_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }
-}
-
-/// Lets libtorch's threads sleep when they wait for each other, where they would spin.
-///
-/// A thread of libgomp that waits spins for milliseconds. Where other programs work too, it so takes the
-/// core from the very thread that it waits for, and an epoch takes ten times as long. libgomp spins for a
-/// moment only once it has more threads than there are cores, so this makes a few that do nothing, one
-/// team beside that of the training. (`GOMP_SPINCOUNT` and `OMP_WAIT_POLICY` say the same, but
-/// libgomp reads them before `main`; where a user has set one, it counts.) Results stay the same.
-pub fn sleep_while_waiting() {
-    let own = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    if !cfg!(target_os = "linux")
-        || threads < 2
-        || own.iter().any(|name| env::var_os(name).is_some())
-    {
-        return;
-    }
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let (ready, all_ready) = mpsc::channel();
-    // Each team has `threads - 1` threads beside the one that made it.
-    for _ in 0..cores.div_ceil(threads - 1).saturating_sub(1) {
-        let ready = ready.clone();
-        let team = move || {
-            // Large enough for libtorch to share it among the threads.
-            let _ = Tensor::zeros([1 << 18], (Kind::Float, Device::Cpu)) + 1.0;
-            drop(ready);
-            loop {
-                thread::park();
-            }
-        };
-        // Without them everything works, only slower.
-        let _ = thread::Builder::new().name("idle".into()).spawn(team);
-    }
-    drop(ready);
-    let _: Result<(), _> = all_ready.recv();
 }
 
 /// `cpu` or `cuda:N`, as a user types it.

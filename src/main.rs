@@ -15,7 +15,6 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();
     emovox::device::keep_freed_memory();
-    emovox::device::sleep_while_waiting();
     // tch panics where libtorch throws. A person gets a line, not a C++ stack.
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
     panic::set_hook(Box::new(|info| {
