@@ -128,13 +128,7 @@ fn listens(desk: &Desk, line: &str, bytes: &[u8]) -> Seen {
     });
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Seen {
-        line: line.into(),
-        code: output.status.code().unwrap_or(-1),
-        out: text(&output.stdout),
-        error: text(&output.stderr),
-    }
+    Seen::of(line, output)
 }
 
 fn start(desk: &Desk, line: &str) -> Child {

@@ -4,9 +4,11 @@ use std::io::{Cursor, Read};
 
 use emovox::audio::stream::{RawEncoding, SoundStream, StreamResampler};
 use emovox::audio::{AudioError, Waveform, read_wav_from, resample};
+use emovox::config::RunConfig;
 use emovox::corpus::demo;
 use emovox::features::{Extractor, FeatureConfig, Features};
 use emovox::inference::Windows;
+use emovox::model::Arch;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
 
@@ -72,15 +74,7 @@ fn extractor(config: &FeatureConfig) -> Extractor {
 
 /// The default recipe's features.
 fn recipe() -> FeatureConfig {
-    FeatureConfig {
-        n_fft: 512,
-        win_length: Some(400),
-        hop_length: 200,
-        n_mels: 64,
-        deltas: 1,
-        prosody: true,
-        ..FeatureConfig::default()
-    }
+    RunConfig::recipe(Arch::default()).features
 }
 
 proptest! {

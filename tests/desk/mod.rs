@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use emovox::corpus::demo;
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -62,14 +62,7 @@ impl Desk {
 
     /// Types a command line and gives back what was seen.
     pub fn types(&self, line: &str) -> Seen {
-        let output = self.command(line).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Seen {
-            line: line.into(),
-            code: output.status.code().unwrap_or(-1),
-            out: text(&output.stdout),
-            error: text(&output.stderr),
-        }
+        Seen::of(line, self.command(line).output().unwrap())
     }
 
     /// A command line that is not typed yet.
@@ -97,6 +90,17 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What a process left that has ended.
+    pub fn of(line: &str, output: Output) -> Seen {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Seen {
+            line: line.into(),
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            error: text(&output.stderr),
+        }
+    }
+
     #[track_caller]
     pub fn fine(self) -> Seen {
         assert_eq!(self.code, 0, "{}\n{}\n{}", self.line, self.out, self.error);
