@@ -92,17 +92,18 @@ pub fn cuda_devices() -> usize {
     usize::try_from(Cuda::device_count()).unwrap_or(0)
 }
 
-/// Lets the process keep freed memory for what it needs next: blocks of up to 32 MB, a gigabyte at most.
+/// Lets the process keep freed memory for what it needs next, a gigabyte at most.
 ///
 /// A training step takes and frees the same tensors again and again. glibc hands large ones back to the
 /// system each time, which clears every page when it gives it out anew: a quarter of the processor's time
-/// of the `seed` recipe. It is a setting of the whole process, so a program calls this and not the library.
-/// Systems without glibc are left alone.
+/// of the `seed` recipe. Its own threshold for that ends at 32 MB, less than what oneDNN's LSTM asks for, so
+/// no block is mapped on its own at all. It is a setting of the whole process, so a program calls this
+/// and not the library. Systems without glibc are left alone.
 pub fn keep_freed_memory() {
     // SAFETY: mallopt only sets numbers that malloc reads; what it does not like it ignores.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }
 }

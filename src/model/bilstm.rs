@@ -10,6 +10,7 @@ use tch::nn::{self, LSTM, Module, RNN};
 
 use super::attention::AttentionPooling;
 use super::config::BilstmConfig;
+use super::dropout::dropout;
 use super::statistics::mean_and_deviation;
 use super::{init, linear, mask};
 
@@ -65,12 +66,13 @@ impl Bilstm {
         };
 
         let mut x = self.input_norm.forward(&self.input.forward(&stacked));
-        x = x.relu().dropout(c.input_dropout, train);
+        x = dropout(&x.relu(), c.input_dropout, train);
         let statistics = c.statistics.then(|| mean_and_deviation(&x, &real));
         for layer in &self.layers {
             let (forward, _) = layer.forward.seq(&x);
             let (backward, _) = layer.backward.seq(&mirror(&x));
-            x = Tensor::cat(&[forward, mirror(&backward)], 2).dropout(c.dropout, train);
+            let both = Tensor::cat(&[forward, mirror(&backward)], 2);
+            x = dropout(&both, c.dropout, train);
         }
         let pooled = self.pooling.forward(&x, &real);
         match statistics {
@@ -82,7 +84,7 @@ impl Bilstm {
     /// Logits of embedded clips: `[batch, classes]`.
     pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
         self.output
-            .forward(&embedded.dropout(self.config.dropout, train))
+            .forward(&dropout(embedded, self.config.dropout, train))
     }
 
     /// Puts `stack` frames side by side to one step. The frames that fill up a clip's last step,

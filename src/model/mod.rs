@@ -6,6 +6,7 @@ mod attention;
 mod bilstm;
 mod committee;
 mod config;
+mod dropout;
 mod init;
 mod listing;
 mod mask;
@@ -15,8 +16,8 @@ mod weights;
 
 pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 pub use weights::{
-    Head, about, check_about, decode, encode, fit, load_weights, read_tensors, save_weights,
-    start_from,
+    Head, about, check_about, decode, encode, encode_weights, fit, load_weights, read_tensors,
+    save_weights, start_from,
 };
 
 use tch::nn::{self, VarStore};

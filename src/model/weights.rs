@@ -81,12 +81,18 @@ fn check_arch(model: &EmotionModel, about: &About) -> Result<()> {
     Ok(())
 }
 
-/// Saves weights and normalisation of a model, as [`EmotionModel::tensors`] gives them.
-pub fn save_weights(model: &EmotionModel, weights: &[(String, Tensor)], path: &Path) -> Result<()> {
+/// Weights and normalisation of a model, as [`EmotionModel::tensors`] gives them, as the bytes of an
+/// `.ot` file.
+pub fn encode_weights(model: &EmotionModel, weights: &[(String, Tensor)]) -> Result<Vec<u8>> {
     let mut tensors = vec![about(model)?];
     let weights = weights.iter();
     tensors.extend(weights.map(|(name, weight)| (name.clone(), weight.shallow_clone())));
-    write_bytes(path, &encode(&tensors)?)
+    encode(&tensors)
+}
+
+/// Saves what [`encode_weights`] gives.
+pub fn save_weights(model: &EmotionModel, weights: &[(String, Tensor)], path: &Path) -> Result<()> {
+    write_bytes(path, &encode_weights(model, weights)?)
 }
 
 /// Puts saved weights into a model that was built from the same configuration.

@@ -33,15 +33,14 @@ pub(super) fn copy_of(model: &EmotionModel) -> Weights {
     model.tensors().into_iter().map(copy).collect()
 }
 
-/// Saves the whole state of a training; what was saved before stays as `previous.ot`. `kept` are
-/// the weights of the epoch that counts so far, where there is one.
-pub(super) fn save(
-    run: &RunFolder,
+/// The whole state of a training as the bytes of `last.ot`. `kept` are the weights of the epoch that
+/// counts so far, where there is one.
+pub(super) fn encode_state(
     model: &EmotionModel,
     optimizer: &AdamW,
     progress: &Progress,
     kept: &Weights,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     let mut tensors = vec![about(model)?];
     tensors.extend(model.tensors());
     tensors.extend(optimizer.state());
@@ -58,9 +57,13 @@ pub(super) fn save(
     } = progress.partial;
     let partial = [steps as f64, loss_sum, hits as f64, seconds];
     tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
-    let bytes = encode(&tensors)?;
+    encode(&tensors)
+}
+
+/// Saves what [`encode_state`] gave; what was saved before stays as `previous.ot`.
+pub(super) fn write(run: &RunFolder, state: &[u8]) -> Result<()> {
     write_keeping_previous(&run.last_ot(), &run.previous_ot(), |file| {
-        Ok(file.write_all(&bytes)?)
+        Ok(file.write_all(state)?)
     })
 }
 

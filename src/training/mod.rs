@@ -9,6 +9,7 @@ mod loss;
 mod optimizer;
 mod progress;
 mod random;
+mod saving;
 mod schedule;
 mod spectrum;
 
@@ -29,10 +30,11 @@ use crate::dataset::{Batch, PartTensors, Plan};
 use crate::evaluation::Predictions;
 use crate::inference;
 use crate::model::{self, EmotionModel, Heard, ModelConfig};
-use crate::run::{EpochRecord, RunFolder, write_metrics};
+use crate::run::{EpochRecord, RunFolder, write_bytes, write_metrics};
 use checkpoint::Weights;
 use explosion::Watch;
 use random::Purpose;
+use saving::Saving;
 
 /// What is trained on and chosen by. The test part is not here: it is scored once, elsewhere.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub enum Event<'a> {
         step: usize,
         steps: usize,
     },
-    /// An epoch is over and saved.
+    /// An epoch is over and saved; the first steps of the next one may have been told of before.
     Epoch { record: &'a EpochRecord, best: bool },
     /// No epoch of the last `early_stopping` ones was the best so far, so this was the last.
     StoppedEarly { epoch: usize },
@@ -79,7 +81,8 @@ pub fn fresh_model(
 const SAVE_EVERY: Duration = Duration::from_secs(300);
 
 /// Trains from where the run's `last.ot` left off, or from the start where there is none. After
-/// every epoch `last.ot`, `metrics.csv` and `best.ot` are in the run folder.
+/// every epoch `last.ot`, `metrics.csv` and `best.ot` are written to the run folder while the next one
+/// goes on.
 ///
 /// Once `stop` is true the step that it is in is finished and saved, and that is all: whether the
 /// training [is over](Progress::is_over) tells what happened.
@@ -116,11 +119,13 @@ pub fn train(
         optimizer,
         progress,
         kept,
+        saving: None,
     };
     training.write_views()?;
-    while !training.progress.is_over(config) && !training.asked_to_stop() {
-        training.epoch(&mut tell)?;
-    }
+    let trained = training.epochs(&mut tell);
+    // Whatever ended it: what was being saved counts.
+    let saved = training.saved(&mut tell);
+    trained.and(saved)?;
     if training.progress.is_stopped_early(config) {
         tell(Event::StoppedEarly {
             epoch: training.progress.epochs.len(),
@@ -141,6 +146,8 @@ struct Training<'a> {
     progress: Progress,
     /// The weights of the epoch that counts so far.
     kept: Weights,
+    /// The epoch that is on its way to the disk.
+    saving: Option<Saving>,
 }
 
 /// What an epoch came to, over its steps.
@@ -152,7 +159,14 @@ struct Trained {
 }
 
 impl Training<'_> {
-    /// Trains an epoch, or what is left of one, and saves it.
+    fn epochs(&mut self, tell: &mut impl FnMut(Event)) -> Result<()> {
+        while !self.progress.is_over(self.config) && !self.asked_to_stop() {
+            self.epoch(tell)?;
+        }
+        Ok(())
+    }
+
+    /// Trains an epoch, or what is left of one, and begins to save it.
     fn epoch(&mut self, tell: &mut impl FnMut(Event)) -> Result<()> {
         let epoch = self.progress.epochs.len() + 1;
         let started = Instant::now();
@@ -190,15 +204,30 @@ impl Training<'_> {
         if kept {
             self.kept = checkpoint::copy_of(self.model);
         }
-        self.save()?;
-        write_metrics(&self.run.metrics_csv(), &self.progress.epochs)?;
-        if kept {
-            model::save_weights(self.model, &self.kept, &self.run.best_ot())?;
+        self.saved(tell)?;
+        let (run, epochs) = (self.run.clone(), self.progress.epochs.clone());
+        let checkpoint = self.checkpoint()?;
+        let weights = kept
+            .then(|| model::encode_weights(self.model, &self.kept))
+            .transpose()?;
+        self.saving = Some(Saving::begin(record, best, move || {
+            checkpoint::write(&run, &checkpoint)?;
+            write_metrics(&run.metrics_csv(), &epochs)?;
+            match weights {
+                Some(weights) => write_bytes(&run.best_ot(), &weights),
+                None => Ok(()),
+            }
+        }));
+        Ok(())
+    }
+
+    /// Waits until nothing is being saved any more, and tells of the epoch that was.
+    fn saved(&mut self, tell: &mut impl FnMut(Event)) -> Result<()> {
+        if let Some(saving) = self.saving.take() {
+            let (record, best) = saving.wait()?;
+            let record = &record;
+            tell(Event::Epoch { record, best });
         }
-        tell(Event::Epoch {
-            record: &record,
-            best,
-        });
         Ok(())
     }
 
@@ -254,6 +283,9 @@ impl Training<'_> {
                 steps,
             });
 
+            if self.saving.as_ref().is_some_and(Saving::is_over) {
+                self.saved(tell)?;
+            }
             let stop = self.asked_to_stop();
             if stop || saved.elapsed() > SAVE_EVERY {
                 if let Some(bad) = watch.look() {
@@ -271,7 +303,8 @@ impl Training<'_> {
                     hits: hits.int64_value(&[]),
                     seconds: before.seconds + started.elapsed().as_secs_f64(),
                 };
-                self.save()?;
+                self.saved(tell)?;
+                checkpoint::write(self.run, &self.checkpoint()?)?;
                 saved = Instant::now();
             }
             if stop {
@@ -340,16 +373,10 @@ impl Training<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What was done counts once this has returned. All else in the run folder can be made again
-    /// from it.
-    fn save(&self) -> Result<()> {
-        checkpoint::save(
-            self.run,
-            self.model,
-            &self.optimizer,
-            &self.progress,
-            &self.kept,
-        )
+    /// What was done counts once these bytes are on the disk. All else in the run folder can be made
+    /// again from them.
+    fn checkpoint(&self) -> Result<Vec<u8>> {
+        checkpoint::encode_state(self.model, &self.optimizer, &self.progress, &self.kept)
     }
 
     /// Writes `metrics.csv` and `best.ot` as the checkpoint has them: a process that was killed may
