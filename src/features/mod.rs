@@ -21,7 +21,7 @@ mod matrix;
 pub mod mel;
 mod pair;
 mod prosody;
-mod stft;
+pub mod stft;
 
 pub use config::{FeatureConfig, FeatureError};
 pub use extractor::Extractor;

@@ -18,7 +18,7 @@ pub(super) struct PairFft {
 }
 
 /// The buffers that one thread needs.
-pub(super) struct Scratch {
+pub struct Scratch {
     /// The frames, to be filled before [`PairFft::transform`]; their content stays.
     pub left: Vec<f32>,
     pub right: Vec<f32>,

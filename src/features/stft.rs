@@ -5,10 +5,10 @@ use std::f64::consts::TAU;
 use super::pair::{PairFft, Scratch};
 
 /// Frames that go through the spectrum, the mel bands and the DCT side by side, in vector registers.
-pub(super) const ABREAST: usize = 8;
+pub const ABREAST: usize = 8;
 
 /// The window and the FFT.
-pub(super) struct Stft {
+pub struct Stft {
     /// `n_fft` values.
     window: Vec<f32>,
     hop_length: usize,
@@ -16,7 +16,8 @@ pub(super) struct Stft {
 }
 
 impl Stft {
-    pub(super) fn new(n_fft: usize, win_length: usize, hop_length: usize) -> Self {
+    /// Of `n_fft` samples a frame, the window `win_length` of them long, a frame every `hop_length`.
+    pub fn new(n_fft: usize, win_length: usize, hop_length: usize) -> Self {
         Stft {
             window: hann_window(win_length, n_fft),
             hop_length,
@@ -25,17 +26,17 @@ impl Stft {
     }
 
     /// The buffers that one thread needs for its frames.
-    pub(super) fn scratch(&self) -> Scratch {
+    pub fn scratch(&self) -> Scratch {
         self.fft.scratch()
     }
 
     /// Frequencies of a spectrum: 1 + ⌊n_fft / 2⌋.
-    pub(super) fn bins(&self) -> usize {
+    pub fn bins(&self) -> usize {
         self.window.len() / 2 + 1
     }
 
     /// Frames of a waveform: 1 + ⌊samples / hop⌋ for an even n_fft.
-    pub(super) fn frames(&self, samples: usize) -> usize {
+    pub fn frames(&self, samples: usize) -> usize {
         let n_fft = self.window.len();
         let padded = samples + 2 * (n_fft / 2);
         1 + padded.saturating_sub(n_fft) / self.hop_length
@@ -43,7 +44,7 @@ impl Stft {
 
     /// Power `|X|²` without scaling, bin by bin, of the frames from `first` on; 0 for those from
     /// `frames` on.
-    pub(super) fn power_spectra(
+    pub fn power_spectra(
         &self,
         samples: &[f32],
         first: usize,
