@@ -15,6 +15,7 @@ fn main() {
     // the CPU and the CUDA libraries needs no rebuild.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     reach_documentation_tests(&libtorch);
+    compile_fused_adamw(&libtorch);
 }
 
 /// Link arguments do not reach documentation tests, but cargo puts search folders inside `OUT_DIR`
@@ -29,4 +30,21 @@ fn reach_documentation_tests(libtorch: &Path) {
     if std::os::unix::fs::symlink(libtorch, &link).is_ok() {
         println!("cargo:rustc-link-search=native={}", link.display());
     }
+}
+
+/// The few lines of C++ in `src/training/fused.cpp`, against the headers of the same libtorch.
+fn compile_fused_adamw(libtorch: &Path) {
+    println!("cargo:rerun-if-changed=src/training/fused.cpp");
+    let headers = match env::var_os("LIBTORCH_INCLUDE") {
+        Some(folder) => PathBuf::from(folder).join("include"),
+        None => libtorch.with_file_name("include"),
+    };
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .include(headers)
+        .file("src/training/fused.cpp")
+        // libtorch's headers are not ours to mend.
+        .warnings(false)
+        .compile("emovox_fused");
 }

@@ -15,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use emovox::config::RunConfig;
 use emovox::dataset::{Batch, PartTensors, Plan, PlannedClip};
+use emovox::device;
 use emovox::features::Features;
 use emovox::model::{Arch, EmotionModel};
 use emovox::run::RunFolder;
@@ -85,6 +86,8 @@ fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
 }
 
 fn parts(c: &mut Criterion) {
+    // As emovox itself does.
+    device::keep_freed_memory();
     for arch in [Arch::Bilstm, Arch::Seed] {
         let desk = desk(arch);
         let plan = plan(&desk);
@@ -98,10 +101,9 @@ fn parts(c: &mut Criterion) {
         });
         group.bench_function("optimizer", |b| {
             let mut optimizer = AdamW::new(desk.model.parameters(), &desk.config.training);
-            b.iter(|| {
-                optimizer.clip_gradient_norm(1.0);
-                optimizer.step(1e-6);
-            });
+            let gradients = || loss(&desk.model, &batch).backward();
+            let step = |()| optimizer.step(1e-6, 1.0);
+            b.iter_batched(gradients, step, BatchSize::PerIteration);
         });
         group.bench_function("step", |b| b.iter_custom(|steps| whole_steps(&desk, steps)));
         group.finish();

@@ -52,13 +52,10 @@ fn adamw_is_pytorchs() {
             };
             let loss = (&matrix * gradient(step, 6).view([3, 2])).sum(tch::Kind::Float)
                 + (&vector * gradient(step + 100, 2)).sum(tch::Kind::Float);
-            optimizer.zero_grad();
             loss.backward();
             let clip_norm = number(&case["clip_norm"]);
-            if clip_norm > 0.0 {
-                optimizer.clip_gradient_norm(clip_norm);
-            }
-            optimizer.step(1e-2 * (1.0 + (step as f64).sin()));
+            let learning_rate = 1e-2 * (1.0 + (step as f64).sin());
+            optimizer.step(learning_rate, clip_norm);
         }
         for (ours, theirs) in [(&matrix, &case["matrix"]), (&vector, &case["vector"])] {
             let ours: Vec<f32> = ours.detach().view([-1]).try_into().unwrap();

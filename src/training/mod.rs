@@ -5,6 +5,8 @@ mod augment;
 mod checkpoint;
 mod config;
 mod explosion;
+#[allow(unsafe_code)] // calls C++; see there
+mod fused;
 mod loss;
 mod optimizer;
 mod progress;
@@ -342,7 +344,6 @@ impl Training<'_> {
         let targets = loss::smooth(&augmented.targets, config.label_smoothing);
         let loss = loss::cross_entropy(&logits, &targets, self.class_weights.as_ref());
 
-        self.optimizer.zero_grad();
         let minimised = match config.contrastive {
             0.0 => loss.shallow_clone(),
             weight => &loss + loss::contrastive(&embeddings, &batch.labels) * weight,
@@ -350,11 +351,8 @@ impl Training<'_> {
         // Each as if it learnt alone: its own mean over the batch, and its own part of the norm.
         let members = model.members() as f64;
         (minimised * members).backward();
-        if config.clip_norm > 0.0 {
-            let norm = config.clip_norm * members.sqrt();
-            self.optimizer.clip_gradient_norm(norm);
-        }
-        self.optimizer.step(learning_rate);
+        let clip_norm = config.clip_norm * members.sqrt();
+        self.optimizer.step(learning_rate, clip_norm);
         let hits = logits
             .argmax(-1, false)
             .eq_tensor(&repeated.labels)

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
 use super::config::TrainingConfig;
+use super::fused::{self, Step};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -49,53 +50,32 @@ impl AdamW {
         }
     }
 
-    /// Forgets the gradients of the step before.
-    pub fn zero_grad(&mut self) {
-        for parameter in &mut self.parameters {
-            parameter.value.zero_grad();
-        }
-    }
-
-    /// Scales all gradients down together so that their norm is at most `norm`.
-    pub fn clip_gradient_norm(&self, norm: f64) {
-        tch::no_grad(|| {
-            let gradients: Vec<Tensor> = self.parameters.iter().map(|p| p.value.grad()).collect();
-            let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
-            let total = Tensor::stack(&norms, 0).norm();
-            // Stays on the device: nobody waits to learn whether there is something to clip.
-            let scale = (norm / (total + 1e-6)).clamp_max(1.0);
-            for mut gradient in gradients {
-                let _ = gradient.g_mul_(&scale);
-            }
-        });
-    }
-
-    /// Moves every parameter against its gradient.
-    pub fn step(&mut self, learning_rate: f64) {
+    /// Moves every parameter against its gradient, and forgets the gradients. Before, all of them are
+    /// scaled down together so that their norm is at most `clip_norm`, if that is not 0.
+    ///
+    /// Biases, gains and other vectors are not pulled towards zero.
+    pub fn step(&mut self, learning_rate: f64, clip_norm: f64) {
         self.step += 1;
-        let correction1 = 1.0 - BETA1.powi(self.step as i32);
-        let correction2 = 1.0 - BETA2.powi(self.step as i32);
-        tch::no_grad(|| {
-            for Parameter {
-                value,
-                first_moment,
-                second_moment,
-                ..
-            } in &mut self.parameters
-            {
-                let gradient = value.grad();
-                // Biases, gains and other vectors are not pulled towards zero.
-                if self.weight_decay > 0.0 && value.dim() > 1 {
-                    let _ = value.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
-                }
-                let _ = first_moment.lerp_(&gradient, 1.0 - BETA1);
-                let _ = second_moment.g_mul_scalar_(BETA2);
-                let _ = second_moment.addcmul_(&(&gradient * (1.0 - BETA2)), &gradient);
-                let divisor = second_moment.sqrt() / correction2.sqrt() + self.epsilon;
-                let _ =
-                    value.addcdiv_(&(&*first_moment * (-learning_rate / correction1)), &divisor);
-            }
-        });
+        let parameters: Vec<[&Tensor; 3]> = self
+            .parameters
+            .iter()
+            .map(|parameter| {
+                [
+                    &parameter.value,
+                    &parameter.first_moment,
+                    &parameter.second_moment,
+                ]
+            })
+            .collect();
+        let step = Step {
+            number: self.step,
+            learning_rate,
+            betas: [BETA1, BETA2],
+            weight_decay: self.weight_decay,
+            epsilon: self.epsilon,
+            clip_norm,
+        };
+        fused::adamw(&parameters, &step);
     }
 
     /// The state with its names: moments and the number of steps.

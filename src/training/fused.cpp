@@ -1,0 +1,78 @@
+// A step of AdamW over all parameters in one call: libtorch's own fused kernel, for the CPU and for CUDA,
+// which tch does not bind.
+
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+
+namespace {
+
+struct Group {
+    std::vector<at::Tensor> values, gradients, first_moments, second_moments;
+};
+
+// What every gradient is to be divided by for their common norm to be at most `clip_norm`. It stays on the
+// device: nobody waits to learn whether there is something to clip.
+at::Tensor excess(const std::vector<at::Tensor> &gradients, double clip_norm) {
+    const auto norms = at::_foreach_norm(gradients);
+    const auto norm = at::linalg_vector_norm(at::stack(norms));
+    return norm.add(1e-6).div(clip_norm).clamp_min(1.0);
+}
+
+} // namespace
+
+// `tensors` are, for each of `count` parameters, its value and its two moments. Parameters with more than one
+// dimension are pulled towards zero. A `clip_norm` of 0 clips nothing. The gradients are gone
+// afterwards. Returns 0, or 1 with a message.
+extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, size_t count, double step, double learning_rate,
+                                  double beta1, double beta2, double weight_decay, double epsilon,
+                                  double clip_norm, char *message, size_t message_size) {
+    try {
+        const at::NoGradGuard no_grad;
+        Group decayed, others;
+        std::vector<at::Tensor> gradients;
+        for (size_t i = 0; i < 3 * count; i += 3) {
+            at::Tensor &value = *tensors[i];
+            at::Tensor &gradient = value.mutable_grad();
+            if (!gradient.defined())
+                continue;
+            Group &group = value.dim() > 1 ? decayed : others;
+            group.values.push_back(value);
+            group.gradients.push_back(gradient);
+            group.first_moments.push_back(*tensors[i + 1]);
+            group.second_moments.push_back(*tensors[i + 2]);
+            gradients.push_back(gradient);
+            gradient.reset();
+        }
+        if (gradients.empty())
+            return 0;
+        std::optional<at::Tensor> divisor;
+        if (clip_norm > 0)
+            divisor = excess(gradients, clip_norm);
+        const auto options = gradients.front().options().dtype(at::kFloat);
+        const auto at_step = at::full({}, step, options);
+        const auto move = [&](Group &group, double decay) {
+            if (group.values.empty())
+                return;
+            const std::vector<at::Tensor> steps(group.values.size(), at_step);
+            at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {}, steps,
+                              learning_rate, beta1, beta2, decay, epsilon, false, false, divisor, {});
+        };
+        move(decayed, weight_decay);
+        move(others, 0);
+        return 0;
+    } catch (const std::exception &error) {
+        std::snprintf(message, message_size, "%s", error.what());
+        return 1;
+    }
+}

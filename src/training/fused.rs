@@ -1,0 +1,69 @@
+//! Calls `fused.cpp`, libtorch's own AdamW, which tch does not bind.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+/// What a step is made with; a `clip_norm` of 0 clips nothing.
+pub(super) struct Step {
+    /// From 1.
+    pub number: i64,
+    pub learning_rate: f64,
+    pub betas: [f64; 2],
+    pub weight_decay: f64,
+    pub epsilon: f64,
+    pub clip_norm: f64,
+}
+
+unsafe extern "C" {
+    fn emovox_fused_adamw(
+        tensors: *const *const C_tensor,
+        count: usize,
+        step: f64,
+        learning_rate: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        epsilon: f64,
+        clip_norm: f64,
+        message: *mut c_char,
+        message_size: usize,
+    ) -> c_int;
+}
+
+/// Moves every value against its gradient, which is gone afterwards; `parameters` are values and their
+/// two moments, all on one device.
+///
+/// # Panics
+/// As tch's operations do, with libtorch's message.
+pub(super) fn adamw(parameters: &[[&Tensor; 3]], step: &Step) {
+    let tensors: Vec<*const C_tensor> = parameters
+        .as_flattened()
+        .iter()
+        .map(|tensor| tensor.as_ptr())
+        .collect();
+    let mut message = [0; 1024];
+    // SAFETY: the pointers are to live tensors, three for each parameter; they are changed in place, as
+    // tch's own in-place operations do through the same kind of pointer. The message ends with a zero.
+    let failed = unsafe {
+        emovox_fused_adamw(
+            tensors.as_ptr(),
+            parameters.len(),
+            step.number as f64,
+            step.learning_rate,
+            step.betas[0],
+            step.betas[1],
+            step.weight_decay,
+            step.epsilon,
+            step.clip_norm,
+            message.as_mut_ptr(),
+            message.len(),
+        )
+    };
+    if failed != 0 {
+        // SAFETY: `snprintf` has ended it with a zero.
+        let message = unsafe { CStr::from_ptr(message.as_ptr()) };
+        panic!("{}", message.to_string_lossy());
+    }
+}
