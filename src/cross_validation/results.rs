@@ -13,7 +13,7 @@ use crate::corpus::{self, Clip};
 use crate::evaluation::{
     self, BySpeaker, Calibration, Intervals, Metrics, Predictions, Scores, SpeakerScores, Spread,
 };
-use crate::report::{confusion_png, reliability_png};
+use crate::report::{confusion_png, recall_png, reliability_png};
 use crate::run::{
     SavedPredictions, read_predictions, read_split, write_atomically, write_bytes, write_confusion,
 };
@@ -53,6 +53,9 @@ pub struct Results {
     pub calibration: Calibration,
     /// All trainings together: a clip counts once a seed.
     pub metrics: Metrics,
+    /// What the first seed's trainings said, each clip once, and who speaks in it.
+    #[serde(skip)]
+    pub heard_once: (Predictions, Vec<String>),
 }
 
 /// The scores of one training.
@@ -146,6 +149,14 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         .map(|clip| clip.speaker.as_str())
         .collect();
     let by_speaker = BySpeaker::new(&everything, &speakers);
+    let first: Vec<&Tested> = tested
+        .iter()
+        .filter(|one| one.cell.seed == tested[0].cell.seed)
+        .collect();
+    let first_speakers = first
+        .iter()
+        .flat_map(|tested| &tested.saved.clips)
+        .map(|clip| clip.speaker.clone());
 
     let data = &all.plan.config.data;
     let mut notes = Vec::new();
@@ -217,6 +228,7 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         speakers: by_speaker.each(),
         calibration: Calibration::of(&everything),
         metrics: everything.metrics(),
+        heard_once: (together(first.iter().copied()), first_speakers.collect()),
     })
 }
 
@@ -299,6 +311,16 @@ pub fn write_results(all: &CrossValidation, results: &Results) -> Result<()> {
     write_bytes(
         &file("reliability.png"),
         &reliability_png(&results.calibration, &title, note.as_deref())?,
+    )?;
+    let (heard, speakers) = &results.heard_once;
+    let speakers: Vec<&str> = speakers.iter().map(String::as_str).collect();
+    let title = format!(
+        "{}: all folds, seed {}",
+        results.name, results.cells[0].seed
+    );
+    write_bytes(
+        &file("recall.png"),
+        &recall_png(heard, &speakers, &title, note.as_deref())?,
     )
 }
 

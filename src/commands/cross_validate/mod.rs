@@ -36,7 +36,7 @@ Each fold and seed is a run of its own in runs/NAME/; a finished one is not trai
 same command goes on where it was stopped (Ctrl-C saves, as it does with train). On a CPU each training
 has one thread, and a set of features in memory, of its own; the first one computes them and keeps
 them for the others. What they come to together stands in runs/NAME/report.txt and report.json, folds.csv, speakers.csv, predictions.csv,
-confusion.csv, confusion.png and reliability.png.")]
+confusion.csv, confusion.png, recall.png (of the first seed) and reliability.png.")]
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 
 use emovox::audio::Waveform;
-use emovox::features::{Extractor, Features};
-use emovox::inference::Predictor;
+use emovox::features::Features;
+use emovox::inference::{Hearing, Predictor};
 use emovox::inspection::Recording;
 use emovox::report::{Heard, HeardWindow};
 
@@ -30,13 +30,9 @@ pub(super) fn heard(
     let least_hop = (samples.len() - length) / MOST_WINDOWS;
     let hop = ((hop * rate) as usize).max(least_hop).max(1);
     let starts: Vec<usize> = (0..=samples.len() - length).step_by(hop).collect();
-    let extractor = Extractor::new(&recording.config, *sample_rate)?;
-    let features = |&start: &usize| {
-        extractor.extract(&Waveform {
-            samples: samples[start..start + length].to_vec(),
-            sample_rate: *sample_rate,
-        })
-    };
+    // As `predict` hears windows, so that pictures and tables agree.
+    let hearing = Hearing::new(predictor, *sample_rate)?;
+    let features = |&start: &usize| hearing.features(&samples[start..start + length]);
     let features: Vec<Features> = starts.iter().map(features).collect();
     let all = predictor.probabilities(&features.iter().collect::<Vec<_>>())?;
     let window = |(start, probabilities): (&usize, Vec<f32>)| HeardWindow {
