@@ -35,11 +35,15 @@ pub(super) fn train_with_bar(
             bar.set_position(((epoch - 1) * steps + step) as u64);
         }
         Event::Epoch { record, best } => bar.suspend(|| {
+            if !trained {
+                say!("               training            validation");
+                say!("                 loss   accuracy     loss   accuracy       UAR");
+            }
             trained = true;
             follower.epoch(record);
+            // With its mark a line fits a terminal of 80 columns.
             say!(
-                "epoch {:>3}/{}  train loss {:.3}, accuracy {:>5.1} %   validation loss {:.3}, \
-                 accuracy {:>5.1} %, UAR {:>5.1} %   {:.1} s{}",
+                "epoch {:>3}/{:<4}{:>7.3}{:>9.1} %{:>9.3}{:>9.1} %{:>8.1} %{:>8.1} s{}",
                 record.epoch,
                 config.epochs,
                 record.train_loss,
