@@ -4,6 +4,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "distributed")]
+#[path = "build/collectives.rs"]
+mod collectives;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // torch-sys declares `links = "tch"` and hands on the folder that it linked against.
@@ -15,6 +19,8 @@ fn main() {
     // the CPU and the CUDA libraries needs no rebuild.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     reach_documentation_tests(&libtorch);
+    #[cfg(feature = "distributed")]
+    collectives::compile(&libtorch);
 }
 
 /// Link arguments do not reach documentation tests, but cargo puts search folders inside `OUT_DIR`

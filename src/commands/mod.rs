@@ -22,6 +22,7 @@ mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -36,7 +37,9 @@ use emovox::run::RunFolder;
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write;
-        let _ = writeln!(std::io::stdout(), $($line)*);
+        if !$crate::commands::is_quiet() {
+            let _ = writeln!(std::io::stdout(), $($line)*);
+        }
     }};
 }
 use say;
@@ -45,10 +48,19 @@ use say;
 macro_rules! warning {
     ($($line:tt)*) => {{
         use std::io::Write;
-        let _ = writeln!(std::io::stderr(), $($line)*);
+        if !$crate::commands::is_quiet() {
+            let _ = writeln!(std::io::stderr(), $($line)*);
+        }
     }};
 }
 use warning;
+
+/// True in a process whose words another one says already.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

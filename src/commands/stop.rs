@@ -60,9 +60,13 @@ impl Stop {
     }
 
     /// What a process ends with that a signal stopped: 130 after Ctrl-C, 143 after SIGTERM, 129 after
-    /// SIGHUP, 138 after SIGUSR1.
+    /// SIGHUP, 138 after SIGUSR1. One that stopped because another process was told to ends as after SIGTERM.
     pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from((128 + self.signal.load(Ordering::Relaxed)) as u8)
+        let signal = match self.signal.load(Ordering::Relaxed) {
+            0 => SIGTERM as usize,
+            signal => signal,
+        };
+        ExitCode::from((128 + signal) as u8)
     }
 }
 

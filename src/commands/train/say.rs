@@ -36,7 +36,9 @@ pub(super) fn train_with_bar(
         }
         Event::Epoch { record, best } => bar.suspend(|| {
             trained = true;
-            follower.epoch(record);
+            if experiment.ranks.is_first() {
+                follower.epoch(record);
+            }
             say!(
                 "epoch {:>3}/{}  train loss {:.3}, accuracy {:>5.1} %   validation loss {:.3}, \
                  accuracy {:>5.1} %, UAR {:>5.1} %   {:.1} s{}",
