@@ -4,6 +4,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "distributed")]
+#[path = "src/distributed/build.rs"]
+mod collectives;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // torch-sys declares `links = "tch"` and hands on the folder that it linked against.
@@ -16,6 +20,8 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     reach_documentation_tests(&libtorch);
     compile_fused_adamw(&libtorch);
+    #[cfg(feature = "distributed")]
+    collectives::compile(&libtorch);
 }
 
 /// Link arguments do not reach documentation tests, but cargo puts search folders inside `OUT_DIR`

@@ -121,7 +121,11 @@ impl RunConfig {
     /// the command line names one): a file need only name what differs. A run's own `config.toml` has
     /// every setting that there was when it was written, and stands for itself.
     pub fn over_recipe(path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
-        let table = read_table(path)?;
+        RunConfig::over_recipe_table(read_table(path)?, path, arch)
+    }
+
+    /// The same of what was read from a file already.
+    pub fn over_recipe_table(table: Table, path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
         let in_file = table.get("model").and_then(|model| model.get("arch"));
         let arch = match (arch, in_file) {
             (Some(arch), _) => arch,

@@ -11,6 +11,8 @@ use crate::config::{CalibrationConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
 use crate::corpus::{self, Clip, Corpus};
 use crate::dataset::{Labelled, Loaded};
+use crate::device::{DeviceChoice, cuda_devices};
+use crate::distributed::Ranks;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::inference;
 use crate::model::{self, EmotionModel, Head};
@@ -33,23 +35,28 @@ pub struct Experiment {
     pub scored_before: bool,
     /// Where the last layer comes from, in a new run that starts from given weights.
     pub head: Option<Head>,
+    /// This process, among those that train it together.
+    pub ranks: Ranks,
     device: Device,
-    _lock: RunLock,
+    /// The first process of a training has it.
+    _lock: Option<RunLock>,
 }
 
 impl Experiment {
     /// A new run. Its folder is made once everything that can be checked has been.
     ///
-    /// Without a `name` it is called by its corpus and architecture, with a number if that is taken.
+    /// Without a `name` it is called by its corpus and architecture, with a number if that is taken. Of
+    /// several processes the first one makes the folder.
     pub fn begin(
         mut config: RunConfig,
         corpus: &Corpus,
         loaded: Loaded,
         runs: &Path,
         name: Option<&str>,
+        ranks: Ranks,
     ) -> Result<Experiment> {
         config.validate()?;
-        let device = config.training.device.resolve()?;
+        let device = device_of(&config, &ranks)?;
         let split = split(&loaded.clips, &config.split)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
@@ -71,6 +78,19 @@ impl Experiment {
 
         let base = format!("{}-{}", corpus.kind, config.model.arch());
         let name = name.map_or_else(|| RunFolder::free_name(runs, &base), str::to_string);
+        if !ranks.is_first() {
+            return Ok(Experiment {
+                run: RunFolder::of_another_process(runs, &name),
+                config,
+                loaded,
+                split,
+                scored_before: false,
+                head,
+                ranks,
+                device,
+                _lock: None,
+            });
+        }
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
         let (run, lock) = RunFolder::create(runs, &name, |run| {
             write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
@@ -87,8 +107,9 @@ impl Experiment {
             split,
             scored_before: false,
             head,
+            ranks,
             device,
-            _lock: lock,
+            _lock: Some(lock),
         })
     }
 
@@ -96,14 +117,15 @@ impl Experiment {
     /// only if all of them can still be read.
     pub fn resume(
         run: RunFolder,
-        lock: RunLock,
+        lock: Option<RunLock>,
         mut config: RunConfig,
         progress: &Progress,
         own: Own,
         loaded: Loaded,
+        ranks: Ranks,
     ) -> Result<Experiment> {
         config.validate()?;
-        let device = config.training.device.resolve()?;
+        let device = device_of(&config, &ranks)?;
         if let Some(lost) = loaded.skipped.first() {
             bail!(
                 "{} of the run's recordings cannot be read any more, so it would become another \
@@ -116,10 +138,14 @@ impl Experiment {
         let scored_before = run.report_json().exists();
         if !progress.is_over(&config.training) {
             config.calibration = CalibrationConfig::default();
-            run.forget_results()?;
+            if ranks.is_first() {
+                run.forget_results()?;
+            }
         }
         config.data.folder = absolute(&own.corpus.folder)?;
-        config.write(&run.config_toml())?;
+        if ranks.is_first() {
+            config.write(&run.config_toml())?;
+        }
         let split = Split::new(&loaded.clips, own.parts);
         Ok(Experiment {
             run,
@@ -128,6 +154,7 @@ impl Experiment {
             split,
             scored_before,
             head: None,
+            ranks,
             device,
             _lock: lock,
         })
@@ -178,7 +205,13 @@ impl Experiment {
                 self.device,
             )?,
         };
-        let progress = training::train(model, &data, training, &self.run, stop, tell)?;
+        let ranks = &self.ranks;
+        let progress = training::train_by(ranks, model, &data, training, &self.run, stop, tell)?;
+        // What is left to do is for one.
+        ranks.part()?;
+        if !ranks.is_first() {
+            return Ok(progress);
+        }
         report::write_curves(
             &self.run,
             &progress.epochs,
@@ -340,6 +373,17 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
         &config.data.classes,
         device,
     )
+}
+
+/// Of several processes on one machine each takes a GPU of its own, where there are as many and none is
+/// named.
+fn device_of(config: &RunConfig, ranks: &Ranks) -> Result<Device> {
+    match (config.training.device.resolve()?, config.training.device) {
+        (Device::Cuda(_), DeviceChoice::Auto) if ranks.local_rank() < cuda_devices() => {
+            Ok(Device::Cuda(ranks.local_rank()))
+        }
+        (device, _) => Ok(device),
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

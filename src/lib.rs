@@ -3,7 +3,8 @@
 //!
 //! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
 //! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`];
-//! [`inspection`] looks at recordings before any of it; [`experiment`] goes the whole way, [`cross_validation`] many times. The run folder's files are
+//! [`inspection`] looks at recordings before any of it; [`experiment`] goes the whole way, [`cross_validation`] many times, [`grid`] with many settings,
+//! [`distributed`] in several processes. The run folder's files are
 //! known to [`run`] alone, its settings to [`config`].
 
 #![deny(unsafe_code)]
@@ -16,9 +17,11 @@ pub mod cross_validation;
 pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so, sets malloc; see there
 pub mod device;
+pub mod distributed;
 pub mod evaluation;
 pub mod experiment;
 pub mod features;
+pub mod grid;
 pub mod inference;
 pub mod inspection;
 pub mod model;

@@ -2,11 +2,14 @@
 
 mod bars;
 mod cache;
+mod cells;
+mod collect;
 mod completions;
 mod cross_validate;
 mod doctor;
 mod evaluate;
 mod features;
+mod grid;
 mod inspect;
 mod listen;
 mod plot;
@@ -19,6 +22,7 @@ mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -33,7 +37,9 @@ use emovox::run::RunFolder;
 macro_rules! say {
     ($($line:tt)*) => {{
         use std::io::Write;
-        let _ = writeln!(std::io::stdout(), $($line)*);
+        if !$crate::commands::is_quiet() {
+            let _ = writeln!(std::io::stdout(), $($line)*);
+        }
     }};
 }
 use say;
@@ -42,10 +48,19 @@ use say;
 macro_rules! warning {
     ($($line:tt)*) => {{
         use std::io::Write;
-        let _ = writeln!(std::io::stderr(), $($line)*);
+        if !$crate::commands::is_quiet() {
+            let _ = writeln!(std::io::stderr(), $($line)*);
+        }
     }};
 }
 use warning;
+
+/// True in a process whose words another one says already.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -60,6 +75,7 @@ Examples:
   emovox train                                train on the built-in synthetic demo corpus
   emovox train --data data/ravdess            train on RAVDESS, tested on speakers never heard
   emovox cross-validate --data data/ravdess   every speaker tests once: the number to report
+  emovox grid sizes.toml --run                a sweep over settings, folds and seeds
   emovox evaluate ravdess-bilstm              score that run again
   emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
   emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
@@ -77,6 +93,8 @@ pub struct Cli {
 enum Command {
     Train(Box<train::TrainArgs>),
     CrossValidate(cross_validate::CrossValidateArgs),
+    Grid(Box<grid::GridArgs>),
+    Collect(collect::CollectArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
@@ -94,6 +112,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::CrossValidate(args) => cross_validate::run(&args),
+        Command::Grid(args) => grid::run(&args),
+        Command::Collect(args) => collect::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Listen(args) => listen::run(args),

@@ -7,7 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 /// A bar over `length` things of a kind (`clips`, `steps`).
 pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
     // indicatif draws nothing by itself where standard error is no terminal.
-    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+    let target = match super::is_quiet() {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(length as u64), target);
     let template =
         format!("{what} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {things}  {{rate:>8}}  ETA {{eta}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {

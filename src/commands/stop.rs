@@ -1,12 +1,12 @@
-//! Ctrl-C, SIGTERM as schedulers send it, SIGHUP as a closed terminal does: what trains is asked to
-//! stop, and saves.
+//! Ctrl-C, SIGTERM as schedulers send it, SIGHUP as a closed terminal does, SIGUSR1 as a warning from
+//! a job script: what trains is asked to stop, and saves.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 
 /// Whether the process was asked to stop, and by which signal.
@@ -36,6 +36,11 @@ impl Stop {
                 .and_then(|_| flag::register_usize(signal, stop.signal.clone(), signal as usize))
                 .context("cannot listen to Ctrl-C")?;
         }
+        // However often it comes, it never means "at once": a job script passes on what the scheduler
+        // may have sent to all of the job's processes already.
+        flag::register(SIGUSR1, stop.asked.clone())
+            .and_then(|_| flag::register_usize(SIGUSR1, stop.signal.clone(), SIGUSR1 as usize))
+            .context("cannot listen to SIGUSR1")?;
         Ok(stop)
     }
 
@@ -55,9 +60,13 @@ impl Stop {
     }
 
     /// What a process ends with that a signal stopped: 130 after Ctrl-C, 143 after SIGTERM, 129 after
-    /// SIGHUP.
+    /// SIGHUP, 138 after SIGUSR1. One that stopped because another process was told to ends as after SIGTERM.
     pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from((128 + self.signal.load(Ordering::Relaxed)) as u8)
+        let signal = match self.signal.load(Ordering::Relaxed) {
+            0 => SIGTERM as usize,
+            signal => signal,
+        };
+        ExitCode::from((128 + signal) as u8)
     }
 }
 

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-pub use results::{Results, read_results, write_results};
+pub use results::{CellScores, Results, SpreadScores, heard, read_results, write_results};
 
 use crate::config::{CalibrationConfig, RunConfig};
 use crate::corpus::folds::{Fold, Folds, folds};
@@ -34,18 +34,19 @@ use crate::run::{RunLock, write_bytes};
 /// What is trained, and where it goes.
 #[derive(Debug)]
 pub struct CrossValidation {
-    /// Where everything goes. No other process works on it.
+    /// Where everything goes.
     pub folder: PathBuf,
     /// What stands in its `cross-validation.toml`.
     pub plan: Plan,
-    _lock: RunLock,
+    /// Where no other process may work on it.
+    _lock: Option<RunLock>,
 }
 
 /// The settings of a cross-validation and its folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Which folds, as [`Folds`] are written.
+    /// Which folds, as [`Folds`] are written, or `one split`.
     pub folds: String,
     /// Each fold is trained with each of these.
     pub seeds: Vec<u64>,
@@ -71,7 +72,10 @@ pub struct Cell<'a> {
 impl Cell<'_> {
     /// The name of its run.
     pub fn name(&self) -> String {
-        format!("fold-{}-seed-{}", self.fold.name, self.seed)
+        match self.fold.name.as_str() {
+            "" => format!("seed-{}", self.seed),
+            fold => format!("fold-{fold}-seed-{}", self.seed),
+        }
     }
 }
 
@@ -83,18 +87,39 @@ impl Plan {
         kind: Folds,
         seeds: Vec<u64>,
     ) -> Result<Plan> {
+        config.split.kind = SplitKind::Speaker;
+        let fold = folds(&corpus.clips, kind, config.split.seed)?;
+        Plan::over(config, corpus, kind.to_string(), fold, seeds)
+    }
+
+    /// One split, as the settings have it, and no folds.
+    pub fn of_one_split(config: RunConfig, corpus: &Corpus, seeds: Vec<u64>) -> Result<Plan> {
+        let fold = Fold {
+            name: String::new(),
+            test: config.split.test_speakers.clone(),
+            validation: config.split.validation_speakers.clone(),
+        };
+        Plan::over(config, corpus, "one split".into(), vec![fold], seeds)
+    }
+
+    fn over(
+        mut config: RunConfig,
+        corpus: &Corpus,
+        folds: String,
+        fold: Vec<Fold>,
+        seeds: Vec<u64>,
+    ) -> Result<Plan> {
         config.validate()?;
         config.data.folder = std::fs::canonicalize(&corpus.folder)
             .with_context(|| format!("cannot find {}", corpus.folder.display()))?;
         config.data.corpus = Some(corpus.kind);
-        config.split.kind = SplitKind::Speaker;
         config.calibration = CalibrationConfig::default();
         Ok(Plan {
-            folds: kind.to_string(),
+            folds,
             seeds,
             clips: corpus.clips.len(),
             classes: corpus::classes(&corpus.clips),
-            fold: folds(&corpus.clips, kind, config.split.seed)?,
+            fold,
             config,
         })
     }
@@ -197,8 +222,42 @@ impl CrossValidation {
         Ok(CrossValidation {
             folder: folder.into(),
             plan,
-            _lock: lock,
+            _lock: Some(lock),
         })
+    }
+
+    /// The same for one of many processes, on other machines perhaps, each of which trains cells of
+    /// its own or looks at those that are there: nobody is kept out, and nothing is written.
+    pub fn beside_others(folder: &Path, plan: Plan) -> Result<CrossValidation> {
+        let file = folder.join("cross-validation.toml");
+        if file.exists() {
+            Plan::read(&file)?.refuse_another(&plan, folder)?;
+        }
+        Ok(CrossValidation {
+            folder: folder.into(),
+            plan,
+            _lock: None,
+        })
+    }
+
+    /// Makes the folder, if no other process has.
+    pub fn make_folder(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot make {}", self.folder.display()))?;
+        let file = self.folder.join("cross-validation.toml");
+        let mut plan = self.plan.clone();
+        if file.exists() {
+            let begun = Plan::read(&file)?;
+            begun.refuse_another(&plan, &self.folder)?;
+            plan.seeds.extend(begun.seeds);
+            plan.seeds.sort_unstable();
+            plan.seeds.dedup();
+        }
+        let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
+        match std::fs::read_to_string(&file) {
+            Ok(there) if there == text => Ok(()),
+            _ => write_bytes(&file, text.as_bytes()),
+        }
     }
 
     /// Where a cell's run is.

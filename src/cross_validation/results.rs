@@ -117,6 +117,17 @@ impl Tested<'_> {
     }
 }
 
+/// What some trainings that are done have said, speaker by speaker.
+pub fn heard(all: &CrossValidation, cells: &[Cell]) -> Result<BySpeaker> {
+    let tested: Vec<Tested> = cells
+        .iter()
+        .map(|&cell| all.tested(cell))
+        .collect::<Result<_>>()?;
+    let clips = clips_of(&tested);
+    let speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
+    Ok(BySpeaker::new(&together(tested.iter()), &speakers))
+}
+
 /// Reads what the trainings that are done have said.
 pub fn read_results(all: &CrossValidation) -> Result<Results> {
     let (done, missing): (Vec<Cell>, Vec<Cell>) = all
@@ -364,8 +375,14 @@ impl Results {
     /// The results for people.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{}: {} on {}, folds {}, by speaker\n",
-            self.name, self.arch, self.corpus, self.folds
+            "{}: {} on {}, {}\n",
+            self.name,
+            self.arch,
+            self.corpus,
+            match self.folds.as_str() {
+                "one split" => "one split".to_string(),
+                folds => format!("folds {folds}, by speaker"),
+            }
         );
         if !self.notes.is_empty() {
             text += &format!("Note: {}.\n", self.notes.join("; "));

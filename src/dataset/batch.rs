@@ -75,6 +75,30 @@ impl<'a> Plan<'a> {
         Plan::of(part, order, batches)
     }
 
+    /// The share of one of several processes in the same batches, where `share` gives the part of so many
+    /// clips that is its own; a batch's clips are dealt out in turn, so that long ones meet no process
+    /// more often than others. A share may be empty: there is no such batch to gather.
+    pub fn shared(
+        part: &'a PartTensors,
+        mut order: Vec<PlannedClip>,
+        batch_size: usize,
+        processes: usize,
+        share: impl Fn(usize) -> Range<usize>,
+    ) -> Self {
+        let mut batches = Vec::new();
+        let mut start = 0;
+        for batch in order.chunks_mut(batch_size) {
+            let dealt: Vec<PlannedClip> = (0..processes)
+                .flat_map(|process| batch.iter().copied().skip(process).step_by(processes))
+                .collect();
+            batch.copy_from_slice(&dealt);
+            let own = share(batch.len());
+            batches.push(start + own.start..start + own.end);
+            start += batch.len();
+        }
+        Plan::of(part, order, batches)
+    }
+
     /// All clips as they are, the short ones first, so that little is padded. A batch has at most
     /// `batch_size` clips, and so few that it is at most 200 000 frames when padded (or one clip).
     pub fn by_length(part: &'a PartTensors, batch_size: usize) -> Self {
@@ -128,6 +152,11 @@ impl<'a> Plan<'a> {
     /// How many batches there are.
     pub fn batches(&self) -> usize {
         self.batches.len()
+    }
+
+    /// How many clips a batch has.
+    pub fn size(&self, batch: usize) -> usize {
+        self.batches[batch].len()
     }
 
     /// The clips of a batch, as numbers of the part's clips.

@@ -167,6 +167,30 @@ impl BySpeaker {
     /// None with fewer than two speakers: one voice cannot tell how voices differ. With less than
     /// about ten, the interval is narrower than it should be.
     pub fn intervals(&self, seed: u64) -> Option<Intervals> {
+        self.resampled(seed, |times| self.scores(times))
+    }
+
+    /// The same of how far these scores lie above others of the same speakers: each resample is heard
+    /// by both, so what is hard about a speaker is hard for both and falls away.
+    ///
+    /// None where the speakers or classes are others.
+    pub fn intervals_above(&self, other: &BySpeaker, seed: u64) -> Option<Intervals> {
+        let same =
+            self.classes == other.classes && self.confusions.keys().eq(other.confusions.keys());
+        if !same {
+            return None;
+        }
+        self.resampled(seed, |times| {
+            let (ours, theirs) = (self.scores(times), other.scores(times));
+            Scores {
+                accuracy: ours.accuracy - theirs.accuracy,
+                uar: ours.uar - theirs.uar,
+                macro_f1: ours.macro_f1 - theirs.macro_f1,
+            }
+        })
+    }
+
+    fn resampled(&self, seed: u64, scores: impl Fn(&[u64]) -> Scores) -> Option<Intervals> {
         let speakers = self.confusions.len();
         if speakers < 2 {
             return None;
@@ -178,7 +202,7 @@ impl BySpeaker {
                 for _ in 0..speakers {
                     times[random.random_range(0..speakers)] += 1;
                 }
-                self.scores(&times)
+                scores(&times)
             })
             .collect();
         let interval = |score: fn(&Scores) -> f64| {

@@ -20,6 +20,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::RunConfig;
 use crate::dataset::{Batch, PartTensors, Plan, VocalTracts};
+use crate::distributed::Ranks;
 use crate::model::EmotionModel;
 
 /// Log-probabilities of the classes for each clip of a part, in the part's order. With vocal tracts it
@@ -30,7 +31,19 @@ pub fn log_probabilities(
     tracts: Option<&VocalTracts>,
     batch_size: usize,
 ) -> Result<Vec<Vec<f32>>> {
+    log_probabilities_by(&Ranks::alone(), model, part, tracts, batch_size)
+}
+
+/// The same by several processes: each hears its share of the batches, and all get all rows.
+pub fn log_probabilities_by(
+    ranks: &Ranks,
+    model: &EmotionModel,
+    part: &PartTensors,
+    tracts: Option<&VocalTracts>,
+    batch_size: usize,
+) -> Result<Vec<Vec<f32>>> {
     let plan = Plan::by_length(part, batch_size);
+    let own = |batch: &usize| batch % ranks.size() == ranks.rank();
     let said = |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
     let outputs: Vec<Tensor> = tch::no_grad(|| {
         let forward = |index| {
@@ -47,9 +60,20 @@ pub fn log_probabilities(
                 .mean_dim(0, false, Kind::Float)
                 .log_softmax(-1, Kind::Float)
         };
-        (0..plan.batches()).map(forward).collect()
+        let classes = model.classes().len() as i64;
+        let nothing = |index| {
+            let rows = plan.size(index) as i64;
+            Tensor::zeros([rows, classes], (Kind::Float, model.device()))
+        };
+        let each = |index| match own(&index) {
+            true => forward(index),
+            false => nothing(index),
+        };
+        (0..plan.batches()).map(each).collect()
     });
-    let sorted = Vec::<Vec<f32>>::try_from(Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu))?;
+    let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
+    ranks.sum(&mut sorted)?;
+    let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
     let order = (0..plan.batches()).flat_map(|batch| plan.clips(batch));
     let mut rows = vec![Vec::new(); part.clips()];
     for (clip, row) in order.zip(sorted) {

@@ -80,6 +80,13 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The folder that another process makes and writes to.
+    pub fn of_another_process(runs: &Path, name: &str) -> RunFolder {
+        RunFolder {
+            folder: runs.join(name),
+        }
+    }
+
     /// Makes the folder of a new run below `runs`, locked, with what `fill` puts into it. The folder
     /// has its name once it is filled, so that a run is whole or not there.
     pub fn create(

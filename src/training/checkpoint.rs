@@ -5,6 +5,7 @@
 //! (seed, epoch, step).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use tch::{Device, Kind, Tensor};
 use super::config::TrainingConfig;
 use super::optimizer::AdamW;
 use super::progress::{PartialEpoch, Progress};
-use crate::model::{EmotionModel, about, check_about, encode, fit, read_tensors};
+use crate::distributed::Ranks;
+use crate::model::{EmotionModel, about, check_about, decode, encode, fit, read_tensors};
 use crate::run::{EpochRecord, RunFolder, read_metrics, write_keeping_previous};
 
 /// `[epochs, 8]`: the columns of `metrics.csv`. Not there before the first epoch is over.
@@ -128,16 +130,37 @@ pub fn saved_progress(
 }
 
 /// Puts a saved training back into a model and an optimizer of the same configuration; gives its
-/// place and the weights that count.
+/// place and the weights that count. Of several processes the first one reads it, and the others are
+/// given what it has read.
 pub(super) fn load(
     run: &RunFolder,
     model: &EmotionModel,
     optimizer: &mut AdamW,
+    ranks: &Ranks,
 ) -> Result<(Progress, Weights)> {
-    let Some(path) = find(run)? else {
-        return Ok((Progress::default(), Vec::new()));
+    let path = match ranks.is_first() {
+        true => find(run)?,
+        false => None,
     };
-    load_file(&path, model, optimizer)
+    if !ranks.are_several() {
+        return match path {
+            Some(path) => load_file(&path, model, optimizer),
+            None => Ok((Progress::default(), Vec::new())),
+        };
+    }
+    let read =
+        |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
+    match ranks.spread_bytes(path.map(read).transpose()?)? {
+        Some(bytes) => take(&decode(bytes, model.device())?, model, optimizer)
+            .with_context(|| format!("{} does not fit this run's config.toml", run.name())),
+        None => {
+            tch::no_grad(|| {
+                let mut tensors = model.tensors().into_iter();
+                tensors.try_for_each(|(_, mut tensor)| ranks.spread(&mut tensor))
+            })?;
+            Ok((Progress::default(), Vec::new()))
+        }
+    }
 }
 
 fn load_file(

@@ -30,6 +30,14 @@ pub(super) fn cross_entropy(
     }
 }
 
+/// How much the clips of a batch weigh in [`cross_entropy`]'s mean.
+pub(super) fn weight(targets: &Tensor, class_weights: Option<&Tensor>) -> Tensor {
+    match class_weights {
+        None => Tensor::from(targets.size()[0] as f32),
+        Some(weights) => (targets * weights).sum(Kind::Float),
+    }
+}
+
 /// Supervised contrastive loss (Khosla et al. 2020, the outer sum) of each member of a committee on its
 /// own: `embeddings` `[members, batch, width]`, `labels` `[batch]`. To each clip those of its class shall be
 /// nearer, by the cosine between embeddings, than all others. A clip that is alone in its class does not

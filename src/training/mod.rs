@@ -7,6 +7,7 @@ mod config;
 mod explosion;
 #[allow(unsafe_code)] // calls C++; see there
 mod fused;
+mod gather;
 mod loss;
 mod optimizer;
 mod progress;
@@ -29,6 +30,7 @@ pub use progress::{PartialEpoch, Progress};
 pub use spectrum::Spectrum;
 
 use crate::dataset::{Batch, PartTensors, Plan};
+use crate::distributed::{Ranks, share};
 use crate::evaluation::Predictions;
 use crate::inference;
 use crate::model::{self, EmotionModel, Heard, ModelConfig};
@@ -97,11 +99,26 @@ pub fn train(
     config: &TrainingConfig,
     run: &RunFolder,
     stop: &AtomicBool,
+    tell: impl FnMut(Event),
+) -> Result<Progress> {
+    train_by(&Ranks::alone(), model, data, config, run, stop, tell)
+}
+
+/// The same by several processes, each of which calls this with the same data: in every step each trains on
+/// its share of the batch, and all take the step of the whole batch. Only the first one reads and writes
+/// the run folder. They need not be as many as before when a training goes on.
+pub fn train_by(
+    ranks: &Ranks,
+    model: &EmotionModel,
+    data: &Data,
+    config: &TrainingConfig,
+    run: &RunFolder,
+    stop: &AtomicBool,
     mut tell: impl FnMut(Event),
 ) -> Result<Progress> {
     let mut optimizer = AdamW::new(model.parameters(), config);
     let fitted = model.normalisation().copy();
-    let (progress, kept) = checkpoint::load(run, model, &mut optimizer)?;
+    let (progress, kept) = checkpoint::load(run, model, &mut optimizer, ranks)?;
     ensure!(
         model.normalisation().is_like(&fitted),
         "these are not the recordings that {} was begun with: their MFCCs differ",
@@ -122,6 +139,8 @@ pub fn train(
         progress,
         kept,
         saving: None,
+        ranks,
+        stopped: false,
     };
     training.write_views()?;
     let trained = training.epochs(&mut tell);
@@ -150,6 +169,24 @@ struct Training<'a> {
     kept: Weights,
     /// The epoch that is on its way to the disk.
     saving: Option<Saving>,
+    ranks: &'a Ranks,
+    /// True once all processes have agreed to stop.
+    stopped: bool,
+}
+
+/// A process's share of a batch.
+struct Share<'a> {
+    /// Its own clips, if it has some.
+    own: Option<&'a Batch>,
+    /// How many clips all processes have together.
+    whole: usize,
+}
+
+/// What a process would have done after a step.
+#[derive(Debug, Clone, Copy)]
+struct Wishes {
+    stop: bool,
+    save: bool,
 }
 
 /// What an epoch came to, over its steps.
@@ -162,10 +199,18 @@ struct Trained {
 
 impl Training<'_> {
     fn epochs(&mut self, tell: &mut impl FnMut(Event)) -> Result<()> {
-        while !self.progress.is_over(self.config) && !self.asked_to_stop() {
+        while !self.progress.is_over(self.config) && !self.is_stopped() {
             self.epoch(tell)?;
         }
         Ok(())
+    }
+
+    /// Several processes hear of a wish to stop at different times, and agree on it in a step.
+    fn is_stopped(&self) -> bool {
+        match self.ranks.are_several() {
+            true => self.stopped,
+            false => self.asked_to_stop(),
+        }
     }
 
     /// Trains an epoch, or what is left of one, and begins to save it.
@@ -177,7 +222,8 @@ impl Training<'_> {
             return Ok(());
         };
         let validation = &self.data.validation;
-        let (predictions, validation_loss) = score(self.model, validation, self.config.batch_size)?;
+        let (predictions, validation_loss) =
+            score_by(self.ranks, self.model, validation, self.config.batch_size)?;
         if !validation_loss.is_finite() {
             bail!(Explosion {
                 which: "validation loss",
@@ -207,6 +253,11 @@ impl Training<'_> {
             self.kept = checkpoint::copy_of(self.model);
         }
         self.saved(tell)?;
+        if !self.ranks.is_first() {
+            let record = &record;
+            tell(Event::Epoch { record, best });
+            return Ok(());
+        }
         let (run, epochs) = (self.run.clone(), self.progress.epochs.clone());
         let checkpoint = self.checkpoint()?;
         let weights = kept
@@ -236,15 +287,30 @@ impl Training<'_> {
     /// The steps of an epoch that are left. `None` where it was asked to stop; what is done is
     /// saved then.
     fn steps(&mut self, epoch: usize, tell: &mut impl FnMut(Event)) -> Result<Option<Trained>> {
-        let Training { data, config, .. } = *self;
+        let Training {
+            data,
+            config,
+            ranks,
+            ..
+        } = *self;
         let clips = data.train.clips() as f64;
         let order = augment::plan_epoch(
             data.train.lengths(),
             config,
             &mut random::generator(config.seed, Purpose::Order, epoch),
         );
-        let plan = Plan::new(&data.train, order, config.batch_size);
+        let plan = match ranks.are_several() {
+            true => {
+                let own = |clips| share(clips, ranks.rank(), ranks.size());
+                Plan::shared(&data.train, order, config.batch_size, ranks.size(), own)
+            }
+            false => Plan::new(&data.train, order, config.batch_size),
+        };
         let steps = plan.batches();
+        let whole = |step: usize| {
+            let left = data.train.clips() - step * config.batch_size;
+            left.min(config.batch_size)
+        };
         let learning_rate = |step: usize| {
             let done = (epoch - 1) * steps + step;
             let schedule = config.schedule;
@@ -265,19 +331,31 @@ impl Training<'_> {
         // Both sums stay on the device until the epoch is over.
         let device = self.model.device();
         let before = self.progress.partial.clone();
-        let mut loss_sum = Tensor::from(before.loss_sum).to_device(device);
-        let mut hits = Tensor::from(before.hits).to_device(device);
+        let begun = match ranks.is_first() {
+            true => before.clone(),
+            false => PartialEpoch::default(),
+        };
+        let mut loss_sum = Tensor::from(begun.loss_sum).to_device(device);
+        let mut hits = Tensor::from(begun.hits).to_device(device);
         let mut watch = Watch::new(device, before.steps);
         let started = Instant::now();
         let mut saved = started;
         for step in before.steps..steps {
-            random::seed_libtorch(config.seed, Purpose::Step, epoch, step);
-            let batch = plan.batch(step);
-            let (loss, hit) = self.step(&batch, learning_rate(step));
+            random::seed_libtorch_for(config.seed, epoch, step, ranks.rank());
+            let wishes = Wishes {
+                stop: self.asked_to_stop(),
+                save: saved.elapsed() > SAVE_EVERY,
+            };
+            let own = (plan.size(step) > 0).then(|| plan.batch(step));
+            let batch = Share {
+                own: own.as_ref(),
+                whole: whole(step),
+            };
+            let (loss, hit, agreed) = self.step(&batch, learning_rate(step), wishes)?;
             if let Some(bad) = watch.see(loss.shallow_clone()) {
                 bail!(explosion(bad));
             }
-            loss_sum += loss * batch.labels.size()[0] as f64;
+            loss_sum += loss * batch.whole as f64;
             hits += hit;
             tell(Event::Step {
                 epoch,
@@ -288,8 +366,15 @@ impl Training<'_> {
             if self.saving.as_ref().is_some_and(Saving::is_over) {
                 self.saved(tell)?;
             }
-            let stop = self.asked_to_stop();
-            if stop || saved.elapsed() > SAVE_EVERY {
+            let Wishes { stop, save } = match ranks.are_several() {
+                true => agreed,
+                false => Wishes {
+                    stop: self.asked_to_stop(),
+                    save: saved.elapsed() > SAVE_EVERY,
+                },
+            };
+            self.stopped = stop;
+            if stop || save {
                 if let Some(bad) = watch.look() {
                     bail!(explosion(bad));
                 }
@@ -299,14 +384,17 @@ impl Training<'_> {
                     explosion.which = "weights";
                     bail!(explosion);
                 }
+                let (loss_sum, hits) = self.over_all(&loss_sum, &hits)?;
                 self.progress.partial = PartialEpoch {
                     steps: step + 1,
-                    loss_sum: loss_sum.double_value(&[]),
-                    hits: hits.int64_value(&[]),
+                    loss_sum,
+                    hits,
                     seconds: before.seconds + started.elapsed().as_secs_f64(),
                 };
                 self.saved(tell)?;
-                checkpoint::write(self.run, &self.checkpoint()?)?;
+                if ranks.is_first() {
+                    checkpoint::write(self.run, &self.checkpoint()?)?;
+                }
                 saved = Instant::now();
             }
             if stop {
@@ -316,48 +404,117 @@ impl Training<'_> {
         if let Some(bad) = watch.look() {
             bail!(explosion(bad));
         }
+        let (loss_sum, hits) = self.over_all(&loss_sum, &hits)?;
         Ok(Some(Trained {
-            loss: loss_sum.double_value(&[]) / clips,
-            accuracy: hits.int64_value(&[]) as f64 / (clips * self.model.members() as f64),
+            loss: loss_sum / clips,
+            accuracy: hits as f64 / (clips * self.model.members() as f64),
             learning_rate: learning_rate(steps.saturating_sub(1)),
             steps,
         }))
     }
 
-    /// One step: its loss, and how many clips were classified right, by each member on its own.
-    fn step(&mut self, batch: &Batch, learning_rate: f64) -> (Tensor, Tensor) {
+    /// One step: its loss, and how many clips were classified right, by each member on its own. Of
+    /// several processes each gives its part of the loss, and hears what all of them wish.
+    fn step(
+        &mut self,
+        batch: &Share,
+        learning_rate: f64,
+        wishes: Wishes,
+    ) -> Result<(Tensor, Tensor, Wishes)> {
         let Training {
             model,
             data,
             config,
+            ranks,
             ..
         } = *self;
-        // Each member of a committee learns from a variation of its own.
-        let repeated = batch.repeated(model.members());
-        let augmented = augment::augment(
-            &repeated,
-            model.classes().len() as i64,
-            data.spectrum.as_ref(),
-            &config.augmentation,
-        );
-        let Heard { embeddings, logits } = model.training(&augmented.features, &repeated.lengths);
-        let targets = loss::smooth(&augmented.targets, config.label_smoothing);
-        let loss = loss::cross_entropy(&logits, &targets, self.class_weights.as_ref());
-
-        let minimised = match config.contrastive {
-            0.0 => loss.shallow_clone(),
-            weight => &loss + loss::contrastive(&embeddings, &batch.labels) * weight,
+        let members = model.members();
+        let forward = |own: &Batch| {
+            // Each member of a committee learns from a variation of the batch of its own.
+            let repeated = own.repeated(members);
+            let augmented = augment::augment(
+                &repeated,
+                model.classes().len() as i64,
+                data.spectrum.as_ref(),
+                &config.augmentation,
+            );
+            let heard = model.training(&augmented.features, &repeated.lengths);
+            (
+                repeated,
+                loss::smooth(&augmented.targets, config.label_smoothing),
+                heard,
+            )
+        };
+        let heard = batch.own.map(forward);
+        let share = match &heard {
+            _ if !ranks.are_several() => None,
+            heard => {
+                let targets = heard.as_ref().map(|(_, targets, _)| targets);
+                let weights = self.class_weights.as_ref();
+                Some(gather::share_of(
+                    ranks,
+                    targets,
+                    weights,
+                    batch.whole as i64 * members,
+                )?)
+            }
+        };
+        let loss = match &heard {
+            Some((_, targets, Heard { logits, .. })) => {
+                loss::cross_entropy(logits, targets, self.class_weights.as_ref())
+            }
+            None => Tensor::from(0f32).to_device(model.device()),
+        };
+        let loss = match share {
+            Some(share) => loss * share,
+            None => loss,
+        };
+        let contrastive = match config.contrastive {
+            0.0 => None,
+            _ if !ranks.are_several() => heard
+                .as_ref()
+                .zip(batch.own)
+                .map(|((.., heard), own)| loss::contrastive(&heard.embeddings, &own.labels)),
+            _ => {
+                let own = heard.as_ref().zip(batch.own);
+                let own = own.map(|((.., heard), own)| (&heard.embeddings, &own.labels));
+                gather::embeddings(ranks, own, members, batch.whole)?
+                    .map(|(embeddings, labels)| loss::contrastive(&embeddings, &labels))
+            }
+        };
+        let minimised = match contrastive {
+            None => loss.shallow_clone(),
+            Some(contrastive) => &loss + contrastive * config.contrastive,
         };
         // Each as if it learnt alone: its own mean over the batch, and its own part of the norm.
-        let members = model.members() as f64;
-        (minimised * members).backward();
+        let members = members as f64;
+        if heard.is_some() {
+            (minimised * members).backward();
+        }
+        let agreed = match ranks.are_several() {
+            true => gather::gradients(ranks, &mut self.optimizer, wishes)?,
+            false => wishes,
+        };
         let clip_norm = config.clip_norm * members.sqrt();
         self.optimizer.step(learning_rate, clip_norm);
-        let hits = logits
-            .argmax(-1, false)
-            .eq_tensor(&repeated.labels)
-            .sum(Kind::Int64);
-        (loss.detach(), hits)
+        let hits = match &heard {
+            Some((repeated, _, Heard { logits, .. })) => logits
+                .argmax(-1, false)
+                .eq_tensor(&repeated.labels)
+                .sum(Kind::Int64),
+            None => Tensor::from(0i64).to_device(model.device()),
+        };
+        Ok((loss.detach(), hits, agreed))
+    }
+
+    /// Sums of all processes.
+    fn over_all(&self, loss_sum: &Tensor, hits: &Tensor) -> Result<(f64, i64)> {
+        if !self.ranks.are_several() {
+            return Ok((loss_sum.double_value(&[]), hits.int64_value(&[])));
+        }
+        let mut both = Tensor::from_slice(&[loss_sum.double_value(&[]), hits.double_value(&[])]);
+        self.ranks.sum(&mut both)?;
+        Ok((both.double_value(&[0]), both.double_value(&[1]) as i64))
     }
 
     fn weights_are_numbers(&self) -> bool {
@@ -380,6 +537,9 @@ impl Training<'_> {
     /// Writes `metrics.csv` and `best.ot` as the checkpoint has them: a process that was killed may
     /// have left older ones.
     fn write_views(&self) -> Result<()> {
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
         write_metrics(&self.run.metrics_csv(), &self.progress.epochs)?;
         if self.kept.is_empty() {
             return Ok(());
@@ -394,7 +554,17 @@ pub fn score(
     part: &PartTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
-    let log_probabilities = inference::log_probabilities(model, part, None, batch_size)?;
+    score_by(&Ranks::alone(), model, part, batch_size)
+}
+
+/// The same by several processes, which share the work and all know what came of it.
+fn score_by(
+    ranks: &Ranks,
+    model: &EmotionModel,
+    part: &PartTensors,
+    batch_size: usize,
+) -> Result<(Predictions, f64)> {
+    let log_probabilities = inference::log_probabilities_by(ranks, model, part, None, batch_size)?;
     let truth = part.labels();
     let loss: f64 = log_probabilities
         .iter()

@@ -50,6 +50,37 @@ impl AdamW {
         }
     }
 
+    /// All gradients, one behind the other; zeros where there is none.
+    pub fn gradients(&self) -> Tensor {
+        let flat: Vec<Tensor> = self
+            .parameters
+            .iter()
+            .map(|parameter| {
+                let gradient = parameter.value.grad();
+                match gradient.defined() {
+                    true => gradient.flatten(0, -1),
+                    false => parameter.value.zeros_like().flatten(0, -1),
+                }
+            })
+            .collect();
+        tch::no_grad(|| Tensor::cat(&flat, 0))
+    }
+
+    /// Puts gradients in the place of those that are there.
+    pub fn set_gradients(&mut self, flat: &Tensor) {
+        let mut next = 0;
+        for Parameter { value, .. } in &mut self.parameters {
+            if !value.grad().defined() {
+                // There is none where a process had no clips in this batch.
+                (value.sum(Kind::Float) * 0.0).backward();
+            }
+            let length = value.numel() as i64;
+            let gradient = flat.narrow(0, next, length).view_as(value);
+            tch::no_grad(|| value.grad().copy_(&gradient));
+            next += length;
+        }
+    }
+
     /// Moves every parameter against its gradient, and forgets the gradients. Before, all of them are
     /// scaled down together so that their norm is at most `clip_norm`, if that is not 0.
     ///

@@ -17,6 +17,11 @@ pub(super) fn generator(seed: u64, purpose: Purpose, epoch: usize) -> ChaCha8Rng
     ChaCha8Rng::seed_from_u64(mixed(seed, purpose, epoch, 0))
 }
 
+/// The same for a step that several processes take, each on its own clips and with its own chance.
+pub(super) fn seed_libtorch_for(seed: u64, epoch: usize, step: usize, rank: usize) {
+    seed_libtorch(seed, Purpose::Step, epoch, step + (rank << 40));
+}
+
 /// Sets libtorch's generators, on the CPU and on every GPU.
 pub(super) fn seed_libtorch(seed: u64, purpose: Purpose, epoch: usize, step: usize) {
     tch::manual_seed(mixed(seed, purpose, epoch, step) as i64);

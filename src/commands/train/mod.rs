@@ -4,19 +4,22 @@ mod args;
 mod follow;
 mod say;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
-use super::{find_own, open_corpus, say, tell_skipped, typed};
+use super::{QUIET, find_own, open_corpus, say, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::dataset::Loaded;
 use emovox::device;
+use emovox::distributed::Ranks;
 use emovox::experiment::{Experiment, saved_progress};
 use emovox::run::RunFolder;
 use emovox::training::Explosion;
@@ -27,10 +30,32 @@ use follow::Follower;
 use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let ranks = Ranks::join(|reason| {
+        // The training itself may wait for the one that is gone.
+        eprintln!("error: {reason}");
+        std::process::exit(1);
+    })?;
+    if !ranks.are_several() {
+        return train(args, &ranks);
+    }
+    QUIET.store(!ranks.is_first(), Ordering::Relaxed);
+    say!("{} processes train together", ranks.size());
+    match panic::catch_unwind(AssertUnwindSafe(|| train(args, &ranks))) {
+        Ok(trained) => trained.map_err(|error| ranks.fail(error)),
+        Err(fault) => {
+            let words = fault.downcast_ref::<String>().map(String::as_str);
+            let first = words.and_then(|words| words.lines().next());
+            ranks.fail(anyhow!("{}", first.unwrap_or("a fault")));
+            panic::resume_unwind(fault)
+        }
+    }
+}
+
+fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
     let started = Instant::now();
     let mut experiment = match &args.resume {
-        Some(name) => resume(args, name)?,
-        None => begin(args)?,
+        Some(name) => resume(args, name, ranks)?,
+        None => begin(args, ranks)?,
     };
     let run = &experiment.run.clone();
     describe_split(&experiment);
@@ -58,6 +83,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(stop.exit_code());
     }
     stop.no_more_to_save();
+    if !ranks.is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = experiment.score(&model, &progress)?;
 
     say!("\n{}", report.text());
@@ -70,12 +98,14 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 }
 
 /// What can be checked is checked before the first recording is read.
-fn begin(args: &TrainArgs) -> Result<Experiment> {
+fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
     let config = configure(args)?;
     config.validate()?;
     config.training.device.resolve()?;
     let (runs, name) = (&args.runs.runs_dir, args.run.as_deref());
-    if let Some(name) = name {
+    if let Some(name) = name
+        && ranks.is_first()
+    {
         RunFolder::check_free(runs, name)?;
     }
     if let Some(weights) = &config.training.init_weights
@@ -86,8 +116,21 @@ fn begin(args: &TrainArgs) -> Result<Experiment> {
             weights.display()
         );
     }
-    let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
-    describe(&corpus);
+    // The demo corpus may have to be made, and features be computed.
+    let open = || {
+        let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
+        describe(&corpus);
+        refuse_skipped(&corpus, args)?;
+        let loaded = load(&corpus, &config, args)?;
+        Ok((corpus, loaded))
+    };
+    let (corpus, loaded) = ranks.first_of_machine_first(open)?;
+    // No folder is made before all can train.
+    ranks.wait_for_all()?;
+    Experiment::begin(config, &corpus, loaded, runs, name, ranks.clone())
+}
+
+fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
     if let (true, Some(first)) = (args.strict, corpus.skipped.first()) {
         bail!(
             "{}: {} (--strict)",
@@ -95,21 +138,22 @@ fn begin(args: &TrainArgs) -> Result<Experiment> {
             first.reason
         );
     }
-    let loaded = load(&corpus, &config, args)?;
-    Experiment::begin(config, &corpus, loaded, runs, name)
+    Ok(())
 }
 
-fn resume(args: &TrainArgs, name: &str) -> Result<Experiment> {
+fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
     let run = RunFolder::open(&args.runs.runs_dir, name)?;
-    let lock = run.lock()?;
+    let lock = ranks.is_first().then(|| run.lock()).transpose()?;
     let config = configure_resumed(args, &run)?;
     config.validate()?;
     config.training.device.resolve()?;
-    let progress = saved_progress(&run, &config, args.from_previous)?;
+    // What it finds is needed by all, and the first one may set a broken file aside.
+    let progress =
+        ranks.first_of_all_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
     let own = find_own(&run, &config, args.settings.data.as_deref())?;
-    let loaded = load(&own.corpus, &config, args)?;
-    Experiment::resume(run, lock, config, &progress, own, loaded)
+    let loaded = ranks.first_of_machine_first(|| load(&own.corpus, &config, args))?;
+    Experiment::resume(run, lock, config, &progress, own, loaded, ranks.clone())
 }
 
 fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded> {

@@ -40,7 +40,9 @@ pub(super) fn train_with_bar(
                 say!("                 loss   accuracy     loss   accuracy       UAR");
             }
             trained = true;
-            follower.epoch(record);
+            if experiment.ranks.is_first() {
+                follower.epoch(record);
+            }
             // With its mark a line fits a terminal of 80 columns.
             say!(
                 "epoch {:>3}/{:<4}{:>7.3}{:>9.1} %{:>9.3}{:>9.1} %{:>8.1} %{:>8.1} s{}",

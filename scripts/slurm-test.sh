@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# Runs a sweep of twelve cells through a real Slurm on this machine, requeues a cell, kills one, cancels one,
+# warns one of its time limit, and compares the collected tables byte for byte with those of `emovox grid
+# --run`. It installs Slurm from Debian's packages and needs root. A Slurm that is configured already is
+# not touched: the script refuses.
+#
+#     scripts/slurm-test.sh
+#     LIMIT=4000 scripts/slurm-test.sh     also a cell of so many epochs, with a time limit of two minutes
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+emovox=${EMOVOX:-$PWD/target/release/emovox}
+[ -x "$emovox" ] || emovox=$PWD/target/debug/emovox
+[ -x "$emovox" ] || { echo "build emovox first: cargo build --release" >&2; exit 2; }
+[ "$(id -u)" = 0 ] || { echo "needs root, to start slurmctld and slurmd" >&2; exit 2; }
+marker="# emovox: scripts/slurm-test.sh"
+conf=/etc/slurm/slurm.conf
+if [ -e $conf ] && ! grep -q "^$marker" $conf; then
+    echo "$conf is not of this script, and is left alone" >&2
+    exit 2
+fi
+started=$(date +%s)
+step() { printf '== %3d s  %s\n' "$(($(date +%s) - started))" "$*"; }
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+step "Slurm from Debian's packages"
+if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y slurm-wlm munge >/dev/null
+fi
+
+work=$(mktemp -d /tmp/emovox-slurm.XXXXXX)
+host=$(hostname -s)
+mkdir -p "$work/state" "$work/spool" /run/munge
+chmod 755 "$work"
+[ -s /etc/munge/munge.key ] || mungekey --create
+chown -R munge: /run/munge /etc/munge
+cat > $conf <<END
+$marker
+ClusterName=emovox
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+CryptoType=crypto/munge
+StateSaveLocation=$work/state
+SlurmdSpoolDir=$work/spool
+SlurmctldPidFile=$work/slurmctld.pid
+SlurmdPidFile=$work/slurmd.pid
+SlurmctldLogFile=$work/slurmctld.log
+SlurmdLogFile=$work/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+ReturnToService=2
+SchedulerType=sched/backfill
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+KillWait=30
+MinJobAge=300
+OverTimeLimit=0
+SchedulerParameters=sched_interval=2,batch_sched_delay=1
+NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=short Nodes=$host Default=YES MaxTime=INFINITE State=UP
+END
+stop() {
+    scancel --name=emovox-sweep 2>/dev/null || true
+    for pid in "$work"/slurmd.pid "$work"/slurmctld.pid; do
+        [ ! -s "$pid" ] || kill "$(cat "$pid")" 2>/dev/null || true
+    done
+    [ -z "${munged:-}" ] || kill "$munged" 2>/dev/null || true
+    rm -f $conf
+    [ -n "${KEEP:-}" ] || rm -rf "$work"
+}
+trap stop EXIT
+pidof munged >/dev/null || { runuser -u munge -- /usr/sbin/munged --foreground > "$work/munged.log" 2>&1 & munged=$!; sleep 1; }
+slurmctld
+slurmd
+for _ in $(seq 60); do
+    sinfo -h -o %T 2>/dev/null | grep -q idle && break
+    sleep 0.5
+done
+sinfo | grep -q idle || { tail "$work"/*.log; fail "the node is not idle"; }
+
+cd "$work"
+export EMOVOX_CACHE=$work/cache
+cat > sweep.toml <<END
+folds = 3
+seeds = [1, 2]
+[config]
+data.folder = "demo"
+model = { arch = "seed", hidden = 16 }
+training = { epochs = ${EPOCHS:-12}, device = "cpu" }
+[sweep]
+model.hidden = [16, 32]
+[baseline]
+model.hidden = 16
+END
+
+step "the same sweep by --run"
+"$emovox" grid sweep.toml --runs-dir here --run --jobs 2 > here.log || { cat here.log; fail "--run"; }
+
+# The step that a cell is in, by its metrics.csv; 0 before the first epoch.
+epochs() { local csv=runs/sweep/$1/metrics.csv; [ ! -e "$csv" ] || echo $(($(wc -l < "$csv") - 1)); }
+cell_of() { sed -n "$(($1 + 1))p" runs/sweep/slurm/0.cells; }
+running() { squeue -h -r -t R -o %K --name=emovox-sweep | sort -n; }
+# Waits for a running cell, other than those given, that has an epoch behind it and is not over; says which.
+begun() {
+    local task done
+    for _ in $(seq 600); do
+        for task in $(running); do
+            case " $* " in *" $task "*) continue ;; esac
+            done=$(epochs "$(cell_of "$task")")
+            if [ "${done:-0}" -ge 1 ] && [ "$done" -lt "$((${EPOCHS:-12} - 2))" ]; then
+                echo "$task"
+                return
+            fi
+        done
+        sleep 0.05
+    done
+    return 1
+}
+
+step "sbatch: a job array of twelve cells"
+"$emovox" grid sweep.toml --slurm --partition short --time 10 > submit.log || { cat submit.log; fail "submit"; }
+cat submit.log
+job=$(sed -n 's/.*as job \([0-9]*\)$/\1/p' submit.log)
+"$emovox" grid sweep.toml --slurm --partition short | grep -q "12 cells are in the queue already" ||
+    fail "cells were submitted twice"
+
+task=$(begun) || fail "no cell began"
+requeued=$(cell_of "$task")
+step "requeue $requeued after epoch $(epochs "$requeued"), as preemption does"
+scontrol requeue "${job}_$task"
+for _ in $(seq 200); do # saved, and out of the way
+    running | grep -qx "$task" || break
+    sleep 0.1
+done
+"$emovox" grid sweep.toml --status | tee status.log
+grep -q "in the queue" status.log || fail "--status"
+
+second=$(begun "$task") || fail "no second cell began"
+killed=$(cell_of "$second")
+step "kill -9 of $killed after epoch $(epochs "$killed")"
+# Its own process: the one that was told to train this cell in this folder.
+process=
+for folder in /proc/[0-9]*; do
+    words=$({ tr '\0' ' ' < "$folder/cmdline"; } 2>/dev/null) || continue
+    case $words in *" $work/sweep.toml "*" --cell $killed "*) process=${folder#/proc/} ;; esac
+done
+[ -n "$process" ] || fail "no process trains $killed"
+kill -9 "$process"
+
+third=$(begun "$task" "$second") || fail "no third cell began"
+cancelled=$(cell_of "$third")
+step "scancel of $cancelled after epoch $(epochs "$cancelled")"
+scancel "${job}_$third"
+
+fourth=$(begun "$task" "$second" "$third") || fail "no fourth cell began"
+warned=$(cell_of "$fourth")
+step "the warning before the time limit to $warned after epoch $(epochs "$warned"): to the job's shell alone"
+# The job puts itself back into the queue at once, where scancel would try to reach it again and again.
+timeout 3 scancel --signal=USR1 --batch "$(squeue -h -j "${job}_$fourth" -o %A)" 2>/dev/null || true
+
+wait_for_queue() {
+    for _ in $(seq 1200); do
+        [ -n "$(squeue -h --name=emovox-sweep)" ] || return 0
+        # A requeued job waits two minutes for its turn unless told otherwise.
+        for held in $(squeue -h -r -t PD -o %i --name=emovox-sweep); do
+            scontrol update JobId="$held" StartTime=now >/dev/null 2>&1 || true
+        done
+        sleep 0.5
+    done
+    return 1
+}
+wait_for_queue || fail "the queue does not empty"
+"$emovox" collect sweep.toml > collected.log
+"$emovox" grid sweep.toml --status | tail -1
+for of in "$task $requeued" "$fourth $warned"; do
+    grep -q "goes on after" "runs/sweep/slurm/${job}_${of%% *}.log" ||
+        fail "${of#* } did not go on from its checkpoint"
+done
+
+step "what was killed and cancelled once more"
+"$emovox" grid sweep.toml --slurm --partition short --time 10 | tee again.log
+grep -q "submitted 2 cells" again.log || fail "not the two cells that are missing"
+wait_for_queue || fail "the queue does not empty"
+"$emovox" collect sweep.toml > collected.log
+cat collected.log
+
+step "the tables, byte for byte"
+for file in grid.txt grid.json settings.csv cells.csv grid.png; do
+    cmp "here/sweep/$file" "runs/sweep/$file" || fail "$file differs"
+    sha256sum "runs/sweep/$file"
+done
+for cell in $(cat runs/sweep/slurm/0.cells); do
+    cmp "here/sweep/$cell/best.ot" "runs/sweep/$cell/best.ot" || fail "the weights of $cell differ"
+done
+grep -h "goes on after\|stopped after" runs/sweep/slurm/*.log || true
+if [ -n "${LIMIT:-}" ]; then
+    step "a cell that takes longer than its time limit of two minutes"
+    sed 's/folds = 3//; s/seeds = .*/seeds = [1]/; s/\[16, 32\]/[16]/; s/epochs = [0-9]*/epochs = '"$LIMIT"'/' sweep.toml > long.toml
+    "$emovox" grid long.toml --slurm --partition short --time 2 --sbatch=--signal=B:USR1@20
+    for _ in $(seq 1200); do
+        [ -n "$(squeue -h --name=emovox-long)" ] || break
+        for held in $(squeue -h -r -t PD -o %i --name=emovox-long); do
+            scontrol update JobId="$held" StartTime=now >/dev/null 2>&1 || true
+        done
+        sleep 0.5
+    done
+    grep -h "goes on after\|stopped after" runs/long/slurm/*.log
+    "$emovox" grid long.toml | tail -1 | grep "1 of 1 done" || fail "it is not done"
+fi
+step "ok: 12 cells through Slurm, one requeued, one killed, one cancelled, one at its time limit; the same tables and weights"

@@ -1,0 +1,134 @@
+// c10d's store and its Gloo process group, as functions that Rust can call. An exception becomes a
+// message and a return value of 1.
+
+#include <ATen/ATen.h>
+#include <c10/util/Logging.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Gloo = c10d::ProcessGroupGloo;
+
+struct Group {
+  // The one that the collectives and the training use, and one of the watch's own: a client answers one
+  // question at a time.
+  c10::intrusive_ptr<c10d::Store> store[2];
+  c10::intrusive_ptr<Gloo> gloo;
+};
+
+template <typename F>
+int guarded(char* message, size_t length, F&& work) {
+  try {
+    work();
+    return 0;
+  } catch (const c10::Error& error) {
+    std::snprintf(message, length, "%s", error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    std::snprintf(message, length, "%s", error.what());
+  } catch (...) {
+    std::snprintf(message, length, "an unknown exception");
+  }
+  return 1;
+}
+
+// The network interfaces that GLOO_SOCKET_IFNAME names, as PyTorch has it; else the one that reaches
+// this machine's own name, or the loopback where the store is there.
+void choose_devices(Gloo::Options& options, const std::string& host, const char* interfaces) {
+  std::stringstream names(interfaces);
+  for (std::string name; std::getline(names, name, ',');) {
+    options.devices.push_back(Gloo::createDeviceForInterface(name));
+  }
+  if (!options.devices.empty()) {
+    return;
+  }
+  bool here = host == "localhost" || host.rfind("127.", 0) == 0 || host == "::1";
+  options.devices.push_back(
+      here ? Gloo::createDeviceForHostname(host) : Gloo::createDefaultDevice());
+}
+
+}  // namespace
+
+extern "C" {
+
+int emovox_group_join(const char* host, uint16_t port, int serve, const char* prefix,
+                      const char* interfaces, int rank, int size, int64_t join_seconds,
+                      int64_t seconds, void** joined, char* message, size_t length) {
+  return guarded(message, length, [&] {
+    // That a peer is gone is told in our words, not as a warning with a stack of C++.
+    setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
+    c10::initLogging();
+    auto group = std::make_unique<Group>();
+    for (int which = 0; which < 2; ++which) {
+      c10d::TCPStoreOptions options;
+      options.port = port;
+      options.isServer = serve && which == 0;
+      options.timeout = std::chrono::seconds(join_seconds);
+      options.waitWorkers = false;
+      auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
+      group->store[which] = c10::make_intrusive<c10d::PrefixStore>(prefix, store);
+    }
+    auto options = Gloo::Options::create(std::chrono::seconds(seconds));
+    choose_devices(*options, host, interfaces);
+    auto store = c10::make_intrusive<c10d::PrefixStore>("gloo", group->store[0]);
+    group->gloo = c10::make_intrusive<Gloo>(store, rank, size, options);
+    *joined = group.release();
+  });
+}
+
+void emovox_group_leave(void* group) { delete static_cast<Group*>(group); }
+
+// Sums a tensor over all processes, in place.
+int emovox_all_reduce(void* group, void* tensor, char* message, size_t length) {
+  return guarded(message, length, [&] {
+    std::vector<at::Tensor> tensors{*static_cast<at::Tensor*>(tensor)};
+    static_cast<Group*>(group)->gloo->allreduce(tensors)->wait();
+  });
+}
+
+// Copies a tensor of rank 0 to all others.
+int emovox_broadcast(void* group, void* tensor, char* message, size_t length) {
+  return guarded(message, length, [&] {
+    std::vector<at::Tensor> tensors{*static_cast<at::Tensor*>(tensor)};
+    static_cast<Group*>(group)->gloo->broadcast(tensors)->wait();
+  });
+}
+
+int emovox_store_set(void* group, int which, const char* key, const char* value, char* message,
+                     size_t length) {
+  return guarded(message, length, [&] {
+    std::string text(value);
+    static_cast<Group*>(group)->store[which]->set(
+        key, std::vector<uint8_t>(text.begin(), text.end()));
+  });
+}
+
+// The value of a key, cut to what there is room for; `there` is 0 where nobody has set it.
+int emovox_store_get(void* group, int which, const char* key, char* value, size_t room,
+                     int* there, char* message, size_t length) {
+  return guarded(message, length, [&] {
+    auto& store = static_cast<Group*>(group)->store[which];
+    *there = store->check({key}) ? 1 : 0;
+    if (*there) {
+      auto bytes = store->get(key);
+      std::snprintf(value, room, "%s", std::string(bytes.begin(), bytes.end()).c_str());
+    }
+  });
+}
+
+int emovox_store_add(void* group, int which, const char* key, int64_t more, int64_t* now,
+                     char* message, size_t length) {
+  return guarded(message, length, [&] {
+    *now = static_cast<Group*>(group)->store[which]->add(key, more);
+  });
+}
+
+}  // extern "C"

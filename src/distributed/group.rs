@@ -1,0 +1,214 @@
+//! libtorch's collectives, through the shim in `collectives.cpp`.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use anyhow::{Context, Result, bail};
+use tch::Tensor;
+
+use super::place::Place;
+
+unsafe extern "C" {
+    fn emovox_group_join(
+        host: *const c_char,
+        port: u16,
+        serve: c_int,
+        prefix: *const c_char,
+        interfaces: *const c_char,
+        rank: c_int,
+        size: c_int,
+        join_seconds: i64,
+        seconds: i64,
+        joined: *mut *mut c_void,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_group_leave(group: *mut c_void);
+    fn emovox_all_reduce(
+        group: *mut c_void,
+        tensor: *mut c_void,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_broadcast(
+        group: *mut c_void,
+        tensor: *mut c_void,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_store_set(
+        group: *mut c_void,
+        which: c_int,
+        key: *const c_char,
+        value: *const c_char,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_store_get(
+        group: *mut c_void,
+        which: c_int,
+        key: *const c_char,
+        value: *mut c_char,
+        room: usize,
+        there: *mut c_int,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_store_add(
+        group: *mut c_void,
+        which: c_int,
+        key: *const c_char,
+        more: i64,
+        now: *mut i64,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+}
+
+/// Whose connection to the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Client {
+    Training = 0,
+    Watch = 1,
+}
+
+/// How long processes wait for each other at the start, and in a collective: one may read a whole corpus
+/// meanwhile. That one is gone is noticed by the watch, not by this.
+const JOIN_SECONDS: i64 = 300;
+const SECONDS: i64 = 24 * 3600;
+
+/// The processes that train together, and their store.
+#[derive(Debug)]
+pub(super) struct Group {
+    group: *mut c_void,
+}
+
+// SAFETY: the store's clients lock themselves, and collectives are called by the training's thread alone,
+// as `Ranks` sees to.
+unsafe impl Send for Group {}
+unsafe impl Sync for Group {}
+
+impl Group {
+    pub(super) fn join(place: &Place) -> Result<Group> {
+        let (host, prefix) = (text(&place.host)?, text(&place.prefix)?);
+        let interfaces = text(&std::env::var("GLOO_SOCKET_IFNAME").unwrap_or_default())?;
+        let mut group = std::ptr::null_mut();
+        told(|message, length| {
+            // SAFETY: all pointers are to values that outlive the call.
+            unsafe {
+                emovox_group_join(
+                    host.as_ptr(),
+                    place.port,
+                    c_int::from(place.first_keeps_store && place.rank == 0),
+                    prefix.as_ptr(),
+                    interfaces.as_ptr(),
+                    place.rank as c_int,
+                    place.size as c_int,
+                    JOIN_SECONDS,
+                    SECONDS,
+                    &mut group,
+                    message,
+                    length,
+                )
+            }
+        })?;
+        Ok(Group { group })
+    }
+
+    pub(super) fn all_reduce(&self, tensor: &mut Tensor) -> Result<()> {
+        let tensor = tensor.as_mut_ptr().cast();
+        // SAFETY: tch's pointer is to an at::Tensor, which outlives the call.
+        told(|message, length| unsafe { emovox_all_reduce(self.group, tensor, message, length) })
+    }
+
+    pub(super) fn broadcast(&self, tensor: &mut Tensor) -> Result<()> {
+        let tensor = tensor.as_mut_ptr().cast();
+        // SAFETY: as above.
+        told(|message, length| unsafe { emovox_broadcast(self.group, tensor, message, length) })
+    }
+
+    pub(super) fn set(&self, client: Client, key: &str, value: &str) -> Result<()> {
+        let (key, value) = (text(key)?, text(value)?);
+        told(|message, length| {
+            // SAFETY: strings that end, and outlive the call.
+            unsafe {
+                let (key, value) = (key.as_ptr(), value.as_ptr());
+                emovox_store_set(self.group, client as c_int, key, value, message, length)
+            }
+        })
+    }
+
+    /// What stands there, if anything does.
+    pub(super) fn get(&self, client: Client, key: &str) -> Result<Option<String>> {
+        let key = text(key)?;
+        let mut value = vec![0u8; 4096];
+        let mut there = 0;
+        told(|message, length| {
+            let room = value.as_mut_ptr().cast();
+            // SAFETY: `room` has as many bytes as are said.
+            unsafe {
+                emovox_store_get(
+                    self.group,
+                    client as c_int,
+                    key.as_ptr(),
+                    room,
+                    4096,
+                    &mut there,
+                    message,
+                    length,
+                )
+            }
+        })?;
+        Ok((there != 0).then(|| until_end(&value)))
+    }
+
+    /// Adds to a number, which begins at 0; gives what it is then.
+    pub(super) fn add(&self, client: Client, key: &str, more: i64) -> Result<i64> {
+        let key = text(key)?;
+        let mut now = 0;
+        told(|message, length| {
+            // SAFETY: as above.
+            unsafe {
+                let key = key.as_ptr();
+                emovox_store_add(
+                    self.group,
+                    client as c_int,
+                    key,
+                    more,
+                    &mut now,
+                    message,
+                    length,
+                )
+            }
+        })?;
+        Ok(now)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: made by `emovox_group_join`, and not used after this.
+        unsafe { emovox_group_leave(self.group) }
+    }
+}
+
+/// Calls with room for a message, which becomes an error where the call says so.
+fn told(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
+    let mut message = vec![0u8; 1024];
+    if call(message.as_mut_ptr().cast(), message.len()) == 0 {
+        return Ok(());
+    }
+    let words = until_end(&message);
+    bail!(
+        "{}",
+        words.lines().next().unwrap_or("libtorch gives no reason")
+    )
+}
+
+fn until_end(bytes: &[u8]) -> String {
+    let text = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
+    text.to_string_lossy().into_owned()
+}
+
+fn text(text: &str) -> Result<CString> {
+    CString::new(text).context("a zero byte in a variable of the environment")
+}

@@ -1,0 +1,114 @@
+//! Watches over the processes that train together: each shows in the store that it lives, and all look for
+//! the reason that one which failed has left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::group::{Client, Group};
+
+/// Time between two looks.
+pub(super) const EVERY: Duration = Duration::from_millis(300);
+/// One that gave no sign of life for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The key of the reason.
+const FAILED: &str = "failed";
+
+/// A thread that watches until it is stopped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    over: Arc<AtomicBool>,
+}
+
+impl Watch {
+    pub(super) fn begin(group: Arc<Group>, rank: usize, size: usize, end: fn(&str)) -> Watch {
+        let over = Arc::new(AtomicBool::new(false));
+        let watch = Watch { over: over.clone() };
+        std::thread::spawn(move || {
+            let reason = watch_over(&group, rank, size, &over);
+            if let (Some(reason), false) = (reason, over.load(Ordering::Relaxed)) {
+                end(&reason);
+            }
+        });
+        watch
+    }
+
+    pub(super) fn stop(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Returns the reason once one has failed; `None` once it is over.
+fn watch_over(group: &Group, rank: usize, size: usize, over: &AtomicBool) -> Option<String> {
+    let started = Instant::now();
+    let mut beats = vec![(0, started); size];
+    while !over.load(Ordering::Relaxed) {
+        let looked = group
+            .add(Client::Watch, &heart(rank), 1)
+            .and_then(|_| group.get(Client::Watch, FAILED));
+        match looked {
+            Ok(Some(reason)) => return Some(reason),
+            Ok(None) => {}
+            Err(_) => return Some("rank 0 is gone, or the program that started it".into()),
+        }
+        // One looks at all hearts, lest each ask for each.
+        for other in (1..size).filter(|_| rank == 0) {
+            let beat = group.add(Client::Watch, &heart(other), 0).unwrap_or(0);
+            if beat != beats[other].0 {
+                beats[other] = (beat, Instant::now());
+            } else if beats[other].1.elapsed() > PATIENCE {
+                return Some(leave_reason(group, &gone(other)));
+            }
+        }
+        std::thread::sleep(EVERY);
+    }
+    None
+}
+
+/// The reason why a collective failed: what another process has left, or that its heart has stopped.
+pub(super) fn who_is_gone(group: &Group, rank: usize, size: usize) -> Option<String> {
+    let others: Vec<usize> = (0..size).filter(|&other| other != rank).collect();
+    let beat = |other: usize| group.add(Client::Training, &heart(other), 0).ok();
+    let before: Vec<Option<i64>> = others.iter().map(|&other| beat(other)).collect();
+    let until = Instant::now() + 5 * EVERY;
+    while Instant::now() < until {
+        match group.get(Client::Training, FAILED) {
+            Ok(Some(reason)) => return Some(reason),
+            Ok(None) => std::thread::sleep(EVERY / 3),
+            Err(_) => return Some(gone(0)),
+        }
+    }
+    let mut stopped = others.iter().zip(before);
+    let stopped = stopped.find(|&(&other, before)| beat(other) == before);
+    stopped.map(|(&other, _)| gone(other))
+}
+
+/// Leaves a reason for all others, and gives the one that counts: that of the first.
+pub(super) fn leave_reason(group: &Group, reason: &str) -> String {
+    let is_first = group
+        .add(Client::Training, "reasons", 1)
+        .is_ok_and(|count| count == 1);
+    if is_first {
+        // If the store is gone, so is rank 0, and all end for that.
+        let _ = group.set(Client::Training, FAILED, reason);
+        return reason.into();
+    }
+    match group.get(Client::Training, FAILED) {
+        Ok(Some(first)) => first,
+        _ => reason.into(),
+    }
+}
+
+fn heart(rank: usize) -> String {
+    format!("heart-{rank}")
+}
+
+fn gone(rank: usize) -> String {
+    format!("rank {rank} is gone: it was killed, or its machine or network is down")
+}

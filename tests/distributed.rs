@@ -1,0 +1,212 @@
+//! Several processes train one model: the curve is that of one process, and what goes wrong in one ends
+//! all. `cargo test --features distributed --test distributed`
+
+#![cfg(feature = "distributed")]
+
+mod desk;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use desk::{Desk, Seen};
+use emovox::run::read_metrics;
+
+/// Nothing is left to chance but the order and the speed of the clips, which all processes draw alike. Two
+/// members, the contrastive loss, class weights and a changing learning rate are in it.
+const EXACT: &str = "
+[features]
+n_mfcc = 13
+n_mels = 32
+hop_length = 400
+[model]
+arch = \"bilstm\"
+members = 2
+input = 16
+hidden = 16
+heads = 2
+input_dropout = 0.0
+dropout = 0.0
+[training]
+epochs = 3
+batch_size = 5
+class_weights = true
+[training.augmentation]
+time_masks = 0
+frequency_warp = 0.0
+frequency_masks = 0
+channel = 0.0
+noise = 0.0
+mixup = 0.0
+[inference]
+vocal_tracts = []
+";
+
+fn desk() -> Desk {
+    let desk = Desk::with_corpus();
+    fs::write(desk.path("exact.toml"), EXACT).unwrap();
+    desk
+}
+
+/// A port that nobody listens at.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Starts processes as torchrun would, each with a line of its own.
+fn start(desk: &Desk, lines: &[String]) -> Vec<Child> {
+    let (size, port) = (lines.len().to_string(), free_port().to_string());
+    let started = lines.iter().enumerate().map(|(rank, line)| {
+        let rank = rank.to_string();
+        let mut command: Command = desk.command(line);
+        command
+            .env("WORLD_SIZE", &size)
+            .envs([("RANK", &rank), ("LOCAL_RANK", &rank)])
+            .env("MASTER_ADDR", "127.0.0.1")
+            .env("MASTER_PORT", &port)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    });
+    started.collect()
+}
+
+fn end(children: Vec<Child>) -> Vec<Seen> {
+    let seen = children
+        .into_iter()
+        .enumerate()
+        .map(|(rank, child)| Seen::of(&format!("rank {rank}"), child.wait_with_output().unwrap()));
+    seen.collect()
+}
+
+fn together(desk: &Desk, size: usize, line: &str) -> Vec<Seen> {
+    end(start(desk, &vec![line.to_string(); size]))
+}
+
+/// Every number of the curve, but for the time it took.
+fn curve(desk: &Desk, run: &str) -> Vec<[f64; 6]> {
+    let epochs = read_metrics(&desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+    let row = |e: &emovox::run::EpochRecord| {
+        [
+            e.train_loss,
+            e.train_accuracy,
+            e.validation_loss,
+            e.validation_accuracy,
+            e.validation_uar,
+            e.learning_rate,
+        ]
+    };
+    epochs.iter().map(row).collect()
+}
+
+#[track_caller]
+fn same(ours: &[[f64; 6]], theirs: &[[f64; 6]]) {
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
+        assert!((ours - theirs).abs() < 1e-4, "{ours} {theirs}");
+    }
+}
+
+fn train(run: &str) -> String {
+    format!("train --data corpus --config exact.toml --device cpu --run {run}")
+}
+
+/// 18 clips train in batches of 5, so the last one has 3, fewer than four processes.
+#[test]
+fn two_and_four_processes_have_the_curve_of_one() {
+    let desk = desk();
+    desk.types(&train("one")).fine();
+    let one = curve(&desk, "one");
+    for (size, run) in [(2, "two"), (4, "four")] {
+        let seen = together(&desk, size, &train(run));
+        for (rank, seen) in seen.into_iter().enumerate() {
+            let seen = seen.fine();
+            assert_eq!(
+                seen.out.contains("holds everything"),
+                rank == 0,
+                "{}",
+                seen.out
+            );
+            assert_eq!(seen.out.is_empty(), rank > 0, "{}", seen.out);
+        }
+        same(&curve(&desk, run), &one);
+    }
+    assert_eq!(desk.runs(), 3, "one writer");
+    let files = |run: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(desk.path(&format!("runs/{run}"))).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    assert_eq!(files("one"), files("four"));
+    // Told to one process alone, a training of several is refused by it.
+    let seen = desk
+        .command(&train("none"))
+        .env("WORLD_SIZE", "2")
+        .output()
+        .unwrap();
+    Seen::of("rank", seen).fails_with(&["RANK is not set"]);
+}
+
+#[test]
+fn one_that_is_told_to_stop_stops_all_and_others_go_on() {
+    let desk = desk();
+    let long = EXACT.replace("epochs = 3", "epochs = 60");
+    fs::write(desk.path("exact.toml"), long).unwrap();
+    let children = start(&desk, &vec![train("mine"); 3]);
+    let metrics = desk.path("runs/mine/metrics.csv");
+    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill")
+        .arg(children[1].id().to_string())
+        .status()
+        .unwrap();
+    for seen in end(children) {
+        assert_eq!(seen.code, 143, "{}\n{}", seen.out, seen.error);
+    }
+    // As two, then alone.
+    for seen in together(&desk, 2, "train --resume mine") {
+        seen.fine();
+    }
+    desk.types(&train("alone")).fine();
+    same(&curve(&desk, "mine"), &curve(&desk, "alone"));
+}
+
+#[test]
+fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
+    let desk = desk();
+    let mut lines = vec![train("mine"); 3];
+    lines[2] = lines[2].replace("corpus", "nowhere");
+    let started = Instant::now();
+    for seen in end(start(&desk, &lines)) {
+        let seen = seen.fails_with(&["rank 2", "nowhere"]);
+        assert!(!seen.error.contains("panicked"), "{}", seen.error);
+    }
+    assert_eq!(desk.runs(), 0);
+
+    let long = EXACT.replace("epochs = 3", "epochs = 3000");
+    fs::write(desk.path("exact.toml"), long).unwrap();
+    for killed in [0, 2] {
+        let run = format!("killed-{killed}");
+        let mut children = start(&desk, &vec![train(&run); 3]);
+        let metrics = desk.path(&format!("runs/{run}/metrics.csv"));
+        while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 2 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        children[killed].kill().unwrap();
+        for (rank, seen) in end(children).into_iter().enumerate() {
+            if rank != killed {
+                seen.fails_with(&[&format!("rank {killed} is gone")]);
+            }
+        }
+    }
+    // Seconds, not the half hour that a collective would wait for; with room for a busy machine.
+    assert!(started.elapsed() < Duration::from_secs(120));
+}

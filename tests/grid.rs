@@ -1,0 +1,216 @@
+//! A grid's cells run alone, in any order, and come to the same tables as when one process runs all.
+
+mod desk;
+
+use std::fs;
+
+use desk::Desk;
+
+const GRID: &str = "
+folds = 2
+seeds = [1, 2]
+[config]
+data.folder = \"corpus\"
+model = { arch = \"seed\", hidden = 4, dense1 = 4, dense2 = 4 }
+training = { epochs = 1, batch_size = 8, device = \"cpu\" }
+[sweep]
+model.hidden = { from = 4, to = 8, step = 4 }
+[baseline]
+model.hidden = 4
+";
+
+/// The tables and the picture of a grid, as they are on the disk.
+const TABLES: [&str; 5] = [
+    "grid.txt",
+    "grid.json",
+    "settings.csv",
+    "cells.csv",
+    "grid.png",
+];
+
+fn desk() -> Desk {
+    let desk = Desk::with_corpus();
+    fs::write(desk.path("sizes.toml"), GRID).unwrap();
+    desk
+}
+
+fn tables(desk: &Desk) -> Vec<Vec<u8>> {
+    let read = |file: &&str| fs::read(desk.path(&format!("runs/sizes/{file}"))).unwrap();
+    TABLES.iter().map(read).collect()
+}
+
+#[test]
+fn cells_that_run_alone_come_to_what_one_process_comes_to() {
+    let desk = desk();
+    let seen = desk.types("grid sizes.toml --run --jobs 2").fine();
+    assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
+    let together = tables(&desk);
+    fs::rename(desk.path("runs"), desk.path("together")).unwrap();
+
+    // The last first, by number and by name; what is not done yet is said.
+    desk.types("grid sizes.toml --cell 7").fine();
+    desk.types("grid sizes.toml --cell hidden-4/fold-2-seed-1")
+        .fine();
+    let seen = desk.types("collect sizes.toml").fine();
+    assert!(
+        seen.out.contains("2 of 8 cells done")
+            && seen.out.contains("6 of 8 cells are not done yet"),
+        "{}",
+        seen.out
+    );
+    for cell in [3, 0, 1, 2, 4, 5, 6] {
+        desk.types(&format!("grid sizes.toml --cell {cell}")).fine();
+    }
+    let written = fs::metadata(desk.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
+    let seen = desk.types("grid sizes.toml --cell 0").fine();
+    assert!(seen.out.contains("is done already"), "{}", seen.out);
+    let again = fs::metadata(desk.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
+    assert_eq!(written.modified().unwrap(), again.modified().unwrap());
+    desk.types("collect sizes.toml").fine();
+    for (file, (ours, theirs)) in TABLES.iter().zip(tables(&desk).iter().zip(&together)) {
+        assert!(ours == theirs, "{file} differs");
+    }
+
+    // Differences, by hand: the cells' own scores.
+    let json = desk.types("collect sizes.toml --json").fine().out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let uar = |place: usize| json["trainings"][place]["scores"]["uar"].as_f64().unwrap();
+    let above = &json["settings"][1]["above_baseline"];
+    let mean: f64 = (0..4).map(|pair| uar(4 + pair) - uar(pair)).sum::<f64>() / 4.0;
+    assert!((above["uar"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12);
+    assert_eq!(above["pairs"], 4);
+    assert!(json["settings"][0]["above_baseline"].is_null());
+    assert_eq!(json["baseline"], "hidden-4");
+
+    // A value and a seed more: what is done stays.
+    let more = GRID
+        .replace("to = 8", "to = 12")
+        .replace("[1, 2]", "[1, 2, 3]");
+    fs::write(desk.path("sizes.toml"), more).unwrap();
+    let seen = desk.types("grid sizes.toml").fine();
+    assert!(seen.out.contains("8 of 18 done"), "{}", seen.out);
+    // But with another setting for all it is another grid.
+    fs::write(
+        desk.path("sizes.toml"),
+        GRID.replace("epochs = 1", "epochs = 2"),
+    )
+    .unwrap();
+    desk.types("grid sizes.toml")
+        .fails_with(&["training.epochs is 1, not 2"]);
+}
+
+#[test]
+fn a_cell_that_fails_costs_no_other_and_is_run_again_alone() {
+    let desk = desk();
+    fs::create_dir_all(desk.path("runs/sizes/hidden-8")).unwrap();
+    desk.types("grid sizes.toml --run")
+        .fails_with(&["exists and is no grid"]);
+    fs::write(desk.path("runs/sizes/grid.toml"), GRID).unwrap();
+    fs::write(desk.path("runs/sizes/hidden-8/fold-2-seed-1"), "in the way").unwrap();
+    let seen = desk.types("grid sizes.toml --run --jobs 2").fails_with(&[
+        "hidden-8/fold-2-seed-1 failed: ",
+        "1 cells failed",
+        "--run --failed",
+    ]);
+    assert!(seen.out.contains("7 of 8 cells done"), "{}", seen.out);
+    assert!(
+        seen.out
+            .contains("1 cells failed:\nhidden-8/fold-2-seed-1: "),
+        "{}",
+        seen.out
+    );
+    let cells = fs::read_to_string(desk.path("runs/sizes/cells.csv")).unwrap();
+    assert!(
+        cells.contains("hidden-8/fold-2-seed-1,failed,,,,"),
+        "{cells}"
+    );
+
+    fs::remove_file(desk.path("runs/sizes/hidden-8/fold-2-seed-1")).unwrap();
+    let seen = desk.types("grid sizes.toml --run --failed").fine();
+    assert!(seen.out.contains("1 to train"), "{}", seen.out);
+    assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
+}
+
+/// As a scheduler does it: SIGUSR1 and SIGTERM in any order, to a cell that is alone.
+#[test]
+#[cfg(unix)]
+fn a_cell_that_is_told_to_stop_saves_and_goes_on() {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    let desk = desk();
+    let long = GRID.replace("epochs = 1", "epochs = 400");
+    fs::write(desk.path("sizes.toml"), long).unwrap();
+    let line = "grid sizes.toml --cell 0";
+    let child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();
+    let metrics = desk.path("runs/sizes/hidden-4/fold-1-seed-1/metrics.csv");
+    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for signal in ["-USR1", "-USR1", "-TERM"] {
+        let process = child.id().to_string();
+        Command::new("kill")
+            .args([signal, &process])
+            .status()
+            .unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(matches!(output.status.code(), Some(138 | 143)), "{out}");
+    assert!(out.contains("and saved; go on"), "{out}");
+    let seen = desk.types("grid sizes.toml").fine();
+    assert!(seen.out.contains("0  begun "), "{}", seen.out);
+    let seen = desk.types(line).fine();
+    assert!(
+        seen.out.contains("fold-1-seed-1 goes on after"),
+        "{}",
+        seen.out
+    );
+}
+
+#[test]
+fn one_split_and_the_job_script() {
+    let desk = desk();
+    let one = GRID.replace("folds = 2", "").replace("[1, 2]", "[1]");
+    fs::write(desk.path("sizes.toml"), one).unwrap();
+    let seen = desk
+        .types("grid sizes.toml --slurm --dry-run --partition short --time 1:00:00 --jobs 3 --sbatch=--account=speech")
+        .fine();
+    assert!(seen.out.contains("would be submitted"), "{}", seen.out);
+    let read =
+        |file: &str| fs::read_to_string(desk.path(&format!("runs/sizes/slurm/{file}"))).unwrap();
+    assert_eq!(read("0.cells"), "hidden-4/seed-1\nhidden-8/seed-1\n");
+    let script = read("0.sh");
+    for option in [
+        "--array=0-1%3",
+        "--partition=short",
+        "--time=1:00:00",
+        "--account=speech",
+        "--requeue",
+    ] {
+        assert!(
+            script.contains(&format!("#SBATCH {option}\n")),
+            "{option}: {script}"
+        );
+    }
+    // What Slurm would do with it.
+    let mut shell = std::process::Command::new("bash");
+    let seen = shell.arg(desk.path("runs/sizes/slurm/0.sh"));
+    seen.env("SLURM_ARRAY_TASK_ID", "1")
+        .env("EMOVOX_CACHE", desk.path("cache"));
+    let output = seen.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let seen = desk.types("collect sizes.toml").fine();
+    assert!(seen.out.contains("1 of 2 cells done"), "{}", seen.out);
+    for (typed, told) in [
+        ("grid sizes.toml --cell 2", "numbered from 0 to 1"),
+        ("grid missing.toml", "missing.toml"),
+        ("grid small.toml", "unknown field"),
+    ] {
+        desk.types(typed).fails_with(&[told]);
+    }
+}
