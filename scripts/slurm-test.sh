@@ -5,7 +5,8 @@
 # not touched: the script refuses.
 #
 #     scripts/slurm-test.sh
-#     LIMIT=4000 scripts/slurm-test.sh     also a cell of so many epochs, with a time limit of two minutes
+#     LIMIT=1500 scripts/slurm-test.sh     also a cell of so many epochs, with a time limit of two minutes
+#     SRUN=1 scripts/slurm-test.sh         also one training by two tasks, with a build that has `distributed`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -195,6 +196,13 @@ for cell in $(cat runs/sweep/slurm/0.cells); do
     cmp "here/sweep/$cell/best.ot" "runs/sweep/$cell/best.ot" || fail "the weights of $cell differ"
 done
 grep -h "goes on after\|stopped after" runs/sweep/slurm/*.log || true
+if [ -n "${SRUN:-}" ]; then
+    step "one training by two tasks of srun"
+    MASTER_ADDR=127.0.0.1 MASTER_PORT=29431 srun --partition short --ntasks 2 --export ALL \
+        "$emovox" train --arch seed --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
+    grep "2 processes train together" srun.log
+    tail -1 srun.log
+fi
 if [ -n "${LIMIT:-}" ]; then
     step "a cell that takes longer than its time limit of two minutes"
     sed 's/folds = 3//; s/seeds = .*/seeds = [1]/; s/\[16, 32\]/[16]/; s/epochs = [0-9]*/epochs = '"$LIMIT"'/' sweep.toml > long.toml

@@ -141,6 +141,48 @@ fn an_interval_holds_the_score_and_comes_back_with_its_seed() {
     assert_ne!(by_speaker.intervals(2), Some(intervals));
 }
 
+/// Each resample is heard by both: where one understands every speaker by the same share better, nothing
+/// is left to chance, however much the speakers differ.
+#[test]
+fn what_is_hard_about_a_speaker_falls_away_in_pairs() {
+    let (speakers, clips) = (16, 10);
+    let heard = |better: usize| {
+        // Speaker s has 2 to 5 of ten clips right, and `better` more.
+        let clip = |place: usize| {
+            let right = place % clips < 2 + (place / clips) % 4 + better;
+            (place % 2, if right { place % 2 } else { 1 - place % 2 })
+        };
+        let (truth, said): (Vec<usize>, Vec<usize>) = (0..speakers * clips).map(clip).unzip();
+        let names: Vec<String> = (0..speakers * clips)
+            .map(|place| format!("{:02}", place / clips))
+            .collect();
+        let row = |&class: &usize| {
+            if class == 0 {
+                vec![0.9, 0.1]
+            } else {
+                vec![0.1, 0.9]
+            }
+        };
+        let predictions = Predictions {
+            classes: vec!["a".into(), "b".into()],
+            truth,
+            probabilities: said.iter().map(row).collect(),
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        BySpeaker::new(&predictions, &names)
+    };
+    let (worse, better) = (heard(0), heard(3));
+    let alone = worse.intervals(1).unwrap().accuracy;
+    assert!(alone.high - alone.low > 0.05);
+    let above = better.intervals_above(&worse, 1).unwrap().accuracy;
+    close(above.low, 0.3);
+    close(above.high, 0.3);
+    let itself = worse.intervals_above(&worse, 1).unwrap().uar;
+    assert_eq!((itself.low, itself.high), (0.0, 0.0));
+    let reference = reference().by_speaker();
+    assert_eq!(worse.intervals_above(&reference, 1), None, "other speakers");
+}
+
 #[test]
 fn one_voice_or_unknown_voices_have_no_interval() {
     let reference = reference();

@@ -20,9 +20,9 @@ pub struct Collected {
     pub name: String,
     /// The keys that it varies.
     pub keys: Vec<String>,
-    /// Finished cells, and all.
+    /// Cells that are finished.
     pub done: usize,
-    #[allow(missing_docs, reason = "said above")]
+    /// All cells.
     pub cells: usize,
     /// What the others are compared with.
     pub baseline: Option<String>,
@@ -41,9 +41,9 @@ pub struct SettingRow {
     pub setting: String,
     /// Its values, in the order of the keys.
     pub values: Vec<String>,
-    /// Finished cells, and all.
+    /// Cells that are finished.
     pub done: usize,
-    #[allow(missing_docs, reason = "said above")]
+    /// All cells.
     pub cells: usize,
     /// Over the seeds, all test clips of a seed together.
     pub scores: Option<SpreadScores>,

@@ -3,18 +3,22 @@
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
-use super::Wishes;
 use super::loss;
 use super::optimizer::AdamW;
+use super::step::Wishes;
 use crate::distributed::{Ranks, share};
 
-/// The share of this process's clips in the mean over the whole batch, which has so many rows.
+/// The share of this process's clips in the mean over the whole batch, which has so many rows; `None` where
+/// there are no others.
 pub(super) fn share_of(
     ranks: &Ranks,
     targets: Option<&Tensor>,
     class_weights: Option<&Tensor>,
     rows: i64,
-) -> Result<f64> {
+) -> Result<Option<f64>> {
+    if !ranks.are_several() {
+        return Ok(None);
+    }
     let own = targets.map_or(0.0, |t| loss::weight(t, class_weights).double_value(&[]));
     let all = match class_weights {
         None => rows as f64,
@@ -24,12 +28,15 @@ pub(super) fn share_of(
             all.double_value(&[0])
         }
     };
-    Ok(if all > 0.0 { own / all } else { 0.0 })
+    Ok(Some(if all > 0.0 { own / all } else { 0.0 }))
 }
 
 /// Adds up the gradients of all processes, and with them what each wishes: one that wants to stop stops
 /// all, and the first one says when to save.
 pub(super) fn gradients(ranks: &Ranks, optimizer: &mut AdamW, wishes: Wishes) -> Result<Wishes> {
+    if !ranks.are_several() {
+        return Ok(wishes);
+    }
     let gradients = optimizer.gradients();
     let stop = f32::from(u8::from(wishes.stop));
     let save = f32::from(u8::from(wishes.save && ranks.is_first()));
@@ -54,6 +61,11 @@ pub(super) fn embeddings(
     members: i64,
     whole: usize,
 ) -> Result<Option<(Tensor, Tensor)>> {
+    if !ranks.are_several() {
+        return Ok(
+            own.map(|(embeddings, labels)| (embeddings.shallow_clone(), labels.shallow_clone()))
+        );
+    }
     let mine = share(whole, ranks.rank(), ranks.size());
     let (start, length) = (mine.start as i64, mine.len() as i64);
     let whole = whole as i64;

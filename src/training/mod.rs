@@ -15,12 +15,13 @@ mod random;
 mod saving;
 mod schedule;
 mod spectrum;
+mod step;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 pub use checkpoint::saved_progress;
 pub use config::{AugmentationConfig, Keep, Schedule, TrainingConfig};
@@ -29,16 +30,17 @@ pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};
 pub use spectrum::Spectrum;
 
-use crate::dataset::{Batch, PartTensors, Plan};
+use crate::dataset::{PartTensors, Plan};
 use crate::distributed::{Ranks, share};
 use crate::evaluation::Predictions;
 use crate::inference;
-use crate::model::{self, EmotionModel, Heard, ModelConfig};
+use crate::model::{self, EmotionModel, ModelConfig};
 use crate::run::{EpochRecord, RunFolder, write_bytes, write_metrics};
 use checkpoint::Weights;
 use explosion::Watch;
 use random::Purpose;
 use saving::Saving;
+use step::{Share, Wishes};
 
 /// What is trained on and chosen by. The test part is not here: it is scored once, elsewhere.
 #[derive(Debug)]
@@ -172,21 +174,6 @@ struct Training<'a> {
     ranks: &'a Ranks,
     /// True once all processes have agreed to stop.
     stopped: bool,
-}
-
-/// A process's share of a batch.
-struct Share<'a> {
-    /// Its own clips, if it has some.
-    own: Option<&'a Batch>,
-    /// How many clips all processes have together.
-    whole: usize,
-}
-
-/// What a process would have done after a step.
-#[derive(Debug, Clone, Copy)]
-struct Wishes {
-    stop: bool,
-    save: bool,
 }
 
 /// What an epoch came to, over its steps.
@@ -411,100 +398,6 @@ impl Training<'_> {
             learning_rate: learning_rate(steps.saturating_sub(1)),
             steps,
         }))
-    }
-
-    /// One step: its loss, and how many clips were classified right, by each member on its own. Of
-    /// several processes each gives its part of the loss, and hears what all of them wish.
-    fn step(
-        &mut self,
-        batch: &Share,
-        learning_rate: f64,
-        wishes: Wishes,
-    ) -> Result<(Tensor, Tensor, Wishes)> {
-        let Training {
-            model,
-            data,
-            config,
-            ranks,
-            ..
-        } = *self;
-        let members = model.members();
-        let forward = |own: &Batch| {
-            // Each member of a committee learns from a variation of the batch of its own.
-            let repeated = own.repeated(members);
-            let augmented = augment::augment(
-                &repeated,
-                model.classes().len() as i64,
-                data.spectrum.as_ref(),
-                &config.augmentation,
-            );
-            let heard = model.training(&augmented.features, &repeated.lengths);
-            (
-                repeated,
-                loss::smooth(&augmented.targets, config.label_smoothing),
-                heard,
-            )
-        };
-        let heard = batch.own.map(forward);
-        let share = match &heard {
-            _ if !ranks.are_several() => None,
-            heard => {
-                let targets = heard.as_ref().map(|(_, targets, _)| targets);
-                let weights = self.class_weights.as_ref();
-                Some(gather::share_of(
-                    ranks,
-                    targets,
-                    weights,
-                    batch.whole as i64 * members,
-                )?)
-            }
-        };
-        let loss = match &heard {
-            Some((_, targets, Heard { logits, .. })) => {
-                loss::cross_entropy(logits, targets, self.class_weights.as_ref())
-            }
-            None => Tensor::from(0f32).to_device(model.device()),
-        };
-        let loss = match share {
-            Some(share) => loss * share,
-            None => loss,
-        };
-        let contrastive = match config.contrastive {
-            0.0 => None,
-            _ if !ranks.are_several() => heard
-                .as_ref()
-                .zip(batch.own)
-                .map(|((.., heard), own)| loss::contrastive(&heard.embeddings, &own.labels)),
-            _ => {
-                let own = heard.as_ref().zip(batch.own);
-                let own = own.map(|((.., heard), own)| (&heard.embeddings, &own.labels));
-                gather::embeddings(ranks, own, members, batch.whole)?
-                    .map(|(embeddings, labels)| loss::contrastive(&embeddings, &labels))
-            }
-        };
-        let minimised = match contrastive {
-            None => loss.shallow_clone(),
-            Some(contrastive) => &loss + contrastive * config.contrastive,
-        };
-        // Each as if it learnt alone: its own mean over the batch, and its own part of the norm.
-        let members = members as f64;
-        if heard.is_some() {
-            (minimised * members).backward();
-        }
-        let agreed = match ranks.are_several() {
-            true => gather::gradients(ranks, &mut self.optimizer, wishes)?,
-            false => wishes,
-        };
-        let clip_norm = config.clip_norm * members.sqrt();
-        self.optimizer.step(learning_rate, clip_norm);
-        let hits = match &heard {
-            Some((repeated, _, Heard { logits, .. })) => logits
-                .argmax(-1, false)
-                .eq_tensor(&repeated.labels)
-                .sum(Kind::Int64),
-            None => Tensor::from(0i64).to_device(model.device()),
-        };
-        Ok((loss.detach(), hits, agreed))
     }
 
     /// Sums of all processes.

@@ -162,7 +162,7 @@ trained=$!
 again=
 trap 'kill -USR1 $trained 2>/dev/null' TERM
 trap 'again=yes; kill -USR1 $trained 2>/dev/null' USR1
-while kill -0 $trained 2>/dev/null; do wait $trained; code=$?; done
+while :; do wait $trained; code=$?; kill -0 $trained 2>/dev/null || break; done
 if [ -n \"$again\" ] && [ $code -ne 0 ]; then scontrol requeue \"$SLURM_JOB_ID\"; sleep 60; fi
 exit $code
 ",
@@ -205,8 +205,11 @@ pub(super) fn status(grid: &Grid) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The cells of each job, in the order of its places.
+type Jobs = BTreeMap<String, Vec<String>>;
+
 /// The cells of each job that was submitted.
-fn submitted(grid: &Grid) -> BTreeMap<String, Vec<String>> {
+fn submitted(grid: &Grid) -> Jobs {
     let files = fs::read_dir(grid.folder.join("slurm"))
         .into_iter()
         .flatten()
@@ -234,19 +237,23 @@ fn queue(grid: &Grid) -> Result<BTreeMap<String, String>> {
         Err(_) if jobs.is_empty() => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };
-    Ok(told
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.splitn(4, ' ');
-            let (job, place) = (words.next()?, words.next()?);
-            let (state, reason) = (words.next()?, words.next().unwrap_or_default());
-            let name = jobs.get(job)?.get(place.parse::<usize>().ok()?)?;
-            Some((
-                name.clone(),
-                format!("{} {reason} (job {job}_{place})", state.to_lowercase()),
-            ))
-        })
-        .collect())
+    Ok(in_queue(&jobs, &told))
+}
+
+/// Cells by the lines of `squeue`: job, place, state, node or reason.
+fn in_queue(jobs: &Jobs, told: &str) -> BTreeMap<String, String> {
+    let line = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        let (job, place) = (words.next()?, words.next()?);
+        let (state, reason) = (words.next()?, words.next().unwrap_or_default());
+        let name = jobs.get(job)?.get(place.parse::<usize>().ok()?)?;
+        let state = state.to_lowercase();
+        Some((
+            name.clone(),
+            format!("{state} {reason} (job {job}_{place})"),
+        ))
+    };
+    told.lines().filter_map(line).collect()
 }
 
 /// What `sacct` says of cells that ended, by the last of their jobs; nothing where nobody keeps accounts.
@@ -261,16 +268,18 @@ fn history(grid: &Grid) -> BTreeMap<String, String> {
             &["-X", "-n", "-P", format, "-j", &numbers.join(",")],
         ),
     };
-    let told = told.unwrap_or_default();
+    in_history(&jobs, &told.unwrap_or_default())
+}
+
+/// Cells by the lines of `sacct`: job and place, state, exit code, time.
+fn in_history(jobs: &Jobs, told: &str) -> BTreeMap<String, String> {
     let line = |line: &str| {
         let mut fields = line.split('|');
         let (job, place) = fields.next()?.split_once('_')?;
         let name = jobs.get(job)?.get(place.parse::<usize>().ok()?)?;
         let (state, code, elapsed) = (fields.next()?, fields.next()?, fields.next()?);
-        let words = format!(
-            "{}, exit {code}, after {elapsed} (job {job}_{place})",
-            state.to_lowercase()
-        );
+        let state = state.to_lowercase();
+        let words = format!("{state}, exit {code}, after {elapsed} (job {job}_{place})");
         Some((job.parse::<u64>().ok()?, name.clone(), words))
     };
     let mut told: Vec<(u64, String, String)> = told.lines().filter_map(line).collect();
@@ -303,4 +312,44 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String> {
         bail!("{program} failed: {}", told.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs() -> Jobs {
+        let cells = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        BTreeMap::from([
+            ("9".into(), cells(&["a/seed-1", "a/seed-2"])),
+            ("12".into(), cells(&["a/seed-2"])),
+        ])
+    }
+
+    /// As squeue 22.05 prints it with `-o "%F %K %T %R"`; job 3 is somebody else's.
+    #[test]
+    fn the_queue_is_told_by_cells() {
+        let told = in_queue(
+            &jobs(),
+            "9 0 RUNNING node1\n9 1 PENDING (Resources)\n3 0 RUNNING node2\n",
+        );
+        assert_eq!(told.len(), 2);
+        assert_eq!(told["a/seed-1"], "running node1 (job 9_0)");
+        assert_eq!(told["a/seed-2"], "pending (Resources) (job 9_1)");
+    }
+
+    /// The lines of `sacct -X -n -P` as its manual has them; of a cell that had two jobs, the later one.
+    #[test]
+    fn the_last_job_of_a_cell_counts() {
+        let told = "12_0|FAILED|1:0|00:00:07\n9_0|COMPLETED|0:0|00:01:00\n9_1|TIMEOUT|0:15|02:00:00\n9_[2-3]|PENDING|0:0|\n";
+        let told = in_history(&jobs(), told);
+        assert_eq!(
+            told["a/seed-1"],
+            "completed, exit 0:0, after 00:01:00 (job 9_0)"
+        );
+        assert_eq!(
+            told["a/seed-2"],
+            "failed, exit 1:0, after 00:00:07 (job 12_0)"
+        );
+    }
 }
