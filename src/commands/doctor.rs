@@ -94,6 +94,9 @@ fn recordings(corpus: &Corpus) {
         [unknown] if unknown.is_empty() => println!("speakers      unknown"),
         _ => println!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
     }
+    if let Some(who) = corpus::women_and_men(corpus.kind, &speakers) {
+        println!("              {who}");
+    }
     let classes = corpus::classes(&corpus.clips);
     println!("classes       {}", classes.len());
     for class in &classes {

@@ -138,8 +138,18 @@ const DEMO_FOLDER: &str = "data/demo";
 enum CorpusName {
     Demo,
     Ravdess,
+    /// The songs of RAVDESS, apart from its speech
+    RavdessSong,
     Tess,
     Emodb,
+    CremaD,
+    Savee,
+    Emovo,
+    JlCorpus,
+    Nemo,
+    Subesco,
+    Shemo,
+    Urdu,
     /// A plain folder per class
     Folders,
 }
@@ -151,6 +161,15 @@ impl From<CorpusName> for CorpusKind {
             CorpusName::Ravdess => CorpusKind::Ravdess,
             CorpusName::Tess => CorpusKind::Tess,
             CorpusName::Emodb => CorpusKind::Emodb,
+            CorpusName::RavdessSong => CorpusKind::RavdessSong,
+            CorpusName::CremaD => CorpusKind::CremaD,
+            CorpusName::Savee => CorpusKind::Savee,
+            CorpusName::Emovo => CorpusKind::Emovo,
+            CorpusName::JlCorpus => CorpusKind::JlCorpus,
+            CorpusName::Nemo => CorpusKind::Nemo,
+            CorpusName::Subesco => CorpusKind::Subesco,
+            CorpusName::Shemo => CorpusKind::Shemo,
+            CorpusName::Urdu => CorpusKind::Urdu,
             CorpusName::Folders => CorpusKind::Folders,
         }
     }
