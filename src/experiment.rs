@@ -1,5 +1,6 @@
 //! One run from its recordings to its score: the rooms in the order in which a training needs them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -7,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
-use crate::config::{CalibrationConfig, RunConfig};
+use crate::audio;
+use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
 use crate::corpus::{self, Clip, Corpus};
 use crate::dataset::{Labelled, Loaded};
@@ -17,6 +19,15 @@ use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
 use crate::run::{RunFolder, RunLock, read_split, write_bytes, write_skipped, write_split};
 use crate::training::{self, Data, Event, Progress, Spectrum};
+
+/// Finds the recordings that settings name: below a folder, or in a list.
+pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
+    let seconds = |file: &Path| audio::probe(file).ok().map(|info| info.seconds);
+    Ok(match data.manifest() {
+        Some(manifest) => manifest.read(seconds)?,
+        None => corpus::scan(&data.folder, data.corpus)?,
+    })
+}
 
 /// A run whose recordings are read and whose folder is there. No other process trains in it.
 #[derive(Debug)]
@@ -50,9 +61,10 @@ impl Experiment {
     ) -> Result<Experiment> {
         config.validate()?;
         let device = config.training.device.resolve()?;
-        let split = split(&loaded.clips, &config.split)?;
+        let split = split(&loaded.clips, &config.split, &corpus.given)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
+        config.data = absolute_lists(config.data)?;
         config.data.classes = corpus::classes(&loaded.clips);
         config.data.skipped = loaded.skipped.len();
         config.data.leaked = leaked(&loaded, &split).len();
@@ -300,6 +312,8 @@ pub fn own_recordings(
         folder,
         clips,
         skipped: Vec::new(),
+        given: BTreeMap::new(),
+        notes: Vec::new(),
     };
     let whole = corpus.clips.iter().all(|clip| corpus.path(clip).is_file());
     Ok(whole.then_some(Own { corpus, parts }))
@@ -340,6 +354,18 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
         &config.data.classes,
         device,
     )
+}
+
+/// The lists that recordings come from, wherever a command is typed next.
+pub(crate) fn absolute_lists(mut data: DataConfig) -> Result<DataConfig> {
+    for list in [
+        &mut data.manifest,
+        &mut data.test_manifest,
+        &mut data.label_map,
+    ] {
+        *list = list.as_deref().map(absolute).transpose()?;
+    }
+    Ok(data)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

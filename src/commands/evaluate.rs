@@ -13,7 +13,7 @@ use super::progress::bar;
 use super::{CorpusName, Runs, data_folder, find_own, open_corpus, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{self, Clip, Corpus};
+use emovox::corpus::{self, Clip, Corpus, CorpusKind};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
@@ -260,8 +260,10 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
         .collect();
     let mut known = corpus::speakers(&corpus.clips);
     known.retain(|speaker| heard.contains(speaker.as_str()));
+    // The names of a list's speakers may be anybody's, so that the same name may be the same voice.
+    let lists = [config.data.corpus, Some(corpus.kind)].contains(&Some(CorpusKind::Manifest));
     let same_kind = config.data.corpus == Some(corpus.kind);
-    let speakers_shared = same_kind && !known.is_empty();
+    let speakers_shared = (same_kind || lists) && !known.is_empty();
     let mut notes = Vec::new();
     if corpus.kind.is_synthetic() {
         notes.push("synthetic demo corpus".to_string());
@@ -276,6 +278,7 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
             "speakers shared: {} trained or validated this model",
             known.join(", ")
         ),
+        false if lists => "no speaker is called as one is that the model was trained on".into(),
         false => "other speakers and recordings than the model was trained on".into(),
     });
     Ok(Chosen {

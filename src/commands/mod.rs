@@ -4,6 +4,7 @@ mod bars;
 mod cache;
 mod completions;
 mod cross_validate;
+mod data;
 mod doctor;
 mod evaluate;
 mod features;
@@ -24,9 +25,9 @@ use anyhow::{Context, Result};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use emovox::config::RunConfig;
+use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
-use emovox::experiment::{Own, own_recordings};
+use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::RunFolder;
 
 /// As `println!`, but what trains goes on when the program that its output went to is gone.
@@ -195,6 +196,13 @@ fn data_folder(data: &Path) -> Result<&Path> {
 /// Finds the recordings of a corpus.
 fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
     Ok(corpus::scan(data_folder(data)?, kind)?)
+}
+
+/// Finds the recordings that settings name.
+fn open_data(data: &DataConfig) -> Result<Corpus> {
+    let mut data = data.clone();
+    data.folder = data_folder(&data.folder)?.into();
+    experiment::open_corpus(&data)
 }
 
 /// Finds the recordings that a run was made with, or tells where they were.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::CorpusName;
+use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::model::Arch;
@@ -13,12 +13,8 @@ use emovox::training::Keep;
 
 #[derive(Args)]
 pub(super) struct Settings {
-    /// The folder with the recordings, or `demo`
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: Option<PathBuf>,
-    /// What corpus it is, if emovox does not recognise it by the file names
-    #[arg(long, value_enum)]
-    pub(super) corpus: Option<CorpusName>,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
     /// The architecture [default: bilstm]
     #[arg(long, value_enum)]
     arch: Option<ArchName>,
@@ -79,10 +75,7 @@ impl Settings {
             Some(file) => RunConfig::over_recipe(file, self.arch())?,
             None => RunConfig::recipe(self.arch().unwrap_or_default()),
         };
-        if let Some(data) = &self.data {
-            config.data.folder = data.clone();
-            config.data.corpus = None;
-        }
+        self.data.choose(&mut config)?;
         // Where a training stops early the learning rate has not come to its end.
         if self.early_stopping.is_some_and(|epochs| epochs > 0) {
             config.training.keep = Keep::Best;
@@ -93,9 +86,6 @@ impl Settings {
 
     /// What the flags say, but for the architecture and the folder.
     pub(super) fn apply(&self, config: &mut RunConfig) {
-        if let Some(corpus) = self.corpus {
-            config.data.corpus = Some(corpus.into());
-        }
         let training = &mut config.training;
         set(&mut training.epochs, self.epochs);
         set(&mut training.batch_size, self.batch_size);

@@ -112,7 +112,8 @@ pub enum FoldError {
     NoSuchFolds(String),
     #[error(
         "nobody knows who speaks in some of these recordings, so there are no folds by speaker; \
-             lay the recordings out as CLASS/SPEAKER/clip.wav"
+             lay the recordings out as CLASS/SPEAKER/clip.wav, or give the manifest a column for the \
+             speaker"
     )]
     UnknownSpeakers,
     #[error(
@@ -189,7 +190,7 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         others.truncate(((others.len() as f64 * VALIDATION).round() as usize).max(1));
         made.push(Fold {
             name: match folds {
-                Folds::Loso => test.concat(),
+                Folds::Loso => name_of(&test.concat(), index + 1),
                 _ => (index + 1).to_string(),
             },
             test: sorted(test),
@@ -197,6 +198,19 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         });
     }
     Ok(made)
+}
+
+/// The fold that leaves a speaker out is called like them, as far as a folder can be: the speakers of a
+/// manifest may be called anything.
+fn name_of(speaker: &str, number: usize) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_.+:@".contains(c);
+    match speaker.chars().all(plain) && !speaker.starts_with('.') {
+        true => speaker.to_string(),
+        false => {
+            let cleaned = speaker.chars().map(|c| if plain(c) { c } else { '_' });
+            format!("{number}_{}", cleaned.collect::<String>())
+        }
+    }
 }
 
 /// Speakers in groups, from the number of clips of each.
@@ -361,6 +375,16 @@ mod tests {
                 prop_assert_eq!(made, folds(&clips, kind, seed).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn a_fold_is_called_like_its_speaker_as_far_as_a_folder_can_be() {
+        let named = |speaker| name_of(speaker, 7);
+        assert_eq!(named("03"), "03");
+        assert_eq!(named("emodb:03"), "emodb:03");
+        assert_eq!(named("ann/2"), "7_ann_2");
+        assert_eq!(named("../x"), "7_.._x");
+        assert_eq!(named("Zoë"), "Zoë");
     }
 
     #[test]

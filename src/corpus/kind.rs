@@ -44,6 +44,8 @@ pub enum CorpusKind {
     Urdu,
     /// A plain folder per class.
     Folders,
+    /// A list of recordings, which says what each of them is.
+    Manifest,
 }
 
 impl CorpusKind {
@@ -83,6 +85,7 @@ impl CorpusKind {
             CorpusKind::Shemo => shemo::parse(stem),
             CorpusKind::Urdu => urdu::parse(stem),
             CorpusKind::Folders => folders::parse(file),
+            CorpusKind::Manifest => None,
         }
     }
 
@@ -100,7 +103,7 @@ impl CorpusKind {
             CorpusKind::Subesco => subesco::sex(speaker),
             CorpusKind::Shemo => shemo::sex(speaker),
             CorpusKind::Urdu => urdu::sex(speaker),
-            CorpusKind::Demo | CorpusKind::Folders => None,
+            CorpusKind::Demo | CorpusKind::Folders | CorpusKind::Manifest => None,
         }
     }
 
@@ -113,7 +116,7 @@ impl CorpusKind {
     /// may come again.
     pub(super) fn once<'a>(self, file: &'a Path, labels: &Labels) -> Option<Cow<'a, str>> {
         match self {
-            CorpusKind::Folders => None,
+            CorpusKind::Folders | CorpusKind::Manifest => None,
             // In folders each speaker has an a01.
             CorpusKind::Savee => {
                 let Labels {
@@ -155,6 +158,7 @@ impl fmt::Display for CorpusKind {
             CorpusKind::Shemo => "shemo",
             CorpusKind::Urdu => "urdu",
             CorpusKind::Folders => "folders",
+            CorpusKind::Manifest => "manifest",
         })
     }
 }

@@ -4,6 +4,7 @@
 //! by the rule that most of its names follow. Splits into train, validation and test parts are
 //! made in [`split`].
 
+mod config;
 mod cremad;
 pub mod demo;
 mod emodb;
@@ -13,6 +14,7 @@ mod folders;
 pub mod folds;
 mod jl;
 mod kind;
+pub mod manifest;
 mod nemo;
 mod ravdess;
 mod savee;
@@ -23,11 +25,14 @@ mod subesco;
 mod tess;
 mod urdu;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use split::Part;
+
+pub use config::DataConfig;
 pub use kind::CorpusKind;
 pub use sex::{Sex, women_and_men};
 
@@ -98,6 +103,10 @@ pub struct Corpus {
     /// once and it was seen before. (Archives of RAVDESS and TESS go around that hold every
     /// recording twice; a clip in two parts would make its score worthless.)
     pub skipped: Vec<Skipped>,
+    /// The part of each clip, by its place, where a list says it. Empty where nobody does.
+    pub given: BTreeMap<PathBuf, Part>,
+    /// What was made of it, in words for people.
+    pub notes: Vec<String>,
 }
 
 impl Corpus {
@@ -229,6 +238,8 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
         folder: folder.into(),
         clips,
         skipped,
+        given: BTreeMap::new(),
+        notes: Vec::new(),
     };
     match classes(&corpus.clips).as_slice() {
         [] => Err(CorpusError::NotOfKind {

@@ -29,6 +29,7 @@ use crate::config::{CalibrationConfig, RunConfig};
 use crate::corpus::folds::{Fold, Folds, folds};
 use crate::corpus::split::SplitKind;
 use crate::corpus::{self, Corpus};
+use crate::experiment::absolute_lists;
 use crate::run::{RunLock, write_bytes};
 
 /// What is trained, and where it goes.
@@ -87,6 +88,7 @@ impl Plan {
         config.data.folder = std::fs::canonicalize(&corpus.folder)
             .with_context(|| format!("cannot find {}", corpus.folder.display()))?;
         config.data.corpus = Some(corpus.kind);
+        config.data = absolute_lists(config.data)?;
         config.split.kind = SplitKind::Speaker;
         config.calibration = CalibrationConfig::default();
         Ok(Plan {

@@ -12,7 +12,7 @@ use super::cache::CacheArgs;
 use super::progress::bar;
 use super::settings::{Settings, set};
 use super::stop::Stop;
-use super::{Runs, open_corpus, say, warning};
+use super::{Runs, open_data, say, warning};
 use cells::{Outcome, train_all};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
@@ -67,7 +67,11 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     set(&mut config.split.seed, args.split_seed);
     config.validate()?;
     let on_cpu = config.training.device.resolve()? == Device::Cpu;
-    let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
+    ensure!(
+        !args.settings.data.has_test_list(),
+        "every speaker tests once here, so there is no --test-manifest; one list may hold all"
+    );
+    let corpus = open_data(&config.data)?;
     let mut seeds = args.seeds.clone();
     seeds.sort_unstable();
     seeds.dedup();
@@ -82,6 +86,12 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     RunFolder::check_name(name)?;
     let all = CrossValidation::open(&args.runs.runs_dir.join(name), plan)?;
     describe(&all, &corpus::speakers(&corpus.clips), corpus.clips.len());
+    for note in &corpus.notes {
+        say!("{note}");
+    }
+    if !corpus.given.is_empty() {
+        say!("the manifest says who tests, which is not looked at: each speaker does");
+    }
 
     let cells = all.plan.cells();
     let left: Vec<Cell> = cells

@@ -12,9 +12,10 @@ use anyhow::{Result, bail};
 use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
-use super::{find_own, open_corpus, say, tell_skipped, typed};
+use super::{find_own, open_data, say, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
+use emovox::corpus::split::SplitKind;
 use emovox::dataset::Loaded;
 use emovox::device;
 use emovox::experiment::{Experiment, saved_progress};
@@ -22,7 +23,7 @@ use emovox::run::RunFolder;
 use emovox::training::Explosion;
 
 pub use args::TrainArgs;
-use args::{configure, configure_resumed};
+use args::{configure, configure_resumed, keeps_parts};
 use follow::Follower;
 use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
 
@@ -71,7 +72,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 
 /// What can be checked is checked before the first recording is read.
 fn begin(args: &TrainArgs) -> Result<Experiment> {
-    let config = configure(args)?;
+    let mut config = configure(args)?;
     config.validate()?;
     config.training.device.resolve()?;
     let (runs, name) = (&args.runs.runs_dir, args.run.as_deref());
@@ -86,8 +87,11 @@ fn begin(args: &TrainArgs) -> Result<Experiment> {
             weights.display()
         );
     }
-    let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
-    describe(&corpus);
+    let corpus = open_data(&config.data)?;
+    if keeps_parts(args, &corpus) {
+        config.split.kind = SplitKind::Given;
+    }
+    describe(&corpus, &config);
     if let (true, Some(first)) = (args.strict, corpus.skipped.first()) {
         bail!(
             "{}: {} (--strict)",
@@ -107,7 +111,7 @@ fn resume(args: &TrainArgs, name: &str) -> Result<Experiment> {
     config.training.device.resolve()?;
     let progress = saved_progress(&run, &config, args.from_previous)?;
     describe_place(&run, &progress);
-    let own = find_own(&run, &config, args.settings.data.as_deref())?;
+    let own = find_own(&run, &config, args.settings.data.folder())?;
     let loaded = load(&own.corpus, &config, args)?;
     Experiment::resume(run, lock, config, &progress, own, loaded)
 }

@@ -7,7 +7,8 @@ use anyhow::Result;
 use super::follow::Follower;
 use crate::commands::progress::bar;
 use crate::commands::say;
-use emovox::corpus::split::Part;
+use emovox::config::RunConfig;
+use emovox::corpus::split::{Part, SplitKind};
 use emovox::corpus::{self, Clip, Corpus};
 use emovox::experiment::Experiment;
 use emovox::model::{EmotionModel, Head};
@@ -112,7 +113,7 @@ pub(super) fn describe_head(experiment: &Experiment) {
 }
 
 /// What was found.
-pub(super) fn describe(corpus: &Corpus) {
+pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
         "corpus {} in {}: {} clips, {} speakers, {} classes ({}){}",
@@ -128,6 +129,15 @@ pub(super) fn describe(corpus: &Corpus) {
             ""
         }
     );
+    for note in &corpus.notes {
+        say!("{note}");
+    }
+    if !corpus.given.is_empty() && config.split.kind != SplitKind::Given {
+        say!(
+            "the manifest says who tests, which is not looked at: the split is {}",
+            config.split.kind
+        );
+    }
     if let Some(first) = corpus.skipped.first() {
         say!(
             "{} more WAV files or places are left out, such as {}: {}",
