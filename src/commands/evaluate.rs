@@ -118,7 +118,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
         run: run.name(),
-        corpus: chosen.corpus.kind.to_string(),
+        corpus: chosen.corpus.name(),
         part: chosen.part,
         speakers_shared: chosen.speakers_shared,
         notes: chosen.notes,
@@ -177,7 +177,7 @@ fn map_labels(
 }
 
 /// What stands on both sides of `=`.
-fn pair(word: &str) -> Result<(String, String), String> {
+pub(super) fn pair(word: &str) -> Result<(String, String), String> {
     match word.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.into(), to.into())),
         _ => Err("must be two labels, as in boredom=neutral".into()),
@@ -258,12 +258,24 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
         .filter(|&(_, &part)| part != Part::Test)
         .map(|(clip, _)| clip.speaker.as_str())
         .collect();
+    // Of several corpora, the one that this one may be a part of has its name before its speakers.
+    let mut sources = config.data.sources.iter();
+    let source = sources.find(|source| {
+        let kind = source.corpus.unwrap_or(CorpusKind::Folders);
+        kind == corpus.kind || kind.has_the_people_of(corpus.kind)
+    });
+    let of_several = source.is_some();
+    let called = |speaker: &str| match source {
+        Some(source) => format!("{}:{speaker}", source.name),
+        None => speaker.to_string(),
+    };
     let mut known = corpus::speakers(&corpus.clips);
-    known.retain(|speaker| heard.contains(speaker.as_str()));
+    known.retain(|speaker| heard.contains(called(speaker).as_str()));
     // The names of a list's speakers may be anybody's, so that the same name may be the same voice.
     let lists = [config.data.corpus, Some(corpus.kind)].contains(&Some(CorpusKind::Manifest));
-    let same_kind = config.data.corpus == Some(corpus.kind);
-    let speakers_shared = (same_kind || lists) && !known.is_empty();
+    let same_people = |kind: CorpusKind| kind == corpus.kind || kind.has_the_people_of(corpus.kind);
+    let same_kind = config.data.corpus.is_some_and(same_people);
+    let speakers_shared = (same_kind || lists || of_several) && !known.is_empty();
     let mut notes = Vec::new();
     if corpus.kind.is_synthetic() {
         notes.push("synthetic demo corpus".to_string());

@@ -2,7 +2,9 @@
 
 mod bars;
 mod cache;
+mod cells;
 mod completions;
+mod cross_corpus;
 mod cross_validate;
 mod data;
 mod doctor;
@@ -61,6 +63,7 @@ Examples:
   emovox train                                train on the built-in synthetic demo corpus
   emovox train --data data/ravdess            train on RAVDESS, tested on speakers never heard
   emovox cross-validate --data data/ravdess   every speaker tests once: the number to report
+  emovox train --manifest clips.csv           train on a list of recordings of your own
   emovox evaluate ravdess-bilstm              score that run again
   emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
   emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
@@ -78,6 +81,7 @@ pub struct Cli {
 enum Command {
     Train(Box<train::TrainArgs>),
     CrossValidate(cross_validate::CrossValidateArgs),
+    CrossCorpus(cross_corpus::CrossCorpusArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
@@ -95,6 +99,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::CrossValidate(args) => cross_validate::run(&args),
+        Command::CrossCorpus(args) => cross_corpus::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Listen(args) => listen::run(args),
@@ -201,7 +206,14 @@ fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
 /// Finds the recordings that settings name.
 fn open_data(data: &DataConfig) -> Result<Corpus> {
     let mut data = data.clone();
-    data.folder = data_folder(&data.folder)?.into();
+    if data.sources.is_empty() {
+        data.folder = data_folder(&data.folder)?.into();
+    } else if data.folder.as_os_str().is_empty() {
+        // As they were typed; those of a run are relative to what they have in common.
+        for source in &mut data.sources {
+            source.folder = data_folder(&source.folder)?.into();
+        }
+    }
     experiment::open_corpus(&data)
 }
 

@@ -9,7 +9,7 @@ use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::model::Arch;
-use emovox::training::Keep;
+use emovox::training::{Balance, Keep};
 
 #[derive(Args)]
 pub(super) struct Settings {
@@ -30,6 +30,9 @@ pub(super) struct Settings {
     /// Weigh each class by how rare it is
     #[arg(long)]
     class_weights: bool,
+    /// What has the same share of every epoch, however many clips of it there are [default: none]
+    #[arg(long, value_enum)]
+    balance: Option<BalanceName>,
     /// Stop when N epochs brought no better validation UAR (0: never) [default: 0]
     #[arg(long, value_name = "N")]
     early_stopping: Option<usize>,
@@ -50,6 +53,18 @@ enum ArchName {
     Bilstm,
     /// LSTM over 40 time-averaged MFCCs, the recipe emovox comes from
     Seed,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BalanceName {
+    /// Nothing: every clip comes once
+    None,
+    /// Each class
+    Class,
+    /// Each of several corpora
+    Corpus,
+    /// Each class of each corpus
+    CorpusClass,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -96,6 +111,13 @@ impl Settings {
             KeepName::Last => Keep::Last,
         });
         set(&mut training.keep, keep);
+        let balance = self.balance.map(|balance| match balance {
+            BalanceName::None => Balance::None,
+            BalanceName::Class => Balance::Class,
+            BalanceName::Corpus => Balance::Corpus,
+            BalanceName::CorpusClass => Balance::CorpusClass,
+        });
+        set(&mut training.balance, balance);
         set(&mut training.device, self.device);
         training.class_weights |= self.class_weights;
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::CorpusKind;
 use super::manifest::{Manifest, Role};
+use super::{CorpusKind, Source, name_of};
 
 /// Which recordings. `classes`, `skipped` and `leaked` are found out by the training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct DataConfig {
     /// What the labels of the lists mean, as EmoBox writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_map: Option<PathBuf>,
+    /// The labels that are trained on, where not all are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The labels in the order of the model's outputs.
     pub classes: Vec<String>,
     /// Recordings that could not be read.
@@ -35,12 +38,29 @@ pub struct DataConfig {
     /// Columns of the lists that go by other names than the usual.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<Role, String>,
+    /// What labels count as.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts_as: BTreeMap<String, String>,
+    /// Several corpora, whose folders are relative to `folder`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
 }
 
 impl DataConfig {
     /// True where the recordings were made by a machine.
     pub fn is_synthetic(&self) -> bool {
-        self.corpus.is_some_and(CorpusKind::is_synthetic)
+        let kinds = self.sources.iter().map(|source| source.corpus);
+        kinds
+            .chain([self.corpus])
+            .flatten()
+            .any(CorpusKind::is_synthetic)
+    }
+
+    /// `ravdess`, or `ravdess+emodb` of two; empty where nobody has looked yet.
+    pub fn name(&self) -> String {
+        self.corpus
+            .map(|kind| name_of(kind, &self.sources))
+            .unwrap_or_default()
     }
 
     /// The lists, where the recordings come from some.

@@ -46,6 +46,8 @@ pub enum CorpusKind {
     Folders,
     /// A list of recordings, which says what each of them is.
     Manifest,
+    /// Several corpora as one.
+    Union,
 }
 
 impl CorpusKind {
@@ -85,7 +87,7 @@ impl CorpusKind {
             CorpusKind::Shemo => shemo::parse(stem),
             CorpusKind::Urdu => urdu::parse(stem),
             CorpusKind::Folders => folders::parse(file),
-            CorpusKind::Manifest => None,
+            CorpusKind::Manifest | CorpusKind::Union => None,
         }
     }
 
@@ -103,7 +105,9 @@ impl CorpusKind {
             CorpusKind::Subesco => subesco::sex(speaker),
             CorpusKind::Shemo => shemo::sex(speaker),
             CorpusKind::Urdu => urdu::sex(speaker),
-            CorpusKind::Demo | CorpusKind::Folders | CorpusKind::Manifest => None,
+            CorpusKind::Demo | CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => {
+                None
+            }
         }
     }
 
@@ -112,11 +116,21 @@ impl CorpusKind {
         self == CorpusKind::Demo
     }
 
+    /// True where two corpora are of the same people, as far as their names tell: who speaks in RAVDESS
+    /// sings in it, too. Of plain folders nobody knows.
+    pub fn has_the_people_of(self, other: CorpusKind) -> bool {
+        let people = |kind: CorpusKind| match kind {
+            CorpusKind::RavdessSong => CorpusKind::Ravdess,
+            kind => kind,
+        };
+        CorpusKind::NAMED.contains(&self) && people(self) == people(other)
+    }
+
     /// What a clip is called once in its corpus, so that a second one is a copy. Nothing where names
     /// may come again.
     pub(super) fn once<'a>(self, file: &'a Path, labels: &Labels) -> Option<Cow<'a, str>> {
         match self {
-            CorpusKind::Folders | CorpusKind::Manifest => None,
+            CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => None,
             // In folders each speaker has an a01.
             CorpusKind::Savee => {
                 let Labels {
@@ -159,6 +173,7 @@ impl fmt::Display for CorpusKind {
             CorpusKind::Urdu => "urdu",
             CorpusKind::Folders => "folders",
             CorpusKind::Manifest => "manifest",
+            CorpusKind::Union => "union",
         })
     }
 }

@@ -4,6 +4,7 @@
 //! by the rule that most of its names follow. Splits into train, validation and test parts are
 //! made in [`split`].
 
+mod choice;
 mod config;
 mod cremad;
 pub mod demo;
@@ -23,6 +24,7 @@ mod shemo;
 pub mod split;
 mod subesco;
 mod tess;
+mod union;
 mod urdu;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +37,7 @@ use split::Part;
 pub use config::DataConfig;
 pub use kind::CorpusKind;
 pub use sex::{Sex, women_and_men};
+pub use union::{Source, source_of, unite};
 
 /// One recording and what its name says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,14 +108,54 @@ pub struct Corpus {
     pub skipped: Vec<Skipped>,
     /// The part of each clip, by its place, where a list says it. Empty where nobody does.
     pub given: BTreeMap<PathBuf, Part>,
+    /// The corpora that it was made of, where there are several.
+    pub sources: Vec<Source>,
+    /// What labels count as in each of these.
+    pub counts_as: Vec<BTreeMap<String, String>>,
     /// What was made of it, in words for people.
     pub notes: Vec<String>,
 }
 
 impl Corpus {
+    /// No clips yet.
+    pub(crate) fn empty(kind: CorpusKind, folder: PathBuf) -> Corpus {
+        Corpus {
+            kind,
+            folder,
+            clips: Vec::new(),
+            skipped: Vec::new(),
+            given: BTreeMap::new(),
+            sources: Vec::new(),
+            counts_as: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// `ravdess`, or `ravdess+emodb` of two.
+    pub fn name(&self) -> String {
+        name_of(self.kind, &self.sources)
+    }
+
+    /// True where some of the recordings were made by a machine.
+    pub fn is_synthetic(&self) -> bool {
+        let kinds = self.sources.iter().filter_map(|source| source.corpus);
+        kinds.chain([self.kind]).any(CorpusKind::is_synthetic)
+    }
+
     /// The place of a clip's recording.
     pub fn path(&self, clip: &Clip) -> PathBuf {
         self.folder.join(&clip.file)
+    }
+}
+
+/// What a corpus is called: of several, each.
+fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
+    match sources {
+        [] => kind.to_string(),
+        _ => {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            names.join("+")
+        }
     }
 }
 
@@ -170,6 +213,16 @@ pub enum CorpusError {
     },
     #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data takes the folder in which each class has a folder of its own", .folder.display())]
     OneClass { folder: PathBuf, class: String },
+    #[error("{} is in {name} as well as in another corpus before it; each recording belongs to one", .file.display())]
+    InTwoCorpora { file: PathBuf, name: String },
+    #[error("no recording is of {label}; there are {known}")]
+    NoSuchLabel { label: String, known: String },
+    #[error(
+        "only {} is left of the labels {known}; a classifier needs at least two (--labels names those \
+             that are to be trained on, --map what one counts as)",
+        if .kept.is_empty() { "none" } else { .kept }
+    )]
+    FewLabels { kept: String, known: String },
 }
 
 /// Finds the recordings of a corpus in a folder and all its subfolders.
@@ -234,12 +287,9 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
         }
     }
     let corpus = Corpus {
-        kind,
-        folder: folder.into(),
         clips,
         skipped,
-        given: BTreeMap::new(),
-        notes: Vec::new(),
+        ..Corpus::empty(kind, folder.into())
     };
     match classes(&corpus.clips).as_slice() {
         [] => Err(CorpusError::NotOfKind {

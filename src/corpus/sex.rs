@@ -29,12 +29,14 @@ pub fn women_and_men(kind: CorpusKind, speakers: &[String]) -> Option<String> {
         .collect::<Option<_>>()?;
     let women = sexes.iter().filter(|&&sex| sex == Sex::Female).count();
     let count = |number: usize, one: &str, many: &str| match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {many}"),
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {many}")),
     };
-    Some(format!(
-        "{}, {}",
+    let both = [
         count(women, "woman", "women"),
-        count(sexes.len() - women, "man", "men")
-    ))
+        count(sexes.len() - women, "man", "men"),
+    ];
+    let both: Vec<String> = both.into_iter().flatten().collect();
+    (!both.is_empty()).then(|| both.join(", "))
 }

@@ -330,6 +330,9 @@ fn women_and_men_where_they_are_known() {
         count(CorpusKind::Urdu, &["SF1", "SM2"]).unwrap(),
         "1 woman, 1 man"
     );
+    assert_eq!(count(CorpusKind::Tess, &["OAF", "YAF"]).unwrap(), "2 women");
+    assert_eq!(count(CorpusKind::Savee, &["DC"]).unwrap(), "1 man");
+    assert_eq!(count(CorpusKind::Savee, &[]), None);
     assert_eq!(count(CorpusKind::Folders, &["anna"]), None);
 }
 
@@ -437,4 +440,141 @@ fn a_folder_without_recordings_says_what_to_do() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("there is no folder"), "{error}");
+}
+
+/// A corpus of empty files below a folder.
+fn written(folder: &Path, name: &str, files: &[&str]) -> (String, Corpus) {
+    for file in files {
+        let path = folder.join(name).join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    (name.into(), scan(&folder.join(name), None).unwrap())
+}
+
+const RAVDESS: [&str; 4] = [
+    "Actor_01/03-01-01-01-01-01-01.wav",
+    "Actor_01/03-01-02-01-01-01-01.wav",
+    "Actor_02/03-01-05-01-01-01-02.wav",
+    "Actor_02/03-01-08-01-01-01-02.wav",
+];
+const EMODB: [&str; 4] = ["03a01Na.wav", "03a01La.wav", "08a01Wa.wav", "08a01Ea.wav"];
+
+#[test]
+fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = || {
+        vec![
+            written(folder.path(), "ravdess", &RAVDESS),
+            written(folder.path(), "berlin", &EMODB),
+        ]
+    };
+    let mut union = unite(both()).unwrap();
+    assert_eq!((union.kind, union.clips.len()), (CorpusKind::Union, 8));
+    assert_eq!(union.name(), "ravdess+berlin");
+    let expected = ["berlin:03", "berlin:08", "ravdess:01", "ravdess:02"];
+    assert_eq!(speakers(&union.clips), expected);
+    for clip in &union.clips {
+        assert!(union.path(clip).is_file());
+        let place = source_of(&union.sources, clip).unwrap();
+        assert!(clip.file.starts_with(&union.sources[place].folder));
+    }
+
+    // Surprise and disgust are of one corpus alone; calm and boredom meet in neutral.
+    union.choose(&[], &BTreeMap::new()).unwrap();
+    assert_eq!(classes(&union.clips), ["anger", "neutral"]);
+    assert_eq!(union.clips.len(), 6);
+    let notes = union.notes.join("\n");
+    for words in [
+        "calm counts as neutral",
+        "boredom counts as neutral",
+        "2 clips are left out, of disgust, surprise",
+    ] {
+        assert!(notes.contains(words), "{notes}");
+    }
+    let counts: Vec<Vec<&str>> = union
+        .counts_as
+        .iter()
+        .map(|pairs| pairs.keys().map(String::as_str).collect())
+        .collect();
+    assert_eq!(counts, [["calm"], ["boredom"]]);
+
+    // What is asked for is kept under its own name.
+    let wanted = ["anger", "calm", "neutral", "disgust"].map(String::from);
+    let mut union = unite(both()).unwrap();
+    union.choose(&wanted, &BTreeMap::new()).unwrap();
+    assert_eq!(
+        classes(&union.clips),
+        ["anger", "calm", "disgust", "neutral"]
+    );
+    let mut union = unite(both()).unwrap();
+    let map = [("surprise", "disgust"), ("boredom", "disgust")];
+    let map = map
+        .map(|(from, to)| (from.to_string(), to.to_string()))
+        .into();
+    union.choose(&[], &map).unwrap();
+    assert_eq!(classes(&union.clips), ["anger", "disgust", "neutral"]);
+    assert_eq!(union.counts_as[0].len(), 2);
+    assert_eq!(union.counts_as[1]["boredom"], "disgust");
+
+    let mut union = unite(both()).unwrap();
+    let error = union
+        .choose(&["joy".into()], &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no recording is of joy; there are anger"),
+        "{error}"
+    );
+    let error = union
+        .choose(&["anger".into()], &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("only anger is left") && error.contains("--labels"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_corpus_is_restricted_and_nothing_is_mapped_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, mut corpus) = written(folder.path(), "ravdess", &RAVDESS);
+    corpus
+        .choose(&["anger".into(), "neutral".into()], &BTreeMap::new())
+        .unwrap();
+    assert_eq!(
+        (classes(&corpus.clips), corpus.clips.len()),
+        (vec!["anger".into(), "neutral".into()], 2)
+    );
+}
+
+#[test]
+fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
+    let folder = tempfile::tempdir().unwrap();
+    let songs = [
+        "Actor_01/03-02-04-01-01-01-01.wav",
+        "Actor_03/03-02-05-01-01-01-03.wav",
+    ];
+    let all = [&RAVDESS[..], &songs[..]].concat();
+    let speech = written(folder.path(), "both", &all);
+    let at = folder.path().join("both");
+    let song = (
+        "song".to_string(),
+        scan(&at, Some(CorpusKind::RavdessSong)).unwrap(),
+    );
+    let union = unite(vec![speech, song]).unwrap();
+    assert_eq!(union.clips.len(), 6);
+    assert!(union.skipped.is_empty(), "each is in one of them");
+    assert_eq!(speakers(&union.clips), ["both:01", "both:02", "both:03"]);
+    assert!(union.notes[0].contains("song has the speakers of both"));
+    for clip in &union.clips {
+        let sung = clip.file.to_str().unwrap().contains("03-02-");
+        assert_eq!(source_of(&union.sources, clip), Some(usize::from(sung)));
+    }
+
+    let one = written(folder.path(), "a", &["happy/x/1.wav", "sad/x/1.wav"]);
+    let inner = written(folder.path(), "a/sad", &["y/1.wav", "z/2.wav"]);
+    let error = unite(vec![one, inner]).unwrap_err().to_string();
+    assert!(error.contains("in a/sad as well as in another"), "{error}");
 }

@@ -88,6 +88,7 @@ impl Plan {
         config.data.folder = std::fs::canonicalize(&corpus.folder)
             .with_context(|| format!("cannot find {}", corpus.folder.display()))?;
         config.data.corpus = Some(corpus.kind);
+        config.data.sources.clone_from(&corpus.sources);
         config.data = absolute_lists(config.data)?;
         config.split.kind = SplitKind::Speaker;
         config.calibration = CalibrationConfig::default();

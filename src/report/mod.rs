@@ -7,7 +7,7 @@
 //! From the bottom: `style` holds the colours and sizes that all pictures share, `font` the font;
 //! `canvas` draws shapes and text, `picture` makes smooth pixels and PNG of them; `axis` finds round
 //! ticks, `colors` maps numbers to colours, `header` writes the top of a picture, `plot` one plot of
-//! curves. `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `recording` and
+//! curves. `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `matrix` that of corpora crossed, `recording` and
 //! `survey` those of what it hears. `scores` puts the numbers into words, and `results` leaves all of it
 //! in the run folder. `page` is all of it in one file for a browser.
 
@@ -18,6 +18,7 @@ mod confusion;
 mod curves;
 mod font;
 mod header;
+mod matrix;
 mod page;
 mod picture;
 mod plot;
@@ -32,6 +33,7 @@ mod survey_text;
 
 pub use confusion::confusion_png;
 pub use curves::{Curves, curves_png};
+pub use matrix::{MatrixCell, matrix_png};
 pub use page::{Sounds, comparison_page, folds_page, run_page};
 pub use recall::recall_png;
 pub use recording::{Heard, HeardWindow, recording_png};

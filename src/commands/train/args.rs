@@ -27,6 +27,10 @@ Examples:
       a list of recordings: file, label, speaker and, if there is one, the split it says
   emovox train --manifest urdu_train_fold_1.jsonl --test-manifest urdu_test_fold_1.jsonl --root data/urdu
       a benchmark's lists, as EmoBox publishes them
+  emovox train --data ravdess=data/ravdess --data emodb=data/emodb --balance corpus-class
+      two corpora as one, on the labels that both have, each class of each heard as often
+  emovox train --data data/ravdess --labels anger,happiness,neutral,sadness
+      four of its labels
   emovox train --data data/ravdess --arch seed --split random
       the classic notebook recipe; its score says nothing about new voices
   emovox train --resume ravdess-bilstm --epochs 120

@@ -111,7 +111,7 @@ fn resume(args: &TrainArgs, name: &str) -> Result<Experiment> {
     config.training.device.resolve()?;
     let progress = saved_progress(&run, &config, args.from_previous)?;
     describe_place(&run, &progress);
-    let own = find_own(&run, &config, args.settings.data.folder())?;
+    let own = find_own(&run, &config, args.settings.data.moved()?)?;
     let loaded = load(&own.corpus, &config, args)?;
     Experiment::resume(run, lock, config, &progress, own, loaded)
 }

@@ -117,13 +117,13 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
         "corpus {} in {}: {} clips, {} speakers, {} classes ({}){}",
-        corpus.kind,
+        corpus.name(),
         corpus.folder.display(),
         corpus.clips.len(),
         corpus::speakers(&corpus.clips).len(),
         classes.len(),
         classes.join(", "),
-        if corpus.kind.is_synthetic() {
+        if corpus.is_synthetic() {
             "; synthetic, not people"
         } else {
             ""

@@ -63,14 +63,8 @@ impl Manifest {
             ))
         })?;
 
-        let mut corpus = Corpus {
-            kind: CorpusKind::Manifest,
-            folder: self.root.clone(),
-            clips: Vec::new(),
-            skipped: Vec::new(),
-            given: BTreeMap::new(),
-            notes: places.note().into_iter().collect(),
-        };
+        let mut corpus = Corpus::empty(CorpusKind::Manifest, self.root.clone());
+        corpus.notes.extend(places.note());
         let says_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
         let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
         for (table, tests) in &tables {

@@ -1,18 +1,18 @@
-//! The trainings of a cross-validation, as processes: libtorch has one random generator a process,
-//! and a cell that fails or is killed costs no other.
+//! Trainings as processes: libtorch has one random generator a process, and a cell that fails or is
+//! killed costs no other.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::commands::stop::Stop;
+use super::stop::Stop;
 use emovox::cross_validation::{Cell, CrossValidation};
 
 /// What became of a cell.
@@ -23,17 +23,21 @@ pub(super) enum Outcome {
     Stopped,
 }
 
-/// Trains cells with these flags, `jobs` at a time. `tell` hears of each when it ends, with the seconds
-/// it took.
-pub(super) fn train_all(
-    all: &CrossValidation,
-    cells: &[Cell],
+/// A process that trains a cell: what emovox is told, and where it prints.
+pub(super) struct Job {
+    pub(super) arguments: Vec<OsString>,
+    pub(super) log: PathBuf,
+}
+
+/// Trains cells `jobs` at a time. `tell` hears of each when it ends, with the seconds it took.
+pub(super) fn train_all<T: Copy + Send + Sync>(
+    cells: &[T],
     jobs: usize,
-    flags: &[OsString],
     stop: &Stop,
-    tell: impl Fn(Cell, &Outcome, f64) + Sync,
+    job: impl Fn(T) -> Result<Job> + Sync,
+    tell: impl Fn(T, &Outcome, f64) + Sync,
 ) -> Result<Vec<Outcome>> {
-    let queue: Mutex<VecDeque<Cell>> = Mutex::new(cells.iter().copied().collect());
+    let queue: Mutex<VecDeque<T>> = Mutex::new(cells.iter().copied().collect());
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
     let work = || {
         let mut outcomes = Vec::new();
@@ -42,7 +46,8 @@ pub(super) fn train_all(
         {
             let started = Instant::now();
             // What fails here must cost no other cell either.
-            let outcome = train(all, cell, flags, stop)
+            let outcome = job(cell)
+                .and_then(|job| train(&job, stop))
                 .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
             tell(cell, &outcome, started.elapsed().as_secs_f64());
             outcomes.push(outcome);
@@ -54,32 +59,49 @@ pub(super) fn train_all(
         let mut outcomes = Vec::new();
         for worker in workers {
             let done = worker.join();
-            outcomes.extend(done.map_err(|_| anyhow!("the cross-validation has a fault"))?);
+            outcomes.extend(done.map_err(|_| anyhow!("what starts the trainings has a fault"))?);
         }
         Ok(outcomes)
     })
 }
 
-/// Trains one cell, from where it stopped if it was begun.
-fn train(all: &CrossValidation, cell: Cell, flags: &[OsString], stop: &Stop) -> Result<Outcome> {
-    let log = all.folder.join(format!("{}.log", cell.name()));
-    // A cell that goes on adds to what it printed before.
-    let file = OpenOptions::new().create(true).append(true).open(&log);
-    let file = file.with_context(|| format!("cannot write {}", log.display()))?;
-    let settings = tempfile::tempdir().context("cannot write a temporary file")?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("train").args(flags);
-    let device = all.plan.config.training.device.to_string();
+/// What `emovox` is told to train a cell, from where it stopped if it was begun. A new one finds its
+/// settings in `folder`.
+pub(super) fn train_arguments(
+    all: &CrossValidation,
+    cell: Cell,
+    flags: &[OsString],
+    folder: &Path,
+) -> Result<Vec<OsString>> {
+    let mut arguments: Vec<OsString> = vec!["train".into()];
+    arguments.extend_from_slice(flags);
     if all.run_of(cell).exists() {
-        let run = all.run_of(cell);
-        command.arg("--resume").arg(run).args(["--device", &device]);
+        let device = all.plan.config.training.device.to_string();
+        arguments.extend(["--resume".into(), all.run_of(cell).into()]);
+        arguments.extend(["--device".into(), device.into()]);
     } else {
-        let config = settings.path().join("config.toml");
+        let config = folder.join(format!("{}.toml", cell.name()));
         all.plan.config_of(cell).write(&config)?;
-        command.arg("--config").arg(config);
-        command.arg("--runs-dir").arg(&all.folder);
-        command.args(["--run", &cell.name()]);
+        arguments.extend(["--config".into(), config.into()]);
+        arguments.extend(["--runs-dir".into(), all.folder.clone().into()]);
+        arguments.extend(["--run".into(), cell.name().into()]);
     }
+    Ok(arguments)
+}
+
+/// How many trainings side by side, where nobody says: one a core, on a GPU one.
+pub(super) fn usual_jobs(on_cpu: bool) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if on_cpu { cores } else { 1 }
+}
+
+fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
+    let log = &job.log;
+    // A cell that goes on adds to what it printed before.
+    let file = OpenOptions::new().create(true).append(true).open(log);
+    let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(&job.arguments);
     // Two trainings of one thread each take less time than one after the other of two threads each.
     // And as the number of threads may change the last bit, it must not depend on what runs beside.
     for threads in ["OMP_NUM_THREADS", "RAYON_NUM_THREADS"] {
@@ -101,21 +123,23 @@ fn train(all: &CrossValidation, cell: Cell, flags: &[OsString], stop: &Stop) -> 
     let mut told = false;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(match status.success() {
-                true => Outcome::Done,
-                false if stop.is_asked() => Outcome::Stopped,
-                false => Outcome::Failed(match status.code() {
-                    Some(_) => last_line(&log).unwrap_or_else(|| status.to_string()),
-                    // Killed, for want of memory perhaps.
-                    None => status.to_string(),
-                }),
-            });
+            return Ok(outcome(status, log, stop));
         }
         if stop.is_asked() && !told {
             ask_to_stop(&child);
             told = true;
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn outcome(status: ExitStatus, log: &Path, stop: &Stop) -> Outcome {
+    match status.code() {
+        _ if status.success() => Outcome::Done,
+        _ if stop.is_asked() => Outcome::Stopped,
+        Some(_) => Outcome::Failed(last_line(log).unwrap_or_else(|| status.to_string())),
+        // Killed, for want of memory perhaps.
+        None => Outcome::Failed(status.to_string()),
     }
 }
 

@@ -1,19 +1,17 @@
 //! `emovox cross-validate`: every speaker tests once; the number to report.
 
-mod cells;
-
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use tch::Device;
 
 use super::cache::CacheArgs;
+use super::cells::{Job, Outcome, train_all, train_arguments, usual_jobs};
 use super::progress::bar;
 use super::settings::{Settings, set};
 use super::stop::Stop;
 use super::{Runs, open_data, say, warning};
-use cells::{Outcome, train_all};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
 use emovox::cross_validation::{Cell, CrossValidation, Plan, read_results, write_results};
@@ -78,7 +76,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     let plan = Plan::new(config, &corpus, args.folds, seeds)?;
     let default = format!(
         "{}-{}-cv-{}",
-        corpus.kind,
+        corpus.name(),
         plan.config.model.arch(),
         args.folds
     );
@@ -110,14 +108,19 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     let bar = bar(cells.len(), "trainings", "cells");
     bar.set_position((cells.len() - left.len()) as u64);
     bar.reset_eta();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.unwrap_or(if on_cpu { cores } else { 1 });
+    let jobs = args.jobs.unwrap_or(usual_jobs(on_cpu));
+    let settings = tempfile::tempdir().context("cannot write a temporary file")?;
+    let flags = args.cache.flags();
     let outcomes = train_all(
-        &all,
         &left,
         jobs.min(left.len()),
-        &args.cache.flags(),
         &stop,
+        |cell| {
+            Ok(Job {
+                arguments: train_arguments(&all, cell, &flags, settings.path())?,
+                log: all.folder.join(format!("{}.log", cell.name())),
+            })
+        },
         |cell, outcome, seconds| {
             bar.inc(1);
             bar.suspend(|| tell(&all, cell, outcome, seconds));
@@ -154,11 +157,7 @@ fn describe(all: &CrossValidation, speakers: &[String], clips: usize) {
     } = &all.plan;
     say!(
         "{} in {}: {clips} clips, {} speakers; folds {folds}, {} trainings of {}",
-        config
-            .data
-            .corpus
-            .map(|kind| kind.to_string())
-            .unwrap_or_default(),
+        config.data.name(),
         config.data.folder.display(),
         speakers.len(),
         fold.len() * seeds.len(),
