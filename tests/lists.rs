@@ -73,6 +73,33 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
     ];
     assert_eq!(parts(&desk, "mine"), expected);
 
+    let seen = desk
+        .types("doctor --manifest list.csv --root corpus")
+        .fine();
+    assert!(
+        seen.out.contains("speakers      5 (v01, v02"),
+        "{}",
+        seen.out
+    );
+    let again = "evaluate mine --manifest list.csv --root corpus";
+    let seen = desk.types(&format!("{again} --part test")).fine();
+    assert!(
+        seen.out.contains("test part of manifest, 6 clips"),
+        "{}",
+        seen.out
+    );
+    assert!(
+        seen.out.contains("no speaker is called as one"),
+        "{}",
+        seen.out
+    );
+    let seen = desk.types(again).fine();
+    assert!(
+        seen.out.contains("speakers shared: v01, v03, v04, v05"),
+        "{}",
+        seen.out
+    );
+
     // From here on nobody needs the list, and the recordings may move.
     fs::remove_file(desk.path("list.csv")).unwrap();
     let scores =

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::cache::{CacheArgs, tell_uncached};
+use super::list::ListArgs;
 use super::progress::bar;
-use super::{CorpusName, Runs, data_folder, find_own, open_corpus, tell_skipped};
+use super::{CorpusName, Runs, data_folder, find_own, open_corpus, open_data, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
 use emovox::corpus::{self, Clip, Corpus, CorpusKind};
@@ -32,6 +33,8 @@ Examples:
   emovox evaluate ravdess-bilstm --data data/emodb    another corpus, as far as it has the labels
   emovox evaluate ravdess-bilstm --data data/emodb --map boredom=sadness --map calm=calm
       counts boredom as sadness, and calm as itself
+  emovox evaluate ravdess-bilstm --manifest mine.csv --root data/mine
+      recordings that a list names; --part test takes those that it says test
   emovox evaluate ravdess-bilstm --json               for programs
 
 On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, where one side
@@ -48,6 +51,8 @@ pub struct EvaluateArgs {
     /// What corpus --data is, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
     corpus: Option<CorpusName>,
+    #[command(flatten)]
+    list: ListArgs,
     /// Which clips [default: test; all of another corpus]
     #[arg(long, value_enum)]
     part: Option<PartName>,
@@ -198,12 +203,18 @@ struct Chosen {
 
 /// The run's own clips by their part, wherever they lie now; or all clips of another corpus.
 fn choose(args: &EvaluateArgs, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
+    if let Some(listed) = args.list.data()? {
+        return other(args, open_data(&listed)?, run, config);
+    }
     let Some(data) = &args.data else {
         return own_part(args, find_own(run, config, None)?, config);
     };
     match own_recordings(run, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
-        None => other(args, data, run, config),
+        None => {
+            let corpus = open_corpus(data, args.corpus.map(Into::into))?;
+            other(args, corpus, run, config)
+        }
     }
 }
 
@@ -242,14 +253,26 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
 }
 
 /// Another corpus, or a part of the run's own: then its speakers may be known to the model.
-fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
-    let corpus = open_corpus(data, args.corpus.map(Into::into))?;
-    if args.part.is_some_and(|part| part != PartName::All) {
-        bail!(
+fn other(
+    args: &EvaluateArgs,
+    mut corpus: Corpus,
+    run: &RunFolder,
+    config: &RunConfig,
+) -> Result<Chosen> {
+    let part = args.part.and_then(PartName::part);
+    match part {
+        Some(part) if !corpus.given.is_empty() => {
+            let given = &corpus.given;
+            corpus
+                .clips
+                .retain(|clip| given.get(&clip.file) == Some(&part));
+        }
+        Some(_) => bail!(
             "{} does not hold all recordings that the run was made with, so it has no such part; \
              leave --part out to score all of it",
             corpus.folder.display()
-        );
+        ),
+        None => {}
     }
     let (clips, parts) = read_split(&run.split_csv())?;
     let heard: BTreeSet<&str> = clips
@@ -295,7 +318,7 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
     });
     Ok(Chosen {
         corpus,
-        part: "all".into(),
+        part: part.map_or("all".into(), |part| part.to_string()),
         speakers_shared,
         notes,
         own: false,

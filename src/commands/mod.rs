@@ -11,6 +11,7 @@ mod doctor;
 mod evaluate;
 mod features;
 mod inspect;
+mod list;
 mod listen;
 mod plot;
 mod predict;

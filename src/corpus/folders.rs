@@ -16,6 +16,9 @@ pub(super) fn parse(file: &Path) -> Option<Labels> {
         })
         .collect::<Option<_>>()?;
     let label = emotion::common(folders.first()?);
+    if label.is_empty() {
+        return None;
+    }
     let speaker = folders.get(1).copied().unwrap_or_default();
     Some(Labels::new(label, speaker, ""))
 }

@@ -306,18 +306,16 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let share = |fraction: f64| ((speakers.len() as f64 * fraction).round() as usize).max(1);
+    let mut draw = |part: Part, fraction: f64| {
+        let (taken, left) = shares(&drawn, &speakers, part, fraction);
+        given.extend(taken.into_iter().map(|speaker| (speaker, part)));
+        drawn = left;
+    };
     if config.test_speakers.is_empty() {
-        let count = share(config.test_fraction).min(drawn.len());
-        given.extend(drawn.drain(..count).map(|speaker| (speaker, Part::Test)));
+        draw(Part::Test, config.test_fraction);
     }
-    if config.validation_speakers.is_empty() && drawn.len() > 1 {
-        let count = share(config.validation_fraction).min(drawn.len() - 1);
-        given.extend(
-            drawn
-                .drain(..count)
-                .map(|speaker| (speaker, Part::Validation)),
-        );
+    if config.validation_speakers.is_empty() {
+        draw(Part::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
         return Err(SplitError::NobodyTrains(
@@ -336,6 +334,42 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         share_training(clips, &mut parts, config);
     }
     Ok(parts)
+}
+
+/// The first of the speakers drawn, a fraction of all, and those that are left. Of several corpora each
+/// gives its share, but for its last speaker; where that comes to nobody, all are taken as one corpus.
+fn shares<'a>(
+    drawn: &[&'a str],
+    speakers: &BTreeSet<&'a str>,
+    part: Part,
+    fraction: f64,
+) -> (Vec<&'a str>, Vec<&'a str>) {
+    let corpus = |speaker: &'a str| speaker.split_once(':').map_or("", |(corpus, _)| corpus);
+    let of = |corpora: &[&str], named: &dyn Fn(&'a str) -> &'a str| -> Vec<&'a str> {
+        let mut taken = Vec::new();
+        for &name in corpora {
+            let all = speakers.iter().filter(|&&s| named(s) == name).count();
+            let here: Vec<&str> = drawn
+                .iter()
+                .copied()
+                .filter(|&s| named(s) == name)
+                .collect();
+            let count = ((all as f64 * fraction).round() as usize).max(1);
+            // Somebody must be left to train; who tests, and whom that leaves, is looked at later.
+            let spared = usize::from(part == Part::Validation || corpora.len() > 1);
+            taken.extend_from_slice(&here[..count.min(here.len().saturating_sub(spared))]);
+        }
+        taken
+    };
+    let corpora: BTreeSet<&str> = speakers.iter().map(|&speaker| corpus(speaker)).collect();
+    let corpora: Vec<&str> = corpora.into_iter().collect();
+    let mut taken = of(&corpora, &corpus);
+    if taken.is_empty() {
+        taken = of(&[""], &|_| "");
+    }
+    let mut left = drawn.to_vec();
+    left.retain(|speaker| !taken.contains(speaker));
+    (taken, left)
 }
 
 /// As the manifest says. Where it has nobody validate, some of the training speakers do.
@@ -416,6 +450,7 @@ fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     /// `speakers` voices that say `takes` clips of each of three emotions.
     fn clips(speakers: usize, takes: usize) -> Vec<Clip> {
@@ -558,6 +593,49 @@ mod tests {
             ..default
         };
         assert!(message(&clips(3, 2), &all).contains("leave something to train on"));
+    }
+
+    #[test]
+    fn each_of_several_corpora_gives_its_share() {
+        let speakers = |corpus: &str, count: usize| {
+            let mut clips = clips(count, 2);
+            for clip in &mut clips {
+                clip.file = Path::new(corpus).join(&clip.file);
+                clip.speaker = format!("{corpus}:{}", clip.speaker);
+            }
+            clips
+        };
+        let union = [
+            speakers("big", 40),
+            speakers("small", 4),
+            speakers("one", 1),
+        ]
+        .concat();
+        for seed in 0..20 {
+            let config = SplitConfig {
+                seed,
+                ..SplitConfig::default()
+            };
+            let made = by_config(&union, &config).unwrap();
+            assert!(!made.shared.any());
+            let of = |corpus: &str, part: Part| {
+                let clips = union.iter().zip(&made.parts);
+                let here = clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
+                let speakers: BTreeSet<&str> =
+                    here.map(|(clip, _)| clip.speaker.as_str()).collect();
+                speakers.len()
+            };
+            let parts = |corpus| Part::ALL.map(|part| of(corpus, part));
+            assert_eq!(parts("big"), [26, 6, 8]);
+            assert_eq!(parts("small"), [2, 1, 1]);
+            assert_eq!(parts("one"), [1, 0, 0], "a corpus' only speaker trains");
+        }
+        // One speaker each: somebody tests all the same.
+        let alone = ["a", "b", "c", "d"]
+            .map(|corpus| speakers(corpus, 1))
+            .concat();
+        let made = by_config(&alone, &SplitConfig::default()).unwrap();
+        assert!(Part::ALL.iter().all(|&part| count(&made, part) > 0));
     }
 
     #[test]

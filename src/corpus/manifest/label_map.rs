@@ -35,6 +35,11 @@ impl LabelMap {
     pub fn meaning<'a>(&'a self, label: &'a Cell) -> Result<&'a str, ManifestError> {
         match (&self.file, self.meanings.get(&label.text)) {
             (None, _) => Ok(&label.text),
+            (Some(file), Some(meaning)) if meaning.trim().is_empty() => Err(label.wrong(format!(
+                "{} says nothing for '{}'",
+                file.display(),
+                label.text
+            ))),
             (Some(_), Some(meaning)) => Ok(meaning),
             (Some(file), None) => {
                 let known: Vec<&str> = self.meanings.keys().map(String::as_str).collect();

@@ -295,6 +295,12 @@ fn emobox_s_lists_are_understood() {
         &strange,
         &["line 3, \"emo\"", "'X' means, only A, S"],
     );
+    desk.write("lists/label_map.json", "{\"A\": \"Angry\", \"S\": \" \"}");
+    desk.refuses(
+        "lists/fold_1/train.jsonl",
+        &text,
+        &["line 2, \"emo\"", "says nothing for 'S'"],
+    );
     desk.write("lists/label_map.json", "[1]");
     desk.refuses(
         "lists/fold_1/train.jsonl",
