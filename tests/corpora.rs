@@ -116,6 +116,8 @@ fn two_corpora_are_trained_as_one() {
         .fails_with(&["--data tells where they are now"]);
     desk.types("train --resume both --epochs 3 --data x=moved")
         .fails_with(&["the one folder"]);
+    desk.types("train --resume both --epochs 3 --data moved --labels anger,sadness")
+        .fails_with(&["would become another run", "data.labels is not given"]);
     desk.types("train --resume both --epochs 3 --data moved")
         .fine();
     desk.types("report both").fine();

@@ -96,20 +96,20 @@ impl DataArgs {
         if let Some(chosen) = chosen {
             config.data = chosen;
         }
-        self.name_corpus(config);
+        self.specify(config);
+        Ok(())
+    }
+
+    /// Puts in what is said of the recordings, wherever they are.
+    pub(super) fn specify(&self, config: &mut RunConfig) {
+        if let Some(corpus) = self.corpus {
+            config.data.corpus = Some(corpus.into());
+        }
         if !self.labels.is_empty() {
             config.data.labels = self.labels.clone();
         }
         for (from, to) in &self.map {
             config.data.counts_as.insert(from.clone(), to.clone());
-        }
-        Ok(())
-    }
-
-    /// Puts in what --corpus says.
-    pub(super) fn name_corpus(&self, config: &mut RunConfig) {
-        if let Some(corpus) = self.corpus {
-            config.data.corpus = Some(corpus.into());
         }
     }
 

@@ -118,7 +118,7 @@ pub enum FoldError {
     UnknownSpeakers,
     #[error(
         "{folds} are folds of the actors of RAVDESS, and {file} is no recording of RAVDESS by \
-             its name; take loso or a number of groups of speakers"
+             its name and speaker; take loso or a number of groups of speakers"
     )]
     NotRavdess { folds: Folds, file: String },
     #[error("{groups} group(s) cannot be made of {speakers} speakers; take 2 to {speakers}")]
@@ -453,6 +453,14 @@ mod tests {
         assert!(message(&unknown, Folds::Loso).contains("CLASS/SPEAKER/clip.wav"));
 
         assert!(message(&voices(&[3; 5]), Folds::RavdessLuna5).contains("anger/s00/0.wav"));
+        let several: Vec<Clip> = ravdess(&[1, 2, 3])
+            .into_iter()
+            .map(|mut clip| {
+                clip.speaker = format!("ravdess:{}", clip.speaker);
+                clip
+            })
+            .collect();
+        assert!(message(&several, Folds::RavdessLuna5).contains("by its name and speaker"));
         let emodb = ["03", "08", "09"].map(|s| clip(format!("wav/{s}a01Fa.wav"), s));
         assert!(message(&emodb, Folds::RavdessEmobox6).contains("no recording of RAVDESS"));
 

@@ -139,7 +139,7 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
             run.name()
         );
     }
-    args.settings.data.name_corpus(&mut config);
+    args.settings.data.specify(&mut config);
     args.settings.apply(&mut config);
     apply(args, &mut config);
     let mut differences = own.differences(&config)?;

@@ -15,6 +15,15 @@ pub enum ManifestError {
     Empty(PathBuf),
     #[error("{place}: {what}")]
     Wrong { place: String, what: String },
+    #[error("{lost} of the {all} recordings are not in {}; the first is {}: {reason}. --root names the \
+             folder that the files are relative to", .root.display(), .first.display())]
+    Lost {
+        lost: usize,
+        all: usize,
+        root: PathBuf,
+        first: PathBuf,
+        reason: String,
+    },
     #[error("{} lists recordings of one class only ('{class}'); a classifier needs at least two", .file.display())]
     OneClass { file: PathBuf, class: String },
 }

@@ -52,6 +52,14 @@ impl Manifest {
             tables.push((Table::read(test, &self.columns)?, true));
         }
         let rows = || tables.iter().flat_map(|(table, _)| &table.rows);
+        // A voice that nobody knows may be one that somebody does.
+        if let Some(nameless) = rows().find(|row| row.speaker.is_none())
+            && rows().any(|row| row.speaker.is_some())
+        {
+            return Err(nameless.file.wrong(
+                "this list names no speakers, and the other one does; name them in both, or in neither",
+            ));
+        }
         let files: Vec<&str> = rows().map(|row| row.file.text.as_str()).collect();
         let places = Places::find(&self.root, &files).ok_or_else(|| {
             let first = &tables[0].0.rows[0];
@@ -69,7 +77,10 @@ impl Manifest {
         let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
         for (table, tests) in &tables {
             let map = LabelMap::of(self.label_map.as_deref(), table)?;
-            corpus.notes.extend(map.note());
+            let note = map.note();
+            corpus
+                .notes
+                .extend(note.filter(|note| !corpus.notes.contains(note)));
             for row in &table.rows {
                 let file = places.of(&row.file.text);
                 if let Some(before) = lines.insert(file.clone(), row.file.place()) {
@@ -102,6 +113,17 @@ impl Manifest {
                     sentence: String::new(),
                 });
             }
+        }
+        if let Some(first) = corpus.skipped.first()
+            && corpus.skipped.len() > corpus.clips.len()
+        {
+            return Err(ManifestError::Lost {
+                lost: corpus.skipped.len(),
+                all: corpus.skipped.len() + corpus.clips.len(),
+                root: self.root.clone(),
+                first: first.file.clone(),
+                reason: first.reason.clone(),
+            });
         }
         corpus.notes.extend(speakers_by_name(&mut corpus.clips));
         match classes(&corpus.clips).as_slice() {

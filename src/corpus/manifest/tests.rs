@@ -210,6 +210,12 @@ fn parts_are_those_of_the_list_or_of_two() {
         error.contains("test.csv, line 2") && error.contains("train.csv, line 2"),
         "{error}"
     );
+    desk.write("test.csv", "file,label,speaker\nc.wav,anger,ann\n");
+    let error = two.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("train.csv, line 2") && error.contains("names no speakers"),
+        "{error}"
+    );
     desk.write("test.csv", "file,label,split\nc.wav,anger,train\n");
     let error = two.read(|_| None).unwrap_err().to_string();
     assert!(
@@ -258,6 +264,17 @@ fn what_is_not_there_is_left_out_and_told() {
     let corpus = desk.read("list.csv", text).unwrap();
     assert_eq!(corpus.clips.len(), 2);
     assert_eq!(corpus.skipped[0].file, Path::new("lost.wav"));
+    let most = format!("{text}x.wav,fear\ny.wav,fear\n");
+    desk.refuses(
+        "list.csv",
+        &most,
+        &[
+            "3 of the 5 recordings are not in",
+            "lost.wav",
+            "line 3, column 1 (file)",
+            "--root",
+        ],
+    );
     let reason = &corpus.skipped[0].reason;
     assert!(
         reason.contains("no such file") && reason.contains("line 3, column 1 (file)"),
