@@ -129,6 +129,7 @@ fn whole_steps(desk: &Desk, steps: u64) -> Duration {
     let data = Data {
         train: noise(&desk.config, &desk.model, STEPS * config.batch_size),
         train_names: vec![String::new(); STEPS * config.batch_size],
+        groups: Vec::new(),
         validation: noise(&desk.config, &desk.model, 1),
         spectrum: Spectrum::new(
             &config.augmentation,

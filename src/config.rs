@@ -1,14 +1,14 @@
 //! The configuration of a run: each room's own, together one `config.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::audio::{AudioConfig, SampleRate};
-use crate::corpus::CorpusKind;
+pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
 use crate::inference::InferenceConfig;
@@ -60,30 +60,6 @@ impl Default for CalibrationConfig {
     /// Probabilities as they are.
     fn default() -> Self {
         CalibrationConfig { temperature: 1.0 }
-    }
-}
-
-/// Which recordings. `classes`, `skipped` and `leaked` are found out by the training.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// The corpus folder, or `demo`.
-    pub folder: PathBuf,
-    /// Recognised by the file names where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub corpus: Option<CorpusKind>,
-    /// The labels in the order of the model's outputs.
-    pub classes: Vec<String>,
-    /// Recordings that could not be read.
-    pub skipped: usize,
-    /// Recordings that are in several parts, under several names.
-    pub leaked: usize,
-}
-
-impl DataConfig {
-    /// True where the recordings were made by a machine.
-    pub fn is_synthetic(&self) -> bool {
-        self.corpus.is_some_and(CorpusKind::is_synthetic)
     }
 }
 

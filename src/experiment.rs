@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
-use crate::config::{CalibrationConfig, RunConfig};
+use crate::audio;
+use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
 use crate::corpus::{self, Clip, Corpus};
 use crate::dataset::{Labelled, Loaded};
@@ -19,6 +20,24 @@ use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
 use crate::run::{RunFolder, RunLock, read_split, write_bytes, write_skipped, write_split};
 use crate::training::{self, Data, Event, Progress, Spectrum};
+
+/// Finds the recordings that settings name: below a folder or several, or in a list.
+pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
+    let seconds = |file: &Path| audio::probe(file).ok().map(|info| info.seconds);
+    let mut found = match (data.manifest(), data.sources.as_slice()) {
+        (Some(manifest), _) => manifest.read(seconds)?,
+        (None, []) => corpus::scan(&data.folder, data.corpus)?,
+        (None, sources) => {
+            let each = sources.iter().map(|source| {
+                let folder = data.folder.join(&source.folder);
+                Ok((source.name.clone(), corpus::scan(&folder, source.corpus)?))
+            });
+            corpus::unite(each.collect::<Result<_>>()?)?
+        }
+    };
+    found.choose(&data.labels, &data.counts_as)?;
+    Ok(found)
+}
 
 /// A run whose recordings are read and whose folder is there. No other process trains in it.
 #[derive(Debug)]
@@ -57,9 +76,11 @@ impl Experiment {
     ) -> Result<Experiment> {
         config.validate()?;
         let device = device_of(&config, &ranks)?;
-        let split = split(&loaded.clips, &config.split)?;
+        let split = split(&loaded.clips, &config.split, &corpus.given)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
+        config.data.sources.clone_from(&corpus.sources);
+        config.data = absolute_lists(config.data)?;
         config.data.classes = corpus::classes(&loaded.clips);
         config.data.skipped = loaded.skipped.len();
         config.data.leaked = leaked(&loaded, &split).len();
@@ -76,7 +97,7 @@ impl Experiment {
             config.training.init_weights = Some(weights);
         }
 
-        let base = format!("{}-{}", corpus.kind, config.model.arch());
+        let base = format!("{}-{}", corpus.name(), config.model.arch());
         let name = name.map_or_else(|| RunFolder::free_name(runs, &base), str::to_string);
         if !ranks.is_first() {
             return Ok(Experiment {
@@ -195,6 +216,7 @@ impl Experiment {
             .map(|clip| clip.file.display().to_string());
         let data = Data {
             train_names: names.collect(),
+            groups: self.groups(&train),
             train: tensors(Part::Train)?,
             validation: tensors(Part::Validation)?,
             spectrum: Spectrum::new(
@@ -247,7 +269,7 @@ impl Experiment {
         let data = &self.config.data;
         let report = Report {
             run: self.run.name(),
-            corpus: data.corpus.map(|kind| kind.to_string()).unwrap_or_default(),
+            corpus: data.name(),
             part: Part::Test.to_string(),
             speakers_shared: self.split.shared.any(),
             notes: self.notes(),
@@ -276,6 +298,15 @@ impl Experiment {
     /// What must stand beside every number of this run.
     fn notes(&self) -> Vec<String> {
         notes(&self.config, &self.split)
+    }
+
+    /// What has the same share of an epoch, a number for each training clip.
+    fn groups(&self, train: &Labelled) -> Vec<(usize, usize)> {
+        let sources = &self.config.data.sources;
+        let source = |clip: &&Clip| corpus::source_of(sources, clip).unwrap_or_default();
+        let corpora: Vec<usize> = train.clips.iter().map(source).collect();
+        let balance = self.config.training.balance;
+        balance.groups(&corpora, &train.labels)
     }
 
     fn part(&self, part: Part) -> Labelled<'_> {
@@ -329,10 +360,9 @@ pub fn own_recordings(
         .context("config.toml does not say which corpus it is")?;
     let folder = moved.unwrap_or(&config.data.folder).to_path_buf();
     let corpus = Corpus {
-        kind,
-        folder,
         clips,
-        skipped: Vec::new(),
+        sources: config.data.sources.clone(),
+        ..Corpus::empty(kind, folder)
     };
     let whole = corpus.clips.iter().all(|clip| corpus.path(clip).is_file());
     Ok(whole.then_some(Own { corpus, parts }))
@@ -384,6 +414,18 @@ fn device_of(config: &RunConfig, ranks: &Ranks) -> Result<Device> {
         }
         (device, _) => Ok(device),
     }
+}
+
+/// The lists that recordings come from, wherever a command is typed next.
+pub(crate) fn absolute_lists(mut data: DataConfig) -> Result<DataConfig> {
+    for list in [
+        &mut data.manifest,
+        &mut data.test_manifest,
+        &mut data.label_map,
+    ] {
+        *list = list.as_deref().map(absolute).transpose()?;
+    }
+    Ok(data)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -3,8 +3,8 @@
 //!
 //! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
 //! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`];
-//! [`inspection`] looks at recordings before any of it; [`experiment`] goes the whole way, [`cross_validation`] many times, [`grid`] with many settings,
-//! [`distributed`] in several processes. The run folder's files are
+//! [`inspection`] looks at recordings before any of it; [`experiment`] goes the whole way, [`cross_validation`] many times,
+//! [`cross_corpus`] from one corpus to another, [`grid`] with many settings, [`distributed`] in several processes. The run folder's files are
 //! known to [`run`] alone, its settings to [`config`].
 
 #![deny(unsafe_code)]
@@ -13,6 +13,7 @@
 pub mod audio;
 pub mod config;
 pub mod corpus;
+pub mod cross_corpus;
 pub mod cross_validation;
 pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so, sets malloc; see there

@@ -1,5 +1,5 @@
 //! The doors through which anything may come in, knocked at with whatever comes to mind: names,
-//! settings, checkpoints. (Recordings have theirs in `tests/recordings.rs`; `scripts/fuzz.sh` knocks
+//! lists, settings, checkpoints. (Recordings have theirs in `tests/recordings.rs`; `scripts/fuzz.sh` knocks
 //! longer.)
 
 use std::fs;
@@ -7,17 +7,15 @@ use std::path::{Path, PathBuf};
 
 use emovox::config::RunConfig;
 use emovox::corpus::CorpusKind;
+use emovox::corpus::manifest::Manifest;
 use emovox::model::{Arch, decode, encode};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-const KINDS: [CorpusKind; 5] = [
-    CorpusKind::Demo,
-    CorpusKind::Ravdess,
-    CorpusKind::Tess,
-    CorpusKind::Emodb,
-    CorpusKind::Folders,
-];
+/// Those with a rule for names, and plain folders.
+fn kinds() -> impl Iterator<Item = CorpusKind> {
+    CorpusKind::NAMED.into_iter().chain([CorpusKind::Folders])
+}
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -53,9 +51,13 @@ proptest! {
             "([a-zA-Z0-9_]{0,6}[-/._]){0,8}(wav|WAV)?",
             "(0[0-9]-){6}[0-9]{2}\\.wav",
             "[OYX]?AF_[a-z]{0,5}_[a-z]{0,9}\\.wav",
+            "(DC|JE|[A-Z]{2})[/_](a|sa|su|n|é)?[0-9é]{0,3}\\.wav",
+            "[FM]?[0-9é]{0,3}[AFHNSW]?[0-9é]{0,4}\\.wav",
+            "S[MF][0-9]{0,3}_F?[0-9]{0,3}_[AHNSé]?[0-9]{0,3}\\.wav",
+            "(fe)?male[0-9]_(angry|sad|[a-z]{0,4})_[0-9é]{0,3}[ab]?_[0-9é]?\\.wav",
         ],
     ) {
-        for kind in KINDS {
+        for kind in kinds() {
             if let Some(labels) = kind.parse(Path::new(&name)) {
                 prop_assert!(!labels.label.is_empty(), "{kind}: {name:?}");
             }
@@ -83,6 +85,30 @@ proptest! {
         {
             config.write(&path).unwrap();
             prop_assert_eq!(RunConfig::read(&path).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn a_list_of_any_kind_is_read_or_refused(
+        text in prop_oneof![
+            any::<String>(),
+            "(file|label|speaker|split|start|end|x|[,;\t\"\n]){0,12}\n([ab]\\.wav|anger|fear|test|NaT|0|[,;\t\"\r\n]){0,40}",
+            "(\\{\"wav\": \"[ab]\\.wav\", \"emo\": (\"anger\"|\"fear\"|null|1|\\[\\])\\}?\n){0,4}",
+        ],
+    ) {
+        let (folder, path) = written(&text);
+        for file in ["a.wav", "b.wav"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        let list = Manifest {
+            file: path,
+            root: folder.path().into(),
+            ..Manifest::default()
+        };
+        if let Ok(corpus) = list.read(|_| Some(1.0)) {
+            for clip in &corpus.clips {
+                prop_assert!(!clip.label.is_empty() && corpus.path(clip).is_file(), "{clip:?}");
+            }
         }
     }
 

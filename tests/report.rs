@@ -11,12 +11,12 @@ use std::path::Path;
 
 use emovox::audio::AudioConfig;
 use emovox::corpus::CorpusKind;
-use emovox::evaluation::{Calibration, Metrics, Predictions, from_labels};
+use emovox::evaluation::{Calibration, Interval, Metrics, Predictions, Spread, from_labels};
 use emovox::features::FeatureConfig;
 use emovox::inspection::{ClipFacts, Giveaway, Recording, Survey};
 use emovox::report::{
-    Curves, Heard, HeardWindow, confusion_png, curves_png, recall_png, recording_png,
-    reliability_png, survey_png, survey_text,
+    Curves, Heard, HeardWindow, MatrixCell, confusion_png, curves_png, matrix_png, recall_png,
+    recording_png, reliability_png, survey_png, survey_text,
 };
 use emovox::run::EpochRecord;
 use image::RgbImage;
@@ -32,6 +32,48 @@ const EIGHT: [&str; 8] = [
     "disgust",
     "surprised",
 ];
+
+/// A matrix of corpora with all that can be in a field: a note, a score that is not there yet, one without
+/// interval, one at chance.
+#[test]
+fn a_matrix_of_corpora() {
+    let names = ["ravdess", "emodb", "a corpus with a name that is too long"].map(String::from);
+    let cell = |mean: Option<f64>, interval: Option<(f64, f64)>| MatrixCell {
+        uar: mean.map(|mean| Spread {
+            mean,
+            deviation: interval.map(|_| 0.012),
+        }),
+        interval: interval.map(|(low, high)| Interval { low, high }),
+    };
+    let cells = [
+        [
+            (Some(0.649), Some((0.611, 0.687))),
+            (Some(0.41), Some((0.33, 0.5))),
+            (None, None),
+        ],
+        [
+            (Some(0.25), Some((0.21, 0.28))),
+            (Some(0.818), Some((0.761, 0.868))),
+            (Some(0.3), None),
+        ],
+        [
+            (Some(0.2), Some((0.18, 0.24))),
+            (Some(0.37), None),
+            (Some(0.97), None),
+        ],
+    ];
+    let cells: Vec<Vec<MatrixCell>> = cells
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|&(mean, interval)| cell(mean, interval))
+                .collect()
+        })
+        .collect();
+    let note = Some("1 scores are not there yet");
+    let png = matrix_png("three-bilstm-cross", &names, &cells, 0.25, note).unwrap();
+    assert_golden("matrix", &png);
+}
 
 /// Height of a picture's header, where title, summary and note stand.
 const HEADER: u32 = 78;

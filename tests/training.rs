@@ -111,6 +111,7 @@ fn data(train: usize, validation: usize, model: &EmotionModel) -> Data {
         validation: part(validation, 1000, model),
         spectrum: None,
         train_names: (0..train).map(|clip| format!("clip-{clip}.wav")).collect(),
+        groups: Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::cells::{Job, Outcome, train_all, train_arguments, usual_jobs};
 use super::progress::bar;
 use super::settings::{Settings, set};
 use super::stop::Stop;
-use super::{Runs, open_corpus, say, warning};
+use super::{Runs, open_data, say, warning};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
 use emovox::cross_validation::{Cell, CrossValidation, Plan, read_results, write_results};
@@ -65,14 +65,18 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     set(&mut config.split.seed, args.split_seed);
     config.validate()?;
     let on_cpu = config.training.device.resolve()? == Device::Cpu;
-    let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
+    ensure!(
+        !args.settings.data.has_test_list(),
+        "every speaker tests once here, so there is no --test-manifest; one list may hold all"
+    );
+    let corpus = open_data(&config.data)?;
     let mut seeds = args.seeds.clone();
     seeds.sort_unstable();
     seeds.dedup();
     let plan = Plan::new(config, &corpus, args.folds, seeds)?;
     let default = format!(
         "{}-{}-cv-{}",
-        corpus.kind,
+        corpus.name(),
         plan.config.model.arch(),
         args.folds
     );
@@ -80,6 +84,12 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     RunFolder::check_name(name)?;
     let all = CrossValidation::open(&args.runs.runs_dir.join(name), plan)?;
     describe(&all, &corpus::speakers(&corpus.clips), corpus.clips.len());
+    for note in &corpus.notes {
+        say!("{note}");
+    }
+    if !corpus.given.is_empty() {
+        say!("the manifest says who tests, which is not looked at: each speaker does");
+    }
 
     let cells = all.plan.cells();
     let left: Vec<Cell> = cells
@@ -147,11 +157,7 @@ fn describe(all: &CrossValidation, speakers: &[String], clips: usize) {
     } = &all.plan;
     say!(
         "{} in {}: {clips} clips, {} speakers; folds {folds}, {} trainings of {}",
-        config
-            .data
-            .corpus
-            .map(|kind| kind.to_string())
-            .unwrap_or_default(),
+        config.data.name(),
         config.data.folder.display(),
         speakers.len(),
         fold.len() * seeds.len(),

@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::Args;
 use rayon::prelude::*;
 
-use super::{CorpusName, open_corpus};
+use super::list::ListArgs;
+use super::{CorpusName, open_corpus, open_data};
 use emovox::audio;
 use emovox::corpus::{self, Corpus, Skipped};
 use emovox::device::{self, DeviceChoice};
@@ -18,7 +19,8 @@ use emovox::device::{self, DeviceChoice};
 #[command(after_help = "\
 Examples:
   emovox doctor
-  emovox doctor --data data/ravdess    clips, speakers, classes, and files that cannot be read")]
+  emovox doctor --data data/ravdess    clips, speakers, classes, and files that cannot be read
+  emovox doctor --manifest clips.csv   the same of a list, before anything is trained on it")]
 pub struct DoctorArgs {
     /// A corpus folder to look through, or `demo`
     #[arg(long, value_name = "DIR")]
@@ -26,14 +28,19 @@ pub struct DoctorArgs {
     /// What corpus it is, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
     corpus: Option<CorpusName>,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     machine()?;
+    let listed = args.list.data()?;
     if let Some(data) = &args.data {
         println!();
-        let corpus = open_corpus(data, args.corpus.map(Into::into))?;
-        recordings(&corpus);
+        recordings(&open_corpus(data, args.corpus.map(Into::into))?);
+    } else if let Some(listed) = &listed {
+        println!();
+        recordings(&open_data(listed)?);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -88,11 +95,17 @@ fn recordings(corpus: &Corpus) {
     if corpus.kind.is_synthetic() {
         println!("              synthetic: a score on it says nothing about people");
     }
+    for note in &corpus.notes {
+        println!("              {note}");
+    }
     println!("clips         {}", corpus.clips.len());
     let speakers = corpus::speakers(&corpus.clips);
     match speakers.as_slice() {
         [unknown] if unknown.is_empty() => println!("speakers      unknown"),
         _ => println!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
+    }
+    if let Some(who) = corpus::women_and_men(corpus.kind, &speakers) {
+        println!("              {who}");
     }
     let classes = corpus::classes(&corpus.clips);
     println!("classes       {}", classes.len());

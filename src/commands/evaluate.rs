@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::cache::{CacheArgs, tell_uncached};
+use super::list::ListArgs;
 use super::progress::bar;
-use super::{CorpusName, Runs, data_folder, find_own, open_corpus, tell_skipped};
+use super::{CorpusName, Runs, data_folder, find_own, open_corpus, open_data, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{self, Clip, Corpus};
+use emovox::corpus::{self, Clip, Corpus, CorpusKind};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
@@ -32,6 +33,8 @@ Examples:
   emovox evaluate ravdess-bilstm --data data/emodb    another corpus, as far as it has the labels
   emovox evaluate ravdess-bilstm --data data/emodb --map boredom=sadness --map calm=calm
       counts boredom as sadness, and calm as itself
+  emovox evaluate ravdess-bilstm --manifest mine.csv --root data/mine
+      recordings that a list names; --part test takes those that it says test
   emovox evaluate ravdess-bilstm --json               for programs
 
 On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, where one side
@@ -48,6 +51,8 @@ pub struct EvaluateArgs {
     /// What corpus --data is, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
     corpus: Option<CorpusName>,
+    #[command(flatten)]
+    list: ListArgs,
     /// Which clips [default: test; all of another corpus]
     #[arg(long, value_enum)]
     part: Option<PartName>,
@@ -118,7 +123,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
         run: run.name(),
-        corpus: chosen.corpus.kind.to_string(),
+        corpus: chosen.corpus.name(),
         part: chosen.part,
         speakers_shared: chosen.speakers_shared,
         notes: chosen.notes,
@@ -177,7 +182,7 @@ fn map_labels(
 }
 
 /// What stands on both sides of `=`.
-fn pair(word: &str) -> Result<(String, String), String> {
+pub(super) fn pair(word: &str) -> Result<(String, String), String> {
     match word.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.into(), to.into())),
         _ => Err("must be two labels, as in boredom=neutral".into()),
@@ -198,12 +203,18 @@ struct Chosen {
 
 /// The run's own clips by their part, wherever they lie now; or all clips of another corpus.
 fn choose(args: &EvaluateArgs, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
+    if let Some(listed) = args.list.data()? {
+        return other(args, open_data(&listed)?, run, config);
+    }
     let Some(data) = &args.data else {
         return own_part(args, find_own(run, config, None)?, config);
     };
     match own_recordings(run, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
-        None => other(args, data, run, config),
+        None => {
+            let corpus = open_corpus(data, args.corpus.map(Into::into))?;
+            other(args, corpus, run, config)
+        }
     }
 }
 
@@ -242,14 +253,26 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
 }
 
 /// Another corpus, or a part of the run's own: then its speakers may be known to the model.
-fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
-    let corpus = open_corpus(data, args.corpus.map(Into::into))?;
-    if args.part.is_some_and(|part| part != PartName::All) {
-        bail!(
+fn other(
+    args: &EvaluateArgs,
+    mut corpus: Corpus,
+    run: &RunFolder,
+    config: &RunConfig,
+) -> Result<Chosen> {
+    let part = args.part.and_then(PartName::part);
+    match part {
+        Some(part) if !corpus.given.is_empty() => {
+            let given = &corpus.given;
+            corpus
+                .clips
+                .retain(|clip| given.get(&clip.file) == Some(&part));
+        }
+        Some(_) => bail!(
             "{} does not hold all recordings that the run was made with, so it has no such part; \
              leave --part out to score all of it",
             corpus.folder.display()
-        );
+        ),
+        None => {}
     }
     let (clips, parts) = read_split(&run.split_csv())?;
     let heard: BTreeSet<&str> = clips
@@ -258,10 +281,24 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
         .filter(|&(_, &part)| part != Part::Test)
         .map(|(clip, _)| clip.speaker.as_str())
         .collect();
+    // Of several corpora, the one that this one may be a part of has its name before its speakers.
+    let mut sources = config.data.sources.iter();
+    let source = sources.find(|source| {
+        let kind = source.corpus.unwrap_or(CorpusKind::Folders);
+        kind == corpus.kind || kind.has_the_people_of(corpus.kind)
+    });
+    let of_several = source.is_some();
+    let called = |speaker: &str| match source {
+        Some(source) => format!("{}:{speaker}", source.name),
+        None => speaker.to_string(),
+    };
     let mut known = corpus::speakers(&corpus.clips);
-    known.retain(|speaker| heard.contains(speaker.as_str()));
-    let same_kind = config.data.corpus == Some(corpus.kind);
-    let speakers_shared = same_kind && !known.is_empty();
+    known.retain(|speaker| heard.contains(called(speaker).as_str()));
+    // The names of a list's speakers may be anybody's, so that the same name may be the same voice.
+    let lists = [config.data.corpus, Some(corpus.kind)].contains(&Some(CorpusKind::Manifest));
+    let same_people = |kind: CorpusKind| kind == corpus.kind || kind.has_the_people_of(corpus.kind);
+    let same_kind = config.data.corpus.is_some_and(same_people);
+    let speakers_shared = (same_kind || lists || of_several) && !known.is_empty();
     let mut notes = Vec::new();
     if corpus.kind.is_synthetic() {
         notes.push("synthetic demo corpus".to_string());
@@ -276,11 +313,12 @@ fn other(args: &EvaluateArgs, data: &Path, run: &RunFolder, config: &RunConfig) 
             "speakers shared: {} trained or validated this model",
             known.join(", ")
         ),
+        false if lists => "no speaker is called as one is that the model was trained on".into(),
         false => "other speakers and recordings than the model was trained on".into(),
     });
     Ok(Chosen {
         corpus,
-        part: "all".into(),
+        part: part.map_or("all".into(), |part| part.to_string()),
         speakers_shared,
         notes,
         own: false,

@@ -5,12 +5,15 @@ mod cache;
 mod cells;
 mod collect;
 mod completions;
+mod cross_corpus;
 mod cross_validate;
+mod data;
 mod doctor;
 mod evaluate;
 mod features;
 mod grid;
 mod inspect;
+mod list;
 mod listen;
 mod plot;
 mod predict;
@@ -28,9 +31,9 @@ use anyhow::{Context, Result};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use emovox::config::RunConfig;
+use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
-use emovox::experiment::{Own, own_recordings};
+use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::RunFolder;
 
 /// As `println!`, but what trains goes on when the program that its output went to is gone.
@@ -76,6 +79,7 @@ Examples:
   emovox train --data data/ravdess            train on RAVDESS, tested on speakers never heard
   emovox cross-validate --data data/ravdess   every speaker tests once: the number to report
   emovox grid sizes.toml --run                a sweep over settings, folds and seeds
+  emovox train --manifest clips.csv           train on a list of recordings of your own
   emovox evaluate ravdess-bilstm              score that run again
   emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
   emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
@@ -95,6 +99,7 @@ enum Command {
     CrossValidate(cross_validate::CrossValidateArgs),
     Grid(Box<grid::GridArgs>),
     Collect(collect::CollectArgs),
+    CrossCorpus(cross_corpus::CrossCorpusArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
@@ -114,6 +119,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::CrossValidate(args) => cross_validate::run(&args),
         Command::Grid(args) => grid::run(&args),
         Command::Collect(args) => collect::run(&args),
+        Command::CrossCorpus(args) => cross_corpus::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Listen(args) => listen::run(args),
@@ -158,8 +164,18 @@ const DEMO_FOLDER: &str = "data/demo";
 enum CorpusName {
     Demo,
     Ravdess,
+    /// The songs of RAVDESS, apart from its speech
+    RavdessSong,
     Tess,
     Emodb,
+    CremaD,
+    Savee,
+    Emovo,
+    JlCorpus,
+    Nemo,
+    Subesco,
+    Shemo,
+    Urdu,
     /// A plain folder per class
     Folders,
 }
@@ -171,6 +187,15 @@ impl From<CorpusName> for CorpusKind {
             CorpusName::Ravdess => CorpusKind::Ravdess,
             CorpusName::Tess => CorpusKind::Tess,
             CorpusName::Emodb => CorpusKind::Emodb,
+            CorpusName::RavdessSong => CorpusKind::RavdessSong,
+            CorpusName::CremaD => CorpusKind::CremaD,
+            CorpusName::Savee => CorpusKind::Savee,
+            CorpusName::Emovo => CorpusKind::Emovo,
+            CorpusName::JlCorpus => CorpusKind::JlCorpus,
+            CorpusName::Nemo => CorpusKind::Nemo,
+            CorpusName::Subesco => CorpusKind::Subesco,
+            CorpusName::Shemo => CorpusKind::Shemo,
+            CorpusName::Urdu => CorpusKind::Urdu,
             CorpusName::Folders => CorpusKind::Folders,
         }
     }
@@ -196,6 +221,20 @@ fn data_folder(data: &Path) -> Result<&Path> {
 /// Finds the recordings of a corpus.
 fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
     Ok(corpus::scan(data_folder(data)?, kind)?)
+}
+
+/// Finds the recordings that settings name.
+fn open_data(data: &DataConfig) -> Result<Corpus> {
+    let mut data = data.clone();
+    if data.sources.is_empty() {
+        data.folder = data_folder(&data.folder)?.into();
+    } else if data.folder.as_os_str().is_empty() {
+        // As they were typed; those of a run are relative to what they have in common.
+        for source in &mut data.sources {
+            source.folder = data_folder(&source.folder)?.into();
+        }
+    }
+    experiment::open_corpus(&data)
 }
 
 /// Finds the recordings that a run was made with, or tells where they were.

@@ -5,20 +5,16 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::CorpusName;
+use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::model::Arch;
-use emovox::training::Keep;
+use emovox::training::{Balance, Keep};
 
 #[derive(Args)]
 pub(super) struct Settings {
-    /// The folder with the recordings, or `demo`
-    #[arg(long, value_name = "DIR")]
-    pub(super) data: Option<PathBuf>,
-    /// What corpus it is, if emovox does not recognise it by the file names
-    #[arg(long, value_enum)]
-    pub(super) corpus: Option<CorpusName>,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
     /// The architecture [default: bilstm]
     #[arg(long, value_enum)]
     arch: Option<ArchName>,
@@ -34,6 +30,9 @@ pub(super) struct Settings {
     /// Weigh each class by how rare it is
     #[arg(long)]
     class_weights: bool,
+    /// What has the same share of every epoch, however many clips of it there are [default: none]
+    #[arg(long, value_enum)]
+    balance: Option<BalanceName>,
     /// Stop when N epochs brought no better validation UAR (0: never) [default: 0]
     #[arg(long, value_name = "N")]
     early_stopping: Option<usize>,
@@ -54,6 +53,18 @@ enum ArchName {
     Bilstm,
     /// LSTM over 40 time-averaged MFCCs, the recipe emovox comes from
     Seed,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BalanceName {
+    /// Nothing: every clip comes once
+    None,
+    /// Each class
+    Class,
+    /// Each of several corpora
+    Corpus,
+    /// Each class of each corpus
+    CorpusClass,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -79,10 +90,7 @@ impl Settings {
             Some(file) => RunConfig::over_recipe(file, self.arch())?,
             None => RunConfig::recipe(self.arch().unwrap_or_default()),
         };
-        if let Some(data) = &self.data {
-            config.data.folder = data.clone();
-            config.data.corpus = None;
-        }
+        self.data.choose(&mut config)?;
         // Where a training stops early the learning rate has not come to its end.
         if self.early_stopping.is_some_and(|epochs| epochs > 0) {
             config.training.keep = Keep::Best;
@@ -93,9 +101,6 @@ impl Settings {
 
     /// What the flags say, but for the architecture and the folder.
     pub(super) fn apply(&self, config: &mut RunConfig) {
-        if let Some(corpus) = self.corpus {
-            config.data.corpus = Some(corpus.into());
-        }
         let training = &mut config.training;
         set(&mut training.epochs, self.epochs);
         set(&mut training.batch_size, self.batch_size);
@@ -106,6 +111,13 @@ impl Settings {
             KeepName::Last => Keep::Last,
         });
         set(&mut training.keep, keep);
+        let balance = self.balance.map(|balance| match balance {
+            BalanceName::None => Balance::None,
+            BalanceName::Class => Balance::Class,
+            BalanceName::Corpus => Balance::Corpus,
+            BalanceName::CorpusClass => Balance::CorpusClass,
+        });
+        set(&mut training.balance, balance);
         set(&mut training.device, self.device);
         training.class_weights |= self.class_weights;
     }

@@ -1,7 +1,7 @@
 //! EmoDB (Burkhardt et al. 2005): two digits of speaker, three of text, the initial of the German
 //! emotion word and a letter for the version, as in `03a01Fa`.
 
-use super::Labels;
+use super::{Labels, Sex};
 
 /// Ärger (Wut), Langeweile, Ekel, Angst, Freude, Trauer, neutral.
 const EMOTIONS: [(u8, &str); 7] = [
@@ -28,4 +28,12 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     }
     let (_, label) = EMOTIONS.iter().find(|(initial, _)| *initial == emotion)?;
     Some(Labels::new(*label, &stem[..2], &stem[2..5]))
+}
+
+/// Speakers 08, 09, 13, 14 and 16 are women.
+pub(super) fn sex(speaker: &str) -> Option<Sex> {
+    Some(match speaker {
+        "08" | "09" | "13" | "14" | "16" => Sex::Female,
+        _ => Sex::Male,
+    })
 }

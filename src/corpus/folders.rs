@@ -15,8 +15,10 @@ pub(super) fn parse(file: &Path) -> Option<Labels> {
             _ => None,
         })
         .collect::<Option<_>>()?;
-    let class = folders.first()?.to_lowercase();
-    let label = emotion::label(&class).map_or(class.clone(), str::to_string);
+    let label = emotion::common(folders.first()?);
+    if label.is_empty() {
+        return None;
+    }
     let speaker = folders.get(1).copied().unwrap_or_default();
     Some(Labels::new(label, speaker, ""))
 }

@@ -112,12 +112,13 @@ pub enum FoldError {
     NoSuchFolds(String),
     #[error(
         "nobody knows who speaks in some of these recordings, so there are no folds by speaker; \
-             lay the recordings out as CLASS/SPEAKER/clip.wav"
+             lay the recordings out as CLASS/SPEAKER/clip.wav, or give the manifest a column for the \
+             speaker"
     )]
     UnknownSpeakers,
     #[error(
         "{folds} are folds of the actors of RAVDESS, and {file} is no recording of RAVDESS by \
-             its name; take loso or a number of groups of speakers"
+             its name and speaker; take loso or a number of groups of speakers"
     )]
     NotRavdess { folds: Folds, file: String },
     #[error("{groups} group(s) cannot be made of {speakers} speakers; take 2 to {speakers}")]
@@ -189,7 +190,7 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         others.truncate(((others.len() as f64 * VALIDATION).round() as usize).max(1));
         made.push(Fold {
             name: match folds {
-                Folds::Loso => test.concat(),
+                Folds::Loso => name_of(&test.concat(), index + 1),
                 _ => (index + 1).to_string(),
             },
             test: sorted(test),
@@ -197,6 +198,19 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         });
     }
     Ok(made)
+}
+
+/// The fold that leaves a speaker out is called like them, as far as a folder can be: the speakers of a
+/// manifest may be called anything.
+fn name_of(speaker: &str, number: usize) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_.+:@".contains(c);
+    match speaker.chars().all(plain) && !speaker.starts_with('.') {
+        true => speaker.to_string(),
+        false => {
+            let cleaned = speaker.chars().map(|c| if plain(c) { c } else { '_' });
+            format!("{number}_{}", cleaned.collect::<String>())
+        }
+    }
 }
 
 /// Speakers in groups, from the number of clips of each.
@@ -364,6 +378,16 @@ mod tests {
     }
 
     #[test]
+    fn a_fold_is_called_like_its_speaker_as_far_as_a_folder_can_be() {
+        let named = |speaker| name_of(speaker, 7);
+        assert_eq!(named("03"), "03");
+        assert_eq!(named("emodb:03"), "emodb:03");
+        assert_eq!(named("ann/2"), "7_ann_2");
+        assert_eq!(named("../x"), "7_.._x");
+        assert_eq!(named("Zoë"), "Zoë");
+    }
+
+    #[test]
     fn twenty_speakers_in_five_groups() {
         let clips = voices(&[60; 20]);
         let made = folds(&clips, Folds::Groups(5), 1).unwrap();
@@ -429,6 +453,14 @@ mod tests {
         assert!(message(&unknown, Folds::Loso).contains("CLASS/SPEAKER/clip.wav"));
 
         assert!(message(&voices(&[3; 5]), Folds::RavdessLuna5).contains("anger/s00/0.wav"));
+        let several: Vec<Clip> = ravdess(&[1, 2, 3])
+            .into_iter()
+            .map(|mut clip| {
+                clip.speaker = format!("ravdess:{}", clip.speaker);
+                clip
+            })
+            .collect();
+        assert!(message(&several, Folds::RavdessLuna5).contains("by its name and speaker"));
         let emodb = ["03", "08", "09"].map(|s| clip(format!("wav/{s}a01Fa.wav"), s));
         assert!(message(&emodb, Folds::RavdessEmobox6).contains("no recording of RAVDESS"));
 

@@ -4,21 +4,40 @@
 //! by the rule that most of its names follow. Splits into train, validation and test parts are
 //! made in [`split`].
 
+mod choice;
+mod config;
+mod cremad;
 pub mod demo;
 mod emodb;
-mod emotion;
+pub(crate) mod emotion;
+mod emovo;
 mod folders;
 pub mod folds;
+mod jl;
+mod kind;
+pub mod manifest;
+mod nemo;
 mod ravdess;
+mod savee;
+mod sex;
+mod shemo;
 pub mod split;
+mod subesco;
 mod tess;
+mod union;
+mod urdu;
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
+
+use split::Part;
+
+pub use config::DataConfig;
+pub use kind::CorpusKind;
+pub use sex::{Sex, women_and_men};
+pub use union::{Source, source_of, unite};
 
 /// One recording and what its name says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,60 +86,10 @@ impl Labels {
     }
 }
 
-/// The corpora that are recognised by their file names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CorpusKind {
-    /// The synthetic corpus that emovox makes itself.
-    Demo,
-    /// RAVDESS, speech part.
-    Ravdess,
-    /// Toronto emotional speech set.
-    Tess,
-    /// Berlin database of emotional speech.
-    Emodb,
-    /// A plain folder per class.
-    Folders,
-}
-
-impl CorpusKind {
-    /// The corpora with a naming rule of their own, in the order in which they are tried.
-    const NAMED: [CorpusKind; 4] = [
-        CorpusKind::Demo,
-        CorpusKind::Ravdess,
-        CorpusKind::Tess,
-        CorpusKind::Emodb,
-    ];
-
-    /// Reads a recording's path (relative to the corpus folder) by the corpus' naming rule.
-    pub fn parse(self, file: &Path) -> Option<Labels> {
-        let stem = file.file_stem()?.to_str()?;
-        match self {
-            CorpusKind::Demo => demo::parse_name(file.file_name()?.to_str()?)
-                .map(|name| Labels::new(name.emotion, name.voice, name.sentence)),
-            CorpusKind::Ravdess => ravdess::parse(stem),
-            CorpusKind::Tess => tess::parse(stem),
-            CorpusKind::Emodb => emodb::parse(stem),
-            CorpusKind::Folders => folders::parse(file),
-        }
-    }
-
-    /// True where recordings were made by a machine: a number from them says nothing about people.
-    pub fn is_synthetic(self) -> bool {
-        self == CorpusKind::Demo
-    }
-}
-
-impl fmt::Display for CorpusKind {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.pad(match self {
-            CorpusKind::Demo => "demo",
-            CorpusKind::Ravdess => "ravdess",
-            CorpusKind::Tess => "tess",
-            CorpusKind::Emodb => "emodb",
-            CorpusKind::Folders => "folders",
-        })
-    }
+/// The number that a text of so many digits says.
+fn digits(text: &str, count: usize) -> Option<u32> {
+    let plain = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
 }
 
 /// What was found in a folder.
@@ -137,12 +106,56 @@ pub struct Corpus {
     /// once and it was seen before. (Archives of RAVDESS and TESS go around that hold every
     /// recording twice; a clip in two parts would make its score worthless.)
     pub skipped: Vec<Skipped>,
+    /// The part of each clip, by its place, where a list says it. Empty where nobody does.
+    pub given: BTreeMap<PathBuf, Part>,
+    /// The corpora that it was made of, where there are several.
+    pub sources: Vec<Source>,
+    /// What labels count as in each of these.
+    pub counts_as: Vec<BTreeMap<String, String>>,
+    /// What was made of it, in words for people.
+    pub notes: Vec<String>,
 }
 
 impl Corpus {
+    /// No clips yet.
+    pub(crate) fn empty(kind: CorpusKind, folder: PathBuf) -> Corpus {
+        Corpus {
+            kind,
+            folder,
+            clips: Vec::new(),
+            skipped: Vec::new(),
+            given: BTreeMap::new(),
+            sources: Vec::new(),
+            counts_as: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// `ravdess`, or `ravdess+emodb` of two.
+    pub fn name(&self) -> String {
+        name_of(self.kind, &self.sources)
+    }
+
+    /// True where some of the recordings were made by a machine.
+    pub fn is_synthetic(&self) -> bool {
+        let kinds = self.sources.iter().filter_map(|source| source.corpus);
+        kinds.chain([self.kind]).any(CorpusKind::is_synthetic)
+    }
+
     /// The place of a clip's recording.
     pub fn path(&self, clip: &Clip) -> PathBuf {
         self.folder.join(&clip.file)
+    }
+}
+
+/// What a corpus is called: of several, each.
+fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
+    match sources {
+        [] => kind.to_string(),
+        _ => {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            names.join("+")
+        }
     }
 }
 
@@ -164,6 +177,12 @@ fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
         .collect()
 }
 
+/// The names of the corpora that are recognised.
+fn known() -> String {
+    let names = CorpusKind::NAMED.map(|kind| kind.to_string());
+    names[1..].join(", ")
+}
+
 /// Why a folder is no corpus. Each message says what to do next.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
@@ -177,9 +196,9 @@ pub enum CorpusError {
              its subfolders for names that end in .wav)", .0.display())]
     NoRecordings(PathBuf),
     #[error("{} holds {count} WAV files, but their names follow no corpus that emovox knows \
-             (ravdess, tess, emodb), and they do not lie in a folder per class; the first is {}. \
+             ({}), and they do not lie in a folder per class; the first is {}. \
              Lay them out as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or name the corpus \
-             with --corpus", .folder.display(), .first.display())]
+             with --corpus", .folder.display(), known(), .first.display())]
     UnknownNames {
         folder: PathBuf,
         count: usize,
@@ -194,6 +213,16 @@ pub enum CorpusError {
     },
     #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data takes the folder in which each class has a folder of its own", .folder.display())]
     OneClass { folder: PathBuf, class: String },
+    #[error("{} is in {name} as well as in another corpus before it; each recording belongs to one", .file.display())]
+    InTwoCorpora { file: PathBuf, name: String },
+    #[error("no recording is of {label}; there are {known}")]
+    NoSuchLabel { label: String, known: String },
+    #[error(
+        "only {} is left of the labels {known}; a classifier needs at least two (--labels names those \
+             that are to be trained on, --map what one counts as)",
+        if .kept.is_empty() { "none" } else { .kept }
+    )]
+    FewLabels { kept: String, known: String },
 }
 
 /// Finds the recordings of a corpus in a folder and all its subfolders.
@@ -230,13 +259,14 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
         let labels = match file.to_str() {
             // A run keeps the places of its recordings in a text file.
             None => Err("its path is not UTF-8; rename it".to_string()),
-            Some(_) => kind
-                .parse(file)
-                .ok_or_else(|| format!("its name does not follow the rule of {kind}")),
+            Some(_) => kind.parse(file).ok_or_else(|| kind.refusal(file)),
         };
-        let mut second = || kind != CorpusKind::Folders && !names.insert(file.file_name());
+        let mut second = |labels: &Labels| {
+            let name = kind.once(file, labels);
+            name.is_some_and(|name| !names.insert(name.into_owned()))
+        };
         match labels {
-            Ok(_) if second() => skipped.push(Skipped {
+            Ok(labels) if second(&labels) => skipped.push(Skipped {
                 file: file.clone(),
                 reason: "a second copy of a name that is given once".into(),
             }),
@@ -257,10 +287,9 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
         }
     }
     let corpus = Corpus {
-        kind,
-        folder: folder.into(),
         clips,
         skipped,
+        ..Corpus::empty(kind, folder.into())
     };
     match classes(&corpus.clips).as_slice() {
         [] => Err(CorpusError::NotOfKind {
@@ -360,139 +389,4 @@ fn recognise(files: &[PathBuf]) -> Option<CorpusKind> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(kind: CorpusKind, file: &str) -> Option<(String, String, String)> {
-        kind.parse(Path::new(file))
-            .map(|l| (l.label, l.speaker, l.sentence))
-    }
-
-    fn some(label: &str, speaker: &str, sentence: &str) -> Option<(String, String, String)> {
-        Some((label.into(), speaker.into(), sentence.into()))
-    }
-
-    #[test]
-    fn ravdess_names() {
-        let parse = |file| labels(CorpusKind::Ravdess, file);
-        assert_eq!(
-            parse("Actor_12/03-01-06-01-02-01-12.wav"),
-            some("fear", "12", "02")
-        );
-        assert_eq!(
-            parse("03-01-01-01-01-02-01.wav"),
-            some("neutral", "01", "01")
-        );
-        assert_eq!(
-            parse("03-01-08-02-02-01-24.wav"),
-            some("surprise", "24", "02")
-        );
-        // Song, an emotion that does not exist, an actor that does not exist, a field too many.
-        assert_eq!(parse("03-02-06-01-02-01-12.wav"), None);
-        assert_eq!(parse("03-01-09-01-02-01-12.wav"), None);
-        assert_eq!(parse("03-01-06-01-02-01-25.wav"), None);
-        assert_eq!(parse("03-01-06-01-02-01-12-01.wav"), None);
-    }
-
-    #[test]
-    fn tess_names_with_their_quirks() {
-        let parse = |file| labels(CorpusKind::Tess, file);
-        assert_eq!(
-            parse("OAF_angry/OAF_back_angry.wav"),
-            some("anger", "OAF", "back")
-        );
-        assert_eq!(
-            parse("YAF_pleasant_surprised/YAF_youth_ps.wav"),
-            some("pleasant-surprise", "YAF", "youth")
-        );
-        assert_eq!(
-            parse("OAF_neutral/OA_bite_neutral.wav"),
-            some("neutral", "OAF", "bite")
-        );
-        assert_eq!(
-            parse("oaf_Sad/OAF_week_SAD.wav"),
-            some("sadness", "OAF", "week")
-        );
-        assert_eq!(parse("OAF_back_jolly.wav"), None);
-        assert_eq!(parse("XAF_back_angry.wav"), None);
-    }
-
-    #[test]
-    fn emodb_names() {
-        let parse = |file| labels(CorpusKind::Emodb, file);
-        assert_eq!(parse("wav/03a01Fa.wav"), some("happiness", "03", "a01"));
-        assert_eq!(parse("16b10Wb.wav"), some("anger", "16", "b10"));
-        assert_eq!(parse("16b10Lb.wav"), some("boredom", "16", "b10"));
-        assert_eq!(parse("16b10Xb.wav"), None);
-        assert_eq!(parse("16b1Wb.wav"), None);
-    }
-
-    #[test]
-    fn a_folder_per_class() {
-        let parse = |file| labels(CorpusKind::Folders, file);
-        assert_eq!(parse("Angry/anna/1.wav"), some("anger", "anna", ""));
-        assert_eq!(parse("bored stiff/1.wav"), some("bored stiff", "", ""));
-        assert_eq!(parse("angry/anna/monday/1.wav"), some("anger", "anna", ""));
-        assert_eq!(parse("1.wav"), None);
-    }
-
-    #[test]
-    fn recognises_each_corpus_among_strays() {
-        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
-        let cases = [
-            (
-                paths(&["Actor_01/03-01-06-01-02-01-01.wav", "noise.wav"]),
-                Some(CorpusKind::Ravdess),
-            ),
-            (
-                paths(&["x/OAF_back_angry.wav", "x/YAF_back_sad.wav"]),
-                Some(CorpusKind::Tess),
-            ),
-            (
-                paths(&["wav/03a01Fa.wav", "wav/03a01Wa.wav"]),
-                Some(CorpusKind::Emodb),
-            ),
-            (
-                paths(&["v01/demo-v01-s03-anger-2.wav"]),
-                Some(CorpusKind::Demo),
-            ),
-            (
-                paths(&["happy/a.wav", "sad/b.wav", "c.wav"]),
-                Some(CorpusKind::Folders),
-            ),
-            (paths(&["a.wav", "b.wav"]), None),
-        ];
-        for (files, kind) in cases {
-            assert_eq!(recognise(&files), kind, "{files:?}");
-        }
-    }
-
-    #[test]
-    fn second_copies_are_left_out_where_names_are_given_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let touch = |file: &str| {
-            let path = folder.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        };
-        for copy in ["a", "b/Actor_01"] {
-            touch(&format!("{copy}/03-01-06-01-02-01-01.wav"));
-            touch(&format!("{copy}/03-01-05-01-02-01-01.wav"));
-        }
-        let corpus = scan(folder.path(), None).unwrap();
-        assert_eq!((corpus.clips.len(), corpus.skipped.len()), (2, 2));
-        let plain = scan(folder.path(), Some(CorpusKind::Folders)).unwrap();
-        assert_eq!((plain.clips.len(), plain.skipped.len()), (4, 0));
-    }
-
-    #[test]
-    fn a_folder_without_recordings_says_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = scan(folder.path(), None).unwrap_err().to_string();
-        assert!(error.contains("no WAV file"), "{error}");
-        let error = scan(&folder.path().join("missing"), None)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("there is no folder"), "{error}");
-    }
-}
+mod tests;

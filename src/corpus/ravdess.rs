@@ -1,9 +1,10 @@
 //! RAVDESS (Livingstone & Russo 2018): seven two-digit fields,
 //! `modality-channel-emotion-intensity-statement-repetition-actor`, as in `03-01-06-01-02-01-12`.
+//! Channel 01 is speech, 02 song; the same actors speak and sing, and each is a corpus of its own.
 
-use super::{Labels, emotion};
+use super::{Labels, Sex, digits, emotion};
 
-/// The third field, from 01.
+/// The third field, from 01. Sung are the first six.
 const EMOTIONS: [&str; 8] = [
     "neutral",
     "calm",
@@ -14,29 +15,50 @@ const EMOTIONS: [&str; 8] = [
     "disgust",
     "surprised",
 ];
-const SPEECH: &str = "01";
+const SUNG: usize = 6;
 
-pub(super) fn parse(stem: &str) -> Option<Labels> {
+/// The second field.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Channel {
+    Speech = 1,
+    Song = 2,
+}
+
+pub(super) fn parse(stem: &str, asked: Channel) -> Option<Labels> {
     let fields: Vec<&str> = stem.split('-').collect();
     let &[
-        _modality,
+        modality,
         channel,
         emotion,
-        _intensity,
+        intensity,
         statement,
-        _repetition,
+        repetition,
         actor,
     ] = fields.as_slice()
     else {
         return None;
     };
-    let two_digits = |field: &&str| field.len() == 2 && field.bytes().all(|b| b.is_ascii_digit());
-    if channel != SPEECH || !fields.iter().all(two_digits) {
-        return None;
-    }
-    if !(1..=24).contains(&actor.parse::<u32>().ok()?) {
-        return None;
-    }
-    let word = EMOTIONS.get(emotion.parse::<usize>().ok()?.checked_sub(1)?)?;
+    let within = |field: &str, last: u32| digits(field, 2).is_some_and(|n| (1..=last).contains(&n));
+    let known = digits(channel, 2) == Some(asked as u32)
+        && within(modality, 3)
+        && [intensity, statement, repetition]
+            .iter()
+            .all(|field| within(field, 2))
+        && within(actor, 24);
+    let words = match asked {
+        Channel::Speech => &EMOTIONS[..],
+        Channel::Song => &EMOTIONS[..SUNG],
+    };
+    let place = digits(emotion, 2)?.checked_sub(1)? as usize;
+    let word = words.get(place).filter(|_| known)?;
     Some(Labels::new(emotion::label(word)?, actor, statement))
+}
+
+/// Actors with odd numbers are men.
+pub(super) fn sex(actor: &str) -> Option<Sex> {
+    let number: u32 = actor.parse().ok()?;
+    Some(match number % 2 {
+        0 => Sex::Female,
+        _ => Sex::Male,
+    })
 }

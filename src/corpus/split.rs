@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -50,6 +51,8 @@ pub enum SplitKind {
     Speaker,
     /// Clips only, with the classes in the same proportion in all parts.
     Random,
+    /// Nothing: a manifest says which clip is in which part.
+    Given,
 }
 
 impl fmt::Display for SplitKind {
@@ -57,6 +60,7 @@ impl fmt::Display for SplitKind {
         f.pad(match self {
             SplitKind::Speaker => "speaker",
             SplitKind::Random => "random",
+            SplitKind::Given => "given",
         })
     }
 }
@@ -174,8 +178,8 @@ pub enum SplitError {
     OneClass(String),
     #[error(
         "nobody knows who speaks in these recordings, so they cannot be split by speaker; use \
-             --split random (its score says nothing about new voices), or lay the recordings out \
-             as CLASS/SPEAKER/clip.wav"
+             --split random (its score says nothing about new voices), or say who speaks: lay the \
+             recordings out as CLASS/SPEAKER/clip.wav, or give the manifest a column for the speaker"
     )]
     UnknownSpeakers,
     #[error(
@@ -200,6 +204,13 @@ pub enum SplitError {
     )]
     BadFractions { validation: f64, test: f64 },
     #[error(
+        "nobody says which clip is in which part, as --split given wants it; that is for a manifest \
+             with a column for it, or with --test-manifest"
+    )]
+    NotGiven,
+    #[error("the manifest names no clip for the {part} part; name some, {or}")]
+    NoneGiven { part: Part, or: &'static str },
+    #[error(
         "--validation-speakers and --test-speakers choose voices, so they need --split speaker"
     )]
     SpeakersAtRandom,
@@ -208,8 +219,13 @@ pub enum SplitError {
 /// The fewest clips of a class with which all three parts can have one.
 const SMALLEST_CLASS: usize = 3;
 
-/// Assigns every clip to a part.
-pub fn split(clips: &[Clip], config: &SplitConfig) -> Result<Split, SplitError> {
+/// Assigns every clip to a part. `given` are the parts that a manifest says, by the clips' files; only
+/// [`SplitKind::Given`] looks at them.
+pub fn split(
+    clips: &[Clip],
+    config: &SplitConfig,
+    given: &BTreeMap<PathBuf, Part>,
+) -> Result<Split, SplitError> {
     let (validation, test) = (config.validation_fraction, config.test_fraction);
     if !(validation > 0.0 && test > 0.0 && validation + test < 1.0) {
         return Err(SplitError::BadFractions { validation, test });
@@ -221,7 +237,9 @@ pub fn split(clips: &[Clip], config: &SplitConfig) -> Result<Split, SplitError> 
     if let (1, Some((class, _))) = (classes.len(), classes.first_key_value()) {
         return Err(SplitError::OneClass(class.to_string()));
     }
-    if let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < SMALLEST_CLASS) {
+    if config.kind != SplitKind::Given
+        && let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < SMALLEST_CLASS)
+    {
         return Err(SplitError::SmallClass {
             class: class.to_string(),
             count: members.len(),
@@ -230,13 +248,14 @@ pub fn split(clips: &[Clip], config: &SplitConfig) -> Result<Split, SplitError> 
 
     let parts = match config.kind {
         SplitKind::Speaker => by_speaker(clips, config)?,
-        SplitKind::Random if !config.validation_speakers.is_empty() => {
+        SplitKind::Random | SplitKind::Given if !config.validation_speakers.is_empty() => {
             return Err(SplitError::SpeakersAtRandom);
         }
-        SplitKind::Random if !config.test_speakers.is_empty() => {
+        SplitKind::Random | SplitKind::Given if !config.test_speakers.is_empty() => {
             return Err(SplitError::SpeakersAtRandom);
         }
         SplitKind::Random => stratified(clips, validation, test, config.seed),
+        SplitKind::Given => as_given(clips, config, given)?,
     };
     let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Part::Train);
     if let Some((class, _)) = classes.iter().find(|(_, members)| !trained(members)) {
@@ -287,18 +306,16 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let share = |fraction: f64| ((speakers.len() as f64 * fraction).round() as usize).max(1);
+    let mut draw = |part: Part, fraction: f64| {
+        let (taken, left) = shares(&drawn, &speakers, part, fraction);
+        given.extend(taken.into_iter().map(|speaker| (speaker, part)));
+        drawn = left;
+    };
     if config.test_speakers.is_empty() {
-        let count = share(config.test_fraction).min(drawn.len());
-        given.extend(drawn.drain(..count).map(|speaker| (speaker, Part::Test)));
+        draw(Part::Test, config.test_fraction);
     }
-    if config.validation_speakers.is_empty() && drawn.len() > 1 {
-        let count = share(config.validation_fraction).min(drawn.len() - 1);
-        given.extend(
-            drawn
-                .drain(..count)
-                .map(|speaker| (speaker, Part::Validation)),
-        );
+    if config.validation_speakers.is_empty() {
+        draw(Part::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
         return Err(SplitError::NobodyTrains(
@@ -314,16 +331,96 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     let mut parts: Vec<Part> = clips.iter().map(part_of).collect();
 
     if !parts.contains(&Part::Validation) {
-        let rest: Vec<usize> = (0..clips.len())
-            .filter(|&i| parts[i] == Part::Train)
-            .collect();
-        let training: Vec<Clip> = rest.iter().map(|&i| clips[i].clone()).collect();
-        let shares = stratified(&training, config.validation_fraction, 0.0, config.seed);
-        for (&clip, part) in rest.iter().zip(shares) {
-            parts[clip] = part;
+        share_training(clips, &mut parts, config);
+    }
+    Ok(parts)
+}
+
+/// The first of the speakers drawn, a fraction of all, and those that are left. Of several corpora each
+/// gives its share, but for its last speaker; where that comes to nobody, all are taken as one corpus.
+fn shares<'a>(
+    drawn: &[&'a str],
+    speakers: &BTreeSet<&'a str>,
+    part: Part,
+    fraction: f64,
+) -> (Vec<&'a str>, Vec<&'a str>) {
+    let corpus = |speaker: &'a str| speaker.split_once(':').map_or("", |(corpus, _)| corpus);
+    let of = |corpora: &[&str], named: &dyn Fn(&'a str) -> &'a str| -> Vec<&'a str> {
+        let mut taken = Vec::new();
+        for &name in corpora {
+            let all = speakers.iter().filter(|&&s| named(s) == name).count();
+            let here: Vec<&str> = drawn
+                .iter()
+                .copied()
+                .filter(|&s| named(s) == name)
+                .collect();
+            let count = ((all as f64 * fraction).round() as usize).max(1);
+            // Somebody must be left to train; who tests, and whom that leaves, is looked at later.
+            let spared = usize::from(part == Part::Validation || corpora.len() > 1);
+            taken.extend_from_slice(&here[..count.min(here.len().saturating_sub(spared))]);
+        }
+        taken
+    };
+    let corpora: BTreeSet<&str> = speakers.iter().map(|&speaker| corpus(speaker)).collect();
+    let corpora: Vec<&str> = corpora.into_iter().collect();
+    let mut taken = of(&corpora, &corpus);
+    if taken.is_empty() {
+        taken = of(&[""], &|_| "");
+    }
+    let mut left = drawn.to_vec();
+    left.retain(|speaker| !taken.contains(speaker));
+    (taken, left)
+}
+
+/// As the manifest says. Where it has nobody validate, some of the training speakers do.
+fn as_given(
+    clips: &[Clip],
+    config: &SplitConfig,
+    given: &BTreeMap<PathBuf, Part>,
+) -> Result<Vec<Part>, SplitError> {
+    let parts = clips.iter().map(|clip| given.get(&clip.file).copied());
+    let mut parts: Vec<Part> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
+    let needed = [
+        (Part::Train, "or split otherwise with --split"),
+        (
+            Part::Test,
+            "in a list of their own with --test-manifest, or split otherwise with --split",
+        ),
+    ];
+    if let Some(&(part, or)) = needed.iter().find(|(part, _)| !parts.contains(part)) {
+        return Err(SplitError::NoneGiven { part, or });
+    }
+    if parts.contains(&Part::Validation) {
+        return Ok(parts);
+    }
+    let trained = clips.iter().zip(&parts).filter(|&(_, &p)| p == Part::Train);
+    let speakers: BTreeSet<&str> = trained.map(|(clip, _)| clip.speaker.as_str()).collect();
+    if speakers.contains("") || speakers.len() < 2 {
+        share_training(clips, &mut parts, config);
+        return Ok(parts);
+    }
+    let mut drawn: Vec<&str> = speakers.into_iter().collect();
+    let count = (drawn.len() as f64 * config.validation_fraction).round() as usize;
+    let count = count.clamp(1, drawn.len() - 1);
+    drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+    for (clip, part) in clips.iter().zip(&mut parts) {
+        if *part == Part::Train && drawn[..count].contains(&clip.speaker.as_str()) {
+            *part = Part::Validation;
         }
     }
     Ok(parts)
+}
+
+/// Where no speaker is left to validate, a random share of the training clips does.
+fn share_training(clips: &[Clip], parts: &mut [Part], config: &SplitConfig) {
+    let rest: Vec<usize> = (0..clips.len())
+        .filter(|&i| parts[i] == Part::Train)
+        .collect();
+    let training: Vec<Clip> = rest.iter().map(|&i| clips[i].clone()).collect();
+    let shares = stratified(&training, config.validation_fraction, 0.0, config.seed);
+    for (&clip, part) in rest.iter().zip(shares) {
+        parts[clip] = part;
+    }
 }
 
 /// Clips at random, class by class, so that every part has the classes in the same proportion.
@@ -353,6 +450,7 @@ fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     /// `speakers` voices that say `takes` clips of each of three emotions.
     fn clips(speakers: usize, takes: usize) -> Vec<Clip> {
@@ -372,6 +470,10 @@ mod tests {
         clips
     }
 
+    fn by_config(clips: &[Clip], config: &SplitConfig) -> Result<Split, SplitError> {
+        split(clips, config, &BTreeMap::new())
+    }
+
     fn count(split: &Split, part: Part) -> usize {
         split.indices(part).len()
     }
@@ -385,7 +487,7 @@ mod tests {
                     seed,
                     ..SplitConfig::default()
                 };
-                let split = split(&clips, &config).unwrap();
+                let split = by_config(&clips, &config).unwrap();
                 assert_eq!(split.shared, Shared::default());
                 assert!(
                     Part::ALL.iter().all(|&part| count(&split, part) > 0),
@@ -397,7 +499,7 @@ mod tests {
 
     #[test]
     fn twenty_speakers_split_as_the_fractions_say() {
-        let split = split(&clips(20, 1), &SplitConfig::default()).unwrap();
+        let split = by_config(&clips(20, 1), &SplitConfig::default()).unwrap();
         assert_eq!(
             Part::ALL.map(|part| count(&split, part)),
             [13 * 3, 3 * 3, 4 * 3]
@@ -407,7 +509,7 @@ mod tests {
     #[test]
     fn two_speakers_share_validation_and_say_so() {
         let clips = clips(2, 10);
-        let split = split(&clips, &SplitConfig::default()).unwrap();
+        let split = by_config(&clips, &SplitConfig::default()).unwrap();
         assert_eq!(
             split.shared.note().unwrap(),
             "speakers shared: train/validation"
@@ -422,7 +524,7 @@ mod tests {
             kind: SplitKind::Random,
             ..SplitConfig::default()
         };
-        let split = split(&clips, &config).unwrap();
+        let split = by_config(&clips, &config).unwrap();
         assert!(split.shared.any() && !split.shared.test_is_unheard());
         for part in Part::ALL {
             let of = |label: &str| {
@@ -444,7 +546,7 @@ mod tests {
             ..SplitConfig::default()
         };
         let clips = clips(6, 1);
-        let split = split(&clips, &config).unwrap();
+        let split = by_config(&clips, &config).unwrap();
         for (clip, part) in clips.iter().zip(&split.parts) {
             let expected = match clip.speaker.as_str() {
                 "s1" => Part::Validation,
@@ -457,8 +559,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_split_says_why() {
-        let message =
-            |clips: &[Clip], config: &SplitConfig| split(clips, config).unwrap_err().to_string();
+        let message = |clips: &[Clip], config: &SplitConfig| {
+            by_config(clips, config).unwrap_err().to_string()
+        };
         let default = SplitConfig::default();
 
         assert!(message(&clips(1, 5), &default).contains("only one speaker (s0)"));
@@ -490,5 +593,100 @@ mod tests {
             ..default
         };
         assert!(message(&clips(3, 2), &all).contains("leave something to train on"));
+    }
+
+    #[test]
+    fn each_of_several_corpora_gives_its_share() {
+        let speakers = |corpus: &str, count: usize| {
+            let mut clips = clips(count, 2);
+            for clip in &mut clips {
+                clip.file = Path::new(corpus).join(&clip.file);
+                clip.speaker = format!("{corpus}:{}", clip.speaker);
+            }
+            clips
+        };
+        let union = [
+            speakers("big", 40),
+            speakers("small", 4),
+            speakers("one", 1),
+        ]
+        .concat();
+        for seed in 0..20 {
+            let config = SplitConfig {
+                seed,
+                ..SplitConfig::default()
+            };
+            let made = by_config(&union, &config).unwrap();
+            assert!(!made.shared.any());
+            let of = |corpus: &str, part: Part| {
+                let clips = union.iter().zip(&made.parts);
+                let here = clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
+                let speakers: BTreeSet<&str> =
+                    here.map(|(clip, _)| clip.speaker.as_str()).collect();
+                speakers.len()
+            };
+            let parts = |corpus| Part::ALL.map(|part| of(corpus, part));
+            assert_eq!(parts("big"), [26, 6, 8]);
+            assert_eq!(parts("small"), [2, 1, 1]);
+            assert_eq!(parts("one"), [1, 0, 0], "a corpus' only speaker trains");
+        }
+        // One speaker each: somebody tests all the same.
+        let alone = ["a", "b", "c", "d"]
+            .map(|corpus| speakers(corpus, 1))
+            .concat();
+        let made = by_config(&alone, &SplitConfig::default()).unwrap();
+        assert!(Part::ALL.iter().all(|&part| count(&made, part) > 0));
+    }
+
+    #[test]
+    fn a_manifest_s_parts_are_kept_and_validation_comes_out_of_training() {
+        let clips = clips(6, 2);
+        let given = |part: &dyn Fn(&str) -> Part| -> BTreeMap<PathBuf, Part> {
+            let parts = clips
+                .iter()
+                .map(|clip| (clip.file.clone(), part(&clip.speaker)));
+            parts.collect()
+        };
+        let config = SplitConfig {
+            kind: SplitKind::Given,
+            ..SplitConfig::default()
+        };
+        let whole = given(&|speaker| match speaker {
+            "s0" => Part::Test,
+            "s1" => Part::Validation,
+            _ => Part::Train,
+        });
+        let made = split(&clips, &config, &whole).unwrap();
+        for (clip, part) in clips.iter().zip(&made.parts) {
+            assert_eq!(whole[&clip.file], *part);
+        }
+        assert!(!made.shared.any());
+
+        let without = given(&|speaker| match speaker {
+            "s0" | "s1" => Part::Test,
+            _ => Part::Train,
+        });
+        let made = split(&clips, &config, &without).unwrap();
+        assert_eq!(made, split(&clips, &config, &without).unwrap());
+        assert_eq!(
+            (count(&made, Part::Test), count(&made, Part::Validation)),
+            (12, 6)
+        );
+        assert!(!made.shared.any(), "whole speakers validate");
+
+        // One speaker trains: a share of their clips validates, and that is told.
+        let alone = given(&|speaker| match speaker {
+            "s0" => Part::Train,
+            _ => Part::Test,
+        });
+        let made = split(&clips, &config, &alone).unwrap();
+        assert_eq!(made.shared.0, [(Part::Train, Part::Validation)]);
+
+        let error = |given: &BTreeMap<PathBuf, Part>| {
+            split(&clips, &config, given).unwrap_err().to_string()
+        };
+        assert!(error(&BTreeMap::new()).contains("--test-manifest"));
+        assert!(error(&given(&|_| Part::Train)).contains("no clip for the test part"));
+        assert!(error(&given(&|_| Part::Test)).contains("no clip for the train part"));
     }
 }

@@ -2,7 +2,7 @@
 //! speakers, `OAF` (older) and `YAF` (younger). As published one name lacks its F
 //! (`OA_bite_neutral`), and case differs here and there.
 
-use super::{Labels, emotion};
+use super::{Labels, Sex, emotion};
 
 const EMOTIONS: [&str; 7] = ["angry", "disgust", "fear", "happy", "neutral", "ps", "sad"];
 
@@ -23,4 +23,9 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         speaker,
         word.to_lowercase(),
     ))
+}
+
+/// Two actresses.
+pub(super) fn sex(_speaker: &str) -> Option<Sex> {
+    Some(Sex::Female)
 }

@@ -29,6 +29,7 @@ use crate::config::{CalibrationConfig, RunConfig};
 use crate::corpus::folds::{Fold, Folds, folds};
 use crate::corpus::split::SplitKind;
 use crate::corpus::{self, Corpus};
+use crate::experiment::absolute_lists;
 use crate::run::{RunLock, write_bytes};
 
 /// What is trained, and where it goes.
@@ -113,6 +114,8 @@ impl Plan {
         config.data.folder = std::fs::canonicalize(&corpus.folder)
             .with_context(|| format!("cannot find {}", corpus.folder.display()))?;
         config.data.corpus = Some(corpus.kind);
+        config.data.sources.clone_from(&corpus.sources);
+        config.data = absolute_lists(config.data)?;
         config.calibration = CalibrationConfig::default();
         Ok(Plan {
             folds,

@@ -221,7 +221,7 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
     };
     Ok(Results {
         name: name(all),
-        corpus: data.corpus.map(|kind| kind.to_string()).unwrap_or_default(),
+        corpus: data.name(),
         folds: all.plan.folds.clone(),
         arch: all.plan.config.model.arch().to_string(),
         notes,

@@ -6,13 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Predictions;
-
-/// What a label counts as where only the model or only the recordings know it.
-const USUAL: [(&str, &str); 3] = [
-    ("calm", "neutral"),
-    ("boredom", "neutral"),
-    ("pleasant-surprise", "surprise"),
-];
+use crate::corpus::emotion::COUNTS_AS;
 
 /// What each label counts as.
 #[derive(Debug, Clone)]
@@ -27,7 +21,7 @@ impl LabelMap {
     pub fn across(given: BTreeMap<String, String>) -> LabelMap {
         LabelMap {
             given,
-            usual: &USUAL,
+            usual: &COUNTS_AS,
         }
     }
 

@@ -124,7 +124,7 @@ impl Predictor {
     }
 
     /// The name of the most probable class; the first one wins a tie.
-    fn label_of(&self, row: &[f32]) -> &str {
+    pub fn label_of(&self, row: &[f32]) -> &str {
         let mut best = 0;
         for (class, probability) in row.iter().enumerate() {
             if *probability > row[best] {

@@ -7,7 +7,7 @@
 //! From the bottom: `style` holds the colours and sizes that all pictures share, `font` the font;
 //! `canvas` draws shapes and text, `picture` makes smooth pixels and PNG of them; `axis` finds round
 //! ticks, `colors` maps numbers to colours, `header` writes the top of a picture, `plot` one plot of
-//! curves. `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `grid` that of many, `recording` and
+//! curves. `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `matrix` that of corpora crossed, `grid` that of a sweep, `recording` and
 //! `survey` those of what it hears. `scores` puts the numbers into words, and `results` leaves all of it
 //! in the run folder. `page` is all of it in one file for a browser.
 
@@ -19,6 +19,7 @@ mod curves;
 mod font;
 mod grid;
 mod header;
+mod matrix;
 mod page;
 mod picture;
 mod plot;
@@ -34,6 +35,7 @@ mod survey_text;
 pub use confusion::confusion_png;
 pub use curves::{Curves, curves_png};
 pub use grid::{GridRow, grid_png};
+pub use matrix::{MatrixCell, matrix_png};
 pub use page::{Sounds, comparison_page, folds_page, run_page};
 pub use recall::recall_png;
 pub use recording::{Heard, HeardWindow, recording_png};

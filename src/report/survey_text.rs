@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::corpus::women_and_men;
 use crate::inspection::{ClipFacts, Survey};
 
 /// What a survey found, for people.
@@ -15,7 +16,10 @@ pub fn survey_text(survey: &Survey) -> String {
         survey.classes.len(),
         match survey.speakers.as_slice() {
             [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
-            speakers => format!("{} speakers", speakers.len()),
+            speakers => match women_and_men(survey.kind, speakers) {
+                Some(who) => format!("{} speakers ({who})", speakers.len()),
+                None => format!("{} speakers", speakers.len()),
+            },
         },
         survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0,
         if survey.kind.is_synthetic() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::balance::Balance;
 use crate::device::DeviceChoice;
 use crate::run::EpochRecord;
 
@@ -36,6 +37,8 @@ pub struct TrainingConfig {
     pub clip_norm: f64,
     /// Weighs each class by how rare it is.
     pub class_weights: bool,
+    /// What has the same share of every epoch, however many clips of it there are.
+    pub balance: Balance,
     /// Share of the target that goes to all classes alike.
     pub label_smoothing: f64,
     /// Weight of the contrastive loss, which draws clips of one class together in what the model makes of
@@ -129,6 +132,11 @@ impl TrainingConfig {
             "weight_decay and clip_norm must be 0 or more, epsilon above 0"
         );
         ensure!(
+            !self.class_weights || !matches!(self.balance, Balance::Class | Balance::CorpusClass),
+            "--class-weights and --balance {} both make up for rare classes; take one of them",
+            self.balance
+        );
+        ensure!(
             (0.0..1.0).contains(&self.label_smoothing),
             "label_smoothing must be at least 0 and below 1"
         );
@@ -169,6 +177,7 @@ impl Default for TrainingConfig {
             epsilon: 1e-8,
             clip_norm: 1.0,
             class_weights: false,
+            balance: Balance::None,
             label_smoothing: 0.1,
             contrastive: 0.3,
             early_stopping: 0,

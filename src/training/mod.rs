@@ -2,6 +2,7 @@
 //! checkpoint.
 
 mod augment;
+mod balance;
 mod checkpoint;
 mod config;
 mod explosion;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Device, Tensor};
 
+pub use balance::Balance;
 pub use checkpoint::saved_progress;
 pub use config::{AugmentationConfig, Keep, Schedule, TrainingConfig};
 pub use explosion::Explosion;
@@ -30,7 +32,7 @@ pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};
 pub use spectrum::Spectrum;
 
-use crate::dataset::{PartTensors, Plan};
+use crate::dataset::{PartTensors, Plan, PlannedClip};
 use crate::distributed::{Ranks, share};
 use crate::evaluation::Predictions;
 use crate::inference;
@@ -49,6 +51,8 @@ pub struct Data {
     pub train: PartTensors,
     /// What its clips are called.
     pub train_names: Vec<String>,
+    /// What each of them shares its part of an epoch with, where [`TrainingConfig::balance`] asks for it.
+    pub groups: Vec<(usize, usize)>,
     /// What every epoch is judged by.
     pub validation: PartTensors,
     /// Present where the augmentation varies the spectrum.
@@ -125,6 +129,11 @@ pub fn train_by(
         model.normalisation().is_like(&fitted),
         "these are not the recordings that {} was begun with: their MFCCs differ",
         run.name()
+    );
+    ensure!(
+        config.balance == Balance::None || data.groups.len() == data.train.clips(),
+        "to balance by {}, each clip must say what it belongs to",
+        config.balance
     );
     let class_weights = config.class_weights.then(|| {
         let weights = loss::balanced_weights(&data.train.labels(), model.classes().len());
@@ -281,11 +290,7 @@ impl Training<'_> {
             ..
         } = *self;
         let clips = data.train.clips() as f64;
-        let order = augment::plan_epoch(
-            data.train.lengths(),
-            config,
-            &mut random::generator(config.seed, Purpose::Order, epoch),
-        );
+        let order = self.order(epoch);
         let plan = match ranks.are_several() {
             true => {
                 let own = |clips| share(clips, ranks.rank(), ranks.size());
@@ -398,6 +403,23 @@ impl Training<'_> {
             learning_rate: learning_rate(steps.saturating_sub(1)),
             steps,
         }))
+    }
+
+    /// The clips of an epoch in the order in which they come.
+    fn order(&self, epoch: usize) -> Vec<PlannedClip> {
+        let Training { data, config, .. } = *self;
+        let generator = |purpose| random::generator(config.seed, purpose, epoch);
+        let lengths = data.train.lengths();
+        if config.balance == Balance::None {
+            return augment::plan_epoch(lengths, config, &mut generator(Purpose::Order));
+        }
+        let drawn = balance::draw(&data.groups, &mut generator(Purpose::Draw));
+        let lengths: Vec<i64> = drawn.iter().map(|&clip| lengths[clip]).collect();
+        let mut order = augment::plan_epoch(&lengths, config, &mut generator(Purpose::Order));
+        for planned in &mut order {
+            planned.clip = drawn[planned.clip];
+        }
+        order
     }
 
     /// Sums of all processes.

@@ -10,6 +10,7 @@ pub(super) enum Purpose {
     Weights = 1,
     Order = 2,
     Step = 3,
+    Draw = 4,
 }
 
 /// A generator for one purpose at one place of the training.

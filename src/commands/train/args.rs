@@ -9,6 +9,7 @@ use crate::commands::Runs;
 use crate::commands::cache::CacheArgs;
 use crate::commands::settings::{Settings, set};
 use emovox::config::RunConfig;
+use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
 use emovox::run::RunFolder;
 
@@ -22,6 +23,14 @@ Examples:
       speakers kept apart: the score holds for a new voice
   emovox train --data data/emodb --test-speakers 03,08 --validation-speakers 16
       these speakers test and validate, the others train
+  emovox train --manifest train.csv --root data/mine
+      a list of recordings: file, label, speaker and, if there is one, the split it says
+  emovox train --manifest urdu_train_fold_1.jsonl --test-manifest urdu_test_fold_1.jsonl --root data/urdu
+      a benchmark's lists, as EmoBox publishes them
+  emovox train --data ravdess=data/ravdess --data emodb=data/emodb --balance corpus-class
+      two corpora as one, on the labels that both have, each class of each heard as often
+  emovox train --data data/ravdess --labels anger,happiness,neutral,sadness
+      four of its labels
   emovox train --data data/ravdess --arch seed --split random
       the classic notebook recipe; its score says nothing about new voices
   emovox train --resume ravdess-bilstm --epochs 120
@@ -93,6 +102,8 @@ pub(super) enum SplitName {
     Speaker,
     /// Clips at random; voices are shared
     Random,
+    /// As a manifest says
+    Given,
 }
 
 /// The recipe, what the file says over it, what the flags say over both.
@@ -100,6 +111,14 @@ pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     let mut config = args.settings.configure()?;
     apply(args, &mut config);
     Ok(config)
+}
+
+/// Whether the parts of a manifest are to be kept: it has some, and nothing else was asked for.
+pub(super) fn keeps_parts(args: &TrainArgs, corpus: &Corpus) -> bool {
+    let otherwise = args.split.is_some()
+        || !args.validation_speakers.is_empty()
+        || !args.test_speakers.is_empty();
+    args.settings.data.is_list() && !corpus.given.is_empty() && !otherwise
 }
 
 /// What a run was trained with and what the file and the flags say over it, if that is still the
@@ -113,6 +132,14 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
     // What the training found out is not for a file to say.
     config.data = own.data.clone();
     config.calibration = own.calibration.clone();
+    if args.settings.data.is_list() {
+        bail!(
+            "{} has its recordings in its split.csv already; resume it without --manifest (--data tells \
+             where they are now, if they have moved)",
+            run.name()
+        );
+    }
+    args.settings.data.specify(&mut config);
     args.settings.apply(&mut config);
     apply(args, &mut config);
     let mut differences = own.differences(&config)?;
@@ -155,6 +182,7 @@ fn apply(args: &TrainArgs, config: &mut RunConfig) {
         split.kind = match kind {
             SplitName::Speaker => SplitKind::Speaker,
             SplitName::Random => SplitKind::Random,
+            SplitName::Given => SplitKind::Given,
         };
     }
     if !args.validation_speakers.is_empty() {

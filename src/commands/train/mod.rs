@@ -14,9 +14,10 @@ use anyhow::{Result, anyhow, bail};
 use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
-use super::{QUIET, find_own, open_corpus, say, tell_skipped, typed};
+use super::{QUIET, find_own, open_data, say, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
+use emovox::corpus::split::SplitKind;
 use emovox::dataset::Loaded;
 use emovox::device;
 use emovox::distributed::Ranks;
@@ -25,7 +26,7 @@ use emovox::run::RunFolder;
 use emovox::training::Explosion;
 
 pub use args::TrainArgs;
-use args::{configure, configure_resumed};
+use args::{configure, configure_resumed, keeps_parts};
 use follow::Follower;
 use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
 
@@ -99,7 +100,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
 
 /// What can be checked is checked before the first recording is read.
 fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
-    let config = configure(args)?;
+    let mut config = configure(args)?;
     config.validate()?;
     config.training.device.resolve()?;
     let (runs, name) = (&args.runs.runs_dir, args.run.as_deref());
@@ -118,8 +119,11 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
     }
     // The demo corpus may have to be made, and features be computed.
     let open = || {
-        let corpus = open_corpus(&config.data.folder, config.data.corpus)?;
-        describe(&corpus);
+        let corpus = open_data(&config.data)?;
+        if keeps_parts(args, &corpus) {
+            config.split.kind = SplitKind::Given;
+        }
+        describe(&corpus, &config);
         refuse_skipped(&corpus, args)?;
         let loaded = load(&corpus, &config, args)?;
         Ok((corpus, loaded))
@@ -151,7 +155,7 @@ fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
     let progress =
         ranks.first_of_all_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
-    let own = find_own(&run, &config, args.settings.data.as_deref())?;
+    let own = find_own(&run, &config, args.settings.data.moved()?)?;
     let loaded = ranks.first_of_machine_first(|| load(&own.corpus, &config, args))?;
     Experiment::resume(run, lock, config, &progress, own, loaded, ranks.clone())
 }

@@ -7,7 +7,8 @@ use anyhow::Result;
 use super::follow::Follower;
 use crate::commands::progress::bar;
 use crate::commands::say;
-use emovox::corpus::split::Part;
+use emovox::config::RunConfig;
+use emovox::corpus::split::{Part, SplitKind};
 use emovox::corpus::{self, Clip, Corpus};
 use emovox::experiment::Experiment;
 use emovox::model::{EmotionModel, Head};
@@ -118,22 +119,31 @@ pub(super) fn describe_head(experiment: &Experiment) {
 }
 
 /// What was found.
-pub(super) fn describe(corpus: &Corpus) {
+pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
         "corpus {} in {}: {} clips, {} speakers, {} classes ({}){}",
-        corpus.kind,
+        corpus.name(),
         corpus.folder.display(),
         corpus.clips.len(),
         corpus::speakers(&corpus.clips).len(),
         classes.len(),
         classes.join(", "),
-        if corpus.kind.is_synthetic() {
+        if corpus.is_synthetic() {
             "; synthetic, not people"
         } else {
             ""
         }
     );
+    for note in &corpus.notes {
+        say!("{note}");
+    }
+    if !corpus.given.is_empty() && config.split.kind != SplitKind::Given {
+        say!(
+            "the manifest says who tests, which is not looked at: the split is {}",
+            config.split.kind
+        );
+    }
     if let Some(first) = corpus.skipped.first() {
         say!(
             "{} more WAV files or places are left out, such as {}: {}",

@@ -9,17 +9,14 @@ use std::path::Path;
 use emovox::corpus::CorpusKind;
 use libfuzzer_sys::fuzz_target;
 
-const KINDS: [CorpusKind; 5] = [
-    CorpusKind::Demo,
-    CorpusKind::Ravdess,
-    CorpusKind::Tess,
-    CorpusKind::Emodb,
-    CorpusKind::Folders,
-];
+/// Those with a rule for names, and plain folders.
+fn kinds() -> impl Iterator<Item = CorpusKind> {
+    CorpusKind::NAMED.into_iter().chain([CorpusKind::Folders])
+}
 
 fuzz_target!(|names: &[u8]| {
     for name in names.split(|&byte| byte == b'\n') {
-        for kind in KINDS {
+        for kind in kinds() {
             if let Some(labels) = kind.parse(Path::new(OsStr::from_bytes(name))) {
                 assert!(!labels.label.is_empty(), "{kind}");
             }

@@ -1,0 +1,131 @@
+//! Which column says what.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a column says of a clip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Where the recording is.
+    File,
+    /// Its emotion.
+    Label,
+    /// Who speaks.
+    Speaker,
+    /// Whether it trains, validates or tests.
+    Split,
+    /// From when it is to be heard.
+    Start,
+    /// Until when.
+    End,
+}
+
+impl Role {
+    /// In the order of the columns of a table without a header.
+    pub(super) const ALL: [Role; 6] = [
+        Role::File,
+        Role::Label,
+        Role::Speaker,
+        Role::Split,
+        Role::Start,
+        Role::End,
+    ];
+
+    /// The names that are understood, in small letters.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Role::File => &[
+                "file",
+                "path",
+                "wav",
+                "audio",
+                "filename",
+                "file_name",
+                "filepath",
+                "file_path",
+                "audio_file",
+                "file_id",
+                "clip",
+            ],
+            Role::Label => &["label", "emotion", "emo", "class"],
+            Role::Speaker => &["speaker", "spk", "speaker_id", "spk_id", "actor", "subject"],
+            Role::Split => &["split", "part", "partition", "subset", "set"],
+            Role::Start => &["start", "start_time"],
+            Role::End => &["end", "end_time"],
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Role::File => "file",
+            Role::Label => "label",
+            Role::Speaker => "speaker",
+            Role::Split => "split",
+            Role::Start => "start",
+            Role::End => "end",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Role, String> {
+        let role = Role::ALL.into_iter().find(|role| role.to_string() == word);
+        role.ok_or_else(|| {
+            let roles = Role::ALL.map(|role| role.to_string());
+            format!("a column can be {}", roles.join(", "))
+        })
+    }
+}
+
+/// Where each role stands among some names; `renamed` goes before the usual names. Two names for one
+/// role, or none for one that is needed, is what the error says.
+pub(super) fn roles(
+    names: &[String],
+    renamed: &BTreeMap<Role, String>,
+) -> Result<BTreeMap<Role, usize>, String> {
+    let mut roles = BTreeMap::new();
+    for role in Role::ALL {
+        let is = |name: &String| match renamed.get(&role) {
+            Some(given) => name == given,
+            None => role.names().contains(&name.to_lowercase().as_str()),
+        };
+        let places: Vec<usize> = (0..names.len())
+            .filter(|&place| is(&names[place]))
+            .collect();
+        match (places.as_slice(), renamed.get(&role)) {
+            ([place], _) => {
+                roles.insert(role, *place);
+            }
+            ([], Some(given)) => {
+                return Err(format!(
+                    "there is no '{given}' for the {role}, only {}",
+                    names.join(", ")
+                ));
+            }
+            ([], None) if matches!(role, Role::File | Role::Label) => {
+                return Err(format!(
+                    "none of {} is a name for the {role} (such as {}); --column {role}=NAME tells \
+                     which one is",
+                    names.join(", "),
+                    role.names()[..3].join(", ")
+                ));
+            }
+            ([], None) => {}
+            ([first, second, ..], _) => {
+                return Err(format!(
+                    "both {} and {} may be the {role}; --column {role}=NAME tells which one is",
+                    names[*first], names[*second]
+                ));
+            }
+        }
+    }
+    Ok(roles)
+}

@@ -1,0 +1,205 @@
+//! A list of recordings as a corpus: a table (commas, semicolons or tabs, with a header or without), or
+//! JSON Lines as EmoBox publishes them.
+//!
+//! Every line has a file and a label, and may have a speaker and a part of the split. What a line says
+//! wrongly is an error that names its line and column; a recording that is not there is left out, as an
+//! unreadable one is.
+
+mod columns;
+mod error;
+mod label_map;
+mod place;
+mod table;
+mod time;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use columns::Role;
+pub use error::ManifestError;
+
+use super::split::Part;
+use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
+use label_map::LabelMap;
+use place::Places;
+use table::{Row, Table};
+
+/// A recording may be so much longer than its line says, in seconds, and be meant as a whole.
+const TOLERANCE: f64 = 0.05;
+
+/// Which lists, and where their recordings are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Manifest {
+    /// The list. Its clips train where it does not say otherwise and there is a second one.
+    pub file: PathBuf,
+    /// A second list, whose clips all test.
+    pub test: Option<PathBuf>,
+    /// The folder that the files are relative to.
+    pub root: PathBuf,
+    /// A JSON object that says what each label means. Without one, EmoBox's `label_map.json` is taken
+    /// where it lies beside JSON Lines or in the folder above.
+    pub label_map: Option<PathBuf>,
+    /// The columns that go by other names than the usual.
+    pub columns: BTreeMap<Role, String>,
+}
+
+impl Manifest {
+    /// Reads the lists. `seconds` tells how long a recording is; it is asked only where a line says
+    /// from when to when it is to be heard.
+    pub fn read(&self, seconds: impl Fn(&Path) -> Option<f64>) -> Result<Corpus, ManifestError> {
+        let mut tables = vec![(Table::read(&self.file, &self.columns)?, false)];
+        if let Some(test) = &self.test {
+            tables.push((Table::read(test, &self.columns)?, true));
+        }
+        let rows = || tables.iter().flat_map(|(table, _)| &table.rows);
+        // A voice that nobody knows may be one that somebody does.
+        if let Some(nameless) = rows().find(|row| row.speaker.is_none())
+            && rows().any(|row| row.speaker.is_some())
+        {
+            return Err(nameless.file.wrong(
+                "this list names no speakers, and the other one does; name them in both, or in neither",
+            ));
+        }
+        let files: Vec<&str> = rows().map(|row| row.file.text.as_str()).collect();
+        let places = Places::find(&self.root, &files).ok_or_else(|| {
+            let first = &tables[0].0.rows[0];
+            first.file.wrong(format!(
+                "there is no recording {} in {}, and none of the others; --root names the folder that \
+                 the files are relative to",
+                first.file.text,
+                self.root.display()
+            ))
+        })?;
+
+        let mut corpus = Corpus::empty(CorpusKind::Manifest, self.root.clone());
+        corpus.notes.extend(places.note());
+        let says_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
+        let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
+        for (table, tests) in &tables {
+            let map = LabelMap::of(self.label_map.as_deref(), table)?;
+            let note = map.note();
+            corpus
+                .notes
+                .extend(note.filter(|note| !corpus.notes.contains(note)));
+            for row in &table.rows {
+                let file = places.of(&row.file.text);
+                if let Some(before) = lines.insert(file.clone(), row.file.place()) {
+                    return Err(row.file.wrong(format!(
+                        "{} is there already, in {before}; a recording stands in a list once",
+                        row.file.text
+                    )));
+                }
+                let label = emotion::common(map.meaning(&row.label)?);
+                let part = part_of(row, *tests)?;
+                let path = self.root.join(&file);
+                if !path.is_file() {
+                    corpus.skipped.push(Skipped {
+                        file,
+                        reason: format!("there is no such file ({})", row.file.place()),
+                    });
+                    continue;
+                }
+                whole(row, || seconds(&path))?;
+                if says_parts {
+                    corpus
+                        .given
+                        .insert(file.clone(), part.unwrap_or(Part::Train));
+                }
+                let speaker = row.speaker.as_ref();
+                corpus.clips.push(Clip {
+                    file,
+                    label,
+                    speaker: speaker.map_or(String::new(), |cell| cell.text.clone()),
+                    sentence: String::new(),
+                });
+            }
+        }
+        if let Some(first) = corpus.skipped.first()
+            && corpus.skipped.len() > corpus.clips.len()
+        {
+            return Err(ManifestError::Lost {
+                lost: corpus.skipped.len(),
+                all: corpus.skipped.len() + corpus.clips.len(),
+                root: self.root.clone(),
+                first: first.file.clone(),
+                reason: first.reason.clone(),
+            });
+        }
+        corpus.notes.extend(speakers_by_name(&mut corpus.clips));
+        match classes(&corpus.clips).as_slice() {
+            [only] => Err(ManifestError::OneClass {
+                file: self.file.clone(),
+                class: only.clone(),
+            }),
+            _ => Ok(corpus),
+        }
+    }
+}
+
+/// The part that a line names. All lines of a list of test clips test.
+fn part_of(row: &Row, tests: bool) -> Result<Option<Part>, ManifestError> {
+    let Some(cell) = &row.part else {
+        return Ok(tests.then_some(Part::Test));
+    };
+    let part = match cell.text.to_lowercase().as_str() {
+        "train" | "training" => Part::Train,
+        "validation" | "valid" | "val" | "dev" | "devel" | "development" => Part::Validation,
+        "test" | "testing" => Part::Test,
+        _ => {
+            return Err(cell.wrong(format!(
+                "'{}' is no part of a split; write train, validation (or dev, val) or test",
+                cell.text
+            )));
+        }
+    };
+    match tests && part != Part::Test {
+        true => Err(cell.wrong(format!(
+            "'{}' in the list of test clips (--test-manifest)",
+            cell.text
+        ))),
+        false => Ok(Some(part)),
+    }
+}
+
+/// Refuses a piece of a recording: what emovox hears of a file is all of it.
+fn whole(row: &Row, seconds: impl Fn() -> Option<f64>) -> Result<(), ManifestError> {
+    const CUT: &str = "emovox hears whole recordings; cut the pieces into files of their own first";
+    if let Some(start) = &row.start
+        && time::seconds(start)?.is_some_and(|start| start > 0.0)
+    {
+        return Err(start.wrong(format!("the clip starts at {}; {CUT}", start.text)));
+    }
+    if let Some(end) = &row.end
+        && let Some(last) = time::seconds(end)?
+        && seconds().is_some_and(|length| last < length - TOLERANCE)
+    {
+        return Err(end.wrong(format!(
+            "the clip ends at {}, before its recording does; {CUT}",
+            end.text
+        )));
+    }
+    Ok(())
+}
+
+/// Where no line names a speaker but all files go by the names of one corpus, its rule tells them.
+fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
+    if clips.is_empty() || clips.iter().any(|clip| !clip.speaker.is_empty()) {
+        return None;
+    }
+    let by = |kind: CorpusKind| -> Option<Vec<Labels>> {
+        clips.iter().map(|clip| kind.parse(&clip.file)).collect()
+    };
+    let mut known = CorpusKind::NAMED
+        .into_iter()
+        .filter_map(|kind| Some((kind, by(kind)?)));
+    let (kind, labels) = known.next()?;
+    for (clip, labels) in clips.iter_mut().zip(labels) {
+        (clip.speaker, clip.sentence) = (labels.speaker, labels.sentence);
+    }
+    Some(format!(
+        "no line names a speaker, but the files go by the names of {kind}, which do"
+    ))
+}
+
+#[cfg(test)]
+mod tests;

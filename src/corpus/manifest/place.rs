@@ -1,0 +1,59 @@
+//! Where the recordings of a list are.
+
+use std::path::{Path, PathBuf};
+
+/// Files that are looked for to know how the paths of a list are meant.
+const LOOKED_FOR: usize = 200;
+
+/// What becomes of the paths of a list.
+pub(super) struct Places {
+    root: PathBuf,
+    /// Folders at the start of each path that are not there: lists name those of whoever made them.
+    dropped: usize,
+    example: String,
+}
+
+impl Places {
+    /// Drops as few folders as are needed for some recording to be below the root. None where none is.
+    pub fn find(root: &Path, files: &[&str]) -> Option<Places> {
+        let looked_for = &files[..files.len().min(LOOKED_FOR)];
+        let deepest = looked_for
+            .iter()
+            .map(|file| Path::new(file).components().count())
+            .max()?;
+        (0..deepest).find_map(|dropped| {
+            let places = Places {
+                root: root.into(),
+                dropped,
+                example: String::new(),
+            };
+            let there = |file: &&&str| root.join(places.of(file)).is_file();
+            let example = looked_for.iter().find(there)?.to_string();
+            Some(Places { example, ..places })
+        })
+    }
+
+    /// Relative to the root, where it is below it.
+    pub fn of(&self, file: &str) -> PathBuf {
+        let path = Path::new(file);
+        if path.is_absolute() {
+            return path.strip_prefix(&self.root).unwrap_or(path).into();
+        }
+        let parts: Vec<_> = path.components().collect();
+        parts[self.dropped.min(parts.len().saturating_sub(1))..]
+            .iter()
+            .collect()
+    }
+
+    /// What was dropped, if anything.
+    pub fn note(&self) -> Option<String> {
+        (self.dropped > 0).then(|| {
+            format!(
+                "of the paths the first {} folder(s) are left out: {} is {}",
+                self.dropped,
+                self.example,
+                self.root.join(self.of(&self.example)).display()
+            )
+        })
+    }
+}

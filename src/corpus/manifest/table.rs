@@ -1,0 +1,312 @@
+//! The lines of a list, each cell with its place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::columns::{Role, roles};
+use super::error::ManifestError;
+
+/// What stands in one place.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub text: String,
+    place: String,
+}
+
+impl Cell {
+    /// `list.csv, line 3, column 2 (label)`.
+    pub fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    pub fn wrong(&self, what: impl Into<String>) -> ManifestError {
+        ManifestError::Wrong {
+            place: self.place(),
+            what: what.into(),
+        }
+    }
+}
+
+/// A line: what it says of a clip.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub file: Cell,
+    pub label: Cell,
+    pub speaker: Option<Cell>,
+    pub part: Option<Cell>,
+    pub start: Option<Cell>,
+    pub end: Option<Cell>,
+}
+
+/// A list as it stands in its file. It has a line at least.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub path: PathBuf,
+    pub rows: Vec<Row>,
+    pub is_json: bool,
+}
+
+impl Table {
+    pub fn read(path: &Path, renamed: &BTreeMap<Role, String>) -> Result<Table, ManifestError> {
+        let bytes = fs::read(path).map_err(|source| ManifestError::Unreadable {
+            file: path.into(),
+            source,
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+            let what = "there are bytes that are no UTF-8; save the list as UTF-8";
+            at(path, line, what.into())
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let is_json = text.trim_start().starts_with(['{', '[']);
+        let rows = match is_json {
+            true => json_lines(path, text, renamed)?,
+            false => separated(path, text, renamed)?,
+        };
+        match rows.is_empty() {
+            true => Err(ManifestError::Empty(path.into())),
+            false => Ok(Table {
+                path: path.into(),
+                rows,
+                is_json,
+            }),
+        }
+    }
+}
+
+/// Something wrong with a line as a whole.
+fn at(path: &Path, line: usize, what: String) -> ManifestError {
+    ManifestError::Wrong {
+        place: format!("{}, line {line}", path.display()),
+        what,
+    }
+}
+
+/// Values between commas, semicolons or tabs, in quotes where need be.
+fn separated(
+    path: &Path,
+    text: &str,
+    renamed: &BTreeMap<Role, String>,
+) -> Result<Vec<Row>, ManifestError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter(text))
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let mut header: Option<(Vec<String>, BTreeMap<Role, usize>)> = None;
+    let mut rows = Vec::new();
+    let mut lines = Lines::of(text);
+    for record in reader.records() {
+        let record = record.map_err(|error| {
+            let what = format!("this is no table: {error}");
+            at(path, lines.at(error.position()), what)
+        })?;
+        let line = lines.at(record.position());
+        let values: Vec<String> = record.iter().map(str::to_string).collect();
+        if values.iter().all(String::is_empty) {
+            continue;
+        }
+        let (names, places) = match &header {
+            Some(header) => header,
+            None => {
+                let (made, is_header) =
+                    head(&values, renamed).map_err(|what| at(path, line, what))?;
+                let made = header.insert(made);
+                if is_header {
+                    continue;
+                }
+                made
+            }
+        };
+        if values.len() != names.len() {
+            let what = format!(
+                "{} values, where the first line has {}; a value with a comma in it stands in quotes",
+                values.len(),
+                names.len()
+            );
+            return Err(at(path, line, what));
+        }
+        let cell = |role: Role| {
+            places.get(&role).map(|&place| Cell {
+                text: values[place].clone(),
+                place: format!(
+                    "{}, line {line}, column {} ({})",
+                    path.display(),
+                    place + 1,
+                    names[place]
+                ),
+            })
+        };
+        rows.push(row(path, line, cell)?);
+    }
+    Ok(rows)
+}
+
+/// Counts lines as an editor does. What the reader says of lines is one short after a carriage return,
+/// and before an empty line.
+struct Lines<'a> {
+    text: &'a str,
+    /// Up to this byte so many ends of lines are counted.
+    counted: usize,
+    ends: usize,
+}
+
+impl Lines<'_> {
+    fn of(text: &str) -> Lines<'_> {
+        Lines {
+            text,
+            counted: 0,
+            ends: 0,
+        }
+    }
+
+    /// The line of a record, given where the reader began to look for it. Records come in their order.
+    fn at(&mut self, position: Option<&csv::Position>) -> usize {
+        let start = position.map_or(0, csv::Position::byte) as usize;
+        let bytes = self.text.as_bytes();
+        let blank = bytes[start..]
+            .iter()
+            .take_while(|byte| b"\r\n".contains(byte));
+        let here = start + blank.count();
+        let new = bytes[self.counted..here].iter();
+        self.ends += new.filter(|&&byte| byte == b'\n').count();
+        self.counted = here;
+        self.ends + 1
+    }
+}
+
+/// The names of the columns and where each role is among them; and whether the first line says them.
+/// Without a header the columns are file, label, speaker and split, as many as there are.
+#[allow(clippy::type_complexity, reason = "it is taken apart at once")]
+fn head(
+    first: &[String],
+    renamed: &BTreeMap<Role, String>,
+) -> Result<((Vec<String>, BTreeMap<Role, usize>), bool), String> {
+    let is_recording = |value: &String| value.to_lowercase().ends_with(".wav");
+    if !first.iter().any(is_recording) {
+        return Ok(((first.to_vec(), roles(first, renamed)?), true));
+    }
+    if !(2..=4).contains(&first.len()) || !is_recording(&first[0]) {
+        return Err(
+            "a list without a header has the columns file, label, speaker and split, in this order \
+             (the last two may be missing); give it a header"
+                .into(),
+        );
+    }
+    let known = &Role::ALL[..first.len()];
+    let names = known.iter().map(Role::to_string).collect();
+    let places = known.iter().enumerate().map(|(place, &role)| (role, place));
+    Ok(((names, places.collect()), false))
+}
+
+/// What the first line has most of, outside of quotes.
+fn delimiter(text: &str) -> u8 {
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
+    let mut quoted = false;
+    for byte in first.unwrap_or_default().bytes() {
+        quoted ^= byte == b'"';
+        for (delimiter, count) in &mut counts {
+            *count += usize::from(!quoted && byte == *delimiter);
+        }
+    }
+    let most = counts.into_iter().rev().max_by_key(|&(_, count)| count);
+    most.map_or(b',', |(delimiter, _)| delimiter)
+}
+
+/// An object a line.
+fn json_lines(
+    path: &Path,
+    text: &str,
+    renamed: &BTreeMap<Role, String>,
+) -> Result<Vec<Row>, ManifestError> {
+    let mut keys: Option<BTreeMap<Role, String>> = None;
+    let mut rows = Vec::new();
+    for (index, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty())
+    {
+        let number = index + 1;
+        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
+            at(
+                path,
+                number,
+                format!(
+                    "column {}: this is no JSON object ({}); JSON Lines have one object a line",
+                    error.column(),
+                    reason(&error)
+                ),
+            )
+        })?;
+        let keys = match &keys {
+            Some(keys) => keys,
+            None => {
+                let names: Vec<String> = object.keys().cloned().collect();
+                let found = roles(&names, renamed).map_err(|what| at(path, number, what))?;
+                let named = found
+                    .into_iter()
+                    .map(|(role, place)| (role, names[place].clone()));
+                keys.insert(named.collect())
+            }
+        };
+        let mut cells = BTreeMap::new();
+        for (&role, key) in keys {
+            let place = format!("{}, line {number}, \"{key}\"", path.display());
+            let text = match object.get(key) {
+                Some(Value::String(text)) => text.trim().to_string(),
+                Some(Value::Number(number)) => number.to_string(),
+                Some(Value::Null) => String::new(),
+                None => {
+                    let what = "is missing here, and was there in the first line".into();
+                    return Err(ManifestError::Wrong { place, what });
+                }
+                Some(other) => {
+                    let what = format!("{other} is no text");
+                    return Err(ManifestError::Wrong { place, what });
+                }
+            };
+            cells.insert(role, Cell { text, place });
+        }
+        rows.push(row(path, number, |role| cells.remove(&role))?);
+    }
+    Ok(rows)
+}
+
+/// What serde says without its own account of the place, which is that of the line alone.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.replace(&place, "")
+}
+
+/// A line from its cells. Only times may be left empty.
+fn row(
+    path: &Path,
+    line: usize,
+    mut cell: impl FnMut(Role) -> Option<Cell>,
+) -> Result<Row, ManifestError> {
+    let mut filled = |role: Role| match cell(role) {
+        Some(cell) if cell.text.is_empty() => Err(cell.wrong(match role {
+            Role::Speaker => "nobody is named here; name every speaker, or leave the column out",
+            _ => "this is empty",
+        })),
+        cell => Ok(cell),
+    };
+    let needed = |cell: Option<Cell>| {
+        cell.ok_or_else(|| at(path, line, "there is no file here, or no label".into()))
+    };
+    Ok(Row {
+        file: needed(filled(Role::File)?)?,
+        label: needed(filled(Role::Label)?)?,
+        speaker: filled(Role::Speaker)?,
+        part: filled(Role::Split)?,
+        start: cell(Role::Start),
+        end: cell(Role::End),
+    })
+}

@@ -1,0 +1,385 @@
+use std::fs;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with recordings (empty files: nobody listens here) and lists.
+struct Desk(TempDir);
+
+impl Desk {
+    fn with(files: &[&str]) -> Desk {
+        let desk = Desk(tempfile::tempdir().unwrap());
+        for file in files {
+            desk.write(file, "");
+        }
+        desk
+    }
+
+    fn write(&self, file: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn manifest(&self, name: &str, text: &str) -> Manifest {
+        Manifest {
+            file: self.write(name, text),
+            root: self.0.path().into(),
+            ..Manifest::default()
+        }
+    }
+
+    /// Every recording is two seconds long.
+    fn read(&self, name: &str, text: &str) -> Result<Corpus, ManifestError> {
+        self.manifest(name, text).read(|_| Some(2.0))
+    }
+
+    #[track_caller]
+    fn refuses(&self, name: &str, text: &str, words: &[&str]) {
+        let error = self.read(name, text).unwrap_err().to_string();
+        for word in words {
+            assert!(error.contains(word), "lacks '{word}': {error}");
+        }
+    }
+}
+
+fn clips(corpus: &Corpus) -> Vec<[&str; 3]> {
+    let each = corpus.clips.iter();
+    each.map(|clip| {
+        [
+            clip.file.to_str().unwrap(),
+            clip.label.as_str(),
+            clip.speaker.as_str(),
+        ]
+    })
+    .collect()
+}
+
+const AB: [[&str; 3]; 2] = [["a.wav", "anger", "ann"], ["b.wav", "happiness", "bob"]];
+
+#[test]
+fn tables_of_every_form_say_the_same() {
+    let desk = Desk::with(&["a.wav", "b.wav"]);
+    let tables = [
+        "file,label,speaker\na.wav,anger,ann\nb.wav,Happy,bob\n",
+        "a.wav,anger,ann\nb.wav,happy,bob",
+        "File;Emotion;Speaker\r\na.wav;ANGRY;ann\r\nb.wav;joy;bob\r\n",
+        "speaker\tpath\temo\nann\ta.wav\tangry\nbob\tb.wav\thappiness\n",
+        "\u{feff}file,label,speaker\n\n a.wav , anger ,ann\n,,\nb.wav,happiness,bob\n\n",
+        "\"file\",\"label\",\"speaker\"\n\"a.wav\",\"anger\",\"ann\"\n\"b.wav\",\"happy\",\"bob\"\n",
+        ",file,emotion,speaker,gender\n0,a.wav,anger,ann,female\n1,b.wav,happy,bob,male\n",
+        "file,start,end,emotion,speaker\na.wav,0 days,NaT,anger,ann\n\
+         b.wav,0 days 00:00:00,0 days 00:00:02,happiness,bob\n",
+        "file,emotion,speaker,text\na.wav,anger,ann,\"no, you;\n said \"\"no\"\"\"\nb.wav,happy,bob,yes\n",
+        "{\"wav\": \"a.wav\", \"emo\": \"angry\", \"spk\": \"ann\"}\n\n\
+         {\"spk\": \"bob\", \"wav\": \"b.wav\", \"emo\": \"happy\", \"more\": [1]}\n",
+    ];
+    for table in tables {
+        for name in ["list.csv", "list.txt"] {
+            let corpus = desk.read(name, table).unwrap();
+            assert_eq!(clips(&corpus), AB, "{table}");
+            assert!(
+                corpus.given.is_empty() && corpus.skipped.is_empty(),
+                "{table}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_wrong_line_is_named_with_its_column() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
+    let refuses = |text: &str, words: &[&str]| desk.refuses("list.csv", text, words);
+    let head = "file,label,speaker,split\na.wav,anger,ann,train\n";
+    let with = |line: &str| format!("{head}{line}\n");
+    refuses(
+        &with("b.wav,fear,bob"),
+        &["list.csv, line 3", "3 values, where the first line has 4"],
+    );
+    refuses(
+        &with("b.wav,,bob,test"),
+        &["list.csv, line 3, column 2 (label)", "empty"],
+    );
+    refuses(
+        &with(",fear,bob,test"),
+        &["line 3, column 1 (file)", "empty"],
+    );
+    refuses(
+        &with("b.wav,fear,,test"),
+        &["line 3, column 3 (speaker)", "name every speaker"],
+    );
+    refuses(
+        &with("b.wav,fear,bob,tets"),
+        &["line 3, column 4 (split)", "'tets'", "validation"],
+    );
+    refuses(
+        &with("b.wav,fear,bob,"),
+        &["line 3, column 4 (split)", "empty"],
+    );
+    refuses(
+        &with("b.wav,fear,bob,test\na.wav,anger,ann,train"),
+        &[
+            "line 4, column 1 (file)",
+            "a.wav is there already",
+            "line 2, column 1 (file)",
+        ],
+    );
+    refuses(&with("b.wav,\"fear,bob,test"), &["line 3", "values"]);
+    refuses(
+        "file,speaker\na.wav,ann\n",
+        &[
+            "list.csv, line 1",
+            "a name for the label",
+            "--column label=",
+        ],
+    );
+    refuses(
+        "file,label,emotion\na.wav,1,anger\n",
+        &[
+            "line 1",
+            "both label and emotion may be the label",
+            "--column label=NAME",
+        ],
+    );
+    refuses("x,y\n1,2\n", &["line 1", "a name for the file"]);
+    refuses("ann,a.wav,anger\n", &["line 1", "in this order"]);
+    refuses("", &["no recording in it", "clips/a.wav,anger,anna"]);
+    refuses("file,label\n", &["no recording in it"]);
+    refuses(
+        "file,label\na.wav,anger\nb.wav,angry\n",
+        &["one class only ('anger')"],
+    );
+    refuses(
+        "file,label\nx.wav,anger\ny.wav,fear\n",
+        &["line 2, column 1 (file)", "no recording x.wav", "--root"],
+    );
+
+    let line = "{\"wav\": \"a.wav\", \"emo\": \"anger\"}\n";
+    let json = |second: &str| format!("{line}{second}\n");
+    refuses(
+        &json("{\"wav\": \"b.wav\"}"),
+        &["line 2, \"emo\"", "missing here"],
+    );
+    refuses(
+        &json("{\"wav\": \"b.wav\", \"emo\": null}"),
+        &["line 2, \"emo\"", "empty"],
+    );
+    refuses(
+        &json("{\"wav\": \"b.wav\", \"emo\": [\"x\"]}"),
+        &["line 2, \"emo\"", "[\"x\"] is no text"],
+    );
+    refuses(
+        &json("{\"wav\": \"b.wav\" \"emo\": 1}"),
+        &["line 2", "column 17", "no JSON object"],
+    );
+    refuses("[{\"wav\": \"a.wav\"}]", &["line 1", "one object a line"]);
+    refuses("{\n\"a\": {}\n}", &["line 1", "one object a line"]);
+
+    fs::write(desk.0.path().join("bad.csv"), b"file,label\na.wav,\xff\n").unwrap();
+    let bad = Manifest {
+        file: desk.0.path().join("bad.csv"),
+        ..Manifest::default()
+    };
+    let error = bad.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("bad.csv, line 2") && error.contains("UTF-8"),
+        "{error}"
+    );
+}
+
+#[test]
+fn parts_are_those_of_the_list_or_of_two() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
+    let text = "file,label,part\na.wav,anger,Train\nb.wav,fear,dev\nc.wav,anger,test\n";
+    let given = desk.read("list.csv", text).unwrap().given;
+    let parts: Vec<Part> = given.into_values().collect();
+    assert_eq!(parts, Part::ALL);
+
+    let mut two = desk.manifest("train.csv", "file,label\na.wav,anger\nb.wav,fear\n");
+    two.test = Some(desk.write("test.csv", "file,label\nc.wav,anger\n"));
+    let corpus = two.read(|_| None).unwrap();
+    let parts: Vec<Part> = corpus.given.into_values().collect();
+    assert_eq!(parts, [Part::Train, Part::Train, Part::Test]);
+
+    desk.write("test.csv", "file,label\na.wav,anger\n");
+    let error = two.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("test.csv, line 2") && error.contains("train.csv, line 2"),
+        "{error}"
+    );
+    desk.write("test.csv", "file,label,speaker\nc.wav,anger,ann\n");
+    let error = two.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("train.csv, line 2") && error.contains("names no speakers"),
+        "{error}"
+    );
+    desk.write("test.csv", "file,label,split\nc.wav,anger,train\n");
+    let error = two.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("test.csv, line 2, column 3 (split)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_piece_of_a_recording_is_refused() {
+    let desk = Desk::with(&["a.wav", "b.wav"]);
+    let with = |times: &str| format!("file,start,end,label\nb.wav,,,fear\na.wav,{times},anger\n");
+    for times in [
+        "0,2.0",
+        "0.0,NaT",
+        "0 days 00:00:00,0 days 00:00:01.960000",
+        "0 days,2.5",
+        ",",
+        "00:00:00,0:02",
+    ] {
+        desk.read("list.csv", &with(times)).unwrap();
+    }
+    let refuses = |times: &str, words: &[&str]| desk.refuses("list.csv", &with(times), words);
+    refuses(
+        "0.5,2.0",
+        &[
+            "line 3, column 2 (start)",
+            "starts at 0.5",
+            "cut the pieces",
+        ],
+    );
+    refuses("0 days 00:00:00.500000,NaT", &["line 3, column 2 (start)"]);
+    refuses(
+        "0,1.5",
+        &["line 3, column 3 (end)", "ends at 1.5", "whole recordings"],
+    );
+    refuses("0 days,0 days 00:00:01", &["line 3, column 3 (end)"]);
+    refuses("soon,2", &["line 3, column 2 (start)", "'soon' is no time"]);
+    refuses("0,1:2:3:4", &["line 3, column 3 (end)", "is no time"]);
+}
+
+#[test]
+fn what_is_not_there_is_left_out_and_told() {
+    let desk = Desk::with(&["a.wav", "b.wav"]);
+    let text = "file,label\na.wav,anger\nlost.wav,fear\nb.wav,fear\n";
+    let corpus = desk.read("list.csv", text).unwrap();
+    assert_eq!(corpus.clips.len(), 2);
+    assert_eq!(corpus.skipped[0].file, Path::new("lost.wav"));
+    let most = format!("{text}x.wav,fear\ny.wav,fear\n");
+    desk.refuses(
+        "list.csv",
+        &most,
+        &[
+            "3 of the 5 recordings are not in",
+            "lost.wav",
+            "line 3, column 1 (file)",
+            "--root",
+        ],
+    );
+    let reason = &corpus.skipped[0].reason;
+    assert!(
+        reason.contains("no such file") && reason.contains("line 3, column 1 (file)"),
+        "{reason}"
+    );
+}
+
+/// As EmoBox publishes URDU: folders of whoever made the list, letters for labels, and no speakers.
+#[test]
+fn emobox_s_lists_are_understood() {
+    let line = |folder: &str, name: &str, emo: &str| {
+        format!(
+            "{{\"key\": \"urdu-{name}\", \"dataset\": \"urdu\", \"wav\": \"downloads/urdu/{folder}/{name}.wav\", \
+             \"type\": \"raw\", \"sample_rate\": 44100, \"num_frame\": 88200.0, \"task\": \"category\", \
+             \"length\": 2.0, \"emo\": \"{emo}\", \"channel\": 1}}\n"
+        )
+    };
+    let desk = Desk::with(&["Angry/SM1_F1_A01.wav", "Sad/SM24_F19_S031.wav"]);
+    let map = "{\"A\": \"Angry\", \"S\": \"Sad\"}";
+    desk.write("lists/label_map.json", map);
+    let text = line("Angry", "SM1_F1_A01", "A") + &line("Sad", "SM24_F19_S031", "S");
+    let corpus = desk.read("lists/fold_1/train.jsonl", &text).unwrap();
+    let expected = [
+        ["Angry/SM1_F1_A01.wav", "anger", "SM1"],
+        ["Sad/SM24_F19_S031.wav", "sadness", "SM24"],
+    ];
+    assert_eq!(clips(&corpus), expected);
+    let notes = corpus.notes.join("\n");
+    for word in ["first 2 folder(s)", "label_map.json", "the names of urdu"] {
+        assert!(notes.contains(word), "{notes}");
+    }
+    let strange = text.clone() + &line("Sad", "SM24_F19_S032", "X");
+    desk.refuses(
+        "lists/fold_1/train.jsonl",
+        &strange,
+        &["line 3, \"emo\"", "'X' means, only A, S"],
+    );
+    desk.write("lists/label_map.json", "{\"A\": \"Angry\", \"S\": \" \"}");
+    desk.refuses(
+        "lists/fold_1/train.jsonl",
+        &text,
+        &["line 2, \"emo\"", "says nothing for 'S'"],
+    );
+    desk.write("lists/label_map.json", "[1]");
+    desk.refuses(
+        "lists/fold_1/train.jsonl",
+        &text,
+        &["label_map.json", "no JSON object"],
+    );
+}
+
+#[test]
+fn columns_may_be_called_anything() {
+    let desk = Desk::with(&["a.wav", "b.wav"]);
+    let text = "recording,felt,label,who\na.wav,anger,1,ann\nb.wav,happy,2,bob\n";
+    let mut manifest = desk.manifest("list.csv", text);
+    manifest.columns = [
+        (Role::File, "recording"),
+        (Role::Label, "felt"),
+        (Role::Speaker, "who"),
+    ]
+    .map(|(role, name)| (role, name.to_string()))
+    .into();
+    assert_eq!(clips(&manifest.read(|_| None).unwrap()), AB);
+    manifest.columns.insert(Role::Split, "fold".into());
+    let error = manifest.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("no 'fold' for the split, only recording, felt"),
+        "{error}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever the csv crate writes of any text is read back, and the line of a mistake is that
+    /// of the text.
+    #[test]
+    fn any_label_and_speaker_comes_back(
+        words in proptest::collection::vec("[^\\s\0]([^\0]{0,12}[^\\s\0])?", 2..8),
+        delimiter in proptest::sample::select(vec![b',', b';', b'\t']),
+        windows: bool,
+    ) {
+        let files: Vec<String> = (0..words.len()).map(|n| format!("{n}.wav")).collect();
+        let desk = Desk::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let end = if windows { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(delimiter)
+            .terminator(end)
+            .from_writer(Vec::new());
+        writer.write_record(["file", "label", "speaker"]).unwrap();
+        for (n, (file, word)) in files.iter().zip(&words).enumerate() {
+            // Two classes at least, whatever the words are.
+            writer.write_record([file, &format!("{n} {word}"), word]).unwrap();
+        }
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        let corpus = desk.read("list.csv", &text).unwrap();
+        for ((n, clip), word) in corpus.clips.iter().enumerate().zip(&words) {
+            prop_assert_eq!(clip.speaker.as_str(), word.trim());
+            prop_assert_eq!(clip.label.as_str(), format!("{n} {word}").trim().to_lowercase());
+        }
+        let broken = format!("{text}lost.wav");
+        let line = broken.matches('\n').count() + 1;
+        let error = desk.read("list.csv", &broken).unwrap_err().to_string();
+        let expected = format!("line {line}: 1 values");
+        prop_assert!(error.contains(&expected), "{} {}", error, expected);
+    }
+}

@@ -1,0 +1,45 @@
+//! nEMO (Christop 2024): `speaker_emotion_sentence`, as in `EB0_anger_1`, in the folder `samples`.
+//! Beside it stands `data.tsv`, which says the same of each file, and more; it serves as a manifest.
+
+use super::{Labels, Sex, digits, emotion};
+
+const EMOTIONS: [&str; 6] = [
+    "anger",
+    "fear",
+    "happiness",
+    "neutral",
+    "sadness",
+    "surprised",
+];
+/// As `data.tsv` has them.
+const SPEAKERS: [(&str, Sex); 9] = [
+    ("EB0", Sex::Female),
+    ("IC0", Sex::Female),
+    ("KD0", Sex::Female),
+    ("KS0", Sex::Male),
+    ("MK0", Sex::Female),
+    ("MP0", Sex::Male),
+    ("SM0", Sex::Male),
+    ("TP0", Sex::Male),
+    ("WR0", Sex::Male),
+];
+
+pub(super) fn parse(stem: &str) -> Option<Labels> {
+    let fields: Vec<&str> = stem.split('_').collect();
+    let &[speaker, word, sentence] = fields.as_slice() else {
+        return None;
+    };
+    let number = sentence.parse().unwrap_or(0);
+    let known = SPEAKERS.iter().any(|(name, _)| *name == speaker)
+        && EMOTIONS.contains(&word)
+        && (1..=90).contains(&number)
+        && digits(sentence, sentence.len()).is_some();
+    known.then(|| Labels::new(emotion::common(word), speaker, sentence))
+}
+
+pub(super) fn sex(speaker: &str) -> Option<Sex> {
+    SPEAKERS
+        .iter()
+        .find(|(name, _)| *name == speaker)
+        .map(|&(_, sex)| sex)
+}

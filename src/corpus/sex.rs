@@ -1,0 +1,42 @@
+//! Whether women or men speak, where a corpus says so.
+
+use super::CorpusKind;
+
+/// What a corpus says of a speaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Sex {
+    Female,
+    Male,
+}
+
+impl Sex {
+    /// `F…` and `f…` are women, `M…` and `m…` men.
+    pub(super) fn of_initial(word: &str) -> Option<Sex> {
+        match word.chars().next()?.to_ascii_uppercase() {
+            'F' => Some(Sex::Female),
+            'M' => Some(Sex::Male),
+            _ => None,
+        }
+    }
+}
+
+/// `5 women, 5 men`; nothing where the corpus does not tell of every speaker.
+pub fn women_and_men(kind: CorpusKind, speakers: &[String]) -> Option<String> {
+    let sexes: Vec<Sex> = speakers
+        .iter()
+        .map(|speaker| kind.sex(speaker))
+        .collect::<Option<_>>()?;
+    let women = sexes.iter().filter(|&&sex| sex == Sex::Female).count();
+    let count = |number: usize, one: &str, many: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {many}")),
+    };
+    let both = [
+        count(women, "woman", "women"),
+        count(sexes.len() - women, "man", "men"),
+    ];
+    let both: Vec<String> = both.into_iter().flatten().collect();
+    (!both.is_empty()).then(|| both.join(", "))
+}

@@ -1,0 +1,580 @@
+use super::*;
+
+fn labels(kind: CorpusKind, file: &str) -> Option<(String, String, String)> {
+    kind.parse(Path::new(file))
+        .map(|l| (l.label, l.speaker, l.sentence))
+}
+
+fn some(label: &str, speaker: &str, sentence: &str) -> Option<(String, String, String)> {
+    Some((label.into(), speaker.into(), sentence.into()))
+}
+
+#[test]
+fn ravdess_names() {
+    let parse = |file| labels(CorpusKind::Ravdess, file);
+    assert_eq!(
+        parse("Actor_12/03-01-06-01-02-01-12.wav"),
+        some("fear", "12", "02")
+    );
+    assert_eq!(
+        parse("03-01-01-01-01-02-01.wav"),
+        some("neutral", "01", "01")
+    );
+    assert_eq!(
+        parse("03-01-08-02-02-01-24.wav"),
+        some("surprise", "24", "02")
+    );
+    // Song, an emotion that does not exist, an actor that does not exist, a field too many.
+    assert_eq!(parse("03-02-06-01-02-01-12.wav"), None);
+    assert_eq!(parse("03-01-09-01-02-01-12.wav"), None);
+    assert_eq!(parse("03-01-06-01-02-01-25.wav"), None);
+    assert_eq!(parse("03-01-06-01-02-01-12-01.wav"), None);
+}
+
+#[test]
+fn tess_names_with_their_quirks() {
+    let parse = |file| labels(CorpusKind::Tess, file);
+    assert_eq!(
+        parse("OAF_angry/OAF_back_angry.wav"),
+        some("anger", "OAF", "back")
+    );
+    assert_eq!(
+        parse("YAF_pleasant_surprised/YAF_youth_ps.wav"),
+        some("pleasant-surprise", "YAF", "youth")
+    );
+    assert_eq!(
+        parse("OAF_neutral/OA_bite_neutral.wav"),
+        some("neutral", "OAF", "bite")
+    );
+    assert_eq!(
+        parse("oaf_Sad/OAF_week_SAD.wav"),
+        some("sadness", "OAF", "week")
+    );
+    assert_eq!(parse("OAF_back_jolly.wav"), None);
+    assert_eq!(parse("XAF_back_angry.wav"), None);
+}
+
+#[test]
+fn emodb_names() {
+    let parse = |file| labels(CorpusKind::Emodb, file);
+    assert_eq!(parse("wav/03a01Fa.wav"), some("happiness", "03", "a01"));
+    assert_eq!(parse("16b10Wb.wav"), some("anger", "16", "b10"));
+    assert_eq!(parse("16b10Lb.wav"), some("boredom", "16", "b10"));
+    assert_eq!(parse("16b10Xb.wav"), None);
+    assert_eq!(parse("16b1Wb.wav"), None);
+}
+
+#[test]
+fn a_folder_per_class() {
+    let parse = |file| labels(CorpusKind::Folders, file);
+    assert_eq!(parse("Angry/anna/1.wav"), some("anger", "anna", ""));
+    assert_eq!(parse("bored stiff/1.wav"), some("bored stiff", "", ""));
+    assert_eq!(parse("angry/anna/monday/1.wav"), some("anger", "anna", ""));
+    assert_eq!(parse("1.wav"), None);
+}
+
+/// Names as each corpus gives them, with label, speaker and sentence.
+const NAMES: [(CorpusKind, &str, [&str; 3]); 33] = [
+    (
+        CorpusKind::Demo,
+        "v04/demo-v04-s01-happiness-1.wav",
+        ["happiness", "v04", "s01"],
+    ),
+    (
+        CorpusKind::Ravdess,
+        "Actor_12/03-01-06-01-02-01-12.wav",
+        ["fear", "12", "02"],
+    ),
+    (
+        CorpusKind::RavdessSong,
+        "Actor_12/03-02-06-02-02-01-12.wav",
+        ["fear", "12", "02"],
+    ),
+    (
+        CorpusKind::RavdessSong,
+        "03-02-01-01-01-02-24.wav",
+        ["neutral", "24", "01"],
+    ),
+    (
+        CorpusKind::Tess,
+        "OAF_Fear/OAF_back_fear.wav",
+        ["fear", "OAF", "back"],
+    ),
+    (
+        CorpusKind::Emodb,
+        "wav/03a01Fa.wav",
+        ["happiness", "03", "a01"],
+    ),
+    (
+        CorpusKind::CremaD,
+        "AudioWAV/1001_DFA_ANG_XX.wav",
+        ["anger", "1001", "DFA"],
+    ),
+    (
+        CorpusKind::CremaD,
+        "1091_WSI_HAP_HI.wav",
+        ["happiness", "1091", "WSI"],
+    ),
+    (
+        CorpusKind::CremaD,
+        "1040_ITH_SAD_X.wav",
+        ["sadness", "1040", "ITH"],
+    ),
+    (CorpusKind::Savee, "DC_a01.wav", ["anger", "DC", "a01"]),
+    (
+        CorpusKind::Savee,
+        "AudioData/KL/su15.wav",
+        ["surprise", "KL", "su15"],
+    ),
+    (CorpusKind::Savee, "JE/n30.wav", ["neutral", "JE", "n30"]),
+    (CorpusKind::Savee, "JK_sa09.wav", ["sadness", "JK", "sa09"]),
+    (
+        CorpusKind::Emovo,
+        "EMOVO/f1/dis-f1-b1.wav",
+        ["disgust", "f1", "b1"],
+    ),
+    (
+        CorpusKind::Emovo,
+        "gio-m3-n5.wav",
+        ["happiness", "m3", "n5"],
+    ),
+    (CorpusKind::Emovo, "sor-m1-d1.wav", ["surprise", "m1", "d1"]),
+    (
+        CorpusKind::JlCorpus,
+        "JL(wav+txt)/female1_angry_10a_1.wav",
+        ["anger", "female1", "10a"],
+    ),
+    (
+        CorpusKind::JlCorpus,
+        "male2_excited_4b_2.wav",
+        ["excitement", "male2", "4b"],
+    ),
+    (
+        CorpusKind::JlCorpus,
+        "male1_encouraging_15b_2.wav",
+        ["encouraging", "male1", "15b"],
+    ),
+    (
+        CorpusKind::Nemo,
+        "samples/EB0_anger_1.wav",
+        ["anger", "EB0", "1"],
+    ),
+    (
+        CorpusKind::Nemo,
+        "WR0_surprised_90.wav",
+        ["surprise", "WR0", "90"],
+    ),
+    (
+        CorpusKind::Subesco,
+        "F_01_OISHI_S_10_ANGRY_1.wav",
+        ["anger", "F01", "10"],
+    ),
+    (
+        CorpusKind::Subesco,
+        "M_12_ABC_S_5_SURPRISE_1.wav",
+        ["surprise", "M12", "5"],
+    ),
+    (CorpusKind::Shemo, "female/F01A01.wav", ["anger", "F01", ""]),
+    (
+        CorpusKind::Shemo,
+        "male/M56W103.wav",
+        ["surprise", "M56", ""],
+    ),
+    (CorpusKind::Shemo, "F24F02.wav", ["fear", "F24", ""]),
+    (
+        CorpusKind::Urdu,
+        "Angry/SM1_F1_A01.wav",
+        ["anger", "SM1", ""],
+    ),
+    (
+        CorpusKind::Urdu,
+        "Sad/SM24_F19_S031.wav",
+        ["sadness", "SM24", ""],
+    ),
+    (
+        CorpusKind::Urdu,
+        "SF11_F10_N010.wav",
+        ["neutral", "SF11", ""],
+    ),
+    (
+        CorpusKind::Folders,
+        "Angry/anna/1.wav",
+        ["anger", "anna", ""],
+    ),
+    (
+        CorpusKind::Folders,
+        "Bored/anna/1.wav",
+        ["boredom", "anna", ""],
+    ),
+    (CorpusKind::Folders, "JOY/1.wav", ["happiness", "", ""]),
+    (CorpusKind::Folders, "mocking/1.wav", ["mocking", "", ""]),
+];
+
+#[test]
+fn each_name_is_read_by_its_own_rule_and_by_no_other() {
+    for (kind, file, [label, speaker, sentence]) in NAMES {
+        assert_eq!(
+            labels(kind, file),
+            some(label, speaker, sentence),
+            "{kind} {file}"
+        );
+        for other in CorpusKind::NAMED {
+            assert!(
+                other == kind || labels(other, file).is_none(),
+                "{other} reads {file}"
+            );
+        }
+    }
+    for kind in CorpusKind::NAMED {
+        assert!(NAMES.iter().any(|(known, ..)| *known == kind), "{kind}");
+    }
+}
+
+#[test]
+fn nearly_right_names_are_nobody_s() {
+    let strange = [
+        // Fields too few and too many, actors, emotions, levels and takes that there are not.
+        "1001_DFA_ANG.wav",
+        "1001_DFA_ANG_XX_1.wav",
+        "1092_DFA_ANG_XX.wav",
+        "1001_ABC_ANG_XX.wav",
+        "1001_DFA_CAL_XX.wav",
+        "1001_DFA_ANG_VX.wav",
+        "+001_DFA_ANG_XX.wav",
+        "1001_DFA_ang_XX.wav",
+        "XX_a01.wav",
+        "a01.wav",
+        "PQ/a01.wav",
+        "DC_a16.wav",
+        "DC_a00.wav",
+        "DC_n31.wav",
+        "DC_x01.wav",
+        "DC_a1.wav",
+        "DC_é1.wav",
+        "DC_.wav",
+        "JE_su1é.wav",
+        "dis-f4-b1.wav",
+        "dis-f1-x1.wav",
+        "dis-f1-b.wav",
+        "dis-f1-b12.wav",
+        "ang-f1-b1.wav",
+        "female3_angry_10a_1.wav",
+        "female1_furious_10a_1.wav",
+        "female1_angry_10c_1.wav",
+        "female1_angry_a_1.wav",
+        "female1_angry_100a_1.wav",
+        "female1_angry_10a_é.wav",
+        "XX0_anger_1.wav",
+        "EB0_anger_91.wav",
+        "EB0_anger_0.wav",
+        "EB0_anger_+1.wav",
+        "EB0_joy_1.wav",
+        "F_1_OISHI_S_10_ANGRY_5.wav",
+        "X_12_OISHI_S_10_ANGRY_5.wav",
+        "F_12_OISHI_T_10_ANGRY_5.wav",
+        "F_12_OISHI_S_10_FURY_5.wav",
+        "F_12__S_10_ANGRY_5.wav",
+        "F_12_tuni_S_10_ANGRY_5.wav",
+        "X01A01.wav",
+        "F01B01.wav",
+        "F1A01.wav",
+        "F01A1.wav",
+        "F01A0001.wav",
+        "F01A01b.wav",
+        "SX1_F1_A01.wav",
+        "SM_F1_A01.wav",
+        "SM1_G1_A01.wav",
+        "SM1_F1_X01.wav",
+        "SM1_F1_A.wav",
+        "SM1_F1_é1.wav",
+        "SM1_F+1_A01.wav",
+        // Sung disgust, and fields that RAVDESS does not have.
+        "03-02-07-01-01-01-01.wav",
+        "03-03-05-01-01-01-01.wav",
+        "03-01-05-03-01-01-01.wav",
+        "04-01-05-01-01-01-01.wav",
+        "03-01-05-01-01-01-00.wav",
+        "03-01-00-01-01-01-01.wav",
+    ];
+    for file in strange {
+        for kind in CorpusKind::NAMED {
+            assert_eq!(labels(kind, file), None, "{kind} reads {file}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_is_written_as_it_is_read() {
+    for kind in CorpusKind::NAMED {
+        let written = serde_json::to_value(kind).unwrap();
+        assert_eq!(written.as_str().unwrap(), kind.to_string());
+    }
+}
+
+#[test]
+fn women_and_men_where_they_are_known() {
+    let count = |kind: CorpusKind, speakers: &[&str]| {
+        let speakers: Vec<String> = speakers.iter().map(|s| s.to_string()).collect();
+        women_and_men(kind, &speakers)
+    };
+    let actors: Vec<String> = (1001..=1091).map(|actor| actor.to_string()).collect();
+    let published = Some("43 women, 48 men".to_string());
+    assert_eq!(women_and_men(CorpusKind::CremaD, &actors), published);
+    let emodb = ["03", "08", "09", "10", "11", "12", "13", "14", "15", "16"];
+    assert_eq!(count(CorpusKind::Emodb, &emodb).unwrap(), "5 women, 5 men");
+    assert_eq!(
+        count(CorpusKind::Ravdess, &["01", "02"]).unwrap(),
+        "1 woman, 1 man"
+    );
+    assert_eq!(
+        count(CorpusKind::Urdu, &["SF1", "SM2"]).unwrap(),
+        "1 woman, 1 man"
+    );
+    assert_eq!(count(CorpusKind::Tess, &["OAF", "YAF"]).unwrap(), "2 women");
+    assert_eq!(count(CorpusKind::Savee, &["DC"]).unwrap(), "1 man");
+    assert_eq!(count(CorpusKind::Savee, &[]), None);
+    assert_eq!(count(CorpusKind::Folders, &["anna"]), None);
+}
+
+#[test]
+fn recognises_each_corpus_among_strays() {
+    let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+    let cases = [
+        (
+            paths(&["Actor_01/03-01-06-01-02-01-01.wav", "noise.wav"]),
+            Some(CorpusKind::Ravdess),
+        ),
+        (
+            paths(&["x/OAF_back_angry.wav", "x/YAF_back_sad.wav"]),
+            Some(CorpusKind::Tess),
+        ),
+        (
+            paths(&["wav/03a01Fa.wav", "wav/03a01Wa.wav"]),
+            Some(CorpusKind::Emodb),
+        ),
+        (
+            paths(&["v01/demo-v01-s03-anger-2.wav"]),
+            Some(CorpusKind::Demo),
+        ),
+        (
+            paths(&["happy/a.wav", "sad/b.wav", "c.wav"]),
+            Some(CorpusKind::Folders),
+        ),
+        (
+            paths(&["DC/a01.wav", "JE/a01.wav", "Info.wav"]),
+            Some(CorpusKind::Savee),
+        ),
+        // More speech than song: the songs are strays.
+        (
+            paths(&[
+                "03-01-05-01-01-01-01.wav",
+                "03-01-06-01-01-01-01.wav",
+                "03-02-05-01-01-01-01.wav",
+            ]),
+            Some(CorpusKind::Ravdess),
+        ),
+        (
+            paths(&["Angry/SM1_F1_A01.wav", "Sad/SM24_F19_S031.wav"]),
+            Some(CorpusKind::Urdu),
+        ),
+        (paths(&["a.wav", "b.wav"]), None),
+    ];
+    for (files, kind) in cases {
+        assert_eq!(recognise(&files), kind, "{files:?}");
+    }
+}
+
+#[test]
+fn second_copies_are_left_out_where_names_are_given_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let touch = |file: &str| {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    };
+    for copy in ["a", "b/Actor_01"] {
+        touch(&format!("{copy}/03-01-06-01-02-01-01.wav"));
+        touch(&format!("{copy}/03-01-05-01-02-01-01.wav"));
+    }
+    let corpus = scan(folder.path(), None).unwrap();
+    assert_eq!((corpus.clips.len(), corpus.skipped.len()), (2, 2));
+    let plain = scan(folder.path(), Some(CorpusKind::Folders)).unwrap();
+    assert_eq!((plain.clips.len(), plain.skipped.len()), (4, 0));
+}
+
+#[test]
+fn songs_are_no_speech_and_a_name_in_two_folders_may_be_two_speakers() {
+    let folder = tempfile::tempdir().unwrap();
+    let touch = |file: &str| {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    };
+    for channel in ["01", "02"] {
+        for emotion in ["03", "04"] {
+            touch(&format!("ravdess/03-{channel}-{emotion}-01-01-01-01.wav"));
+        }
+    }
+    touch("ravdess/03-01-05-01-01-01-01.wav");
+    let at = folder.path().join("ravdess");
+    let corpus = scan(&at, None).unwrap();
+    assert_eq!((corpus.kind, corpus.clips.len()), (CorpusKind::Ravdess, 3));
+    let reason = &corpus.skipped[0].reason;
+    assert!(reason.contains("--corpus ravdess-song"), "{reason}");
+    let songs = scan(&at, Some(CorpusKind::RavdessSong)).unwrap();
+    assert_eq!((songs.clips.len(), songs.skipped.len()), (2, 3));
+
+    for file in ["DC/a01.wav", "DC/h01.wav", "JE/a01.wav", "again/JE_a01.wav"] {
+        touch(&format!("savee/{file}"));
+    }
+    let savee = scan(&folder.path().join("savee"), None).unwrap();
+    assert_eq!((savee.clips.len(), savee.skipped.len()), (3, 1));
+}
+
+#[test]
+fn a_folder_without_recordings_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = scan(folder.path(), None).unwrap_err().to_string();
+    assert!(error.contains("no WAV file"), "{error}");
+    let error = scan(&folder.path().join("missing"), None)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("there is no folder"), "{error}");
+}
+
+/// A corpus of empty files below a folder.
+fn written(folder: &Path, name: &str, files: &[&str]) -> (String, Corpus) {
+    for file in files {
+        let path = folder.join(name).join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    (name.into(), scan(&folder.join(name), None).unwrap())
+}
+
+const RAVDESS: [&str; 4] = [
+    "Actor_01/03-01-01-01-01-01-01.wav",
+    "Actor_01/03-01-02-01-01-01-01.wav",
+    "Actor_02/03-01-05-01-01-01-02.wav",
+    "Actor_02/03-01-08-01-01-01-02.wav",
+];
+const EMODB: [&str; 4] = ["03a01Na.wav", "03a01La.wav", "08a01Wa.wav", "08a01Ea.wav"];
+
+#[test]
+fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = || {
+        vec![
+            written(folder.path(), "ravdess", &RAVDESS),
+            written(folder.path(), "berlin", &EMODB),
+        ]
+    };
+    let mut union = unite(both()).unwrap();
+    assert_eq!((union.kind, union.clips.len()), (CorpusKind::Union, 8));
+    assert_eq!(union.name(), "ravdess+berlin");
+    let expected = ["berlin:03", "berlin:08", "ravdess:01", "ravdess:02"];
+    assert_eq!(speakers(&union.clips), expected);
+    for clip in &union.clips {
+        assert!(union.path(clip).is_file());
+        let place = source_of(&union.sources, clip).unwrap();
+        assert!(clip.file.starts_with(&union.sources[place].folder));
+    }
+
+    // Surprise and disgust are of one corpus alone; calm and boredom meet in neutral.
+    union.choose(&[], &BTreeMap::new()).unwrap();
+    assert_eq!(classes(&union.clips), ["anger", "neutral"]);
+    assert_eq!(union.clips.len(), 6);
+    let notes = union.notes.join("\n");
+    for words in [
+        "calm counts as neutral",
+        "boredom counts as neutral",
+        "2 clips are left out, of disgust, surprise",
+    ] {
+        assert!(notes.contains(words), "{notes}");
+    }
+    let counts: Vec<Vec<&str>> = union
+        .counts_as
+        .iter()
+        .map(|pairs| pairs.keys().map(String::as_str).collect())
+        .collect();
+    assert_eq!(counts, [["calm"], ["boredom"]]);
+
+    // What is asked for is kept under its own name.
+    let wanted = ["anger", "calm", "neutral", "disgust"].map(String::from);
+    let mut union = unite(both()).unwrap();
+    union.choose(&wanted, &BTreeMap::new()).unwrap();
+    assert_eq!(
+        classes(&union.clips),
+        ["anger", "calm", "disgust", "neutral"]
+    );
+    let mut union = unite(both()).unwrap();
+    let map = [("surprise", "disgust"), ("boredom", "disgust")];
+    let map = map
+        .map(|(from, to)| (from.to_string(), to.to_string()))
+        .into();
+    union.choose(&[], &map).unwrap();
+    assert_eq!(classes(&union.clips), ["anger", "disgust", "neutral"]);
+    assert_eq!(union.counts_as[0].len(), 2);
+    assert_eq!(union.counts_as[1]["boredom"], "disgust");
+
+    let mut union = unite(both()).unwrap();
+    let error = union
+        .choose(&["joy".into()], &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no recording is of joy; there are anger"),
+        "{error}"
+    );
+    let error = union
+        .choose(&["anger".into()], &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("only anger is left") && error.contains("--labels"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_corpus_is_restricted_and_nothing_is_mapped_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, mut corpus) = written(folder.path(), "ravdess", &RAVDESS);
+    corpus
+        .choose(&["anger".into(), "neutral".into()], &BTreeMap::new())
+        .unwrap();
+    assert_eq!(
+        (classes(&corpus.clips), corpus.clips.len()),
+        (vec!["anger".into(), "neutral".into()], 2)
+    );
+}
+
+#[test]
+fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
+    let folder = tempfile::tempdir().unwrap();
+    let songs = [
+        "Actor_01/03-02-04-01-01-01-01.wav",
+        "Actor_03/03-02-05-01-01-01-03.wav",
+    ];
+    let all = [&RAVDESS[..], &songs[..]].concat();
+    let speech = written(folder.path(), "both", &all);
+    let at = folder.path().join("both");
+    let song = (
+        "song".to_string(),
+        scan(&at, Some(CorpusKind::RavdessSong)).unwrap(),
+    );
+    let union = unite(vec![speech, song]).unwrap();
+    assert_eq!(union.clips.len(), 6);
+    assert!(union.skipped.is_empty(), "each is in one of them");
+    assert_eq!(speakers(&union.clips), ["both:01", "both:02", "both:03"]);
+    assert!(union.notes[0].contains("song has the speakers of both"));
+    for clip in &union.clips {
+        let sung = clip.file.to_str().unwrap().contains("03-02-");
+        assert_eq!(source_of(&union.sources, clip), Some(usize::from(sung)));
+    }
+
+    let one = written(folder.path(), "a", &["happy/x/1.wav", "sad/x/1.wav"]);
+    let inner = written(folder.path(), "a/sad", &["y/1.wav", "z/2.wav"]);
+    let error = unite(vec![one, inner]).unwrap_err().to_string();
+    assert!(error.contains("in a/sad as well as in another"), "{error}");
+}

@@ -1,0 +1,260 @@
+//! Several corpora as one, some labels of one, and a matrix of what a training on one says of another.
+
+mod desk;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use desk::Desk;
+use emovox::corpus::demo;
+use serde_json::Value;
+
+/// Two corpora by their names: EmoDB with boredom, RAVDESS with calm and surprise.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let write = |file: String, voice: usize, emotion: &str, take: usize| {
+        let place = demo::EMOTIONS.iter().position(|known| *known == emotion);
+        let samples = demo::synthesise(voice, 1 + take, place.unwrap(), 1);
+        desk.wav(&file, 16_000, 1, &samples);
+    };
+    for (voice, speaker) in ["03", "08", "09", "10"].into_iter().enumerate() {
+        for (letter, emotion) in [
+            ("W", "anger"),
+            ("N", "neutral"),
+            ("T", "sadness"),
+            ("L", "neutral"),
+        ] {
+            for take in 1..=2 {
+                write(
+                    format!("one/wav/{speaker}a0{take}{letter}a.wav"),
+                    voice + 1,
+                    emotion,
+                    take,
+                );
+            }
+        }
+    }
+    let words = [
+        ("05", "anger"),
+        ("01", "neutral"),
+        ("04", "sadness"),
+        ("02", "neutral"),
+        ("08", "anger"),
+    ];
+    for actor in 1..=4 {
+        for (code, emotion) in words {
+            for take in 1..=2 {
+                let name = format!("two/Actor_0{actor}/03-01-{code}-01-0{take}-01-0{actor}.wav");
+                write(name, actor + 4, emotion, take);
+            }
+        }
+    }
+    desk
+}
+
+const BOTH: &str =
+    "--data emodb=one --data ravdess=two --arch seed --config small.toml --device cpu";
+
+fn small(desk: &Desk) {
+    let small = "[model]\narch = \"seed\"\nhidden = 16\n[training]\nepochs = 2\nbatch_size = 8\n";
+    fs::write(desk.path("small.toml"), small).unwrap();
+}
+
+/// Speaker, label and part of each clip of a run.
+fn split(desk: &Desk, run: &str) -> Vec<[String; 4]> {
+    let mut table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
+    let fields = |line: csv::StringRecord| [0, 1, 2, 3].map(|place| line[place].to_string());
+    table.records().map(|line| fields(line.unwrap())).collect()
+}
+
+#[test]
+fn two_corpora_are_trained_as_one() {
+    let desk = desk();
+    small(&desk);
+    let seen = desk
+        .types(&format!("train {BOTH} --balance corpus-class --run both"))
+        .fine();
+    for words in [
+        "corpus emodb+ravdess in ",
+        ": 64 clips, 8 speakers, 3 classes (anger, neutral, sadness)",
+        "boredom counts as neutral",
+        "calm counts as neutral",
+        "8 clips are left out, of surprise",
+    ] {
+        assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
+    }
+    let lines = split(&desk, "both");
+    for [clip, speaker, ..] in &lines {
+        let corpus = if clip.starts_with("one/") {
+            "emodb:"
+        } else {
+            "ravdess:"
+        };
+        assert!(speaker.starts_with(corpus), "{clip} {speaker}");
+    }
+    assert_eq!(lines.len(), 64);
+
+    // The run needs neither names nor folders again.
+    let report = fs::read_to_string(desk.path("runs/both/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["corpus"], "emodb+ravdess");
+    let scored = desk.types("evaluate both --json").fine();
+    let scored: Value = serde_json::from_str(&scored.out).unwrap();
+    assert_eq!(scored["confusion"], report["confusion"]);
+    // One of the two by itself: its speakers are known again.
+    let one = desk.types("evaluate both --data one").fine();
+    assert!(one.out.contains("speakers shared: "), "{}", one.out);
+    desk.types("train --config runs/both/config.toml --run again")
+        .fine();
+    let weights = |run: &str| fs::read(desk.path(&format!("runs/{run}/best.ot"))).unwrap();
+    assert_eq!(weights("both"), weights("again"), "config.toml says it all");
+    fs::create_dir(desk.path("moved")).unwrap();
+    for corpus in ["one", "two"] {
+        fs::rename(desk.path(corpus), desk.path("moved").join(corpus)).unwrap();
+    }
+    desk.types("train --resume both --epochs 3")
+        .fails_with(&["--data tells where they are now"]);
+    desk.types("train --resume both --epochs 3 --data x=moved")
+        .fails_with(&["the one folder"]);
+    desk.types("train --resume both --epochs 3 --data moved --labels anger,sadness")
+        .fails_with(&["would become another run", "data.labels is not given"]);
+    desk.types("train --resume both --epochs 3 --data moved")
+        .fine();
+    desk.types("report both").fine();
+}
+
+#[test]
+fn what_cannot_be_one_corpus_is_told() {
+    let desk = desk();
+    small(&desk);
+    let train =
+        |words: &str| desk.types(&format!("train --config small.toml --device cpu {words}"));
+    train("--data one --data two").fails_with(&["several corpora need names", "one has none"]);
+    train("--data a=one --data a=two").fails_with(&["two corpora are called a"]);
+    train("--data a=one --data b=one").fails_with(&["is in b as well as in another"]);
+    train("--data a=one --data b=lost").fails_with(&["there is no folder lost"]);
+    train("--data ravdess=one --data b=two").fails_with(&["follows the rule of ravdess"]);
+    train("--data a=one --data b=two --corpus tess").fails_with(&["--data ravdess=DIR"]);
+    train("--data two --labels anger,joy")
+        .fails_with(&["no recording is of joy; there are anger, calm"]);
+    train("--data two --map joy=anger").fails_with(&["no recording is of joy"]);
+    train("--data two --class-weights --balance class").fails_with(&["take one of them"]);
+    let seen = train("--data a=two --data b/c=two");
+    assert_eq!(seen.code, 2, "{}", seen.error);
+    assert_eq!(desk.runs(), 0);
+    let seen = train("--data two --labels anger,neutral --map calm=neutral --run few").fine();
+    assert!(
+        seen.out.contains("2 classes (anger, neutral)"),
+        "{}",
+        seen.out
+    );
+    assert_eq!(split(&desk, "few").len(), 4 * 2 * 3);
+    desk.types("evaluate few").fine();
+}
+
+/// Unweighted average recall of a `predictions.csv`, by hand.
+fn uar(desk: &Desk, file: &str) -> (usize, f64) {
+    let mut classes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    let mut table = csv::Reader::from_path(desk.path(&format!("runs/all/{file}"))).unwrap();
+    let mut clips = 0;
+    for line in table.records() {
+        let line = line.unwrap();
+        let (hits, all) = classes.entry(line[2].to_string()).or_default();
+        *hits += f64::from(u8::from(line[2] == line[3]));
+        *all += 1.0;
+        clips += 1;
+    }
+    let sum: f64 = classes.values().map(|(hits, all)| hits / all).sum();
+    (clips, sum / classes.len() as f64)
+}
+
+#[test]
+fn each_corpus_is_heard_by_the_training_of_each() {
+    let desk = desk();
+    small(&desk);
+    let line = format!("cross-corpus {BOTH} --epochs 1 --name all");
+    let seen = desk.types(&line).fine();
+    assert!(
+        seen.out
+            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trainings of seed")
+    );
+    let all = |file: &str| desk.path(&format!("runs/all/{file}"));
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(all("report.json")).unwrap()).unwrap();
+    let pairs = report["pairs"].as_array().unwrap();
+    let files = [
+        ("emodb", "emodb", "emodb-seed-1/predictions.csv"),
+        ("emodb", "ravdess", "emodb-to-ravdess-seed-1.csv"),
+        ("ravdess", "emodb", "ravdess-to-emodb-seed-1.csv"),
+        ("ravdess", "ravdess", "ravdess-seed-1/predictions.csv"),
+    ];
+    assert_eq!(pairs.len(), 4);
+    for (pair, (on, of, file)) in pairs.iter().zip(files) {
+        assert_eq!(
+            (pair["trained_on"].as_str(), pair["tested_on"].as_str()),
+            (Some(on), Some(of))
+        );
+        let (clips, expected) = uar(&desk, file);
+        assert_eq!(pair["metrics"]["clips"], clips);
+        let uar = pair["uar"]["mean"].as_f64().unwrap();
+        assert!(
+            (uar - expected).abs() < 1e-12,
+            "{on} {of}: {uar} {expected}"
+        );
+        assert_eq!(pair["speakers_shared"], false);
+        assert!(pair["metrics"]["confusion"].is_array());
+        // One speaker of four tests at home, and one voice makes no interval.
+        assert_eq!(pair["intervals"].is_null(), on == of, "{pair}");
+        assert!(all(&format!("{on}-to-{of}.png")).is_file());
+    }
+    assert_eq!(
+        (uar(&desk, files[1].2).0, uar(&desk, files[2].2).0),
+        (32, 32)
+    );
+    assert!(fs::read(all("matrix.png")).unwrap().starts_with(b"\x89PNG"));
+    let table = fs::read_to_string(all("pairs.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + 4);
+
+    // What is done stays; what was lost is made again, the same; a seed may be added.
+    let lost = fs::read(all("emodb-to-ravdess-seed-1.csv")).unwrap();
+    fs::remove_file(all("emodb-to-ravdess-seed-1.csv")).unwrap();
+    let trained = fs::metadata(all("emodb-seed-1/best.ot"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let seen = desk.types(&format!("{line} --seeds 2")).fine();
+    assert!(
+        seen.out.contains("2 of 4 trainings are done already"),
+        "{}",
+        seen.out
+    );
+    assert_eq!(fs::read(all("emodb-to-ravdess-seed-1.csv")).unwrap(), lost);
+    assert_eq!(
+        fs::metadata(all("emodb-seed-1/best.ot"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+        trained
+    );
+    let text = fs::read_to_string(all("report.txt")).unwrap();
+    assert!(text.contains(" ± "), "{text}");
+
+    desk.types(&format!("{line} --labels anger,sadness"))
+        .fails_with(&[
+            "another matrix",
+            "the labels are anger, neutral, sadness, not anger, sadness",
+            "--name",
+        ]);
+    desk.types(&format!("{line} --learning-rate 0.1"))
+        .fails_with(&["training.learning_rate is 0.001, not 0.1"]);
+    fs::remove_file(desk.path("one/wav/03a01Wa.wav")).unwrap();
+    desk.types(&line)
+        .fails_with(&["emodb of 32 clips", "emodb of 31 clips"]);
+    desk.types("cross-corpus --data one")
+        .fails_with(&["nothing to be crossed with"]);
+    fs::create_dir_all(desk.path("runs/mine/x")).unwrap();
+    desk.types(&line.replace("--name all", "--name mine"))
+        .fails_with(&["is no matrix"]);
+    desk.types(&line.replace("--name all", "--name third --labels anger,surprise"))
+        .fails_with(&["emodb has no clip of surprise", "--labels"]);
+}

@@ -1,0 +1,235 @@
+//! Recordings that a list names instead of a folder: trained on, stopped, resumed, scored again, and no
+//! flag typed twice.
+
+mod desk;
+
+use std::fs;
+
+use desk::Desk;
+use serde_json::Value;
+
+const TRAIN: &str = "train --config small.toml --device cpu --run mine";
+
+/// A line for each recording of the desk's corpus; `part` says its part by its voice.
+fn lines(desk: &Desk, part: impl Fn(&str) -> Option<&'static str>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for emotion in ["anger", "neutral", "sadness"] {
+        for voice in 1..=5 {
+            let voice = format!("v{voice:02}");
+            for sentence in 1..=2 {
+                let file = format!("{emotion}/{voice}/{sentence}.wav");
+                assert!(desk.path("corpus").join(&file).is_file());
+                let part = part(&voice).map_or(String::new(), |part| format!(";{part}"));
+                lines.push(format!("{file};{};{voice}{part}", emotion.to_uppercase()));
+            }
+        }
+    }
+    lines
+}
+
+fn parts(desk: &Desk, run: &str) -> Vec<[String; 2]> {
+    let mut table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
+    let speaker_and_part = |line: csv::StringRecord| [line[1].to_string(), line[3].to_string()];
+    let mut parts: Vec<_> = table
+        .records()
+        .map(|line| speaker_and_part(line.unwrap()))
+        .collect();
+    parts.sort();
+    parts.dedup();
+    parts
+}
+
+#[test]
+fn a_list_becomes_a_run_that_needs_it_no_more() {
+    let desk = Desk::with_corpus();
+    let split = |voice: &str| {
+        Some(match voice {
+            "v04" => "dev",
+            "v02" => "test",
+            _ => "train",
+        })
+    };
+    let list = format!(
+        "file;label;speaker;split\r\n{}\r\n",
+        lines(&desk, split).join("\r\n")
+    );
+    fs::write(desk.path("list.csv"), list).unwrap();
+    let seen = desk
+        .types(&format!("{TRAIN} --manifest list.csv --root corpus"))
+        .fine();
+    assert!(
+        seen.out.contains(
+            "corpus manifest in corpus: 30 clips, 5 speakers, 3 classes (anger, neutral, sadness)"
+        ),
+        "{}",
+        seen.out
+    );
+    let expected = [
+        ["v01", "train"],
+        ["v02", "test"],
+        ["v03", "train"],
+        ["v04", "validation"],
+        ["v05", "train"],
+    ];
+    assert_eq!(parts(&desk, "mine"), expected);
+
+    let seen = desk
+        .types("doctor --manifest list.csv --root corpus")
+        .fine();
+    assert!(
+        seen.out.contains("speakers      5 (v01, v02"),
+        "{}",
+        seen.out
+    );
+    let again = "evaluate mine --manifest list.csv --root corpus";
+    let seen = desk.types(&format!("{again} --part test")).fine();
+    assert!(
+        seen.out.contains("test part of manifest, 6 clips"),
+        "{}",
+        seen.out
+    );
+    assert!(
+        seen.out.contains("no speaker is called as one"),
+        "{}",
+        seen.out
+    );
+    let seen = desk.types(again).fine();
+    assert!(
+        seen.out.contains("speakers shared: v01, v03, v04, v05"),
+        "{}",
+        seen.out
+    );
+
+    // From here on nobody needs the list, and the recordings may move.
+    fs::remove_file(desk.path("list.csv")).unwrap();
+    let scores =
+        |line: &str| -> Value { serde_json::from_str(&desk.types(line).fine().out).unwrap() };
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(desk.path("runs/mine/report.json")).unwrap())
+            .unwrap();
+    assert_eq!(report["corpus"], "manifest");
+    assert_eq!(
+        scores("evaluate mine --json")["confusion"],
+        report["confusion"]
+    );
+    desk.types("predict mine corpus/anger/v01/1.wav").fine();
+    desk.types("report mine").fine();
+    let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
+    assert!(page.contains("v02/1.wav"), "the page finds the recordings");
+    desk.types("train --resume mine --epochs 4").fine();
+    desk.types("train --resume mine --epochs 5 --manifest small.toml")
+        .fails_with(&["in its split.csv already", "without --manifest"]);
+    fs::rename(desk.path("corpus"), desk.path("moved")).unwrap();
+    desk.types("train --resume mine --epochs 5 --data moved")
+        .fine();
+    assert_eq!(parts(&desk, "mine"), expected);
+}
+
+#[test]
+fn two_lists_of_json_keep_training_and_test_apart() {
+    let desk = Desk::with_corpus();
+    let json = |tests: bool| -> String {
+        let mut text = String::new();
+        for line in lines(&desk, |_| None) {
+            let fields: Vec<&str> = line.split(';').collect();
+            let (file, letter, voice) = (fields[0], &fields[1][..1], fields[2]);
+            if ["v03", "v05"].contains(&voice) == tests {
+                text += &format!(
+                    "{{\"key\": \"x\", \"wav\": \"downloads/mine/{file}\", \"emo\": \"{letter}\", \
+                     \"spk\": \"{voice}\"}}\n"
+                );
+            }
+        }
+        text
+    };
+    fs::create_dir_all(desk.path("lists/fold_1")).unwrap();
+    fs::write(desk.path("lists/fold_1/train.jsonl"), json(false)).unwrap();
+    fs::write(desk.path("lists/fold_1/test.jsonl"), json(true)).unwrap();
+    let map = "{\"A\": \"Angry\", \"N\": \"Neutral\", \"S\": \"Sad\"}";
+    fs::write(desk.path("lists/label_map.json"), map).unwrap();
+    let both = format!(
+        "{TRAIN} --epochs 1 --manifest lists/fold_1/train.jsonl --test-manifest lists/fold_1/test.jsonl"
+    );
+    let seen = desk.types(&format!("{both} --root corpus")).fine();
+    for words in [
+        "(anger, neutral, sadness)",
+        "label_map.json",
+        "first 2 folder(s)",
+    ] {
+        assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
+    }
+    let parts = parts(&desk, "mine");
+    let testing: Vec<&str> = parts
+        .iter()
+        .filter(|[_, part]| part == "test")
+        .map(|[speaker, _]| speaker.as_str())
+        .collect();
+    assert_eq!(testing, ["v03", "v05"]);
+    let validating = parts
+        .iter()
+        .filter(|[_, part]| part == "validation")
+        .count();
+    assert_eq!(
+        (parts.len(), validating),
+        (5, 1),
+        "a training speaker validates: {parts:?}"
+    );
+
+    // A fold is another split than these lists have.
+    desk.types(
+        &both
+            .replace("train --config", "cross-validate --config")
+            .replace("--run mine", "--root corpus"),
+    )
+    .fails_with(&["every speaker tests once", "--test-manifest"]);
+}
+
+#[test]
+fn each_speaker_of_a_list_tests_once() {
+    let desk = Desk::with_corpus();
+    let list = format!("file;emotion;spk\n{}\n", lines(&desk, |_| None).join("\n"));
+    fs::write(desk.path("corpus/list.csv"), list).unwrap();
+    let line = "cross-validate --manifest corpus/list.csv --config small.toml --arch seed --device cpu \
+                --epochs 1 --name all --folds 2";
+    let seen = desk.types(line).fine();
+    assert!(seen.out.contains("2 trainings of seed"), "{}", seen.out);
+    let again = desk.types(line).fine();
+    assert!(
+        again.out.contains("2 of 2 trainings are done already"),
+        "{}",
+        again.out
+    );
+    let predictions = fs::read_to_string(desk.path("runs/all/predictions.csv")).unwrap();
+    assert_eq!(predictions.lines().count(), 1 + 30);
+}
+
+#[test]
+fn what_is_wrong_with_a_list_is_told_before_anything_is_made() {
+    let desk = Desk::with_corpus();
+    let train = |list: &str, more: &str| {
+        fs::write(desk.path("list.csv"), list).unwrap();
+        desk.types(&format!("{TRAIN} --manifest list.csv --root corpus {more}"))
+    };
+    let nobody: String = lines(&desk, |_| None)
+        .iter()
+        .map(|line| line.rsplit_once(';').unwrap().0.to_string() + "\n")
+        .collect();
+    let nobody = format!("file;label\n{nobody}");
+    train(&nobody, "").fails_with(&[
+        "nobody knows who speaks",
+        "--split random",
+        "a column for the speaker",
+    ]);
+    train(&nobody, "--split given").fails_with(&["--split given", "--test-manifest"]);
+    train("file;label\nanger/v01/1.wav;anger\nanger/v01/2.wav;\n", "")
+        .fails_with(&["list.csv, line 3, column 2 (label): this is empty"]);
+    train("file;label\nlost.wav;anger\n", "").fails_with(&["line 2", "--root names the folder"]);
+    desk.types(&format!("{TRAIN} --manifest lost.csv"))
+        .fails_with(&["there is no file lost.csv"]);
+    desk.types(&format!("{TRAIN} --manifest list.csv --root lost"))
+        .fails_with(&["there is no folder lost"]);
+    assert_eq!(desk.runs(), 0);
+    train(&nobody, "--split random --epochs 1").fine();
+    let both = desk.types(&format!("{TRAIN} --manifest list.csv --data corpus"));
+    assert_eq!(both.code, 2, "{}", both.error);
+}
