@@ -343,7 +343,7 @@ fn features_are_numpys_with_frames_as_rows() {
     );
     let samples = demo::synthesise(1, 1, 0, 1).len();
     assert!(
-        header.contains(&format!("({},40,)", 1 + samples / 512)),
+        header.contains(&format!("({}, 40)", 1 + samples / 512)),
         "{header}"
     );
 
