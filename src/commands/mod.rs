@@ -8,6 +8,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod features;
+mod homes;
 mod inspect;
 mod listen;
 mod plot;
@@ -89,6 +90,7 @@ enum Command {
     Features(features::FeaturesArgs),
     Export(export::ExportArgs),
     Cache(cache::CacheCommand),
+    Corpus(homes::CorpusCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -105,6 +107,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Features(args) => features::run(args),
         Command::Export(args) => export::run(&args),
         Command::Cache(args) => cache::run(&args),
+        Command::Corpus(args) => homes::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(args),

@@ -1,5 +1,6 @@
 //! The table of corpora: where each is at home, under which licence, and what it holds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -26,10 +27,10 @@ pub struct Home {
     pub unpacked_megabytes: u64,
     /// How many recordings it has.
     pub clips: usize,
-    /// How many people speak.
-    pub speakers: usize,
-    /// Its labels, sorted.
-    pub classes: Vec<String>,
+    /// Who speaks; `01-24` stands for all numbers between the two.
+    speakers: Vec<String>,
+    /// How many recordings each label has.
+    pub classes: BTreeMap<String, usize>,
     /// Recordings of each speaker, where all have as many.
     pub clips_per_speaker: Option<usize>,
     /// What it is fetched as.
@@ -71,6 +72,25 @@ pub struct Listed {
     pub into: String,
     /// By what a download was compared; empty where it never was.
     pub confirmed: String,
+}
+
+impl Home {
+    /// Who speaks, each by the name that the recordings give.
+    pub fn speakers(&self) -> Vec<String> {
+        self.speakers.iter().flat_map(|name| expand(name)).collect()
+    }
+}
+
+/// `08-16` → `08`, `09` … `16`.
+fn expand(name: &str) -> Vec<String> {
+    let numbers = name.split_once('-').and_then(|(first, last)| {
+        let range = first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?;
+        Some((range, first.len()))
+    });
+    match numbers {
+        Some((range, width)) => range.map(|n| format!("{n:0width$}")).collect(),
+        None => vec![name.to_string()],
+    }
 }
 
 #[derive(Deserialize)]
@@ -121,12 +141,17 @@ mod tests {
         let names: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
         assert_eq!(names, ["ravdess", "tess", "emodb", "crema-d"]);
         for home in &homes {
-            let mut sorted = home.classes.clone();
-            sorted.sort();
-            assert_eq!(sorted, home.classes, "{}", home.name);
+            assert_eq!(
+                home.classes.values().sum::<usize>(),
+                home.clips,
+                "{}",
+                home.name
+            );
             if let Some(clips) = home.clips_per_speaker {
-                assert_eq!(clips * home.speakers, home.clips, "{}", home.name);
+                assert_eq!(clips * home.speakers().len(), home.clips, "{}", home.name);
             }
         }
+        let speakers: Vec<usize> = homes.iter().map(|home| home.speakers().len()).collect();
+        assert_eq!(speakers, [24, 2, 10, 91]);
     }
 }
