@@ -7,7 +7,7 @@
 //! known to [`run`] alone, its settings to [`config`].
 
 #![deny(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 pub mod audio;
 pub mod config;

@@ -670,7 +670,8 @@ fn weights_of_another_model_are_refused() {
 fn help_teaches_by_example() {
     let desk = Desk::new();
     for command in [
-        "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor",
+        "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor", "export",
+        "corpus",
     ] {
         let seen = desk.types(&format!("{command} --help")).fine();
         assert!(

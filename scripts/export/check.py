@@ -34,7 +34,10 @@ def main(emovox, run, docs):
     print(f"{run}: {len(clips)} clips of {lengths.min()} to {lengths.max()} frames", end="")
 
     asks("export", run, "--format", "torchscript")
-    script = torch.jit.load(f"{run}.pt")
+    extra = {"emovox.json": ""}
+    script = torch.jit.load(f"{run}.pt", _extra_files=extra)
+    if json.loads(extra["emovox.json"])["classes"] != list(answers[0]["probabilities"]):
+        sys.exit("the card in the TorchScript names other classes")
     for first, last in [(0, 1), (1, 2), (2, 5), (0, len(clips))]:
         batch = torch.nn.utils.rnn.pad_sequence(clips[first:last], batch_first=True)
         with torch.no_grad():

@@ -141,7 +141,7 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
     for archive in home
         .archive
         .iter()
-        .filter(|archive| archive.confirmed.is_empty())
+        .filter(|archive| archive.compared.is_empty())
     {
         say!(
             "note     {} states no checksum; its recordings are counted",
@@ -239,18 +239,14 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
         whole(&holds.classes),
         home.classes.len()
     );
-    for (what, counts) in [("speaker", &holds.speakers), ("class", &holds.classes)] {
-        for count in counts.iter().filter(|count| !count.is_whole()) {
-            match count.expected {
-                Some(expected) => {
-                    say!(
-                        "missing     {what} {}: {} of {expected}",
-                        count.name,
-                        count.found
-                    )
-                }
-                None => say!("missing     {what} {}", count.name),
-            }
+    for (what, count) in holds.lacking() {
+        match count.expected {
+            Some(expected) => say!(
+                "missing     {what} {}: {} of {expected}",
+                count.name,
+                count.found
+            ),
+            None => say!("missing     {what} {}", count.name),
         }
     }
     if !holds.is_whole() {

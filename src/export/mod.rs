@@ -3,6 +3,16 @@
 //!
 //! Neither kind of model knows WAV files: both take the features of a run's `[features]`, as `emovox features --run`
 //! or a program of one's own computes them, before any normalisation. docs/export.md shows how.
+//!
+//! ```no_run
+//! use emovox::{export, inference::{Predictor, Trained}, run::write_bytes};
+//!
+//! let run = Trained::open("runs".as_ref(), "ravdess-bilstm")?;
+//! write_bytes("ravdess-bilstm.emovox".as_ref(), &run.bundle()?)?;
+//! let predictor = Predictor::of(run, tch::Device::Cpu)?;
+//! write_bytes("ravdess-bilstm.pt".as_ref(), &export::torchscript(&predictor)?)?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 mod features;
 mod names;

@@ -1,6 +1,8 @@
 //! A folder against what its corpus should hold.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -9,7 +11,8 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 
 use super::Home;
-use crate::audio;
+use crate::audio::AudioError;
+use crate::audio::stream::SoundStream;
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 
 /// How many recordings there are of something, and how many there should be.
@@ -24,9 +27,8 @@ pub struct Count {
 }
 
 impl Count {
-    /// False where something lacks.
-    pub fn is_whole(&self) -> bool {
-        self.found >= self.expected.unwrap_or(1)
+    fn is_whole(&self, not_wav: usize) -> bool {
+        self.found + not_wav >= self.expected.unwrap_or(1)
     }
 }
 
@@ -41,27 +43,35 @@ pub struct Holds {
     pub classes: Vec<Count>,
     /// Recordings that do not count.
     pub skipped: Vec<Skipped>,
+    not_wav: usize,
 }
 
 impl Holds {
     /// True where nothing lacks.
     pub fn is_whole(&self) -> bool {
-        let counts = self.speakers.iter().chain(&self.classes);
-        self.clips.is_whole() && counts.into_iter().all(Count::is_whole)
+        self.clips.is_whole(self.not_wav) && self.lacking().next().is_none()
+    }
+
+    /// Speakers and classes that lack recordings.
+    pub fn lacking(&self) -> impl Iterator<Item = (&'static str, &Count)> {
+        let speakers = self.speakers.iter().map(|count| ("speaker", count));
+        let classes = self.classes.iter().map(|count| ("class", count));
+        let lacks = |(_, count): &(_, &Count)| !count.is_whole(self.not_wav);
+        speakers.chain(classes).filter(lacks)
     }
 }
 
 /// Counts what is there. Every recording is read; `advance` is called for each, from any thread.
 pub fn holds(home: &Home, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
-    let read = |clip: &Clip| {
-        let read = audio::read_wav(&corpus.path(clip));
+    let one = |clip: &Clip| {
+        let read = read(&corpus.path(clip));
         advance();
-        read.err().map(|error| Skipped {
+        read.err().map(|reason| Skipped {
             file: clip.file.clone(),
-            reason: error.to_string(),
+            reason,
         })
     };
-    let unreadable: Vec<Option<Skipped>> = corpus.clips.par_iter().map(read).collect();
+    let unreadable: Vec<Option<Skipped>> = corpus.clips.par_iter().map(one).collect();
     let clips = corpus.clips.iter().zip(&unreadable);
     let clips: Vec<Clip> = clips
         .filter(|(_, unreadable)| unreadable.is_none())
@@ -82,6 +92,25 @@ pub fn holds(home: &Home, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
         speakers: counts(&clips, speakers.collect(), |clip| &clip.speaker),
         classes: counts(&clips, classes.collect(), |clip| &clip.label),
         skipped,
+        not_wav: home.not_wav,
+    }
+}
+
+/// To its end, which is missing where a copy was cut off.
+fn read(file: &Path) -> Result<(), String> {
+    let whole = || -> Result<u64, AudioError> {
+        // As from a pipe: a file's own length would make a shorter sound of it.
+        let mut sound = SoundStream::wav(BufReader::new(File::open(file)?))?;
+        let mut samples = Vec::new();
+        while sound.read(&mut samples)? > 0 {
+            samples.clear();
+        }
+        Ok(sound.missing())
+    };
+    match whole() {
+        Ok(0) => Ok(()),
+        Ok(missing) => Err(format!("its last {missing} bytes are missing")),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) enum Failure {
 impl From<io::Error> for Failure {
     /// Of our own disk.
     fn from(error: io::Error) -> Failure {
-        Failure::Lasting(error.into())
+        Failure::Lasting(anyhow!("cannot write what comes: {error}"))
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Home {
     pub classes: BTreeMap<String, usize>,
     /// Recordings of each speaker, where all have as many.
     pub clips_per_speaker: Option<usize>,
+    /// How many of them are no WAV files, whatever their names say, so that they are not read.
+    #[serde(default)]
+    pub not_wav: usize,
     /// What it is fetched as.
     #[serde(default)]
     pub archive: Vec<Archive>,
@@ -50,8 +53,8 @@ pub struct Archive {
     pub bytes: Option<u64>,
     /// Its MD5, where the publisher states it: proof against accidents, not against malice.
     pub md5: Option<String>,
-    /// By what a download was compared; empty where it never was.
-    pub confirmed: String,
+    /// With what a download is compared; empty where there is nothing.
+    pub compared: String,
 }
 
 /// Recordings that a table names.
@@ -70,8 +73,8 @@ pub struct Listed {
     pub notes: String,
     /// The folder that they go to, below that of the corpus.
     pub into: String,
-    /// By what a download was compared; empty where it never was.
-    pub confirmed: String,
+    /// With what a download is compared; empty where there is nothing.
+    pub compared: String,
 }
 
 impl Home {

@@ -1,4 +1,12 @@
 //! Corpora from their homes: fetched as often as it takes, checked, unpacked, and in their place only then.
+//!
+//! ```no_run
+//! use emovox::fetch::{Patience, fetch, home};
+//!
+//! let emodb = home("emodb").expect("emovox knows EmoDB");
+//! let clips = fetch(emodb, "data/emodb".as_ref(), &Patience::default(), &|step| eprintln!("{step:?}"))?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 mod check;
 mod client;

@@ -154,3 +154,35 @@ fn hash(header: &str, tensors: &BTreeMap<String, Tensor>) -> Result<[u8; 32]> {
     }
     Ok(*hasher.finalize().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::Trained;
+    use crate::model::{Arch, ModelConfig};
+
+    /// A hash says that a file is as it was written, not who wrote it.
+    #[test]
+    fn a_made_up_bundle_reserves_no_memory() {
+        let mut config = RunConfig::recipe(Arch::Bilstm);
+        config.data.classes = vec!["a".into(), "b".into()];
+        let ModelConfig::Bilstm(sizes) = &mut config.model else {
+            unreachable!()
+        };
+        (sizes.members, sizes.hidden, sizes.layers) = (4096, 4096, 4096);
+        let bundle = Bundle {
+            name: "huge".into(),
+            config,
+            clips: Vec::new(),
+            parts: Vec::new(),
+            tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
+        let error = Trained::of_bundle(file.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("weights or more") && error.contains("holds 92"),
+            "{error}"
+        );
+    }
+}

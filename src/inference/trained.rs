@@ -14,6 +14,15 @@ use crate::model::{self, EmotionModel};
 use crate::run::{RunFolder, read_split};
 
 /// A trained run.
+///
+/// ```no_run
+/// use emovox::{device::DeviceChoice, inference::{Predictor, Trained}};
+///
+/// let run = Trained::open("runs".as_ref(), "ravdess-bilstm.emovox")?;
+/// println!("{} tells {} apart", run.name(), run.config().data.classes.join(", "));
+/// let heard = Predictor::of(run, DeviceChoice::Auto.resolve()?)?.predict_one("clip.wav".as_ref())?;
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Trained {
     name: String,
@@ -30,7 +39,7 @@ enum Place {
 impl Trained {
     /// The run of this name below `runs`, the run whose folder this is, or the bundle that this file is.
     pub fn open(runs: &Path, run: &str) -> Result<Trained> {
-        match Path::new(run).is_file() {
+        match Path::new(run).is_file() && !runs.join(run).is_dir() {
             true => Trained::of_bundle(Path::new(run)),
             false => Trained::of_folder(&RunFolder::open(runs, run)?),
         }
@@ -62,6 +71,17 @@ impl Trained {
         config
             .validate()
             .with_context(|| format!("the settings in {} cannot be right", file.display()))?;
+        let numbers: usize = bundle
+            .tensors
+            .iter()
+            .map(|(_, tensor)| tensor.numel())
+            .sum();
+        let needed = config.model.least_weights(config.features.coefficients());
+        ensure!(
+            needed <= numbers as i64,
+            "the settings in {} ask for {needed} weights or more, and it holds {numbers}",
+            file.display()
+        );
         Ok(Trained {
             name: bundle.name.clone(),
             config,

@@ -174,9 +174,6 @@ impl RunFolder {
     /// The run of this name below `runs`, or the run whose folder this is.
     pub fn open(runs: &Path, run: &str) -> Result<RunFolder> {
         let candidates = [PathBuf::from(run), runs.join(run)];
-        if candidates[0].is_file() {
-            bail!("{run} is a file, and this needs the folder of a run");
-        }
         for folder in &candidates {
             let run = RunFolder {
                 folder: folder.clone(),
@@ -190,6 +187,9 @@ impl RunFolder {
                 "{} is no run folder: it has no config.toml",
                 folder.display()
             );
+        }
+        if candidates[0].is_file() {
+            bail!("{run} is a file, and this needs the folder of a run");
         }
         let names = names(runs);
         let known = match names.as_slice() {
