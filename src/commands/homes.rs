@@ -250,7 +250,11 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
         }
     }
     if !holds.is_whole() {
-        say!("{} is where the whole of it is: {}", home.home, home.title);
+        say!(
+            "`emovox corpus fetch {}` fetches the whole of it, from {}",
+            home.name,
+            home.home
+        );
         return Ok(ExitCode::FAILURE);
     }
     say!("it is whole");
