@@ -146,6 +146,28 @@ for row in rows:
 }
 
 #[test]
+fn two_recordings_of_one_name_are_told_and_the_rest_is_written() {
+    let desk = Desk::with_corpus();
+    let first = desk.path("corpus/anger/v01/1.wav");
+    fs::copy(&first, desk.path("corpus/anger/v01/1.WAV")).unwrap();
+    fs::write(desk.path("corpus/anger/v01/2.wav"), "no sound").unwrap();
+    for out in ["all", "all.npz"] {
+        let seen = desk.types(&format!("features corpus --out {out}"));
+        assert_eq!(seen.code, 1, "{}", seen.out);
+        assert!(
+            seen.out.contains("29 recordings, 2 skipped"),
+            "{}",
+            seen.out
+        );
+        for reason in ["called anger/v01/1 too", "2.wav"] {
+            assert!(seen.error.contains(reason), "{}", seen.error);
+        }
+    }
+    assert!(desk.path("all/anger/v01/1.npy").is_file());
+    assert!(!desk.path("all/anger/v01/2.npy").exists());
+}
+
+#[test]
 fn a_run_tells_which_features_it_takes() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();

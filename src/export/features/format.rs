@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use safetensors::{Dtype, View};
@@ -65,9 +65,8 @@ impl FeatureFormat {
     }
 }
 
-/// What features go into while they come.
+/// The one file that features go into while they come.
 pub(super) enum Writer<'a, 'b> {
-    Folder(PathBuf, FeatureFormat),
     Npz(Box<ZipWriter<&'a mut BufWriter<&'b File>>>),
     Csv(Box<csv::Writer<&'a mut BufWriter<&'b File>>>),
     /// The header comes first and has the length of all: they wait.
@@ -75,10 +74,6 @@ pub(super) enum Writer<'a, 'b> {
 }
 
 impl<'a, 'b> Writer<'a, 'b> {
-    pub(super) fn of_folder(folder: &Path, format: FeatureFormat) -> Writer<'a, 'b> {
-        Writer::Folder(folder.into(), format)
-    }
-
     pub(super) fn of_file(
         file: &'a mut BufWriter<&'b File>,
         format: FeatureFormat,
@@ -99,14 +94,6 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     pub(super) fn add(&mut self, line: &Line, features: &Features) -> Result<()> {
         match self {
-            Writer::Folder(folder, format) => {
-                let place = folder.join(format!("{}.{}", line.name, format.ending()));
-                if let Some(parent) = place.parent() {
-                    fs::create_dir_all(parent)
-                        .with_context(|| format!("cannot make the folder {}", parent.display()))?;
-                }
-                write_alone(features, &place, *format)
-            }
             Writer::Npz(zip) => {
                 let options =
                     SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
@@ -132,7 +119,6 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     pub(super) fn finish(self) -> Result<()> {
         match self {
-            Writer::Folder(..) => {}
             Writer::Npz(zip) => {
                 zip.finish()?;
             }
@@ -144,6 +130,21 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
         Ok(())
     }
+}
+
+/// The same in a folder, at the place that the recording has in its own.
+pub(super) fn write_below(
+    folder: &Path,
+    name: &str,
+    features: &Features,
+    format: FeatureFormat,
+) -> Result<()> {
+    let place = folder.join(format!("{name}.{}", format.ending()));
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    }
+    write_alone(features, &place, format)
 }
 
 /// A file for one matrix: `.npy` or text.

@@ -38,25 +38,32 @@ pub fn write_features(
     if let SampleRate::Hz(rate) = audio.sample_rate {
         config.validate(rate)?;
     }
+    let (recordings, mut skipped) = named(folder, recordings);
     let task = Task {
         folder,
-        recordings,
+        recordings: &recordings,
         audio,
         config,
     };
-    if format.is_folder() {
-        let (lines, skipped) = task.write(&mut Writer::of_folder(out, format), advance)?;
-        metadata::write(&out.join("metadata.csv"), &lines)?;
-        return Ok(skipped);
-    }
-    let mut done = (Vec::new(), Vec::new());
-    write_atomically(out, |file: &mut BufWriter<&File>| {
-        let mut writer = Writer::of_file(file, format, config.coefficients())?;
-        done = task.write(&mut writer, advance)?;
-        writer.finish()
-    })?;
-    metadata::write(&out.with_extension("metadata.csv"), &done.0)?;
-    Ok(done.1)
+    let (_, unreadable) = match format.is_folder() {
+        true => {
+            let done = task.write_each(out, format, advance)?;
+            metadata::write(&out.join("metadata.csv"), &done.0)?;
+            done
+        }
+        false => {
+            let mut done = (Vec::new(), Vec::new());
+            write_atomically(out, |file: &mut BufWriter<&File>| {
+                let mut writer = Writer::of_file(file, format, config.coefficients())?;
+                done = task.write_all(&mut writer, advance)?;
+                writer.finish()
+            })?;
+            metadata::write(&out.with_extension("metadata.csv"), &done.0)?;
+            done
+        }
+    };
+    skipped.extend(unreadable);
+    Ok(skipped)
 }
 
 /// Writes the features of one recording to one file.
@@ -81,85 +88,6 @@ pub fn write_matrix(
     })
 }
 
-struct Task<'a> {
-    folder: &'a Path,
-    recordings: &'a [Described],
-    audio: &'a AudioConfig,
-    config: &'a FeatureConfig,
-}
-
-impl Task<'_> {
-    /// In the order of the recordings, some of them at a time.
-    fn write(
-        &self,
-        writer: &mut Writer,
-        advance: impl Fn() + Sync,
-    ) -> Result<(Vec<Line>, Vec<Skipped>)> {
-        let (mut lines, mut skipped) = (Vec::new(), Vec::new());
-        let mut names = BTreeSet::new();
-        for recordings in self
-            .recordings
-            .chunks(STRETCH * rayon::current_num_threads())
-        {
-            let files: Vec<PathBuf> = recordings
-                .iter()
-                .map(|recording| self.folder.join(&recording.file))
-                .collect();
-            let Extraction {
-                features,
-                skipped: unreadable,
-            } = dataset::extract(&files, self.audio, self.config, &advance)?;
-            skipped.extend(unreadable);
-            for (index, features) in features {
-                let recording = &recordings[index];
-                let name = name(&recording.file);
-                if !names.insert(name.clone()) {
-                    skipped.push(Skipped {
-                        file: files[index].clone(),
-                        reason: format!("another recording is called {name} too"),
-                    });
-                    continue;
-                }
-                let line = self.line(name, recording, &files[index], &features)?;
-                writer.add(&line, &features)?;
-                lines.push(line);
-            }
-        }
-        if lines.is_empty() {
-            match skipped.first() {
-                Some(Skipped { file, reason }) => {
-                    bail!("no recording could be read; {}: {reason}", file.display())
-                }
-                None => bail!("there are no recordings"),
-            }
-        }
-        Ok((lines, skipped))
-    }
-
-    fn line(
-        &self,
-        name: String,
-        recording: &Described,
-        file: &Path,
-        features: &Features,
-    ) -> Result<Line> {
-        let rate = match self.audio.sample_rate {
-            SampleRate::Hz(rate) => rate,
-            SampleRate::Native => probe(file)?.sample_rate,
-        };
-        Ok(Line {
-            name,
-            file: recording.file.display().to_string(),
-            label: recording.label.clone(),
-            speaker: recording.speaker.clone(),
-            frames: features.frames(),
-            coefficients: features.coefficients(),
-            rate,
-            hop_length: self.config.hop_length,
-        })
-    }
-}
-
 /// What a recording is called in what is written: its place below the folder, without the `.wav`.
 fn name(file: &Path) -> String {
     let stem = file.with_extension("");
@@ -167,4 +95,118 @@ fn name(file: &Path) -> String {
         .components()
         .map(|part| part.as_os_str().to_string_lossy());
     parts.collect::<Vec<_>>().join("/")
+}
+
+/// Recordings whose names nobody else has, and the others.
+fn named<'a>(folder: &Path, recordings: &'a [Described]) -> (Vec<&'a Described>, Vec<Skipped>) {
+    let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    for recording in recordings {
+        let name = name(&recording.file);
+        match names.insert(name.clone()) {
+            true => kept.push(recording),
+            false => skipped.push(Skipped {
+                file: folder.join(&recording.file),
+                reason: format!("another recording is called {name} too"),
+            }),
+        }
+    }
+    (kept, skipped)
+}
+
+struct Task<'a> {
+    folder: &'a Path,
+    recordings: &'a [&'a Described],
+    audio: &'a AudioConfig,
+    config: &'a FeatureConfig,
+}
+
+/// What was written, and what could not be read.
+type Done = (Vec<Line>, Vec<Skipped>);
+
+impl Task<'_> {
+    /// A file for each recording, as soon as its features are there: one a core is in memory.
+    fn write_each(
+        &self,
+        out: &Path,
+        format: FeatureFormat,
+        advance: impl Fn() + Sync,
+    ) -> Result<Done> {
+        let files = self.files(self.recordings);
+        let frames = dataset::extract_each(&files, self.audio, self.config, |file, features| {
+            advance();
+            let inside = file.strip_prefix(self.folder).unwrap_or(file);
+            match features {
+                Ok(features) => format::write_below(out, &name(inside), &features, format)
+                    .map(|()| Ok(features.frames())),
+                Err(reason) => Ok(Err(reason)),
+            }
+        })?;
+        let (mut lines, mut skipped) = (Vec::new(), Vec::new());
+        for ((recording, file), frames) in self.recordings.iter().zip(files).zip(frames) {
+            match frames? {
+                Ok(frames) => lines.push(self.line(recording, &file, frames)?),
+                Err(reason) => skipped.push(Skipped { file, reason }),
+            }
+        }
+        ensure_some(&lines, &skipped)?;
+        Ok((lines, skipped))
+    }
+
+    /// One file for all, in the order of the recordings, some of them at a time.
+    fn write_all(&self, writer: &mut Writer, advance: impl Fn() + Sync) -> Result<Done> {
+        let (mut lines, mut skipped) = (Vec::new(), Vec::new());
+        for recordings in self
+            .recordings
+            .chunks(STRETCH * rayon::current_num_threads())
+        {
+            let files = self.files(recordings);
+            let Extraction {
+                features,
+                skipped: unreadable,
+            } = dataset::extract(&files, self.audio, self.config, &advance)?;
+            skipped.extend(unreadable);
+            for (index, features) in features {
+                let line = self.line(recordings[index], &files[index], features.frames())?;
+                writer.add(&line, &features)?;
+                lines.push(line);
+            }
+        }
+        ensure_some(&lines, &skipped)?;
+        Ok((lines, skipped))
+    }
+
+    fn files(&self, recordings: &[&Described]) -> Vec<PathBuf> {
+        let files = recordings.iter();
+        files
+            .map(|recording| self.folder.join(&recording.file))
+            .collect()
+    }
+
+    fn line(&self, recording: &Described, file: &Path, frames: usize) -> Result<Line> {
+        let rate = match self.audio.sample_rate {
+            SampleRate::Hz(rate) => rate,
+            SampleRate::Native => probe(file)?.sample_rate,
+        };
+        Ok(Line {
+            name: name(&recording.file),
+            file: recording.file.display().to_string(),
+            label: recording.label.clone(),
+            speaker: recording.speaker.clone(),
+            frames,
+            coefficients: self.config.coefficients(),
+            rate,
+            hop_length: self.config.hop_length,
+        })
+    }
+}
+
+fn ensure_some(lines: &[Line], skipped: &[Skipped]) -> Result<()> {
+    match (lines.is_empty(), skipped.first()) {
+        (false, _) => Ok(()),
+        (true, Some(Skipped { file, reason })) => {
+            bail!("no recording could be read; {}: {reason}", file.display())
+        }
+        (true, None) => bail!("there are no recordings"),
+    }
 }
