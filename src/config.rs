@@ -157,8 +157,18 @@ impl RunConfig {
 
     /// Writes it, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
+        write_bytes(path, self.text()?.as_bytes())
+    }
+
+    /// What [`RunConfig::write`] writes.
+    pub fn text(&self) -> Result<String> {
         let text = toml::to_string(self).context("the configuration cannot be written as TOML")?;
-        write_bytes(path, format!("{HEADER}{text}").as_bytes())
+        Ok(format!("{HEADER}{text}"))
+    }
+
+    /// Reads that text again; `path` says in messages where it stands.
+    pub fn of_text(text: &str, path: &Path) -> Result<RunConfig> {
+        parse(table(text, path)?, path)
     }
 
     /// Refuses settings that cannot work, before any time is spent on them.
@@ -255,6 +265,10 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
 fn read_table(path: &Path) -> Result<Table> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    table(&text, path)
+}
+
+fn table(text: &str, path: &Path) -> Result<Table> {
     // The parser's own message shows the line and what is wrong with it.
     text.parse()
         .map_err(|error| anyhow!("{} is no valid TOML:\n{error}", path.display()))

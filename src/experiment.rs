@@ -18,7 +18,7 @@ use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperatur
 use crate::inference;
 use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
-use crate::run::{RunFolder, RunLock, read_split, write_bytes, write_skipped, write_split};
+use crate::run::{RunFolder, RunLock, write_bytes, write_skipped, write_split};
 use crate::training::{self, Data, Event, Progress, Spectrum};
 
 /// Finds the recordings that settings name: below a folder or several, or in a list.
@@ -346,14 +346,13 @@ pub struct Own {
     pub parts: Vec<Part>,
 }
 
-/// Finds the recordings that a run was made with, where it left them or in `moved`. `None` where
-/// the folder lacks some of them: it is another corpus, or not whole.
+/// Finds the recordings that a run was made with, by its split: where it left them or in `moved`. `None`
+/// where the folder lacks some of them: it is another corpus, or not whole.
 pub fn own_recordings(
-    run: &RunFolder,
+    (clips, parts): (Vec<Clip>, Vec<Part>),
     config: &RunConfig,
     moved: Option<&Path>,
 ) -> Result<Option<Own>> {
-    let (clips, parts) = read_split(&run.split_csv())?;
     let kind = config
         .data
         .corpus

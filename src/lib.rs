@@ -8,7 +8,7 @@
 //! known to [`run`] alone, its settings to [`config`].
 
 #![deny(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 pub mod audio;
 pub mod config;
@@ -21,7 +21,9 @@ pub mod device;
 pub mod distributed;
 pub mod evaluation;
 pub mod experiment;
+pub mod export;
 pub mod features;
+pub mod fetch;
 pub mod grid;
 pub mod inference;
 pub mod inspection;

@@ -343,7 +343,7 @@ fn features_are_numpys_with_frames_as_rows() {
     );
     let samples = demo::synthesise(1, 1, 0, 1).len();
     assert!(
-        header.contains(&format!("({},40,)", 1 + samples / 512)),
+        header.contains(&format!("({}, 40)", 1 + samples / 512)),
         "{header}"
     );
 
@@ -670,7 +670,8 @@ fn weights_of_another_model_are_refused() {
 fn help_teaches_by_example() {
     let desk = Desk::new();
     for command in [
-        "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor",
+        "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor", "export",
+        "corpus",
     ] {
         let seen = desk.types(&format!("{command} --help")).fine();
         assert!(

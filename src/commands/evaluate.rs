@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::cache::{CacheArgs, tell_uncached};
 use super::list::ListArgs;
 use super::progress::bar;
-use super::{CorpusName, Runs, data_folder, find_own, open_corpus, open_data, tell_skipped};
+use super::{CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
 use emovox::corpus::{self, Clip, Corpus, CorpusKind};
@@ -19,9 +19,8 @@ use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
 use emovox::experiment::{Own, notes, own_recordings};
-use emovox::inference::Predictor;
+use emovox::inference::{Predictor, Trained};
 use emovox::report::Report;
-use emovox::run::{RunFolder, read_split};
 use emovox::training::Keep;
 
 /// Scores a trained run: accuracy, UAR, F1, confusion
@@ -41,7 +40,7 @@ On another corpus, calm and boredom count as neutral, and pleasant surprise as s
 knows the one and the other side only the other; what was mapped is printed. A pair given with --map holds
 for the model and for the recordings. Clips whose label the model still does not know are left out and counted.")]
 pub struct EvaluateArgs {
-    /// The run: its name below runs/, or its folder
+    /// The run: its name below runs/, its folder, or its bundle
     run: String,
     #[command(flatten)]
     runs: Runs,
@@ -89,10 +88,10 @@ impl PartName {
 }
 
 pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
-    let run = RunFolder::open(&args.runs.runs_dir, &args.run)?;
-    let predictor = Predictor::open(&run, args.device.resolve()?)?;
+    let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    let predictor = Predictor::of(trained, args.device.resolve()?)?;
     let config = predictor.config();
-    let mut chosen = choose(&args, &run, config)?;
+    let mut chosen = choose(&args, predictor.trained())?;
 
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
     let cache = args.cache.open();
@@ -122,7 +121,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let probabilities = predictor.probabilities(&known.features)?;
     let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
-        run: run.name(),
+        run: predictor.trained().name().to_string(),
         corpus: chosen.corpus.name(),
         part: chosen.part,
         speakers_shared: chosen.speakers_shared,
@@ -202,18 +201,19 @@ struct Chosen {
 }
 
 /// The run's own clips by their part, wherever they lie now; or all clips of another corpus.
-fn choose(args: &EvaluateArgs, run: &RunFolder, config: &RunConfig) -> Result<Chosen> {
+fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
     if let Some(listed) = args.list.data()? {
-        return other(args, open_data(&listed)?, run, config);
+        return other(args, open_data(&listed)?, run);
     }
+    let (split, config) = (run.split()?, run.config());
     let Some(data) = &args.data else {
-        return own_part(args, find_own(run, config, None)?, config);
+        return own_part(args, find_own_of(split, config, None)?, config);
     };
-    match own_recordings(run, config, Some(data_folder(data)?))? {
+    match own_recordings(split, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
         None => {
             let corpus = open_corpus(data, args.corpus.map(Into::into))?;
-            other(args, corpus, run, config)
+            other(args, corpus, run)
         }
     }
 }
@@ -253,12 +253,8 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
 }
 
 /// Another corpus, or a part of the run's own: then its speakers may be known to the model.
-fn other(
-    args: &EvaluateArgs,
-    mut corpus: Corpus,
-    run: &RunFolder,
-    config: &RunConfig,
-) -> Result<Chosen> {
+fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chosen> {
+    let config = run.config();
     let part = args.part.and_then(PartName::part);
     match part {
         Some(part) if !corpus.given.is_empty() => {
@@ -274,7 +270,7 @@ fn other(
         ),
         None => {}
     }
-    let (clips, parts) = read_split(&run.split_csv())?;
+    let (clips, parts) = run.split()?;
     let heard: BTreeSet<&str> = clips
         .iter()
         .zip(&parts)

@@ -1,19 +1,21 @@
-//! `emovox features`: MFCCs as NumPy files, to compare with other programs or to feed them.
+//! `emovox features`: MFCCs for other programs, to compare with them or to feed them.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueEnum};
 
 use super::progress::bar;
-use super::tell_skipped;
+use super::{Runs, tell_skipped};
 use emovox::audio::{AudioConfig, SampleRate};
-use emovox::corpus::{Found, Skipped, find_recordings};
-use emovox::dataset::{extract_each, extract_one, write_npy};
-use emovox::features::{FeatureConfig, Features};
+use emovox::corpus::{Found, find_recordings};
+use emovox::dataset::extract_one;
+use emovox::export::{FeatureFormat, describe, write_features, write_matrix};
+use emovox::features::FeatureConfig;
+use emovox::inference::Trained;
 
-/// Writes the MFCCs of recordings as .npy files (frames × coefficients, float32)
+/// Writes the MFCCs of recordings (frames × coefficients, float32) for NumPy and other programs
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -22,14 +24,31 @@ Examples:
       y, sr = librosa.load('clip.wav'); librosa.feature.mfcc(y=y, sr=sr, n_mfcc=40)
   emovox features data/ravdess --out mfcc --sample-rate native --n-mfcc 13
       one mfcc/….npy per recording, each at its own sample rate
-  emovox features clip.wav --out clip.npy --top-db off --lifter 22")]
+  emovox features clip.wav --out clip.npy --top-db off --lifter 22
+  emovox features data/emodb --out emodb.npz --run emodb-bilstm
+      all of a corpus in one file, as that run takes them
+      in Python: numpy.load('emodb.npz')['wav/03a01Fa']
+
+Formats: .npy and .txt are a file per recording; .npz, .safetensors and .csv one file for all (a .csv has
+a line per frame). Of a folder there is a table beside them, metadata.csv or NAME.metadata.csv: name, file,
+label, speaker, frames, coefficients, sample rate and hop of each recording.")]
 pub struct FeaturesArgs {
     /// A WAV file, or a folder that holds some
     #[arg(value_name = "FILE|DIR")]
     recordings: PathBuf,
-    /// The .npy file; for a folder, the folder to put one .npy per recording in
+    /// The file to write; for .npy and .txt of a folder, the folder to put one per recording in
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// How to write them [default: by the ending of --out, else npy]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<FormatName>,
+    /// The features of this run (its name below runs/, its folder, or its bundle) instead of the settings below
+    #[arg(long, value_name = "RUN", conflicts_with_all = [
+        "sample_rate", "n_mfcc", "n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax", "top_db",
+        "lifter", "deltas", "prosody"])]
+    run: Option<String>,
+    #[command(flatten)]
+    runs: Runs,
     /// Hertz to resample to, or `native` to keep the file's own
     #[arg(long, value_name = "HZ", default_value = "22050")]
     sample_rate: SampleRate,
@@ -68,6 +87,33 @@ pub struct FeaturesArgs {
     prosody: bool,
 }
 
+/// The formats that --format names.
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// A NumPy array per recording
+    Npy,
+    /// One NumPy archive
+    Npz,
+    /// One safetensors file
+    Safetensors,
+    /// One table
+    Csv,
+    /// A text file per recording: a line per frame, spaces between
+    Plain,
+}
+
+impl From<FormatName> for FeatureFormat {
+    fn from(name: FormatName) -> FeatureFormat {
+        match name {
+            FormatName::Npy => FeatureFormat::Npy,
+            FormatName::Npz => FeatureFormat::Npz,
+            FormatName::Safetensors => FeatureFormat::Safetensors,
+            FormatName::Csv => FeatureFormat::Csv,
+            FormatName::Plain => FeatureFormat::Plain,
+        }
+    }
+}
+
 /// A number of decibels, or `off`.
 #[derive(Clone, Copy)]
 struct Decibels(Option<f32>);
@@ -83,33 +129,22 @@ fn decibels(text: &str) -> Result<Decibels, String> {
 }
 
 pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
-    let audio = AudioConfig {
-        sample_rate: args.sample_rate,
-        trim_db: None,
-    };
-    let config = FeatureConfig {
-        n_mfcc: args.n_mfcc,
-        n_fft: args.n_fft,
-        win_length: args.win_length,
-        hop_length: args.hop_length,
-        n_mels: args.n_mels,
-        fmin: args.fmin,
-        fmax: args.fmax,
-        top_db: args.top_db.0,
-        lifter: args.lifter,
-        deltas: args.deltas,
-        prosody: args.prosody,
-    };
+    let (audio, config) = args.settings()?;
+    let named = args.format.map(FeatureFormat::from);
+    let format = named.or(FeatureFormat::of(&args.out));
     if args.recordings.is_dir() {
-        return folder(&args.recordings, &args.out, &audio, &config);
+        // A name without an ending is a folder's.
+        let format = format.unwrap_or(FeatureFormat::Npy);
+        return folder(&args.recordings, (&args.out, format), &audio, &config);
     }
     ensure!(
         !args.out.is_dir(),
-        "{} is a folder; for one recording --out names the .npy file",
+        "{} is a folder; for one recording --out names the file",
         args.out.display()
     );
     let features = extract_one(&args.recordings, &audio, &config)?;
-    write_npy(&features, &args.out)?;
+    let format = format.unwrap_or(FeatureFormat::Npy);
+    write_matrix(&features, &args.recordings, (&args.out, format))?;
     println!(
         "{}: {} frames × {} coefficients",
         args.out.display(),
@@ -119,13 +154,46 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One `.npy` per recording, in the same subfolders.
+impl FeaturesArgs {
+    /// Those of the run, where one is named.
+    fn settings(&self) -> Result<(AudioConfig, FeatureConfig)> {
+        if let Some(name) = &self.run {
+            let run = Trained::open(&self.runs.runs_dir, name)?;
+            return Ok((run.config().audio.clone(), run.config().features.clone()));
+        }
+        let audio = AudioConfig {
+            sample_rate: self.sample_rate,
+            trim_db: None,
+        };
+        let config = FeatureConfig {
+            n_mfcc: self.n_mfcc,
+            n_fft: self.n_fft,
+            win_length: self.win_length,
+            hop_length: self.hop_length,
+            n_mels: self.n_mels,
+            fmin: self.fmin,
+            fmax: self.fmax,
+            top_db: self.top_db.0,
+            lifter: self.lifter,
+            deltas: self.deltas,
+            prosody: self.prosody,
+        };
+        Ok((audio, config))
+    }
+}
+
+/// All recordings below a folder, and the table of what is known of them.
 fn folder(
     recordings: &Path,
-    out: &Path,
+    (out, format): (&Path, FeatureFormat),
     audio: &AudioConfig,
     config: &FeatureConfig,
 ) -> Result<ExitCode> {
+    ensure!(
+        format.is_folder() || !out.is_dir(),
+        "{} is a folder; --out names the one file that holds all features",
+        out.display()
+    );
     let Found {
         recordings: names,
         mut skipped,
@@ -133,23 +201,14 @@ fn folder(
     if names.is_empty() {
         bail!("no WAV file in {}", recordings.display());
     }
+    let described = describe(recordings, &names);
     let progress = bar(names.len(), "features", "clips");
-    let files: Vec<PathBuf> = names.iter().map(|name| recordings.join(name)).collect();
-    let results = extract_each(&files, audio, config, |file, features| {
-        progress.inc(1);
-        match features {
-            Ok(features) => write_below(out, recordings, file, &features).map(|()| None),
-            Err(reason) => Ok(Some(Skipped {
-                file: file.into(),
-                reason,
-            })),
-        }
+    let unreadable = write_features(recordings, &described, audio, config, (out, format), || {
+        progress.inc(1)
     })?;
-    let unreadable: Vec<Option<Skipped>> = results.into_iter().collect::<Result<_>>()?;
-    let unreadable: Vec<Skipped> = unreadable.into_iter().flatten().collect();
-    let written = files.len() - unreadable.len();
-    skipped.extend(unreadable);
     progress.finish_and_clear();
+    let written = names.len() - unreadable.len();
+    skipped.extend(unreadable);
     tell_skipped(&skipped);
     println!(
         "{}: {written} recordings, {} skipped",
@@ -161,15 +220,4 @@ fn folder(
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Puts a recording's features at the same place in `out` as it has in `recordings`.
-fn write_below(out: &Path, recordings: &Path, file: &Path, features: &Features) -> Result<()> {
-    let name = file.strip_prefix(recordings).unwrap_or(file);
-    let place = out.join(name).with_extension("npy");
-    if let Some(parent) = place.parent() {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make the folder {}", parent.display()))?;
-    }
-    write_npy(features, &place)
 }

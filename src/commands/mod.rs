@@ -10,8 +10,10 @@ mod cross_validate;
 mod data;
 mod doctor;
 mod evaluate;
+mod export;
 mod features;
 mod grid;
+mod homes;
 mod inspect;
 mod list;
 mod listen;
@@ -32,9 +34,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
+use emovox::corpus::split::Part;
+use emovox::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use emovox::experiment::{self, Own, own_recordings};
-use emovox::run::RunFolder;
+use emovox::run::{RunFolder, read_split};
 
 /// As `println!`, but what trains goes on when the program that its output went to is gone.
 macro_rules! say {
@@ -85,6 +88,7 @@ Examples:
   emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
   emovox report ravdess-bilstm                a page that plays its test clips, mistakes first
   emovox inspect data/ravdess                 what a corpus holds, and what gives its labels away
+  emovox export ravdess-bilstm                that run as one file, to give away
   emovox doctor                               is there a GPU, and does libtorch see it?
 
 Each command explains itself: emovox train --help")]
@@ -107,7 +111,9 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Report(report::ReportArgs),
     Features(features::FeaturesArgs),
+    Export(export::ExportArgs),
     Cache(cache::CacheCommand),
+    Corpus(homes::CorpusCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -125,7 +131,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Listen(args) => listen::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Features(args) => features::run(args),
+        Command::Export(args) => export::run(&args),
         Command::Cache(args) => cache::run(&args),
+        Command::Corpus(args) => homes::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(args),
@@ -239,8 +247,17 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
 
 /// Finds the recordings that a run was made with, or tells where they were.
 fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result<Own> {
+    find_own_of(read_split(&run.split_csv())?, config, moved)
+}
+
+/// The same where the clips and their parts are known.
+fn find_own_of(
+    split: (Vec<Clip>, Vec<Part>),
+    config: &RunConfig,
+    moved: Option<&Path>,
+) -> Result<Own> {
     let moved = moved.map(data_folder).transpose()?;
-    let own = own_recordings(run, config, moved)?;
+    let own = own_recordings(split, config, moved)?;
     own.with_context(|| match moved {
         Some(folder) => format!("{} lacks recordings of this run", folder.display()),
         None => format!(

@@ -23,3 +23,16 @@ pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
     }
     bar
 }
+
+/// A bar over bytes, of how many nobody may know.
+pub(super) fn bytes_bar(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let template = format!(
+        "{what} {{wide_bar:.cyan/dim}} {{decimal_bytes}}/{{decimal_total_bytes}}  \
+         {{decimal_bytes_per_sec}}  ETA {{eta}}"
+    );
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("━━─"));
+    }
+    bar
+}

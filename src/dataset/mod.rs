@@ -19,7 +19,7 @@ pub use cache::{FeatureCache, Held};
 pub use extract::{Extraction, extract, extract_each, extract_one};
 pub use load::{Labelled, Loaded};
 pub use normalisation::Normalisation;
-pub use npy::write_npy;
+pub use npy::{print_npy, write_npy};
 pub use part::PartTensors;
 pub use vocal_tract::VocalTracts;
 pub(crate) use vocal_tract::dct_matrix;

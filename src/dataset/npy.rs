@@ -1,16 +1,62 @@
 //! Features as NumPy files.
+//!
+//! The crates that write them bring a parser of Python along, for reading others' files. Ours need a
+//! header of one line (NumPy Enhancement Proposal 1), whose bytes are NumPy's own.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Result;
-use tch::Tensor;
 
 use crate::features::Features;
-use crate::run::write_by_name;
+use crate::run::write_atomically;
+
+/// Where the numbers begin is a multiple of it.
+const ALIGNMENT: usize = 64;
 
 /// Writes frames × coefficients as float32 to a `.npy` file, whole or not at all.
 pub fn write_npy(features: &Features, path: &Path) -> Result<()> {
-    let shape = [features.frames() as i64, features.coefficients() as i64];
-    let tensor = Tensor::f_from_slice(features.values())?.f_view(shape)?;
-    write_by_name(path, |temporary| Ok(tensor.write_npy(temporary)?))
+    write_atomically(path, |file| Ok(print_npy(features, file)?))
+}
+
+/// The bytes of such a file.
+pub fn print_npy(features: &Features, mut out: impl Write) -> io::Result<()> {
+    let (frames, coefficients) = (features.frames(), features.coefficients());
+    let mut header = format!(
+        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({frames}, {coefficients}), }}"
+    );
+    // Magic, version and length are ten bytes, the end of the line is one.
+    let padded = (10 + header.len() + 1).next_multiple_of(ALIGNMENT) - 10;
+    header.extend(std::iter::repeat_n(' ', padded - 1 - header.len()));
+    header.push('\n');
+
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    // Two numbers make it no longer than 192 bytes.
+    out.write_all(&(padded as u16).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    for value in features.values() {
+        out.write_all(&value.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_numpys() {
+        // import io, numpy; out = io.BytesIO()
+        // numpy.save(out, numpy.array([[1, -2, 0.5], [3, 4, 5]], dtype='<f4')); print(out.getvalue())
+        let mut expected = b"\x93NUMPY\x01\x00v\x00".to_vec();
+        expected.extend(b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }");
+        expected.resize(127, b' ');
+        expected.push(b'\n');
+        expected.extend(b"\x00\x00\x80?\x00\x00\x00\xc0\x00\x00\x00?");
+        expected.extend(b"\x00\x00@@\x00\x00\x80@\x00\x00\xa0@");
+        let features = Features::new(2, 3, vec![1.0, -2.0, 0.5, 3.0, 4.0, 5.0]).unwrap();
+        let mut bytes = Vec::new();
+        print_npy(&features, &mut bytes).unwrap();
+        assert_eq!(bytes, expected);
+    }
 }

@@ -85,9 +85,22 @@ impl VocalTracts {
     /// With x = c / deviation a step is (x · deviation) · matrix / deviation. The deviations go into the
     /// matrix, and all columns into one, so that the frames are read and written once.
     pub(crate) fn affine(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
-        let (clips, coefficients) = (matrix.size()[0], features.size()[2]);
-        let whole = Tensor::eye(coefficients, (Kind::Float, features.device()));
-        let whole = whole.repeat([clips, 1, 1]);
+        let (whole, added) = self.whole(features.size()[2], matrix, added);
+        added.baddbmm(features, &whole, 1.0, 1.0)
+    }
+
+    /// All tracts for normalised features of this width, as other programs take them: x · matrix + added,
+    /// `[tracts, coefficients, coefficients]` and `[tracts, 1, coefficients]`.
+    pub fn matrices(&self, coefficients: i64) -> (Tensor, Tensor) {
+        let all = Tensor::arange(self.count(), (Kind::Int64, self.warps.device()));
+        let (warps, moved) = self.warp(&all);
+        self.whole(coefficients, &warps, &moved)
+    }
+
+    /// What [`VocalTracts::affine`] does, as one matrix over all columns and one row.
+    fn whole(&self, coefficients: i64, matrix: &Tensor, added: &Tensor) -> (Tensor, Tensor) {
+        let whole = Tensor::eye(coefficients, (Kind::Float, matrix.device()));
+        let whole = whole.repeat([matrix.size()[0], 1, 1]);
         let n = self.n_mfcc;
         for block in 0..self.deviation.size()[0] / n {
             let deviation = self.deviation.narrow(0, block * n, n);
@@ -98,7 +111,7 @@ impl VocalTracts {
                 .copy_(&scaled);
         }
         let added = (added / self.deviation()).constant_pad_nd([0, coefficients - n]);
-        added.baddbmm(features, &whole, 1.0, 1.0)
+        (whole, added)
     }
 }
 

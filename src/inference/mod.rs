@@ -1,11 +1,13 @@
 //! Weights and features → probabilities.
 
+mod bundle;
 mod config;
 mod ear;
 mod hearing;
 mod predictor;
 mod recording;
 mod segments;
+mod trained;
 mod windows;
 
 pub use config::InferenceConfig;
@@ -13,6 +15,7 @@ pub use ear::{Ear, Heard, Speech};
 pub use hearing::Hearing;
 pub use predictor::{Prediction, Predictor};
 pub use recording::Segment;
+pub use trained::Trained;
 pub use windows::{Windowing, Windows};
 
 use anyhow::Result;

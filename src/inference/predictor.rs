@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tch::Device;
 
-use super::{log_probabilities, vocal_tracts};
+use super::{Trained, log_probabilities, vocal_tracts};
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
 use crate::dataset::{self, PartTensors, VocalTracts};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
-use crate::model::{self, EmotionModel};
+use crate::model::EmotionModel;
 use crate::run::RunFolder;
 
 /// Clips that are predicted at once.
@@ -22,7 +22,7 @@ const STRETCH: usize = 8;
 /// A run's best weights and settings.
 #[derive(Debug)]
 pub struct Predictor {
-    config: RunConfig,
+    trained: Trained,
     model: EmotionModel,
     tracts: Option<VocalTracts>,
 }
@@ -41,35 +41,42 @@ pub struct Prediction {
 impl Predictor {
     /// Loads a run from its folder; nothing else is needed.
     pub fn open(run: &RunFolder, device: Device) -> Result<Predictor> {
-        let config = RunConfig::read(&run.config_toml())?;
-        config
-            .validate()
-            .with_context(|| format!("{} cannot be right", run.config_toml().display()))?;
-        ensure!(
-            run.best_ot().exists(),
-            "{} has no weights yet; train it first (emovox train --resume {})",
-            run.path().display(),
-            run.name()
-        );
-        let coefficients = config.features.coefficients();
-        let classes = &config.data.classes;
-        let model = EmotionModel::new(&config.model, coefficients, classes, device);
-        model::load_weights(&model, &run.best_ot())?;
+        Predictor::of(Trained::of_folder(run)?, device)
+    }
+
+    /// Loads a run from its folder or from a bundle.
+    pub fn of(trained: Trained, device: Device) -> Result<Predictor> {
+        let model = trained.model(device)?;
         Ok(Predictor {
-            tracts: vocal_tracts(&config, &model)?,
-            config,
+            tracts: vocal_tracts(trained.config(), &model)?,
+            trained,
             model,
         })
     }
 
     /// The labels that the model knows, in the order of its probabilities.
     pub fn classes(&self) -> &[String] {
-        &self.config.data.classes
+        &self.config().data.classes
     }
 
     /// The run's settings.
     pub fn config(&self) -> &RunConfig {
-        &self.config
+        self.trained.config()
+    }
+
+    /// The run that it was loaded from.
+    pub fn trained(&self) -> &Trained {
+        &self.trained
+    }
+
+    /// What hears.
+    pub fn model(&self) -> &EmotionModel {
+        &self.model
+    }
+
+    /// The vocal tracts that every clip is heard out of; `None` where it is heard as it is.
+    pub fn tracts(&self) -> Option<&VocalTracts> {
+        self.tracts.as_ref()
     }
 
     /// Probabilities for recordings whose features are at hand, at the temperature that the validation
@@ -83,7 +90,7 @@ impl Predictor {
         let (normalisation, device) = (self.model.normalisation(), self.model.device());
         let part = PartTensors::new(features, &labels, normalisation, device)?;
         let rows = log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)?;
-        Ok(at_temperature(&rows, self.config.calibration.temperature))
+        Ok(at_temperature(&rows, self.config().calibration.temperature))
     }
 
     /// Predicts recordings; those that cannot be read are told apart with the reason.
@@ -94,7 +101,7 @@ impl Predictor {
     ) -> Result<(Vec<Prediction>, Vec<Skipped>)> {
         let RunConfig {
             audio, features, ..
-        } = &self.config;
+        } = self.config();
         let (mut predictions, mut skipped) = (Vec::new(), Vec::new());
         for files in files.chunks(STRETCH * rayon::current_num_threads()) {
             let extraction = dataset::extract(files, audio, features, &advance)?;

@@ -18,7 +18,7 @@ const STORED: usize = 0;
 /// without the archive's own, which stands before the first slash.
 ///
 /// libtorch compresses one part only, code that it would run and emovox has no use for.
-pub(super) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
+pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
     ensure!(!bytes.is_empty(), "it is empty");
     ensure!(
         bytes.iter().any(|&byte| byte != 0),

@@ -52,6 +52,21 @@ impl ModelConfig {
         }
     }
 
+    /// How many weights a model of these sizes has at least, for frames of this width. What comes from
+    /// elsewhere is held against it before memory is made for a model.
+    pub fn least_weights(&self, coefficients: usize) -> i64 {
+        let coefficients = coefficients as i64;
+        match self {
+            ModelConfig::Bilstm(c) => {
+                let lstms = c.layers.saturating_mul(8 * c.hidden * c.hidden);
+                let shared =
+                    c.stack.saturating_mul(coefficients * c.input) + 2 * c.heads * c.hidden;
+                c.members.saturating_mul(lstms.saturating_add(shared))
+            }
+            ModelConfig::Seed(c) => 4 * c.hidden * c.hidden + c.dense1 * (c.hidden + c.dense2),
+        }
+    }
+
     /// Refuses sizes that no model can be built with.
     pub fn validate(&self) -> Result<()> {
         let (sizes, dropouts) = match self {

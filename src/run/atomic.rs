@@ -31,11 +31,6 @@ pub fn write_keeping_previous(
     replace(path, Some(previous), buffered(write))
 }
 
-/// The same for a writer that wants a name to write to.
-pub fn write_by_name(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    replace(path, None, |temporary| write(temporary.path()))
-}
-
 /// Writes these bytes as a whole.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |file| Ok(file.write_all(bytes)?))

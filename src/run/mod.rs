@@ -39,12 +39,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub use atomic::{write_atomically, write_by_name, write_bytes, write_keeping_previous};
+pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
 pub use journal::{EpochRecord, read_metrics, write_metrics};
 pub use lock::RunLock;
 pub use tables::{
-    ClipPrediction, SavedPredictions, read_predictions, read_split, write_confusion,
-    write_predictions, write_skipped, write_split,
+    ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_split,
+    write_confusion, write_predictions, write_skipped, write_split,
 };
 pub use tensorboard::EventFile;
 
@@ -194,6 +194,9 @@ impl RunFolder {
                 "{} is no run folder: it has no config.toml",
                 folder.display()
             );
+        }
+        if candidates[0].is_file() {
+            bail!("{run} is a file, and this needs the folder of a run");
         }
         let names = names(runs);
         let known = match names.as_slice() {

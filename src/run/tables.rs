@@ -1,5 +1,7 @@
 //! The run's CSV tables: which clip is in which part, what was said of it, what was mixed up.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -21,28 +23,37 @@ struct SplitLine {
 
 /// Writes `split.csv`: each clip's place in the corpus folder, speaker, label and part.
 pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
-    write_atomically(path, |file| {
-        let mut writer = csv::Writer::from_writer(file);
-        for (clip, &part) in clips.iter().zip(parts) {
-            writer.serialize(SplitLine {
-                clip: clip.file.to_string_lossy().into_owned(),
-                speaker: clip.speaker.clone(),
-                label: clip.label.clone(),
-                part,
-            })?;
-        }
-        Ok(writer.flush()?)
-    })
+    write_atomically(path, |file| print_split(file, clips, parts))
+}
+
+/// What stands in `split.csv`.
+pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    for (clip, &part) in clips.iter().zip(parts) {
+        writer.serialize(SplitLine {
+            clip: clip.file.to_string_lossy().into_owned(),
+            speaker: clip.speaker.clone(),
+            label: clip.label.clone(),
+            part,
+        })?;
+    }
+    Ok(writer.flush()?)
 }
 
 /// Reads `split.csv`. What is said in a clip is not written there, so it comes back empty.
 pub fn read_split(path: &Path) -> Result<(Vec<Clip>, Vec<Part>)> {
     let place = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let file = File::open(path).with_context(place)?;
+    parse_split(file).with_context(place)
+}
+
+/// The same from what [`print_split`] wrote.
+pub fn parse_split(text: impl Read) -> Result<(Vec<Clip>, Vec<Part>)> {
+    let mut reader = csv::Reader::from_reader(text);
     let mut clips = Vec::new();
     let mut parts = Vec::new();
     for line in reader.deserialize() {
-        let line: SplitLine = line.with_context(place)?;
+        let line: SplitLine = line?;
         clips.push(Clip {
             file: line.clip.into(),
             label: line.label,

@@ -15,10 +15,10 @@ use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
 use emovox::features::FeatureConfig;
-use emovox::inference::Predictor;
+use emovox::inference::{Predictor, Trained};
 use emovox::inspection::{Recording, Survey};
 use emovox::report::{recording_png, survey_png, survey_text};
-use emovox::run::{RunFolder, write_bytes};
+use emovox::run::write_bytes;
 
 /// Draws recordings (waveform, mel spectrogram, MFCCs), or describes a corpus
 #[derive(Args)]
@@ -37,7 +37,7 @@ pub struct InspectArgs {
     /// WAV files, or one folder with a corpus (or `demo`)
     #[arg(required = true, value_name = "FILE|DIR")]
     what: Vec<PathBuf>,
-    /// Show it as this run hears it, with what it hears
+    /// Show it as this run (or bundle) hears it, with what it hears
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     #[command(flatten)]
@@ -116,8 +116,8 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
 fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
     let predictor = match &args.run {
         Some(name) => {
-            let run = RunFolder::open(&args.runs.runs_dir, name)?;
-            Some(Predictor::open(&run, args.device.resolve()?)?)
+            let trained = Trained::open(&args.runs.runs_dir, name)?;
+            Some(Predictor::of(trained, args.device.resolve()?)?)
         }
         None => None,
     };

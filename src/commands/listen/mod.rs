@@ -20,8 +20,7 @@ use super::{Runs, warning};
 use delays::Delays;
 use emovox::audio::stream::{GateConfig, RawEncoding};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Ear, Predictor, Windowing};
-use emovox::run::RunFolder;
+use emovox::inference::{Ear, Predictor, Trained, Windowing};
 use input::{Arrival, Input};
 use show::Show;
 
@@ -42,7 +41,7 @@ Standard input is a WAV stream, whatever its rate and channels, or raw samples w
 tells speech from the background by its level: 10 dB above a noise floor that it learns as it
 goes. What is heard is the speech of the last --window seconds, once every --hop. Ctrl-C ends it.")]
 pub struct ListenArgs {
-    /// The run: its name below runs/, or its folder
+    /// The run: its name below runs/, its folder, or its bundle
     run: String,
     #[command(flatten)]
     runs: Runs,
@@ -98,8 +97,8 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     if !(1.0..=60.0).contains(&args.gate) {
         bail!("--gate {} dB is outside 1 to 60 dB", args.gate);
     }
-    let run = RunFolder::open(&args.runs.runs_dir, &args.run)?;
-    let predictor = Predictor::open(&run, args.device.resolve()?)?;
+    let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    let predictor = Predictor::of(trained, args.device.resolve()?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
             "note: this model has heard synthetic speech only; what it says of people means little"

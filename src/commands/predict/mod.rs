@@ -14,8 +14,8 @@ use super::{Runs, tell_skipped};
 use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Predictor, Windowing};
-use emovox::run::{RunFolder, write_bytes};
+use emovox::inference::{Predictor, Trained, Windowing};
+use emovox::run::write_bytes;
 use formats::{Answer, Format};
 
 /// Tells the emotion in recordings of any sample rate, channels and length
@@ -37,7 +37,7 @@ segment.
 A recording that cannot be read is named on standard error; the others are predicted all the same,
 and the exit code is 1.")]
 pub struct PredictArgs {
-    /// The run: its name below runs/, or its folder
+    /// The run: its name below runs/, its folder, or its bundle
     run: String,
     /// WAV files, or folders that hold some
     #[arg(required = true, value_name = "FILE|DIR")]
@@ -105,8 +105,8 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
          or take --format csv",
         files.len()
     );
-    let run = RunFolder::open(&args.runs.runs_dir, &args.run)?;
-    let predictor = Predictor::open(&run, args.device.resolve()?)?;
+    let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    let predictor = Predictor::of(trained, args.device.resolve()?)?;
     let (answers, skipped) = match &windowing {
         Some(windowing) => hear_windows(&predictor, &files, windowing),
         None => hear_whole(&predictor, &files, format.is_a_track())?,

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Holds what `emovox export` writes against emovox itself: TorchScript and the module of docs/export.md, in
+# PyTorch, and ONNX, in its runtime, must give the probabilities of `emovox predict` within 1e-5.
+#
+#     scripts/export-test.sh
+#
+# It trains three small runs on the demo corpus, a minute or two, in a folder that it removes again. PyTorch
+# and the rest are installed with pip into an environment of their own, once (torch's Linux wheel brings
+# CUDA along: 6 GB).
+#
+# Environment:
+#   EMOVOX         a built emovox (default: builds target/release/emovox)
+#   EXPORT_ENV     an environment of your own that has torch, numpy, safetensors, onnx and onnxruntime
+#   EMOVOX_CACHE   where the environment is kept (default: ~/.cache/emovox)
+#   PYTHON         the Python to make it with (default: python3; 3.11 was tried)
+set -euo pipefail
+unset CDPATH
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(cd "$here/.." && pwd -P)
+say() { echo "export-test: $*" >&2; }
+
+case "${1:-}" in
+"") ;;
+*) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+env=${EXPORT_ENV:-${EMOVOX_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/emovox}/export}
+if [ ! -x "$env/bin/python" ]; then
+    say "making $env"
+    mkdir -p "$(dirname "$env")" && "${PYTHON:-python3}" -m venv "$env"
+    "$env/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir \
+        torch==2.11.0 numpy==2.4.6 safetensors==0.8.0 onnx==1.23.2 onnxruntime==1.32.0
+fi
+emovox=${EMOVOX:-$root/target/release/emovox}
+[ -n "${EMOVOX:-}" ] || (cd "$root" && cargo build --release --quiet --bin emovox)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+say "training three small runs"
+printf '[model]\narch = "bilstm"\nmembers = 1\nlayers = 2\nstack = 3\nstatistics = false\n[inference]\nvocal_tracts = []\n' >one.toml
+"$emovox" train --epochs 2 --run committee >/dev/null
+"$emovox" train --epochs 2 --config one.toml --run one >/dev/null
+"$emovox" train --epochs 2 --arch seed --run seed >/dev/null
+export PYTHONDONTWRITEBYTECODE=1
+for run in committee one seed; do
+    "$env/bin/python" "$here/export/check.py" "$emovox" "$run" "$root/docs/export.md"
+done

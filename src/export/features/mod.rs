@@ -1,0 +1,212 @@
+//! The features of many recordings, in the formats that other programs read, with a table of what is
+//! known of each recording beside them.
+
+mod format;
+mod metadata;
+
+pub use format::FeatureFormat;
+pub use metadata::{Described, describe};
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::audio::{AudioConfig, SampleRate, probe};
+use crate::corpus::Skipped;
+use crate::dataset::{self, Extraction};
+use crate::features::{FeatureConfig, Features};
+use crate::run::write_atomically;
+use format::Writer;
+use metadata::Line;
+
+/// Recordings whose features are held in memory at once, for each core.
+const STRETCH: usize = 8;
+
+/// Writes the features of recordings below `folder` to `out`, and `metadata.csv` into that folder, or
+/// `NAME.metadata.csv` beside that file. What could not be read comes back.
+pub fn write_features(
+    folder: &Path,
+    recordings: &[Described],
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    (out, format): (&Path, FeatureFormat),
+    advance: impl Fn() + Sync,
+) -> Result<Vec<Skipped>> {
+    if let SampleRate::Hz(rate) = audio.sample_rate {
+        config.validate(rate)?;
+    }
+    let (recordings, mut skipped) = named(folder, recordings);
+    let task = Task {
+        folder,
+        recordings: &recordings,
+        audio,
+        config,
+    };
+    let (_, unreadable) = match format.is_folder() {
+        true => {
+            let done = task.write_each(out, format, advance)?;
+            metadata::write(&out.join("metadata.csv"), &done.0)?;
+            done
+        }
+        false => {
+            let mut done = (Vec::new(), Vec::new());
+            write_atomically(out, |file: &mut BufWriter<&File>| {
+                let mut writer = Writer::of_file(file, format, config.coefficients())?;
+                done = task.write_all(&mut writer, advance)?;
+                writer.finish()
+            })?;
+            metadata::write(&out.with_extension("metadata.csv"), &done.0)?;
+            done
+        }
+    };
+    skipped.extend(unreadable);
+    Ok(skipped)
+}
+
+/// Writes the features of one recording to one file.
+pub fn write_matrix(
+    features: &Features,
+    recording: &Path,
+    (out, format): (&Path, FeatureFormat),
+) -> Result<()> {
+    if format.is_folder() {
+        return format::write_alone(features, out, format);
+    }
+    let name = recording.file_stem().unwrap_or(recording.as_os_str());
+    let line = Line {
+        name: name.to_string_lossy().into_owned(),
+        file: recording.display().to_string(),
+        ..Line::default()
+    };
+    write_atomically(out, |file: &mut BufWriter<&File>| {
+        let mut writer = Writer::of_file(file, format, features.coefficients())?;
+        writer.add(&line, features)?;
+        writer.finish()
+    })
+}
+
+/// What a recording is called in what is written: its place below the folder, without the `.wav`.
+fn name(file: &Path) -> String {
+    let stem = file.with_extension("");
+    let parts = stem
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Recordings whose names nobody else has, and the others.
+fn named<'a>(folder: &Path, recordings: &'a [Described]) -> (Vec<&'a Described>, Vec<Skipped>) {
+    let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    for recording in recordings {
+        let name = name(&recording.file);
+        match names.insert(name.clone()) {
+            true => kept.push(recording),
+            false => skipped.push(Skipped {
+                file: folder.join(&recording.file),
+                reason: format!("another recording is called {name} too"),
+            }),
+        }
+    }
+    (kept, skipped)
+}
+
+struct Task<'a> {
+    folder: &'a Path,
+    recordings: &'a [&'a Described],
+    audio: &'a AudioConfig,
+    config: &'a FeatureConfig,
+}
+
+/// What was written, and what could not be read.
+type Done = (Vec<Line>, Vec<Skipped>);
+
+impl Task<'_> {
+    /// A file for each recording, as soon as its features are there: one a core is in memory.
+    fn write_each(
+        &self,
+        out: &Path,
+        format: FeatureFormat,
+        advance: impl Fn() + Sync,
+    ) -> Result<Done> {
+        let files = self.files(self.recordings);
+        let frames = dataset::extract_each(&files, self.audio, self.config, |file, features| {
+            advance();
+            let inside = file.strip_prefix(self.folder).unwrap_or(file);
+            match features {
+                Ok(features) => format::write_below(out, &name(inside), &features, format)
+                    .map(|()| Ok(features.frames())),
+                Err(reason) => Ok(Err(reason)),
+            }
+        })?;
+        let (mut lines, mut skipped) = (Vec::new(), Vec::new());
+        for ((recording, file), frames) in self.recordings.iter().zip(files).zip(frames) {
+            match frames? {
+                Ok(frames) => lines.push(self.line(recording, &file, frames)?),
+                Err(reason) => skipped.push(Skipped { file, reason }),
+            }
+        }
+        ensure_some(&lines, &skipped)?;
+        Ok((lines, skipped))
+    }
+
+    /// One file for all, in the order of the recordings, some of them at a time.
+    fn write_all(&self, writer: &mut Writer, advance: impl Fn() + Sync) -> Result<Done> {
+        let (mut lines, mut skipped) = (Vec::new(), Vec::new());
+        for recordings in self
+            .recordings
+            .chunks(STRETCH * rayon::current_num_threads())
+        {
+            let files = self.files(recordings);
+            let Extraction {
+                features,
+                skipped: unreadable,
+            } = dataset::extract(&files, self.audio, self.config, &advance)?;
+            skipped.extend(unreadable);
+            for (index, features) in features {
+                let line = self.line(recordings[index], &files[index], features.frames())?;
+                writer.add(&line, &features)?;
+                lines.push(line);
+            }
+        }
+        ensure_some(&lines, &skipped)?;
+        Ok((lines, skipped))
+    }
+
+    fn files(&self, recordings: &[&Described]) -> Vec<PathBuf> {
+        let files = recordings.iter();
+        files
+            .map(|recording| self.folder.join(&recording.file))
+            .collect()
+    }
+
+    fn line(&self, recording: &Described, file: &Path, frames: usize) -> Result<Line> {
+        let rate = match self.audio.sample_rate {
+            SampleRate::Hz(rate) => rate,
+            SampleRate::Native => probe(file)?.sample_rate,
+        };
+        Ok(Line {
+            name: name(&recording.file),
+            file: recording.file.display().to_string(),
+            label: recording.label.clone(),
+            speaker: recording.speaker.clone(),
+            frames,
+            coefficients: self.config.coefficients(),
+            rate,
+            hop_length: self.config.hop_length,
+        })
+    }
+}
+
+fn ensure_some(lines: &[Line], skipped: &[Skipped]) -> Result<()> {
+    match (lines.is_empty(), skipped.first()) {
+        (false, _) => Ok(()),
+        (true, Some(Skipped { file, reason })) => {
+            bail!("no recording could be read; {}: {reason}", file.display())
+        }
+        (true, None) => bail!("there are no recordings"),
+    }
+}

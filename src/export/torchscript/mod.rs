@@ -1,0 +1,139 @@
+//! A whole model as TorchScript: features in, log-probabilities out, no Python of ours.
+//!
+//! libtorch writes an archive of the weights (a module without a method), and the method is put beside
+//! them as source: TorchScript is the code that such an archive holds. Tracing would not do: it writes
+//! down what happened to one batch, with its number of clips and frames.
+
+use std::io::{Cursor, Write};
+
+use anyhow::{Result, bail};
+use tch::Tensor;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::{card, names, tracts};
+use crate::inference::Predictor;
+use crate::model::{self, BilstmConfig, ModelConfig};
+
+const MODULE: &str = include_str!("module.py");
+const BILSTM: &str = include_str!("bilstm.py");
+const SEED: &str = include_str!("seed.py");
+
+/// The bytes of a file for `torch.jit.load`. Its `forward` takes features `[batch, frames, coefficients]`
+/// as they were computed, and how many frames of each clip are real, and gives log-probabilities
+/// `[batch, classes]`: those of `emovox predict`, out of all vocal tracts and at the run's temperature.
+pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
+    let [matrices, additions] = tracts(predictor);
+    let tensors = predictor.model().tensors();
+    let weights = tensors
+        .iter()
+        .map(|(name, tensor)| (names::in_script(name), on_cpu(tensor)));
+    let mut tensors: Vec<(String, Tensor)> = weights.collect();
+    tensors.push(("tract_matrices".into(), on_cpu(&matrices)));
+    tensors.push(("tract_additions".into(), on_cpu(&additions)));
+
+    let archive = model::encode(&tensors)?;
+    let parts = model::archive_parts(&archive)?;
+    let code = code(predictor, &tensors);
+    let card = card(predictor)?;
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut put = |name: &str, bytes: &[u8]| -> Result<()> {
+        let plain = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        zip.start_file(format!("archive/{name}"), plain)?;
+        Ok(zip.write_all(bytes)?)
+    };
+    for (name, bytes) in parts {
+        // The debugger's table of the code that was there.
+        if !name.starts_with("code/") {
+            put(name, bytes)?;
+        }
+    }
+    put("code/__torch__.py", code.as_bytes())?;
+    put("extra/emovox.json", card.as_bytes())?;
+    let bytes = zip.finish()?.into_inner();
+    check(&bytes)?;
+    Ok(bytes)
+}
+
+fn on_cpu(tensor: &Tensor) -> Tensor {
+    tensor.detach().to_device(tch::Device::Cpu)
+}
+
+/// libtorch compiles the code when it loads it.
+fn check(bytes: &[u8]) -> Result<()> {
+    let module = tch::CModule::load_data(&mut Cursor::new(bytes));
+    if let Err(error) = module {
+        let text = error.to_string();
+        bail!(
+            "this libtorch does not read what was written: {}",
+            text.lines().next().unwrap_or_default()
+        );
+    }
+    Ok(())
+}
+
+/// The source of the module: its weights by name, `forward`, and the network.
+fn code(predictor: &Predictor, tensors: &[(String, Tensor)]) -> String {
+    let config = predictor.config();
+    let quoted = |(name, _): &(String, Tensor)| format!("\"{name}\", ");
+    let typed = |(name, _): &(String, Tensor)| format!("  {name} : Tensor\n");
+    let module = MODULE
+        .replace(
+            "PARAMETERS",
+            &tensors.iter().map(quoted).collect::<String>(),
+        )
+        .replace(
+            "ATTRIBUTES\n",
+            &tensors.iter().map(typed).collect::<String>(),
+        )
+        .replace(
+            "TEMPERATURE",
+            &format!("{:?}", config.calibration.temperature),
+        );
+    let network = match &config.model {
+        ModelConfig::Seed(_) => SEED.to_string(),
+        ModelConfig::Bilstm(config) => BILSTM
+            .replace("MEMBERS", &members(config))
+            .replace("STACK", &config.stack.to_string())
+            .replace(
+                "STATISTICS",
+                if config.statistics { "True" } else { "False" },
+            ),
+    };
+    module + &network
+}
+
+/// A call for each member of the committee.
+fn members(config: &BilstmConfig) -> String {
+    let call = |member: Option<i64>| {
+        let prefix = member.map(|number| format!("member{number}_"));
+        let prefix = format!("self.{}", prefix.unwrap_or_default());
+        let list = |names: Vec<String>| {
+            let names = names.iter().map(|name| format!("{prefix}{name}"));
+            format!("[{}]", names.collect::<Vec<_>>().join(", "))
+        };
+        let shared = ["input", "input_norm", "attention", "output"]
+            .iter()
+            .flat_map(|layer| [format!("{layer}_weight"), format!("{layer}_bias")]);
+        let lstms = |direction: &str| {
+            let layer = |layer: i64| {
+                let weight = |name: &str| format!("lstm{layer}_{direction}_{name}_l0");
+                list(
+                    ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+                        .map(weight)
+                        .to_vec(),
+                )
+            };
+            let layers: Vec<String> = (0..config.layers).map(layer).collect();
+            format!("[{}]", layers.join(", "))
+        };
+        let (ahead, back) = (lstms("forward"), lstms("backward"));
+        let shared = list(shared.collect());
+        format!("self.member(features, lengths, {shared}, {ahead}, {back})")
+    };
+    let calls: Vec<String> = match config.members {
+        1 => vec![call(None)],
+        members => (0..members).map(|member| call(Some(member))).collect(),
+    };
+    calls.join(", ")
+}

@@ -1,0 +1,160 @@
+//! A folder against what its corpus should hold.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use rayon::prelude::*;
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+
+use super::Home;
+use crate::audio::AudioError;
+use crate::audio::stream::SoundStream;
+use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
+
+/// How many recordings there are of something, and how many there should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// A speaker or a class.
+    pub name: String,
+    /// There.
+    pub found: usize,
+    /// Should be there; `None` where the corpus does not say, or knows no such speaker or class.
+    pub expected: Option<usize>,
+}
+
+impl Count {
+    fn is_whole(&self, not_wav: usize) -> bool {
+        self.found + not_wav >= self.expected.unwrap_or(1)
+    }
+}
+
+/// What a folder holds of a corpus.
+#[derive(Debug)]
+pub struct Holds {
+    /// Recordings whose names follow the corpus' rule, and that can be read.
+    pub clips: Count,
+    /// Each speaker of the corpus, and any other.
+    pub speakers: Vec<Count>,
+    /// Each class of the corpus, and any other.
+    pub classes: Vec<Count>,
+    /// Recordings that do not count.
+    pub skipped: Vec<Skipped>,
+    not_wav: usize,
+}
+
+impl Holds {
+    /// True where nothing lacks.
+    pub fn is_whole(&self) -> bool {
+        self.clips.is_whole(self.not_wav) && self.lacking().next().is_none()
+    }
+
+    /// Speakers and classes that lack recordings.
+    pub fn lacking(&self) -> impl Iterator<Item = (&'static str, &Count)> {
+        let speakers = self.speakers.iter().map(|count| ("speaker", count));
+        let classes = self.classes.iter().map(|count| ("class", count));
+        let lacks = |(_, count): &(_, &Count)| !count.is_whole(self.not_wav);
+        speakers.chain(classes).filter(lacks)
+    }
+}
+
+/// Counts what is there. Every recording is read; `advance` is called for each, from any thread.
+pub fn holds(home: &Home, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
+    let one = |clip: &Clip| {
+        let read = read(&corpus.path(clip));
+        advance();
+        read.err().map(|reason| Skipped {
+            file: clip.file.clone(),
+            reason,
+        })
+    };
+    let unreadable: Vec<Option<Skipped>> = corpus.clips.par_iter().map(one).collect();
+    let clips = corpus.clips.iter().zip(&unreadable);
+    let clips: Vec<Clip> = clips
+        .filter(|(_, unreadable)| unreadable.is_none())
+        .map(|(clip, _)| clip.clone())
+        .collect();
+    let mut skipped = corpus.skipped.clone();
+    skipped.extend(unreadable.into_iter().flatten());
+    let speakers = home.speakers().into_iter();
+    let speakers = speakers.map(|name| (name, home.clips_per_speaker));
+    let classes = home.classes.iter();
+    let classes = classes.map(|(name, &clips)| (name.clone(), Some(clips)));
+    Holds {
+        clips: Count {
+            name: home.name.clone(),
+            found: clips.len(),
+            expected: Some(home.clips),
+        },
+        speakers: counts(&clips, speakers.collect(), |clip| &clip.speaker),
+        classes: counts(&clips, classes.collect(), |clip| &clip.label),
+        skipped,
+        not_wav: home.not_wav,
+    }
+}
+
+/// To its end, which is missing where a copy was cut off.
+fn read(file: &Path) -> Result<(), String> {
+    let whole = || -> Result<u64, AudioError> {
+        // As from a pipe: a file's own length would make a shorter sound of it.
+        let mut sound = SoundStream::wav(BufReader::new(File::open(file)?))?;
+        let mut samples = Vec::new();
+        while sound.read(&mut samples)? > 0 {
+            samples.clear();
+        }
+        Ok(sound.missing())
+    };
+    match whole() {
+        Ok(0) => Ok(()),
+        Ok(missing) => Err(format!("its last {missing} bytes are missing")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn counts(
+    clips: &[Clip],
+    expected: BTreeMap<String, Option<usize>>,
+    of: impl Fn(&Clip) -> &String,
+) -> Vec<Count> {
+    let mut found: BTreeMap<&String, usize> = expected.keys().map(|name| (name, 0)).collect();
+    for clip in clips {
+        *found.entry(of(clip)).or_default() += 1;
+    }
+    let count = |(name, found): (&String, usize)| Count {
+        name: name.clone(),
+        found,
+        expected: expected.get(name).copied().flatten(),
+    };
+    found.into_iter().map(count).collect()
+}
+
+/// The corpus in a folder, and what is known of its home. `named` says which one it is; else the names of
+/// the recordings do.
+pub fn recognise<'a>(
+    folder: &Path,
+    homes: &'a [Home],
+    named: Option<&str>,
+) -> Result<(&'a Home, Corpus)> {
+    let kind = named.map(kind).transpose()?;
+    let corpus = corpus::scan(folder, kind)?;
+    let name = corpus.kind.to_string();
+    let home = homes.iter().find(|home| home.name == name);
+    let home = home.with_context(|| {
+        let known: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
+        format!(
+            "{} is {name}, and what is known are {}",
+            folder.display(),
+            known.join(", ")
+        )
+    })?;
+    Ok((home, corpus))
+}
+
+fn kind(name: &str) -> Result<CorpusKind> {
+    let name_only = StrDeserializer::<serde::de::value::Error>::new(name);
+    CorpusKind::deserialize(name_only)
+        .map_err(|_| anyhow!("emovox knows no corpus '{name}' by its file names"))
+}

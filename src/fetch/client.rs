@@ -1,0 +1,192 @@
+//! Asking a server, with patience.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use ureq::http::{Response, StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body, ResponseExt};
+
+/// How long to put up with a server.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// After so many attempts in a row that brought nothing, it is given up.
+    pub attempts: u32,
+    /// Before the second attempt; twice as long before each further one.
+    pub wait: Duration,
+    /// A connection on which nothing comes for so long is cut.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            attempts: 6,
+            wait: Duration::from_secs(1),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why an attempt brought less than was asked for.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It may go better next time.
+    Passing(anyhow::Error),
+    /// It will not.
+    Lasting(anyhow::Error),
+}
+
+impl From<io::Error> for Failure {
+    /// Of our own disk.
+    fn from(error: io::Error) -> Failure {
+        Failure::Lasting(anyhow!("cannot write what comes: {error}"))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    pub patience: Patience,
+}
+
+impl Client {
+    pub(super) fn new(patience: &Patience) -> Client {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .user_agent(concat!("emovox/", env!("CARGO_PKG_VERSION")))
+            .http_status_as_error(false)
+            .timeout_connect(Some(patience.stall))
+            .timeout_recv_response(Some(patience.stall))
+            .timeout_per_read(Some(patience.stall))
+            .build();
+        Client {
+            agent: Agent::new_with_config(config),
+            patience: patience.clone(),
+        }
+    }
+
+    /// Asks once, for what lies behind `from`; `unless_changed` names the version that the first part is of.
+    pub(super) fn ask(
+        &self,
+        url: &str,
+        from: u64,
+        unless_changed: Option<&str>,
+    ) -> Result<Response<Body>, Failure> {
+        let mut request = self
+            .agent
+            .get(url)
+            .header(header::ACCEPT_ENCODING, "identity");
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+            if let Some(version) = unless_changed {
+                request = request.header(header::IF_RANGE, version);
+            }
+        }
+        let response = request.call().map_err(|error| self.explain(url, error))?;
+        if url.starts_with("https:") && response.get_uri().scheme_str() != Some("https") {
+            return Err(Failure::Lasting(anyhow!(
+                "{url} leads to {}, where nobody knows who answers",
+                response.get_uri()
+            )));
+        }
+        let status = response.status();
+        match status {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                Ok(response)
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Failure::Passing(anyhow!("{url} answers {status}")))
+            }
+            _ if status.is_server_error() => {
+                Err(Failure::Passing(anyhow!("{url} answers {status}")))
+            }
+            _ => Err(Failure::Lasting(anyhow!("{url} answers {status}"))),
+        }
+    }
+
+    /// A small file as a whole, no longer than `most` bytes.
+    pub(super) fn small(&self, url: &str, most: u64) -> Result<Vec<u8>> {
+        let mut failures = 0;
+        loop {
+            match self.small_once(url, most) {
+                Ok(bytes) => return Ok(bytes),
+                Err(Failure::Lasting(error)) => return Err(error),
+                Err(Failure::Passing(error)) => {
+                    failures += 1;
+                    if failures >= self.patience.attempts {
+                        return Err(error);
+                    }
+                    self.wait(failures);
+                }
+            }
+        }
+    }
+
+    fn small_once(&self, url: &str, most: u64) -> Result<Vec<u8>, Failure> {
+        let response = self.ask(url, 0, None)?;
+        let mut bytes = Vec::new();
+        let mut body = response.into_body().into_reader().take(most + 1);
+        body.read_to_end(&mut bytes)
+            .map_err(|error| self.explain(url, error.into()))?;
+        match bytes.len() as u64 > most {
+            true => Err(Failure::Lasting(anyhow!(
+                "{url} is longer than the {most} bytes that it may have"
+            ))),
+            false => Ok(bytes),
+        }
+    }
+
+    /// Lets a server rest after so many failures in a row.
+    pub(super) fn wait(&self, failures: u32) {
+        std::thread::sleep(self.patience.wait * 2u32.saturating_pow(failures.saturating_sub(1)));
+    }
+
+    /// In words, and whether to try again.
+    pub(super) fn explain(&self, url: &str, error: ureq::Error) -> Failure {
+        use ureq::Error;
+        let stall = self.patience.stall.as_secs_f64();
+        match error {
+            Error::Timeout(_) => Failure::Passing(anyhow!("{url} says nothing for {stall} s")),
+            Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Failure::Passing(anyhow!("{url} says nothing for {stall} s"))
+            }
+            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Failure::Passing(anyhow!("{url}: the connection was cut"))
+            }
+            Error::HostNotFound => {
+                Failure::Passing(anyhow!("{url} cannot be found: is there a network?"))
+            }
+            Error::Io(error) => Failure::Passing(anyhow!("{url}: {error}")),
+            Error::Protocol(error) => Failure::Passing(anyhow!("{url}: {error}")),
+            Error::TooManyRedirects => Failure::Lasting(anyhow!("{url} leads in a circle")),
+            error => Failure::Lasting(anyhow!("{url}: {error}")),
+        }
+    }
+}
+
+/// Where a number stands in a header, or what it is when there is none.
+pub(super) fn header_text(response: &Response<Body>, name: header::HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// `bytes 100-199/200` → 100 and 200.
+pub(super) fn content_range(text: &str) -> Result<(Option<u64>, Option<u64>)> {
+    let Some((range, total)) = text
+        .strip_prefix("bytes ")
+        .and_then(|rest| rest.split_once('/'))
+    else {
+        bail!("'{text}' is no range of bytes");
+    };
+    let first = range
+        .split_once('-')
+        .and_then(|(first, _)| first.parse().ok());
+    Ok((first, total.parse().ok()))
+}

@@ -1,0 +1,91 @@
+//! Tensors as a safetensors file: a JSON header and the bare numbers, which other programs read.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result, bail};
+use safetensors::{Dtype, SafeTensors, View};
+use tch::{Device, Kind, Tensor};
+
+/// The name of our text among the metadata of a file. It is the only one: of several, the order in the
+/// file would be another each time.
+const ABOUT: &str = "emovox";
+
+/// How a file begins that [`to_safetensors`] wrote, behind the eight bytes of the header's length.
+pub const BEGINNING: &[u8] = b"{\"__metadata__\":{\"emovox\":";
+
+/// Writes tensors and what is to be known about them. The same tensors give the same bytes.
+pub fn to_safetensors(tensors: &[(String, Tensor)], about: &str) -> Result<Vec<u8>> {
+    let mut views = Vec::new();
+    for (name, tensor) in tensors {
+        views.push((name.as_str(), Numbers::of(tensor)?));
+    }
+    let metadata = HashMap::from([(ABOUT.to_string(), about.to_string())]);
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// The tensors of a file.
+pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String, Tensor>> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::U8 => Kind::Uint8,
+            other => {
+                bail!("its tensor '{name}' is of {other:?}, a kind of number that is not read")
+            }
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?.f_to_device(device)?;
+        tensors.insert(name.to_string(), tensor);
+    }
+    Ok(tensors)
+}
+
+/// What is to be known about the tensors of a file.
+pub fn about_safetensors(bytes: &[u8]) -> Result<String> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let about = metadata.metadata().as_ref().and_then(|all| all.get(ABOUT));
+    about.cloned().context("it does not say what it is")
+}
+
+/// A tensor's numbers as they lie in a file.
+struct Numbers {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Numbers {
+    fn of(tensor: &Tensor) -> Result<Numbers> {
+        let dtype = match tensor.kind() {
+            Kind::Float => Dtype::F32,
+            Kind::Uint8 => Dtype::U8,
+            kind => bail!("tensors of {kind:?} are not written"),
+        };
+        let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        Ok(Numbers {
+            dtype,
+            shape: tensor.size().iter().map(|&size| size as usize).collect(),
+            bytes,
+        })
+    }
+}
+
+impl View for Numbers {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}

@@ -1,0 +1,294 @@
+//! What leaves emovox: a bundle says what its run says, TorchScript and safetensors hold the same model.
+
+mod desk;
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use desk::Desk;
+use emovox::audio::SampleRate;
+use emovox::config::RunConfig;
+use emovox::corpus::split::Part;
+use emovox::corpus::{Clip, CorpusKind, demo};
+use emovox::dataset::extract_one;
+use emovox::export::{safetensors, torchscript};
+use emovox::features::Features;
+use emovox::inference::{Predictor, Trained};
+use emovox::model::{
+    Arch, BilstmConfig, EmotionModel, ModelConfig, SeedConfig, about_safetensors, from_safetensors,
+    save_weights,
+};
+use emovox::run::{RunFolder, write_split};
+use tch::{CModule, Device, Tensor};
+
+/// A run as if it had been trained: weights as they are drawn, statistics that are not 0 and 1.
+fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
+    tch::manual_seed(11);
+    let width = config.features.coefficients();
+    let classes = &config.data.classes;
+    let model = EmotionModel::new(&config.model, width, classes, Device::Cpu);
+    model
+        .normalisation()
+        .fit(&(Tensor::randn([400, width as i64], tch::kind::FLOAT_CPU) * 7.0 - 3.0));
+    let clip = |speaker: &str| Clip {
+        file: format!("joy/{speaker}/1.wav").into(),
+        label: "joy".into(),
+        speaker: speaker.into(),
+        sentence: String::new(),
+    };
+    let clips = [clip("v01"), clip("v02"), clip("v03")];
+    let parts = [Part::Train, Part::Validation, Part::Test];
+    let (run, _lock) = RunFolder::create(&desk.path("runs"), name, |run| {
+        config.write(&run.config_toml())?;
+        write_split(&run.split_csv(), &clips, &parts)?;
+        save_weights(&model, &model.tensors(), &run.best_ot())
+    })
+    .unwrap();
+    run
+}
+
+fn config(model: ModelConfig) -> RunConfig {
+    let mut config = RunConfig::recipe(model.arch());
+    config.model = model;
+    config.features.n_mfcc = 13;
+    config.features.n_mels = 32;
+    config.features.hop_length = 400;
+    config.data.folder = "/home/somebody/secret/corpus".into();
+    config.data.corpus = Some(CorpusKind::Folders);
+    config.data.classes = ["anger", "joy", "calm"].map(String::from).to_vec();
+    config.calibration.temperature = 1.37;
+    config
+}
+
+fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig {
+    config(ModelConfig::Bilstm(BilstmConfig {
+        members,
+        layers,
+        stack,
+        statistics,
+        input: 16,
+        hidden: 12,
+        heads: 2,
+        ..BilstmConfig::default()
+    }))
+}
+
+fn seed() -> RunConfig {
+    config(ModelConfig::Seed(SeedConfig {
+        hidden: 16,
+        normalise: true,
+        ..SeedConfig::default()
+    }))
+}
+
+/// Recordings of lengths that leave each another rest when frames are stacked.
+fn recordings(desk: &Desk) -> Vec<PathBuf> {
+    let lengths = [0.3, 1.9, 0.71, 1.234, 0.05, 1.0];
+    let name = |(number, seconds): (usize, f64)| {
+        let mut samples = demo::synthesise(1 + number, 1, number % 4, 1);
+        samples.truncate((seconds * 16_000.0) as usize);
+        let file = format!("sounds/{number}.wav");
+        desk.wav(&file, 16_000, 1, &samples);
+        desk.path(&file)
+    };
+    lengths.into_iter().enumerate().map(name).collect()
+}
+
+fn features(config: &RunConfig, files: &[PathBuf]) -> Vec<Features> {
+    let one = |file: &PathBuf| extract_one(file, &config.audio, &config.features).unwrap();
+    files.iter().map(one).collect()
+}
+
+/// `[batch, frames, coefficients]`; rubbish behind the end of each clip.
+fn batch(clips: &[&Features]) -> (Tensor, Tensor) {
+    let width = clips[0].coefficients() as i64;
+    let lengths: Vec<i64> = clips.iter().map(|clip| clip.frames() as i64).collect();
+    let longest = *lengths.iter().max().unwrap();
+    let shape = [clips.len() as i64, longest, width];
+    let all = Tensor::full(shape, 1e4, tch::kind::FLOAT_CPU);
+    for (row, clip) in clips.iter().enumerate() {
+        let values = Tensor::from_slice(clip.values()).view([-1, width]);
+        all.get(row as i64)
+            .narrow(0, 0, lengths[row])
+            .copy_(&values);
+    }
+    (all, Tensor::from_slice(&lengths))
+}
+
+fn predictor(desk: &Desk, name: &str) -> Predictor {
+    let trained = Trained::open(&desk.path("runs"), name).unwrap();
+    Predictor::of(trained, Device::Cpu).unwrap()
+}
+
+#[track_caller]
+fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], what: &str) {
+    for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
+        assert!((a - b).abs() < 1e-5, "{what}: {a} {b}");
+    }
+}
+
+#[test]
+fn torchscript_says_what_predict_says_whatever_the_batch() {
+    let desk = Desk::new();
+    let files = recordings(&desk);
+    let mut plain = bilstm(1, 2, 3, false);
+    plain.inference.vocal_tracts.clear();
+    plain.audio.sample_rate = SampleRate::Hz(16_000);
+    let runs = [
+        ("committee", bilstm(3, 1, 5, true)),
+        ("two-layers", plain),
+        ("seed", seed()),
+    ];
+    for (name, config) in runs {
+        run(&desk, name, &config);
+        let predictor = predictor(&desk, name);
+        let bytes = torchscript(&predictor).unwrap();
+        assert_eq!(
+            bytes,
+            torchscript(&predictor).unwrap(),
+            "the same bytes again"
+        );
+        let script = CModule::load_data(&mut Cursor::new(bytes)).unwrap();
+        let clips = features(&config, &files);
+        let clips: Vec<&Features> = clips.iter().collect();
+        let ours = predictor.probabilities(&clips).unwrap();
+        for (first, count) in [(0, 1), (1, 1), (4, 1), (0, 6), (2, 3), (0, 2)] {
+            let (batch, lengths) = batch(&clips[first..first + count]);
+            let said = script.forward_ts(&[batch, lengths]).unwrap().exp();
+            let said = Vec::<Vec<f32>>::try_from(said).unwrap();
+            assert_close(&said, &ours[first..], name);
+        }
+    }
+}
+
+#[test]
+fn safetensors_hold_the_weights_by_pytorchs_names() {
+    let desk = Desk::new();
+    run(&desk, "mine", &bilstm(1, 2, 3, true));
+    let predictor = predictor(&desk, "mine");
+    let bytes = safetensors(&predictor).unwrap();
+    let saved = from_safetensors(&bytes, Device::Cpu).unwrap();
+    for (name, tensor) in predictor.model().tensors() {
+        let name = match name.as_str() {
+            "lstm1.backward.weight_hh_l0" => "members.0.lstm.weight_hh_l1_reverse",
+            "attention.weight" => "members.0.attention.weight",
+            "normalisation.mean" => "mean",
+            _ => continue,
+        };
+        assert_eq!(saved[name], tensor, "{name}");
+    }
+    assert_eq!(saved.len(), predictor.model().tensors().len() + 2);
+    assert_eq!(saved["tract_matrices"].size()[0], 3);
+
+    let about = about_safetensors(&bytes).unwrap();
+    let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+    assert_eq!(about["classes"][1], "joy");
+    assert_eq!(about["features"]["n_mfcc"], 13);
+    assert_eq!(about["temperature"], 1.37);
+}
+
+#[test]
+fn a_bundle_is_taken_in_place_of_its_run() {
+    let desk = Desk::with_corpus();
+    desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
+    let told = desk.types("export mine").fine().out;
+    assert!(
+        told.contains("mine.emovox") && told.contains("licence"),
+        "{told}"
+    );
+    desk.types("export mine.emovox --out again.emovox").fine();
+    let bytes = fs::read(desk.path("mine.emovox")).unwrap();
+    assert_eq!(bytes, fs::read(desk.path("again.emovox")).unwrap());
+
+    let same = |line: &str| {
+        let of_run = desk.types(line).fine().out;
+        let of_bundle = desk.types(&line.replace("mine", "mine.emovox")).fine().out;
+        assert!(!of_run.is_empty(), "{line}");
+        assert_eq!(of_run, of_bundle, "{line}");
+    };
+    same("predict mine corpus --csv");
+    same("predict mine corpus/anger/v01/1.wav --window 0.5 --json");
+    same("evaluate mine --data corpus");
+    same("evaluate mine --data corpus --part validation --json");
+    // Other recordings, of speakers that it knows.
+    fs::remove_dir_all(desk.path("corpus/anger/v02")).unwrap();
+    let heard = desk.types("evaluate mine.emovox --data corpus").fine().out;
+    assert!(heard.contains("speakers shared"), "{heard}");
+
+    let listen = |run: &str| {
+        let wav = fs::File::open(desk.path("corpus/anger/v01/1.wav")).unwrap();
+        let line = format!("listen {run} --json --window 0.5");
+        let output = desk.command(&line).stdin(wav).output().unwrap();
+        desk::Seen::of(&line, output).fine().out
+    };
+    assert_eq!(listen("mine"), listen("mine.emovox"));
+    desk.types("inspect corpus/anger/v01/1.wav --run mine.emovox --out seen.png")
+        .fine();
+    assert!(desk.path("seen.png").is_file());
+
+    // It holds no place on this machine, and needs none.
+    let home = desk.path("").display().to_string();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(!text.contains(home.trim_end_matches('/')));
+    fs::remove_dir_all(desk.path("runs")).unwrap();
+    desk.types("predict mine.emovox corpus").fine();
+    desk.types("evaluate mine.emovox")
+        .fails_with(&["gone from corpus", "--data"]);
+    desk.types("train --resume mine.emovox")
+        .fails_with(&["is a file"]);
+}
+
+#[test]
+fn what_is_no_bundle_or_not_whole_is_said() {
+    let desk = Desk::new();
+    run(&desk, "mine", &seed());
+    desk.types("export mine").fine();
+    let bytes = fs::read(desk.path("mine.emovox")).unwrap();
+    let open = |bytes: &[u8]| {
+        fs::write(desk.path("other.emovox"), bytes).unwrap();
+        let opened = Trained::open(
+            Path::new("runs"),
+            desk.path("other.emovox").to_str().unwrap(),
+        );
+        opened.map(|trained| trained.config().clone())
+    };
+    let right = open(&bytes).unwrap();
+    assert_eq!(right.data.folder, Path::new("corpus"));
+
+    for length in [0, 7, 20, 100, 5000, bytes.len() - 4, bytes.len() - 1] {
+        let error = format!("{:#}", open(&bytes[..length]).unwrap_err());
+        let expected = if length < 100 { "no bundle" } else { "cut off" };
+        assert!(error.contains(expected), "{length}: {error}");
+    }
+    // Any flipped bit: in the lengths, the header, the hash, the weights.
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for at in (0..header)
+        .step_by(7)
+        .chain((header..bytes.len()).step_by(997))
+    {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(open(&damaged).is_err(), "byte {at} of {}", bytes.len());
+    }
+
+    desk.types("export mine --format safetensors").fine();
+    desk.types("predict mine.safetensors x.wav").fails_with(&[
+        "mine.safetensors",
+        "for other programs",
+        "--format bundle",
+    ]);
+    desk.types("predict runs/mine/best.ot x.wav")
+        .fails_with(&["best.ot is no bundle", "--format bundle"]);
+    let later = String::from_utf8_lossy(&bytes[..60])
+        .find("bundle")
+        .unwrap();
+    let mut newer = bytes.clone();
+    let digit = later + bytes[later..].iter().position(|&b| b == b'1').unwrap();
+    newer[digit] = b'7';
+    let error = format!("{:#}", open(&newer).unwrap_err());
+    assert!(error.contains("its format is 7"), "{error}");
+    desk.types("export mine --out runs")
+        .fails_with(&["is a folder"]);
+    assert_eq!(Arch::Seed, right.model.arch());
+}

@@ -1,0 +1,527 @@
+//! `emovox corpus fetch` against a server that behaves as badly as servers do.
+
+mod desk;
+
+use std::fs;
+use std::io::{Cursor, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use desk::Desk;
+use emovox::corpus::demo;
+use emovox::fetch::{Home, Patience, fetch, read_homes};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// What a client asked for.
+#[derive(Debug, Clone, Default)]
+struct Request {
+    path: String,
+    /// The first byte that it lacks.
+    from: Option<usize>,
+    if_range: Option<String>,
+}
+
+/// Answers each connection by `answer`, which hears how many came before.
+struct Server {
+    address: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    fn new(answer: impl Fn(usize, &Request, &mut TcpStream) + Send + Sync + 'static) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (heard, answer) = (requests.clone(), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (heard, answer) = (heard.clone(), answer.clone());
+                thread::spawn(move || {
+                    let mut stream = stream.unwrap();
+                    let Some(request) = read_request(&mut stream) else {
+                        return;
+                    };
+                    let number = {
+                        let mut heard = heard.lock().unwrap();
+                        heard.push(request.clone());
+                        heard.len() - 1
+                    };
+                    answer(number, &request, &mut stream);
+                });
+            }
+        });
+        Server { address, requests }
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn read_request(stream: &mut TcpStream) -> Option<Request> {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        text.push(byte[0]);
+    }
+    let text = String::from_utf8(text).unwrap();
+    let mut request = Request {
+        path: text.split(' ').nth(1)?.to_string(),
+        ..Request::default()
+    };
+    for line in text.lines().skip(1) {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        match name.to_lowercase().as_str() {
+            "range" => {
+                let from = value.trim_start_matches("bytes=").trim_end_matches('-');
+                request.from = Some(from.parse().unwrap());
+            }
+            "if-range" => request.if_range = Some(value.to_string()),
+            _ => {}
+        }
+    }
+    Some(request)
+}
+
+/// The head of an answer, and as much of the body as is given.
+fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
+    // The client may have gone.
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n"
+    );
+    let _ = stream.write_all(body);
+    let _ = stream.flush();
+}
+
+fn whole(stream: &mut TcpStream, body: &[u8]) {
+    answer(
+        stream,
+        "200 OK",
+        &format!("Content-Length: {}\r\n", body.len()),
+        body,
+    );
+}
+
+/// As a good server answers: the part that was asked for, of which `sent` bytes are sent before it breaks.
+fn part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usize) {
+    let from = request.from.unwrap_or(0);
+    let rest = &body[from..];
+    let length = format!("Content-Length: {}\r\nETag: \"one\"\r\n", rest.len());
+    let sent = &rest[..sent.min(rest.len())];
+    match request.from {
+        None => answer(stream, "200 OK", &length, sent),
+        Some(from) => {
+            let range = format!(
+                "Content-Range: bytes {from}-{}/{}\r\n",
+                body.len() - 1,
+                body.len()
+            );
+            answer(stream, "206 Partial Content", &(length + &range), sent);
+        }
+    }
+}
+
+/// Four recordings by EmoDB's names, and a file that is none.
+const NAMES: [&str; 4] = ["03a01Wa", "03a02Na", "08a01Wa", "08a02Na"];
+
+fn recording(number: usize) -> Vec<u8> {
+    let desk = Desk::new();
+    desk.wav("x.wav", 16_000, 1, &demo::synthesise(1 + number, 1, 0, 1));
+    fs::read(desk.path("x.wav")).unwrap()
+}
+
+fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn corpus() -> Vec<u8> {
+    let mut files = vec![("erkennung.txt", b"heard".to_vec())];
+    let names = NAMES.map(|name| format!("wav/{name}.wav"));
+    for (number, name) in names.iter().enumerate() {
+        files.push((name, recording(number)));
+    }
+    archive(&files)
+}
+
+fn md5(bytes: &[u8]) -> String {
+    Md5::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A table with this corpus, fetched as `what` says.
+fn table(what: &str) -> String {
+    format!(
+        "[[corpus]]
+name = 'emodb'
+title = 'A small EmoDB'
+home = 'http://home.example'
+licence = 'CC0'
+cite = 'nobody'
+megabytes = 1
+unpacked_megabytes = 1
+clips = 4
+speakers = ['03', '08']
+classes = {{ anger = 2, neutral = 2 }}
+clips_per_speaker = 2
+{what}"
+    )
+}
+
+fn archived(server: &Server, more: &str) -> String {
+    let url = format!("{}/corpus.zip", server.address);
+    table(&format!(
+        "[[corpus.archive]]\nurl = '{url}'\ncompared = ''\n{more}"
+    ))
+}
+
+fn home(desk: &Desk, table: &str) -> Home {
+    fs::write(desk.path("homes.toml"), table).unwrap();
+    read_homes(&desk.path("homes.toml")).unwrap().remove(0)
+}
+
+fn impatient() -> Patience {
+    Patience {
+        attempts: 4,
+        wait: Duration::from_millis(1),
+        stall: Duration::from_millis(400),
+    }
+}
+
+/// Fetches into `data/emodb`; a corpus that does not come leaves nothing there.
+fn try_fetch(desk: &Desk, table: &str) -> Result<usize, String> {
+    let home = home(desk, table);
+    let into = desk.path("data/emodb");
+    let fetched = fetch(&home, &into, &impatient(), &|_| ());
+    assert_eq!(fetched.is_ok(), into.exists());
+    fetched.map_err(|error| format!("{error:#}"))
+}
+
+#[track_caller]
+fn assert_whole(desk: &Desk) {
+    for (number, name) in NAMES.iter().enumerate() {
+        let file = desk.path(&format!("data/emodb/wav/{name}.wav"));
+        assert_eq!(fs::read(file).unwrap(), recording(number));
+    }
+    // Nothing is left of the way there.
+    assert_eq!(fs::read_dir(desk.path("data")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_corpus_is_fetched_and_checked() {
+    let bytes = corpus();
+    let (length, hash) = (bytes.len(), md5(&bytes));
+    let server = Server::new(move |_, request, stream| match request.path.as_str() {
+        "/corpus.zip" => answer(
+            stream,
+            "302 Found",
+            "Location: /there\r\nContent-Length: 0\r\n",
+            b"",
+        ),
+        "/there" => whole(stream, &bytes),
+        _ => answer(stream, "404 Not Found", "Content-Length: 0\r\n", b""),
+    });
+    let desk = Desk::new();
+    let text = archived(&server, &format!("bytes = {length}\nmd5 = '{hash}'"));
+    fs::write(desk.path("homes.toml"), text).unwrap();
+
+    desk.types("corpus fetch emodb --source homes.toml")
+        .fails_with(&["--yes"]);
+    assert!(server.requests().is_empty() && !desk.path("data").exists());
+    let told = desk
+        .types("corpus fetch emodb --yes --source homes.toml")
+        .fine();
+    assert!(
+        told.out.contains("CC0") && told.out.contains("4 recordings"),
+        "{}",
+        told.out
+    );
+    assert_whole(&desk);
+    desk.types("corpus fetch emodb --yes --source homes.toml")
+        .fails_with(&["is there already"]);
+    desk.types("corpus fetch iemocap")
+        .fails_with(&["ravdess", "crema-d"]);
+
+    let checked = desk
+        .types("corpus check data/emodb --source homes.toml")
+        .fine()
+        .out;
+    assert!(checked.contains("recordings  4 of 4"), "{checked}");
+    let cut = desk.path("data/emodb/wav/08a01Wa.wav");
+    fs::write(&cut, &fs::read(&cut).unwrap()[..9000]).unwrap();
+    fs::remove_file(desk.path("data/emodb/wav/08a02Na.wav")).unwrap();
+    let checked = desk.types("corpus check data/emodb --source homes.toml");
+    assert_eq!(checked.code, 1);
+    assert!(
+        checked.error.contains("08a01Wa.wav: its last"),
+        "{}",
+        checked.error
+    );
+    for line in [
+        "recordings  2 of 4",
+        "speakers    1 of 2",
+        "speaker 08: 0 of 2",
+        "class anger: 1 of 2",
+    ] {
+        assert!(checked.out.contains(line), "{line}: {}", checked.out);
+    }
+    let listed = desk.types("corpus list").fine().out;
+    assert!(
+        listed.contains("crema-d") && listed.contains("CC BY-NC-SA 4.0"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn what_was_cut_off_or_stalls_goes_on() {
+    let bytes = corpus();
+    let length = bytes.len();
+    let sent = length / 4;
+    let server = Server::new(move |number, request, stream| match number {
+        // Says nothing more, and does not go.
+        1 => {
+            part(stream, request, &bytes, sent);
+            thread::sleep(Duration::from_secs(20));
+        }
+        2 => answer(
+            stream,
+            "503 Service Unavailable",
+            "Content-Length: 0\r\n",
+            b"",
+        ),
+        _ => part(stream, request, &bytes, sent),
+    });
+    let desk = Desk::new();
+    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
+    assert_whole(&desk);
+    let requests = server.requests();
+    // Each byte came once.
+    let mut from: Vec<usize> = requests
+        .iter()
+        .map(|request| request.from.unwrap_or(0))
+        .collect();
+    from.dedup();
+    assert!(
+        from.iter()
+            .enumerate()
+            .all(|(number, &from)| from == number * sent),
+        "{from:?}"
+    );
+    assert!(
+        requests[1..]
+            .iter()
+            .all(|request| request.if_range.as_deref() == Some("\"one\""))
+    );
+}
+
+#[test]
+fn a_stopped_fetch_goes_on_in_the_next_process() {
+    let bytes = corpus();
+    let half = bytes.len() / 2;
+    let server = Server::new(move |number, request, stream| match number {
+        0 => part(stream, request, &bytes, half),
+        1..=4 => answer(
+            stream,
+            "503 Service Unavailable",
+            "Content-Length: 0\r\n",
+            b"",
+        ),
+        _ => part(stream, request, &bytes, usize::MAX),
+    });
+    let desk = Desk::new();
+    let table = archived(&server, "");
+    let error = try_fetch(&desk, &table).unwrap_err();
+    assert!(
+        error.contains("503") && error.contains(&format!("{half} bytes are kept")),
+        "{error}"
+    );
+    assert_eq!(try_fetch(&desk, &table), Ok(4));
+    assert_whole(&desk);
+    assert_eq!(server.requests().last().unwrap().from, Some(half));
+}
+
+#[test]
+fn a_server_that_knows_no_parts_or_has_another_file_now_sends_all_again() {
+    let bytes = corpus();
+    let half = bytes.len() / 2;
+    // Each time the whole of it, the first time not to the end.
+    let server = Server::new(move |number, _, stream| {
+        let length = format!("Content-Length: {}\r\n", bytes.len());
+        let sent = if number == 0 { half } else { bytes.len() };
+        answer(stream, "200 OK", &length, &bytes[..sent]);
+    });
+    let desk = Desk::new();
+    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
+    assert_whole(&desk);
+
+    // A part that was not asked for would be sewn on to the wrong place.
+    let bytes = corpus();
+    let server = Server::new(move |number, request, stream| {
+        let wrong = Request {
+            from: request.from.map(|from| from + 1),
+            ..request.clone()
+        };
+        match number {
+            0 => part(stream, request, &bytes, half),
+            1 => part(stream, &wrong, &bytes, usize::MAX),
+            _ => part(stream, request, &bytes, usize::MAX),
+        }
+    });
+    let desk = Desk::new();
+    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
+    assert_whole(&desk);
+}
+
+#[test]
+fn wrong_bytes_never_become_a_corpus() {
+    let refused = |more: &str, answer: fn(&mut TcpStream)| {
+        let server = Server::new(move |_, _, stream| answer(stream));
+        let desk = Desk::new();
+        let error = try_fetch(&desk, &archived(&server, more)).unwrap_err();
+        (error, server.requests().len(), desk)
+    };
+    let (error, ..) = refused("md5 = '00000000000000000000000000000000'", |stream| {
+        whole(stream, b"something else")
+    });
+    assert!(
+        error.contains("its MD5 is") && error.contains("removed"),
+        "{error}"
+    );
+    let (error, ..) = refused("bytes = 100", |stream| whole(stream, b"something else"));
+    assert!(
+        error.contains("14 bytes") && error.contains("states 100"),
+        "{error}"
+    );
+    let (error, ..) = refused("", |stream| whole(stream, b"<!doctype html>Please log in"));
+    assert!(
+        error.contains("no zip archive") && error.contains("<!doctype"),
+        "{error}"
+    );
+    // It says that there is more than there is, each time.
+    let (error, requests, _) = refused("", |stream| {
+        answer(stream, "200 OK", "Content-Length: 5000\r\n", b"short")
+    });
+    assert!(error.contains("cut") && requests == 4, "{error} {requests}");
+    // Or has no end.
+    let (error, ..) = refused("", |stream| {
+        answer(stream, "200 OK", "", &vec![7; 3_000_000])
+    });
+    assert!(error.contains("more than it should"), "{error}");
+    let (error, requests, _) = refused("", |stream| {
+        answer(stream, "404 Not Found", "Content-Length: 0\r\n", b"")
+    });
+    assert!(error.contains("404") && requests == 1, "{error}");
+    let (error, ..) = refused("", |stream| {
+        answer(
+            stream,
+            "302 Found",
+            "Location: /corpus.zip\r\nContent-Length: 0\r\n",
+            b"",
+        )
+    });
+    assert!(error.contains("circle"), "{error}");
+    let (error, ..) = refused("", |stream| {
+        whole(stream, &archive(&[("a.wav", recording(0))]))
+    });
+    assert!(
+        error.contains("1 recordings") && error.contains("has 4"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_archive_reaches_out_of_its_folder_or_fills_the_disk() {
+    let refused = |bytes: Vec<u8>| {
+        let server = Server::new(move |_, _, stream| whole(stream, &bytes));
+        let desk = Desk::new();
+        let error = try_fetch(&desk, &archived(&server, "")).unwrap_err();
+        // Neither outside nor half of it inside.
+        assert_eq!(
+            fs::read_dir(desk.path("data")).unwrap().count(),
+            0,
+            "{error}"
+        );
+        error
+    };
+    let error = refused(archive(&[("wav/../../../evil.wav", recording(0))]));
+    assert!(error.contains("leads out of its folder"), "{error}");
+    let error = refused(archive(&[("zeros.wav", vec![0; 3_000_000])]));
+    assert!(error.contains("more than the 2 MB"), "{error}");
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.add_symlink("wav", "/etc", SimpleFileOptions::default())
+        .unwrap();
+    let error = refused(zip.finish().unwrap().into_inner());
+    assert!(error.contains("is a link"), "{error}");
+    let mut damaged = corpus();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    let error = refused(damaged);
+    assert!(error.contains("cannot be unpacked"), "{error}");
+}
+
+#[test]
+fn recordings_that_lie_each_by_itself_are_held_against_their_notes() {
+    let broken = Arc::new(Mutex::new(true));
+    let is_broken = broken.clone();
+    let server = Server::new(move |_, request, stream| {
+        if request.path == "/table.csv" {
+            let table: String = NAMES.iter().map(|name| format!("1,{name},x\n")).collect();
+            return whole(
+                stream,
+                format!("\"\",\"FileName\",\"VoiceVote\"\n{table}").as_bytes(),
+            );
+        }
+        let (folder, file) = request.path[1..].split_once('/').unwrap();
+        let name = file.trim_end_matches(".wav");
+        let number = NAMES.iter().position(|known| *known == name).unwrap();
+        let bytes = recording(number);
+        match folder {
+            "notes" => {
+                let hash: String = Sha256::digest(&bytes)
+                    .iter()
+                    .map(|b| format!("{b:02x}"))
+                    .collect();
+                let note = format!(
+                    "version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize {}\n",
+                    bytes.len()
+                );
+                whole(stream, note.as_bytes());
+            }
+            _ if number == 2 && *is_broken.lock().unwrap() => whole(stream, &bytes[1..]),
+            _ => whole(stream, &bytes),
+        }
+    });
+    let at = &server.address;
+    let table = table(&format!(
+        "[corpus.listed]\ntable = '{at}/table.csv'\ncolumn = 'FileName'\nending = '.wav'\n\
+         files = '{at}/files/'\nnotes = '{at}/notes/'\ninto = 'wav'\ncompared = ''\n"
+    ));
+    let desk = Desk::new();
+    let error = try_fetch(&desk, &table).unwrap_err();
+    assert!(
+        error.contains("08a01Wa.wav") && error.contains("SHA-256"),
+        "{error}"
+    );
+    let before = server.requests().len();
+    *broken.lock().unwrap() = false;
+    assert_eq!(try_fetch(&desk, &table), Ok(4));
+    assert_whole(&desk);
+    let again = server.requests().split_off(before);
+    let kept = |name: &str| !again.iter().any(|request| request.path.contains(name));
+    assert!(kept(NAMES[0]) && !kept(NAMES[2]), "{again:?}");
+}
