@@ -70,7 +70,7 @@ fn a_matrix_of_corpora() {
                 .collect()
         })
         .collect();
-    let note = Some("1 scores are not there yet");
+    let note = Some("1 score is not there yet");
     let png = matrix_png("three-bilstm-cross", &names, &cells, 0.25, note).unwrap();
     assert_golden("matrix", &png);
 }

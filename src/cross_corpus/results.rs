@@ -94,8 +94,10 @@ pub fn read_results(all: &CrossCorpus) -> Result<Results> {
     if !shared.is_empty() {
         notes.push(format!("speakers shared: {}", shared.join(", ")));
     }
-    if !missing.is_empty() {
-        notes.push(format!("{} scores are not there yet", missing.len()));
+    match missing.len() {
+        0 => {}
+        1 => notes.push("1 score is not there yet".into()),
+        several => notes.push(format!("{several} scores are not there yet")),
     }
     Ok(Results {
         name: name(all),

@@ -121,7 +121,7 @@ impl Field {
                 canvas.line(ends[0], ends[1], 2.0, VERMILLION)?;
             }
         }
-        let ink = match shade > 0.5 {
+        let ink = match shade > 0.62 {
             true => BACKGROUND,
             false => INK,
         };
