@@ -14,7 +14,7 @@ use super::cache::CacheArgs;
 use super::cells::{Job, Outcome, train_all, train_arguments, usual_jobs};
 use super::progress::bar;
 use super::stop::Stop;
-use super::{Cli, Runs, open_corpus, say, warning};
+use super::{Cli, Runs, open_data, say, warning};
 use emovox::grid::{Grid, GridCell, State, collect, write_collected};
 use emovox::run::RunLock;
 
@@ -111,7 +111,7 @@ pub fn run(args: &GridArgs) -> Result<ExitCode> {
 
 /// The grid that a file describes, with its cells below `runs`.
 pub(super) fn open(file: &Path, runs: &Path) -> Result<Grid> {
-    Grid::open(file, runs, |data| open_corpus(&data.folder, data.corpus))
+    Grid::open(file, runs, open_data)
 }
 
 fn list(grid: &Grid, cells: &[GridCell]) {
