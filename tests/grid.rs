@@ -139,7 +139,7 @@ fn a_cell_that_is_told_to_stop_saves_and_goes_on() {
     use std::time::Duration;
 
     let desk = desk();
-    let long = GRID.replace("epochs = 1", "epochs = 400");
+    let long = GRID.replace("epochs = 1", "epochs = 100");
     fs::write(desk.path("sizes.toml"), long).unwrap();
     let line = "grid sizes.toml --cell 0";
     let child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();

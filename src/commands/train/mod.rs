@@ -40,6 +40,11 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         return train(args, &ranks);
     }
     QUIET.store(!ranks.is_first(), Ordering::Relaxed);
+    // As torchrun has it: several processes of as many threads as there are cores would wait for each
+    // other by spinning.
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        tch::set_num_threads(1);
+    }
     say!("{} processes train together", ranks.size());
     match panic::catch_unwind(AssertUnwindSafe(|| train(args, &ranks))) {
         Ok(trained) => trained.map_err(|error| ranks.fail(error)),
