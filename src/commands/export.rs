@@ -23,9 +23,10 @@ Examples:
   emovox export ravdess-bilstm --format safetensors --out weights.safetensors
       weights by PyTorch's names, the settings in the metadata
 
-A bundle holds weights, settings, labels, temperature, a note of the corpus' licence, and the names of
-the clips and speakers that the model was made with, so that `evaluate` can tell them from new ones. It
-holds no place on this machine. docs/export.md shows how the others are used, and the way to ONNX.")]
+A bundle holds weights, settings, labels, temperature, a note of the corpus' licence, and the names
+of the clips and speakers that the model was made with, so that `evaluate` can tell them from new
+ones. It holds no place on this machine. docs/export.md shows how the others are used, and the way
+to ONNX.")]
 pub struct ExportArgs {
     /// The run: its name below runs/, its folder, or its bundle
     run: String,

@@ -29,9 +29,10 @@ Examples:
       all of a corpus in one file, as that run takes them
       in Python: numpy.load('emodb.npz')['wav/03a01Fa']
 
-Formats: .npy and .txt are a file per recording; .npz, .safetensors and .csv one file for all (a .csv has
-a line per frame). Of a folder there is a table beside them, metadata.csv or NAME.metadata.csv: name, file,
-label, speaker, frames, coefficients, sample rate and hop of each recording.")]
+Formats: .npy and .txt are a file per recording; .npz, .safetensors and .csv one file for all (in a
+.csv each frame is a line). Of a folder there is a table beside them, metadata.csv or
+NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate and hop of each
+recording.")]
 pub struct FeaturesArgs {
     /// A WAV file, or a folder that holds some
     #[arg(value_name = "FILE|DIR")]

@@ -22,8 +22,8 @@ Examples:
   emovox corpus fetch ravdess --yes    without asking
   emovox corpus check data/ravdess     how many of its recordings, speakers, classes are there
 
-A fetch that was stopped or cut off goes on where it was when the same command is given again. A corpus is
-in its folder once it is whole; until then it lies beside, in data/.fetching-NAME.")]
+A fetch that was stopped or cut off goes on where it was when the same command is given again. A
+corpus is in its folder once it is whole; until then it lies beside, in data/.fetching-NAME.")]
 pub struct CorpusCommand {
     #[command(subcommand)]
     action: Action,
