@@ -55,6 +55,32 @@ void choose_devices(Gloo::Options& options, const std::string& host, const char*
       here ? Gloo::createDeviceForHostname(host) : Gloo::createDefaultDevice());
 }
 
+// Gloo itself would wait for one that never comes as long as for a sum.
+void wait_for_all(c10d::Store& store, int rank, int size, int64_t seconds) {
+  const auto key = [](int of) { return "joined/" + std::to_string(of); };
+  store.set(key(rank), std::vector<uint8_t>{1});
+  std::vector<std::string> all;
+  for (int of = 0; of < size; ++of) {
+    all.push_back(key(of));
+  }
+  try {
+    store.wait(all, std::chrono::seconds(seconds));
+  } catch (const std::exception&) {
+    std::string missing;
+    for (int of = 0; of < size; ++of) {
+      if (!store.check({key(of)})) {
+        missing += (missing.empty() ? "" : ", ") + std::to_string(of);
+      }
+    }
+    if (missing.empty()) {
+      throw;
+    }
+    throw std::runtime_error("of " + std::to_string(size) + " processes those of rank " + missing +
+                             " did not come within " + std::to_string(seconds) +
+                             " s; is each started, with the same MASTER_ADDR and MASTER_PORT?");
+  }
+}
+
 }  // namespace
 
 extern "C" {
@@ -76,6 +102,7 @@ int emovox_group_join(const char* host, uint16_t port, int serve, const char* pr
       auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
       group->store[which] = c10::make_intrusive<c10d::PrefixStore>(prefix, store);
     }
+    wait_for_all(*group->store[0], rank, size, join_seconds);
     auto options = Gloo::Options::create(std::chrono::seconds(seconds));
     choose_devices(*options, host, interfaces);
     auto store = c10::make_intrusive<c10d::PrefixStore>("gloo", group->store[0]);
