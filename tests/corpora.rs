@@ -102,8 +102,22 @@ fn two_corpora_are_trained_as_one() {
     let scored: Value = serde_json::from_str(&scored.out).unwrap();
     assert_eq!(scored["confusion"], report["confusion"]);
     // One of the two by itself: its speakers are known again.
-    let one = desk.types("evaluate both --data one").fine();
-    assert!(one.out.contains("speakers shared: "), "{}", one.out);
+    for corpus in ["one", "two"] {
+        let seen = desk.types(&format!("evaluate both --data {corpus}")).fine();
+        assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
+    }
+    // A list may name them without their corpus.
+    let list = "file,label,speaker\n03a01Wa.wav,anger,03\n08a01Na.wav,neutral,08\n";
+    fs::write(desk.path("list.csv"), list).unwrap();
+    let seen = desk
+        .types("evaluate both --manifest list.csv --root one/wav")
+        .fine();
+    assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
+    desk.types("export both").fine();
+    let bundle = String::from_utf8_lossy(&fs::read(desk.path("both.emovox")).unwrap()).into_owned();
+    for corpus in ["EmoDB", "RAVDESS"] {
+        assert!(bundle.contains(corpus), "the licence of {corpus}");
+    }
     desk.types("train --config runs/both/config.toml --run again")
         .fine();
     let weights = |run: &str| fs::read(desk.path(&format!("runs/{run}/best.ot"))).unwrap();
@@ -121,6 +135,24 @@ fn two_corpora_are_trained_as_one() {
     desk.types("train --resume both --epochs 3 --data moved")
         .fine();
     desk.types("report both").fine();
+}
+
+#[test]
+fn the_second_of_two_folders_is_known_too() {
+    let desk = Desk::with_corpus();
+    small(&desk);
+    for emotion in ["anger", "neutral", "sadness"] {
+        for voice in ["v04", "v05"] {
+            let other = desk.path(&format!("other/{emotion}"));
+            fs::create_dir_all(&other).unwrap();
+            let from = desk.path(&format!("corpus/{emotion}/{voice}"));
+            fs::rename(from, other.join(voice)).unwrap();
+        }
+    }
+    desk.types("train --data a=corpus --data b=other --config small.toml --device cpu --run two")
+        .fine();
+    let seen = desk.types("evaluate two --data other").fine();
+    assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
 }
 
 #[test]

@@ -100,6 +100,20 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
         seen.out
     );
 
+    // A file of settings that names the list means the same.
+    let settings = fs::read_to_string(desk.path("small.toml")).unwrap();
+    let settings = settings + "\n[data]\nmanifest = \"list.csv\"\nfolder = \"corpus\"\n";
+    fs::write(desk.path("listed.toml"), settings).unwrap();
+    desk.types("train --config listed.toml --device cpu --run listed")
+        .fine();
+    assert_eq!(parts(&desk, "listed"), expected);
+    // What leaves does not tell where the list was.
+    desk.types("export mine").fine();
+    let bundle = fs::read(desk.path("mine.emovox")).unwrap();
+    let place = desk.path("list.csv").canonicalize().unwrap();
+    let place = place.parent().unwrap().display().to_string();
+    assert!(!String::from_utf8_lossy(&bundle).contains(&place));
+
     // From here on nobody needs the list, and the recordings may move.
     fs::remove_file(desk.path("list.csv")).unwrap();
     let scores =

@@ -109,6 +109,10 @@ fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
             command.env(threads, "1");
         }
     }
+    // A cell is a training of its own, whoever else started several processes.
+    for name in ["WORLD_SIZE", "RANK", "MASTER_ADDR"] {
+        command.env_remove(name);
+    }
     #[cfg(unix)]
     {
         // Ctrl-C reaches this process alone, which passes it on once: twice would mean "at once".

@@ -14,7 +14,7 @@ use super::progress::bar;
 use super::{CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{self, Clip, Corpus, CorpusKind};
+use emovox::corpus::{self, Clip, Corpus, CorpusKind, Source};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
@@ -263,6 +263,9 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chose
                 .clips
                 .retain(|clip| given.get(&clip.file) == Some(&part));
         }
+        Some(_) if args.list.data()?.is_some() => bail!(
+            "the list does not say which recording is in which part; leave --part out to score all of it"
+        ),
         Some(_) => bail!(
             "{} does not hold all recordings that the run was made with, so it has no such part; \
              leave --part out to score all of it",
@@ -277,24 +280,10 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chose
         .filter(|&(_, &part)| part != Part::Test)
         .map(|(clip, _)| clip.speaker.as_str())
         .collect();
-    // Of several corpora, the one that this one may be a part of has its name before its speakers.
-    let mut sources = config.data.sources.iter();
-    let source = sources.find(|source| {
-        let kind = source.corpus.unwrap_or(CorpusKind::Folders);
-        kind == corpus.kind || kind.has_the_people_of(corpus.kind)
-    });
-    let of_several = source.is_some();
-    let called = |speaker: &str| match source {
-        Some(source) => format!("{}:{speaker}", source.name),
-        None => speaker.to_string(),
-    };
-    let mut known = corpus::speakers(&corpus.clips);
-    known.retain(|speaker| heard.contains(called(speaker).as_str()));
-    // The names of a list's speakers may be anybody's, so that the same name may be the same voice.
     let lists = [config.data.corpus, Some(corpus.kind)].contains(&Some(CorpusKind::Manifest));
-    let same_people = |kind: CorpusKind| kind == corpus.kind || kind.has_the_people_of(corpus.kind);
-    let same_kind = config.data.corpus.is_some_and(same_people);
-    let speakers_shared = (same_kind || lists || of_several) && !known.is_empty();
+    let mut known = corpus::speakers(&corpus.clips);
+    known.retain(|speaker| is_known(speaker, &corpus, lists, &heard, config));
+    let speakers_shared = !known.is_empty();
     let mut notes = Vec::new();
     if corpus.kind.is_synthetic() {
         notes.push("synthetic demo corpus".to_string());
@@ -320,4 +309,40 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chose
         own: false,
         skipped_before: 0,
     })
+}
+
+/// Whether a speaker of another corpus may be one that the model was trained or chosen by: as long as it
+/// is called as one.
+fn is_known(
+    speaker: &str,
+    corpus: &Corpus,
+    lists: bool,
+    heard: &BTreeSet<&str>,
+    config: &RunConfig,
+) -> bool {
+    // A list may name its speakers with or without the corpus before them.
+    if lists {
+        let own = |name: &str| {
+            name.split_once(':')
+                .map_or(name, |(_, own)| own)
+                .to_string()
+        };
+        return heard.iter().any(|name| own(name) == own(speaker));
+    }
+    let same_people = |kind: CorpusKind| kind == corpus.kind || kind.has_the_people_of(corpus.kind);
+    if config.data.sources.is_empty() {
+        return config.data.corpus.is_some_and(same_people) && heard.contains(speaker);
+    }
+    // Of several corpora this may be any that is of its kind, unless it is one's very folder.
+    let alike = |source: &&Source| same_people(source.corpus.unwrap_or(CorpusKind::Folders));
+    let alike: Vec<&Source> = config.data.sources.iter().filter(alike).collect();
+    let place = corpus.folder.canonicalize().ok();
+    let is_here = |source: &&&Source| {
+        place.is_some() && place == config.data.folder.join(&source.folder).canonicalize().ok()
+    };
+    let of = |source: &Source| heard.contains(format!("{}:{speaker}", source.name).as_str());
+    match alike.iter().find(is_here) {
+        Some(source) => of(source),
+        None => alike.into_iter().any(of),
+    }
 }

@@ -234,6 +234,16 @@ fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
 /// Finds the recordings that settings name.
 fn open_data(data: &DataConfig) -> Result<Corpus> {
     let mut data = data.clone();
+    // A file of settings that names a list or several corpora, and no folder, means what the flags mean.
+    let unsaid = data.folder == DataConfig::default().folder;
+    match &data.manifest {
+        Some(list) if unsaid => data.folder = list.parent().unwrap_or(Path::new("")).into(),
+        _ if unsaid && !data.sources.is_empty() => data.folder = PathBuf::new(),
+        _ => {}
+    }
+    if data.manifest.is_some() && data.folder.as_os_str().is_empty() {
+        data.folder = ".".into();
+    }
     if data.sources.is_empty() {
         data.folder = data_folder(&data.folder)?.into();
     } else if data.folder.as_os_str().is_empty() {

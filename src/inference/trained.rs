@@ -7,8 +7,8 @@ use tch::Device;
 
 use super::bundle::Bundle;
 use crate::config::RunConfig;
-use crate::corpus::Clip;
 use crate::corpus::split::Part;
+use crate::corpus::{Clip, CorpusKind};
 use crate::fetch;
 use crate::model::{self, EmotionModel};
 use crate::run::{RunFolder, read_split};
@@ -109,13 +109,14 @@ impl Trained {
 
     /// The licence of the recordings that it was trained on, or where to look for it.
     pub fn licence(&self) -> String {
-        let corpus = self.config.data.corpus.map(|kind| kind.to_string());
-        let corpus = corpus.unwrap_or_default();
-        match fetch::home(&corpus) {
-            Some(home) => format!("trained on {}, {}", home.title, home.licence),
-            None if self.config.data.is_synthetic() => "trained on synthetic speech".into(),
-            None => "trained on recordings whose licence emovox does not know".into(),
-        }
+        let data = &self.config.data;
+        let mut corpora: Vec<Option<CorpusKind>> = match data.sources.is_empty() {
+            true => vec![data.corpus],
+            false => data.sources.iter().map(|source| source.corpus).collect(),
+        };
+        corpora.dedup();
+        let corpora: Vec<String> = corpora.into_iter().map(licence_of).collect();
+        format!("trained on {}", corpora.join("; on "))
     }
 
     /// The model with its weights.
@@ -148,5 +149,15 @@ impl Trained {
             tensors: self.model(Device::Cpu)?.tensors(),
         };
         bundle.encode(self.licence())
+    }
+}
+
+/// What is known of a corpus' licence.
+fn licence_of(corpus: Option<CorpusKind>) -> String {
+    let home = corpus.and_then(|kind| fetch::home(&kind.to_string()));
+    match home {
+        Some(home) => format!("{}, {}", home.title, home.licence),
+        None if corpus.is_some_and(CorpusKind::is_synthetic) => "synthetic speech".into(),
+        None => "recordings whose licence emovox does not know".into(),
     }
 }

@@ -109,16 +109,21 @@ pub(super) enum SplitName {
 /// The recipe, what the file says over it, what the flags say over both.
 pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     let mut config = args.settings.configure()?;
+    // The parts that a list gave are of its recordings, and not of others.
+    if config.split.kind == SplitKind::Given && config.data.manifest.is_none() {
+        config.split.kind = SplitKind::Speaker;
+    }
     apply(args, &mut config);
     Ok(config)
 }
 
 /// Whether the parts of a manifest are to be kept: it has some, and nothing else was asked for.
-pub(super) fn keeps_parts(args: &TrainArgs, corpus: &Corpus) -> bool {
+pub(super) fn keeps_parts(args: &TrainArgs, config: &RunConfig, corpus: &Corpus) -> bool {
+    let split = &config.split;
     let otherwise = args.split.is_some()
-        || !args.validation_speakers.is_empty()
-        || !args.test_speakers.is_empty();
-    args.settings.data.is_list() && !corpus.given.is_empty() && !otherwise
+        || !split.validation_speakers.is_empty()
+        || !split.test_speakers.is_empty();
+    config.data.manifest.is_some() && !corpus.given.is_empty() && !otherwise
 }
 
 /// What a run was trained with and what the file and the flags say over it, if that is still the

@@ -125,7 +125,7 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
     // The demo corpus may have to be made, and features be computed.
     let open = || {
         let corpus = open_data(&config.data)?;
-        if keeps_parts(args, &corpus) {
+        if keeps_parts(args, &config, &corpus) {
             config.split.kind = SplitKind::Given;
         }
         describe(&corpus, &config);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum ManifestError {
-    #[error("cannot read {}: {source}", .file.display())]
+    #[error("cannot read {}", .file.display())]
     Unreadable {
         file: PathBuf,
         source: std::io::Error,

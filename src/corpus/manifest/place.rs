@@ -1,6 +1,6 @@
 //! Where the recordings of a list are.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Files that are looked for to know how the paths of a list are meant.
 const LOOKED_FOR: usize = 200;
@@ -17,10 +17,7 @@ impl Places {
     /// Drops as few folders as are needed for some recording to be below the root. None where none is.
     pub fn find(root: &Path, files: &[&str]) -> Option<Places> {
         let looked_for = &files[..files.len().min(LOOKED_FOR)];
-        let deepest = looked_for
-            .iter()
-            .map(|file| Path::new(file).components().count())
-            .max()?;
+        let deepest = looked_for.iter().map(|file| parts(file).count()).max()?;
         (0..deepest).find_map(|dropped| {
             let places = Places {
                 root: root.into(),
@@ -39,7 +36,7 @@ impl Places {
         if path.is_absolute() {
             return path.strip_prefix(&self.root).unwrap_or(path).into();
         }
-        let parts: Vec<_> = path.components().collect();
+        let parts: Vec<_> = parts(file).collect();
         parts[self.dropped.min(parts.len().saturating_sub(1))..]
             .iter()
             .collect()
@@ -56,4 +53,10 @@ impl Places {
             )
         })
     }
+}
+
+/// The folders and the name of a path; `./a.wav` is `a.wav`.
+fn parts(file: &str) -> impl Iterator<Item = Component<'_>> {
+    let parts = Path::new(file).components();
+    parts.filter(|part| *part != Component::CurDir)
 }
