@@ -247,3 +247,19 @@ fn what_is_wrong_with_a_list_is_told_before_anything_is_made() {
     let both = desk.types(&format!("{TRAIN} --manifest list.csv --data corpus"));
     assert_eq!(both.code, 2, "{}", both.error);
 }
+
+#[test]
+fn recordings_named_from_the_root_on_may_move() {
+    let desk = Desk::with_corpus();
+    let place = desk.path("corpus").canonicalize().unwrap();
+    let lines = lines(&desk, |_| None);
+    let lines = lines
+        .iter()
+        .map(|line| format!("{}/{line}\n", place.display()));
+    let list = format!("file;label;speaker\n{}", lines.collect::<String>());
+    fs::write(desk.path("list.csv"), list).unwrap();
+    desk.types(&format!("{TRAIN} --manifest list.csv")).fine();
+    fs::rename(place, desk.path("moved")).unwrap();
+    let seen = desk.types("evaluate mine --data moved").fine();
+    assert!(seen.out.contains("test part of manifest"), "{}", seen.out);
+}

@@ -134,6 +134,13 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     let named = args.format.map(FeatureFormat::from);
     let format = named.or(FeatureFormat::of(&args.out));
     if args.recordings.is_dir() {
+        if let (None, Some(ending), false) = (format, args.out.extension(), args.out.is_dir()) {
+            bail!(
+                "no format is called .{}; take .npy, .npz, .safetensors, .csv or --format, or the name of a \
+                 folder",
+                ending.display()
+            );
+        }
         // A name without an ending is a folder's.
         let format = format.unwrap_or(FeatureFormat::Npy);
         return folder(&args.recordings, (&args.out, format), &audio, &config);

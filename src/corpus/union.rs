@@ -95,7 +95,7 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
 }
 
 /// The deepest folder that holds all of these.
-fn common_folder(folders: &[PathBuf]) -> PathBuf {
+pub(super) fn common_folder(folders: &[PathBuf]) -> PathBuf {
     let above_all = |above: &&Path| folders.iter().all(|folder| folder.starts_with(above));
     let first = folders.first().map_or(Path::new("/"), PathBuf::as_path);
     first

@@ -190,10 +190,27 @@ impl RunFolder {
             }
         }
         if let Some(folder) = candidates.iter().find(|folder| folder.is_dir()) {
-            bail!(
-                "{} is no run folder: it has no config.toml",
-                folder.display()
-            );
+            let what = [
+                (
+                    "cross-validation.toml",
+                    "a cross-validation; its runs are the folders in it",
+                ),
+                (
+                    "grid.toml",
+                    "a sweep; `emovox collect FILE` tells of it, and its runs lie in it",
+                ),
+                (
+                    "cross-corpus.toml",
+                    "a cross-corpus matrix; its runs are the folders in it",
+                ),
+            ];
+            let what = what
+                .iter()
+                .find(|(file, _)| folder.join(file).is_file())
+                .map_or("it has no config.toml".into(), |(_, what)| {
+                    format!("it is {what}")
+                });
+            bail!("{} is no run folder: {what}", folder.display());
         }
         if candidates[0].is_file() {
             bail!("{run} is a file, and this needs the folder of a run");

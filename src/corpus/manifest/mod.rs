@@ -19,6 +19,7 @@ pub use columns::Role;
 pub use error::ManifestError;
 
 use super::split::Part;
+use super::union::common_folder;
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
 use label_map::LabelMap;
 use place::Places;
@@ -125,6 +126,7 @@ impl Manifest {
                 reason: first.reason.clone(),
             });
         }
+        below_one_folder(&mut corpus);
         corpus.notes.extend(speakers_by_name(&mut corpus.clips));
         match classes(&corpus.clips).as_slice() {
             [only] => Err(ManifestError::OneClass {
@@ -134,6 +136,32 @@ impl Manifest {
             _ => Ok(corpus),
         }
     }
+}
+
+/// Where a list names recordings from the root of the machine on, they all lie relative to the folder that
+/// they have in common, so that they may move like those of a folder.
+fn below_one_folder(corpus: &mut Corpus) {
+    if !corpus.clips.iter().any(|clip| clip.file.is_absolute()) {
+        return;
+    }
+    let root = std::path::absolute(&corpus.folder).unwrap_or(corpus.folder.clone());
+    let folders = corpus.clips.iter();
+    let folders = folders.filter_map(|clip| root.join(&clip.file).parent().map(PathBuf::from));
+    let common = common_folder(&folders.collect::<Vec<_>>());
+    let below = |file: &Path| {
+        let file = root.join(file);
+        file.strip_prefix(&common)
+            .map_or(file.clone(), PathBuf::from)
+    };
+    for clip in &mut corpus.clips {
+        clip.file = below(&clip.file);
+    }
+    let given = std::mem::take(&mut corpus.given);
+    corpus.given = given
+        .into_iter()
+        .map(|(file, part)| (below(&file), part))
+        .collect();
+    corpus.folder = common;
 }
 
 /// The part that a line names. All lines of a list of test clips test.
