@@ -187,6 +187,7 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
             });
         }
         others.shuffle(&mut generator(seed, Draw::Validation(index)));
+        let mut others = in_turn(others);
         others.truncate(((others.len() as f64 * VALIDATION).round() as usize).max(1));
         made.push(Fold {
             name: match folds {
@@ -198,6 +199,22 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         });
     }
     Ok(made)
+}
+
+/// One speaker of each corpus after the other, where they are of several; else as they were.
+fn in_turn(speakers: Vec<&str>) -> Vec<&str> {
+    let mut met: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut turns: Vec<(usize, &str)> = speakers
+        .into_iter()
+        .map(|speaker| {
+            let corpus = speaker.split_once(':').map(|(corpus, _)| corpus);
+            let turn = met.entry(corpus).or_default();
+            *turn += 1;
+            (*turn, speaker)
+        })
+        .collect();
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns.into_iter().map(|(_, speaker)| speaker).collect()
 }
 
 /// The fold that leaves a speaker out is called like them, as far as a folder can be: the speakers of a
@@ -385,6 +402,13 @@ mod tests {
         assert_eq!(named("ann/2"), "7_ann_2");
         assert_eq!(named("../x"), "7_.._x");
         assert_eq!(named("Zoë"), "Zoë");
+    }
+
+    #[test]
+    fn of_several_corpora_each_validates() {
+        assert_eq!(in_turn(vec!["3", "1", "2"]), ["3", "1", "2"]);
+        let of_two = vec!["a:3", "a:1", "b:2", "a:2", "b:1"];
+        assert_eq!(in_turn(of_two), ["a:3", "b:2", "a:1", "b:1", "a:2"]);
     }
 
     #[test]
