@@ -37,11 +37,7 @@ impl ListArgs {
             return Ok(None);
         };
         check_list(manifest)?;
-        let own = match manifest.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let root = self.root.as_deref().unwrap_or(own);
+        let root = self.root.as_deref().unwrap_or(own_folder(manifest));
         if !root.is_dir() {
             bail!(
                 "there is no folder {}; --root names the one that the files of a list are relative to",
@@ -75,5 +71,13 @@ fn column(word: &str) -> Result<(Role, String), String> {
     match word.split_once('=') {
         Some((role, name)) if !name.is_empty() => Ok((role.parse()?, name.into())),
         _ => Err("must be a role and a name, as in speaker=actor".into()),
+    }
+}
+
+/// The folder that a list lies in, which its files are relative to where nobody says otherwise.
+pub(super) fn own_folder(list: &Path) -> &Path {
+    match list.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }

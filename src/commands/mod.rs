@@ -237,12 +237,9 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
     // A file of settings that names a list or several corpora, and no folder, means what the flags mean.
     let unsaid = data.folder == DataConfig::default().folder;
     match &data.manifest {
-        Some(list) if unsaid => data.folder = list.parent().unwrap_or(Path::new("")).into(),
+        Some(list) if unsaid => data.folder = list::own_folder(list).into(),
         _ if unsaid && !data.sources.is_empty() => data.folder = PathBuf::new(),
         _ => {}
-    }
-    if data.manifest.is_some() && data.folder.as_os_str().is_empty() {
-        data.folder = ".".into();
     }
     if data.sources.is_empty() {
         data.folder = data_folder(&data.folder)?.into();

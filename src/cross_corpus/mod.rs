@@ -27,6 +27,7 @@ pub use results::{Pair, Results, read_results, write_results};
 
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::{self, Corpus};
+use crate::cross_validation::{differing_settings, holds_something};
 use crate::run::{RunLock, write_bytes};
 
 /// What is trained and heard, and where it goes.
@@ -146,13 +147,7 @@ impl Plan {
 
     /// What is trained already belongs to these settings and recordings.
     fn refuse_another(&self, asked: &Plan, folder: &Path) -> Result<()> {
-        let mut differences: Vec<String> = self
-            .config
-            .differences(&asked.config)?
-            .into_iter()
-            .filter(|(key, ..)| !["training.device", "emovox"].contains(&key.as_str()))
-            .map(|(key, begun, asked)| format!("{key} is {begun}, not {asked}"))
-            .collect();
+        let mut differences = differing_settings(&self.config, &asked.config)?;
         if self.labels != asked.labels {
             differences.push(format!(
                 "the labels are {}, not {}",
@@ -192,13 +187,7 @@ impl CrossCorpus {
     pub fn open(folder: &Path, mut plan: Plan) -> Result<CrossCorpus> {
         let file = folder.join("cross-corpus.toml");
         let is_new = !file.exists();
-        let holds_something = || {
-            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            entries
-                .into_iter()
-                .any(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
-        };
-        if is_new && holds_something() {
+        if is_new && holds_something(folder) {
             bail!(
                 "{} exists and is no matrix of corpora; choose another --name",
                 folder.display()

@@ -156,13 +156,7 @@ impl Plan {
 
     /// Cells that are trained already belong to these settings, folds and recordings.
     fn refuse_another(&self, asked: &Plan, folder: &Path) -> Result<()> {
-        let mut differences: Vec<String> = self
-            .config
-            .differences(&asked.config)?
-            .into_iter()
-            .filter(|(key, ..)| !["training.device", "emovox"].contains(&key.as_str()))
-            .map(|(key, begun, asked)| format!("{key} is {begun}, not {asked}"))
-            .collect();
+        let mut differences = differing_settings(&self.config, &asked.config)?;
         if self.folds != asked.folds {
             differences.push(format!("the folds are {}, not {}", self.folds, asked.folds));
         } else if (self.clips, &self.classes) != (asked.clips, &asked.classes) {
@@ -275,8 +269,17 @@ impl CrossValidation {
     }
 }
 
+/// Settings by which trainings would be others; the device is not one of them.
+pub(crate) fn differing_settings(begun: &RunConfig, asked: &RunConfig) -> Result<Vec<String>> {
+    let differences = begun.differences(asked)?.into_iter();
+    Ok(differences
+        .filter(|(key, ..)| !["training.device", "emovox"].contains(&key.as_str()))
+        .map(|(key, begun, asked)| format!("{key} is {begun}, not {asked}"))
+        .collect())
+}
+
 /// True where a folder holds more than what a process leaves that was killed before its first file.
-fn holds_something(folder: &Path) -> bool {
+pub(crate) fn holds_something(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .into_iter()

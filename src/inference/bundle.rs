@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl Bundle {
     /// The bytes of the file.
     pub(super) fn encode(&self, licence: String) -> Result<Vec<u8>> {
         let mut split = Vec::new();
-        print_split(&mut split, &below_common_folder(&self.clips), &self.parts)?;
+        print_split(&mut split, &self.clips, &self.parts)?;
         let header = serde_json::to_string(&Header {
             bundle: FORMAT,
             emovox: env!("CARGO_PKG_VERSION").to_string(),
@@ -132,26 +132,6 @@ fn without_places(config: &RunConfig) -> RunConfig {
     }
     config.training.init_weights = config.training.init_weights.as_deref().map(own_name);
     config
-}
-
-/// Clips that a list names from the root of the machine on, by what follows the folder that they have in
-/// common.
-fn below_common_folder(clips: &[Clip]) -> Vec<Clip> {
-    let folders = clips.iter().filter(|clip| clip.file.is_absolute());
-    let folders = folders.filter_map(|clip| clip.file.parent());
-    let common = folders.map(PathBuf::from).reduce(|common, folder| {
-        let both = common.components().zip(folder.components());
-        both.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-    });
-    let mut clips = clips.to_vec();
-    if let Some(common) = common {
-        for clip in &mut clips {
-            if let Ok(below) = clip.file.strip_prefix(&common) {
-                clip.file = below.to_path_buf();
-            }
-        }
-    }
-    clips
 }
 
 /// Looks at the first bytes alone: somebody may have named a film.
