@@ -10,9 +10,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::Args;
+use tch::Device;
 
+use super::Runs;
+use super::cache::CacheArgs;
+use super::settings::{Settings, set};
 use super::stop::Stop;
+use emovox::config::RunConfig;
 use emovox::cross_validation::{Cell, CrossValidation};
 
 /// What became of a cell.
@@ -87,6 +93,48 @@ pub(super) fn train_arguments(
         arguments.extend(["--run".into(), cell.name().into()]);
     }
     Ok(arguments)
+}
+
+/// What commands have in common that make many trainings.
+#[derive(Args)]
+pub(super) struct ManyArgs {
+    /// Train with each of these
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Draws who tests and validates [default: 1]
+    #[arg(long, value_name = "N")]
+    split_seed: Option<u64>,
+    /// Trainings side by side [default: one a core; on a GPU 1]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    #[command(flatten)]
+    pub(super) runs: Runs,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
+}
+
+impl ManyArgs {
+    /// The settings of all trainings, and whether they are made on a CPU.
+    pub(super) fn configure(&self, settings: &Settings) -> Result<(RunConfig, bool)> {
+        ensure!(self.jobs != Some(0), "--jobs must be at least 1");
+        let mut config = settings.configure()?;
+        set(&mut config.split.seed, self.split_seed);
+        config.validate()?;
+        let on_cpu = config.training.device.resolve()? == Device::Cpu;
+        Ok((config, on_cpu))
+    }
+
+    /// Each once.
+    pub(super) fn seeds(&self) -> Vec<u64> {
+        let mut seeds = self.seeds.clone();
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds
+    }
+
+    pub(super) fn jobs(&self, on_cpu: bool) -> usize {
+        self.jobs.unwrap_or(usual_jobs(on_cpu))
+    }
 }
 
 /// How many trainings side by side, where nobody says: one a core, on a GPU one.

@@ -4,16 +4,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use tch::Device;
 
-use super::cache::CacheArgs;
-use super::cells::{Job, Outcome, train_all, usual_jobs};
+use super::cells::{Job, ManyArgs, Outcome, train_all};
 use super::progress::bar;
-use super::settings::{Settings, set};
+use super::settings::Settings;
 use super::stop::Stop;
-use super::{Runs, open_data, say, warning};
+use super::{open_data, say, warning};
 use emovox::cross_corpus::{CrossCorpus, Plan, Training, hear_others, read_results, write_results};
 use emovox::run::RunFolder;
 
@@ -38,39 +36,21 @@ runs/NAME/report.txt and report.json, pairs.csv, matrix.png and a confusion matr
 pub struct CrossCorpusArgs {
     #[command(flatten)]
     settings: Settings,
-    /// Train on each corpus with each of these
-    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1")]
-    seeds: Vec<u64>,
-    /// Draws who tests and validates in a corpus [default: 1]
-    #[arg(long, value_name = "N")]
-    split_seed: Option<u64>,
-    /// Trainings side by side [default: one a core; on a GPU 1]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    #[command(flatten)]
+    many: ManyArgs,
     /// What it is called [default: CORPUS+CORPUS-ARCH-cross]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    #[command(flatten)]
-    runs: Runs,
-    #[command(flatten)]
-    cache: CacheArgs,
 }
 
 pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
-    ensure!(args.jobs != Some(0), "--jobs must be at least 1");
-    let mut config = args.settings.configure()?;
-    set(&mut config.split.seed, args.split_seed);
-    config.validate()?;
-    let on_cpu = config.training.device.resolve()? == Device::Cpu;
+    let (config, on_cpu) = args.many.configure(&args.settings)?;
     let union = open_data(&config.data)?;
-    let mut seeds = args.seeds.clone();
-    seeds.sort_unstable();
-    seeds.dedup();
-    let plan = Plan::new(config, &union, seeds)?;
+    let plan = Plan::new(config, &union, args.many.seeds())?;
     let default = format!("{}-{}-cross", union.name(), plan.config.model.arch());
     let name = args.name.as_deref().unwrap_or(&default);
     RunFolder::check_name(name)?;
-    let all = CrossCorpus::open(&args.runs.runs_dir.join(name), plan)?;
+    let all = CrossCorpus::open(&args.many.runs.runs_dir.join(name), plan)?;
     describe(&all);
     for note in &union.notes {
         say!("{note}");
@@ -128,9 +108,9 @@ fn train(all: &CrossCorpus, args: &CrossCorpusArgs, stop: &Stop, on_cpu: bool) -
     let bar = bar(trainings.len(), "trainings", "runs");
     bar.set_position(done as u64);
     bar.reset_eta();
-    let jobs = args.jobs.unwrap_or(usual_jobs(on_cpu));
+    let jobs = args.many.jobs(on_cpu);
     let settings = tempfile::tempdir().context("cannot write a temporary file")?;
-    let flags = args.cache.flags();
+    let flags = args.many.cache.flags();
     let outcomes = train_all(
         &left,
         jobs.min(left.len()),
@@ -191,7 +171,7 @@ fn tell(all: &CrossCorpus, training: Training, outcome: &Outcome, seconds: f64) 
 
 /// Lets each training hear the other corpora.
 fn hear(all: &CrossCorpus, args: &CrossCorpusArgs, stop: &Stop) -> Result<()> {
-    let cache = args.cache.open();
+    let cache = args.many.cache.open();
     for member in &all.plan.corpus {
         if stop.is_asked() {
             break;

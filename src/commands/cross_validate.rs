@@ -4,14 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use tch::Device;
 
-use super::cache::CacheArgs;
-use super::cells::{Job, Outcome, train_all, train_arguments, usual_jobs};
+use super::cells::{Job, ManyArgs, Outcome, train_all, train_arguments};
 use super::progress::bar;
-use super::settings::{Settings, set};
+use super::settings::Settings;
 use super::stop::Stop;
-use super::{Runs, open_data, say, warning};
+use super::{open_data, say, warning};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
 use emovox::cross_validation::{Cell, CrossValidation, Plan, read_results, write_results};
@@ -41,39 +39,21 @@ pub struct CrossValidateArgs {
     /// ravdess-emobox6, ravdess-luna5, loso (leave one speaker out), or a number of groups
     #[arg(long, value_name = "FOLDS", default_value = "5")]
     folds: Folds,
-    /// Train each fold with each of these
-    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1")]
-    seeds: Vec<u64>,
-    /// Draws groups and validation speakers [default: 1]
-    #[arg(long, value_name = "N")]
-    split_seed: Option<u64>,
-    /// Trainings side by side [default: one a core; on a GPU 1]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    #[command(flatten)]
+    many: ManyArgs,
     /// What it is called [default: CORPUS-ARCH-cv-FOLDS]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    #[command(flatten)]
-    runs: Runs,
-    #[command(flatten)]
-    cache: CacheArgs,
 }
 
 pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
-    ensure!(args.jobs != Some(0), "--jobs must be at least 1");
-    let mut config = args.settings.configure()?;
-    set(&mut config.split.seed, args.split_seed);
-    config.validate()?;
-    let on_cpu = config.training.device.resolve()? == Device::Cpu;
+    let (config, on_cpu) = args.many.configure(&args.settings)?;
     ensure!(
         !args.settings.data.has_test_list(),
         "every speaker tests once here, so there is no --test-manifest; one list may hold all"
     );
     let corpus = open_data(&config.data)?;
-    let mut seeds = args.seeds.clone();
-    seeds.sort_unstable();
-    seeds.dedup();
-    let plan = Plan::new(config, &corpus, args.folds, seeds)?;
+    let plan = Plan::new(config, &corpus, args.folds, args.many.seeds())?;
     let default = format!(
         "{}-{}-cv-{}",
         corpus.name(),
@@ -82,7 +62,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     );
     let name = args.name.as_deref().unwrap_or(&default);
     RunFolder::check_name(name)?;
-    let all = CrossValidation::open(&args.runs.runs_dir.join(name), plan)?;
+    let all = CrossValidation::open(&args.many.runs.runs_dir.join(name), plan)?;
     describe(&all, &corpus::speakers(&corpus.clips), corpus.clips.len());
     for note in &corpus.notes {
         say!("{note}");
@@ -108,9 +88,9 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     let bar = bar(cells.len(), "trainings", "cells");
     bar.set_position((cells.len() - left.len()) as u64);
     bar.reset_eta();
-    let jobs = args.jobs.unwrap_or(usual_jobs(on_cpu));
+    let jobs = args.many.jobs(on_cpu);
     let settings = tempfile::tempdir().context("cannot write a temporary file")?;
-    let flags = args.cache.flags();
+    let flags = args.many.cache.flags();
     let outcomes = train_all(
         &left,
         jobs.min(left.len()),
