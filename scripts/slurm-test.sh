@@ -64,14 +64,22 @@ SchedulerParameters=sched_interval=2,batch_sched_delay=1
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=short Nodes=$host Default=YES MaxTime=INFINITE State=UP
 END
+# The daemons write their state once more as they end: their folder goes when they are gone, and what is
+# left of it is not what the test is about.
 stop() {
     scancel --name=emovox-sweep 2>/dev/null || true
-    for pid in "$work"/slurmd.pid "$work"/slurmctld.pid; do
-        [ ! -s "$pid" ] || kill "$(cat "$pid")" 2>/dev/null || true
+    for file in "$work"/slurmd.pid "$work"/slurmctld.pid; do
+        pid=$(cat "$file" 2>/dev/null) || continue
+        kill "$pid" 2>/dev/null || continue
+        for _ in $(seq 150); do
+            kill -0 "$pid" 2>/dev/null || continue 2
+            sleep 0.1
+        done
+        kill -9 "$pid" 2>/dev/null || true
     done
-    [ -z "${munged:-}" ] || kill "$munged" 2>/dev/null || true
+    [ -z "${munged:-}" ] || { kill "$munged" 2>/dev/null && wait "$munged"; } || true
     rm -f $conf
-    [ -n "${KEEP:-}" ] || rm -rf "$work"
+    [ -n "${KEEP:-}" ] || rm -rf "$work" || echo "left behind: $work" >&2
 }
 trap stop EXIT
 pidof munged >/dev/null || { runuser -u munge -- /usr/sbin/munged --foreground > "$work/munged.log" 2>&1 & munged=$!; sleep 1; }
@@ -104,21 +112,50 @@ step "the same sweep by --run"
 epochs() { local csv=runs/sweep/$1/metrics.csv; [ ! -e "$csv" ] || echo $(($(wc -l < "$csv") - 1)); }
 cell_of() { sed -n "$(($1 + 1))p" runs/sweep/slurm/0.cells; }
 running() { squeue -h -r -t R -o %K --name=emovox-sweep | sort -n; }
-# Waits for a running cell, other than those given, that has an epoch behind it and is not over; says which.
+# The process that trains a cell: its own, not the shell of its job.
+process_of() {
+    local file words
+    for file in /proc/[0-9]*/cmdline; do
+        { mapfile -d '' -t words < "$file"; } 2>/dev/null || continue
+        case ${words[*]} in "$emovox "*" $work/sweep.toml "*" --cell $1"*)
+            file=${file%/cmdline}
+            echo "${file##*/}"
+            return
+            ;;
+        esac
+    done
+    return 1
+}
+# Waits for a running cell, other than those given, that has an epoch behind it and is not over, and holds
+# it still, so that it is not over either when the test gets to it; says which, and its process.
 begun() {
-    local task done
+    local task done cell process
     for _ in $(seq 600); do
         for task in $(running); do
             case " $* " in *" $task "*) continue ;; esac
-            done=$(epochs "$(cell_of "$task")")
-            if [ "${done:-0}" -ge 1 ] && [ "$done" -lt "$((${EPOCHS:-12} - 2))" ]; then
-                echo "$task"
+            cell=$(cell_of "$task")
+            done=$(epochs "$cell")
+            [ "${done:-0}" -ge 1 ] || continue
+            process=$(process_of "$cell") || continue
+            kill -STOP "$process" 2>/dev/null || continue
+            if [ "$(epochs "$cell")" -lt "$((${EPOCHS:-12} - 2))" ]; then
+                echo "$task $process"
                 return
             fi
+            kill -CONT "$process"
         done
         sleep 0.05
     done
     return 1
+}
+# Lets a process that is held still go on, once a signal waits for it; Slurm itself may have done so before.
+release() {
+    for _ in $(seq 100); do
+        grep -q "^State:.T" "/proc/$1/status" 2>/dev/null || return 0
+        ! grep -q "^S[hi][dg]Pnd:.*[1-9a-f]" "/proc/$1/status" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -CONT "$1" 2>/dev/null || true
 }
 
 step "sbatch: a job array of twelve cells"
@@ -128,10 +165,11 @@ job=$(sed -n 's/.*as job \([0-9]*\)$/\1/p' submit.log)
 "$emovox" grid sweep.toml --slurm --partition short | grep -q "12 cells are in the queue already" ||
     fail "cells were submitted twice"
 
-task=$(begun) || fail "no cell began"
+read -r task process < <(begun) || fail "no cell began"
 requeued=$(cell_of "$task")
 step "requeue $requeued after epoch $(epochs "$requeued"), as preemption does"
 scontrol requeue "${job}_$task"
+release "$process"
 for _ in $(seq 200); do # saved, and out of the way
     running | grep -qx "$task" || break
     sleep 0.1
@@ -139,28 +177,23 @@ done
 "$emovox" grid sweep.toml --status | tee status.log
 grep -q "in the queue" status.log || fail "--status"
 
-second=$(begun "$task") || fail "no second cell began"
+read -r second process < <(begun "$task") || fail "no second cell began"
 killed=$(cell_of "$second")
 step "kill -9 of $killed after epoch $(epochs "$killed")"
-# Its own process: the one that was told to train this cell in this folder.
-process=
-for folder in /proc/[0-9]*; do
-    words=$({ tr '\0' ' ' < "$folder/cmdline"; } 2>/dev/null) || continue
-    case $words in *" $work/sweep.toml "*" --cell $killed "*) process=${folder#/proc/} ;; esac
-done
-[ -n "$process" ] || fail "no process trains $killed"
 kill -9 "$process"
 
-third=$(begun "$task" "$second") || fail "no third cell began"
+read -r third process < <(begun "$task" "$second") || fail "no third cell began"
 cancelled=$(cell_of "$third")
 step "scancel of $cancelled after epoch $(epochs "$cancelled")"
 scancel "${job}_$third"
+release "$process"
 
-fourth=$(begun "$task" "$second" "$third") || fail "no fourth cell began"
+read -r fourth process < <(begun "$task" "$second" "$third") || fail "no fourth cell began"
 warned=$(cell_of "$fourth")
 step "the warning before the time limit to $warned after epoch $(epochs "$warned"): to the job's shell alone"
 # The job puts itself back into the queue at once, where scancel would try to reach it again and again.
 timeout 3 scancel --signal=USR1 --batch "$(squeue -h -j "${job}_$fourth" -o %A)" 2>/dev/null || true
+release "$process"
 
 wait_for_queue() {
     for _ in $(seq 1200); do
