@@ -226,7 +226,7 @@ driver=$(sed -n 's/^NVRM.*  \([0-9]*\)\.[0-9.]*  .*/\1/p' /proc/driver/nvidia/ve
 [ "$want" != cuda ] || [ "${driver:-580}" -ge 580 ] ||
     say "note: CUDA 13 needs NVIDIA driver 580 or newer; with your $driver the GPU stays unused"
 say "fetching torch $VERSION ($want, about $size, once) into $cache"
-cuda_libs='nvidia/.*/lib/[^/]+\.so[^/]*'
+cuda_files='nvidia/.*/(lib/[^/]+\.so[^/]*|include/(?!cccl/|cooperative_groups/|cub/|cuda/|nvtx3/|thrust/).*)'
 if [ "$want" = cpu ]; then
     fetch torch==$VERSION $tag \
         'torch/include/.*|torch/version\.py|torch/lib/(?!libtorch\.so|.*(cuda|nvrtc|nvshmem|python|shm|global_deps))[^/]+\.(so|dylib)[^/]*'
@@ -240,14 +240,17 @@ if [ "$want" = cpu ]; then
         rm -rf "$new/nvidia"
     fi
 else
-    # What the wheel itself requires, less what only Python uses.
+    # What the wheel itself requires, less what only Python uses, and the two packages whose
+    # headers those of the others include (where NCCL is built in: feature `distributed`).
     fetch torch==$VERSION $tag 'torch/include/.*|torch/version\.py|torch/lib/(?!.*python)[^/]+\.so[^/]*'
     cufile=manylinux2014
     [ "$arch" != aarch64 ] || cufile=manylinux_2_27
     while read -r package platform; do
-        fetch "$package" "$platform" "$cuda_libs" </dev/null
+        fetch "$package" "$platform" "$cuda_files" </dev/null
     done <<END
 nvidia-cublas==13.1.0.3 manylinux_2_27
+nvidia-cuda-cccl==13.0.85 manylinux2014
+nvidia-cuda-crt==13.0.88 manylinux2014
 nvidia-cuda-cupti==13.0.85 manylinux_2_25
 nvidia-cuda-nvrtc==13.0.88 manylinux2014
 nvidia-cuda-runtime==13.0.96 manylinux2014

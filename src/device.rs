@@ -191,7 +191,7 @@ pub fn load_cuda() -> Result<(), &'static str> {
 
 /// Loads a shared library for the rest of the process, its symbols visible to all others.
 #[cfg(unix)]
-fn load_globally(name: &str) -> Result<(), String> {
+pub(crate) fn load_globally(name: &str) -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: loading runs the library's initialisers. Both libraries named above are made to be
     // loaded this way (it is what Python's `import torch` does), and are never unloaded.
@@ -202,6 +202,6 @@ fn load_globally(name: &str) -> Result<(), String> {
 }
 
 #[cfg(not(unix))]
-fn load_globally(_name: &str) -> Result<(), String> {
+pub(crate) fn load_globally(_name: &str) -> Result<(), String> {
     Err("shared libraries are loaded on Unix only".into())
 }

@@ -407,12 +407,14 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
 /// Of several processes on one machine each takes a GPU of its own, where there are as many and none is
 /// named.
 fn device_of(config: &RunConfig, ranks: &Ranks) -> Result<Device> {
-    match (config.training.device.resolve()?, config.training.device) {
+    let device = match (config.training.device.resolve()?, config.training.device) {
         (Device::Cuda(_), DeviceChoice::Auto) if ranks.local_rank() < cuda_devices() => {
-            Ok(Device::Cuda(ranks.local_rank()))
+            Device::Cuda(ranks.local_rank())
         }
-        (device, _) => Ok(device),
-    }
+        (device, _) => device,
+    };
+    ranks.compute_on(device)?;
+    Ok(device)
 }
 
 /// The lists that recordings come from, wherever a command is typed next.

@@ -1,16 +1,20 @@
 //! Compiles the shim to libtorch's collectives (feature `distributed`). libtorch has Gloo's code in it, but
-//! not its headers: Debian's package libgloo-dev has them, or GLOO_INCLUDE names a folder.
+//! not its headers: Debian's package libgloo-dev has them, or GLOO_INCLUDE names a folder. Beside a libtorch
+//! with CUDA the shim to NCCL is compiled too, a library of its own.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SHIM: &str = "src/distributed/collectives.cpp";
+const HERE: &str = "src/distributed";
 
-/// Compiles the shim against this libtorch.
+/// Compiles the shims against this libtorch.
 pub fn compile(libtorch: &Path) {
-    println!("cargo:rerun-if-changed={SHIM}");
-    println!("cargo:rerun-if-changed=build/collectives.rs");
-    println!("cargo:rerun-if-env-changed=GLOO_INCLUDE");
+    for file in ["build.rs", "collectives.cpp", "nccl.cpp"] {
+        println!("cargo:rerun-if-changed={HERE}/{file}");
+    }
+    for variable in ["GLOO_INCLUDE", "NCCL_INCLUDE", "CUDA_HOME"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
     const USUAL: &str = "/usr/include";
     let gloo = env::var_os("GLOO_INCLUDE").map_or(USUAL.into(), PathBuf::from);
     if !gloo.join("gloo/rendezvous/store.h").is_file() {
@@ -22,13 +26,73 @@ pub fn compile(libtorch: &Path) {
         );
         return;
     }
+    let mut build = against(libtorch, "collectives.cpp");
+    build.define("USE_C10D_GLOO", None);
+    if gloo != Path::new(USUAL) {
+        build.flag("-isystem").flag(&gloo);
+    }
+    build.compile("emovox_collectives");
+    if libtorch.join("libtorch_cuda.so").is_file() {
+        compile_nccl(libtorch);
+    }
+}
+
+fn compile_nccl(libtorch: &Path) {
+    // The wheels of NVIDIA lie beside that of PyTorch.
+    let real = libtorch.canonicalize();
+    let wheels = real.unwrap_or_default().join("../../nvidia");
+    let given = |name| env::var_os(name).map(PathBuf::from);
+    let nccl = [
+        given("NCCL_INCLUDE"),
+        Some(wheels.join("nccl/include")),
+        Some("/usr/include".into()),
+    ];
+    let cuda = [
+        given("CUDA_HOME").map(|home| home.join("include")),
+        Some(wheels.join("cu13/include")),
+        Some("/usr/local/cuda/include".into()),
+    ];
+    let with = |folders: [Option<PathBuf>; 3], header: &str| {
+        let folders = &mut folders.into_iter().flatten();
+        folders.find(|folder| folder.join(header).is_file())
+    };
+    let (Some(nccl), Some(cuda)) = (with(nccl, "nccl.h"), with(cuda, "cublas_v2.h")) else {
+        println!(
+            "cargo::warning=built without NCCL, whose headers or CUDA's are not to be found: GPUs of \
+             several processes will add up gradients through memory. `scripts/setup.sh --cuda` brings \
+             both, or set NCCL_INCLUDE to the folder of nccl.h and CUDA_HOME to that of CUDA 13"
+        );
+        return;
+    };
+    let mut build = against(libtorch, "nccl.cpp");
+    build.define("USE_C10D_NCCL", None);
+    for folder in [nccl, cuda] {
+        build.flag("-isystem").flag(&folder);
+    }
+    let library =
+        PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("libemovox_nccl.so");
+    let mut command = build.get_compiler().to_command();
+    // What it does not define is in libtorch's libraries, loaded before it.
+    command.args(["-shared", "-fPIC", "-o"]).arg(&library);
+    command.arg(format!("{HERE}/nccl.cpp"));
+    match command.status() {
+        Ok(status) if status.success() => {
+            println!("cargo:rustc-env=EMOVOX_NCCL={}", library.display());
+        }
+        _ => {
+            println!("cargo::error=the shim to NCCL does not compile; the compiler says why, above")
+        }
+    }
+}
+
+/// A build of one of these files, with libtorch's headers.
+fn against(libtorch: &Path, file: &str) -> cc::Build {
     let include = libtorch.parent().unwrap_or(libtorch).join("include");
     let mut build = cc::Build::new();
     build
         .cpp(true)
         .std("c++17")
-        .define("USE_C10D_GLOO", None)
-        .file(SHIM)
+        .file(format!("{HERE}/{file}"))
         .opt_level(1)
         .debug(false)
         .warnings(false);
@@ -36,8 +100,5 @@ pub fn compile(libtorch: &Path) {
     for folder in [&include, &include.join("torch/csrc/api/include")] {
         build.flag("-isystem").flag(folder);
     }
-    if gloo != Path::new(USUAL) {
-        build.flag("-isystem").flag(&gloo);
-    }
-    build.compile("emovox_collectives");
+    build
 }

@@ -1,11 +1,13 @@
-// c10d's store and its Gloo process group, as functions that Rust can call. An exception becomes a
-// message and a return value of 1.
+// c10d's store and its process groups, as functions that Rust can call: Gloo for what is in memory, NCCL
+// for what is on GPUs where nccl.cpp was built. An exception becomes a message and a return value of 1.
 
 #include <ATen/ATen.h>
 #include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <dlfcn.h>
 
 #include <chrono>
 #include <cstdio>
@@ -22,8 +24,24 @@ struct Group {
   // The one that the collectives and the training use, and one of the watch's own: a client answers one
   // question at a time.
   c10::intrusive_ptr<c10d::Store> store[2];
-  c10::intrusive_ptr<Gloo> gloo;
+  c10::intrusive_ptr<c10d::Backend> gloo;
+  c10::intrusive_ptr<c10d::Backend> nccl;
+
+  c10::intrusive_ptr<c10d::Backend>& of(const at::Tensor& tensor) {
+    return tensor.is_cuda() && nccl ? nccl : gloo;
+  }
 };
+
+// A function of the library that nccl.cpp becomes; libtorch_cuda.so must be loaded before.
+template <typename F>
+F* of_nccl(const char* library, const char* name) {
+  void* loaded = dlopen(library, RTLD_NOW);
+  void* found = loaded ? dlsym(loaded, name) : nullptr;
+  if (!found) {
+    throw std::runtime_error(dlerror());
+  }
+  return reinterpret_cast<F*>(found);
+}
 
 template <typename F>
 int guarded(char* message, size_t length, F&& work) {
@@ -113,11 +131,47 @@ int emovox_group_join(const char* host, uint16_t port, int serve, const char* pr
 
 void emovox_group_leave(void* group) { delete static_cast<Group*>(group); }
 
+// Which GPU of this machine it is, in letters.
+int emovox_gpu_name(const char* library, int index, char* name, size_t room, char* message,
+                    size_t length) {
+  return guarded(message, length, [&] {
+    auto* gpu = of_nccl<int(int, char*, int)>(library, "emovox_nccl_gpu");
+    if (gpu(index, name, static_cast<int>(room))) {
+      throw std::runtime_error("CUDA does not name GPU " + std::to_string(index));
+    }
+  });
+}
+
+// What is on GPUs goes through NCCL from now on. All processes must call this, each with a GPU of its own.
+int emovox_group_use_nccl(void* group, const char* library, int rank, int size, int64_t seconds,
+                          char* message, size_t length) {
+  return guarded(message, length, [&] {
+    using Make = c10d::Backend*(const c10::intrusive_ptr<c10d::Store>&, int, int, int64_t);
+    auto* make = of_nccl<Make>(library, "emovox_nccl_backend");
+    auto* here = static_cast<Group*>(group);
+    c10::intrusive_ptr<c10d::Store> store =
+        c10::make_intrusive<c10d::PrefixStore>("nccl", here->store[0]);
+    here->nccl =
+        c10::intrusive_ptr<c10d::Backend>::reclaim(make(store, rank, size, seconds));
+  });
+}
+
+// Ends NCCL's threads, which must not run any more when the program ends.
+int emovox_group_end_nccl(void* group, char* message, size_t length) {
+  return guarded(message, length, [&] {
+    auto& nccl = static_cast<Group*>(group)->nccl;
+    if (nccl) {
+      nccl->shutdown();
+      nccl.reset();
+    }
+  });
+}
+
 // Sums a tensor over all processes, in place.
 int emovox_all_reduce(void* group, void* tensor, char* message, size_t length) {
   return guarded(message, length, [&] {
     std::vector<at::Tensor> tensors{*static_cast<at::Tensor*>(tensor)};
-    static_cast<Group*>(group)->gloo->allreduce(tensors)->wait();
+    static_cast<Group*>(group)->of(tensors[0])->allreduce(tensors)->wait();
   });
 }
 
@@ -125,7 +179,7 @@ int emovox_all_reduce(void* group, void* tensor, char* message, size_t length) {
 int emovox_broadcast(void* group, void* tensor, char* message, size_t length) {
   return guarded(message, length, [&] {
     std::vector<at::Tensor> tensors{*static_cast<at::Tensor*>(tensor)};
-    static_cast<Group*>(group)->gloo->broadcast(tensors)->wait();
+    static_cast<Group*>(group)->of(tensors[0])->broadcast(tensors)->wait();
   });
 }
 

@@ -1,6 +1,7 @@
 //! libtorch's collectives, through the shim in `collectives.cpp`.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use tch::Tensor;
@@ -23,6 +24,24 @@ unsafe extern "C" {
         length: usize,
     ) -> c_int;
     fn emovox_group_leave(group: *mut c_void);
+    fn emovox_gpu_name(
+        library: *const c_char,
+        index: c_int,
+        name: *mut c_char,
+        room: usize,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_group_use_nccl(
+        group: *mut c_void,
+        library: *const c_char,
+        rank: c_int,
+        size: c_int,
+        seconds: i64,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_group_end_nccl(group: *mut c_void, message: *mut c_char, length: usize) -> c_int;
     fn emovox_all_reduce(
         group: *mut c_void,
         tensor: *mut c_void,
@@ -114,6 +133,33 @@ impl Group {
         Ok(Group { group })
     }
 
+    /// What is on GPUs goes through NCCL from now on, by the library that `nccl.cpp` was compiled to.
+    /// All processes must call this, each with a GPU of its own.
+    pub(super) fn use_nccl(&self, library: &Path, place: &Place) -> Result<()> {
+        let library = path(library)?;
+        told(|message, length| {
+            // SAFETY: all pointers are to values that outlive the call.
+            unsafe {
+                emovox_group_use_nccl(
+                    self.group,
+                    library.as_ptr(),
+                    place.rank as c_int,
+                    place.size as c_int,
+                    SECONDS,
+                    message,
+                    length,
+                )
+            }
+        })
+        .context("NCCL does not start")
+    }
+
+    /// Nothing on GPUs is added up after this.
+    pub(super) fn end_nccl(&self) -> Result<()> {
+        // SAFETY: the group lives as long as `self`.
+        told(|message, length| unsafe { emovox_group_end_nccl(self.group, message, length) })
+    }
+
     pub(super) fn all_reduce(&self, tensor: &mut Tensor) -> Result<()> {
         let tensor = tensor.as_mut_ptr().cast();
         // SAFETY: tch's pointer is to an at::Tensor, which outlives the call.
@@ -191,6 +237,21 @@ impl Drop for Group {
     }
 }
 
+/// What tells a GPU from the others of its machine, by the library that `nccl.cpp` was compiled to.
+pub(super) fn gpu_name(library: &Path, index: usize) -> Result<String> {
+    let library = path(library)?;
+    let mut name = [0u8; 64];
+    told(|message, length| {
+        let room = name.as_mut_ptr().cast();
+        // SAFETY: `room` has as many bytes as are said; the library's name outlives the call.
+        unsafe {
+            let (library, index) = (library.as_ptr(), index as c_int);
+            emovox_gpu_name(library, index, room, name.len(), message, length)
+        }
+    })?;
+    Ok(until_end(&name))
+}
+
 /// Calls with room for a message, which becomes an error where the call says so.
 fn told(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
     let mut message = vec![0u8; 1024];
@@ -207,6 +268,10 @@ fn told(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
 fn until_end(bytes: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
     text.to_string_lossy().into_owned()
+}
+
+fn path(path: &Path) -> Result<CString> {
+    text(path.to_str().context("a path that is no Unicode")?)
 }
 
 fn text(text: &str) -> Result<CString> {

@@ -1,5 +1,5 @@
 //! One training over several processes, by the collectives that libtorch has: c10d's store to find each
-//! other, Gloo to add up gradients. Processes are started by whoever starts PyTorch jobs (torchrun, srun,
+//! other, Gloo or (between GPUs) NCCL to add up gradients. Processes are started by whoever starts PyTorch jobs (torchrun, srun,
 //! an operator of Kubernetes), and told by its variables who they are.
 //!
 //! Each process holds the whole model and trains on its share of every batch; gradients are added up, so
@@ -8,6 +8,8 @@
 //!
 //! Without the feature `distributed` there is only the process that is alone.
 
+#[cfg(feature = "distributed")]
+mod gpus;
 #[cfg(feature = "distributed")]
 #[allow(unsafe_code)] // calls the shim
 mod group;
@@ -19,11 +21,13 @@ mod watch;
 pub use share::share;
 
 use std::sync::Arc;
+#[cfg(feature = "distributed")]
+use std::sync::OnceLock;
 
 #[cfg(feature = "distributed")]
 use anyhow::anyhow;
 use anyhow::{Context, Result};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use place::Place;
 
@@ -45,6 +49,9 @@ struct Together {
     watch: Watch,
     #[cfg(feature = "distributed")]
     group: Arc<Group>,
+    /// Whether what is on GPUs goes through NCCL, or why not; once that is known.
+    #[cfg(feature = "distributed")]
+    nccl: OnceLock<Result<(), String>>,
 }
 
 /// A collective did not come to its end, most often because another process did.
@@ -58,13 +65,23 @@ impl Ranks {
         Ranks::default()
     }
 
-    /// Joins the others, where the environment says that there are some. `end` is called from another
+    /// Joins the others, where the environment says that there are some. The first one calls `waits`
+    /// before, with words about what it waits for. `end` is called from another
     /// thread, with the reason, once one of them has failed; it should end the process, which may be
     /// waiting for the one that is gone.
-    pub fn join(end: fn(&str)) -> Result<Ranks> {
+    pub fn join(waits: fn(&str), end: fn(&str)) -> Result<Ranks> {
         let Some(place) = Place::of(|name| std::env::var(name).ok())? else {
             return Ok(Ranks::alone());
         };
+        if place.rank == 0 {
+            let Place {
+                size, host, port, ..
+            } = &place;
+            waits(&format!(
+                "waiting for {} other processes at {host}:{port}",
+                size - 1
+            ));
+        }
         let together = Together::join(place, end)?;
         Ok(Ranks {
             together: Some(Arc::new(together)),
@@ -96,10 +113,27 @@ impl Ranks {
         self.together.as_ref().map_or(0, |t| t.place.local_rank)
     }
 
+    /// Says what this process computes on; all must. From then on GPUs add up among themselves, where
+    /// each process has one of its own and NCCL was built in; else through memory.
+    pub fn compute_on(&self, device: Device) -> Result<()> {
+        match &self.together {
+            Some(together) => together.compute_on(device),
+            None => Ok(()),
+        }
+    }
+
+    /// What adds up what lies on a device, in words.
+    pub fn collectives(&self, device: Device) -> String {
+        match &self.together {
+            Some(together) => together.collectives(device),
+            None => "nothing".into(),
+        }
+    }
+
     /// Adds up a tensor over all processes, in place; the same bytes come out in each.
     pub fn sum(&self, tensor: &mut Tensor) -> Result<()> {
         match &self.together {
-            Some(together) => together.on_cpu(tensor, Together::all_reduce),
+            Some(together) => together.each_on(tensor, Together::all_reduce),
             None => Ok(()),
         }
     }
@@ -107,7 +141,7 @@ impl Ranks {
     /// Gives all others the first one's tensor.
     pub fn spread(&self, tensor: &mut Tensor) -> Result<()> {
         match &self.together {
-            Some(together) => together.on_cpu(tensor, Together::broadcast),
+            Some(together) => together.each_on(tensor, Together::broadcast),
             None => Ok(()),
         }
     }
@@ -126,7 +160,7 @@ impl Ranks {
         }
         let mut all = match bytes {
             Some(bytes) => Tensor::from_slice(&bytes),
-            None => Tensor::zeros([length], (tch::Kind::Uint8, tch::Device::Cpu)),
+            None => Tensor::zeros([length], (tch::Kind::Uint8, Device::Cpu)),
         };
         self.spread(&mut all)?;
         Ok(Some(
@@ -194,19 +228,35 @@ impl Together {
             place,
             watch,
             group,
+            nccl: OnceLock::new(),
         })
     }
 
-    /// Gloo works in memory: what is on a GPU goes there and back.
-    fn on_cpu(
+    fn compute_on(&self, device: Device) -> Result<()> {
+        let nccl = gpus::connect(&self.group, &self.place, device)?;
+        let _ = self.nccl.set(nccl);
+        Ok(())
+    }
+
+    fn collectives(&self, device: Device) -> String {
+        match (device, self.nccl.get()) {
+            (Device::Cpu, _) => "Gloo".into(),
+            (_, Some(Ok(()))) => "NCCL".into(),
+            (_, Some(Err(reason))) => format!("Gloo, through memory: {reason}"),
+            (_, None) => "Gloo, through memory".into(),
+        }
+    }
+
+    /// Gloo works in memory: what is on a GPU goes there and back, where NCCL is not used.
+    fn each_on(
         &self,
         tensor: &mut Tensor,
         work: fn(&Together, &mut Tensor) -> Result<()>,
     ) -> Result<()> {
-        if tensor.device() == tch::Device::Cpu {
+        if tensor.device() == Device::Cpu || matches!(self.nccl.get(), Some(Ok(()))) {
             return work(self, tensor);
         }
-        let mut here = tensor.to_device(tch::Device::Cpu);
+        let mut here = tensor.to_device(Device::Cpu);
         work(self, &mut here)?;
         tch::no_grad(|| tensor.f_copy_(&here))?;
         Ok(())
@@ -244,6 +294,7 @@ impl Together {
     fn part(&self) -> Result<()> {
         self.all_reduce(&mut Tensor::from_slice(&[0i64]))?;
         self.watch.stop();
+        self.group.end_nccl()?;
         // Nobody may still wait for an answer of the store when the first one ends.
         self.all_reduce(&mut Tensor::from_slice(&[0i64]))
     }
@@ -259,7 +310,15 @@ impl Together {
         )
     }
 
-    fn on_cpu(
+    fn compute_on(&self, _device: Device) -> Result<()> {
+        Ok(())
+    }
+
+    fn collectives(&self, _device: Device) -> String {
+        String::new()
+    }
+
+    fn each_on(
         &self,
         tensor: &mut Tensor,
         work: fn(&Together, &mut Tensor) -> Result<()>,

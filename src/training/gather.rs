@@ -1,7 +1,7 @@
 //! What the processes of one training must know of each other in a step: nothing but sums.
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::loss;
 use super::optimizer::AdamW;
@@ -45,7 +45,7 @@ pub(super) fn gradients(ranks: &Ranks, optimizer: &mut AdamW, wishes: Wishes) ->
     let mut all = Tensor::cat(&[gradients, wishes], 0);
     ranks.sum(&mut all)?;
     optimizer.set_gradients(&all.narrow(0, 0, length));
-    let wished = all.narrow(0, length, 2).to_device(tch::Device::Cpu);
+    let wished = all.narrow(0, length, 2).to_device(Device::Cpu);
     Ok(Wishes {
         stop: wished.double_value(&[0]) > 0.0,
         save: wished.double_value(&[1]) > 0.0,
@@ -54,9 +54,10 @@ pub(super) fn gradients(ranks: &Ranks, optimizer: &mut AdamW, wishes: Wishes) ->
 
 /// Embeddings `[members, batch, width]` and labels of the whole batch, of which this process's own can
 /// learn: each process's gradient is that of its own clips, and their sum that of all. `None` where this
-/// process has no clips.
+/// process has no clips; it computes on the same kind of device as the others all the same.
 pub(super) fn embeddings(
     ranks: &Ranks,
+    device: Device,
     own: Option<(&Tensor, &Tensor)>,
     members: i64,
     whole: usize,
@@ -81,7 +82,6 @@ pub(super) fn embeddings(
         false => width.int64_value(&[0]),
     };
     // The labels in a column behind the embeddings; whole numbers so small are exact.
-    let device = own.map_or(tch::Device::Cpu, |(embeddings, _)| embeddings.device());
     let mut all = Tensor::zeros([members, whole, width + 1], (Kind::Float, device));
     if let Some((embeddings, labels)) = own {
         let place = all.narrow(1, start, length);

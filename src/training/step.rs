@@ -74,7 +74,7 @@ impl Training<'_> {
             0.0 => None,
             _ => {
                 let own = own.map(|((.., heard), own)| (&heard.embeddings, &own.labels));
-                gather::embeddings(ranks, own, members, batch.whole)?
+                gather::embeddings(ranks, model.device(), own, members, batch.whole)?
                     .map(|(embeddings, labels)| loss::contrastive(&embeddings, &labels))
             }
         };

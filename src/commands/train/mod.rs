@@ -31,11 +31,15 @@ use follow::Follower;
 use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let ranks = Ranks::join(|reason| {
-        // The training itself may wait for the one that is gone.
-        eprintln!("error: {reason}");
-        std::process::exit(1);
-    })?;
+    let ranks = Ranks::join(
+        |who| say!("{who}"),
+        |reason| {
+            // The training itself may wait for the one that is gone.
+            eprintln!("error: {reason}");
+            // At once: what usually runs at an end could wait for it too.
+            signal_hook::low_level::exit(1);
+        },
+    )?;
     if !ranks.are_several() {
         return train(args, &ranks);
     }
@@ -72,6 +76,10 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         model.parameter_count(),
         device::name(model.device())
     );
+    if ranks.are_several() {
+        let collectives = ranks.collectives(model.device());
+        say!("gradients are added up by {collectives}");
+    }
     describe_head(&experiment);
     if experiment.scored_before {
         say!(
