@@ -63,7 +63,7 @@ fn small(desk: &Desk) {
 /// Speaker, label and part of each clip of a run.
 fn split(desk: &Desk, run: &str) -> Vec<[String; 4]> {
     let mut table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
-    let fields = |line: csv::StringRecord| [0, 1, 2, 3].map(|place| line[place].to_string());
+    let fields = |line: csv::StringRecord| [0, 1, 2, 4].map(|place| line[place].to_string());
     table.records().map(|line| fields(line.unwrap())).collect()
 }
 
@@ -93,6 +93,10 @@ fn two_corpora_are_trained_as_one() {
         assert!(speaker.starts_with(corpus), "{clip} {speaker}");
     }
     assert_eq!(lines.len(), 64);
+    let written = fs::read_to_string(desk.path("runs/both/split.csv")).unwrap();
+    for own_word in [",neutral,calm,", ",sadness,T,"] {
+        assert!(written.contains(own_word), "lacks {own_word}: {written}");
+    }
 
     // The run needs neither names nor folders again.
     let report = fs::read_to_string(desk.path("runs/both/report.json")).unwrap();
@@ -106,6 +110,8 @@ fn two_corpora_are_trained_as_one() {
         let seen = desk.types(&format!("evaluate both --data {corpus}")).fine();
         assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
     }
+    desk.types("evaluate both --data x=one")
+        .fails_with(&["needs no name 'x'", "--data one"]);
     // A list may name them without their corpus.
     let list = "file,label,speaker\n03a01Wa.wav,anger,03\n08a01Na.wav,neutral,08\n";
     fs::write(desk.path("list.csv"), list).unwrap();
@@ -114,6 +120,10 @@ fn two_corpora_are_trained_as_one() {
         .fine();
     assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
     desk.types("export both").fine();
+    desk.types("train --data one --init-weights both.emovox")
+        .fails_with(&["both.emovox is a bundle", "best.ot"]);
+    desk.types("train --data one --balance corpus-class")
+        .fails_with(&["several corpora", "--balance class"]);
     let bundle = String::from_utf8_lossy(&fs::read(desk.path("both.emovox")).unwrap()).into_owned();
     for corpus in ["EmoDB", "RAVDESS"] {
         assert!(bundle.contains(corpus), "the licence of {corpus}");

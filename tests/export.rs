@@ -34,6 +34,7 @@ fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
     let clip = |speaker: &str| Clip {
         file: format!("joy/{speaker}/1.wav").into(),
         label: "joy".into(),
+        corpus_label: "joy".into(),
         speaker: speaker.into(),
         sentence: String::new(),
     };

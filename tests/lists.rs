@@ -29,7 +29,7 @@ fn lines(desk: &Desk, part: impl Fn(&str) -> Option<&'static str>) -> Vec<String
 
 fn parts(desk: &Desk, run: &str) -> Vec<[String; 2]> {
     let mut table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
-    let speaker_and_part = |line: csv::StringRecord| [line[1].to_string(), line[3].to_string()];
+    let speaker_and_part = |line: csv::StringRecord| [line[1].to_string(), line[4].to_string()];
     let mut parts: Vec<_> = table
         .records()
         .map(|line| speaker_and_part(line.unwrap()))

@@ -276,6 +276,7 @@ fn survey(clips: usize) -> Survey {
         clip: format!("{clip}.wav").into(),
         speaker: speaker(clip),
         label: EIGHT[clip % 8 * (clip % 3).min(1)].into(),
+        corpus_label: String::new(),
         sample_rate: 16_000,
         channels: 1,
         bits: 16,

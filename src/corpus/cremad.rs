@@ -34,7 +34,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     let (_, label) = EMOTIONS
         .iter()
         .find(|(code, _)| known && *code == emotion)?;
-    Some(Labels::new(*label, actor, sentence))
+    Some(Labels::new(*label, emotion, actor, sentence))
 }
 
 pub(super) fn sex(actor: &str) -> Option<Sex> {

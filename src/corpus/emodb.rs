@@ -27,7 +27,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         return None;
     }
     let (_, label) = EMOTIONS.iter().find(|(initial, _)| *initial == emotion)?;
-    Some(Labels::new(*label, &stem[..2], &stem[2..5]))
+    Some(Labels::new(*label, &stem[5..6], &stem[..2], &stem[2..5]))
 }
 
 /// Speakers 08, 09, 13, 14 and 16 are women.

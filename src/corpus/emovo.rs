@@ -25,7 +25,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         return None;
     }
     let (_, label) = EMOTIONS.iter().find(|(letters, _)| *letters == emotion)?;
-    Some(Labels::new(*label, speaker, sentence))
+    Some(Labels::new(*label, emotion, speaker, sentence))
 }
 
 pub(super) fn sex(speaker: &str) -> Option<Sex> {

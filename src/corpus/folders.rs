@@ -15,10 +15,11 @@ pub(super) fn parse(file: &Path) -> Option<Labels> {
             _ => None,
         })
         .collect::<Option<_>>()?;
-    let label = emotion::common(folders.first()?);
+    let word = *folders.first()?;
+    let label = emotion::common(word);
     if label.is_empty() {
         return None;
     }
     let speaker = folders.get(1).copied().unwrap_or_default();
-    Some(Labels::new(label, speaker, ""))
+    Some(Labels::new(label, word, speaker, ""))
 }

@@ -140,7 +140,7 @@ pub enum FoldError {
 ///
 /// Groups have as many speakers as each other, or one more, and hold about as many clips: the
 /// speakers are shuffled by the seed, and those with most clips are dealt first, each to the group
-/// that has the fewest clips yet. Sex is left to the seed, as a clip does not tell it.
+/// that has the fewest clips yet; of several corpora each is dealt to all groups. Sex is left to the seed, as a clip does not tell it.
 ///
 /// Of a published fold only the speakers that the clips have are kept, and a fold without any is
 /// left out. Numbers from such folds are not those of the whole corpus: compare with
@@ -207,14 +207,18 @@ fn in_turn(speakers: Vec<&str>) -> Vec<&str> {
     let mut turns: Vec<(usize, &str)> = speakers
         .into_iter()
         .map(|speaker| {
-            let corpus = speaker.split_once(':').map(|(corpus, _)| corpus);
-            let turn = met.entry(corpus).or_default();
+            let turn = met.entry(corpus_of(speaker)).or_default();
             *turn += 1;
             (*turn, speaker)
         })
         .collect();
     turns.sort_by_key(|(turn, _)| *turn);
     turns.into_iter().map(|(_, speaker)| speaker).collect()
+}
+
+/// Which of several corpora a speaker is of.
+fn corpus_of(speaker: &str) -> Option<&str> {
+    speaker.split_once(':').map(|(corpus, _)| corpus)
 }
 
 /// The fold that leaves a speaker out is called like them, as far as a folder can be: the speakers of a
@@ -244,13 +248,14 @@ fn dealt<'a>(
     }
     let mut speakers: Vec<(&str, usize)> = counts.iter().map(|(&s, &count)| (s, count)).collect();
     speakers.shuffle(&mut generator(seed, Draw::Groups));
-    speakers.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    speakers.sort_by_key(|&(speaker, count)| (corpus_of(speaker), std::cmp::Reverse(count)));
 
     let mut dealt: Vec<(Vec<&str>, usize)> = vec![Default::default(); groups];
     for (speaker, count) in speakers {
-        let next = dealt
-            .iter_mut()
-            .min_by_key(|(group, clips)| (group.len(), *clips));
+        let next = dealt.iter_mut().min_by_key(|(group, clips)| {
+            let same = |other: &&&str| corpus_of(other) == corpus_of(speaker);
+            (group.iter().filter(same).count(), group.len(), *clips)
+        });
         if let Some((group, clips)) = next {
             group.push(speaker);
             *clips += count;
@@ -301,6 +306,7 @@ mod tests {
         Clip {
             file: file.into(),
             label: "anger".into(),
+            corpus_label: "angry".into(),
             speaker: speaker.into(),
             sentence: String::new(),
         }
@@ -364,6 +370,34 @@ mod tests {
                 clips.iter().filter(|clip| fold.test.contains(&clip.speaker)).count()
             };
             prop_assert!(spread(made.iter().map(held).collect()) <= *counts.iter().max().unwrap());
+        }
+
+        #[test]
+        fn of_several_corpora_each_is_dealt_to_all_groups(
+            of_each in vec(1usize..12, 2..4),
+            groups in 2usize..6,
+            seed: u64,
+        ) {
+            let speaker = |corpus: usize, number: usize| format!("{}:{number}", ["a", "b", "c"][corpus]);
+            let clips: Vec<Clip> = of_each
+                .iter()
+                .enumerate()
+                .flat_map(|(corpus, &speakers)| (0..speakers).map(move |number| (corpus, number)))
+                .flat_map(|(corpus, number)| vec![speaker(corpus, number); 1 + number % 3])
+                .map(|speaker| clip("x.wav".into(), &speaker))
+                .collect();
+            let speakers: usize = of_each.iter().sum();
+            prop_assume!(speakers >= groups + 2);
+            let made = folds(&clips, Folds::Groups(groups), seed).unwrap();
+            let spread = |count: &dyn Fn(&Fold) -> usize| {
+                let counts: Vec<usize> = made.iter().map(count).collect();
+                counts.iter().max().unwrap() - counts.iter().min().unwrap()
+            };
+            prop_assert!(spread(&|fold| fold.test.len()) <= 1);
+            for corpus in ["a:", "b:", "c:"] {
+                let of = |fold: &Fold| fold.test.iter().filter(|s| s.starts_with(corpus)).count();
+                prop_assert!(spread(&of) <= 1);
+            }
         }
 
         #[test]

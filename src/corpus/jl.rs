@@ -28,7 +28,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         && EMOTIONS.contains(&word)
         && digits(number, number.len().min(2)).is_some()
         && digits(take, 1).is_some();
-    known.then(|| Labels::new(emotion::common(word), speaker, sentence))
+    known.then(|| Labels::new(emotion::common(word), word, speaker, sentence))
 }
 
 pub(super) fn sex(speaker: &str) -> Option<Sex> {

@@ -73,7 +73,7 @@ impl CorpusKind {
         let stem = file.file_stem()?.to_str()?;
         match self {
             CorpusKind::Demo => demo::parse_name(file.file_name()?.to_str()?)
-                .map(|name| Labels::new(name.emotion, name.voice, name.sentence)),
+                .map(|name| Labels::new(name.emotion, name.emotion, name.voice, name.sentence)),
             CorpusKind::Ravdess => ravdess::parse(stem, Channel::Speech),
             CorpusKind::RavdessSong => ravdess::parse(stem, Channel::Song),
             CorpusKind::Tess => tess::parse(stem),

@@ -44,8 +44,10 @@ pub use union::{Source, source_of, unite};
 pub struct Clip {
     /// Where the recording is, relative to the corpus folder.
     pub file: PathBuf,
-    /// What was said of it by the corpus: the emotion.
+    /// The emotion, in the words that all corpora have in common.
     pub label: String,
+    /// What the corpus itself calls it: its word, or the code of its file names.
+    pub corpus_label: String,
     /// Who speaks. Empty where the corpus does not tell.
     pub speaker: String,
     /// What is said. Empty where the corpus does not tell.
@@ -64,8 +66,10 @@ pub struct Skipped {
 /// What a file name tells: the fields of a [`Clip`] without its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// The emotion.
+    /// The emotion, in the words that all corpora have in common.
     pub label: String,
+    /// What the corpus itself calls it: its word, or the code of its file names.
+    pub corpus_label: String,
     /// Who speaks; empty where the corpus does not tell.
     pub speaker: String,
     /// What is said; empty where the corpus does not tell.
@@ -75,11 +79,13 @@ pub struct Labels {
 impl Labels {
     fn new(
         label: impl Into<String>,
+        corpus_label: impl Into<String>,
         speaker: impl Into<String>,
         sentence: impl Into<String>,
     ) -> Self {
         Labels {
             label: label.into(),
+            corpus_label: corpus_label.into(),
             speaker: speaker.into(),
             sentence: sentence.into(),
         }
@@ -272,11 +278,13 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             }),
             Ok(Labels {
                 label,
+                corpus_label,
                 speaker,
                 sentence,
             }) => clips.push(Clip {
                 file: file.clone(),
                 label,
+                corpus_label,
                 speaker,
                 sentence,
             }),

@@ -34,7 +34,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         && EMOTIONS.contains(&word)
         && (1..=90).contains(&number)
         && digits(sentence, sentence.len()).is_some();
-    known.then(|| Labels::new(emotion::common(word), speaker, sentence))
+    known.then(|| Labels::new(emotion::common(word), word, speaker, sentence))
 }
 
 pub(super) fn sex(speaker: &str) -> Option<Sex> {

@@ -51,7 +51,7 @@ pub(super) fn parse(stem: &str, asked: Channel) -> Option<Labels> {
     };
     let place = digits(emotion, 2)?.checked_sub(1)? as usize;
     let word = words.get(place).filter(|_| known)?;
-    Some(Labels::new(emotion::label(word)?, actor, statement))
+    Some(Labels::new(emotion::label(word)?, *word, actor, statement))
 }
 
 /// Actors with odd numbers are men.

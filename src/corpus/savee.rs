@@ -28,7 +28,7 @@ pub(super) fn parse(file: &Path) -> Option<Labels> {
     let last = if *label == "neutral" { 30 } else { 15 };
     let known =
         SPEAKERS.contains(&speaker) && (1..=last).contains(&digits(number, 2).unwrap_or_default());
-    known.then(|| Labels::new(*label, speaker, code))
+    known.then(|| Labels::new(*label, emotion, speaker, code))
 }
 
 pub(super) fn sex(_speaker: &str) -> Option<Sex> {

@@ -21,7 +21,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         return None;
     }
     let (_, label) = EMOTIONS.iter().find(|(letter, _)| *letter == emotion)?;
-    Some(Labels::new(*label, &stem[..3], ""))
+    Some(Labels::new(*label, &stem[3..4], &stem[..3], ""))
 }
 
 pub(super) fn sex(speaker: &str) -> Option<Sex> {

@@ -461,6 +461,7 @@ mod tests {
                     clips.push(Clip {
                         file: format!("{label}/{speaker}/{take}.wav").into(),
                         label: label.into(),
+                        corpus_label: label.into(),
                         speaker: format!("s{speaker}"),
                         sentence: String::new(),
                     });

@@ -23,6 +23,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     known.then(|| {
         Labels::new(
             emotion::common(word),
+            word,
             format!("{sex}{number}"),
             sentence.to_string(),
         )

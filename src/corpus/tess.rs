@@ -20,6 +20,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     }
     Some(Labels::new(
         emotion::label(&emotion)?,
+        emotion,
         speaker,
         word.to_lowercase(),
     ))

@@ -10,6 +10,29 @@ fn some(label: &str, speaker: &str, sentence: &str) -> Option<(String, String, S
 }
 
 #[test]
+fn the_word_of_the_corpus_is_kept() {
+    for (kind, file, word) in [
+        (CorpusKind::Ravdess, "03-01-06-01-02-01-12.wav", "fearful"),
+        (CorpusKind::Tess, "OAF_back_PS.wav", "ps"),
+        (CorpusKind::Emodb, "03a01Fa.wav", "F"),
+        (CorpusKind::CremaD, "1001_DFA_ANG_XX.wav", "ANG"),
+        (CorpusKind::Savee, "DC_su01.wav", "su"),
+        (CorpusKind::Emovo, "gio-f1-b1.wav", "gio"),
+        (CorpusKind::JlCorpus, "female1_angry_10a_1.wav", "angry"),
+        (CorpusKind::Shemo, "F01W02.wav", "W"),
+        (CorpusKind::Urdu, "SM1_F10_A10.wav", "A"),
+        (CorpusKind::Folders, "Joyful/ann/1.wav", "Joyful"),
+    ] {
+        let labels = kind.parse(Path::new(file));
+        assert_eq!(
+            labels.map(|l| l.corpus_label).as_deref(),
+            Some(word),
+            "{file}"
+        );
+    }
+}
+
+#[test]
 fn ravdess_names() {
     let parse = |file| labels(CorpusKind::Ravdess, file);
     assert_eq!(

@@ -69,6 +69,7 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
             union.clips.push(Clip {
                 file,
                 label: clip.label.clone(),
+                corpus_label: clip.corpus_label.clone(),
                 speaker: match clip.speaker.as_str() {
                     "" => String::new(),
                     speaker => format!("{people}:{speaker}"),

@@ -27,7 +27,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     let (_, label) = EMOTIONS
         .iter()
         .find(|(known, _)| plain && letter.starts_with(*known))?;
-    Some(Labels::new(*label, speaker, ""))
+    Some(Labels::new(*label, letter, speaker, ""))
 }
 
 pub(super) fn sex(speaker: &str) -> Option<Sex> {

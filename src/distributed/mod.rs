@@ -287,7 +287,7 @@ impl Together {
         }
         match error.is::<Lost>() {
             true => anyhow!(message),
-            false => error.context(format!("rank {} of {}", self.place.rank, self.place.size)),
+            false => error.context(format!("rank {}", self.place.rank)),
         }
     }
 

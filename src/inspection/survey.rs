@@ -27,8 +27,10 @@ pub struct ClipFacts {
     pub clip: PathBuf,
     /// Who speaks; empty where nobody knows.
     pub speaker: String,
-    /// The emotion.
+    /// The emotion, in the words that all corpora have in common.
     pub label: String,
+    /// What the corpus itself calls it.
+    pub corpus_label: String,
     /// In hertz.
     pub sample_rate: u32,
     /// 1 is mono.
@@ -178,6 +180,7 @@ fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
         clip: clip.file.clone(),
         speaker: clip.speaker.clone(),
         label: clip.label.clone(),
+        corpus_label: clip.corpus_label.clone(),
         sample_rate: info.sample_rate,
         channels: info.channels,
         bits: info.bits_per_sample,

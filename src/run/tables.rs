@@ -18,10 +18,14 @@ struct SplitLine {
     clip: String,
     speaker: String,
     label: String,
+    /// Runs of before did not write it.
+    #[serde(default)]
+    corpus_label: String,
     part: Part,
 }
 
-/// Writes `split.csv`: each clip's place in the corpus folder, speaker, label and part.
+/// Writes `split.csv`: each clip's place in the corpus folder, speaker, label, the corpus' own
+/// word for it, and part.
 pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
     write_atomically(path, |file| print_split(file, clips, parts))
 }
@@ -34,6 +38,7 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
             clip: clip.file.to_string_lossy().into_owned(),
             speaker: clip.speaker.clone(),
             label: clip.label.clone(),
+            corpus_label: clip.corpus_label.clone(),
             part,
         })?;
     }
@@ -57,6 +62,7 @@ pub fn parse_split(text: impl Read) -> Result<(Vec<Clip>, Vec<Part>)> {
         clips.push(Clip {
             file: line.clip.into(),
             label: line.label,
+            corpus_label: line.corpus_label,
             speaker: line.speaker,
             sentence: String::new(),
         });
@@ -155,6 +161,7 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
         clips.push(Clip {
             file,
             label,
+            corpus_label: String::new(),
             speaker,
             sentence: String::new(),
         });

@@ -23,7 +23,7 @@ use emovox::device;
 use emovox::distributed::Ranks;
 use emovox::experiment::{Experiment, saved_progress};
 use emovox::run::RunFolder;
-use emovox::training::Explosion;
+use emovox::training::{Balance, Explosion};
 
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
@@ -128,6 +128,22 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
         bail!(
             "there is no file {}; --init-weights takes an .ot file",
             weights.display()
+        );
+    }
+    if let Some(weights) = &config.training.init_weights
+        && weights.extension().is_some_and(|ending| ending == "emovox")
+    {
+        bail!(
+            "{} is a bundle; --init-weights takes the weights of a run folder, runs/NAME/best.ot",
+            weights.display()
+        );
+    }
+    if config.data.sources.len() < 2
+        && let balance @ (Balance::Corpus | Balance::CorpusClass) = config.training.balance
+    {
+        bail!(
+            "--balance {balance} needs several corpora (--data NAME=DIR, given for each); of one, \
+             --balance class balances the classes"
         );
     }
     // The demo corpus may have to be made, and features be computed.

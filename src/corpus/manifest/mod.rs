@@ -110,6 +110,7 @@ impl Manifest {
                 corpus.clips.push(Clip {
                     file,
                     label,
+                    corpus_label: row.label.text.clone(),
                     speaker: speaker.map_or(String::new(), |cell| cell.text.clone()),
                     sentence: String::new(),
                 });

@@ -228,6 +228,7 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
         saved.clips.push(Clip {
             file,
             label,
+            corpus_label: String::new(),
             speaker,
             sentence: String::new(),
         });
