@@ -1,6 +1,6 @@
 //! One training over several processes, by the collectives that libtorch has: c10d's store to find each
-//! other, Gloo or (between GPUs) NCCL to add up gradients. Processes are started by whoever starts PyTorch jobs (torchrun, srun,
-//! an operator of Kubernetes), and told by its variables who they are.
+//! other, Gloo or (between GPUs) NCCL to add up gradients. Processes are started by whoever starts PyTorch
+//! jobs (torchrun, srun, an operator of Kubernetes), and told by its variables who they are.
 //!
 //! Each process holds the whole model and trains on its share of every batch; gradients are added up, so
 //! all take the same step. Rank 0 alone writes. A process that fails leaves its reason in the store, and all
@@ -66,9 +66,9 @@ impl Ranks {
     }
 
     /// Joins the others, where the environment says that there are some. The first one calls `waits`
-    /// before, with words about what it waits for. `end` is called from another
-    /// thread, with the reason, once one of them has failed; it should end the process, which may be
-    /// waiting for the one that is gone.
+    /// before, with words about what it waits for. `end` is called from another thread, with the reason,
+    /// once one of them has failed; it should end the process, which may be waiting for the one that is
+    /// gone.
     pub fn join(waits: fn(&str), end: fn(&str)) -> Result<Ranks> {
         let Some(place) = Place::of(|name| std::env::var(name).ok())? else {
             return Ok(Ranks::alone());
@@ -78,8 +78,7 @@ impl Ranks {
                 size, host, port, ..
             } = &place;
             waits(&format!(
-                "waiting for {} other processes at {host}:{port}",
-                size - 1
+                "waiting for all {size} processes at {host}:{port}"
             ));
         }
         let together = Together::join(place, end)?;
