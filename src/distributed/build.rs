@@ -52,21 +52,28 @@ fn compile_nccl(libtorch: &Path) {
         Some(wheels.join("cu13/include")),
         Some("/usr/local/cuda/include".into()),
     ];
-    let with = |folders: [Option<PathBuf>; 3], header: &str| {
-        let folders = &mut folders.into_iter().flatten();
-        folders.find(|folder| folder.join(header).is_file())
-    };
-    let (Some(nccl), Some(cuda)) = (with(nccl, "nccl.h"), with(cuda, "cublas_v2.h")) else {
+    let has = |folder: &Path, header: &str| folder.join(header).is_file();
+    let nccl = nccl
+        .into_iter()
+        .flatten()
+        .find(|folder| has(folder, "nccl.h"));
+    // A toolkit has them all, PyTorch's wheels lack some; nvcc would look in cccl by itself.
+    let cuda = cuda.into_iter().flatten().find(|folder| {
+        let own = ["cublas_v2.h", "crt/host_config.h"];
+        own.iter().all(|header| has(folder, header))
+            && (has(folder, "nv/target") || has(folder, "cccl/nv/target"))
+    });
+    let (Some(nccl), Some(cuda)) = (nccl, cuda) else {
         println!(
             "cargo::warning=built without NCCL, whose headers or CUDA's are not to be found: GPUs of \
              several processes will add up gradients through memory. `scripts/setup.sh --cuda` brings \
-             both, or set NCCL_INCLUDE to the folder of nccl.h and CUDA_HOME to that of CUDA 13"
+             both, or set NCCL_INCLUDE to the folder of nccl.h and CUDA_HOME to that of a CUDA 13 toolkit"
         );
         return;
     };
     let mut build = against(libtorch, "nccl.cpp");
     build.define("USE_C10D_NCCL", None);
-    for folder in [nccl, cuda] {
+    for folder in [nccl, cuda.join("cccl"), cuda] {
         build.flag("-isystem").flag(&folder);
     }
     let library =
