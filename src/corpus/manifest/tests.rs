@@ -350,6 +350,39 @@ fn columns_may_be_called_anything() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
+    /// A damaged list is read or refused, and what is read lies in the folder.
+    #[test]
+    fn damage_does_no_harm(
+        name in proptest::sample::select(vec!["list.csv", "list.tsv", "list.jsonl"]),
+        damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..8),
+    ) {
+        let desk = Desk::with(&["a.wav", "b.wav"]);
+        let whole = match name {
+            "list.csv" => "file,label,speaker,split\n\"a.wav\",anger,ann,train\nb.wav,fear,bob,test\n",
+            "list.tsv" => "file\tlabel\tspeaker\na.wav\tanger\tann\nb.wav\tfear\tbob\n",
+            _ => "{\"wav\":\"a.wav\",\"emo\":\"anger\",\"key\":\"x-a\"}\n{\"wav\":\"b.wav\",\"emo\":\"fear\"}\n",
+        };
+        let mut bytes = whole.as_bytes().to_vec();
+        for (place, value, how) in damages {
+            match how {
+                0 => bytes.insert(place.index(bytes.len() + 1), value),
+                1 if !bytes.is_empty() => { let place = place.index(bytes.len()); bytes[place] = value; }
+                _ => bytes.truncate(place.index(bytes.len() + 1)),
+            }
+        }
+        let mut manifest = desk.manifest(name, "");
+        manifest.file = desk.0.path().join(name);
+        fs::write(&manifest.file, &bytes).unwrap();
+        match manifest.read(|_| Some(2.0)) {
+            Ok(corpus) => {
+                for clip in &corpus.clips {
+                    prop_assert!(["a.wav", "b.wav"].iter().any(|file| clip.file.ends_with(file)));
+                }
+            }
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+
     /// Whatever the csv crate writes of any text is read back, and the line of a mistake is that
     /// of the text.
     #[test]
