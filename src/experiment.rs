@@ -77,6 +77,7 @@ impl Experiment {
         config.validate()?;
         let device = device_of(&config, &ranks)?;
         let split = split(&loaded.clips, &config.split, &corpus.given)?;
+        agree(&ranks, &config, &loaded.clips, &split.parts)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
         config.data.sources.clone_from(&corpus.sources);
@@ -168,6 +169,7 @@ impl Experiment {
             config.write(&run.config_toml())?;
         }
         let split = Split::new(&loaded.clips, own.parts);
+        agree(&ranks, &config, &loaded.clips, &split.parts)?;
         Ok(Experiment {
             run,
             config,
@@ -415,6 +417,33 @@ fn device_of(config: &RunConfig, ranks: &Ranks) -> Result<Device> {
     };
     ranks.compute_on(device)?;
     Ok(device)
+}
+
+/// Processes on several machines may have read other copies of a corpus, or been told other settings:
+/// they would train on a mixture without a word.
+fn agree(ranks: &Ranks, config: &RunConfig, clips: &[Clip], parts: &[Part]) -> Result<()> {
+    if !ranks.are_several() {
+        return Ok(());
+    }
+    let mut settings = config.clone();
+    settings.data = DataConfig::default();
+    settings.training.device = DeviceChoice::Auto;
+    settings.training.init_weights = None;
+    let mut hash = blake3::Hasher::new();
+    hash.update(toml::to_string(&settings)?.as_bytes());
+    for (clip, part) in clips.iter().zip(parts) {
+        hash.update(format!("{clip:?} {part:?}").as_bytes());
+    }
+    let own = hash.finalize().as_bytes().to_vec();
+    let first = ranks.spread_bytes(Some(own.clone()))?;
+    ensure!(
+        first == Some(own),
+        "this process has other recordings ({} here), or other settings, than the first one; all need \
+         the same copy of the corpus and the same command",
+        clips.len()
+    );
+    // Nothing is written before all agree.
+    ranks.wait_for_all()
 }
 
 /// The lists that recordings come from, wherever a command is typed next.

@@ -61,10 +61,16 @@ fn free_port() -> u16 {
 
 /// Starts processes as torchrun would, each with a line of its own.
 fn start(desk: &Desk, lines: &[String]) -> Vec<Child> {
+    start_with(desk, lines, |_, _| {})
+}
+
+/// The same where each rank's command has something of its own.
+fn start_with(desk: &Desk, lines: &[String], own: impl Fn(usize, &mut Command)) -> Vec<Child> {
     let (size, port) = (lines.len().to_string(), free_port().to_string());
     let started = lines.iter().enumerate().map(|(rank, line)| {
-        let rank = rank.to_string();
         let mut command: Command = desk.command(line);
+        own(rank, &mut command);
+        let rank = rank.to_string();
         command
             .env("WORLD_SIZE", &size)
             .envs([("RANK", &rank), ("LOCAL_RANK", &rank)])
@@ -188,6 +194,25 @@ fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
     for seen in end(start(&desk, &lines)) {
         let seen = seen.fails_with(&["rank 2", "nowhere"]);
         assert!(!seen.error.contains("panicked"), "{}", seen.error);
+    }
+    assert_eq!(desk.runs(), 0);
+
+    // One that was told something else.
+    let mut lines = vec![train("mine"); 2];
+    lines[1] += " --learning-rate 0.5";
+    for seen in end(start(&desk, &lines)) {
+        seen.fails_with(&["rank 1", "other settings, than the first"]);
+    }
+    assert_eq!(desk.runs(), 0);
+
+    // One that finds the others, and then no way to them.
+    let no_way = |rank, command: &mut Command| {
+        if rank == 1 {
+            command.env("GLOO_SOCKET_IFNAME", "nowhere0");
+        }
+    };
+    for seen in end(start_with(&desk, &vec![train("mine"); 2], no_way)) {
+        seen.fails_with(&["rank 1", "does not reach the others"]);
     }
     assert_eq!(desk.runs(), 0);
 

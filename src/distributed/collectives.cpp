@@ -103,9 +103,9 @@ void wait_for_all(c10d::Store& store, int rank, int size, int64_t seconds) {
 
 extern "C" {
 
-int emovox_group_join(const char* host, uint16_t port, int serve, const char* prefix,
-                      const char* interfaces, int rank, int size, int64_t join_seconds,
-                      int64_t seconds, void** joined, char* message, size_t length) {
+// Finds the others through the store.
+int emovox_group_join(const char* host, uint16_t port, int serve, const char* prefix, int rank,
+                      int size, int64_t seconds, void** joined, char* message, size_t length) {
   return guarded(message, length, [&] {
     // That a peer is gone is told in our words, not as a warning with a stack of C++.
     setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
@@ -115,17 +115,25 @@ int emovox_group_join(const char* host, uint16_t port, int serve, const char* pr
       c10d::TCPStoreOptions options;
       options.port = port;
       options.isServer = serve && which == 0;
-      options.timeout = std::chrono::seconds(join_seconds);
+      options.timeout = std::chrono::seconds(seconds);
       options.waitWorkers = false;
       auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
       group->store[which] = c10::make_intrusive<c10d::PrefixStore>(prefix, store);
     }
-    wait_for_all(*group->store[0], rank, size, join_seconds);
+    wait_for_all(*group->store[0], rank, size, seconds);
+    *joined = group.release();
+  });
+}
+
+// Connects each with each, for what is in memory.
+int emovox_group_connect(void* group, const char* host, const char* interfaces, int rank, int size,
+                         int64_t seconds, char* message, size_t length) {
+  return guarded(message, length, [&] {
+    auto* here = static_cast<Group*>(group);
     auto options = Gloo::Options::create(std::chrono::seconds(seconds));
     choose_devices(*options, host, interfaces);
-    auto store = c10::make_intrusive<c10d::PrefixStore>("gloo", group->store[0]);
-    group->gloo = c10::make_intrusive<Gloo>(store, rank, size, options);
-    *joined = group.release();
+    auto store = c10::make_intrusive<c10d::PrefixStore>("gloo", here->store[0]);
+    here->gloo = c10::make_intrusive<Gloo>(store, rank, size, options);
   });
 }
 

@@ -92,6 +92,7 @@ mod tests {
         };
         drop(port);
         let group = Group::join(&place).unwrap();
+        group.connect(&place).unwrap();
         if devices == 0 {
             let error = format!("{:#}", group.use_nccl(&library, &place).unwrap_err());
             assert!(error.contains("no GPUs found"), "{error}");

@@ -14,12 +14,20 @@ unsafe extern "C" {
         port: u16,
         serve: c_int,
         prefix: *const c_char,
+        rank: c_int,
+        size: c_int,
+        seconds: i64,
+        joined: *mut *mut c_void,
+        message: *mut c_char,
+        length: usize,
+    ) -> c_int;
+    fn emovox_group_connect(
+        group: *mut c_void,
+        host: *const c_char,
         interfaces: *const c_char,
         rank: c_int,
         size: c_int,
-        join_seconds: i64,
         seconds: i64,
-        joined: *mut *mut c_void,
         message: *mut c_char,
         length: usize,
     ) -> c_int;
@@ -107,9 +115,9 @@ unsafe impl Send for Group {}
 unsafe impl Sync for Group {}
 
 impl Group {
+    /// Finds the others. The store can be used from then on; sums need [`Group::connect`].
     pub(super) fn join(place: &Place) -> Result<Group> {
         let (host, prefix) = (text(&place.host)?, text(&place.prefix)?);
-        let interfaces = text(&std::env::var("GLOO_SOCKET_IFNAME").unwrap_or_default())?;
         let mut group = std::ptr::null_mut();
         told(|message, length| {
             // SAFETY: all pointers are to values that outlive the call.
@@ -119,11 +127,9 @@ impl Group {
                     place.port,
                     c_int::from(place.first_keeps_store && place.rank == 0),
                     prefix.as_ptr(),
-                    interfaces.as_ptr(),
                     place.rank as c_int,
                     place.size as c_int,
                     JOIN_SECONDS,
-                    SECONDS,
                     &mut group,
                     message,
                     length,
@@ -131,6 +137,27 @@ impl Group {
             }
         })?;
         Ok(Group { group })
+    }
+
+    /// Connects each with each. One that fails here leaves the others waiting, so a watch must run.
+    pub(super) fn connect(&self, place: &Place) -> Result<()> {
+        let host = text(&place.host)?;
+        let interfaces = text(&std::env::var("GLOO_SOCKET_IFNAME").unwrap_or_default())?;
+        told(|message, length| {
+            // SAFETY: all pointers are to values that outlive the call; nobody adds up before it.
+            unsafe {
+                emovox_group_connect(
+                    self.group,
+                    host.as_ptr(),
+                    interfaces.as_ptr(),
+                    place.rank as c_int,
+                    place.size as c_int,
+                    SECONDS,
+                    message,
+                    length,
+                )
+            }
+        })
     }
 
     /// What is on GPUs goes through NCCL from now on, by the library that `nccl.cpp` was compiled to.

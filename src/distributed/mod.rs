@@ -223,12 +223,16 @@ impl Together {
         })?;
         let group = Arc::new(group);
         let watch = Watch::begin(group.clone(), place.rank, place.size, end);
-        Ok(Together {
+        let together = Together {
             place,
             watch,
             group,
             nccl: OnceLock::new(),
-        })
+        };
+        match together.group.connect(&together.place) {
+            Ok(()) => Ok(together),
+            Err(error) => Err(together.fail(error.context("it does not reach the others"))),
+        }
     }
 
     fn compute_on(&self, device: Device) -> Result<()> {

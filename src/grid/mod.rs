@@ -32,7 +32,7 @@ pub use file::{Combination, GridFile};
 
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Corpus;
-use crate::cross_validation::{Cell, CrossValidation, Plan};
+use crate::cross_validation::{Cell, CrossValidation, Plan, holds_something};
 use crate::run::{RunFolder, write_bytes};
 
 /// A sweep and the folder of its cells.
@@ -101,7 +101,7 @@ impl Grid {
         RunFolder::check_name(&name)?;
         let folder = runs.join(&name);
         ensure!(
-            !folder.exists() || folder.join("grid.toml").exists(),
+            folder.join("grid.toml").exists() || !holds_something(&folder),
             "{} exists and is no grid; give this one another name (name = \"…\" in {})",
             folder.display(),
             file.display()
