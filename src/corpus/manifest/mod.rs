@@ -84,7 +84,10 @@ impl Manifest {
                 .extend(note.filter(|note| !corpus.notes.contains(note)));
             for row in &table.rows {
                 let file = places.of(&row.file.text);
-                if let Some(before) = lines.insert(file.clone(), row.file.place()) {
+                // However its path is spelled.
+                let itself = self.root.join(&file).canonicalize();
+                let itself = itself.unwrap_or_else(|_| file.clone());
+                if let Some(before) = lines.insert(itself, row.file.place()) {
                     return Err(row.file.wrong(format!(
                         "{} is there already, in {before}; a recording stands in a list once",
                         row.file.text

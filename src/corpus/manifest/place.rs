@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// Files that are looked for to know how the paths of a list are meant.
+/// So many files, all over the list, are looked for to know how the paths of a list are meant.
 const LOOKED_FOR: usize = 200;
 
 /// What becomes of the paths of a list.
@@ -16,7 +16,8 @@ pub(super) struct Places {
 impl Places {
     /// Drops as few folders as are needed for some recording to be below the root. None where none is.
     pub fn find(root: &Path, files: &[&str]) -> Option<Places> {
-        let looked_for = &files[..files.len().min(LOOKED_FOR)];
+        let step = files.len().div_ceil(LOOKED_FOR).max(1);
+        let looked_for: Vec<&&str> = files.iter().step_by(step).collect();
         let deepest = looked_for.iter().map(|file| parts(file).count()).max()?;
         (0..deepest).find_map(|dropped| {
             let places = Places {
@@ -24,7 +25,7 @@ impl Places {
                 dropped,
                 example: String::new(),
             };
-            let there = |file: &&&str| root.join(places.of(file)).is_file();
+            let there = |file: &&&&str| root.join(places.of(file)).is_file();
             let example = looked_for.iter().find(there)?.to_string();
             Some(Places { example, ..places })
         })

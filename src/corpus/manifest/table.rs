@@ -92,8 +92,12 @@ fn separated(
     text: &str,
     renamed: &BTreeMap<Role, String>,
 ) -> Result<Vec<Row>, ManifestError> {
+    let delimiter = delimiter(text);
+    if let Some((line, what)) = loose_quote(text, delimiter) {
+        return Err(at(path, line, what.into()));
+    }
     let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter(text))
+        .delimiter(delimiter)
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
@@ -142,9 +146,51 @@ fn separated(
                 ),
             })
         };
+        for role in Role::ALL {
+            if let Some(cell) = cell(role).filter(|cell| cell.text.contains(['\n', '\r'])) {
+                return Err(cell.wrong(
+                    "this value goes over several lines; is a quote missing, or one too many?",
+                ));
+            }
+        }
         rows.push(row(path, line, cell)?);
     }
     Ok(rows)
+}
+
+/// A quote that would take in what follows it, and its line: one that is never closed, or is closed in the
+/// middle of a value. The reader itself forgives both, and lines of the list would be lost without a word.
+fn loose_quote(text: &str, delimiter: u8) -> Option<(usize, &'static str)> {
+    let mut line = 1;
+    let mut bytes = text.bytes().peekable();
+    let mut begins = true;
+    while let Some(byte) = bytes.next() {
+        if byte == b'"' && begins {
+            let opened = line;
+            loop {
+                match bytes.next() {
+                    None => return Some((opened, "a quote is opened here and never closed")),
+                    Some(b'\n') => line += 1,
+                    // Two of them are one that belongs to the value.
+                    Some(b'"') => match bytes.next_if_eq(&b'"') {
+                        Some(_) => {}
+                        None => break,
+                    },
+                    Some(_) => {}
+                }
+            }
+            while bytes.next_if_eq(&b' ').is_some() {}
+            let ends = [delimiter, b'\n', b'\r'];
+            if bytes.peek().is_some_and(|next| !ends.contains(next)) {
+                let what = "there is text behind a closing quote; a value that has quotes in it stands \
+                            in quotes, and each of its own is doubled";
+                return Some((line, what));
+            }
+        }
+        line += usize::from(byte == b'\n');
+        begins = [delimiter, b'\n', b'\r'].contains(&byte);
+    }
+    None
 }
 
 /// Counts lines as an editor does. What the reader says of lines is one short after a carriage return,
@@ -225,8 +271,8 @@ fn json_lines(
     text: &str,
     renamed: &BTreeMap<Role, String>,
 ) -> Result<Vec<Row>, ManifestError> {
-    let mut keys: Option<BTreeMap<Role, String>> = None;
-    let mut rows = Vec::new();
+    let mut objects = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for (index, line) in text
         .lines()
         .enumerate()
@@ -244,26 +290,25 @@ fn json_lines(
                 ),
             )
         })?;
-        let keys = match &keys {
-            Some(keys) => keys,
-            None => {
-                let names: Vec<String> = object.keys().cloned().collect();
-                let found = roles(&names, renamed).map_err(|what| at(path, number, what))?;
-                let named = found
-                    .into_iter()
-                    .map(|(role, place)| (role, names[place].clone()));
-                keys.insert(named.collect())
-            }
-        };
+        let new = object.keys().filter(|key| !names.contains(key)).cloned();
+        names.extend(new.collect::<Vec<_>>());
+        objects.push((number, object));
+    }
+    let first = objects.first().map_or(1, |(number, _)| *number);
+    let found = roles(&names, renamed).map_err(|what| at(path, first, what))?;
+    let mut rows = Vec::new();
+    for (number, object) in &objects {
         let mut cells = BTreeMap::new();
-        for (&role, key) in keys {
+        for (&role, &place) in &found {
+            let key = &names[place];
             let place = format!("{}, line {number}, \"{key}\"", path.display());
             let text = match object.get(key) {
                 Some(Value::String(text)) => text.trim().to_string(),
                 Some(Value::Number(number)) => number.to_string(),
                 Some(Value::Null) => String::new(),
+                None if [Role::Start, Role::End].contains(&role) => String::new(),
                 None => {
-                    let what = "is missing here, and was there in the first line".into();
+                    let what = "is missing here, and other lines have it".into();
                     return Err(ManifestError::Wrong { place, what });
                 }
                 Some(other) => {
@@ -273,7 +318,7 @@ fn json_lines(
             };
             cells.insert(role, Cell { text, place });
         }
-        rows.push(row(path, number, |role| cells.remove(&role))?);
+        rows.push(row(path, *number, |role| cells.remove(&role))?);
     }
     Ok(rows)
 }

@@ -127,7 +127,7 @@ fn a_wrong_line_is_named_with_its_column() {
             "line 2, column 1 (file)",
         ],
     );
-    refuses(&with("b.wav,\"fear,bob,test"), &["line 3", "values"]);
+    refuses(&with("b.wav,\"fear,bob,test"), &["line 3", "never closed"]);
     refuses(
         "file,speaker\na.wav,ann\n",
         &[
@@ -188,6 +188,74 @@ fn a_wrong_line_is_named_with_its_column() {
         error.contains("bad.csv, line 2") && error.contains("UTF-8"),
         "{error}"
     );
+}
+
+#[test]
+fn a_loose_quote_swallows_no_lines() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
+    let list = |last: &str| format!("file,label,speaker\na.wav,anger,ann\n{last}");
+    for (last, words) in [
+        (
+            "b.wav,fear,\"bob\nc.wav,anger,cem\n",
+            ["line 3", "never closed"],
+        ),
+        (
+            "\"b.wav\"x,fear,bob\n",
+            ["line 3", "behind a closing quote"],
+        ),
+        (
+            "b.wav,fear,\"bob\nc.wav,anger,\"cem\n",
+            ["line 4", "behind a closing quote"],
+        ),
+        (
+            "b.wav,fear,\"bob\ncem\"\nc.wav,fear,bob\n",
+            ["line 3, column 3", "several lines"],
+        ),
+    ] {
+        desk.refuses("list.csv", &list(last), &words);
+    }
+    // What is said may go over lines, and an inch stands within a value.
+    let text = "file,label,text\na.wav,anger,\"Go,\n\"\"now\"\"\"\nb.wav,fear,12\" record\n";
+    assert_eq!(desk.read("list.csv", text).unwrap().clips.len(), 2);
+}
+
+#[test]
+fn a_key_that_begins_later_counts() {
+    let desk = Desk::with(&["a.wav", "b.wav"]);
+    let first = r#"{"wav":"a.wav","emo":"anger"}"#;
+    let split = format!(
+        "{first}\n{}",
+        r#"{"wav":"b.wav","emo":"fear","split":"test"}"#
+    );
+    desk.refuses(
+        "list.jsonl",
+        &split,
+        &["line 1, \"split\"", "other lines have it"],
+    );
+    let piece = r#"{"wav":"b.wav","emo":"fear","start":0.1,"end":0.2}"#;
+    desk.refuses("list.jsonl", &format!("{first}\n{piece}"), &["line 2"]);
+}
+
+#[test]
+fn a_recording_is_the_same_however_its_path_is_spelled() {
+    let desk = Desk::with(&["day/a.wav", "b.wav"]);
+    let folder = desk.0.path().canonicalize().unwrap();
+    let whole = format!("{}/day/a.wav", folder.display());
+    for again in ["day/../day/a.wav", whole.as_str()] {
+        let list = format!("file,label\nday/a.wav,anger\nb.wav,fear\n{again},fear\n");
+        desk.refuses("list.csv", &list, &["line 4", "is there already", "line 2"]);
+    }
+}
+
+#[test]
+fn what_is_there_is_found_behind_what_is_not() {
+    let files: Vec<String> = (0..210).map(|n| format!("{n}.wav")).collect();
+    let desk = Desk::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut list = "file,label\n".to_string();
+    list.extend((0..200).map(|n| format!("gone/{n}x.wav,anger\n")));
+    list.extend((0..210).map(|n| format!("{n}.wav,{}\n", ["anger", "fear"][n % 2])));
+    let corpus = desk.read("list.csv", &list).unwrap();
+    assert_eq!((corpus.clips.len(), corpus.skipped.len()), (210, 200));
 }
 
 #[test]
@@ -387,7 +455,7 @@ proptest! {
     /// of the text.
     #[test]
     fn any_label_and_speaker_comes_back(
-        words in proptest::collection::vec("[^\\s\0]([^\0]{0,12}[^\\s\0])?", 2..8),
+        words in proptest::collection::vec("[^\\s\0]([^\0\r\n]{0,12}[^\\s\0])?", 2..8),
         delimiter in proptest::sample::select(vec![b',', b';', b'\t']),
         windows: bool,
     ) {
