@@ -19,9 +19,13 @@ fn main() {
     // the CPU and the CUDA libraries needs no rebuild.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     reach_documentation_tests(&libtorch);
-    compile_fused_adamw(&libtorch);
+    let headers = match env::var_os("LIBTORCH_INCLUDE") {
+        Some(folder) => PathBuf::from(folder).join("include"),
+        None => libtorch.with_file_name("include"),
+    };
+    compile_fused_adamw(&headers);
     #[cfg(feature = "distributed")]
-    collectives::compile(&libtorch);
+    collectives::compile(&libtorch, &headers);
 }
 
 /// Link arguments do not reach documentation tests, but cargo puts search folders inside `OUT_DIR`
@@ -39,12 +43,8 @@ fn reach_documentation_tests(libtorch: &Path) {
 }
 
 /// The few lines of C++ in `src/training/fused.cpp`, against the headers of the same libtorch.
-fn compile_fused_adamw(libtorch: &Path) {
+fn compile_fused_adamw(headers: &Path) {
     println!("cargo:rerun-if-changed=src/training/fused.cpp");
-    let headers = match env::var_os("LIBTORCH_INCLUDE") {
-        Some(folder) => PathBuf::from(folder).join("include"),
-        None => libtorch.with_file_name("include"),
-    };
     cc::Build::new()
         .cpp(true)
         .std("c++17")

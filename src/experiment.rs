@@ -157,6 +157,8 @@ impl Experiment {
                 lost.reason
             );
         }
+        let split = Split::new(&loaded.clips, own.parts);
+        agree(&ranks, &config, &loaded.clips, &split.parts)?;
         let scored_before = run.report_json().exists();
         if !progress.is_over(&config.training) {
             config.calibration = CalibrationConfig::default();
@@ -168,8 +170,6 @@ impl Experiment {
         if ranks.is_first() {
             config.write(&run.config_toml())?;
         }
-        let split = Split::new(&loaded.clips, own.parts);
-        agree(&ranks, &config, &loaded.clips, &split.parts)?;
         Ok(Experiment {
             run,
             config,
@@ -407,7 +407,7 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
 }
 
 /// Of several processes on one machine each takes a GPU of its own, where there are as many and none is
-/// named.
+/// named. The processes tell each other.
 fn device_of(config: &RunConfig, ranks: &Ranks) -> Result<Device> {
     let device = match (config.training.device.resolve()?, config.training.device) {
         (Device::Cuda(_), DeviceChoice::Auto) if ranks.local_rank() < cuda_devices() => {
@@ -429,6 +429,7 @@ fn agree(ranks: &Ranks, config: &RunConfig, clips: &[Clip], parts: &[Part]) -> R
     settings.data = DataConfig::default();
     settings.training.device = DeviceChoice::Auto;
     settings.training.init_weights = None;
+    settings.calibration = CalibrationConfig::default();
     let mut hash = blake3::Hasher::new();
     hash.update(toml::to_string(&settings)?.as_bytes());
     for (clip, part) in clips.iter().zip(parts) {

@@ -209,11 +209,6 @@ fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
     let Some(data) = &args.data else {
         return own_part(args, find_own_of(split, config, None)?, config);
     };
-    if let Some((name, folder)) = data.to_string_lossy().split_once('=')
-        && !data.exists()
-    {
-        bail!("evaluate scores one corpus, and needs no name '{name}' for it: --data {folder}");
-    }
     match own_recordings(split, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
         None => {

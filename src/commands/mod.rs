@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -211,6 +211,12 @@ impl From<CorpusName> for CorpusKind {
 
 /// The folder that --data names; the demo corpus is made first where it is missing.
 fn data_folder(data: &Path) -> Result<&Path> {
+    // Where several corpora are taken, their names are cut off before.
+    if let Some((name, folder)) = data.to_string_lossy().split_once('=')
+        && !data.exists()
+    {
+        bail!("one corpus needs no name '{name}' here: --data {folder}");
+    }
     if data != Path::new("demo") {
         return Ok(data);
     }

@@ -140,7 +140,8 @@ pub enum FoldError {
 ///
 /// Groups have as many speakers as each other, or one more, and hold about as many clips: the
 /// speakers are shuffled by the seed, and those with most clips are dealt first, each to the group
-/// that has the fewest clips yet; of several corpora each is dealt to all groups. Sex is left to the seed, as a clip does not tell it.
+/// that has the fewest clips yet; of several corpora each is dealt to all groups. Sex is left to the
+/// seed, as a clip does not tell it.
 ///
 /// Of a published fold only the speakers that the clips have are kept, and a fold without any is
 /// left out. Numbers from such folds are not those of the whole corpus: compare with

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 const HERE: &str = "src/distributed";
 
-/// Compiles the shims against this libtorch.
-pub fn compile(libtorch: &Path) {
+/// Compiles the shims against a libtorch, by the folder of its libraries and that of its headers.
+pub fn compile(libtorch: &Path, headers: &Path) {
     for file in ["build.rs", "collectives.cpp", "nccl.cpp"] {
         println!("cargo:rerun-if-changed={HERE}/{file}");
     }
@@ -26,18 +26,18 @@ pub fn compile(libtorch: &Path) {
         );
         return;
     }
-    let mut build = against(libtorch, "collectives.cpp");
+    let mut build = against(headers, "collectives.cpp");
     build.define("USE_C10D_GLOO", None);
     if gloo != Path::new(USUAL) {
         build.flag("-isystem").flag(&gloo);
     }
     build.compile("emovox_collectives");
     if libtorch.join("libtorch_cuda.so").is_file() {
-        compile_nccl(libtorch);
+        compile_nccl(libtorch, headers);
     }
 }
 
-fn compile_nccl(libtorch: &Path) {
+fn compile_nccl(libtorch: &Path, headers: &Path) {
     // The wheels of NVIDIA lie beside that of PyTorch.
     let real = libtorch.canonicalize();
     let wheels = real.unwrap_or_default().join("../../nvidia");
@@ -71,7 +71,7 @@ fn compile_nccl(libtorch: &Path) {
         );
         return;
     };
-    let mut build = against(libtorch, "nccl.cpp");
+    let mut build = against(headers, "nccl.cpp");
     build.define("USE_C10D_NCCL", None);
     for folder in [nccl, cuda.join("cccl"), cuda] {
         build.flag("-isystem").flag(&folder);
@@ -93,8 +93,7 @@ fn compile_nccl(libtorch: &Path) {
 }
 
 /// A build of one of these files, with libtorch's headers.
-fn against(libtorch: &Path, file: &str) -> cc::Build {
-    let include = libtorch.parent().unwrap_or(libtorch).join("include");
+fn against(headers: &Path, file: &str) -> cc::Build {
     let mut build = cc::Build::new();
     build
         .cpp(true)
@@ -104,7 +103,7 @@ fn against(libtorch: &Path, file: &str) -> cc::Build {
         .debug(false)
         .warnings(false);
     // As system headers: their warnings are not ours.
-    for folder in [&include, &include.join("torch/csrc/api/include")] {
+    for folder in [headers, &headers.join("torch/csrc/api/include")] {
         build.flag("-isystem").flag(folder);
     }
     build

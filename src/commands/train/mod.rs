@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use super::cache::tell_uncached;
 use super::progress::bar;
@@ -122,20 +122,15 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
     {
         RunFolder::check_free(runs, name)?;
     }
-    if let Some(weights) = &config.training.init_weights
-        && !weights.is_file()
-    {
-        bail!(
-            "there is no file {}; --init-weights takes an .ot file",
-            weights.display()
+    if let Some(weights) = &config.training.init_weights {
+        let place = weights.display();
+        ensure!(
+            weights.is_file(),
+            "there is no file {place}; --init-weights takes an .ot file"
         );
-    }
-    if let Some(weights) = &config.training.init_weights
-        && weights.extension().is_some_and(|ending| ending == "emovox")
-    {
-        bail!(
-            "{} is a bundle; --init-weights takes the weights of a run folder, runs/NAME/best.ot",
-            weights.display()
+        ensure!(
+            weights.extension().is_none_or(|ending| ending != "emovox"),
+            "{place} is a bundle; --init-weights takes the weights of a run folder, runs/NAME/best.ot"
         );
     }
     if config.data.sources.len() < 2

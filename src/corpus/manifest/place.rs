@@ -17,7 +17,7 @@ impl Places {
     /// Drops as few folders as are needed for some recording to be below the root. None where none is.
     pub fn find(root: &Path, files: &[&str]) -> Option<Places> {
         let step = files.len().div_ceil(LOOKED_FOR).max(1);
-        let looked_for: Vec<&&str> = files.iter().step_by(step).collect();
+        let looked_for: Vec<&str> = files.iter().copied().step_by(step).collect();
         let deepest = looked_for.iter().map(|file| parts(file).count()).max()?;
         (0..deepest).find_map(|dropped| {
             let places = Places {
@@ -25,7 +25,7 @@ impl Places {
                 dropped,
                 example: String::new(),
             };
-            let there = |file: &&&&str| root.join(places.of(file)).is_file();
+            let there = |file: &&&str| root.join(places.of(file)).is_file();
             let example = looked_for.iter().find(there)?.to_string();
             Some(Places { example, ..places })
         })

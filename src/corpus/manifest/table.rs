@@ -146,12 +146,15 @@ fn separated(
                 ),
             })
         };
-        for role in Role::ALL {
-            if let Some(cell) = cell(role).filter(|cell| cell.text.contains(['\n', '\r'])) {
-                return Err(cell.wrong(
-                    "this value goes over several lines; is a quote missing, or one too many?",
-                ));
-            }
+        let goes_on = |place: &(&Role, &usize)| values[*place.1].contains(['\n', '\r']);
+        if let Some(cell) = places
+            .iter()
+            .find(goes_on)
+            .and_then(|(&role, _)| cell(role))
+        {
+            return Err(cell.wrong(
+                "this value goes over several lines; is a quote missing, or one too many?",
+            ));
         }
         rows.push(row(path, line, cell)?);
     }
