@@ -204,13 +204,27 @@ mkdir -p "$new" "$part/tmp"
 quiet=-q
 [ ! -t 2 ] || quiet= # a terminal sees pip's progress bar
 
-# Brings the wheel $1 for platform $2 and unpacks those of its files that match $3. The Python that
-# runs pip may be any: the tags ask for a wheel for 3.12, of which only the libraries are taken.
+# Downloads the wheel $1 for platform $2, compares its SHA-256 with scripts/libtorch.sha256, and unpacks
+# those of its files that match $3. The Python that runs pip may be any version: the tags request a wheel
+# for 3.12, and only its libraries are taken.
 fetch() {
     TMPDIR=$part/tmp PIP_REQUIRE_VIRTUALENV=0 python3 -m pip download $quiet --no-deps --no-cache-dir \
         --disable-pip-version-check --only-binary=:all: --implementation cp --python-version 312 \
         --abi cp312 --platform "${2}_$arch" --dest "$part/wheel" "$1" >&2 ||
         die "pip could not bring $1 (its message is above). Check the network and pip's settings, then run this script again."
+    sum=$(python3 -c '
+import hashlib, sys
+hash = hashlib.sha256()
+with open(sys.argv[1], "rb") as wheel:
+    for block in iter(lambda: wheel.read(1 << 20), b""):
+        hash.update(block)
+print(hash.hexdigest())' "$part"/wheel/*.whl) || die "could not read the wheel of $1. Run this script again."
+    local file=${1/==/-}
+    grep -q "^$sum  ${file//-/[-_]}-" "$root/scripts/libtorch.sha256" ||
+        die "the wheel of $1 is not the one that emovox was tested with: its SHA-256 is $sum," \
+            "which scripts/libtorch.sha256 does not list. Nothing of it was unpacked. A package index in pip's" \
+            "settings may serve another build: try without it, or install that PyTorch yourself and name it:" \
+            "LIBTORCH=/path/to/torch scripts/setup.sh"
     python3 - "$part"/wheel/*.whl "$new" "$3" <<'END' || die "could not unpack $1. Run this script again."
 import re, sys, zipfile
 wheel, folder, wanted = sys.argv[1:]

@@ -82,6 +82,14 @@ for package, names in files.items():
             text = "__version__ = '2.11.0+cu130'\ncuda: Optional[str] = '13.0'\n" if name == "version.py" else "x"
             z.writestr(package.split("-")[0] + "/" + name, text)
 END
+# The SHA-256 of these, listed as those of the real wheels are.
+for package in $(grep -o '[a-z][a-z0-9-]*==[0-9][0-9.]*' "$script") torch==2.11.0; do
+    wheel=$WHEELS/${package%%==*}
+    [ -e "$wheel" ] || wheel=$WHEELS/other
+    sum=$(sha256sum "$wheel")
+    file=${package/==/-}
+    echo "${sum%% *}  ${file//-/_}-none-any.whl"
+done | sed 's/_\([0-9.]*-none\)/-\1/' >"$WHEELS/libtorch.sha256"
 
 libtorch() { # FOLDER VERSION [cuda]: a pretended libtorch
     mkdir -p "$1/include/torch/csrc/api/include/torch" "$1/lib"
@@ -103,7 +111,7 @@ begin() {
     clone="$BOX/a clone"
     cache="$BOX/the cache"
     mkdir -p "$clone/scripts" "$BOX/home"
-    cp "$script" "$clone/scripts/"
+    cp "$script" "$WHEELS/libtorch.sha256" "$clone/scripts/"
 }
 end() {
     [ -n "$name" ] || return 0
@@ -261,7 +269,7 @@ that [ "$(pip_calls)" = "$calls" ]
 begin "a second clone shares the cache"
 setup --cpu
 calls=$(pip_calls)
-mv "$clone" "$BOX/first clone" && mkdir -p "$clone/scripts" && cp "$script" "$clone/scripts/"
+mv "$clone" "$BOX/first clone" && mkdir -p "$clone/scripts" && cp "$script" "$WHEELS/libtorch.sha256" "$clone/scripts/"
 setup --cpu NO_PIP=1
 works && links "$cache/$cpu/torch"
 that [ "$(pip_calls)" = "$calls" ]
@@ -339,6 +347,31 @@ begin "libraries that would not load are not trusted"
 setup FAKE_MISSING=libz.so.9 --cpu
 refuses "libz.so.9"
 
+begin "a wheel with another SHA-256 is refused before anything of it is unpacked"
+grep -v torch-2.11.0 "$WHEELS/libtorch.sha256" >"$clone/scripts/libtorch.sha256"
+setup --cpu
+refuses "the wheel of torch==2.11.0 is not the one" "LIBTORCH=/path/to/torch"
+
+begin "the SHA-256 of one package does not serve for another"
+sed 's/torch-2.11.0/nvidia_cublas-13.1.0.3/' "$WHEELS/libtorch.sha256" >"$clone/scripts/libtorch.sha256"
+setup --cpu
+refuses "the wheel of torch==2.11.0 is not the one"
+
+begin "a wheel that was changed by one byte is refused"
+cp -r "$WHEELS" "$BOX/wheels" && echo >>"$BOX/wheels/nvidia-cuda-cupti"
+setup --cpu WHEELS="$BOX/wheels"
+refuses "the wheel of nvidia-cuda-cupti==13.0.85 is not the one"
+
+begin "every wheel that setup.sh downloads has a SHA-256 for each platform"
+sums=${script%/*}/libtorch.sha256
+for package in $(grep -o '[a-z][a-z0-9-]*==[0-9][0-9.]*' "$script") torch==2.11.0; do
+    file=$(echo "${package/==/-}" | tr - _)
+    for platform in x86_64 aarch64; do
+        that [ "$(tr - _ <"$sums" | grep -c "^[0-9a-f]\{64\}  ${file}_.*_$platform.whl$")" = 1 ]
+    done
+done
+that [ "$(grep -c 'torch-2.11.0-.*macosx_.*_arm64.whl$' "$sums")" = 1 ]
+
 # ---- interruptions ---------------------------------------------------------------------------
 
 begin "a failed download leaves nothing, and the next run succeeds"
@@ -371,7 +404,7 @@ works && links "$cache/$cpu/torch" && only_in_cache $cpu
 that [ -s "$cache/$cpu/torch/lib/libtorch_cpu.so" ]
 
 begin "two runs at once do not hurt each other"
-mkdir -p "$BOX/other/clone/scripts" && cp "$script" "$BOX/other/clone/scripts/"
+mkdir -p "$BOX/other/clone/scripts" && cp "$script" "$WHEELS/libtorch.sha256" "$BOX/other/clone/scripts/"
 env -i HOME="$BOX/home" PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" EMOVOX_CACHE="$cache" \
     PIP_MEETS=2 "$BASH" "$BOX/other/clone/scripts/setup.sh" --cpu >"$BOX/other/out" 2>&1 &
 setup PIP_MEETS=1 --cpu
