@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 
 #[cfg(feature = "distributed")]
 use anyhow::anyhow;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tch::{Device, Tensor};
 
 use place::Place;
@@ -159,7 +159,7 @@ impl Ranks {
         }
         let mut all = match bytes {
             Some(bytes) => Tensor::from_slice(&bytes),
-            None => Tensor::zeros([length], (tch::Kind::Uint8, Device::Cpu)),
+            None => room_for(length)?,
         };
         self.spread(&mut all)?;
         Ok(Some(
@@ -210,6 +210,21 @@ impl Ranks {
         }
         Ok(done)
     }
+}
+
+/// Bytes that another process announces, at most: a checkpoint of a model with half a billion weights.
+const LARGEST_MESSAGE: i64 = 8 << 30;
+
+/// A tensor for bytes that another process is about to send, `[length]`. The length comes from the network, so
+/// it is checked before memory is allocated.
+fn room_for(length: i64) -> Result<Tensor> {
+    ensure!(
+        length <= LARGEST_MESSAGE,
+        "rank 0 announces a checkpoint of {length} bytes, and {LARGEST_MESSAGE} are the most that is accepted; \
+         check that only processes of this training can reach MASTER_ADDR and MASTER_PORT"
+    );
+    Tensor::f_zeros([length], (tch::Kind::Uint8, Device::Cpu))
+        .with_context(|| format!("no memory for a checkpoint of {length} bytes from rank 0"))
 }
 
 #[cfg(feature = "distributed")]
@@ -343,5 +358,19 @@ impl Together {
 
     fn part(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announced_length_is_checked_before_memory_is_allocated() {
+        assert_eq!(room_for(5).unwrap().size(), [5]);
+        for length in [LARGEST_MESSAGE + 1, i64::MAX] {
+            let error = room_for(length).unwrap_err().to_string();
+            assert!(error.contains("MASTER_PORT"), "{error}");
+        }
     }
 }
