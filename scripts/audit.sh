@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what emovox depends on: licences, sources, crates in two versions (a warning), yanked
+# Checks the dependencies: licences, sources, crates in two versions (deny.toml names the allowed ones), yanked
 # crates, and known vulnerabilities where their database can be fetched. The rules are in deny.toml.
 # Needs cargo-deny.
 #
