@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -173,10 +173,13 @@ impl RunConfig {
 
     /// Refuses settings that cannot work, before any time is spent on them.
     pub fn validate(&self) -> Result<()> {
-        self.audio.validate()?;
-        if let SampleRate::Hz(rate) = self.audio.sample_rate {
-            self.features.validate(rate)?;
+        // TOML has nan and inf.
+        if let Some(setting) = not_finite("", &Value::Table(Table::try_from(self)?)) {
+            bail!("{setting}; every setting must be a finite number");
         }
+        self.audio.validate()?;
+        self.features.validate(self.audio.highest_rate())?;
+        self.split.validate()?;
         ensure!(
             self.training.seed.max(self.split.seed) <= i64::MAX as u64,
             "a seed must be at most {}, the largest whole number that TOML knows",
@@ -294,16 +297,32 @@ fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) => {
             for (key, value) in table {
-                let path = match path {
-                    "" => key.clone(),
-                    _ => format!("{path}.{key}"),
-                };
-                flatten(&path, value, into);
+                flatten(&below(path, key), value, into);
             }
         }
         _ => {
             into.insert(path.to_string(), value.to_string());
         }
+    }
+}
+
+/// The first number that is NaN or infinite: `training.noise is inf`.
+fn not_finite(path: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Float(number) => (!number.is_finite()).then(|| format!("{path} is {number}")),
+        Value::Array(values) => values.iter().find_map(|value| not_finite(path, value)),
+        Value::Table(table) => table
+            .iter()
+            .find_map(|(key, value)| not_finite(&below(path, key), value)),
+        _ => None,
+    }
+}
+
+/// The path of a key in the table at `path`.
+fn below(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_string(),
+        _ => format!("{path}.{key}"),
     }
 }
 

@@ -253,7 +253,10 @@ impl Experiment {
         let tracts = inference::vocal_tracts(&self.config, model)?;
         let log_probabilities = |part: &Labelled| {
             let tensors = part.tensors(model.normalisation(), self.device)?;
-            inference::log_probabilities(model, &tensors, tracts.as_ref(), batch_size)
+            let rows = inference::log_probabilities(model, &tensors, tracts.as_ref(), batch_size)?;
+            inference::check_predictions(&at_temperature(&rows, 1.0))
+                .map_err(|error| inference::naming_clip(error.into(), &part.clips))?;
+            anyhow::Ok(rows)
         };
         let validation = self.part(Part::Validation);
         let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);

@@ -19,6 +19,7 @@ pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so, sets malloc; see there
 pub mod device;
 pub mod distributed;
+pub mod escape;
 pub mod evaluation;
 pub mod experiment;
 pub mod export;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
-use super::warning;
+use super::{say, warning};
 use emovox::dataset::{FeatureCache, Loaded};
 
 /// Lists the features that are kept from earlier runs, or clears them
@@ -89,11 +89,11 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
     );
     if args.action.is_some() {
         cache.clear()?;
-        println!("cleared {all}");
+        say!("cleared {all}");
         return Ok(ExitCode::SUCCESS);
     }
     for held in &held {
-        println!(
+        say!(
             "{:>9.1} MB  {:>6} clips  {:>8}  settings {}  {}",
             held.bytes as f64 / 1e6,
             held.clips,
@@ -102,7 +102,7 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
             held.corpus
         );
     }
-    println!("{all}");
+    say!("{all}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `emovox completions` and `emovox man`: what shells and manuals want to know, from clap.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +8,8 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Cli;
+use super::terminal::print_data;
+use super::{Cli, say};
 use emovox::run::write_bytes;
 
 /// Prints a completion script for a shell
@@ -39,7 +39,7 @@ pub struct ManArgs {
 pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "emovox", &mut script);
-    io::stdout().write_all(&script)?;
+    print_data(&script);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,7 +47,7 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = &args.out else {
-        io::stdout().write_all(&page(&command)?)?;
+        print_data(&page(&command)?);
         return Ok(ExitCode::SUCCESS);
     };
     std::fs::create_dir_all(folder)
@@ -59,7 +59,7 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
         let name = command.get_display_name().unwrap_or(command.get_name());
         write_bytes(&folder.join(format!("{name}.1")), &page(command)?)?;
     }
-    println!("{}: {} pages", folder.display(), commands.len());
+    say!("{}: {} pages", folder.display(), commands.len());
     Ok(ExitCode::SUCCESS)
 }
 

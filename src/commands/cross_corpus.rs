@@ -11,6 +11,7 @@ use super::cells::{Job, ManyArgs, Outcome, train_all};
 use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
+use super::terminal::print_text;
 use super::{open_data, say, warning};
 use emovox::cross_corpus::{CrossCorpus, Plan, Training, hear_others, read_results, write_results};
 use emovox::run::RunFolder;
@@ -61,7 +62,7 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
     hear(&all, args, &stop)?;
     let results = read_results(&all)?;
     write_results(&all, &results)?;
-    say!("\n{}", results.text());
+    print_text(&format!("\n{}\n", results.text()));
     let folder = all.folder.display();
     say!("{folder} holds everything; look at {folder}/matrix.png");
     if stop.is_asked() {

@@ -9,6 +9,7 @@ use super::cells::{Job, ManyArgs, Outcome, train_all, train_arguments};
 use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
+use super::terminal::print_text;
 use super::{open_data, say, warning};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
@@ -110,7 +111,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
 
     let results = read_results(&all)?;
     write_results(&all, &results)?;
-    say!("\n{}", results.text());
+    print_text(&format!("\n{}\n", results.text()));
     say!("{} holds everything", all.folder.display());
     if stop.is_asked() {
         say!("stopped; the same command goes on where it was");

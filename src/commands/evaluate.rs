@@ -1,7 +1,6 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::cache::{CacheArgs, tell_uncached};
 use super::list::ListArgs;
 use super::progress::bar;
+use super::terminal::{print_json, print_text};
 use super::{CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
@@ -19,7 +19,7 @@ use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
 use emovox::experiment::{Own, notes, own_recordings};
-use emovox::inference::{Predictor, Trained};
+use emovox::inference::{Predictor, Trained, naming_clip};
 use emovox::report::Report;
 use emovox::training::Keep;
 
@@ -118,7 +118,9 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         chosen.corpus.folder.display(),
         classes.join(", ")
     );
-    let probabilities = predictor.probabilities(&known.features)?;
+    let probabilities = predictor
+        .probabilities(&known.features)
+        .map_err(|error| naming_clip(error, &known.clips))?;
     let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
         run: predictor.trained().name().to_string(),
@@ -135,12 +137,10 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         calibration: Calibration::of(&predictions),
         metrics: predictions.metrics(),
     };
-    let text = if args.json {
-        report.json()?
-    } else {
-        report.text()
-    };
-    io::stdout().write_all(text.as_bytes())?;
+    match args.json {
+        true => print_json(&report.json()?),
+        false => print_text(&report.text()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::progress::bar;
-use super::{Runs, tell_skipped};
+use super::{Runs, say, tell_skipped};
 use emovox::audio::{AudioConfig, SampleRate};
 use emovox::corpus::{Found, find_recordings};
 use emovox::dataset::extract_one;
@@ -153,7 +153,7 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     let features = extract_one(&args.recordings, &audio, &config)?;
     let format = format.unwrap_or(FeatureFormat::Npy);
     write_matrix(&features, &args.recordings, (&args.out, format))?;
-    println!(
+    say!(
         "{}: {} frames × {} coefficients",
         args.out.display(),
         features.frames(),
@@ -218,7 +218,7 @@ fn folder(
     let written = names.len() - unreadable.len();
     skipped.extend(unreadable);
     tell_skipped(&skipped);
-    println!(
+    say!(
         "{}: {written} recordings, {} skipped",
         out.display(),
         skipped.len()

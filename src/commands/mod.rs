@@ -23,11 +23,11 @@ mod progress;
 mod report;
 mod settings;
 mod stop;
+pub mod terminal;
 mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -38,35 +38,7 @@ use emovox::corpus::split::Part;
 use emovox::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_split};
-
-/// As `println!`, but what trains goes on when the program that its output went to is gone.
-macro_rules! say {
-    ($($line:tt)*) => {{
-        use std::io::Write;
-        if !$crate::commands::is_quiet() {
-            let _ = writeln!(std::io::stdout(), $($line)*);
-        }
-    }};
-}
-use say;
-
-/// The same for warnings, on standard error.
-macro_rules! warning {
-    ($($line:tt)*) => {{
-        use std::io::Write;
-        if !$crate::commands::is_quiet() {
-            let _ = writeln!(std::io::stderr(), $($line)*);
-        }
-    }};
-}
-use warning;
-
-/// True in a process whose words another one says already.
-static QUIET: AtomicBool = AtomicBool::new(false);
-
-fn is_quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
-}
+use terminal::{say, warning};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

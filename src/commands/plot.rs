@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::Runs;
+use super::{Runs, say};
 use emovox::config::RunConfig;
 use emovox::corpus::split::Split;
 use emovox::experiment::notes;
@@ -43,7 +43,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
         _ => "curves.png".into(),
     });
     write_bytes(&out, &curves_png(&curves)?)?;
-    println!("drew {}", out.display());
+    say!("drew {}", out.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::progress::bar;
-use super::{Runs, data_folder, warning};
+use super::{Runs, data_folder, say, warning};
 use emovox::config::RunConfig;
 use emovox::report::{Sounds, comparison_page, folds_page, run_page};
 use emovox::run::{RunFolder, read_predictions, write_bytes};
@@ -86,7 +86,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     };
     write_bytes(&out, html.as_bytes())?;
     let megabytes = html.len() as f64 / 1e6;
-    println!(
+    say!(
         "wrote {} ({megabytes:.1} MB); open it in a browser",
         out.display()
     );

@@ -84,6 +84,17 @@ pub struct SplitConfig {
     pub seed: u64,
 }
 
+impl SplitConfig {
+    /// Rejects fractions that leave a part empty.
+    pub fn validate(&self) -> Result<(), SplitError> {
+        let (validation, test) = (self.validation_fraction, self.test_fraction);
+        match validation > 0.0 && test > 0.0 && validation + test < 1.0 {
+            true => Ok(()),
+            false => Err(SplitError::BadFractions { validation, test }),
+        }
+    }
+}
+
 impl Default for SplitConfig {
     fn default() -> Self {
         SplitConfig {
@@ -226,10 +237,7 @@ pub fn split(
     config: &SplitConfig,
     given: &BTreeMap<PathBuf, Part>,
 ) -> Result<Split, SplitError> {
-    let (validation, test) = (config.validation_fraction, config.test_fraction);
-    if !(validation > 0.0 && test > 0.0 && validation + test < 1.0) {
-        return Err(SplitError::BadFractions { validation, test });
-    }
+    config.validate()?;
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, clip) in clips.iter().enumerate() {
         classes.entry(&clip.label).or_default().push(index);
@@ -254,7 +262,12 @@ pub fn split(
         SplitKind::Random | SplitKind::Given if !config.test_speakers.is_empty() => {
             return Err(SplitError::SpeakersAtRandom);
         }
-        SplitKind::Random => stratified(clips, validation, test, config.seed),
+        SplitKind::Random => stratified(
+            clips,
+            config.validation_fraction,
+            config.test_fraction,
+            config.seed,
+        ),
         SplitKind::Given => as_given(clips, config, given)?,
     };
     let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Part::Train);

@@ -10,6 +10,7 @@ use super::{Cell, CrossValidation};
 use crate::config::RunConfig;
 use crate::corpus::split::Split;
 use crate::corpus::{self, Clip};
+use crate::escape::escape_line;
 use crate::evaluation::{
     self, BySpeaker, Calibration, Intervals, Metrics, Predictions, Scores, SpeakerScores, Spread,
 };
@@ -376,16 +377,16 @@ impl Results {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{}: {} on {}, {}\n",
-            self.name,
+            escape_line(&self.name),
             self.arch,
-            self.corpus,
+            escape_line(&self.corpus),
             match self.folds.as_str() {
                 "one split" => "one split".to_string(),
                 folds => format!("folds {folds}, by speaker"),
             }
         );
         if !self.notes.is_empty() {
-            text += &format!("Note: {}.\n", self.notes.join("; "));
+            text += &format!("Note: {}.\n", escape_line(&self.notes.join("; ")));
         }
         if self.cells.is_empty() {
             return text;
@@ -396,7 +397,7 @@ impl Results {
             let _ = writeln!(
                 text,
                 "{:>4}  {:>4}  {:>8}  {:>5}  {:>8.1}  {:>5.1}  {:>8.1}",
-                cell.fold,
+                escape_line(&cell.fold),
                 cell.seed,
                 cell.speakers,
                 cell.clips,
@@ -449,7 +450,7 @@ impl Results {
             let _ = writeln!(
                 text,
                 "{:>7}  {:>5}  {:>8.1}  {:>5.1}",
-                speaker.speaker,
+                escape_line(&speaker.speaker),
                 speaker.clips,
                 100.0 * speaker.accuracy,
                 100.0 * speaker.uar

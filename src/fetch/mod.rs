@@ -75,6 +75,12 @@ pub fn fetch(
         );
     }
     let beside = beside(home, into);
+    // What lies in it is removed again; a link could lead to any folder.
+    ensure!(
+        !beside.is_symlink(),
+        "{} is a symbolic link; remove it, and give the command again",
+        beside.display()
+    );
     fs::create_dir_all(&beside)
         .with_context(|| format!("cannot make the folder {}", beside.display()))?;
     let _lock = lock(&beside)?;
@@ -83,7 +89,7 @@ pub fn fetch(
     let unpacked = beside.join("unpacked");
     if let Some(listed) = &home.listed {
         fs::create_dir_all(&unpacked)?;
-        fetch_listed(&client, listed, &unpacked, tell)?;
+        fetch_listed(&client, home, listed, &unpacked, tell)?;
     } else {
         let archives = home.archive.iter().enumerate();
         let archives = archives

@@ -15,7 +15,7 @@ use tch::{Device, Tensor};
 use crate::config::RunConfig;
 use crate::corpus::Clip;
 use crate::corpus::split::Part;
-use crate::model::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
+use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
 use crate::run::{parse_split, print_split};
 
 /// The format of bundles; a file of a later one is refused.
@@ -105,6 +105,7 @@ impl Bundle {
             found == hash(&header, &tensors)?,
             "it is damaged: its checksum is wrong; copy it again"
         );
+        check_numbers(&tensors)?;
         let header: Header = serde_json::from_value(json).context(damaged)?;
         let (clips, parts) = parse_split(header.split.as_bytes())?;
         Ok(Bundle {

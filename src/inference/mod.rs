@@ -20,8 +20,10 @@ pub use windows::{Windowing, Windows};
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
+use thiserror::Error;
 
 use crate::config::RunConfig;
+use crate::corpus::Clip;
 use crate::dataset::{Batch, PartTensors, Plan, VocalTracts};
 use crate::distributed::Ranks;
 use crate::model::EmotionModel;
@@ -94,6 +96,35 @@ pub fn vocal_tracts(config: &RunConfig, model: &EmotionModel) -> Result<Option<V
     let (audio, features) = (&config.audio, &config.features);
     let (normalisation, device) = (model.normalisation(), model.device());
     VocalTracts::new(factors, features, audio.sample_rate, normalisation, device).map(Some)
+}
+
+/// A prediction holds NaN or infinity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "the prediction is not finite (NaN or infinite): the weights of the model or the samples of the recording \
+     are too large; check the recording, or train the model again"
+)]
+pub struct NonFinitePrediction {
+    /// The clip, an index into those that were predicted.
+    pub clip: usize,
+}
+
+/// Rejects predictions, a row for each clip, that are not finite.
+pub fn check_predictions(rows: &[Vec<f32>]) -> Result<(), NonFinitePrediction> {
+    let is_broken = |row: &Vec<f32>| !row.iter().all(|number| number.is_finite());
+    match rows.iter().position(is_broken) {
+        Some(clip) => Err(NonFinitePrediction { clip }),
+        None => Ok(()),
+    }
+}
+
+/// The error of a prediction of `clips`; where it concerns one of them, that one is named.
+pub fn naming_clip(error: anyhow::Error, clips: &[&Clip]) -> anyhow::Error {
+    let clip = error.downcast_ref::<NonFinitePrediction>();
+    match clip.and_then(|found| clips.get(found.clip)) {
+        Some(clip) => error.context(clip.file.display().to_string()),
+        None => error,
+    }
 }
 
 /// Probabilities of log-probabilities.

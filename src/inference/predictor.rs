@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tch::Device;
 
-use super::{Trained, log_probabilities, vocal_tracts};
+use super::{Trained, check_predictions, log_probabilities, vocal_tracts};
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
 use crate::dataset::{self, PartTensors, VocalTracts};
@@ -81,7 +81,16 @@ impl Predictor {
 
     /// Probabilities for recordings whose features are at hand, at the temperature that the validation
     /// part asked for.
+    ///
+    /// # Errors
+    /// [`NonFinitePrediction`](super::NonFinitePrediction) where one of them is NaN or infinite.
     pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
+        let rows = self.unchecked_probabilities(features)?;
+        check_predictions(&rows)?;
+        Ok(rows)
+    }
+
+    fn unchecked_probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
         if features.is_empty() {
             return Ok(Vec::new());
         }
@@ -93,7 +102,7 @@ impl Predictor {
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }
 
-    /// Predicts recordings; those that cannot be read are told apart with the reason.
+    /// Predicts recordings; those that cannot be read or predicted are told apart with the reason.
     pub fn predict(
         &self,
         files: &[PathBuf],
@@ -106,8 +115,15 @@ impl Predictor {
         for files in files.chunks(STRETCH * rayon::current_num_threads()) {
             let extraction = dataset::extract(files, audio, features, &advance)?;
             let rows: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
-            let probabilities = self.probabilities(&rows)?;
+            let probabilities = self.unchecked_probabilities(&rows)?;
             for ((file, _), row) in extraction.features.iter().zip(probabilities) {
+                if let Err(error) = check_predictions(std::slice::from_ref(&row)) {
+                    skipped.push(Skipped {
+                        file: files[*file].clone(),
+                        reason: error.to_string(),
+                    });
+                    continue;
+                }
                 predictions.push(Prediction {
                     file: files[*file].clone(),
                     label: self.label_of(&row).to_string(),

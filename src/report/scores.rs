@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::escape::escape_line;
 use crate::evaluation::{self, Calibration, Metrics};
 
 /// The scores of one part of one corpus, and what a reader must know to judge them.
@@ -49,13 +50,15 @@ impl Report {
         let Report { metrics, .. } = self;
         let mut text = format!(
             "{} part of {}, {} clips",
-            self.part, self.corpus, metrics.clips
+            self.part,
+            escape_line(&self.corpus),
+            metrics.clips
         );
         if let Some(epoch) = self.epoch {
             text += &format!(", weights of epoch {epoch}");
         }
         text += &match self.note() {
-            Some(note) => format!("\nNote: {note}.\n"),
+            Some(note) => format!("\nNote: {}.\n", escape_line(&note)),
             None => "\nNo speaker is heard in two parts.\n".to_string(),
         };
         if self.skipped_recordings > 0 {
@@ -77,7 +80,7 @@ impl Report {
         if !missing.is_empty() {
             text += &format!(
                 "No clip of {} is here; the UAR is that of the other classes.\n",
-                missing.join(", ")
+                escape_line(&missing.join(", "))
             );
         }
         text += &format!(

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
@@ -151,6 +151,13 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     for line in reader.deserialize() {
         let (file, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
             line.with_context(place)?;
+        ensure!(
+            row.iter().all(|probability| probability.is_finite()),
+            "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` predicts the clips \
+             again",
+            path.display(),
+            file.display()
+        );
         let class = classes.iter().position(|class| *class == label);
         truth.push(
             class

@@ -237,6 +237,7 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
     let &[steps, loss_sum, hits, seconds] = partial.as_slice() else {
         return Err(garbled());
     };
+    ensure!(steps >= 0.0 && hits >= 0.0 && seconds >= 0.0, garbled());
     let epochs: Vec<EpochRecord> = rows
         .iter()
         .map(|row| EpochRecord {

@@ -155,8 +155,8 @@ impl TrainingConfig {
             "in [training.augmentation] mixup must lie in 0 to 1, noise and channel at 0 or above"
         );
         ensure!(
-            a.time_mask_frames >= 0,
-            "time_mask_frames must be 0 or more"
+            a.time_mask_frames >= 0 && a.frequency_mask_bands >= 0,
+            "time_mask_frames and frequency_mask_bands must be 0 or more"
         );
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::cache::CacheArgs;
 use super::cells::{Job, Outcome, train_all, train_arguments, usual_jobs};
 use super::progress::bar;
 use super::stop::Stop;
+use super::terminal::print_text;
 use super::{Cli, Runs, open_data, say, warning};
 use emovox::grid::{Grid, GridCell, State, collect, write_collected};
 use emovox::run::RunLock;
@@ -225,7 +226,7 @@ fn train_here(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCod
     bar.finish_and_clear();
     let collected = collect(grid)?;
     write_collected(grid, &collected)?;
-    say!("\n{}", collected.text());
+    print_text(&format!("\n{}\n", collected.text()));
     say!("{} holds everything", grid.folder.display());
     if stop.is_asked() {
         say!("stopped; the same command goes on where it was");

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::progress::bar;
-use super::{CorpusName, Runs, open_corpus, say, warning};
+use super::terminal::{print_error, print_text};
+use super::{CorpusName, Runs, open_corpus, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
@@ -108,7 +109,7 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     );
     survey.write_csv(&csv)?;
     write_bytes(&picture, &survey_png(&survey)?)?;
-    say!("{}", survey_text(&survey));
+    print_text(&(survey_text(&survey) + "\n"));
     say!("wrote {} and {}", csv.display(), picture.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -130,7 +131,7 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
             Ok(seen) => say!("{}: {seen}; drew {}", file.display(), picture.display()),
             Err(error) => {
                 failed = true;
-                warning!("error: {error:#}");
+                print_error(&format!("{error:#}"));
             }
         }
     }
@@ -163,7 +164,8 @@ fn draw(
     };
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
-    let heard = heard::heard(predictor, &recording, args.window, args.hop)?;
+    let heard = heard::heard(predictor, &recording, args.window, args.hop)
+        .with_context(|| file.display().to_string())?;
     let best = heard::most_probable(&heard.whole);
     let answer = format!("{} {:.0} %", heard.classes[best], 100.0 * heard.whole[best]);
     let note = config

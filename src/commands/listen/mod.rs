@@ -148,7 +148,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     }
     let seconds = ear.seconds();
     ear.finish(|heard| show.heard(&heard))?;
-    show.finish()?;
+    show.finish();
     if !args.json || trouble.is_some() {
         let speed = seconds / began.elapsed().as_secs_f64();
         let (seconds, answers) = (clock(seconds), delays.answers());

@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::super::bars::{clock, probability_bar, to_milliseconds};
+use super::super::terminal::{print_data, print_json};
+use emovox::escape::escape_line;
 
 /// How answers are written down.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,6 +28,7 @@ impl Format {
 }
 
 /// What was heard in a recording, or in a segment of it.
+#[derive(Clone)]
 pub(super) struct Answer {
     pub file: String,
     /// Start and end in seconds.
@@ -42,8 +45,11 @@ pub(super) fn write(
     answers: &[Answer],
 ) -> Result<()> {
     match format {
-        Format::Table { windows: true } => segments(out, answers),
-        Format::Table { .. } => table(out, classes, answers),
+        Format::Table { windows: true } => segments(out, &escaped(answers)),
+        Format::Table { .. } => {
+            let classes: Vec<String> = classes.iter().map(|c| escape_line(c).into()).collect();
+            table(out, &classes, &escaped(answers))
+        }
         Format::Json => {
             let all: Vec<Value> = answers
                 .iter()
@@ -62,6 +68,24 @@ pub(super) fn write(
         Format::Audacity => audacity(out, answers),
         Format::WebVtt => webvtt(out, answers),
     }
+}
+
+/// Prints what [`write`] wrote.
+pub(super) fn print(format: Format, text: &[u8]) {
+    match format {
+        Format::Json | Format::JsonLines => print_json(&String::from_utf8_lossy(text)),
+        _ => print_data(text),
+    }
+}
+
+/// The same for people: a line break in a name would fake a line.
+fn escaped(answers: &[Answer]) -> Vec<Answer> {
+    let escaped = |answer: &Answer| Answer {
+        file: escape_line(&answer.file).into(),
+        label: escape_line(&answer.label).into(),
+        ..answer.clone()
+    };
+    answers.iter().map(escaped).collect()
 }
 
 /// A line for each segment, under the name of its recording.
@@ -200,7 +224,11 @@ fn timestamp(seconds: f64) -> String {
 /// A label may be named after a folder, so it may hold anything; here it must be a line.
 fn caption(answer: &Answer) -> String {
     let label = answer.label.replace(char::is_control, " ");
-    format!("{label} {:.0} %", 100.0 * answer.probability)
+    format!(
+        "{} {:.0} %",
+        escape_line(&label),
+        100.0 * answer.probability
+    )
 }
 
 #[cfg(test)]

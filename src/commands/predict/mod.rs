@@ -2,7 +2,6 @@
 
 mod formats;
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::progress::bar;
-use super::{Runs, tell_skipped};
+use super::{Runs, tell_skipped, warning};
 use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
@@ -113,7 +112,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     };
     tell_skipped(&skipped);
     if predictor.config().data.is_synthetic() {
-        eprintln!(
+        warning!(
             "note: this model has heard synthetic speech only; what it says of people means little"
         );
     }
@@ -124,7 +123,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         // Of nothing there is nothing to write, and what was there stays.
         Some(_) if answers.is_empty() => {}
         Some(out) => write_bytes(out, &text)?,
-        None => io::stdout().lock().write_all(&text)?,
+        None => formats::print(format, &text),
     }
     Ok(if skipped.is_empty() {
         ExitCode::SUCCESS

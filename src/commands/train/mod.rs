@@ -6,7 +6,6 @@ mod say;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -14,7 +13,8 @@ use anyhow::{Result, anyhow, bail, ensure};
 use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
-use super::{QUIET, find_own, open_data, say, tell_skipped, typed};
+use super::terminal::{be_quiet, print_error, print_text};
+use super::{find_own, open_data, say, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
@@ -35,7 +35,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         |who| say!("{who}"),
         |reason| {
             // The training itself may wait for the one that is gone.
-            eprintln!("error: {reason}");
+            print_error(&reason.to_string());
             // At once: what usually runs at an end could wait for it too.
             signal_hook::low_level::exit(1);
         },
@@ -43,7 +43,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     if !ranks.are_several() {
         return train(args, &ranks);
     }
-    QUIET.store(!ranks.is_first(), Ordering::Relaxed);
+    if !ranks.is_first() {
+        be_quiet();
+    }
     // As torchrun has it: several processes of as many threads as there are cores would wait for each
     // other by spinning.
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
@@ -102,7 +104,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
     }
     let report = experiment.score(&model, &progress)?;
 
-    say!("\n{}", report.text());
+    print_text(&format!("\n{}\n", report.text()));
     let folder = run.path().display();
     say!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
     say!("hear its test clips: emovox report {}", typed(run));

@@ -80,7 +80,8 @@ pub(super) fn train_with_bar(
 
 /// Where a training that was asked to stop has got to.
 pub(super) fn interrupted(progress: &Progress, go_on: &str) {
-    say!("\nstopped {} and saved; go on: {go_on}", place(progress));
+    say!("");
+    say!("stopped {} and saved; go on: {go_on}", place(progress));
 }
 
 /// Where a run goes on.
