@@ -1,5 +1,5 @@
 //! Reads the command line, hands over to one command, and turns an error into a message and an
-//! exit code: 0 done, 1 failed, 2 not understood, 130 or 143 stopped by a signal.
+//! exit code: 0 done, 1 failed, 2 not understood, 128 and its number stopped by a signal.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,11 @@ use std::sync::Mutex;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // Before any other thread begins.
+    if let Err(error) = emovox::process::take_signals(commands::respond) {
+        eprintln!("error: cannot start the thread that waits for signals: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = commands::Cli::parse();
     emovox::device::keep_freed_memory();
     // tch panics where libtorch throws. A person gets a line, not a C++ stack.

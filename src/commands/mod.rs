@@ -39,6 +39,8 @@ use emovox::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_split};
 
+pub use stop::respond;
+
 /// As `println!`, but what trains goes on when the program that its output went to is gone.
 macro_rules! say {
     ($($line:tt)*) => {{
