@@ -113,8 +113,9 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Sends SIGTERM to the process that `command` starts when this one ends, `kill -9` included. On Linux
-/// only, and there when the thread that starts it ends, which therefore has to wait for the process.
+/// Sends SIGUSR1 to the process that `command` starts when this one ends, `kill -9` included: perhaps several
+/// times, as the threads of this one end. On Linux only, and there when the thread that starts it ends, which
+/// therefore has to wait for the process.
 pub fn stop_with_parent(command: &mut Command) {
     #[cfg(not(target_os = "linux"))]
     let _ = command;
@@ -123,7 +124,7 @@ pub fn stop_with_parent(command: &mut Command) {
     unsafe {
         let parent = std::process::id();
         command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGUSR1) != 0 {
                 return Err(io::Error::last_os_error());
             }
             // The parent may have ended before this was asked for.

@@ -47,7 +47,7 @@ impl Stop {
             return Response::Default;
         }
         // However often SIGUSR1 comes, it never means "at once": a job script passes on what the scheduler
-        // may have sent to all of the job's processes already.
+        // may have sent to all of the job's processes already, and a parent that dies sends several.
         if signal != SIGUSR1 && self.at_once.swap(true, Ordering::Relaxed) {
             return Response::Exit(exit_code(signal));
         }
