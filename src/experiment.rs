@@ -99,29 +99,28 @@ impl Experiment {
         }
 
         let base = format!("{}-{}", corpus.name(), config.model.arch());
-        let name = name.map_or_else(|| RunFolder::free_name(runs, &base), str::to_string);
-        if !ranks.is_first() {
-            return Ok(Experiment {
-                run: RunFolder::of_another_process(runs, &name),
-                config,
-                loaded,
-                split,
-                scored_before: false,
-                head,
-                ranks,
-                device,
-                _lock: None,
-            });
-        }
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
-        let (run, lock) = RunFolder::create(runs, &name, |run| {
+        let fill = |run: &RunFolder| {
             write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
             write_skipped(&run.skipped_csv(), &skipped)?;
             if let Some(bytes) = &initial {
                 write_bytes(&run.init_ot(), bytes)?;
             }
             config.write(&run.config_toml())
-        })?;
+        };
+        let created = match name {
+            _ if !ranks.is_first() => None,
+            Some(name) => Some(RunFolder::create(runs, name, fill)?),
+            None => Some(RunFolder::create_numbered(runs, &base, fill)?),
+        };
+        // The others learn its name.
+        let name = created.as_ref().map(|(run, _)| run.name().into_bytes());
+        let name = ranks.spread_bytes(name)?.unwrap_or_default();
+        let name = String::from_utf8_lossy(&name);
+        let (run, lock) = match created {
+            Some((run, lock)) => (run, Some(lock)),
+            None => (RunFolder::of_another_process(runs, &name), None),
+        };
         Ok(Experiment {
             run,
             config,
@@ -131,7 +130,7 @@ impl Experiment {
             head,
             ranks,
             device,
-            _lock: Some(lock),
+            _lock: lock,
         })
     }
 

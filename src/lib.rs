@@ -29,6 +29,9 @@ pub mod grid;
 pub mod inference;
 pub mod inspection;
 pub mod model;
+#[cfg(unix)]
+#[allow(unsafe_code)] // blocks signals, prepares processes; see there
+pub mod process;
 pub mod report;
 pub mod run;
 pub mod training;

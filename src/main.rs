@@ -1,5 +1,5 @@
 //! Reads the command line, hands over to one command, and turns an error into a message and an
-//! exit code: 0 done, 1 failed, 2 not understood, 130 or 143 stopped by a signal.
+//! exit code: 0 done, 1 failed, 2 not understood, 128 and its number stopped by a signal.
 
 #![forbid(unsafe_code)]
 // A text from elsewhere could steer the terminal; commands/terminal.rs prints.
@@ -16,6 +16,11 @@ use clap::Parser;
 use commands::terminal::{self, OutputFailed};
 
 fn main() -> ExitCode {
+    // Before any other thread begins.
+    if let Err(error) = emovox::process::take_signals(commands::respond) {
+        terminal::print_error(&format!("cannot start the thread that waits for signals: {error}"));
+        return ExitCode::FAILURE;
+    }
     let code = match commands::Cli::try_parse() {
         Ok(cli) => run(cli),
         Err(usage) => terminal::print_usage(&usage),

@@ -57,9 +57,9 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
         say!("{note}");
     }
 
-    let stop = Stop::listen()?;
-    let failed = train(&all, args, &stop, on_cpu)?;
-    hear(&all, args, &stop)?;
+    let stop = Stop::listen();
+    let failed = train(&all, args, stop, on_cpu)?;
+    hear(&all, args, stop)?;
     let results = read_results(&all)?;
     write_results(&all, &results)?;
     print_text(&format!("\n{}\n", results.text()));
@@ -166,7 +166,7 @@ fn tell(all: &CrossCorpus, training: Training, outcome: &Outcome, seconds: f64) 
             let log = all.folder.join(format!("{name}.log"));
             warning!("{name} failed: {reason} (see {})", log.display());
         }
-        Outcome::Stopped => say!("{name}: stopped and saved"),
+        Outcome::Stopped(how) => say!("{name}: {how}"),
     }
 }
 

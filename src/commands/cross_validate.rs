@@ -85,7 +85,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
             cells.len()
         );
     }
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let bar = bar(cells.len(), "trainings", "cells");
     bar.set_position((cells.len() - left.len()) as u64);
     bar.reset_eta();
@@ -95,7 +95,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     let outcomes = train_all(
         &left,
         jobs.min(left.len()),
-        &stop,
+        stop,
         |cell| {
             Ok(Job {
                 arguments: train_arguments(&all, cell, &flags, settings.path())?,
@@ -179,6 +179,6 @@ fn tell(all: &CrossValidation, cell: Cell, outcome: &Outcome, seconds: f64) {
             let log = all.folder.join(format!("{name}.log"));
             warning!("{name} failed: {reason} (see {})", log.display());
         }
-        Outcome::Stopped => say!("{name}: stopped and saved"),
+        Outcome::Stopped(how) => say!("{name}: {how}"),
     }
 }

@@ -40,6 +40,8 @@ use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_split};
 use terminal::{say, warning};
 
+pub use stop::respond;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())

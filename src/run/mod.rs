@@ -34,10 +34,11 @@ mod tables;
 mod tensorboard;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
 pub use journal::{EpochRecord, read_metrics, write_metrics};
@@ -60,11 +61,7 @@ impl RunFolder {
         RunFolder::check_name(name)?;
         let folder = runs.join(name);
         if folder.exists() {
-            bail!(
-                "{} exists, and no run is ever overwritten; go on with it by --resume {name}, or \
-                 choose another name with --run",
-                folder.display()
-            );
+            return Err(taken(&folder, name));
         }
         Ok(())
     }
@@ -95,41 +92,18 @@ impl RunFolder {
         fill: impl FnOnce(&RunFolder) -> Result<()>,
     ) -> Result<(RunFolder, RunLock)> {
         RunFolder::check_free(runs, name)?;
-        let place = || {
-            format!(
-                "cannot make {}; --runs-dir chooses another place",
-                runs.join(name).display()
-            )
-        };
-        fs::create_dir_all(runs).with_context(place)?;
-        remove_unfinished(runs);
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o777));
-        }
-        let temporary = builder
-            .prefix(UNFINISHED)
-            .tempdir_in(runs)
-            .with_context(place)?;
-        let unfinished = RunFolder {
-            folder: temporary.path().into(),
-        };
-        let lock = unfinished.lock()?;
-        fill(&unfinished)?;
-        // Fails where another process has just made a run of this name.
-        let run = RunFolder {
-            folder: runs.join(name),
-        };
-        fs::rename(temporary.path(), run.path()).with_context(place)?;
-        #[cfg(unix)]
-        fs::File::open(runs)
-            .and_then(|runs| runs.sync_all())
-            .with_context(place)?;
-        // It is not there any more under its temporary name.
-        let _ = temporary.keep();
-        Ok((run, lock))
+        create_as(runs, name, 1, fill)
+    }
+
+    /// Makes the folder of a new run under the first name of `base`, `base-2`, `base-3` … that is free,
+    /// also if other processes do the same at this moment.
+    pub fn create_numbered(
+        runs: &Path,
+        base: &str,
+        fill: impl FnOnce(&RunFolder) -> Result<()>,
+    ) -> Result<(RunFolder, RunLock)> {
+        RunFolder::check_name(base)?;
+        create_as(runs, base, u32::MAX, fill)
     }
 
     /// Removes the results of an earlier end: the training goes on, and they would be of other weights.
@@ -224,15 +198,6 @@ impl RunFolder {
             _ => format!("the runs in {} are {}", runs.display(), names.join(", ")),
         };
         bail!("there is no run '{run}'; {known}")
-    }
-
-    /// The first name of `base`, `base-2`, `base-3` … that no run below `runs` has.
-    pub fn free_name(runs: &Path, base: &str) -> String {
-        let numbered = (2..).map(|number| format!("{base}-{number}"));
-        std::iter::once(base.to_string())
-            .chain(numbered)
-            .find(|name| !runs.join(name).exists())
-            .unwrap_or_else(|| base.to_string())
     }
 
     /// The run's name: that of its folder.
@@ -330,6 +295,73 @@ impl RunFolder {
 /// What a run's folder is called until everything that belongs to a new run is in it.
 const UNFINISHED: &str = ".making-";
 
+/// The error for a name that an existing folder has.
+fn taken(folder: &Path, name: &str) -> anyhow::Error {
+    anyhow!(
+        "{} exists, and no run is ever overwritten; go on with it by --resume {name}, or choose another \
+         name with --run",
+        folder.display()
+    )
+}
+
+/// Makes and fills the folder of a new run, under the first free name of `name`, `name-2` … `name-LAST`.
+fn create_as(
+    runs: &Path,
+    name: &str,
+    last: u32,
+    fill: impl FnOnce(&RunFolder) -> Result<()>,
+) -> Result<(RunFolder, RunLock)> {
+    let place = || {
+        format!(
+            "cannot make {}; --runs-dir chooses another place",
+            runs.join(name).display()
+        )
+    };
+    fs::create_dir_all(runs).with_context(place)?;
+    remove_unfinished(runs);
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o777));
+    }
+    let temporary = builder
+        .prefix(UNFINISHED)
+        .tempdir_in(runs)
+        .with_context(place)?;
+    let unfinished = RunFolder {
+        folder: temporary.path().into(),
+    };
+    let lock = unfinished.lock()?;
+    fill(&unfinished)?;
+    let folders = (1..=last).map(|number| match number {
+        1 => runs.join(name),
+        _ => runs.join(format!("{name}-{number}")),
+    });
+    for folder in folders.filter(|folder| !folder.exists()) {
+        match fs::rename(temporary.path(), &folder) {
+            // Another process has just made a run of this name.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                ) =>
+            {
+                continue;
+            }
+            renamed => renamed.with_context(place)?,
+        }
+        #[cfg(unix)]
+        fs::File::open(runs)
+            .and_then(|runs| runs.sync_all())
+            .with_context(place)?;
+        // It is not there any more under its temporary name.
+        let _ = temporary.keep();
+        return Ok((RunFolder { folder }, lock));
+    }
+    Err(taken(&runs.join(name), name))
+}
+
 /// Removes folders that killed processes left unfinished. Making one takes far less than an hour.
 fn remove_unfinished(runs: &Path) {
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
@@ -377,8 +409,58 @@ mod tests {
         create(runs.path(), "mine").unwrap();
         let error = create(runs.path(), "mine").unwrap_err().to_string();
         assert!(error.contains("--resume mine"), "{error}");
-        assert_eq!(RunFolder::free_name(runs.path(), "mine"), "mine-2");
-        assert_eq!(RunFolder::free_name(runs.path(), "other"), "other");
+    }
+
+    #[test]
+    fn runs_that_begin_at_once_under_one_name_are_numbered() {
+        let runs = tempfile::tempdir().unwrap();
+        let begin = |thread: usize| {
+            let (run, lock) = RunFolder::create_numbered(runs.path(), "mine", |run| {
+                Ok(fs::write(run.config_toml(), thread.to_string())?)
+            })
+            .unwrap();
+            assert!(run.lock().is_err(), "the lock is its own");
+            drop(lock);
+            let own = fs::read_to_string(run.config_toml()).unwrap();
+            assert_eq!(own, thread.to_string());
+            run.name()
+        };
+        let mut names: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|thread| scope.spawn(move || begin(thread)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        names.sort();
+        let mut wanted: Vec<String> = (2..=8).map(|number| format!("mine-{number}")).collect();
+        wanted.insert(0, "mine".into());
+        assert_eq!(names, wanted);
+    }
+
+    #[test]
+    fn a_name_that_was_given_is_not_numbered() {
+        let runs = tempfile::tempdir().unwrap();
+        let begin = || create(runs.path(), "mine");
+        let begun: Vec<Result<_>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let (made, refused): (Vec<_>, Vec<_>) = begun.into_iter().partition(Result::is_ok);
+        assert_eq!(made.len(), 1);
+        for error in refused {
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("mine exists, and no run is ever overwritten"),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 1);
     }
 
     #[test]

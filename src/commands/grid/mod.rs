@@ -190,7 +190,7 @@ fn train_here(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCod
         left.len()
     );
     grid.make_folder()?;
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let bar = bar(all, "trainings", "cells");
     bar.set_position((all - left.len()) as u64);
     bar.reset_eta();
@@ -206,7 +206,7 @@ fn train_here(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCod
     let outcomes = train_all(
         left,
         jobs.min(left.len()),
-        &stop,
+        stop,
         |cell| {
             cell.setting.all.make_folder()?;
             let mut arguments = vec!["grid".into(), args.file.clone().into()];
@@ -262,6 +262,6 @@ fn tell(cell: GridCell, outcome: &Outcome, seconds: f64) {
             }
             warning!("{name} failed: {reason} (see {})", cell.log().display());
         }
-        Outcome::Stopped => say!("{name}: stopped and saved"),
+        Outcome::Stopped(how) => say!("{name}: {how}"),
     }
 }

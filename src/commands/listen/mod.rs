@@ -106,7 +106,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     }
 
     let input = open(&args)?;
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let gate = GateConfig {
         threshold: args.gate,
     };

@@ -22,6 +22,7 @@ use emovox::dataset::Loaded;
 use emovox::device;
 use emovox::distributed::Ranks;
 use emovox::experiment::{Experiment, saved_progress};
+use emovox::process;
 use emovox::run::RunFolder;
 use emovox::training::{Balance, Explosion};
 
@@ -37,7 +38,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             // The training itself may wait for the one that is gone.
             print_error(&reason.to_string());
             // At once: what usually runs at an end could wait for it too.
-            signal_hook::low_level::exit(1);
+            process::exit_at_once(1);
         },
     )?;
     if !ranks.are_several() {
@@ -90,7 +91,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         );
     }
     say!("");
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let mut follower = Follower::new(&experiment, args.tensorboard);
     let progress = train_with_bar(&experiment, &model, stop.asked(), &mut follower)
         .map_err(|error| kept(error, run))?;
