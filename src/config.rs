@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::audio::{AudioConfig, SampleRate};
+use crate::bounded;
 pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
@@ -263,8 +264,8 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
 }
 
 fn read_table(path: &Path) -> Result<Table> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bounded::read_text(path, bounded::SETTINGS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     table(&text, path)
 }
 

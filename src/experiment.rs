@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
 use crate::audio;
+use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
 use crate::corpus::{self, Clip, Corpus};
@@ -93,7 +94,7 @@ impl Experiment {
             let weights = absolute(&weights)?;
             head = Some(model::start_from(&fresh(&config, device), &weights)?);
             // The run must not depend on a file that may change or go.
-            let bytes = fs::read(&weights);
+            let bytes = bounded::read(&weights, bounded::WEIGHTS);
             initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
             config.training.init_weights = Some(weights);
         }

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod audio;
+pub mod bounded;
 pub mod config;
 pub mod corpus;
 pub mod cross_corpus;

@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use ureq::Body;
 use ureq::http::{Response, StatusCode, header};
 
-use super::client::{Client, Failure, content_range, header_text};
+use super::client::{Client, Failure, Pace, content_range, header_text};
 
 /// What is to come.
 pub(super) struct Wanted<'a> {
@@ -27,10 +27,11 @@ pub(super) fn download(
     file: &Path,
     tell: &dyn Fn(u64, Option<u64>),
 ) -> Result<()> {
+    let mut pace = Pace::new(&client.patience);
     let mut furthest = length(file);
     let mut failures = 0;
     loop {
-        let error = match attempt(client, wanted, file, tell) {
+        let error = match attempt(client, wanted, file, &mut pace, tell) {
             Ok(()) => return Ok(()),
             Err(Failure::Lasting(error)) => return Err(error),
             Err(Failure::Passing(error)) => error,
@@ -38,7 +39,7 @@ pub(super) fn download(
         let have = length(file);
         failures = if have > furthest { 1 } else { failures + 1 };
         furthest = furthest.max(have);
-        if failures >= client.patience.attempts {
+        if failures >= client.patience.attempts || pace.is_too_slow() {
             bail!("{error}. {have} bytes are kept; the same command goes on from there");
         }
         client.wait(failures);
@@ -49,6 +50,7 @@ fn attempt(
     client: &Client,
     wanted: &Wanted,
     file: &Path,
+    pace: &mut Pace,
     tell: &dyn Fn(u64, Option<u64>),
 ) -> Result<(), Failure> {
     let had = length(file);
@@ -95,6 +97,7 @@ fn attempt(
             return Err(Failure::Lasting(anyhow!(text)));
         }
         out.write_all(&buffer[..count])?;
+        pace.count(wanted.url, count as u64)?;
     }
     out.sync_all()?;
     match expected.is_some_and(|expected| have < expected) {

@@ -222,7 +222,7 @@ fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
         if path.is_dir() {
-            let inside = find_recordings(path);
+            let inside = find_recordings(path)?;
             if inside.recordings.is_empty() {
                 bail!("no WAV file in {}", path.display());
             }
