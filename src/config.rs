@@ -134,6 +134,18 @@ impl RunConfig {
         parse(merged, path)
     }
 
+    /// The frames of the longest piece that a recording is trained on and predicted in; `None` where all stay
+    /// whole. Where recordings keep their sample rates, it is that of 48 kHz.
+    pub fn piece_frames(&self) -> Option<usize> {
+        let rate = match self.audio.sample_rate {
+            SampleRate::Hz(rate) => f64::from(rate),
+            SampleRate::Native => 48_000.0,
+        };
+        let seconds = self.training.piece_seconds;
+        let hops = (seconds * rate / self.features.hop_length as f64) as usize;
+        (seconds > 0.0).then_some(1 + hops)
+    }
+
     /// Where other settings differ: the key, the value here, the value there.
     pub fn differences(&self, other: &RunConfig) -> Result<Vec<(String, String, String)>> {
         let (here, there) = (Table::try_from(self)?, Table::try_from(other)?);

@@ -28,6 +28,7 @@ pub mod fetch;
 pub mod grid;
 pub mod inference;
 pub mod inspection;
+pub mod memory;
 pub mod model;
 pub mod report;
 pub mod run;

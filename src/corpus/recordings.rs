@@ -202,7 +202,6 @@ fn unreachable(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "a symbolic link that leads nowhere".into(),
         ErrorKind::PermissionDenied => "permission denied; check who may read it".into(),
-        ErrorKind::FilesystemLoop => "a symbolic link that leads back to itself; remove it".into(),
         _ => format!("cannot be reached: {error}"),
     }
 }

@@ -21,6 +21,8 @@ pub struct PartTensors {
     pub(super) lengths: Vec<i64>,
     /// The class of each clip.
     pub(super) labels: Vec<i64>,
+    /// The recording that each clip is a piece of: its own number, where none was cut.
+    pub(super) recordings: Vec<usize>,
 }
 
 /// The frames of all clips, one after the other.
@@ -83,8 +85,42 @@ impl PartTensors {
             frames,
             starts: starts.collect(),
             labels: labels.iter().map(|&label| label as i64).collect(),
+            recordings: (0..lengths.len()).collect(),
             lengths,
         }
+    }
+
+    /// Cuts each recording of more than `most` frames into pieces, as few and as equal as possible, which
+    /// are clips from then on. `None` leaves all whole.
+    pub fn in_pieces(self, most: Option<usize>) -> PartTensors {
+        let Some(most) = most else {
+            return self;
+        };
+        let most = most.max(1) as i64;
+        let mut part = PartTensors {
+            frames: self.frames,
+            starts: Vec::new(),
+            lengths: Vec::new(),
+            labels: Vec::new(),
+            recordings: Vec::new(),
+        };
+        let mut ranges = Vec::new();
+        for (clip, &length) in self.lengths.iter().enumerate() {
+            let pieces = ((length + most - 1) / most).max(1);
+            for piece in 0..pieces {
+                let (first, end) = (piece * length / pieces, (piece + 1) * length / pieces);
+                ranges.push((clip, first as usize, end as usize));
+                part.starts.push(self.starts[clip] + first);
+                part.lengths.push(end - first);
+                part.labels.push(self.labels[clip]);
+                part.recordings.push(self.recordings[clip]);
+            }
+        }
+        if let Frames::Apart(clips, _) = &mut part.frames {
+            let piece = |&(clip, first, end): &(usize, usize, usize)| clips[clip].slice(first, end);
+            *clips = ranges.iter().map(piece).collect();
+        }
+        part
     }
 
     /// Where its batches are.
@@ -105,6 +141,23 @@ impl PartTensors {
         self.labels.iter().map(|&label| label as usize).collect()
     }
 
+    /// The recording that each clip is a piece of.
+    pub fn recordings(&self) -> &[usize] {
+        &self.recordings
+    }
+
+    /// The class of each recording.
+    pub fn recording_labels(&self) -> Vec<usize> {
+        let mut labels = self.labels();
+        let mut clips = self.recordings.iter();
+        let mut last = None;
+        labels.retain(|_| {
+            let recording = clips.next();
+            last.replace(recording) != Some(recording)
+        });
+        labels
+    }
+
     /// Frames of each clip.
     pub fn lengths(&self) -> &[i64] {
         &self.lengths
@@ -122,18 +175,28 @@ pub(super) fn normalised(
     let all: i64 = features.iter().map(|clip| clip.frames() as i64).sum();
     let frames = Tensor::f_zeros([all + 1, coefficients], (Kind::Float, device))?;
     let mut next = 0;
-    let mut values = Vec::new();
-    for (index, clip) in features.iter().enumerate() {
-        values.extend_from_slice(clip.values());
-        if values.len() < STRETCH && index + 1 < features.len() {
-            continue;
-        }
-        let stretch = Tensor::f_from_slice(&values)?.f_view([-1, coefficients])?;
+    let mut bring = |values: &[f32]| -> Result<()> {
+        let stretch = Tensor::f_from_slice(values)?.f_view([-1, coefficients])?;
         let stretch = normalisation.apply(&stretch.f_to_device(device)?);
         let length = stretch.size()[0];
         frames.f_narrow(0, next, length)?.f_copy_(&stretch)?;
         next += length;
-        values.clear();
+        Ok(())
+    };
+    let stretch = STRETCH / coefficients.max(1) as usize * coefficients.max(1) as usize;
+    let mut values = Vec::new();
+    for clip in features {
+        // A long clip comes in several stretches.
+        for some in clip.values().chunks(stretch) {
+            values.extend_from_slice(some);
+            if values.len() >= STRETCH {
+                bring(&values)?;
+                values.clear();
+            }
+        }
+    }
+    if !values.is_empty() {
+        bring(&values)?;
     }
     Ok(frames)
 }

@@ -81,6 +81,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         say!("gradients are added up by {collectives}");
     }
     describe_head(&experiment);
+    describe_long(&experiment);
     if experiment.scored_before {
         say!(
             "the test part of this run was scored before, and will be again at the end: to choose \
