@@ -67,14 +67,19 @@ impl Pace<'_> {
         if self.bytes >= self.patience.least {
             (self.window, self.bytes) = (Instant::now(), 0);
         }
-        match self.is_too_slow() {
-            true => Err(Failure::Passing(anyhow!(
+        let total = self.patience.total;
+        if self.began.elapsed() > total {
+            let seconds = total.as_secs_f64();
+            return Err(Failure::Passing(anyhow!("{url} takes longer than {seconds} s")));
+        }
+        if self.is_too_slow() {
+            return Err(Failure::Passing(anyhow!(
                 "{url} is too slow: {} bytes in the last {:.1} s",
                 self.bytes,
                 self.window.elapsed().as_secs_f64()
-            ))),
-            false => Ok(()),
+            )));
         }
+        Ok(())
     }
 
     /// True from the moment on at which no further attempt makes sense.

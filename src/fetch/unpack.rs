@@ -129,3 +129,59 @@ fn beginning(file: &Path) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    /// Unpacks an archive of files with some zeros in each, for a corpus of a gigabyte.
+    fn unpacked(files: impl Iterator<Item = String>, zeros: usize) -> Result<usize, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("archive.zip");
+        let mut zip = ZipWriter::new(File::create(&archive).unwrap());
+        for file in files {
+            zip.start_file(file, SimpleFileOptions::default()).unwrap();
+            zip.write_all(&vec![0; zeros]).unwrap();
+        }
+        zip.finish().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        let result = unpack(&archive, &inside, 1_000_000_000, &|_, _| ());
+        let count = fs::read_dir(&inside).unwrap().count();
+        assert!(result.is_ok() || count == 0, "nothing of it is written");
+        result.map(|()| count).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn an_archive_of_folders_is_rejected_before_one_is_made() {
+        let deep = |file: usize| {
+            let folders: Vec<String> = (0..15).map(|level| format!("{file}-{level}")).collect();
+            format!("{}/a.wav", folders.join("/"))
+        };
+        let error = unpacked((0..700).map(deep), 0).unwrap_err();
+        assert!(error.contains("more than the 10000 folders"), "{error}");
+        assert_eq!(unpacked((0..600).map(deep), 0), Ok(600));
+    }
+
+    #[test]
+    fn an_archive_of_folders_within_folders_is_rejected() {
+        let error = unpacked(["d/".repeat(17) + "a.wav"].into_iter(), 0).unwrap_err();
+        assert!(error.contains("more than 16 deep"), "{error}");
+        assert_eq!(unpacked(["d/".repeat(16) + "a.wav"].into_iter(), 0), Ok(1));
+    }
+
+    #[test]
+    fn an_archive_of_a_hundred_thousand_empty_files_is_rejected() {
+        let error = unpacked((0..100_001).map(|file| file.to_string()), 0).unwrap_err();
+        assert!(error.contains("holds 100001 files"), "{error}");
+    }
+
+    #[test]
+    fn an_archive_that_grows_a_thousandfold_is_rejected() {
+        let error = unpacked(["a.wav".to_string()].into_iter(), 150_000_000).unwrap_err();
+        assert!(error.contains("more than 100 times its"), "{error}");
+    }
+}
