@@ -8,8 +8,8 @@ use crate::bounded::size;
 /// Memory that could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the recording is too long for the memory: {} are needed at once; cut it into shorter ones, or predict \
-     it with --window SECONDS",
+    "there is not enough memory for the recording ({} more are needed); cut it into shorter ones, or \
+     predict it with --window SECONDS",
     size(*.bytes)
 )]
 pub struct OutOfMemory {

@@ -200,3 +200,80 @@ pub(super) fn normalised(
     }
     Ok(frames)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Plan;
+    use tch::nn;
+
+    /// Clips of one coefficient, whose frames count on over all of them.
+    fn part(lengths: &[usize], resident: bool) -> PartTensors {
+        let mut next = 0;
+        let clips: Vec<Features> = lengths
+            .iter()
+            .map(|&length| {
+                let values = (next..next + length).map(|frame| frame as f32).collect();
+                next += length;
+                Features::new(length, 1, values).unwrap()
+            })
+            .collect();
+        let clips: Vec<&Features> = clips.iter().collect();
+        let labels: Vec<usize> = (0..clips.len()).map(|clip| 7 * clip).collect();
+        let normalisation = Normalisation::new(&nn::VarStore::new(Device::Cpu).root(), 1);
+        match resident {
+            true => PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
+            false => PartTensors::apart(&clips, &labels, &normalisation),
+        }
+    }
+
+    /// The frames of each clip, as batches hold them.
+    fn frames(part: &PartTensors) -> Vec<Vec<f32>> {
+        let plan = Plan::by_length(part, 3);
+        let mut clips = vec![Vec::new(); part.clips()];
+        for index in 0..plan.batches() {
+            let batch = plan.batch(index);
+            let lengths = Vec::<i64>::try_from(batch.lengths).unwrap();
+            for (row, (clip, length)) in plan.clips(index).zip(lengths).enumerate() {
+                let row = batch.features.get(row as i64).narrow(0, 0, length);
+                clips[clip] = row.view([-1]).try_into().unwrap();
+            }
+        }
+        clips
+    }
+
+    #[test]
+    fn long_recordings_become_equal_pieces_in_their_order() {
+        for resident in [true, false] {
+            let cut = part(&[4, 10, 5, 3], resident).in_pieces(Some(4));
+            assert_eq!(cut.lengths(), [4, 3, 3, 4, 2, 3, 3]);
+            assert_eq!(cut.recordings(), [0, 1, 1, 1, 2, 2, 3]);
+            assert_eq!(cut.labels(), [0, 7, 7, 7, 14, 14, 21]);
+            assert_eq!(cut.recording_labels(), [0, 7, 14, 21]);
+            let all: Vec<f32> = frames(&cut).concat();
+            assert_eq!(all, (0..22).map(|frame| frame as f32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn recordings_that_are_short_enough_stay_as_they_are() {
+        for most in [None, Some(10), Some(1000)] {
+            let lengths = [4, 10, 1];
+            let cut = part(&lengths, true).in_pieces(most);
+            assert_eq!(cut.lengths(), [4, 10, 1]);
+            assert_eq!(cut.recordings(), [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_clip_longer_than_a_stretch_is_brought_as_a_whole() {
+        let long = STRETCH + 3;
+        let cut = part(&[2, long, 1], true);
+        let Frames::Resident(frames) = &cut.frames else {
+            unreachable!()
+        };
+        assert_eq!(frames.size(), [long as i64 + 4, 1]);
+        let expected = Tensor::arange(long as i64 + 3, (Kind::Float, Device::Cpu)).view([-1, 1]);
+        assert!(frames.narrow(0, 0, long as i64 + 3).equal(&expected));
+    }
+}

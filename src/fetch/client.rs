@@ -70,7 +70,9 @@ impl Pace<'_> {
         let total = self.patience.total;
         if self.began.elapsed() > total {
             let seconds = total.as_secs_f64();
-            return Err(Failure::Passing(anyhow!("{url} takes longer than {seconds} s")));
+            return Err(Failure::Passing(anyhow!(
+                "{url} takes longer than {seconds} s"
+            )));
         }
         if self.is_too_slow() {
             return Err(Failure::Passing(anyhow!(

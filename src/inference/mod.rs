@@ -141,6 +141,18 @@ mod tests {
     use tch::Device;
 
     #[test]
+    fn a_recording_in_pieces_has_the_geometric_mean_of_them() {
+        let rows = [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.3, 0.7]];
+        let rows = rows.map(|row: [f32; 2]| row.map(f32::ln).to_vec()).to_vec();
+        let of_recordings = over_pieces(rows.clone(), &[0, 1, 1, 2]);
+        assert_eq!(of_recordings[0], rows[0]);
+        assert_eq!(of_recordings[2], rows[3]);
+        let (a, b) = (0.1f64.sqrt(), 0.4f64.sqrt());
+        let probability = f64::from(of_recordings[1][0].exp());
+        assert!((probability - a / (a + b)).abs() < 1e-6, "{probability}");
+    }
+
+    #[test]
     fn several_tracts_are_the_mean_of_each_alone() {
         tch::manual_seed(3);
         let mut config = RunConfig::recipe(Default::default());

@@ -28,7 +28,10 @@ use emovox::training::{Balance, Explosion};
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
 use follow::Follower;
-use say::{describe, describe_head, describe_long, describe_place, describe_split, interrupted, train_with_bar};
+use say::{
+    describe, describe_head, describe_long, describe_place, describe_split, interrupted,
+    train_with_bar,
+};
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let ranks = Ranks::join(
