@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::audio::{AudioConfig, SampleRate};
+use crate::bounded;
 pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
@@ -131,6 +132,18 @@ impl RunConfig {
             merge(&mut merged, key, value);
         }
         parse(merged, path)
+    }
+
+    /// The frames of the longest piece that a recording is trained on and predicted in; `None` where all stay
+    /// whole. Where recordings keep their sample rates, it is that of 48 kHz.
+    pub fn piece_frames(&self) -> Option<usize> {
+        let rate = match self.audio.sample_rate {
+            SampleRate::Hz(rate) => f64::from(rate),
+            SampleRate::Native => 48_000.0,
+        };
+        let seconds = self.training.piece_seconds;
+        let hops = (seconds * rate / self.features.hop_length as f64) as usize;
+        (seconds > 0.0).then_some(1 + hops)
     }
 
     /// Where other settings differ: the key, the value here, the value there.
@@ -266,8 +279,8 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
 }
 
 fn read_table(path: &Path) -> Result<Table> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bounded::read_text(path, bounded::SETTINGS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     table(&text, path)
 }
 

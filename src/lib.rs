@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod audio;
+pub mod bounded;
 pub mod config;
 pub mod corpus;
 pub mod cross_corpus;
@@ -28,6 +29,7 @@ pub mod fetch;
 pub mod grid;
 pub mod inference;
 pub mod inspection;
+pub mod memory;
 pub mod model;
 #[cfg(unix)]
 #[allow(unsafe_code)] // blocks signals, prepares processes; see there

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::progress::bar;
 use super::{Runs, data_folder, say, warning};
+use emovox::bounded;
 use emovox::config::RunConfig;
 use emovox::report::{Sounds, comparison_page, folds_page, run_page};
 use emovox::run::{RunFolder, read_predictions, write_bytes};
@@ -104,7 +105,7 @@ impl Plan {
     fn read(folder: &Path) -> Result<Plan> {
         let file = folder.join("cross-validation.toml");
         let place = || format!("cannot read {}", file.display());
-        let text = std::fs::read_to_string(&file).with_context(place)?;
+        let text = bounded::read_text(&file, bounded::SETTINGS).with_context(place)?;
         toml::from_str(&text).with_context(place)
     }
 }

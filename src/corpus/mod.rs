@@ -18,6 +18,7 @@ mod kind;
 pub mod manifest;
 mod nemo;
 mod ravdess;
+mod recordings;
 mod savee;
 mod sex;
 mod shemo;
@@ -30,12 +31,11 @@ mod urdu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
-
 use split::Part;
 
 pub use config::DataConfig;
 pub use kind::CorpusKind;
+pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
 pub use union::{Source, source_of, unite};
 
@@ -198,6 +198,9 @@ pub enum CorpusError {
     NoFolder(PathBuf),
     #[error("{} is a file; --data takes the folder that holds the recordings", .0.display())]
     NotAFolder(PathBuf),
+    #[error("{} holds more than {most} files and folders; --data takes the folder that holds the \
+             recordings, and not the disk that it is on", .folder.display())]
+    TooManyEntries { folder: PathBuf, most: usize },
     #[error("no WAV file in {}; --data takes a folder with recordings (it is searched with all \
              its subfolders for names that end in .wav)", .0.display())]
     NoRecordings(PathBuf),
@@ -245,7 +248,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     let Found {
         recordings: files,
         mut skipped,
-    } = find_recordings(folder);
+    } = find_recordings(folder)?;
     let Some(first) = files.first() else {
         return Err(CorpusError::NoRecordings(folder.into()));
     };
@@ -310,70 +313,6 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             class: class.clone(),
         }),
         _ => Ok(corpus),
-    }
-}
-
-/// The WAV files below a folder.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// Relative to the folder, sorted.
-    pub recordings: Vec<PathBuf>,
-    /// What may have been a recording, or may hold some, but cannot be reached.
-    pub skipped: Vec<Skipped>,
-}
-
-/// Finds all WAV files below a folder. Hidden files and folders are left out: macOS archives are full
-/// of `._name.wav` that are no recordings, and a desktop's bin keeps what was thrown away.
-pub fn find_recordings(folder: &Path) -> Found {
-    let mut found = Found::default();
-    let relative = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
-    let named_wav = |path: &Path| {
-        let extension = path.extension();
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
-    };
-    let entries = WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| {
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            entry.depth() == 0 || !hidden
-        });
-    for entry in entries {
-        let (path, problem) = match &entry {
-            Ok(entry) if !named_wav(entry.path()) => continue,
-            Ok(entry) if entry.file_type().is_file() => (entry.path(), None),
-            Ok(entry) if entry.file_type().is_dir() => {
-                (entry.path(), Some("a folder, not a WAV file".to_string()))
-            }
-            Ok(entry) => (entry.path(), Some("no regular file".to_string())),
-            Err(error) => match error.path() {
-                Some(path) if named_wav(path) || path.is_dir() => (path, Some(unreachable(error))),
-                // Another link that leads nowhere.
-                _ => continue,
-            },
-        };
-        match problem {
-            None => found.recordings.push(relative(path)),
-            Some(reason) => found.skipped.push(Skipped {
-                file: relative(path),
-                reason,
-            }),
-        }
-    }
-    found
-}
-
-/// Why a place in the folder cannot be looked at.
-fn unreachable(error: &walkdir::Error) -> String {
-    let kind = error.io_error().map(std::io::Error::kind);
-    match (error.loop_ancestor(), kind) {
-        (Some(_), _) => "a symbolic link that leads back to a folder above it".into(),
-        (None, Some(std::io::ErrorKind::NotFound)) => "a symbolic link that leads nowhere".into(),
-        (None, Some(std::io::ErrorKind::PermissionDenied)) => {
-            "permission denied; check who may read it".into()
-        }
-        _ => format!("cannot be reached: {error}"),
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::{Cell, CrossValidation};
+use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::split::Split;
 use crate::corpus::{self, Clip};
@@ -356,8 +357,9 @@ fn write_all_predictions(all: &CrossValidation) -> Result<()> {
             .filter(|&cell| all.is_done(cell))
         {
             let path = all.run_of(cell).join("predictions.csv");
-            let mut reader = csv::Reader::from_path(&path)
+            let text = bounded::read(&path, bounded::TABLE)
                 .with_context(|| format!("cannot read {}", path.display()))?;
+            let mut reader = csv::Reader::from_reader(&text[..]);
             if !headed {
                 writer.write_record(["fold", "seed"].into_iter().chain(reader.headers()?))?;
                 headed = true;

@@ -266,6 +266,7 @@ mod tests {
                 .collect(),
             lengths: lengths.to_vec(),
             labels: (0..lengths.len() as i64).collect(),
+            recordings: (0..lengths.len()).collect(),
         }
     }
 

@@ -19,12 +19,18 @@ pub enum Order {
 /// polynomial is the same everywhere, so their value is repeated. librosa refuses fewer than nine
 /// frames; here the widest odd window that fits takes over, and below three frames all is zero.
 pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
-    let frames = values.len() / columns;
     let mut deltas = vec![0.0; values.len()];
+    add_delta(values, columns, order, &mut deltas);
+    deltas
+}
+
+/// Adds deltas to zeros of the same shape.
+pub(super) fn add_delta(values: &[f32], columns: usize, order: Order, deltas: &mut [f32]) {
+    let frames = values.len() / columns;
     // The frames on either side of the centre.
     let reach = (frames.min(WIDTH).saturating_sub(1)) / 2;
     if reach == 0 {
-        return deltas;
+        return;
     }
     let weights = weights(reach, order);
     for (frame, row) in deltas.chunks_exact_mut(columns).enumerate() {
@@ -36,7 +42,6 @@ pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
             }
         }
     }
-    deltas
 }
 
 /// Weights of the least-squares fit over −reach ..= reach.

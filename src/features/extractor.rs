@@ -1,12 +1,13 @@
 //! The whole way from waveform to matrix.
 
 use super::decibels::power_to_db;
-use super::delta::{Order, delta};
+use super::delta::{Order, add_delta};
 use super::prosody::{self, Prosody};
 use super::stft::{ABREAST, Stft};
 use super::{FeatureConfig, FeatureError, Features};
 use super::{dct::Dct, mel::MelFilterBank};
 use crate::audio::Waveform;
+use crate::memory::{OutOfMemory, reserve, zeros};
 
 /// Computes the features of waveforms of one sample rate. Share one between threads: all it
 /// holds are tables.
@@ -57,34 +58,43 @@ impl Extractor {
     /// The features of one waveform: 1 + ⌊samples / hop⌋ frames.
     ///
     /// # Panics
-    /// If the waveform has another sample rate than the extractor was made for.
+    /// If the waveform has another sample rate than the extractor was made for, or is too long for the
+    /// memory.
     pub fn extract(&self, waveform: &Waveform) -> Features {
+        self.try_extract(waveform)
+            .expect("room for the features of the waveform")
+    }
+
+    /// The features of one waveform, which may be too long for the memory.
+    ///
+    /// # Panics
+    /// If the waveform has another sample rate than the extractor was made for.
+    pub fn try_extract(&self, waveform: &Waveform) -> Result<Features, OutOfMemory> {
         assert_eq!(
             waveform.sample_rate, self.sample_rate,
             "the extractor was made for another sample rate"
         );
         let frames = self.stft.frames(waveform.samples.len());
-        let log_mels = self.log_mels(&waveform.samples, frames);
-        let n_mfcc = self.config.n_mfcc;
-        let mut blocks = self.with_deltas(self.mfcc(&log_mels, frames), n_mfcc);
+        let mfcc = {
+            let log_mels = self.log_mels(&waveform.samples, frames)?;
+            self.mfcc(&log_mels, frames)?
+        };
+        let mut blocks = self.with_deltas(mfcc, self.config.n_mfcc)?;
         if let Some(prosody) = &self.prosody {
-            let track = prosody.track(&waveform.samples, frames);
-            blocks.extend(self.with_deltas(track, prosody::COLUMNS));
+            let track = prosody.track(&waveform.samples, frames)?;
+            blocks.extend(self.with_deltas(track, prosody::COLUMNS)?);
         }
-        Features::new(
-            frames,
-            self.config.coefficients(),
-            side_by_side(&blocks, frames),
-        )
-        .expect("every frame has all its coefficients")
+        let values = side_by_side(&blocks, frames)?;
+        let features = Features::new(frames, self.config.coefficients(), values);
+        Ok(features.expect("every frame has all its coefficients"))
     }
 
     /// Mel bands in decibels: for every [`ABREAST`] frames n_mels rows, for each frame a column.
-    fn log_mels(&self, samples: &[f32], frames: usize) -> Vec<[f32; ABREAST]> {
+    fn log_mels(&self, samples: &[f32], frames: usize) -> Result<Vec<[f32; ABREAST]>, OutOfMemory> {
         let n_mels = self.config.n_mels;
         let mut scratch = self.stft.scratch();
         let mut power = vec![[0.0; ABREAST]; self.stft.bins()];
-        let mut mels = vec![[0.0; ABREAST]; frames.div_ceil(ABREAST) * n_mels];
+        let mut mels = zeros::<[f32; ABREAST]>(frames.div_ceil(ABREAST) * n_mels)?;
         for (block, mels) in mels.chunks_exact_mut(n_mels).enumerate() {
             let first = block * ABREAST;
             self.stft
@@ -92,13 +102,13 @@ impl Extractor {
             self.mel.apply(&power, mels);
         }
         power_to_db(mels.as_flattened_mut(), self.config.top_db);
-        mels
+        Ok(mels)
     }
 
     /// Cepstral coefficients, frames × n_mfcc.
-    fn mfcc(&self, log_mels: &[[f32; ABREAST]], frames: usize) -> Vec<f32> {
+    fn mfcc(&self, log_mels: &[[f32; ABREAST]], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
         let n_mfcc = self.config.n_mfcc;
-        let mut mfcc = vec![0.0; frames * n_mfcc];
+        let mut mfcc = zeros(frames * n_mfcc)?;
         let mut block = vec![[0.0; ABREAST]; n_mfcc];
         for (rows, log_mels) in mfcc
             .chunks_mut(ABREAST * n_mfcc)
@@ -111,27 +121,29 @@ impl Extractor {
                 }
             }
         }
-        mfcc
+        Ok(mfcc)
     }
 
     /// A matrix, its deltas and its delta-deltas, as many as the configuration asks for.
-    fn with_deltas(&self, values: Vec<f32>, columns: usize) -> Vec<Vec<f32>> {
+    fn with_deltas(&self, values: Vec<f32>, columns: usize) -> Result<Vec<Vec<f32>>, OutOfMemory> {
         let mut blocks = vec![values];
         for &order in &[Order::First, Order::Second][..self.config.deltas] {
-            blocks.push(delta(&blocks[0], columns, order));
+            let mut deltas = zeros(blocks[0].len())?;
+            add_delta(&blocks[0], columns, order, &mut deltas);
+            blocks.push(deltas);
         }
-        blocks
+        Ok(blocks)
     }
 }
 
 /// Matrices of as many rows as there are frames, joined row by row.
-fn side_by_side(blocks: &[Vec<f32>], frames: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
+fn side_by_side(blocks: &[Vec<f32>], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
+    let mut values = reserve(blocks.iter().map(Vec::len).sum())?;
     for frame in 0..frames {
         for block in blocks {
             let columns = block.len() / frames;
             values.extend_from_slice(&block[frame * columns..(frame + 1) * columns]);
         }
     }
-    values
+    Ok(values)
 }

@@ -40,6 +40,19 @@ impl Features {
         })
     }
 
+    /// The frames from `first` to before `end`, which share the values.
+    ///
+    /// # Panics
+    /// If there are no such frames.
+    pub fn slice(&self, first: usize, end: usize) -> Features {
+        assert!(first <= end && end <= self.frames, "frames of the matrix");
+        Features {
+            frames: end - first,
+            start: self.start + first * self.coefficients,
+            ..self.clone()
+        }
+    }
+
     /// Rows: one per hop of the waveform.
     pub fn frames(&self) -> usize {
         self.frames

@@ -10,6 +10,7 @@ use std::f64::consts::TAU;
 
 use super::pair::{self, PairFft};
 use crate::audio::dot::{dot, sum};
+use crate::memory::{OutOfMemory, reserve};
 
 /// Columns of a frame: pitch, voicing, loudness.
 pub(super) const COLUMNS: usize = 3;
@@ -93,15 +94,15 @@ impl Prosody {
     ///   0 where nothing is voiced;
     /// - voicing, about 0 (noise) to 1 (a tone);
     /// - loudness in decibels below the loudest frame, −80 at least.
-    pub(super) fn track(&self, samples: &[f32], frames: usize) -> Vec<f32> {
+    pub(super) fn track(&self, samples: &[f32], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
         let mut scratch = Scratch {
             frames: self.fft.scratch(),
             correlations: [const { Vec::new() }; 2],
         };
-        let mut found: Vec<Frame> = (0..frames)
-            .step_by(2)
-            .flat_map(|frame| self.two_frames(samples, frame * self.hop_length, &mut scratch))
-            .collect();
+        let mut found: Vec<Frame> = reserve(frames + 1)?;
+        for frame in (0..frames).step_by(2) {
+            found.extend(self.two_frames(samples, frame * self.hop_length, &mut scratch));
+        }
         found.truncate(frames);
         let median = median(
             found
@@ -120,7 +121,9 @@ impl Prosody {
             let loudness = 10.0 * (frame.power.max(LEAST_POWER) / loudest).log10();
             [pitch, frame.voicing, loudness.max(-LOUDNESS_RANGE)]
         };
-        found.iter().flat_map(row).collect()
+        let mut rows = reserve(frames * COLUMNS)?;
+        rows.extend(found.iter().flat_map(row));
+        Ok(rows)
     }
 
     /// The frame around a sample, and the next one.
@@ -256,7 +259,7 @@ mod tests {
 
     fn track(samples: &[f32]) -> Vec<[f32; 3]> {
         let frames = 1 + samples.len() / HOP;
-        let rows = Prosody::new(RATE, HOP).track(samples, frames);
+        let rows = Prosody::new(RATE, HOP).track(samples, frames).unwrap();
         rows.chunks_exact(3)
             .map(|row| [row[0], row[1], row[2]])
             .collect()
@@ -358,7 +361,7 @@ mod tests {
             .collect();
         samples.extend([0.0; 3000]);
         let frames = 1 + samples.len() / HOP;
-        let rows = Prosody::new(RATE, HOP).track(&samples, frames);
+        let rows = Prosody::new(RATE, HOP).track(&samples, frames).unwrap();
         let sums: Vec<_> = (0..frames)
             .map(|frame| defined(&samples, frame * HOP))
             .collect();
@@ -414,7 +417,9 @@ mod tests {
                 .map(|n| (TAU * 200.0 * f64::from(n) / f64::from(rate)).sin() as f32)
                 .collect();
             let hop = rate as usize / 80;
-            let rows = Prosody::new(rate, hop).track(&samples, 1 + samples.len() / hop);
+            let rows = Prosody::new(rate, hop)
+                .track(&samples, 1 + samples.len() / hop)
+                .unwrap();
             assert!(rows[3 * 20 + 1] > 0.9, "{rate} Hz: {:?}", &rows[60..63]);
         }
     }

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 
+use crate::bounded;
+
 /// A corpus, as its publisher describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -224,8 +226,8 @@ pub fn home(name: &str) -> Option<&'static Home> {
 
 /// Reads another table.
 pub fn read_homes(path: &Path) -> Result<Vec<Home>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bounded::read_text(path, bounded::SETTINGS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("{} is no table of corpora", path.display()))
 }
 

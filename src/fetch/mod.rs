@@ -114,7 +114,7 @@ pub fn fetch(
         }
     }
 
-    let clips = find_recordings(&unpacked).recordings.len();
+    let clips = find_recordings(&unpacked)?.recordings.len();
     if clips < home.clips {
         fs::remove_dir_all(&beside)?;
         bail!(

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::values::{for_name, is_range, text, values};
+use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::folds::Folds;
 
@@ -48,7 +49,7 @@ pub struct Combination {
 impl GridFile {
     /// Reads the description of a sweep.
     pub fn read(path: &Path) -> Result<GridFile> {
-        let text = std::fs::read_to_string(path)
+        let text = bounded::read_text(path, bounded::SETTINGS)
             .with_context(|| format!("cannot read {}", path.display()))?;
         GridFile::parse(&text)
             .map_err(|error| anyhow!("{} describes no grid:\n{error:#}", path.display()))

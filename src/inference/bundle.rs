@@ -4,7 +4,6 @@
 //! it was trained. One of its tensors is a hash of all the rest, since safetensors have no checksum.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
 use crate::corpus::split::Part;
@@ -81,7 +81,8 @@ impl Bundle {
             "{} is no bundle of emovox; `emovox export RUN --format bundle` makes one of a run",
             path.display()
         );
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = bounded::read(path, bounded::WEIGHTS)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         Bundle::decode(&bytes, path)
             .with_context(|| format!("{} cannot be used as a run", path.display()))
     }
@@ -139,7 +140,7 @@ fn without_places(config: &RunConfig) -> RunConfig {
 fn is_ours(path: &Path) -> std::io::Result<bool> {
     let mut beginning = Vec::new();
     let length = 8 + BEGINNING.len() as u64;
-    fs::File::open(path)?
+    bounded::open(path)?
         .take(length)
         .read_to_end(&mut beginning)?;
     Ok(beginning.get(8..) == Some(BEGINNING))
@@ -187,7 +188,7 @@ mod tests {
             tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],
         };
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
+        std::fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
         let error = Trained::of_bundle(file.path()).unwrap_err().to_string();
         assert!(
             error.contains("weights or more") && error.contains("holds 92"),

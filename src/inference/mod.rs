@@ -28,8 +28,8 @@ use crate::dataset::{Batch, PartTensors, Plan, VocalTracts};
 use crate::distributed::Ranks;
 use crate::model::EmotionModel;
 
-/// Log-probabilities of the classes for each clip of a part, in the part's order. With vocal tracts it
-/// is what the model says of each clip out of all of them, on the mean of the logarithms.
+/// Log-probabilities of the classes for each recording of a part, in the part's order. With vocal tracts they
+/// are the mean over all of them, and so they are over the pieces of a recording that was cut.
 pub fn log_probabilities(
     model: &EmotionModel,
     part: &PartTensors,
@@ -84,7 +84,38 @@ pub fn log_probabilities_by(
     for (clip, row) in order.zip(sorted) {
         rows[clip] = row;
     }
-    Ok(rows)
+    Ok(over_pieces(rows, part.recordings()))
+}
+
+/// A row for each recording, the normalised mean of the log-probabilities of its pieces. A recording of one
+/// piece has the row of that piece.
+fn over_pieces(rows: Vec<Vec<f32>>, recordings: &[usize]) -> Vec<Vec<f32>> {
+    let mut of_recordings = Vec::new();
+    let mut rows = rows.into_iter();
+    for pieces in recordings.chunk_by(|a, b| a == b) {
+        let pieces: Vec<Vec<f32>> = rows.by_ref().take(pieces.len()).collect();
+        of_recordings.push(match <[Vec<f32>; 1]>::try_from(pieces) {
+            Ok([only]) => only,
+            Err(pieces) => normalised_mean(&pieces),
+        });
+    }
+    of_recordings
+}
+
+/// The mean of rows of log-probabilities, as log-probabilities again.
+fn normalised_mean(rows: &[Vec<f32>]) -> Vec<f32> {
+    let mean = |class: usize| {
+        let sum: f64 = rows.iter().map(|row| f64::from(row[class])).sum();
+        sum / rows.len() as f64
+    };
+    let means: Vec<f64> = (0..rows[0].len()).map(mean).collect();
+    let highest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = means.iter().map(|mean| (mean - highest).exp()).sum();
+    let normaliser = highest + sum.ln();
+    means
+        .iter()
+        .map(|mean| (mean - normaliser) as f32)
+        .collect()
 }
 
 /// The vocal tracts that a run's clips are heard out of; `None` where they are heard as they are.
@@ -139,6 +170,18 @@ mod tests {
     use crate::features::Features;
     use crate::model::{BilstmConfig, ModelConfig};
     use tch::Device;
+
+    #[test]
+    fn a_recording_in_pieces_has_the_geometric_mean_of_them() {
+        let rows = [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.3, 0.7]];
+        let rows = rows.map(|row: [f32; 2]| row.map(f32::ln).to_vec()).to_vec();
+        let of_recordings = over_pieces(rows.clone(), &[0, 1, 1, 2]);
+        assert_eq!(of_recordings[0], rows[0]);
+        assert_eq!(of_recordings[2], rows[3]);
+        let (a, b) = (0.1f64.sqrt(), 0.4f64.sqrt());
+        let probability = f64::from(of_recordings[1][0].exp());
+        assert!((probability - a / (a + b)).abs() < 1e-6, "{probability}");
+    }
 
     #[test]
     fn several_tracts_are_the_mean_of_each_alone() {

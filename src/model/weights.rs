@@ -1,7 +1,6 @@
 //! Weights on the disk: `.ot` files, checked before a number of them is used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -11,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::archive;
 use super::listing::{self, Listed};
 use super::{Arch, EmotionModel};
+use crate::bounded;
 use crate::run::write_bytes;
 
 /// The format of emovox's `.ot` files; a file of another one is refused.
@@ -197,7 +197,8 @@ pub fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
 
 /// Reads all tensors of an `.ot` file, and checks their numbers.
 pub fn read_tensors(path: &Path, device: Device) -> Result<BTreeMap<String, Tensor>> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = bounded::read(path, bounded::WEIGHTS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let tensors = decode(bytes, device)
         .with_context(|| format!("{} holds no weights that can be read", path.display()))?;
     check_numbers(&tensors).with_context(|| format!("{} cannot be used", path.display()))?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
+use crate::bounded;
 
 /// One epoch. Losses are means per clip, accuracies and UAR fractions of 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,7 +60,8 @@ pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
 /// Reads all epochs.
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
     let place = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
     let epochs: Vec<EpochRecord> = reader
         .deserialize()
         .collect::<Result<_, _>>()

@@ -1,6 +1,5 @@
 //! The run's CSV tables: which clip is in which part, what was said of it, what was mixed up.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
+use crate::bounded;
 use crate::corpus::split::Part;
 use crate::corpus::{Clip, Skipped};
 use crate::evaluation::Predictions;
@@ -48,8 +48,8 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
 /// Reads `split.csv`. What is said in a clip is not written there, so it comes back empty.
 pub fn read_split(path: &Path) -> Result<(Vec<Clip>, Vec<Part>)> {
     let place = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(place)?;
-    parse_split(file).with_context(place)
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    parse_split(&text[..]).with_context(place)
 }
 
 /// The same from what [`print_split`] wrote.
@@ -139,7 +139,8 @@ pub struct SavedPredictions {
 /// Reads `predictions.csv`.
 pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     let place = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
     let classes: Vec<String> = reader
         .headers()
         .with_context(place)?

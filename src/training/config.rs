@@ -53,6 +53,10 @@ pub struct TrainingConfig {
     /// Weights to start from, instead of fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
+    /// Recordings that last longer, in seconds, are trained on and predicted in equal pieces, so that no
+    /// single one sets the cost of a step; the prediction is the mean over the pieces. 0 leaves all whole.
+    #[serde(default = "none")]
+    pub piece_seconds: f64,
     /// How training clips are varied.
     pub augmentation: AugmentationConfig,
 }
@@ -155,6 +159,10 @@ impl TrainingConfig {
             "in [training.augmentation] mixup must lie in 0 to 1, noise and channel at 0 or above"
         );
         ensure!(
+            self.piece_seconds == 0.0 || (1.0..=3600.0).contains(&self.piece_seconds),
+            "piece_seconds must be 0, which leaves recordings whole, or from 1 to 3600"
+        );
+        ensure!(
             a.time_mask_frames >= 0 && a.frequency_mask_bands >= 0,
             "time_mask_frames and frequency_mask_bands must be 0 or more"
         );
@@ -183,6 +191,7 @@ impl Default for TrainingConfig {
             early_stopping: 0,
             keep: Keep::Last,
             init_weights: None,
+            piece_seconds: 20.0,
             augmentation: AugmentationConfig::default(),
         }
     }

@@ -480,7 +480,7 @@ fn score_by(
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
     let log_probabilities = inference::log_probabilities_by(ranks, model, part, None, batch_size)?;
-    let truth = part.labels();
+    let truth = part.recording_labels();
     let loss: f64 = log_probabilities
         .iter()
         .zip(&truth)

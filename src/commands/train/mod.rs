@@ -29,7 +29,10 @@ use emovox::training::{Balance, Explosion};
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
 use follow::Follower;
-use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
+use say::{
+    describe, describe_head, describe_long, describe_place, describe_split, interrupted,
+    train_with_bar,
+};
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let ranks = Ranks::join(
@@ -84,6 +87,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         say!("gradients are added up by {collectives}");
     }
     describe_head(&experiment);
+    describe_long(&experiment);
     if experiment.scored_before {
         say!(
             "the test part of this run was scored before, and will be again at the end: to choose \

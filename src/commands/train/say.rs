@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 
 use super::follow::Follower;
+use crate::commands::bars::clock;
 use crate::commands::progress::bar;
 use crate::commands::say;
 use emovox::config::RunConfig;
@@ -101,6 +102,29 @@ fn place(progress: &Progress) -> String {
     match progress.partial.steps {
         0 => format!("after epoch {epochs}"),
         steps => format!("after step {steps} of epoch {}", epochs + 1),
+    }
+}
+
+/// Names the recordings that are trained on in pieces: some by name, the others by number.
+pub(super) fn describe_long(experiment: &Experiment) {
+    const SHOWN: usize = 5;
+    let long = experiment.long_recordings();
+    if long.is_empty() {
+        return;
+    }
+    let most = experiment.config.training.piece_seconds;
+    let (number, verb) = match long.len() {
+        1 => ("1 recording".to_string(), "is"),
+        number => (format!("{number} recordings"), "are"),
+    };
+    say!(
+        "{number} longer than {most} s {verb} trained on and predicted in pieces ([training] piece_seconds):"
+    );
+    for (clip, seconds) in long.iter().take(SHOWN) {
+        say!("  {}: {}", clip.file.display(), clock(*seconds));
+    }
+    if long.len() > SHOWN {
+        say!("  … and {} more", long.len() - SHOWN);
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the labels of a list mean: EmoBox's `label_map.json`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::columns::some;
 use super::error::ManifestError;
 use super::table::{Cell, Table};
+use crate::bounded;
 
 /// As EmoBox calls it.
 const NAMES: [&str; 2] = ["label_map.json", "label_dict.json"];
@@ -47,7 +48,7 @@ impl LabelMap {
                     "{} does not say what '{}' means, only {}",
                     file.display(),
                     label.text,
-                    known.join(", ")
+                    some(&known)
                 )))
             }
         }
@@ -61,9 +62,11 @@ impl LabelMap {
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>, ManifestError> {
-    let text = fs::read_to_string(file).map_err(|source| ManifestError::Unreadable {
-        file: file.into(),
-        source,
+    let text = bounded::read_text(file, bounded::SETTINGS).map_err(|source| {
+        ManifestError::Unreadable {
+            file: file.into(),
+            source,
+        }
     })?;
     serde_json::from_str(&text).map_err(|error| ManifestError::Wrong {
         place: file.display().to_string(),
