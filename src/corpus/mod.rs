@@ -21,6 +21,7 @@ mod ravdess;
 mod savee;
 mod sex;
 mod shemo;
+mod speaker;
 pub mod split;
 mod subesco;
 mod tess;
@@ -37,6 +38,7 @@ use split::Part;
 pub use config::DataConfig;
 pub use kind::CorpusKind;
 pub use sex::{Sex, women_and_men};
+pub use speaker::SpeakerId;
 pub use union::{Source, source_of, unite};
 
 /// One recording and what its name says about it.
@@ -48,7 +50,10 @@ pub struct Clip {
     pub label: String,
     /// What the corpus itself calls it: its word, or the code of its file names.
     pub corpus_label: String,
-    /// Who speaks. Empty where the corpus does not tell.
+    /// The corpus whose speakers the speaker is one of, by its name among several. Empty where there is
+    /// only one.
+    pub corpus: String,
+    /// The name of the speaker inside that corpus. Empty where the corpus does not tell.
     pub speaker: String,
     /// What is said. Empty where the corpus does not tell.
     pub sentence: String,
@@ -167,20 +172,14 @@ fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
 
 /// The labels that occur, sorted: their order is the order of a model's outputs.
 pub fn classes(clips: &[Clip]) -> Vec<String> {
-    distinct(clips.iter().map(|clip| &clip.label))
+    let labels: BTreeSet<&String> = clips.iter().map(|clip| &clip.label).collect();
+    labels.into_iter().cloned().collect()
 }
 
-/// The speakers that occur, sorted.
+/// The speakers that occur, sorted, as [`SpeakerId`] writes them.
 pub fn speakers(clips: &[Clip]) -> Vec<String> {
-    distinct(clips.iter().map(|clip| &clip.speaker))
-}
-
-fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
-    values
-        .cloned()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
+    let ids: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
+    ids.iter().map(SpeakerId::to_string).collect()
 }
 
 /// The names of the corpora that are recognised.
@@ -285,6 +284,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
                 file: file.clone(),
                 label,
                 corpus_label,
+                corpus: String::new(),
                 speaker,
                 sentence,
             }),

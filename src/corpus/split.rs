@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::Clip;
+use super::{Clip, SpeakerId};
 
 /// One of the three parts of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,9 +129,9 @@ impl Shared {
     /// Compares the speakers of the parts. Clips whose speaker nobody knows count as one speaker:
     /// that they are strangers to each other cannot be shown.
     fn between(clips: &[Clip], parts: &[Part]) -> Shared {
-        let speakers = |part: Part| -> BTreeSet<&str> {
+        let speakers = |part: Part| -> BTreeSet<SpeakerId> {
             let of_part = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
-            of_part.map(|(clip, _)| clip.speaker.as_str()).collect()
+            of_part.map(|(clip, _)| clip.speaker_id()).collect()
         };
         let pairs = [
             (Part::Train, Part::Validation),
@@ -269,29 +269,32 @@ pub fn split(
 /// Every speaker in one part. With two speakers there is none left to validate: then a random
 /// share of the training speaker's clips does, and [`Split::shared`] tells.
 fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitError> {
-    let speakers: BTreeSet<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
-    if speakers.contains("") {
+    let speakers: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
+    if speakers.iter().any(|speaker| speaker.name.is_empty()) {
         return Err(SplitError::UnknownSpeakers);
     }
     if let (1, Some(only)) = (speakers.len(), speakers.first()) {
         return Err(SplitError::OneSpeaker(only.to_string()));
     }
-    let mut given: BTreeMap<&str, Part> = BTreeMap::new();
+    let written: BTreeMap<String, SpeakerId> = speakers
+        .iter()
+        .map(|speaker| (speaker.to_string(), *speaker))
+        .collect();
+    let mut given: BTreeMap<SpeakerId, Part> = BTreeMap::new();
     let named = [
         (&config.validation_speakers, Part::Validation),
         (&config.test_speakers, Part::Test),
     ];
     for (names, part) in named {
         for name in names {
-            if !speakers.contains(name.as_str()) {
-                let known = speakers.iter().copied().collect::<Vec<_>>().join(", ");
+            let Some(&speaker) = written.get(name) else {
                 return Err(SplitError::NoSuchSpeaker {
                     unknown: name.clone(),
-                    known,
+                    known: listed(speakers),
                 });
-            }
+            };
             if given
-                .insert(name, part)
+                .insert(speaker, part)
                 .is_some_and(|before| before != part)
             {
                 return Err(SplitError::InTwoParts(name.clone()));
@@ -300,9 +303,9 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     }
 
     // The speakers not given are drawn: first those that test, then those that validate.
-    let mut drawn: Vec<&str> = speakers
+    let mut drawn: Vec<SpeakerId> = speakers
         .iter()
-        .filter(|s| !given.contains_key(*s))
+        .filter(|s| !given.contains_key(s))
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
@@ -318,13 +321,11 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         draw(Part::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
-        return Err(SplitError::NobodyTrains(
-            given.into_keys().collect::<Vec<_>>().join(", "),
-        ));
+        return Err(SplitError::NobodyTrains(listed(given.into_keys())));
     }
     let part_of = |clip: &Clip| {
         given
-            .get(clip.speaker.as_str())
+            .get(&clip.speaker_id())
             .copied()
             .unwrap_or(Part::Train)
     };
@@ -336,20 +337,25 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     Ok(parts)
 }
 
+fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
+    let names: Vec<String> = speakers.into_iter().map(|id| id.to_string()).collect();
+    names.join(", ")
+}
+
 /// The first of the speakers drawn, a fraction of all, and those that are left. Of several corpora each
 /// gives its share, but for its last speaker; where that comes to nobody, all are taken as one corpus.
 fn shares<'a>(
-    drawn: &[&'a str],
-    speakers: &BTreeSet<&'a str>,
+    drawn: &[SpeakerId<'a>],
+    speakers: &BTreeSet<SpeakerId<'a>>,
     part: Part,
     fraction: f64,
-) -> (Vec<&'a str>, Vec<&'a str>) {
-    let corpus = |speaker: &'a str| speaker.split_once(':').map_or("", |(corpus, _)| corpus);
-    let of = |corpora: &[&str], named: &dyn Fn(&'a str) -> &'a str| -> Vec<&'a str> {
+) -> (Vec<SpeakerId<'a>>, Vec<SpeakerId<'a>>) {
+    let corpus = |speaker: SpeakerId<'a>| speaker.corpus;
+    let of = |corpora: &[&str], named: &dyn Fn(SpeakerId<'a>) -> &'a str| -> Vec<SpeakerId<'a>> {
         let mut taken = Vec::new();
         for &name in corpora {
             let all = speakers.iter().filter(|&&s| named(s) == name).count();
-            let here: Vec<&str> = drawn
+            let here: Vec<SpeakerId> = drawn
                 .iter()
                 .copied()
                 .filter(|&s| named(s) == name)
@@ -394,17 +400,18 @@ fn as_given(
         return Ok(parts);
     }
     let trained = clips.iter().zip(&parts).filter(|&(_, &p)| p == Part::Train);
-    let speakers: BTreeSet<&str> = trained.map(|(clip, _)| clip.speaker.as_str()).collect();
-    if speakers.contains("") || speakers.len() < 2 {
+    let speakers: BTreeSet<SpeakerId> = trained.map(|(clip, _)| clip.speaker_id()).collect();
+    let is_unknown = |speaker: &SpeakerId| speaker.name.is_empty();
+    if speakers.iter().any(is_unknown) || speakers.len() < 2 {
         share_training(clips, &mut parts, config);
         return Ok(parts);
     }
-    let mut drawn: Vec<&str> = speakers.into_iter().collect();
+    let mut drawn: Vec<SpeakerId> = speakers.into_iter().collect();
     let count = (drawn.len() as f64 * config.validation_fraction).round() as usize;
     let count = count.clamp(1, drawn.len() - 1);
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     for (clip, part) in clips.iter().zip(&mut parts) {
-        if *part == Part::Train && drawn[..count].contains(&clip.speaker.as_str()) {
+        if *part == Part::Train && drawn[..count].contains(&clip.speaker_id()) {
             *part = Part::Validation;
         }
     }
@@ -462,6 +469,7 @@ mod tests {
                         file: format!("{label}/{speaker}/{take}.wav").into(),
                         label: label.into(),
                         corpus_label: label.into(),
+                        corpus: String::new(),
                         speaker: format!("s{speaker}"),
                         sentence: String::new(),
                     });
@@ -602,7 +610,7 @@ mod tests {
             let mut clips = clips(count, 2);
             for clip in &mut clips {
                 clip.file = Path::new(corpus).join(&clip.file);
-                clip.speaker = format!("{corpus}:{}", clip.speaker);
+                clip.corpus = corpus.into();
             }
             clips
         };
@@ -622,8 +630,8 @@ mod tests {
             let of = |corpus: &str, part: Part| {
                 let clips = union.iter().zip(&made.parts);
                 let here = clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
-                let speakers: BTreeSet<&str> =
-                    here.map(|(clip, _)| clip.speaker.as_str()).collect();
+                let speakers: BTreeSet<SpeakerId> =
+                    here.map(|(clip, _)| clip.speaker_id()).collect();
                 speakers.len()
             };
             let parts = |corpus| Part::ALL.map(|part| of(corpus, part));

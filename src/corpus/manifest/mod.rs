@@ -114,6 +114,7 @@ impl Manifest {
                     file,
                     label,
                     corpus_label: row.label.text.clone(),
+                    corpus: String::new(),
                     speaker: speaker.map_or(String::new(), |cell| cell.text.clone()),
                     sentence: String::new(),
                 });
