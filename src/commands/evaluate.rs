@@ -245,7 +245,9 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
     Ok(Chosen {
         corpus,
         part: part.part().map_or("all".into(), |part| part.to_string()),
-        speakers_shared: split.shared.any() || matches!(part, PartName::Train | PartName::All),
+        speakers_shared: split.shared.any()
+            || config.data.leaked > 0
+            || matches!(part, PartName::Train | PartName::All),
         notes,
         own: true,
         skipped_before: config.data.skipped,

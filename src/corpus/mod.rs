@@ -22,6 +22,7 @@ mod savee;
 mod sex;
 mod shemo;
 mod speaker;
+mod spelling;
 pub mod split;
 mod subesco;
 mod tess;
@@ -39,6 +40,7 @@ pub use config::DataConfig;
 pub use kind::CorpusKind;
 pub use sex::{Sex, women_and_men};
 pub use speaker::SpeakerId;
+pub use spelling::{UnclearSpeakers, spelling_key};
 pub use union::{Source, source_of, unite};
 
 /// One recording and what its name says about it.
@@ -220,6 +222,11 @@ pub enum CorpusError {
     OneClass { folder: PathBuf, class: String },
     #[error("{} is in {name} as well as in another corpus before it; each recording belongs to one", .file.display())]
     InTwoCorpora { file: PathBuf, name: String },
+    #[error("{}: {unclear} (the speakers are the folders inside those of the classes)", .folder.display())]
+    UnclearSpeakers {
+        folder: PathBuf,
+        unclear: UnclearSpeakers,
+    },
     #[error("no recording is of {label}; there are {known}")]
     NoSuchLabel { label: String, known: String },
     #[error(
@@ -294,9 +301,20 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             }),
         }
     }
+    // The names of these folders were typed; a named corpus gives each speaker one code.
+    let notes = match kind {
+        CorpusKind::Folders => spelling::merge_speakers(&mut clips).map_err(|unclear| {
+            CorpusError::UnclearSpeakers {
+                folder: folder.into(),
+                unclear,
+            }
+        })?,
+        _ => Vec::new(),
+    };
     let corpus = Corpus {
         clips,
         skipped,
+        notes,
         ..Corpus::empty(kind, folder.into())
     };
     match classes(&corpus.clips).as_slice() {

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, SpeakerId};
+use super::{Clip, SpeakerId, spelling_key};
 
 /// One of the three parts of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -177,11 +177,12 @@ pub enum SplitError {
     )]
     OneClass(String),
     #[error(
-        "nobody knows who speaks in these recordings, so they cannot be split by speaker; use \
-             --split random (its score says nothing about new voices), or say who speaks: lay the \
-             recordings out as CLASS/SPEAKER/clip.wav, or give the manifest a column for the speaker"
+        "the speaker of {unknown} of the {all} recordings is unknown, so they cannot be split by \
+             speaker; use --split random (its score says nothing about new voices), leave these \
+             recordings out, or name their speakers: lay the recordings out as \
+             CLASS/SPEAKER/clip.wav, or give the manifest a column for the speaker"
     )]
-    UnknownSpeakers,
+    UnknownSpeakers { unknown: usize, all: usize },
     #[error(
         "only one speaker ({0}) was found, so no voice is left to test on; add recordings of \
              other speakers, or use --split random (its score says nothing about new voices)"
@@ -270,16 +271,16 @@ pub fn split(
 /// share of the training speaker's clips does, and [`Split::shared`] tells.
 fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitError> {
     let speakers: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
-    if speakers.iter().any(|speaker| speaker.name.is_empty()) {
-        return Err(SplitError::UnknownSpeakers);
+    let unknown = clips.iter().filter(|clip| clip.speaker.is_empty()).count();
+    if unknown > 0 {
+        return Err(SplitError::UnknownSpeakers {
+            unknown,
+            all: clips.len(),
+        });
     }
     if let (1, Some(only)) = (speakers.len(), speakers.first()) {
         return Err(SplitError::OneSpeaker(only.to_string()));
     }
-    let written: BTreeMap<String, SpeakerId> = speakers
-        .iter()
-        .map(|speaker| (speaker.to_string(), *speaker))
-        .collect();
     let mut given: BTreeMap<SpeakerId, Part> = BTreeMap::new();
     let named = [
         (&config.validation_speakers, Part::Validation),
@@ -287,7 +288,7 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     ];
     for (names, part) in named {
         for name in names {
-            let Some(&speaker) = written.get(name) else {
+            let Some(speaker) = typed(name, &speakers) else {
                 return Err(SplitError::NoSuchSpeaker {
                     unknown: name.clone(),
                     known: listed(speakers),
@@ -335,6 +336,17 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         share_training(clips, &mut parts, config);
     }
     Ok(parts)
+}
+
+/// The speaker whom somebody typed: exactly so, or in another spelling that only one speaker has.
+fn typed<'a>(name: &str, speakers: &BTreeSet<SpeakerId<'a>>) -> Option<SpeakerId<'a>> {
+    let written = |speaker: &&SpeakerId| speaker.to_string() == name;
+    let alike = |speaker: &&SpeakerId| spelling_key(&speaker.to_string()) == spelling_key(name);
+    let one = speakers.iter().find(written).or_else(|| {
+        let mut alike = speakers.iter().filter(alike);
+        alike.next().filter(|_| alike.next().is_none())
+    });
+    one.copied()
 }
 
 fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
@@ -567,6 +579,50 @@ mod tests {
     }
 
     #[test]
+    fn a_named_speaker_may_be_typed_in_another_spelling() {
+        let test = |speaker: &str| SplitConfig {
+            test_speakers: vec![speaker.into()],
+            ..SplitConfig::default()
+        };
+        let clips = clips(6, 1);
+        let expected = by_config(&clips, &test("s2")).unwrap();
+        assert_eq!(by_config(&clips, &test(" S02")).unwrap(), expected);
+
+        // Where codes differ by a zero, only what was typed exactly is taken.
+        let mut coded = clips.clone();
+        for clip in coded.iter_mut().filter(|clip| clip.speaker == "s3") {
+            clip.speaker = "s02".into();
+        }
+        assert_eq!(
+            by_config(&coded, &test("s2")).unwrap().parts,
+            expected.parts
+        );
+        let error = by_config(&coded, &test("S2")).unwrap_err();
+        assert!(error.to_string().contains("no speaker 'S2'"), "{error}");
+    }
+
+    #[test]
+    fn a_colon_in_the_name_of_a_speaker_changes_no_split() {
+        let named = |separator: &str| {
+            let mut clips = clips(6, 3);
+            for clip in &mut clips {
+                let voice: usize = clip.speaker[1..].parse().unwrap();
+                clip.speaker = format!("s{}{separator}{}", voice / 2, ["f", "m"][voice % 2]);
+            }
+            clips
+        };
+        for seed in 0..20 {
+            let config = SplitConfig {
+                seed,
+                ..SplitConfig::default()
+            };
+            let split = by_config(&named(":"), &config).unwrap();
+            assert_eq!(split, by_config(&named("-"), &config).unwrap());
+            assert_eq!(count(&split, Part::Test), 9, "one speaker of six");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_split_says_why() {
         let message = |clips: &[Clip], config: &SplitConfig| {
             by_config(clips, config).unwrap_err().to_string()
@@ -577,7 +633,8 @@ mod tests {
 
         let mut unknown = clips(2, 3);
         unknown.iter_mut().for_each(|clip| clip.speaker.clear());
-        assert!(message(&unknown, &default).contains("--split random"));
+        let error = message(&unknown, &default);
+        assert!(error.contains("18 of the 18 recordings") && error.contains("--split random"));
 
         let mut lonely = clips(4, 3);
         lonely[0].label = "disgust".into();

@@ -53,6 +53,8 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
             |(_, other): &&(String, Corpus)| other.kind.has_the_people_of(corpus.kind);
         let people = corpora[..place].iter().find(same_people);
         let people = people.map_or(name, |(earlier, _)| earlier);
+        let notes = corpus.notes.iter().map(|note| format!("{name}: {note}"));
+        union.notes.extend(notes);
         if people != name {
             union.notes.push(format!(
                 "{name} has the speakers of {people}, and they are called so"

@@ -144,7 +144,7 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         let run = all.run_of(*cell);
         let data = RunConfig::read(&run.join("config.toml"))?.data;
         let (clips, parts) = read_split(&run.join("split.csv"), &data.sources)?;
-        shared |= Split::new(&clips, parts).shared.any();
+        shared |= Split::new(&clips, parts).shared.any() || data.leaked > 0;
         (leaked, skipped) = (data.leaked.max(leaked), data.skipped.max(skipped));
         ensure!(
             saved.predictions.classes == tested[0].saved.predictions.classes,
