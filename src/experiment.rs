@@ -279,7 +279,7 @@ impl Experiment {
             run: self.run.name(),
             corpus: data.name(),
             part: Part::Test.to_string(),
-            speakers_shared: self.split.shared.any(),
+            speakers_shared: self.split.shared.any() || data.leaked > 0,
             notes: self.notes(),
             synthetic: data.is_synthetic(),
             epoch: progress.kept(&self.config.training).map(|kept| kept.epoch),

@@ -234,7 +234,8 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
 
 /// Finds the recordings that a run was made with, or tells where they were.
 fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result<Own> {
-    find_own_of(read_split(&run.split_csv())?, config, moved)
+    let split = read_split(&run.split_csv(), &config.data.sources)?;
+    find_own_of(split, config, moved)
 }
 
 /// The same where the clips and their parts are known.

@@ -49,7 +49,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
 
 fn curves_of(run: &RunFolder) -> Result<Curves> {
     let config = RunConfig::read(&run.config_toml())?;
-    let (clips, parts) = read_split(&run.split_csv())?;
+    let (clips, parts) = read_split(&run.split_csv(), &config.data.sources)?;
     let notes = notes(&config, &Split::new(&clips, parts));
     let epochs = read_metrics(&run.metrics_csv())
         .with_context(|| format!("{} has no curves yet", run.name()))?;

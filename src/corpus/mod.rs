@@ -22,6 +22,8 @@ mod recordings;
 mod savee;
 mod sex;
 mod shemo;
+mod speaker;
+mod spelling;
 pub mod split;
 mod subesco;
 mod tess;
@@ -37,6 +39,8 @@ pub use config::DataConfig;
 pub use kind::CorpusKind;
 pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
+pub use speaker::SpeakerId;
+pub use spelling::{UnclearSpeakers, spelling_key};
 pub use union::{Source, source_of, unite};
 
 /// One recording and what its name says about it.
@@ -48,7 +52,10 @@ pub struct Clip {
     pub label: String,
     /// What the corpus itself calls it: its word, or the code of its file names.
     pub corpus_label: String,
-    /// Who speaks. Empty where the corpus does not tell.
+    /// The corpus whose speakers the speaker is one of, by its name among several. Empty where there is
+    /// only one.
+    pub corpus: String,
+    /// The name of the speaker inside that corpus. Empty where the corpus does not tell.
     pub speaker: String,
     /// What is said. Empty where the corpus does not tell.
     pub sentence: String,
@@ -167,20 +174,14 @@ fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
 
 /// The labels that occur, sorted: their order is the order of a model's outputs.
 pub fn classes(clips: &[Clip]) -> Vec<String> {
-    distinct(clips.iter().map(|clip| &clip.label))
+    let labels: BTreeSet<&String> = clips.iter().map(|clip| &clip.label).collect();
+    labels.into_iter().cloned().collect()
 }
 
-/// The speakers that occur, sorted.
+/// The speakers that occur, sorted, as [`SpeakerId`] writes them.
 pub fn speakers(clips: &[Clip]) -> Vec<String> {
-    distinct(clips.iter().map(|clip| &clip.speaker))
-}
-
-fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
-    values
-        .cloned()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
+    let ids: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
+    ids.iter().map(SpeakerId::to_string).collect()
 }
 
 /// The names of the corpora that are recognised.
@@ -224,6 +225,11 @@ pub enum CorpusError {
     OneClass { folder: PathBuf, class: String },
     #[error("{} is in {name} as well as in another corpus before it; each recording belongs to one", .file.display())]
     InTwoCorpora { file: PathBuf, name: String },
+    #[error("{}: {unclear} (the speakers are the folders inside those of the classes)", .folder.display())]
+    UnclearSpeakers {
+        folder: PathBuf,
+        unclear: UnclearSpeakers,
+    },
     #[error("no recording is of {label}; there are {known}")]
     NoSuchLabel { label: String, known: String },
     #[error(
@@ -288,6 +294,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
                 file: file.clone(),
                 label,
                 corpus_label,
+                corpus: String::new(),
                 speaker,
                 sentence,
             }),
@@ -297,9 +304,20 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             }),
         }
     }
+    // The names of these folders were typed; a named corpus gives each speaker one code.
+    let notes = match kind {
+        CorpusKind::Folders => spelling::merge_speakers(&mut clips).map_err(|unclear| {
+            CorpusError::UnclearSpeakers {
+                folder: folder.into(),
+                unclear,
+            }
+        })?,
+        _ => Vec::new(),
+    };
     let corpus = Corpus {
         clips,
         skipped,
+        notes,
         ..Corpus::empty(kind, folder.into())
     };
     match classes(&corpus.clips).as_slice() {

@@ -176,12 +176,13 @@ fn shares_speakers(
     if !same_people {
         return Ok(false);
     }
-    let (clips, parts) = read_split(&all.run_of(training).join("split.csv"))?;
+    let split = all.run_of(training).join("split.csv");
+    let (clips, parts) = read_split(&split, &training.on.data.sources)?;
     let mut heard = clips
         .iter()
         .zip(&parts)
         .filter(|&(_, &part)| part != Part::Test);
-    Ok(heard.any(|(clip, _)| testing.contains(&clip.speaker)))
+    Ok(heard.any(|(clip, _)| testing.contains(&clip.speaker_id().to_string())))
 }
 
 fn name(all: &CrossCorpus) -> String {

@@ -144,9 +144,9 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
     let (mut shared, mut leaked, mut skipped) = (false, 0, 0);
     for Tested { cell, saved, .. } in &tested {
         let run = all.run_of(*cell);
-        let (clips, parts) = read_split(&run.join("split.csv"))?;
-        shared |= Split::new(&clips, parts).shared.any();
         let data = RunConfig::read(&run.join("config.toml"))?.data;
+        let (clips, parts) = read_split(&run.join("split.csv"), &data.sources)?;
+        shared |= Split::new(&clips, parts).shared.any() || data.leaked > 0;
         (leaked, skipped) = (data.leaked.max(leaked), data.skipped.max(skipped));
         ensure!(
             saved.predictions.classes == tested[0].saved.predictions.classes,

@@ -82,6 +82,17 @@ impl Loaded {
         })
     }
 
+    /// The same recordings under two names and of two speakers, who may be one person: places in `clips`.
+    /// An unknown speaker is nobody else.
+    pub fn same_of_two_speakers(&self) -> Vec<(usize, usize)> {
+        let differ = |&(first, second): &(usize, usize)| {
+            let (first, second) = (&self.clips[first], &self.clips[second]);
+            let are_known = !first.speaker.is_empty() && !second.speaker.is_empty();
+            are_known && first.speaker_id() != second.speaker_id()
+        };
+        self.same.iter().copied().filter(differ).collect()
+    }
+
     /// Some clips with what a model needs of them. A clip whose label is not among `classes` is
     /// left out.
     pub fn labelled(&self, indices: &[usize], classes: &[String]) -> Labelled<'_> {

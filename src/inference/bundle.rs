@@ -108,10 +108,11 @@ impl Bundle {
         );
         check_numbers(&tensors)?;
         let header: Header = serde_json::from_value(json).context(damaged)?;
-        let (clips, parts) = parse_split(header.split.as_bytes())?;
+        let config = RunConfig::of_text(&header.config, path)?;
+        let (clips, parts) = parse_split(header.split.as_bytes(), &config.data.sources)?;
         Ok(Bundle {
             name: header.run,
-            config: RunConfig::of_text(&header.config, path)?,
+            config,
             clips,
             parts,
             tensors: tensors.into_iter().collect(),

@@ -178,7 +178,7 @@ fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
     let peak_db = decibels(f64::from(peak));
     let facts = ClipFacts {
         clip: clip.file.clone(),
-        speaker: clip.speaker.clone(),
+        speaker: clip.speaker_id().to_string(),
         label: clip.label.clone(),
         corpus_label: clip.corpus_label.clone(),
         sample_rate: info.sample_rate,

@@ -40,6 +40,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// True where nothing is known by which a speaker would be in two parts.
+    pub fn is_certified(&self) -> bool {
+        !self.speakers_shared && self.notes.is_empty()
+    }
+
+    /// Everything that a reader must know to judge the numbers: the notes, or that there is nothing to note.
+    pub fn statements(&self) -> Vec<String> {
+        match self.notes.is_empty() {
+            _ if self.is_certified() => vec!["no speaker is heard in two parts".into()],
+            true => vec!["speakers shared".into()],
+            false => self.notes.clone(),
+        }
+    }
+
     /// The notes in one line.
     pub fn note(&self) -> Option<String> {
         (!self.notes.is_empty()).then(|| self.notes.join("; "))
@@ -57,9 +71,9 @@ impl Report {
         if let Some(epoch) = self.epoch {
             text += &format!(", weights of epoch {epoch}");
         }
-        text += &match self.note() {
-            Some(note) => format!("\nNote: {}.\n", escape_line(&note)),
-            None => "\nNo speaker is heard in two parts.\n".to_string(),
+        text += &match self.is_certified() {
+            true => "\nNo speaker is heard in two parts.\n".to_string(),
+            false => format!("\nNote: {}.\n", escape_line(&self.statements().join("; "))),
         };
         if self.skipped_recordings > 0 {
             text += &format!(

@@ -3,7 +3,7 @@
 //! ```text
 //! runs/NAME/
 //!   config.toml      every setting; with the weights all that is needed to predict or resume
-//!   split.csv        clip, speaker, label, what the corpus calls it, part
+//!   split.csv        clip, corpus (of several), speaker, label, what the corpus calls it, part
 //!   skipped.csv      recordings that were left out, with the reason
 //!   init.ot          the weights that the training started from, where it was given some
 //!   last.ot          the whole state of the training: resumes from here

@@ -32,6 +32,11 @@ impl LabelMap {
         Ok(LabelMap { file, meanings })
     }
 
+    /// True where the file lists a label.
+    pub fn has(&self, label: &Cell) -> bool {
+        self.meanings.contains_key(&label.text)
+    }
+
     /// What a label means. One that the file does not know is an error.
     pub fn meaning<'a>(&'a self, label: &'a Cell) -> Result<&'a str, ManifestError> {
         match (&self.file, self.meanings.get(&label.text)) {

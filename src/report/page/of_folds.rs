@@ -231,6 +231,7 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
             file,
             label,
             corpus_label: String::new(),
+            corpus: String::new(),
             speaker,
             sentence: String::new(),
         });

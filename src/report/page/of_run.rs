@@ -90,10 +90,7 @@ pub fn run_page(
             "{} part of {}, {} clips",
             report.part, report.corpus, metrics.clips
         ),
-        notes: match report.notes.is_empty() {
-            true => vec!["no speaker is heard in two parts".into()],
-            false => report.notes.clone(),
-        },
+        notes: report.statements(),
         figures: figures(metrics, scored.intervals(), report.calibration.ece)
             .into_iter()
             .chain(
