@@ -27,6 +27,7 @@ pub mod fetch;
 pub mod grid;
 pub mod inference;
 pub mod inspection;
+pub mod io;
 pub mod model;
 pub mod report;
 pub mod run;

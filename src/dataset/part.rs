@@ -42,7 +42,7 @@ impl PartTensors {
         normalisation: &Normalisation,
         device: Device,
     ) -> Result<Self> {
-        let values: usize = features.iter().map(|clip| clip.values().len()).sum();
+        let values: usize = features.iter().map(|clip| clip.size()).sum();
         match device == Device::Cpu && values > LARGEST_RESIDENT {
             true => Ok(PartTensors::apart(features, labels, normalisation)),
             false => PartTensors::resident(features, labels, normalisation, device),
@@ -124,7 +124,7 @@ pub(super) fn normalised(
     let mut next = 0;
     let mut values = Vec::new();
     for (index, clip) in features.iter().enumerate() {
-        values.extend_from_slice(clip.values());
+        values.extend_from_slice(&clip.read()?);
         if values.len() < STRETCH && index + 1 < features.len() {
             continue;
         }

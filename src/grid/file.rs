@@ -196,7 +196,7 @@ fn name_of(values: &BTreeMap<String, Value>) -> String {
             .filter(|other| last(other) == last(key))
             .count()
             == 1;
-        if alone { last(key) } else { key.clone() }
+        for_name(&Value::String(if alone { last(key) } else { key.clone() }))
     };
     let parts: Vec<String> = values
         .iter()
