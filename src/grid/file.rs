@@ -296,6 +296,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_leads_to_no_other_folder() {
+        for key in ["/tmp/x", "..", "a/b", "x\\y"] {
+            let text = format!("[sweep]\ndata.counts_as.'{key}' = ['anger']");
+            let name = names(&text).remove(0);
+            assert!(crate::io::is_file_name(&name), "{name}");
+        }
+    }
+
+    #[test]
     fn the_baseline_is_named_or_the_configuration_as_it_stands() {
         let baseline = |text: &str| {
             let file = GridFile::parse(text).unwrap();

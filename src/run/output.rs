@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::is_own_file;
+use super::{OWN, RunFolder, is_own_file};
 use crate::io::{FileId, is_written_straight, remove_abandoned, target_of};
 
 /// What a command reads, and so must not write over; and the user's leave to replace other files.
@@ -28,14 +28,25 @@ impl Outputs {
         }
     }
 
-    /// Protects a file that the command reads, under all its names; or all files in a folder.
+    /// Protects a file that the command reads, under all its names.
     pub fn protect(&mut self, input: &Path) {
-        let inside = fs::read_dir(input).into_iter().flatten().flatten();
-        let inside = inside.map(|entry| entry.path());
-        for file in inside.chain([input.to_path_buf()]) {
-            if let Some(id) = FileId::of(&file) {
-                self.inputs.insert(id, file);
-            }
+        if let Some(id) = FileId::of(input) {
+            self.inputs.insert(id, input.into());
+        }
+    }
+
+    /// Protects the files of a run: of its name below `runs`, in its folder, or its bundle.
+    pub fn protect_run(&mut self, runs: &Path, run: &str) {
+        match RunFolder::open(runs, run) {
+            Ok(folder) => self.protect_own(folder.path()),
+            Err(_) => self.protect(Path::new(run)),
+        }
+    }
+
+    /// Protects what emovox wrote into the folder of a run or of many runs.
+    pub fn protect_own(&mut self, folder: &Path) {
+        for file in OWN {
+            self.protect(&folder.join(file));
         }
     }
 
@@ -81,8 +92,8 @@ impl Outputs {
         }
         if !self.force && !is_ours(&target) {
             bail!(
-                "{place} exists, and emovox did not write it as an output of this kind; choose another \
-                 --out, or replace it with --force"
+                "{place} exists, and nothing shows that emovox wrote it as this kind of output; choose \
+                 another --out, or replace it with --force"
             );
         }
         Ok(())
@@ -135,9 +146,10 @@ mod tests {
         fs::hard_link(place("input"), place("hard")).unwrap();
         symlink("input", place("soft")).unwrap();
         symlink(folder.path(), place("folder")).unwrap();
+        fs::create_dir(place("sub")).unwrap();
         let mut outputs = Outputs::new(true);
         outputs.protect(&place("input"));
-        for name in ["input", "hard", "soft", "folder/input", "folder/../input"] {
+        for name in ["input", "hard", "soft", "folder/input", "sub/../input"] {
             let told = refused(&mut outputs, &place(name));
             assert!(told.contains("which this command reads"), "{name}: {told}");
         }

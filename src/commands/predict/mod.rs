@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, tell_skipped};
 use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Trained, Windowing};
-use emovox::run::write_bytes;
+use emovox::run::write_output;
 use formats::{Answer, Format};
 
 /// Tells the emotion in recordings of any sample rate, channels and length
@@ -70,6 +71,8 @@ pub struct PredictArgs {
     /// The file to write, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
@@ -106,6 +109,13 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         files.len()
     );
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    if let Some(out) = &args.out {
+        let mut outputs = args.output.outputs();
+        outputs.protect_run(&args.runs.runs_dir, &args.run);
+        files.iter().for_each(|file| outputs.protect(file));
+        let classes = &trained.config().data.classes;
+        outputs.check(out, |file| formats::is_own(file, format, classes))?;
+    }
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     let (answers, skipped) = match &windowing {
         Some(windowing) => hear_windows(&predictor, &files, windowing),
@@ -123,7 +133,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     match &args.out {
         // Of nothing there is nothing to write, and what was there stays.
         Some(_) if answers.is_empty() => {}
-        Some(out) => write_bytes(out, &text)?,
+        Some(out) => write_output(out, |file| Ok(file.write_all(&text)?))?,
         None => io::stdout().lock().write_all(&text)?,
     }
     Ok(if skipped.is_empty() {
