@@ -36,7 +36,7 @@ fn renamed(bundle: &[u8], name: &str) -> Vec<u8> {
     header["run"] = name.into();
     let header = header.to_string();
     let mut tensors = from_safetensors(bundle, Device::Cpu).unwrap();
-    tensors.remove("blake3").unwrap();
+    drop(tensors.remove("blake3").expect("the hash"));
     let hash = Tensor::from_slice(&hash(&header, &tensors));
     tensors.insert("blake3".into(), hash);
     let tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
@@ -83,10 +83,8 @@ fn the_run_name_of_a_bundle_leads_nowhere() {
     let before = fs::read_dir(desk.path("")).unwrap().count();
     for name in names {
         put(name).unwrap();
-        for format in ["bundle", "safetensors", "torchscript"] {
-            let seen = export(format).fails_with(&["x.emovox cannot be used", "cannot name a run"]);
-            assert!(!seen.error.contains('\u{1b}'), "{name:?}");
-        }
+        let seen = export("bundle").fails_with(&["x.emovox cannot be used", "cannot name a run"]);
+        assert!(!seen.error.contains('\u{1b}'), "{name:?}");
         assert_eq!(
             fs::read_dir(desk.path("inside")).unwrap().count(),
             1,

@@ -56,10 +56,7 @@ fn replace(
     fill: impl FnOnce(&NamedTempFile) -> Result<()>,
 ) -> Result<()> {
     let place = || format!("cannot write {}", path.display());
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let temporary = temporary_in(folder).with_context(place)?;
     fill(&temporary).with_context(place)?;
     temporary.as_file().sync_all().with_context(place)?;
@@ -81,6 +78,14 @@ fn replace(
         .and_then(|folder| folder.sync_all())
         .with_context(place)?;
     Ok(())
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// A new temporary file, locked as long as its writer lives.

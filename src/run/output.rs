@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::{OWN, RunFolder, is_own_file};
-use crate::io::{FileId, is_written_straight, remove_abandoned, target_of};
+use crate::io::{FileId, folder_of, is_written_straight, remove_abandoned, target_of};
 
 /// What a command reads, and so must not write over; and the user's leave to replace other files.
 #[derive(Debug, Default)]
@@ -73,9 +73,8 @@ impl Outputs {
             }
             return Ok(());
         }
-        if let Some(folder) = target.parent()
-            && self.cleared.insert(folder.to_path_buf())
-        {
+        let folder = folder_of(&target);
+        if self.cleared.insert(folder.to_path_buf()) {
             remove_abandoned(folder);
         }
         let Some(id) = FileId::of(&target) else {
