@@ -91,7 +91,7 @@ fn parts(c: &mut Criterion) {
     for arch in [Arch::Bilstm, Arch::Seed] {
         let desk = desk(arch);
         let plan = plan(&desk);
-        let batch = plan.batch(0);
+        let batch = plan.batch(0).expect("features in memory");
         let mut group = c.benchmark_group(arch.to_string());
         group.bench_function("batch", |b| b.iter(|| black_box(plan.batch(0))));
         group.bench_function("model forward", |b| b.iter(|| loss(&desk.model, &batch)));

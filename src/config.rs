@@ -13,6 +13,7 @@ pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
 use crate::inference::InferenceConfig;
+use crate::io::is_file_name;
 use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 use crate::run::write_bytes;
 use crate::training::{AugmentationConfig, Keep, Schedule, TrainingConfig};
@@ -205,6 +206,13 @@ impl RunConfig {
             "temperature in [calibration] must be above 0"
         );
         self.inference.validate()?;
+        for source in &self.data.sources {
+            ensure!(
+                is_file_name(&source.name),
+                "'{}' cannot name a corpus: take letters, digits, '-', '_' and '.'",
+                source.name.escape_debug()
+            );
+        }
         let augmentation = &self.training.augmentation;
         let varies_spectrum = augmentation.frequency_warp > 0.0
             || augmentation.frequency_masks > 0

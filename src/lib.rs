@@ -29,6 +29,7 @@ pub mod fetch;
 pub mod grid;
 pub mod inference;
 pub mod inspection;
+pub mod io;
 pub mod memory;
 pub mod model;
 #[cfg(unix)]

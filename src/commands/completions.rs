@@ -1,6 +1,7 @@
 //! `emovox completions` and `emovox man`: what shells and manuals want to know, from clap.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -8,9 +9,10 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use super::output::OutputArgs;
 use super::terminal::print_data;
 use super::{Cli, say};
-use emovox::run::write_bytes;
+use emovox::run::{beginning, write_output};
 
 /// Prints a completion script for a shell
 #[derive(Args)]
@@ -34,6 +36,8 @@ pub struct ManArgs {
     /// A folder for emovox.1, emovox-train.1 …
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
@@ -55,12 +59,22 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
     let commands: Vec<&Command> = std::iter::once(&command)
         .chain(command.get_subcommands())
         .collect();
+    let mut outputs = args.output.outputs();
     for command in &commands {
         let name = command.get_display_name().unwrap_or(command.get_name());
-        write_bytes(&folder.join(format!("{name}.1")), &page(command)?)?;
+        let file = folder.join(format!("{name}.1"));
+        outputs.check(&file, is_own_page)?;
+        let page = page(command)?;
+        write_output(&file, |file| Ok(file.write_all(&page)?))?;
     }
     say!("{}: {} pages", folder.display(), commands.len());
     Ok(ExitCode::SUCCESS)
+}
+
+/// True for a page of this manual: its title says so.
+fn is_own_page(file: &Path) -> bool {
+    let beginning = beginning(file, 1024);
+    String::from_utf8_lossy(&beginning).contains(".TH emovox")
 }
 
 fn page(command: &Command) -> Result<Vec<u8>> {

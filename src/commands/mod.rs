@@ -17,6 +17,7 @@ mod homes;
 mod inspect;
 mod list;
 mod listen;
+mod output;
 mod plot;
 mod predict;
 mod progress;

@@ -44,7 +44,7 @@ impl PartTensors {
         normalisation: &Normalisation,
         device: Device,
     ) -> Result<Self> {
-        let values: usize = features.iter().map(|clip| clip.values().len()).sum();
+        let values: usize = features.iter().map(|clip| clip.size()).sum();
         match device == Device::Cpu && values > LARGEST_RESIDENT {
             true => Ok(PartTensors::apart(features, labels, normalisation)),
             false => PartTensors::resident(features, labels, normalisation, device),
@@ -187,7 +187,7 @@ pub(super) fn normalised(
     let mut values = Vec::new();
     for clip in features {
         // A long clip comes in several stretches.
-        for some in clip.values().chunks(stretch) {
+        for some in clip.read()?.chunks(stretch) {
             values.extend_from_slice(some);
             if values.len() >= STRETCH {
                 bring(&values)?;

@@ -1,10 +1,24 @@
 //! What extraction yields.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
-/// Where the values of matrices lie: in memory of their own, or in a file that is mapped.
-pub type Values = Arc<dyn AsRef<[f32]> + Send + Sync>;
+/// Values of a matrix that are in a file, from which they are read whenever they are needed.
+pub trait StoredValues: Send + Sync {
+    /// Reads all of them, row after row.
+    fn read(&self) -> io::Result<Vec<f32>>;
+}
+
+/// The place where the values of a matrix are.
+#[derive(Clone)]
+enum Values {
+    InMemory(Arc<Vec<f32>>),
+    /// The second holds them once [`Features::values`] has read them.
+    InFile(Arc<dyn StoredValues>, Arc<OnceLock<Vec<f32>>>),
+}
 
 /// A matrix of features, frames × coefficients. A clone shares the values.
 #[derive(Clone)]
@@ -12,32 +26,29 @@ pub struct Features {
     frames: usize,
     coefficients: usize,
     values: Values,
-    /// Where the first frame starts in `values`.
+    /// The first frame's place among the values.
     start: usize,
 }
 
 impl Features {
     /// From row-major values, frame after frame; `None` if there are not frames × coefficients.
     pub fn new(frames: usize, coefficients: usize, values: Vec<f32>) -> Option<Self> {
-        let length = values.len();
-        let features = Features::within(frames, coefficients, Arc::new(values), 0)?;
-        (features.values().len() == length).then_some(features)
-    }
-
-    /// A matrix among others in the same place, from `start` on; `None` if it is not all there.
-    pub fn within(
-        frames: usize,
-        coefficients: usize,
-        values: Values,
-        start: usize,
-    ) -> Option<Self> {
-        let end = start.checked_add(frames.checked_mul(coefficients)?)?;
-        (end <= (*values).as_ref().len()).then_some(Features {
+        (frames.checked_mul(coefficients)? == values.len()).then(|| Features {
             frames,
             coefficients,
-            values,
-            start,
+            values: Values::InMemory(Arc::new(values)),
+            start: 0,
         })
+    }
+
+    /// A matrix whose values stay in a file, since all of a corpus would not fit into memory.
+    pub fn in_file(frames: usize, coefficients: usize, values: Arc<dyn StoredValues>) -> Self {
+        Features {
+            frames,
+            coefficients,
+            values: Values::InFile(values, Arc::default()),
+            start: 0,
+        }
     }
 
     /// The frames from `first` to before `end`, which share the values.
@@ -63,9 +74,49 @@ impl Features {
         self.coefficients
     }
 
-    /// All values, row after row.
+    /// Number of values.
+    pub fn size(&self) -> usize {
+        self.frames * self.coefficients
+    }
+
+    /// All values, row after row. Those in a file are read, and do not stay in memory.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn read(&self) -> io::Result<Cow<'_, [f32]>> {
+        let own = self.range();
+        match &self.values {
+            Values::InMemory(values) => Ok(Cow::Borrowed(&values[own])),
+            Values::InFile(file, read) => match read.get() {
+                Some(values) => Ok(Cow::Borrowed(&values[own])),
+                None => {
+                    let mut values = file.read()?;
+                    values.truncate(own.end);
+                    values.drain(..own.start);
+                    Ok(Cow::Owned(values))
+                }
+            },
+        }
+    }
+
+    /// All values, row after row. Those in a file stay in memory from then on.
+    ///
+    /// # Panics
+    /// If they are in a file that cannot be read or is damaged; [`Features::read`] returns the error.
     pub fn values(&self) -> &[f32] {
-        &(*self.values).as_ref()[self.start..self.start + self.frames * self.coefficients]
+        let all = match &self.values {
+            Values::InMemory(values) => values,
+            Values::InFile(file, read) => read.get_or_init(|| {
+                let values = file.read();
+                values.unwrap_or_else(|error| panic!("features cannot be read: {error}"))
+            }),
+        };
+        &all[self.range()]
+    }
+
+    /// The values of these frames among all.
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.size()
     }
 
     /// One frame's coefficients.
@@ -90,7 +141,7 @@ impl fmt::Debug for Features {
         f.debug_struct("Features")
             .field("frames", &self.frames)
             .field("coefficients", &self.coefficients)
-            .field("values", &self.values())
+            .field("values", &self.read().ok())
             .finish()
     }
 }

@@ -25,7 +25,7 @@ pub mod stft;
 
 pub use config::{FeatureConfig, FeatureError};
 pub use extractor::Extractor;
-pub use matrix::{Features, Values};
+pub use matrix::{Features, StoredValues};
 
 /// Counts the changes to what the features of a recording are, so that none are taken from a cache
 /// which are not what the code would compute. It goes up when a number changes by more than rounding.

@@ -19,12 +19,13 @@ pub use check::{Count, Holds, holds, recognise};
 pub use client::Patience;
 pub use home::{Archive, Home, Listed, home, homes, read_homes};
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::corpus::find_recordings;
+use crate::io::LockFile;
 use client::Client;
 use download::{Wanted, download, md5_of};
 use listed::fetch_listed;
@@ -174,12 +175,12 @@ fn beside(home: &Home, into: &Path) -> PathBuf {
 }
 
 /// Two processes would write into the same file.
-fn lock(folder: &Path) -> Result<File> {
-    let file = File::create(folder.join("lock"))?;
+fn lock(folder: &Path) -> Result<LockFile> {
+    let mut lock = LockFile::open(&folder.join("lock"))?;
     ensure!(
-        file.try_lock().is_ok(),
+        lock.try_lock()?,
         "another emovox fetches it: {} is in use",
         folder.display()
     );
-    Ok(file)
+    Ok(lock)
 }

@@ -197,7 +197,7 @@ fn name_of(values: &BTreeMap<String, Value>) -> String {
             .filter(|other| last(other) == last(key))
             .count()
             == 1;
-        if alone { last(key) } else { key.clone() }
+        for_name(&Value::String(if alone { last(key) } else { key.clone() }))
     };
     let parts: Vec<String> = values
         .iter()
@@ -294,6 +294,15 @@ mod tests {
             names("[sweep]\nmodel.dropout = [0.1]\na.dropout = [1]"),
             ["a.dropout-1+model.dropout-0.1"]
         );
+    }
+
+    #[test]
+    fn a_key_leads_to_no_other_folder() {
+        for key in ["/tmp/x", "..", "a/b", "x\\y"] {
+            let text = format!("[sweep]\ndata.counts_as.'{key}' = ['anger']");
+            let name = names(&text).remove(0);
+            assert!(crate::io::is_file_name(&name), "{name}");
+        }
     }
 
     #[test]

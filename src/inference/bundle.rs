@@ -16,7 +16,7 @@ use crate::config::RunConfig;
 use crate::corpus::Clip;
 use crate::corpus::split::Part;
 use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
-use crate::run::{parse_split, print_split};
+use crate::run::{RunFolder, parse_split, print_split};
 
 /// The format of bundles; a file of a later one is refused.
 const FORMAT: u32 = 1;
@@ -54,6 +54,7 @@ struct Header {
 impl Bundle {
     /// The bytes of the file.
     pub(super) fn encode(&self, licence: String) -> Result<Vec<u8>> {
+        RunFolder::check_name(&self.name).context("rename the folder of the run")?;
         let mut split = Vec::new();
         print_split(&mut split, &self.clips, &self.parts)?;
         let header = serde_json::to_string(&Header {
@@ -108,6 +109,7 @@ impl Bundle {
         );
         check_numbers(&tensors)?;
         let header: Header = serde_json::from_value(json).context(damaged)?;
+        RunFolder::check_name(&header.run).context("its author gave it a name that is none")?;
         let config = RunConfig::of_text(&header.config, path)?;
         let (clips, parts) = parse_split(header.split.as_bytes(), &config.data.sources)?;
         Ok(Bundle {

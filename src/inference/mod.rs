@@ -52,18 +52,17 @@ pub fn log_probabilities_by(
     let said = |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
     let outputs: Vec<Tensor> = tch::no_grad(|| {
         let forward = |index| {
-            let batch = plan.batch(index);
+            let batch = plan.batch(index)?;
             let Some(tracts) = tracts else {
-                return said(&batch, &batch.features);
+                return Ok(said(&batch, &batch.features));
             };
             let out_of = |tract: i64| {
                 let chosen = Tensor::full_like(&batch.labels, tract);
                 said(&batch, &tracts.apply(&batch.features, &chosen))
             };
             let all: Vec<Tensor> = (0..tracts.count()).map(out_of).collect();
-            Tensor::stack(&all, 0)
-                .mean_dim(0, false, Kind::Float)
-                .log_softmax(-1, Kind::Float)
+            let mean = Tensor::stack(&all, 0).mean_dim(0, false, Kind::Float);
+            Ok(mean.log_softmax(-1, Kind::Float))
         };
         let classes = model.classes().len() as i64;
         let nothing = |index| {
@@ -72,10 +71,10 @@ pub fn log_probabilities_by(
         };
         let each = |index| match own(&index) {
             true => forward(index),
-            false => nothing(index),
+            false => Ok(nothing(index)),
         };
-        (0..plan.batches()).map(each).collect()
-    });
+        (0..plan.batches()).map(each).collect::<Result<_>>()
+    })?;
     let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
     ranks.sum(&mut sorted)?;
     let sorted = Vec::<Vec<f32>>::try_from(sorted)?;

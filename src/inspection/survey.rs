@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Giveaway;
 use crate::audio::{self, AudioError};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
-use crate::run::write_atomically;
+use crate::run::{beginning, write_output};
 
 /// So many samples in a row at full scale are cut off, not just loud.
 const CLIPPED_RUN: usize = 3;
@@ -21,7 +21,7 @@ const FULL_SCALE: f32 = 1.0 - 2.0 / 32_768.0;
 const SILENCE: f64 = -60.0;
 
 /// What one recording measures.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipFacts {
     /// Relative to the corpus folder.
     pub clip: PathBuf,
@@ -110,13 +110,26 @@ impl Survey {
 
     /// A line for each recording.
     pub fn write_csv(&self, path: &Path) -> Result<()> {
-        write_atomically(path, |file| {
+        write_output(path, |file| {
             let mut writer = csv::Writer::from_writer(file);
             self.clips
                 .iter()
                 .try_for_each(|clip| writer.serialize(clip))?;
             Ok(writer.flush()?)
         })
+    }
+
+    /// True for a file that [`Survey::write_csv`] wrote: it has the same columns.
+    pub fn is_own_csv(path: &Path) -> bool {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let table = table
+            .serialize(ClipFacts::default())
+            .map(|()| table.into_inner());
+        let Ok(Ok(table)) = table else {
+            return false;
+        };
+        let header = table.split_inclusive(|&byte| byte == b'\n').next();
+        header.is_some_and(|header| beginning(path, header.len() as u64) == header)
     }
 
     /// What somebody should know before training on it: a line each.

@@ -27,9 +27,9 @@
 //! from it, and a resumed training writes them again. Hidden files are the lock (`.lock`) and what is
 //! being written (`.writing-…`).
 
-mod atomic;
 mod journal;
 mod lock;
+mod output;
 mod tables;
 mod tensorboard;
 
@@ -40,9 +40,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
+use crate::io;
+pub use crate::io::{write_atomically, write_bytes, write_keeping_previous, write_output};
 pub use journal::{EpochRecord, read_metrics, write_metrics};
 pub use lock::RunLock;
+pub use output::{Outputs, beginning};
 pub use tables::{
     ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_split,
     write_confusion, write_predictions, write_skipped, write_split,
@@ -68,10 +70,11 @@ impl RunFolder {
 
     /// Refuses a name that would not be a folder of its own below the runs.
     pub fn check_name(name: &str) -> Result<()> {
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+        if !io::is_file_name(name) {
             bail!(
-                "'{name}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
-                 the folder that holds the runs)"
+                "'{}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
+                 the folder that holds the runs)",
+                name.escape_debug()
             );
         }
         Ok(())
@@ -144,7 +147,8 @@ impl RunFolder {
         let lock = RunLock::take(&self.folder)?;
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(atomic::TEMPORARY) {
+            if name.to_string_lossy().starts_with(io::TEMPORARY) && io::is_abandoned(&entry.path())
+            {
                 // It does no harm if it stays.
                 let _ = fs::remove_file(entry.path());
             }
@@ -290,6 +294,57 @@ impl RunFolder {
     pub fn reliability_png(&self) -> PathBuf {
         self.folder.join("reliability.png")
     }
+}
+
+/// Files by which the folder of a run, and of many runs, is told from others.
+const MARKS: [&[&str]; 4] = [
+    &["config.toml", "split.csv"],
+    &["cross-validation.toml"],
+    &["grid.toml", "grid.json"],
+    &["cross-corpus.toml"],
+];
+
+/// Files that emovox itself writes into such a folder, and no output of the user's may replace.
+const OWN: [&str; 30] = [
+    "config.toml",
+    "split.csv",
+    "skipped.csv",
+    "init.ot",
+    "last.ot",
+    "previous.ot",
+    "broken.ot",
+    "metrics.csv",
+    "best.ot",
+    "predictions.csv",
+    "report.txt",
+    "report.json",
+    "confusion.csv",
+    "curves.png",
+    "confusion.png",
+    "recall.png",
+    "reliability.png",
+    "events.out.tfevents.emovox",
+    "cross-validation.toml",
+    "folds.csv",
+    "speakers.csv",
+    "grid.toml",
+    "grid.txt",
+    "grid.json",
+    "grid.png",
+    "settings.csv",
+    "cells.csv",
+    "cross-corpus.toml",
+    "pairs.csv",
+    "matrix.png",
+];
+
+/// True for a file of a run, a cross-validation, a sweep or a matrix of corpora, whether it is there or
+/// not.
+fn is_own_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let has_all = |mark: &&[&str]| mark.iter().all(|file| folder.join(file).is_file());
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) && MARKS.iter().any(has_all)
 }
 
 /// What a run's folder is called until everything that belongs to a new run is in it.

@@ -338,7 +338,9 @@ impl Training<'_> {
                 stop: self.asked_to_stop(),
                 save: saved.elapsed() > SAVE_EVERY,
             };
-            let own = (plan.size(step) > 0).then(|| plan.batch(step));
+            let own = (plan.size(step) > 0)
+                .then(|| plan.batch(step))
+                .transpose()?;
             let batch = Share {
                 own: own.as_ref(),
                 whole: whole(step),

@@ -1,13 +1,17 @@
 //! What was heard, written down for people and for other programs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Result;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::bars::{clock, probability_bar, to_milliseconds};
 use super::super::terminal::{print_data, print_json};
 use emovox::escape::escape_line;
+use emovox::run::beginning;
 
 /// How answers are written down.
 #[derive(Clone, Copy, PartialEq)]
@@ -191,6 +195,46 @@ pub(super) fn print(format: Format, text: &[u8]) {
     }
 }
 
+/// Bytes that are read of a file to know it as ours: of a longer one, its beginning.
+const KNOWN_BY: u64 = 1 << 26;
+
+/// What every object in our JSON has.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "they need only be there")]
+struct Written {
+    file: String,
+    label: String,
+    probabilities: BTreeMap<String, f64>,
+}
+
+/// True for a file that [`Text`] filled in this format, for a model of these classes. A table for
+/// people has no mark.
+pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
+    let there = beginning(file, KNOWN_BY);
+    let text = String::from_utf8_lossy(&there);
+    match format {
+        Format::Table { .. } => false,
+        Format::Json => serde_json::from_slice::<Vec<Written>>(&there).is_ok(),
+        Format::JsonLines => text
+            .lines()
+            .all(|line| serde_json::from_str::<Written>(line).is_ok()),
+        Format::Csv { windows } => {
+            let mut header = Vec::new();
+            csv(&mut header, classes, &[], windows, true).is_ok() && there.starts_with(&header)
+        }
+        Format::Audacity => text.lines().all(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let is_time = |field: &&str| field.parse::<f64>().is_ok();
+            matches!(fields[..], [start, end, text] if [start, end].iter().all(is_time) && is_caption(text))
+        }),
+        Format::WebVtt => {
+            let mut lines = text.lines();
+            let is_cue = |line: &str| line.is_empty() || line.contains(" --> ") || is_caption(line);
+            lines.next() == Some("WEBVTT") && lines.all(is_cue)
+        }
+    }
+}
+
 /// A line for each segment, under the name of its recording.
 fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()> {
     const BAR: usize = 24;
@@ -319,6 +363,14 @@ fn caption(answer: &Answer) -> String {
         escape_line(&label),
         100.0 * answer.probability
     )
+}
+
+/// True for a line as [`caption`] makes it.
+fn is_caption(line: &str) -> bool {
+    let percent = line
+        .strip_suffix(" %")
+        .and_then(|line| line.rsplit_once(' '));
+    percent.is_some_and(|(_, percent)| percent.parse::<u8>().is_ok())
 }
 
 #[cfg(test)]

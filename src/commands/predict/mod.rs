@@ -2,6 +2,7 @@
 
 mod formats;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,13 +11,14 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use super::bars::clock;
+use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, tell_skipped, terminal, warning};
 use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Segment, Trained, Windowing};
-use emovox::run::write_bytes;
+use emovox::run::write_output;
 use formats::{Answer, Format, Text};
 
 /// Tells the emotion in recordings of any sample rate, channels and length
@@ -71,6 +73,8 @@ pub struct PredictArgs {
     /// The file to write, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
@@ -107,6 +111,13 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         files.len()
     );
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    if let Some(out) = &args.out {
+        let mut outputs = args.output.outputs();
+        outputs.protect_run(&args.runs.runs_dir, &args.run);
+        files.iter().for_each(|file| outputs.protect(file));
+        let classes = &trained.config().data.classes;
+        outputs.check(out, |file| formats::is_own(file, format, classes))?;
+    }
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
@@ -136,7 +147,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     match (&args.out, out.end()?) {
         // Of nothing there is nothing to write, and what was there stays.
         (Some(_), _) if answers == 0 => {}
-        (Some(place), text) => write_bytes(place, &text)?,
+        (Some(place), text) => write_output(place, |file| Ok(file.write_all(&text)?))?,
         (None, _) => {}
     }
     Ok(if skipped.is_empty() {

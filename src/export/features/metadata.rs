@@ -1,13 +1,13 @@
 //! What is known of each recording whose features are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::corpus;
-use crate::run::write_atomically;
+use crate::run::{beginning, write_output};
 
 /// A recording and what its corpus says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,26 @@ pub(super) struct Line {
     pub hop_length: usize,
 }
 
+/// The first line of the table.
+const HEADER: &str = "name,file,label,speaker,frames,coefficients,rate,hop_length\n";
+
+/// True for a table that [`write`] wrote.
+pub(super) fn is_own(path: &Path) -> bool {
+    beginning(path, HEADER.len() as u64) == HEADER.as_bytes()
+}
+
+/// The names in a table that [`write`] wrote; none where there is no such table.
+pub(super) fn names(path: &Path) -> BTreeSet<String> {
+    let table = is_own(path).then(|| csv::Reader::from_path(path).ok());
+    let lines = table.flatten().into_iter();
+    let names = lines.flat_map(|table| table.into_records().flatten());
+    names
+        .filter_map(|line| line.get(0).map(String::from))
+        .collect()
+}
+
 pub(super) fn write(path: &Path, lines: &[Line]) -> Result<()> {
-    write_atomically(path, |file| {
+    write_output(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
         for line in lines {
             writer.serialize(line)?;

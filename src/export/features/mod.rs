@@ -18,12 +18,50 @@ use crate::audio::{AudioConfig, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
-use crate::run::write_atomically;
+use crate::run::{Outputs, write_output};
 use format::Writer;
 use metadata::Line;
 
 /// Recordings whose features are held in memory at once, for each core.
 const STRETCH: usize = 8;
+
+/// Refuses to let [`write_features`] write over files that are not ours; see [`Outputs::check`]. Files
+/// of one recording are known by the table in their folder.
+pub fn check_features(
+    outputs: &mut Outputs,
+    recordings: &[Described],
+    (out, format): (&Path, FeatureFormat),
+) -> Result<()> {
+    let table = table_of(out, format);
+    outputs.check(&table, metadata::is_own)?;
+    if !format.is_folder() {
+        return outputs.check(out, |file| format.is_own(file));
+    }
+    let known = metadata::names(&table);
+    for recording in recordings {
+        let name = name(&recording.file);
+        let place = format::place_below(out, &name, format);
+        outputs.check(&place, |_| known.contains(&name))?;
+    }
+    Ok(())
+}
+
+/// True for a file in which [`write_matrix`] would change nothing, or that emovox wrote and can be known
+/// by its format.
+pub fn is_own_matrix(file: &Path, features: &Features, format: FeatureFormat) -> bool {
+    match format.is_folder() {
+        true => format::is_same(file, features, format),
+        false => format.is_own(file),
+    }
+}
+
+/// The table of what is known of each recording.
+fn table_of(out: &Path, format: FeatureFormat) -> PathBuf {
+    match format.is_folder() {
+        true => out.join("metadata.csv"),
+        false => out.with_extension("metadata.csv"),
+    }
+}
 
 /// Writes the features of recordings below `folder` to `out`, and `metadata.csv` into that folder, or
 /// `NAME.metadata.csv` beside that file. What could not be read comes back.
@@ -45,23 +83,19 @@ pub fn write_features(
         audio,
         config,
     };
-    let (_, unreadable) = match format.is_folder() {
-        true => {
-            let done = task.write_each(out, format, advance)?;
-            metadata::write(&out.join("metadata.csv"), &done.0)?;
-            done
-        }
+    let (lines, unreadable) = match format.is_folder() {
+        true => task.write_each(out, format, advance)?,
         false => {
             let mut done = (Vec::new(), Vec::new());
-            write_atomically(out, |file: &mut BufWriter<&File>| {
+            write_output(out, |file: &mut BufWriter<&File>| {
                 let mut writer = Writer::of_file(file, format, config.coefficients())?;
                 done = task.write_all(&mut writer, advance)?;
                 writer.finish()
             })?;
-            metadata::write(&out.with_extension("metadata.csv"), &done.0)?;
             done
         }
     };
+    metadata::write(&table_of(out, format), &lines)?;
     skipped.extend(unreadable);
     Ok(skipped)
 }
@@ -81,7 +115,7 @@ pub fn write_matrix(
         file: recording.display().to_string(),
         ..Line::default()
     };
-    write_atomically(out, |file: &mut BufWriter<&File>| {
+    write_output(out, |file: &mut BufWriter<&File>| {
         let mut writer = Writer::of_file(file, format, features.coefficients())?;
         writer.add(&line, features)?;
         writer.finish()
