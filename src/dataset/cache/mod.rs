@@ -39,9 +39,9 @@ use store::{Make, Store};
 
 /// Time that a run waits for another one that makes shards.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Values that are read into memory at most: 512 MiB of them. Where there are more, all stay in their
+/// Values that are read into memory at most: 256 MiB of them. Where there are more, all stay in their
 /// files, and are read from there whenever they are needed.
-const IN_MEMORY: usize = 1 << 27;
+const IN_MEMORY: usize = 1 << 26;
 
 /// A folder with features that were computed before.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ impl FeatureCache {
         FeatureCache { patience, ..self }
     }
 
-    /// Reads at most so many values into memory [default: 512 MiB of them]; where a corpus has more,
+    /// Reads at most so many values into memory [default: 256 MiB of them]; where a corpus has more,
     /// all of them stay in their files.
     pub fn with_memory(self, in_memory: usize) -> FeatureCache {
         FeatureCache { in_memory, ..self }
