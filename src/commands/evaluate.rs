@@ -11,7 +11,9 @@ use super::cache::{CacheArgs, tell_uncached};
 use super::list::ListArgs;
 use super::progress::bar;
 use super::terminal::{print_json, print_text};
-use super::{CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped};
+use super::{
+    CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning,
+};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
 use emovox::corpus::{self, Clip, Corpus, CorpusKind, Source, SpeakerId};
@@ -101,7 +103,11 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     })?;
     progress.finish_and_clear();
     tell_uncached(&loaded);
+    tell_skipped(&chosen.corpus.skipped);
     tell_skipped(&loaded.skipped);
+    for note in &chosen.corpus.notes {
+        warning!("{note}");
+    }
 
     let labels = map_labels(&args.map, chosen.own, predictor.classes(), &loaded.clips)?;
     for clip in &mut loaded.clips {
