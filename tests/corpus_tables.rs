@@ -70,7 +70,7 @@ fn a_planted_link_in_place_of_the_fetched_is_not_followed() {
 #[test]
 fn a_range_of_four_billion_speakers_is_an_error_of_a_line() {
     let desk = Desk::new();
-    let table = table("x", "0-4000000000", "home.example").replace("4000000000", "400000000");
+    let table = table("x", "0-4000000000", "home.example");
     fs::write(desk.path("table.toml"), table).unwrap();
     for line in [
         "corpus list --source table.toml",
@@ -78,6 +78,6 @@ fn a_range_of_four_billion_speakers_is_an_error_of_a_line() {
         "corpus check . --corpus x --source table.toml",
     ] {
         desk.types(line)
-            .fails_with(&["table.toml", "400000001 speakers; at most 100000"]);
+            .fails_with(&["table.toml", "4000000001 speakers; at most 100000"]);
     }
 }
