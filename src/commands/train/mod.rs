@@ -39,7 +39,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         |who| say!("{who}"),
         |reason| {
             // The training itself may wait for the one that is gone.
-            print_error(&reason.to_string());
+            print_error(reason);
             // At once: what usually runs at an end could wait for it too.
             process::exit_at_once(1);
         },
