@@ -225,7 +225,7 @@ fn settings_and_lists_without_an_end_are_refused() {
         .set_len(1 << 40)
         .unwrap();
     bounded(&desk, &format!("{train} --config huge.toml"))
-        .fails_with(&["huge.toml", "more than 16 MB"]);
+        .fails_with(&["huge.toml", "more than 1.0 MB"]);
     bounded(&desk, "train --manifest huge.toml --run mine")
         .fails_with(&["huge.toml", "more than 256 MB"]);
     bounded(
