@@ -198,7 +198,7 @@ impl CrossCorpus {
             .with_context(|| format!("cannot make {}", folder.display()))?;
         let lock = RunLock::take(folder)?;
         if !is_new {
-            let text = bounded::read_text(&file, bounded::SETTINGS)
+            let text = bounded::read_text(&file, bounded::RESULTS)
                 .with_context(|| format!("cannot read {}", file.display()))?;
             let begun: Plan = toml::from_str(&text)
                 .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", file.display()))?;

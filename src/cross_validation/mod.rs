@@ -186,7 +186,7 @@ impl Plan {
     }
 
     fn read(path: &Path) -> Result<Plan> {
-        let text = bounded::read_text(path, bounded::SETTINGS)
+        let text = bounded::read_text(path, bounded::RESULTS)
             .with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text)
             .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", path.display()))
@@ -252,7 +252,7 @@ impl CrossValidation {
             plan.seeds.dedup();
         }
         let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
-        match bounded::read_text(&file, bounded::SETTINGS) {
+        match bounded::read_text(&file, bounded::RESULTS) {
             Ok(there) if there == text => Ok(()),
             _ => write_bytes(&file, text.as_bytes()),
         }

@@ -53,7 +53,7 @@ pub(super) struct SavedSpread {
 impl SavedResults {
     pub(super) fn read(folder: &Path) -> Result<SavedResults> {
         let path = folder.join("report.json");
-        let text = bounded::read_text(&path, bounded::SETTINGS).with_context(|| {
+        let text = bounded::read_text(&path, bounded::RESULTS).with_context(|| {
             format!(
                 "cannot read {}; a cross-validation has it once its first trainings are done",
                 path.display()
@@ -76,7 +76,7 @@ pub fn folds_page(
     advance: impl Fn() + Sync,
 ) -> Result<String> {
     let results = SavedResults::read(folder)?;
-    let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::SETTINGS)
+    let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
     let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
     let mut files = Places::default();
