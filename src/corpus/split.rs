@@ -484,6 +484,7 @@ mod tests {
                         corpus: String::new(),
                         speaker: format!("s{speaker}"),
                         sentence: String::new(),
+                        content: None,
                     });
                 }
             }

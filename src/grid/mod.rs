@@ -33,6 +33,8 @@ pub use file::{Combination, GridFile};
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Corpus;
 use crate::cross_validation::{Cell, CrossValidation, Plan, holds_something};
+use crate::dataset::{FeatureCache, read_contents};
+use crate::experiment::open_corpus;
 use crate::run::{RunFolder, write_bytes};
 
 /// A sweep and the folder of its cells.
@@ -184,6 +186,22 @@ impl Grid {
 }
 
 impl Setting {
+    /// Refuses recordings that differ from those of a training of this setting, and initial weights that
+    /// have learned from what is tested.
+    ///
+    /// # Errors
+    /// Names the recordings.
+    pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
+        let CrossValidation { folder, plan, .. } = &self.all;
+        if !plan.compares_contents(folder) {
+            return Ok(());
+        }
+        let mut corpus = open_corpus(&plan.config.data)?;
+        read_contents(&mut corpus, cache);
+        plan.check(folder, &corpus)
+            .with_context(|| format!("setting {}", self.name))
+    }
+
     fn cells(&self) -> Vec<Cell<'_>> {
         self.all.plan.cells()
     }

@@ -53,6 +53,9 @@ pub struct TrainingConfig {
     /// Weights to start from, instead of fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
+    /// Train also if those weights have learned from recordings or speakers of the test part.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_leak: bool,
     /// How training clips are varied.
     pub augmentation: AugmentationConfig,
 }
@@ -183,6 +186,7 @@ impl Default for TrainingConfig {
             early_stopping: 0,
             keep: Keep::Last,
             init_weights: None,
+            allow_leak: false,
             augmentation: AugmentationConfig::default(),
         }
     }

@@ -32,9 +32,10 @@ use serde::Serialize;
 
 use super::extract::Extraction;
 use crate::audio::AudioConfig;
-use crate::corpus::Skipped;
+use crate::corpus::{ContentHash, Skipped};
 use crate::features::{self, FeatureConfig};
 use crate::run::write_bytes;
+use shard::Hash;
 use store::{Make, Store, lock};
 
 /// A folder with features that were computed before.
@@ -106,10 +107,8 @@ impl FeatureCache {
         })?;
         let folder = self.folder.join(name_of(text.as_bytes()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let place = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
-        let note = place.to_string_lossy();
-        let stamps = format!("{}.stamps", name_of(note.as_bytes()));
-        let contents = stamps::contents(files, corpus, &self.folder.join(stamps));
+        let note = place_of(corpus);
+        let contents = self.hashes(corpus, files);
 
         let mut found = Store::open(&folder).take(&contents);
         let mut reasons = HashMap::new();
@@ -138,6 +137,7 @@ impl FeatureCache {
         let mut extraction = Extraction {
             features: Vec::new(),
             skipped: Vec::new(),
+            contents: Some(contents.iter().map(|hash| hash.map(Into::into)).collect()),
         };
         for (index, features) in found.into_iter().enumerate() {
             match (features, reasons.remove(&index)) {
@@ -155,6 +155,18 @@ impl FeatureCache {
             }
         }
         Ok(extraction)
+    }
+
+    /// The hash of each recording, of which those that have not changed since are not read again. None
+    /// where one cannot be read.
+    pub fn contents(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<ContentHash>> {
+        let hashes = self.hashes(corpus, files).into_iter();
+        hashes.map(|hash| hash.map(Into::into)).collect()
+    }
+
+    fn hashes(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<Hash>> {
+        let stamps = format!("{}.stamps", name_of(place_of(corpus).as_bytes()));
+        stamps::contents(files, corpus, &self.folder.join(stamps))
     }
 
     /// What it holds.
@@ -208,6 +220,12 @@ impl FeatureCache {
         }
         Ok(())
     }
+}
+
+/// The folder of a corpus, however it was typed.
+fn place_of(corpus: &Path) -> String {
+    let place = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
+    place.to_string_lossy().into_owned()
 }
 
 /// A name for what has these bytes.
