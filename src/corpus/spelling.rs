@@ -234,6 +234,7 @@ mod tests {
             corpus: String::new(),
             speaker: name.to_string(),
             sentence: String::new(),
+            content: None,
         };
         names.iter().enumerate().map(clip).collect()
     }

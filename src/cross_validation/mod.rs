@@ -16,6 +16,7 @@
 //!   reliability.png        how often the models are right, by how sure they are
 //! ```
 
+mod check;
 mod results;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::{begun, check_recordings, refuse_pooling};
 pub use results::{CellScores, Results, SpreadScores, heard, read_results, write_results};
 
 use crate::bounded;

@@ -43,6 +43,8 @@ struct Card<'a> {
     run: &'a str,
     /// Of the recordings that it was trained on.
     licence: String,
+    /// Everything that a reader of the run's scores must know.
+    notes: Vec<String>,
     /// In the order of the logits.
     classes: &'a [String],
     audio: &'a AudioConfig,
@@ -60,6 +62,7 @@ fn card(predictor: &Predictor) -> Result<String> {
         emovox: env!("CARGO_PKG_VERSION"),
         run: predictor.trained().name(),
         licence: predictor.trained().licence(),
+        notes: predictor.trained().caveats()?.notes(),
         classes: predictor.classes(),
         audio: &config.audio,
         features: &config.features,

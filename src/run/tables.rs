@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::write_atomically;
 use crate::bounded;
 use crate::corpus::split::Part;
-use crate::corpus::{Clip, Skipped, Source};
+use crate::corpus::{Clip, ContentHash, Skipped, Source};
 use crate::evaluation::Predictions;
 
 /// A line of `split.csv`.
@@ -25,10 +25,13 @@ struct SplitLine {
     #[serde(default)]
     corpus_label: String,
     part: Part,
+    /// Runs of before did not write it.
+    #[serde(default)]
+    content: Option<ContentHash>,
 }
 
 /// Writes `split.csv`: each clip's place in the corpus folder, corpus (where there are several), speaker,
-/// label, the corpus' own word for it, and part.
+/// label, the corpus' own word for it, part, and the hash of its recording.
 pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
     write_atomically(path, |file| print_split(file, clips, parts))
 }
@@ -45,6 +48,7 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
             label: clip.label.clone(),
             corpus_label: clip.corpus_label.clone(),
             part,
+            content: clip.content,
         })?;
     }
     Ok(writer.flush()?)
@@ -79,6 +83,7 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
             corpus,
             speaker,
             sentence: String::new(),
+            content: line.content,
         });
         parts.push(line.part);
     }
@@ -102,6 +107,17 @@ pub fn write_skipped(path: &Path, skipped: &[Skipped]) -> Result<()> {
         }
         Ok(writer.flush()?)
     })
+}
+
+/// Reads the recordings that `skipped.csv` names.
+pub fn read_skipped(path: &Path) -> Result<Vec<Skipped>> {
+    let place = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let lines = reader.deserialize().map(|line| {
+        let (file, reason): (PathBuf, String) = line?;
+        Ok(Skipped { file, reason })
+    });
+    lines.collect::<Result<_>>().with_context(place)
 }
 
 /// What a model said of one clip.
@@ -197,6 +213,7 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
             corpus: String::new(),
             speaker,
             sentence: String::new(),
+            content: None,
         });
     }
     Ok(SavedPredictions {
@@ -235,6 +252,7 @@ mod tests {
             corpus: corpus.into(),
             speaker: speaker.into(),
             sentence: String::new(),
+            content: None,
         }
     }
 
@@ -269,7 +287,7 @@ mod tests {
     fn one_corpus_needs_no_column_and_a_colon_means_nothing_there() {
         let clips = [clip("", "emodb:03"), clip("", "")];
         let text = written(&clips);
-        assert!(text.starts_with("clip,speaker,label,corpus_label,part\n"));
+        assert!(text.starts_with("clip,speaker,label,corpus_label,part,content\n"));
         assert_eq!(read(&text, &[]), clips);
     }
 

@@ -53,6 +53,9 @@ pub struct TrainingConfig {
     /// Weights to start from, instead of fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
+    /// Train also if those weights have learned from recordings or speakers of the test part.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_leak: bool,
     /// Recordings that last longer, in seconds, are trained on and predicted in equal pieces, so that no
     /// single one sets the cost of a step; the prediction is the mean over the pieces. 0 leaves all whole.
     #[serde(default = "none")]
@@ -191,6 +194,7 @@ impl Default for TrainingConfig {
             early_stopping: 0,
             keep: Keep::Last,
             init_weights: None,
+            allow_leak: false,
             piece_seconds: 20.0,
             augmentation: AugmentationConfig::default(),
         }

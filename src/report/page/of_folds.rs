@@ -23,6 +23,8 @@ pub(super) struct SavedResults {
     folds: String,
     pub(super) arch: String,
     pub(super) notes: Vec<String>,
+    #[serde(default)]
+    speakers_shared: bool,
     cells: Vec<SavedCell>,
     mean_of_folds: SavedSpread,
     pub(super) pooled: SavedSpread,
@@ -103,9 +105,15 @@ pub fn folds_page(
     let page = Page {
         title: results.name.clone(),
         subtitle: format!(
-            "cross-validation of {} on {}, folds {}: every speaker tests once, by a model that never \
-             heard it; {} predictions",
-            results.arch, results.corpus, results.folds, metrics.clips
+            "cross-validation of {} on {}, folds {}: every speaker tests once{}; {} predictions",
+            results.arch,
+            results.corpus,
+            results.folds,
+            match results.speakers_shared {
+                true => "",
+                false => ", by a model that never heard it",
+            },
+            metrics.clips
         ),
         notes: results.notes.clone(),
         figures: figures(metrics, results.intervals, results.calibration.ece),
@@ -234,6 +242,7 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
             corpus: String::new(),
             speaker,
             sentence: String::new(),
+            content: None,
         });
     }
     Ok(all)
