@@ -16,7 +16,7 @@ use emovox::config::RunConfig;
 use emovox::features::dct::Dct;
 use emovox::features::delta::{Order, delta};
 use emovox::features::mel::MelFilterBank;
-use emovox::features::stft::{ABREAST, Stft};
+use emovox::features::stft::{FRAMES_PER_BLOCK, Stft};
 use emovox::features::{Extractor, FeatureConfig};
 use emovox::model::Arch;
 
@@ -64,7 +64,7 @@ fn mfcc(c: &mut Criterion) {
     let samples = &voice.samples;
     let stft = Stft::new(config.n_fft, config.n_fft, config.hop_length);
     let frames = stft.frames(samples.len());
-    let blocks = frames.div_ceil(ABREAST);
+    let blocks = frames.div_ceil(FRAMES_PER_BLOCK);
 
     c.bench_function("FFTs alone, by realfft", |b| {
         let plan = RealFftPlanner::<f32>::new().plan_fft_forward(config.n_fft);
@@ -80,22 +80,28 @@ fn mfcc(c: &mut Criterion) {
         });
     });
     let mut scratch = stft.scratch();
-    let mut power = vec![[0.0; ABREAST]; stft.bins()];
+    let mut power = vec![[0.0; FRAMES_PER_BLOCK]; stft.bins()];
     c.bench_function("power spectra", |b| {
         b.iter(|| {
             for block in 0..blocks {
-                stft.power_spectra(samples, block * ABREAST, frames, &mut scratch, &mut power);
+                stft.power_spectra(
+                    samples,
+                    block * FRAMES_PER_BLOCK,
+                    frames,
+                    &mut scratch,
+                    &mut power,
+                );
             }
         });
     });
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let mel = MelFilterBank::new(SAMPLE_RATE, config.n_fft, config.n_mels, 0.0, nyquist);
-    let mut mels = vec![[0.0; ABREAST]; config.n_mels];
+    let mut mels = vec![[0.0; FRAMES_PER_BLOCK]; config.n_mels];
     c.bench_function("mel bands", |b| {
         b.iter(|| (0..blocks).for_each(|_| mel.apply(black_box(&power), &mut mels)));
     });
     let dct = Dct::new(config.n_mfcc, config.n_mels, 0.0);
-    let mut cepstrum = vec![[0.0; ABREAST]; config.n_mfcc];
+    let mut cepstrum = vec![[0.0; FRAMES_PER_BLOCK]; config.n_mfcc];
     c.bench_function("DCT", |b| {
         b.iter(|| (0..blocks).for_each(|_| dct.apply(black_box(&mels), &mut cepstrum)));
     });

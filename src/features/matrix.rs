@@ -1,30 +1,32 @@
-//! What extraction yields.
+//! The feature matrix, which is the result of an extraction.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Where the values of matrices lie: in memory of their own, or in a file that is mapped.
+/// Storage of one or several matrices: owned memory or a memory-mapped file.
 pub type Values = Arc<dyn AsRef<[f32]> + Send + Sync>;
 
-/// A matrix of features, frames × coefficients. A clone shares the values.
+/// A feature matrix [frames, coefficients], row-major. A clone shares the values.
 #[derive(Clone)]
 pub struct Features {
     frames: usize,
     coefficients: usize,
     values: Values,
-    /// Where the first frame starts in `values`.
+    /// Index of the first value of the first frame in `values`.
     start: usize,
 }
 
 impl Features {
-    /// From row-major values, frame after frame; `None` if there are not frames × coefficients.
+    /// A matrix of row-major values, frame after frame. `None` if the number of values is not
+    /// frames × coefficients.
     pub fn new(frames: usize, coefficients: usize, values: Vec<f32>) -> Option<Self> {
         let length = values.len();
         let features = Features::within(frames, coefficients, Arc::new(values), 0)?;
         (features.values().len() == length).then_some(features)
     }
 
-    /// A matrix among others in the same place, from `start` on; `None` if it is not all there.
+    /// A matrix in storage that several matrices share; `start` is the index of its first value.
+    /// `None` if the storage ends before the matrix does.
     pub fn within(
         frames: usize,
         coefficients: usize,
@@ -40,25 +42,26 @@ impl Features {
         })
     }
 
-    /// Rows: one per hop of the waveform.
+    /// Number of rows: one for each hop of the waveform.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// Columns: the MFCCs, then their deltas, then their delta-deltas; then prosody in the same way.
+    /// Number of columns. Their order is MFCCs, their deltas, their delta-deltas; then prosody, its
+    /// deltas, its delta-deltas.
     pub fn coefficients(&self) -> usize {
         self.coefficients
     }
 
-    /// All values, row after row.
+    /// All values, row-major.
     pub fn values(&self) -> &[f32] {
         &(*self.values).as_ref()[self.start..self.start + self.frames * self.coefficients]
     }
 
-    /// One frame's coefficients.
+    /// Coefficients of one frame.
     ///
     /// # Panics
-    /// If there is no such frame.
+    /// If `frame` is not below [`Features::frames`].
     pub fn row(&self, frame: usize) -> &[f32] {
         let start = frame * self.coefficients;
         &self.values()[start..start + self.coefficients]
