@@ -1,12 +1,12 @@
-//! Metrics as plain text, for a terminal or a log.
+//! Text tables of metrics, for a terminal or a log.
 
 use std::fmt::Write;
 
 use super::metrics::{ClassMetrics, Metrics};
 
-/// The table that scikit-learn's `classification_report(digits=3, zero_division=0)` prints:
-/// precision, recall, F1 and support for each class that occurs in the truth or in the predictions,
-/// then accuracy and the two averages. Ends with a newline.
+/// Table of precision, recall, F1 and support for each class that occurs in the truth or in the
+/// predictions, then accuracy and the two averages. The text equals the output of scikit-learn's
+/// `classification_report(digits=3, zero_division=0)` and ends with a newline.
 pub fn classification_table(metrics: &Metrics) -> String {
     let width = text_width(&metrics.classes).max("weighted avg".len());
     let clips = metrics.clips;
@@ -43,8 +43,8 @@ fn table_row(name: &str, row: &ClassMetrics, width: usize) -> String {
     format!("{name:>width$}  {precision:>9.3} {recall:>9.3} {f1:>9.3} {support:>9}\n")
 }
 
-/// The confusion matrix as text: one row a true class, one column a predicted class, both labelled
-/// and aligned. Ends with a newline.
+/// The confusion matrix as text, with aligned rows (true classes) and columns (predicted classes). The
+/// text ends with a newline.
 pub fn confusion_table(metrics: &Metrics) -> String {
     let corner = "truth \\ predicted";
     let label_width = text_width(&metrics.classes).max(corner.len());
