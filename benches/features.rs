@@ -1,9 +1,11 @@
-//! Where the way from a WAV file to its MFCCs goes, one core: reading, resampling, FFTs, and each part.
+//! Time of each step from a WAV file to its MFCCs on one core: reading, resampling, FFTs, mel
+//! bands, DCT.
 //!
 //! ```sh
 //! cargo bench --bench features
 //! ```
-//! Three seconds of a hum with noise at 16 kHz, so no corpus is needed; MFCCs with librosa's defaults.
+//! The input is three seconds of two tones with noise at 16 kHz, so no corpus is needed. The MFCCs
+//! have the default settings of librosa.
 
 use std::hint::black_box;
 
@@ -23,10 +25,10 @@ use emovox::model::Arch;
 const SAMPLE_RATE: u32 = 16_000;
 
 fn voice() -> Waveform {
-    let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let sample = |n: usize| {
-        let hum = (0.05 * n as f32).sin() + 0.5 * (0.1 * n as f32).sin();
-        0.2 * hum + 0.02 * (chance.random::<f32>() - 0.5)
+        let tones = (0.05 * n as f32).sin() + 0.5 * (0.1 * n as f32).sin();
+        0.2 * tones + 0.02 * (rng.random::<f32>() - 0.5)
     };
     Waveform {
         samples: (0..3 * SAMPLE_RATE as usize).map(sample).collect(),
@@ -57,7 +59,7 @@ fn reading(c: &mut Criterion) {
     });
 }
 
-/// Each part of the MFCCs on all frames of the clip, then all of them.
+/// Each step of the MFCCs on all frames of the clip, then all steps together.
 fn mfcc(c: &mut Criterion) {
     let config = FeatureConfig::default();
     let voice = voice();
@@ -75,7 +77,7 @@ fn mfcc(c: &mut Criterion) {
                 // The FFT overwrites its input.
                 frame.copy_from_slice(&samples[first..first + config.n_fft]);
                 plan.process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
-                    .expect("the plan made its buffers itself");
+                    .expect("the buffers are those of the plan");
             }
         });
     });

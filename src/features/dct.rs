@@ -2,8 +2,8 @@
 
 use std::f64::consts::PI;
 
-/// Number of coefficients computed in one pass over the bands. It is even, because even and odd rows
-/// alternate.
+/// Number of coefficients computed in one pass over the bands. It is even, because even and odd
+/// rows alternate.
 const ROWS: usize = 4;
 
 /// The first rows of an orthonormal DCT-II (`scipy.fft.dct(norm="ortho")`), liftered.
@@ -17,7 +17,8 @@ pub struct Dct {
 }
 
 impl Dct {
-    /// A transform from `n_mels` bands to `n_mfcc` coefficients. A `lifter` of 0 turns liftering off.
+    /// A transform from `n_mels` bands to `n_mfcc` coefficients. A `lifter` of 0 turns liftering
+    /// off.
     ///
     /// Row k is √(2/M)·cos(πk(n + ½)/M) with M = n_mels; row 0 is divided by √2. The lifter L
     /// multiplies row k by 1 + (L/2)·sin(π(k + 1)/L), as `librosa.feature.mfcc` does.

@@ -32,8 +32,9 @@ pub(super) fn power_to_db(powers: &mut [f32], top_db: Option<f32>) {
 /// Natural logarithm of a positive number that is not subnormal. It has no branch, so that the
 /// compiler can vectorise it.
 ///
-/// With x = m·2ᵉ and m from √½ to √2, ln x = e·ln 2 + 2·artanh s for s = (m − 1) / (m + 1). |s| is at
-/// most 0.172, so the series of artanh up to the power of 9 is exact to the precision of an `f32`.
+/// With x = m·2ᵉ and m from √½ to √2, ln x = e·ln 2 + 2·artanh s for s = (m − 1) / (m + 1). |s| is
+/// at most 0.172, so the series of artanh up to the power of 9 is exact to the precision of an
+/// `f32`.
 fn ln(x: f32) -> f32 {
     const ROOT_OF_HALF: u32 = (SQRT_2 / 2.0).to_bits();
     let exponent = (x.to_bits().wrapping_sub(ROOT_OF_HALF) as i32) >> 23;

@@ -16,9 +16,9 @@ pub enum Order {
 ///
 /// The filter is a Savitzky–Golay filter over 9 frames whose polynomial order is the order of the
 /// derivative. At both ends the polynomials of the first and the last full window are evaluated
-/// (SciPy's mode `interp`). The highest derivative of a polynomial is constant, so the value of that
-/// window is repeated. librosa rejects fewer than nine frames. Here the widest odd window that fits
-/// is used, and with fewer than three frames all deltas are zero.
+/// (SciPy's mode `interp`). The highest derivative of a polynomial is constant, so the value of
+/// that window is repeated. librosa rejects fewer than nine frames. Here the widest odd window that
+/// fits is used, and with fewer than three frames all deltas are zero.
 pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
     let frames = values.len() / columns;
     let mut deltas = vec![0.0; values.len()];
@@ -42,8 +42,9 @@ pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
 
 /// Weights of the least-squares fit over the offsets k from −reach to reach.
 ///
-/// The fitted derivative is Σ p(k)·x(k) / Σ p(k)², times 2 for the second derivative. The polynomial p
-/// has the degree of the derivative and is orthogonal to all lower degrees: k, or k² − mean(k²).
+/// The fitted derivative is Σ p(k)·x(k) / Σ p(k)², times 2 for the second derivative. The
+/// polynomial p has the degree of the derivative and is orthogonal to all lower degrees: k, or k² −
+/// mean(k²).
 fn weights(reach: usize, order: Order) -> Vec<f32> {
     let offsets = || (0..=2 * reach).map(|i| i as f64 - reach as f64);
     let mean_square = offsets().map(|k| k * k).sum::<f64>() / (2 * reach + 1) as f64;

@@ -82,7 +82,8 @@ impl Extractor {
         .expect("every frame has all its coefficients")
     }
 
-    /// Mel bands in decibels. Each block of [`FRAMES_PER_BLOCK`] frames has n_mels rows, one column a frame.
+    /// Mel bands in decibels. Each block of [`FRAMES_PER_BLOCK`] frames has n_mels rows, one column
+    /// a frame.
     fn log_mels(&self, samples: &[f32], frames: usize) -> Vec<[f32; FRAMES_PER_BLOCK]> {
         let n_mels = self.config.n_mels;
         let mut scratch = self.stft.scratch();

@@ -95,7 +95,8 @@ impl MelFilterBank {
         });
     }
 
-    /// Filters `FRAMES` frames at once: `power` [1 + ⌊n_fft / 2⌋, FRAMES] → `mels` [n_mels, FRAMES].
+    /// Filters `FRAMES` frames at once: `power` [1 + ⌊n_fft / 2⌋, FRAMES] → `mels` [n_mels,
+    /// FRAMES].
     pub fn apply<const FRAMES: usize>(&self, power: &[[f32; FRAMES]], mels: &mut [[f32; FRAMES]]) {
         for (mel, band) in mels.iter_mut().zip(&self.bands) {
             let weights = &self.weights[band.first_weight..band.first_weight + band.bins];

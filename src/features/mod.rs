@@ -27,6 +27,6 @@ pub use config::{FeatureConfig, FeatureError};
 pub use extractor::Extractor;
 pub use matrix::{Features, Values};
 
-/// Version of the feature computation, part of every cache key. It increases when a value changes by
-/// more than rounding, so that cached features of an older version are not used.
+/// Version of the feature computation, part of every cache key. It increases when a value changes
+/// by more than rounding, so that cached features of an older version are not used.
 pub const VERSION: u32 = 1;

@@ -1,10 +1,10 @@
 //! One complex FFT for two real frames, in half the time of two FFTs.
 //!
-//! The left frame is the real part of the input, the right frame is the imaginary part. With Z as the
-//! spectrum of both, Z(k) + Z*(−k) is twice the spectrum of the left frame, and Z(k) − Z*(−k) is 2i
-//! times the spectrum of the right frame. The rounding errors of the FFT are proportional to the
-//! louder frame, so the quieter frame is amplified before: each result is as precise as that of an
-//! FFT of its own.
+//! The left frame is the real part of the input, the right frame is the imaginary part. With Z as
+//! the spectrum of both, Z(k) + Z*(−k) is twice the spectrum of the left frame, and Z(k) − Z*(−k)
+//! is 2i times the spectrum of the right frame. The rounding errors of the FFT are proportional to
+//! the louder frame, so the quieter frame is amplified before: each result is as precise as that of
+//! an FFT of its own.
 
 use std::sync::Arc;
 
@@ -62,9 +62,9 @@ impl PairFft {
         }
     }
 
-    /// Circular autocorrelations of both frames, for lags 0 to n_fft − 1: the left frame's in the real
-    /// part, the right frame's in the imaginary part. Each is unscaled, so that only ratios within
-    /// one frame have a meaning.
+    /// Circular autocorrelations of both frames, for lags 0 to n_fft − 1: the left frame's in the
+    /// real part, the right frame's in the imaginary part. Each is unscaled, so that only ratios
+    /// within one frame have a meaning.
     pub(super) fn autocorrelations<'a>(&self, scratch: &'a mut Scratch) -> &'a [Complex<f32>] {
         self.transform(scratch);
         let both = &mut scratch.both;
@@ -83,8 +83,8 @@ impl PairFft {
             *z = to_complex(separate(*z, *mirrored));
             *mirrored = *z;
         }
-        // Power spectra are real and even, so their FFT is real and equals their inverse FFT up to a
-        // factor.
+        // Power spectra are real and even, so their FFT is real and equals their inverse FFT up to
+        // a factor.
         self.plan.process_with_scratch(both, &mut scratch.fft);
         both
     }

@@ -1,10 +1,11 @@
 //! Prosody: pitch, voicing and loudness of speech, frame by frame.
 //!
 //! The autocorrelation of a windowed frame is divided by the autocorrelation of the window, which
-//! would otherwise favour short lags. The lag of the highest peak gives the pitch, and the height of
-//! the peak gives the voicing (Boersma, "Accurate short-term analysis of the fundamental frequency
-//! and the harmonics-to-noise ratio of a sampled sound", 1993). The pitch is not tracked from frame
-//! to frame: a network that reads the frames in order can distinguish a jump from a melody.
+//! would otherwise favour short lags. The lag of the highest peak gives the pitch, and the height
+//! of the peak gives the voicing (Boersma, "Accurate short-term analysis of the fundamental
+//! frequency and the harmonics-to-noise ratio of a sampled sound", 1993). The pitch is not tracked
+//! from frame to frame: a network that reads the frames in order can distinguish a jump from a
+//! melody.
 
 use std::f64::consts::TAU;
 
@@ -19,8 +20,8 @@ const WINDOW_SECONDS: f64 = 0.064;
 /// The range of pitch, in hertz.
 const MIN_PITCH_HZ: f64 = 60.0;
 const MAX_PITCH_HZ: f64 = 500.0;
-/// Subtracted from the height of a peak for each octave below the highest pitch. A periodic sound has
-/// equal peaks at one period and at two; the cost selects the shorter lag.
+/// Subtracted from the height of a peak for each octave below the highest pitch. A periodic sound
+/// has equal peaks at one period and at two; the cost selects the shorter lag.
 const OCTAVE_COST: f32 = 0.01;
 /// A frame has a pitch if its voicing is above this threshold.
 const VOICING_THRESHOLD: f32 = 0.55;
@@ -91,8 +92,8 @@ impl Prosody {
     /// Prosody of a waveform, frames × [`COLUMNS`], row-major. Frames are centred, with zeros beyond
     /// the ends, like those of the MFCCs.
     ///
-    /// - pitch in octaves relative to the utterance's median, which removes the average pitch of the
-    ///   speaker; 0 in unvoiced frames;
+    /// - pitch in octaves relative to the utterance's median, which removes the average pitch of
+    ///   the speaker; 0 in unvoiced frames;
     /// - voicing, from about 0 (noise) to 1 (a tone);
     /// - loudness in decibels relative to the loudest frame, from −80 to 0.
     pub(super) fn track(&self, samples: &[f32], frames: usize) -> Vec<f32> {

@@ -4,8 +4,8 @@ use std::f64::consts::TAU;
 
 use super::pair::{PairFft, Scratch};
 
-/// Number of frames that pass through the STFT, the mel filters and the DCT at once, one in each lane
-/// of the vector registers.
+/// Number of frames that pass through the STFT, the mel filters and the DCT at once, one in each
+/// lane of the vector registers.
 pub const FRAMES_PER_BLOCK: usize = 8;
 
 /// Short-time Fourier transform with a periodic Hann window.
@@ -44,8 +44,9 @@ impl Stft {
         1 + padded.saturating_sub(n_fft) / self.hop_length
     }
 
-    /// Computes the unscaled power `|X|²` of the [`FRAMES_PER_BLOCK`] frames from number `first` into `power`
-    /// [bins, FRAMES_PER_BLOCK]. Frames beyond the last frame, number `frames` − 1, are 0.
+    /// Computes the unscaled power `|X|²` of the [`FRAMES_PER_BLOCK`] frames from number `first`
+    /// into `power` [bins, FRAMES_PER_BLOCK]. Frames beyond the last frame, number `frames` − 1,
+    /// are 0.
     pub fn power_spectra(
         &self,
         samples: &[f32],
@@ -74,8 +75,8 @@ impl Stft {
         }
     }
 
-    /// Writes the samples around the centre of the frame, multiplied by the window, into `windowed`.
-    /// Samples beyond the ends are zeros.
+    /// Writes the samples around the centre of the frame, multiplied by the window, into
+    /// `windowed`. Samples beyond the ends are zeros.
     fn windowed_frame(&self, samples: &[f32], frame: usize, windowed: &mut [f32]) {
         let n_fft = self.window.len();
         // First sample of the frame in the waveform padded with n_fft / 2 zeros in front.
