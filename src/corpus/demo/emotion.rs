@@ -38,8 +38,9 @@ const TABLE: [[f64; 15]; 7] = [
     [ -0.8, -1.3, -1.8, -1.7,-1.5, -1.3,  -2.0,   2.0,  0.5,  0.0,  0.8,  -1.0,  -0.5,  0.0,  1.8], // sadness
 ];
 
-/// Variation of each correlate that is not caused by emotion, in the same steps. The timbre of a voice
-/// varies most and its movement varies least, so that features averaged over time are not enough.
+/// Variation of each correlate that is not caused by emotion, in the same steps. The timbre of a
+/// voice varies most and its movement varies least, so that features averaged over time are not
+/// enough.
 #[rustfmt::skip]
 const VARIATION: [f64; 15] =
     [  0.5,  0.3,  0.25, 0.4, 1.5,  0.25,  1.6,   1.2,  0.5,  0.5,  0.3,   0.8,   1.6,  1.6,  0.4];
@@ -85,8 +86,8 @@ pub struct Style {
     pub pause: f64,
 }
 
-/// Draws the style of one take of an emotion. `expressive` and `speaker` belong to the voice, `take`
-/// belongs to the clip.
+/// Draws the style of one take of an emotion. `expressive` and `speaker` belong to the voice,
+/// `take` belongs to the clip.
 pub fn style(emotion: usize, expressive: f64, speaker: &mut DemoRng, take: &mut DemoRng) -> Style {
     let strength = expressive * take.between(STRENGTH.0, STRENGTH.1);
     in_units(std::array::from_fn(|i| {

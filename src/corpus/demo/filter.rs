@@ -1,4 +1,5 @@
-//! Filters of the vocal tract with two poles or two zeros, as in Klatt (1980), and a low-pass filter.
+//! Filters of the vocal tract with two poles or two zeros, as in Klatt (1980), and a low-pass
+//! filter.
 
 use super::RATE;
 use std::f64::consts::{PI, TAU};

@@ -31,13 +31,14 @@ impl<'a> Glottis<'a> {
         }
     }
 
-    /// The derivative of the flow over the next sample, which is the sound that the lips radiate, and
-    /// true if the glottis is open.
+    /// The derivative of the flow over the next sample, which is the sound that the lips radiate,
+    /// and true if the glottis is open.
     ///
     /// The flow of a period is the polynomial of KLGLOTT88 (Klatt & Klatt 1990): 27/4·(x² − x³)
-    /// while open, 0 while closed. The derivative is the difference of the flow between two samples.
-    /// This averages the sharp closure over the sample and avoids most of the aliasing that the
-    /// slope at one point would have. The scale makes the closure equally sharp at every pitch.
+    /// while open, 0 while closed. The derivative is the difference of the flow between two
+    /// samples. This averages the sharp closure over the sample and avoids most of the aliasing
+    /// that the slope at one point would have. The scale makes the closure equally sharp at every
+    /// pitch.
     pub fn next(&mut self, pitch: f64, rng: &mut DemoRng) -> (f64, bool) {
         self.phase += pitch * self.speed / RATE;
         if self.phase >= 1.0 {
@@ -56,7 +57,8 @@ impl<'a> Glottis<'a> {
         (slope, open)
     }
 
-    /// Draws the jitter and shimmer of the next period. Creak makes every second period late and weak.
+    /// Draws the jitter and shimmer of the next period. Creak makes every second period late and
+    /// weak.
     fn begin_period(&mut self, rng: &mut DemoRng) {
         self.lagging = !self.lagging;
         let creak = if self.lagging { self.style.creak } else { 0.0 };

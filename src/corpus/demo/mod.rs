@@ -42,7 +42,8 @@ pub const VOICES: usize = voice::VOICES.len();
 /// Number of made-up sentences; every voice speaks each of them.
 pub const SENTENCES: usize = phone::SENTENCES.len();
 
-/// Number of takes for each voice, sentence and emotion: two of the first sentence, one of the others.
+/// Number of takes for each voice, sentence and emotion: two of the first sentence, one of the
+/// others.
 pub const fn takes(sentence: usize) -> usize {
     if sentence == 1 { 2 } else { 1 }
 }

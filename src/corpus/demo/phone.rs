@@ -1,8 +1,8 @@
-//! Phonetics of the corpus: the sentences, the sounds of their letters, and the articulation of each
-//! sound.
+//! Phonetics of the corpus: the sentences, the sounds of their letters, and the articulation of
+//! each sound.
 
-/// The sentences, which have no meaning. One letter is one sound, a capital vowel is accented, `S` is
-/// the sh in "ship" and `j` is the y in "yes".
+/// The sentences, which have no meaning. One letter is one sound, a capital vowel is accented, `S`
+/// is the sh in "ship" and `j` is the y in "yes".
 pub const SENTENCES: [&str; 7] = [
     "malUno tekAsi",
     "bidO lumEra",
@@ -71,9 +71,9 @@ pub fn steps(sentence: &str, pause: f64) -> Vec<Step> {
         .join(&[gap][..])
 }
 
-/// Steps of one letter. The vowel formants are those of Peterson & Barney (1952). The consonants are
-/// simpler than in Klatt (1980): one locus for each place of articulation, one noise band for each
-/// sound.
+/// Steps of one letter. The vowel formants are those of Peterson & Barney (1952). The consonants
+/// are simpler than in Klatt (1980): one locus for each place of articulation, one noise band for
+/// each sound.
 fn sound(letter: char) -> Vec<Step> {
     match letter {
         'a' | 'A' => vowel(letter, [730.0, 1200.0, 2500.0]),
@@ -150,8 +150,8 @@ fn fricative(
     }]
 }
 
-/// A stop: closure (with a faint voice bar if voiced), burst and, if voiceless, aspiration before the
-/// next sound.
+/// A stop: closure (with a faint voice bar if voiced), burst and, if voiceless, aspiration before
+/// the next sound.
 fn stop(formants: [f64; 3], voicing: f64, burst: f64, band: (f64, f64)) -> Vec<Step> {
     let voiceless = voicing == 0.0;
     let closure = Step {

@@ -92,8 +92,8 @@ fn clips() -> impl Iterator<Item = Clip> {
     })
 }
 
-/// Total size of the clips in bytes. `None` if a clip is missing or empty, or if the README does not
-/// have this version.
+/// Total size of the clips in bytes. `None` if a clip is missing or empty, or if the README does
+/// not have this version.
 fn complete(folder: &Path) -> Option<u64> {
     if version(&folder.join(README))? != VERSION {
         return None;

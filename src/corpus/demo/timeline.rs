@@ -125,8 +125,8 @@ fn timed(spoken: Vec<Step>, style: &Style, rng: &mut DemoRng) -> Vec<Step> {
         .collect()
 }
 
-/// Pitch as a function of time in seconds, in semitones above the usual pitch of the voice: declination,
-/// a bump at every accent, and the final movement.
+/// Pitch as a function of time in seconds, in semitones above the usual pitch of the voice:
+/// declination, a bump at every accent, and the final movement.
 fn melody(
     steps: &[Step],
     onsets: &[f64],

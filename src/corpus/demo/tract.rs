@@ -9,15 +9,15 @@ use super::rng::DemoRng;
 use super::timeline::{FRAME, Frame, decibels};
 use super::voice::Voice;
 
-/// Formants above the third, which hardly move: one every 1000 Hz for a tube of 17.5 cm. Those above
-/// [`MAX_FORMANT`] are left out.
+/// Formants above the third, which hardly move: one every 1000 Hz for a tube of 17.5 cm. Those
+/// above [`MAX_FORMANT`] are left out.
 const UPPER_FORMANTS: [f64; 4] = [3500.0, 4500.0, 5500.0, 6500.0];
 /// Highest formant frequency, in Hz.
 const MAX_FORMANT: f64 = 7300.0;
 /// Frequency of the nasal pole, in Hz.
 const NASAL_POLE: f64 = 270.0;
-/// Distance of the nasal zero from the pole when the nasal tract is fully open, in Hz. Pole and zero
-/// cancel when it is closed.
+/// Distance of the nasal zero from the pole when the nasal tract is fully open, in Hz. Pole and
+/// zero cancel when it is closed.
 const NASAL_ZERO_SHIFT: f64 = 220.0;
 /// Bandwidth of the nasal pole and zero, in Hz.
 const NASAL_WIDTH: f64 = 100.0;

@@ -15,7 +15,8 @@ pub struct Voice {
     pub kind: Kind,
     /// Usual pitch in Hz.
     pub pitch: f64,
-    /// Formant frequencies relative to those of an adult male; a shorter vocal tract has higher ones.
+    /// Formant frequencies relative to those of an adult male; a shorter vocal tract has higher
+    /// ones.
     pub tract: f64,
     /// Formant bandwidths relative to the usual bandwidths.
     pub damping: f64,
