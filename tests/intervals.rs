@@ -99,8 +99,8 @@ fn the_percentiles_are_numpys() {
 #[test]
 fn the_interval_of_good_and_bad_speakers_is_the_binomial_one() {
     let voices: Vec<String> = (0..16).map(|voice| format!("s{voice}")).collect();
-    // Two clips a speaker, one of each class. Both clips of the even speakers are predicted rightly,
-    // those of the odd speakers wrongly.
+    // Two clips a speaker, one of each class. Both clips of the even speakers are predicted
+    // rightly, those of the odd speakers wrongly.
     let clips = || (0..16).flat_map(|voice| [(voice, 0), (voice, 1)]);
     let predictions = Predictions {
         classes: vec!["anger".into(), "fear".into()],

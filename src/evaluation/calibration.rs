@@ -9,7 +9,8 @@ use super::metrics::{Predictions, argmax};
 const BINS: usize = 15;
 /// Search range of the temperature.
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
-/// Steps of the search. Each step shrinks the range of ln T to 0.618 of its width, in the end to 3e-8.
+/// Steps of the search. Each step shrinks the range of ln T to 0.618 of its width, in the end to
+/// 3e-8.
 const STEPS: usize = 40;
 
 /// Measures of calibration. Lower is better for all three numbers.
@@ -21,8 +22,8 @@ pub struct Calibration {
     /// Negative log-likelihood: the mean of −ln p of the true class, in nats (scikit-learn's
     /// `log_loss`). A p below 1.2e-38, the smallest normal float, counts as 1.2e-38.
     pub nll: f64,
-    /// Brier score: the squared distance of a clip's probabilities from 1 for the true class and 0 for
-    /// the others, summed over the classes, averaged over the clips; from 0 to 2 (Brier 1950).
+    /// Brier score: the squared distance of a clip's probabilities from 1 for the true class and 0
+    /// for the others, summed over the classes, averaged over the clips; from 0 to 2 (Brier 1950).
     pub brier: f64,
     /// Fifteen bins of equal width over the confidence, from 0 to 1. A bin includes its upper edge.
     pub bins: Vec<Bin>,
@@ -90,7 +91,8 @@ fn bin_of(confidence: f64) -> usize {
     from_one.clamp(1, BINS) - 1
 }
 
-/// Probabilities softened (T > 1) or sharpened (T < 1): softmax(log-probabilities / T), [clips, classes].
+/// Probabilities softened (T > 1) or sharpened (T < 1): softmax(log-probabilities / T), [clips,
+/// classes].
 ///
 /// The log-probabilities serve as logits. The two differ by a constant in each row, which does not
 /// change a softmax. At T = 1 the probabilities are those of the model.
@@ -104,11 +106,11 @@ pub fn at_temperature(log_probabilities: &[Vec<f32>], temperature: f64) -> Vec<V
 }
 
 /// The temperature between 0.05 and 20 that maximises the likelihood of the true labels (Guo et al.
-/// 2017, section 4.2). Use clips that are used neither for training nor for testing. Without clips the
-/// temperature is 1.
+/// 2017, section 4.2). Use clips that are used neither for training nor for testing. Without clips
+/// the temperature is 1.
 ///
-/// The temperature is also 1 if every prediction is right: the likelihood then has no maximum, because
-/// every lower temperature increases it.
+/// The temperature is also 1 if every prediction is right: the likelihood then has no maximum,
+/// because every lower temperature increases it.
 ///
 /// The negative log-likelihood is convex in 1 / T and so has a single minimum over ln T, which a
 /// golden-section search (Kiefer 1953) always finds.
@@ -143,8 +145,8 @@ fn log_sum_exp(row: &[f32], temperature: f64) -> f64 {
     highest + sum.ln()
 }
 
-/// Position of the minimum of a unimodal function, by golden-section search. The range shrinks by the
-/// golden ratio, so that one of its two inner points is also an inner point of the next range.
+/// Position of the minimum of a unimodal function, by golden-section search. The range shrinks by
+/// the golden ratio, so that one of its two inner points is also an inner point of the next range.
 fn minimise(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
     let ratio = (5.0_f64.sqrt() - 1.0) / 2.0;
     let inner = |low: f64, high: f64| [high - ratio * (high - low), low + ratio * (high - low)];

@@ -1,9 +1,10 @@
 //! Uncertainty of a score: an interval over speakers, the scores of each speaker, and the mean and
 //! standard deviation over seeds.
 //!
-//! The clips of a speaker are not independent of each other: a model that is wrong on one of them is
-//! wrong on many. Speakers are therefore resampled with all of their clips (the cluster bootstrap,
-//! Field & Welsh 2007). The interval estimates the change of the score with other speakers.
+//! The clips of a speaker are not independent of each other: a model that is wrong on one of them
+//! is wrong on many. Speakers are therefore resampled with all of their clips (the cluster
+//! bootstrap, Field & Welsh 2007). The interval estimates the change of the score with other
+//! speakers.
 
 use std::collections::BTreeMap;
 
@@ -46,8 +47,8 @@ impl Interval {
     }
 }
 
-/// Wilson's 95 % score interval for a proportion of `hits` in `clips` (Wilson 1927). It assumes that
-/// the clips are independent of each other. Without clips the interval is 0 to 1.
+/// Wilson's 95 % score interval for a proportion of `hits` in `clips` (Wilson 1927). It assumes
+/// that the clips are independent of each other. Without clips the interval is 0 to 1.
 pub fn wilson(hits: u64, clips: u64) -> Interval {
     const Z: f64 = 1.959_963_984_540_054;
     if clips == 0 {
@@ -138,8 +139,8 @@ impl BySpeaker {
     /// Scores of a resample that contains each speaker `times` times; speakers are in the order of
     /// their names.
     ///
-    /// A class without clips in the resample is left out of the UAR. If it is not predicted either, it
-    /// is also left out of the macro F1.
+    /// A class without clips in the resample is left out of the UAR. If it is not predicted either,
+    /// it is also left out of the macro F1.
     ///
     /// # Panics
     /// If `times` does not have one number for each speaker.
@@ -163,18 +164,18 @@ impl BySpeaker {
         }
     }
 
-    /// 95 % intervals from 2000 bootstrap resamples. A resample has as many speakers as the data, drawn
-    /// with replacement; `seed` determines the draws.
+    /// 95 % intervals from 2000 bootstrap resamples. A resample has as many speakers as the data,
+    /// drawn with replacement; `seed` determines the draws.
     ///
-    /// None with fewer than two speakers, which do not show the variation between speakers. With fewer
-    /// than about ten speakers, the interval is narrower than it should be.
+    /// None with fewer than two speakers, which do not show the variation between speakers. With
+    /// fewer than about ten speakers, the interval is narrower than it should be.
     pub fn intervals(&self, seed: u64) -> Option<Intervals> {
         self.resampled(seed, |times| self.scores(times))
     }
 
     /// 95 % intervals of the difference between these scores and the scores of `other` (a paired
-    /// bootstrap). Both are scored on the same resamples, so that the difficulty of a speaker, which is
-    /// common to both, cancels.
+    /// bootstrap). Both are scored on the same resamples, so that the difficulty of a speaker,
+    /// which is common to both, cancels.
     ///
     /// None if the speakers or the classes of the two differ, or with fewer than two speakers.
     pub fn intervals_above(&self, other: &BySpeaker, seed: u64) -> Option<Intervals> {

@@ -1,8 +1,8 @@
 //! Mapping between the classes of a model and the labels of recordings of another corpus.
 //!
-//! Corpora differ in their emotions: RAVDESS has calm, EmoDB boredom, TESS pleasant surprise. A score
-//! across corpora depends on the mapping of such labels, so the mapping is reported and the user can
-//! change it.
+//! Corpora differ in their emotions: RAVDESS has calm, EmoDB boredom, TESS pleasant surprise. A
+//! score across corpora depends on the mapping of such labels, so the mapping is reported and the
+//! user can change it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,9 @@ pub struct LabelMap {
 }
 
 impl LabelMap {
-    /// The map for recordings of another corpus: the default aliases, overridden by `given`. A given
-    /// pair always applies, to the model and to the recordings. A label mapped to itself is unchanged.
+    /// The map for recordings of another corpus: the default aliases, overridden by `given`. A
+    /// given pair always applies, to the model and to the recordings. A label mapped to itself is
+    /// unchanged.
     pub fn across(given: BTreeMap<String, String>) -> LabelMap {
         LabelMap {
             given,
@@ -44,7 +45,8 @@ impl LabelMap {
     ) -> MappedLabels {
         let of_data: BTreeSet<&str> = labels.into_iter().collect();
         let of_model: BTreeSet<&str> = classes.iter().map(String::as_str).collect();
-        // A default pair applies only if the other side has its target and does not have its source.
+        // A default pair applies only if the other side has its target and does not have its
+        // source.
         let target = |label: &str, other: &BTreeSet<&str>| {
             if let Some(to) = self.given.get(label) {
                 return to.clone();
@@ -104,9 +106,9 @@ impl MappedLabels {
         self.data.get(label).map_or(label, String::as_str).into()
     }
 
-    /// Predictions over the scored [`classes`](Self::classes). `probabilities` [clips, model classes]
-    /// are summed over the model classes with the same target; `truth` has indices into the scored
-    /// classes.
+    /// Predictions over the scored [`classes`](Self::classes). `probabilities` [clips, model
+    /// classes] are summed over the model classes with the same target; `truth` has indices into
+    /// the scored classes.
     pub fn predictions(&self, probabilities: Vec<Vec<f32>>, truth: Vec<usize>) -> Predictions {
         let index = |class: &String| self.classes.iter().position(|merged| merged == class);
         let indices: Vec<Option<usize>> = self.model.iter().map(index).collect();

@@ -1,8 +1,8 @@
 //! Metrics of predictions: accuracy, UAR, F1 and the confusion matrix.
 //!
-//! The definitions are those of scikit-learn, and `tests/metrics.rs` compares with its numbers. Every
-//! rate is a fraction from 0 to 1. A ratio with the denominator zero counts as 0 (`zero_division=0`),
-//! so that no metric is NaN, not even without clips.
+//! The definitions are those of scikit-learn, and `tests/metrics.rs` compares with its numbers.
+//! Every rate is a fraction from 0 to 1. A ratio with the denominator zero counts as 0
+//! (`zero_division=0`), so that no metric is NaN, not even without clips.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,9 @@ pub struct Metrics {
     pub classes: Vec<String>,
     /// Metrics of each class; all are zero for a class that does not occur.
     pub per_class: Vec<ClassMetrics>,
-    /// Unweighted mean over the classes that occur in the truth or in the predictions. Its recall is
-    /// the UAR, unless a class without clips was predicted: that class counts here, but not in the UAR.
+    /// Unweighted mean over the classes that occur in the truth or in the predictions. Its recall
+    /// is the UAR, unless a class without clips was predicted: that class counts here, but not in
+    /// the UAR.
     pub macro_avg: ClassMetrics,
     /// Mean over the classes weighted by their support.
     pub weighted_avg: ClassMetrics,

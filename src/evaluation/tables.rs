@@ -43,8 +43,8 @@ fn table_row(name: &str, row: &ClassMetrics, width: usize) -> String {
     format!("{name:>width$}  {precision:>9.3} {recall:>9.3} {f1:>9.3} {support:>9}\n")
 }
 
-/// The confusion matrix as text, with aligned rows (true classes) and columns (predicted classes). The
-/// text ends with a newline.
+/// The confusion matrix as text, with aligned rows (true classes) and columns (predicted classes).
+/// The text ends with a newline.
 pub fn confusion_table(metrics: &Metrics) -> String {
     let corner = "truth \\ predicted";
     let label_width = text_width(&metrics.classes).max(corner.len());

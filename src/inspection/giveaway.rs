@@ -1,11 +1,12 @@
 //! Shortcut probe: does a property that is not the voice predict the label (label leakage)?
 //!
 //! In TESS the duration alone predicts much of the emotion. In a corpus where each speaker recorded
-//! only a few emotions, a model can learn to recognise the speaker instead of the emotion. The probe
-//! is a simple rule that predicts the label from one property. Clips are assigned to bins (quantiles of
-//! a number, or one bin for each name). For each bin the rule predicts the class that has the largest
-//! share of its own clips in that bin. The balanced accuracy (mean recall over the classes) is measured
-//! by five-fold cross-validation and compared with the same rule on shuffled labels.
+//! only a few emotions, a model can learn to recognise the speaker instead of the emotion. The
+//! probe is a simple rule that predicts the label from one property. Clips are assigned to bins
+//! (quantiles of a number, or one bin for each name). For each bin the rule predicts the class that
+//! has the largest share of its own clips in that bin. The balanced accuracy (mean recall over the
+//! classes) is measured by five-fold cross-validation and compared with the same rule on shuffled
+//! labels.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -49,15 +50,15 @@ impl Giveaway {
         })
     }
 
-    /// Probes a categorical property, such as the speaker. Names are indices from 0, labels are class
-    /// indices.
+    /// Probes a categorical property, such as the speaker. Names are indices from 0, labels are
+    /// class indices.
     pub fn of_names(property: &str, names: &[usize], labels: &[usize]) -> Giveaway {
         let count = names.iter().max().map_or(0, |most| most + 1);
         Giveaway::measure(property, labels, |_| (names.to_vec(), count))
     }
 
-    /// Runs the probe. `bins` maps the training clips of a fold to the bin of every clip and the number
-    /// of bins.
+    /// Runs the probe. `bins` maps the training clips of a fold to the bin of every clip and the
+    /// number of bins.
     fn measure(
         property: &str,
         labels: &[usize],
@@ -148,8 +149,8 @@ impl Fold {
     }
 }
 
-/// Edges between bins with about the same number of values. The number of bins is the square root of
-/// the number of values, from 2 to [`MAX_BINS`].
+/// Edges between bins with about the same number of values. The number of bins is the square root
+/// of the number of values, from 2 to [`MAX_BINS`].
 fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     let bins = (values.len() as f64).sqrt().clamp(2.0, MAX_BINS as f64) as usize;

@@ -37,8 +37,8 @@ pub fn mel_spectrogram(
     Ok(Features::new(cepstrum.frames(), bands, values).unwrap_or(cepstrum))
 }
 
-/// Transpose of the DCT matrix, row-major. Row n, column k is the weight of coefficient k in band n:
-/// √(2/M)·cos(πk(n + ½)/M), column 0 divided by √2.
+/// Transpose of the DCT matrix, row-major. Row n, column k is the weight of coefficient k in band
+/// n: √(2/M)·cos(πk(n + ½)/M), column 0 divided by √2.
 fn transposed_dct(bands: usize) -> Vec<f32> {
     let count = bands as f64;
     let weight = |band: usize, k: usize| {

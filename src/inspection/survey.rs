@@ -71,8 +71,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Reads every recording of a corpus completely. `advance` is called after each recording, from any
-    /// thread.
+    /// Reads every recording of a corpus completely. `advance` is called after each recording, from
+    /// any thread.
     pub fn read(corpus: &Corpus, advance: impl Fn() + Sync) -> Survey {
         let read: Vec<Result<(ClipFacts, u64), AudioError>> = corpus
             .clips
@@ -129,11 +129,11 @@ impl Survey {
         let mut warnings = Vec::new();
         for giveaway in self.giveaways.iter().filter(|g| g.is_worth_a_warning()) {
             warnings.push(format!(
-                "the {property} alone predicts the class with a balanced accuracy of {:.0} % (chance \
-                 {:.0} %): a score on this corpus may reflect the {property} more than the voice",
+                "the {} alone tells the class with a balanced accuracy of {:.0} % (chance {:.0} %): \
+                 a score on this corpus may say more about that than about voices",
+                giveaway.property,
                 100.0 * giveaway.balanced_accuracy,
-                100.0 * giveaway.chance,
-                property = giveaway.property,
+                100.0 * giveaway.chance
             ));
         }
         let count = |is: fn(&ClipFacts) -> bool| self.clips.iter().filter(|clip| is(clip)).count();
@@ -154,7 +154,7 @@ impl Survey {
             } else {
                 ("recordings", "are")
             };
-            warnings.push(format!("{clips} {noun} {verb} {fault}; see the CSV"));
+            warnings.push(format!("{clips} {noun} {verb} {fault}; the CSV says which"));
         }
         warnings
     }
