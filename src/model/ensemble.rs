@@ -1,67 +1,72 @@
-//! Several networks of one shape that learn apart and answer together.
+//! An ensemble of networks of the same shape, which are trained independently; their
+//! log-probabilities are averaged.
 //!
-//! Heard on few voices, a network is as good as its luck: which of them it learns by heart depends on
-//! how it started and on what it was shown when. The mean of several is steadier, and better than most of
-//! them. Nothing passes between the members: each learns from a variation of the batch of its own.
+//! With few training speakers, the score of one network depends much on its initial weights and on
+//! the order of the clips. The mean of several networks varies less and is better than most of
+//! them. The networks are independent: each is trained on its own augmentation of the batch.
 
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::Heard;
+use super::TrainOutput;
 use super::bilstm::Bilstm;
 use super::config::BilstmConfig;
 
+/// An ensemble of one or more networks.
 #[derive(Debug)]
-pub(super) struct Committee {
-    members: Vec<Bilstm>,
+pub(super) struct Ensemble {
+    networks: Vec<Bilstm>,
 }
 
-impl Committee {
+impl Ensemble {
     pub(super) fn new(root: &Path, c: &BilstmConfig, coefficients: i64, classes: i64) -> Self {
-        let member = |path: &Path| Bilstm::new(path, c, coefficients, classes);
-        let members = match c.members {
-            1 => vec![member(root)],
-            members => (0..members)
-                .map(|number| member(&(root / format!("member{number}"))))
+        let network = |path: &Path| Bilstm::new(path, c, coefficients, classes);
+        let networks = match c.members {
+            1 => vec![network(root)],
+            count => (0..count)
+                .map(|number| network(&(root / format!("member{number}"))))
                 .collect(),
         };
-        Committee { members }
+        Ensemble { networks }
     }
 
+    /// Number of networks.
     pub(super) fn len(&self) -> i64 {
-        self.members.len() as i64
+        self.networks.len() as i64
     }
 
-    /// `[members × batch, …]` → what each member makes of its share of the rows.
-    pub(super) fn training(&self, features: &Tensor, lengths: &Tensor) -> Heard {
+    /// Forward pass of a training step. `features` `[networks × batch, frames, coefficients]` and
+    /// `lengths` `[networks × batch]` hold a batch for each network, one after the other.
+    pub(super) fn training(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
         let features = features.chunk(self.len(), 0);
         let lengths = lengths.chunk(self.len(), 0);
-        let shares = features.iter().zip(&lengths);
+        let batches = features.iter().zip(&lengths);
         let (embeddings, logits): (Vec<Tensor>, Vec<Tensor>) = self
-            .members
+            .networks
             .iter()
-            .zip(shares)
-            .map(|(member, (features, lengths))| {
-                let embedded = member.embed(features, lengths, true);
-                let logits = member.classify(&embedded, true);
+            .zip(batches)
+            .map(|(network, (features, lengths))| {
+                let embedded = network.embed(features, lengths, true);
+                let logits = network.classify(&embedded, true);
                 (embedded, logits)
             })
             .unzip();
-        Heard {
+        TrainOutput {
             embeddings: Tensor::stack(&embeddings, 0),
             logits: Tensor::cat(&logits, 0),
         }
     }
 
-    /// `[batch, …]` → `[batch, classes]`: the mean of the members' log-probabilities.
+    /// Mean of the networks' log-probabilities, normalised: `[batch, frames, coefficients]` and
+    /// `[batch]` → `[batch, classes]`.
     pub(super) fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
-        let said = |member: &Bilstm| {
-            let embedded = member.embed(features, lengths, false);
-            let logits = member.classify(&embedded, false);
+        let predict = |network: &Bilstm| {
+            let embedded = network.embed(features, lengths, false);
+            let logits = network.classify(&embedded, false);
             logits.log_softmax(-1, Kind::Float)
         };
-        let said: Vec<Tensor> = self.members.iter().map(said).collect();
-        Tensor::stack(&said, 0)
+        let predictions: Vec<Tensor> = self.networks.iter().map(predict).collect();
+        Tensor::stack(&predictions, 0)
             .mean_dim(0, false, Kind::Float)
             .log_softmax(-1, Kind::Float)
     }
