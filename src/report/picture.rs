@@ -1,6 +1,6 @@
-//! From a drawing to PNG, with smooth edges: a picture is drawn SCALE times as large and averaged
-//! down. plotters' bitmap backend sets whole pixels only, which leaves lines with stairs and glyphs
-//! on uneven feet.
+//! A drawing as PNG with smooth edges. A picture is drawn SCALE times as large and averaged down,
+//! because the bitmap backend of plotters sets only whole pixels: lines would be jagged and the
+//! letters of a word would not be on one line.
 
 use anyhow::{Context, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -9,7 +9,7 @@ use image::{ColorType, ImageEncoder};
 use super::canvas::Canvas;
 use super::style::BACKGROUND;
 
-/// Each pixel of the picture is the mean of SCALE × SCALE drawn ones.
+/// Each pixel of a picture is the mean of SCALE × SCALE drawn pixels.
 pub const SCALE: usize = 3;
 const BYTES_PER_PIXEL: usize = 3;
 
@@ -49,7 +49,7 @@ fn averaged_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
     pixels
 }
 
-/// The pixels as PNG, as small as the encoder can make it: runs keep their pictures for long.
+/// The pixels as PNG, with the strongest compression.
 fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
     let mut png = Vec::new();
     PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::NoFilter)
