@@ -1,5 +1,5 @@
-//! MFCCs against librosa 0.11 (`scripts/reference/make_features.py` wrote the numbers) and against
-//! what theory says.
+//! MFCCs compared with librosa 0.11 (`scripts/reference/make_features.py` writes the reference) and
+//! with theory.
 
 use std::f32::consts::TAU;
 use std::fs;
@@ -102,7 +102,7 @@ fn mfccs_after_resampling_stay_close_to_librosas() {
         assert_eq!(resampled.samples.len(), number(&case, "samples"), "{name}");
         let features = extract(&FeatureConfig::default(), &resampled);
         let expected = matrix(name);
-        // Two filters differ where they fall off: in the highest mel bands.
+        // The two resampling filters differ only near their cutoff, in the highest mel bands.
         assert_close(name, features.values(), &expected, 1.0);
         let mean = features
             .values()
@@ -267,7 +267,7 @@ fn a_tone_peaks_in_its_band() {
         let peak = (0..40)
             .max_by(|&a, &b| bands[a].total_cmp(&bands[b]))
             .unwrap();
-        // Band i stands between edges i and i + 2 of 42, evenly spaced in mel.
+        // Band i is between edges i and i + 2 of 42, evenly spaced in mel.
         let step = mel::hz_to_mel(8000.0) / 41.0;
         let (low, high) = (
             mel::mel_to_hz(step * peak as f64),
