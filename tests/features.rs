@@ -55,7 +55,7 @@ fn assert_close(name: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
     for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
         assert!(
             (a - b).abs() <= tolerance,
-            "{name}: value {i} is {a}, librosa says {b}"
+            "{name}: value {i} is {a}, librosa computes {b}"
         );
     }
 }
@@ -376,7 +376,7 @@ fn settings_survive_toml() {
 }
 
 #[test]
-fn misspelt_settings_are_refused() {
+fn misspelt_settings_are_rejected() {
     assert!(toml::from_str::<FeatureConfig>("n_mfc = 13").is_err());
     let error = toml::from_str::<FeatureConfig>("top_db = \"none\"").unwrap_err();
     assert!(error.message().contains("nor \"off\""), "{error}");
@@ -418,7 +418,7 @@ fn prosody_is_further_columns_behind_all_mfccs() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused() {
+fn settings_out_of_range_are_rejected() {
     type Change = fn(&mut FeatureConfig);
     let refused: [(Change, &str); 16] = [
         (|c| c.n_fft = 0, "n_fft is 0"),
@@ -444,7 +444,7 @@ fn settings_that_make_no_sense_are_refused() {
         let error = config.validate(16_000).unwrap_err();
         assert!(
             error.to_string().contains(reason),
-            "\"{error}\" does not say {reason}"
+            "\"{error}\" does not contain {reason}"
         );
     }
     let config = FeatureConfig::default();

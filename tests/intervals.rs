@@ -65,7 +65,7 @@ fn the_scores_of_a_resample_are_scikit_learns() {
 }
 
 #[test]
-fn each_speaker_heard_once_is_the_metrics() {
+fn a_resample_with_each_speaker_once_has_the_metrics_of_all_clips() {
     let reference = reference();
     let metrics = reference.predictions().metrics();
     let scores = reference.by_speaker().scores(&[1; 6]);
