@@ -96,7 +96,7 @@ fn parts(c: &mut Criterion) {
     for arch in [Arch::Bilstm, Arch::Seed] {
         let setup = setup(arch);
         let plan = plan(&setup);
-        let batch = plan.batch(0);
+        let batch = plan.batch(0).expect("features in memory");
         let mut group = c.benchmark_group(arch.to_string());
         group.bench_function("batch", |b| b.iter(|| black_box(plan.batch(0))));
         group.bench_function("model forward", |b| b.iter(|| loss(&setup.model, &batch)));

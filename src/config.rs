@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::audio::{AudioConfig, SampleRate};
+use crate::bounded;
 pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
 use crate::inference::InferenceConfig;
+use crate::io::is_file_name;
 use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 use crate::run::write_bytes;
 use crate::training::{AugmentationConfig, Keep, Schedule, TrainingConfig};
@@ -133,6 +135,18 @@ impl RunConfig {
         parse(merged, path)
     }
 
+    /// The frames of the longest piece that a recording is trained on and predicted in; `None` where all stay
+    /// whole. Where recordings keep their sample rates, it is that of 48 kHz.
+    pub fn piece_frames(&self) -> Option<usize> {
+        let rate = match self.audio.sample_rate {
+            SampleRate::Hz(rate) => f64::from(rate),
+            SampleRate::Native => 48_000.0,
+        };
+        let seconds = self.training.piece_seconds;
+        let hops = (seconds * rate / self.features.hop_length as f64) as usize;
+        (seconds > 0.0).then_some(1 + hops)
+    }
+
     /// Where other settings differ: the key, the value here, the value there.
     pub fn differences(&self, other: &RunConfig) -> Result<Vec<(String, String, String)>> {
         let (here, there) = (Table::try_from(self)?, Table::try_from(other)?);
@@ -173,10 +187,13 @@ impl RunConfig {
 
     /// Refuses settings that cannot work, before any time is spent on them.
     pub fn validate(&self) -> Result<()> {
-        self.audio.validate()?;
-        if let SampleRate::Hz(rate) = self.audio.sample_rate {
-            self.features.validate(rate)?;
+        // TOML has nan and inf.
+        if let Some(setting) = not_finite("", &Value::Table(Table::try_from(self)?)) {
+            bail!("{setting}; every setting must be a finite number");
         }
+        self.audio.validate()?;
+        self.features.validate(self.audio.highest_rate())?;
+        self.split.validate()?;
         ensure!(
             self.training.seed.max(self.split.seed) <= i64::MAX as u64,
             "a seed must be at most {}, the largest whole number that TOML knows",
@@ -189,6 +206,13 @@ impl RunConfig {
             "temperature in [calibration] must be above 0"
         );
         self.inference.validate()?;
+        for source in &self.data.sources {
+            ensure!(
+                is_file_name(&source.name),
+                "'{}' cannot name a corpus: take letters, digits, '-', '_' and '.'",
+                source.name.escape_debug()
+            );
+        }
         let augmentation = &self.training.augmentation;
         let varies_spectrum = augmentation.frequency_warp > 0.0
             || augmentation.frequency_masks > 0
@@ -263,8 +287,8 @@ fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
 }
 
 fn read_table(path: &Path) -> Result<Table> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bounded::read_text(path, bounded::SETTINGS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     table(&text, path)
 }
 
@@ -294,16 +318,32 @@ fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) => {
             for (key, value) in table {
-                let path = match path {
-                    "" => key.clone(),
-                    _ => format!("{path}.{key}"),
-                };
-                flatten(&path, value, into);
+                flatten(&below(path, key), value, into);
             }
         }
         _ => {
             into.insert(path.to_string(), value.to_string());
         }
+    }
+}
+
+/// The first number that is NaN or infinite: `training.noise is inf`.
+fn not_finite(path: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Float(number) => (!number.is_finite()).then(|| format!("{path} is {number}")),
+        Value::Array(values) => values.iter().find_map(|value| not_finite(path, value)),
+        Value::Table(table) => table
+            .iter()
+            .find_map(|(key, value)| not_finite(&below(path, key), value)),
+        _ => None,
+    }
+}
+
+/// The path of a key in the table at `path`.
+fn below(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_string(),
+        _ => format!("{path}.{key}"),
     }
 }
 

@@ -8,13 +8,15 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
 use crate::audio;
+use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
 use crate::corpus::{self, Clip, Corpus};
-use crate::dataset::{Labelled, Loaded};
+use crate::dataset::{Labelled, Loaded, PartTensors};
 use crate::device::{DeviceChoice, cuda_devices};
 use crate::distributed::Ranks;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
+use crate::features::Features;
 use crate::inference;
 use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
@@ -93,35 +95,34 @@ impl Experiment {
             let weights = absolute(&weights)?;
             head = Some(model::start_from(&fresh(&config, device), &weights)?);
             // The run must not depend on a file that may change or go.
-            let bytes = fs::read(&weights);
+            let bytes = bounded::read(&weights, bounded::WEIGHTS);
             initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
             config.training.init_weights = Some(weights);
         }
 
         let base = format!("{}-{}", corpus.name(), config.model.arch());
-        let name = name.map_or_else(|| RunFolder::free_name(runs, &base), str::to_string);
-        if !ranks.is_first() {
-            return Ok(Experiment {
-                run: RunFolder::of_another_process(runs, &name),
-                config,
-                loaded,
-                split,
-                scored_before: false,
-                head,
-                ranks,
-                device,
-                _lock: None,
-            });
-        }
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
-        let (run, lock) = RunFolder::create(runs, &name, |run| {
+        let fill = |run: &RunFolder| {
             write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
             write_skipped(&run.skipped_csv(), &skipped)?;
             if let Some(bytes) = &initial {
                 write_bytes(&run.init_ot(), bytes)?;
             }
             config.write(&run.config_toml())
-        })?;
+        };
+        let created = match name {
+            _ if !ranks.is_first() => None,
+            Some(name) => Some(RunFolder::create(runs, name, fill)?),
+            None => Some(RunFolder::create_numbered(runs, &base, fill)?),
+        };
+        // The others learn its name.
+        let name = created.as_ref().map(|(run, _)| run.name().into_bytes());
+        let name = ranks.spread_bytes(name)?.unwrap_or_default();
+        let name = String::from_utf8_lossy(&name);
+        let (run, lock) = match created {
+            Some((run, lock)) => (run, Some(lock)),
+            None => (RunFolder::of_another_process(runs, &name), None),
+        };
         Ok(Experiment {
             run,
             config,
@@ -131,7 +132,7 @@ impl Experiment {
             head,
             ranks,
             device,
-            _lock: Some(lock),
+            _lock: lock,
         })
     }
 
@@ -210,17 +211,16 @@ impl Experiment {
             training,
             ..
         } = &self.config;
-        let tensors = |part| self.part(part).tensors(model.normalisation(), self.device);
-        let train = self.part(Part::Train);
-        let names = train
-            .clips
-            .iter()
-            .map(|clip| clip.file.display().to_string());
+        let clips = self.part(Part::Train);
+        let train = self.tensors(&clips, model)?;
+        let groups = self.groups(&clips);
+        let pieces = || train.recordings().iter();
         let data = Data {
-            train_names: names.collect(),
-            groups: self.groups(&train),
-            train: tensors(Part::Train)?,
-            validation: tensors(Part::Validation)?,
+            train_names: pieces()
+                .map(|&clip| clips.clips[clip].file.display().to_string())
+                .collect(),
+            groups: pieces().map(|&clip| groups[clip]).collect(),
+            validation: self.tensors(&self.part(Part::Validation), model)?,
             spectrum: Spectrum::new(
                 &training.augmentation,
                 features,
@@ -228,6 +228,7 @@ impl Experiment {
                 model.normalisation(),
                 self.device,
             )?,
+            train,
         };
         let ranks = &self.ranks;
         let progress = training::train_by(ranks, model, &data, training, &self.run, stop, tell)?;
@@ -251,9 +252,14 @@ impl Experiment {
         training::load_kept(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
         let tracts = inference::vocal_tracts(&self.config, model)?;
+        let (device, most) = (self.device, self.config.piece_frames());
         let log_probabilities = |part: &Labelled| {
-            let tensors = part.tensors(model.normalisation(), self.device)?;
-            inference::log_probabilities(model, &tensors, tracts.as_ref(), batch_size)
+            let whole = part.tensors(model.normalisation(), device)?;
+            let pieces = whole.in_pieces(most);
+            let rows = inference::log_probabilities(model, &pieces, tracts.as_ref(), batch_size)?;
+            inference::check_predictions(&at_temperature(&rows, 1.0))
+                .map_err(|error| inference::naming_clip(error.into(), &part.clips))?;
+            anyhow::Ok(rows)
         };
         let validation = self.part(Part::Validation);
         let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);
@@ -273,7 +279,7 @@ impl Experiment {
             run: self.run.name(),
             corpus: data.name(),
             part: Part::Test.to_string(),
-            speakers_shared: self.split.shared.any(),
+            speakers_shared: self.split.shared.any() || data.leaked > 0,
             notes: self.notes(),
             synthetic: data.is_synthetic(),
             epoch: progress.kept(&self.config.training).map(|kept| kept.epoch),
@@ -309,6 +315,31 @@ impl Experiment {
         let corpora: Vec<usize> = train.clips.iter().map(source).collect();
         let balance = self.config.training.balance;
         balance.groups(&corpora, &train.labels)
+    }
+
+    /// The recordings that are longer than a piece, with their seconds, the longest first.
+    pub fn long_recordings(&self) -> Vec<(&Clip, f64)> {
+        let Some(most) = self.config.piece_frames() else {
+            return Vec::new();
+        };
+        let seconds = self.config.training.piece_seconds / (most - 1).max(1) as f64;
+        let frames = self.loaded.features.iter().map(Features::frames);
+        let mut long: Vec<(&Clip, f64)> = self
+            .loaded
+            .clips
+            .iter()
+            .zip(frames)
+            .filter(|&(_, frames)| frames > most)
+            .map(|(clip, frames)| (clip, (frames - 1) as f64 * seconds))
+            .collect();
+        long.sort_by(|a, b| b.1.total_cmp(&a.1));
+        long
+    }
+
+    /// Brings some clips to the device, the long ones in pieces.
+    fn tensors(&self, clips: &Labelled, model: &EmotionModel) -> Result<PartTensors> {
+        let whole = clips.tensors(model.normalisation(), self.device)?;
+        Ok(whole.in_pieces(self.config.piece_frames()))
     }
 
     fn part(&self, part: Part) -> Labelled<'_> {

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod audio;
+pub mod bounded;
 pub mod config;
 pub mod corpus;
 pub mod cross_corpus;
@@ -19,6 +20,7 @@ pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so, sets malloc; see there
 pub mod device;
 pub mod distributed;
+pub mod escape;
 pub mod evaluation;
 pub mod experiment;
 pub mod export;
@@ -27,7 +29,12 @@ pub mod fetch;
 pub mod grid;
 pub mod inference;
 pub mod inspection;
+pub mod io;
+pub mod memory;
 pub mod model;
+#[cfg(unix)]
+#[allow(unsafe_code)] // blocks signals, prepares processes; see there
+pub mod process;
 pub mod report;
 pub mod run;
 pub mod training;

@@ -1,19 +1,34 @@
 //! Reads the command line, hands over to one command, and turns an error into a message and an
-//! exit code: 0 done, 1 failed, 2 not understood, 130 or 143 stopped by a signal.
+//! exit code: 0 done, 1 failed, 2 not understood, 128 and its number stopped by a signal.
 
 #![forbid(unsafe_code)]
+// A text from elsewhere could steer the terminal; commands/terminal.rs prints.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
 
-use std::io;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Parser;
 
+use commands::terminal::{self, OutputFailed};
+
 fn main() -> ExitCode {
-    let cli = commands::Cli::parse();
+    // Before any other thread begins.
+    if let Err(error) = emovox::process::take_signals(commands::respond) {
+        terminal::print_error(&format!("cannot start the thread that waits for signals: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let code = match commands::Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(usage) => terminal::print_usage(&usage),
+    };
+    terminal::finish(code)
+}
+
+fn run(cli: commands::Cli) -> ExitCode {
     emovox::device::keep_freed_memory();
     // tch panics where libtorch throws. A person gets a line, not a C++ stack.
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
@@ -24,30 +39,18 @@ fn main() -> ExitCode {
     }));
     match panic::catch_unwind(|| commands::run(cli)) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Why it failed is reported at the end of the process.
+        Ok(Err(error)) if error.is::<OutputFailed>() => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("error: {error:#}");
+            terminal::print_error(&format!("{error:#}"));
             ExitCode::FAILURE
         }
         Err(_) => {
             let message = PANIC.lock().ok().and_then(|mut message| message.take());
-            let message = message.unwrap_or_default();
-            if message.contains("failed printing to stdout") {
-                return ExitCode::SUCCESS;
-            }
-            eprintln!("error: {}", explain(&message));
+            terminal::print_error(&explain(&message.unwrap_or_default()));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Whoever reads our output has seen enough (`emovox predict … | head`): that is no failure. `println!`
-/// panics then, which is told apart above.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn explain(panic: &str) -> String {

@@ -35,6 +35,7 @@ fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
         file: format!("joy/{speaker}/1.wav").into(),
         label: "joy".into(),
         corpus_label: "joy".into(),
+        corpus: String::new(),
         speaker: speaker.into(),
         sentence: String::new(),
     };

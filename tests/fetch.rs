@@ -200,6 +200,7 @@ fn impatient() -> Patience {
         attempts: 4,
         wait: Duration::from_millis(1),
         stall: Duration::from_millis(400),
+        ..Patience::default()
     }
 }
 

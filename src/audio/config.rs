@@ -25,6 +25,14 @@ pub struct AudioConfig {
 }
 
 impl AudioConfig {
+    /// The highest rate, in hertz, that a recording may come out with.
+    pub fn highest_rate(&self) -> u32 {
+        match self.sample_rate {
+            SampleRate::Hz(rate) => rate,
+            SampleRate::Native => *SAMPLE_RATES.end(),
+        }
+    }
+
     /// Refuses a sample rate or a threshold that makes no sense.
     pub fn validate(&self) -> Result<(), AudioError> {
         if let SampleRate::Hz(hz) = self.sample_rate

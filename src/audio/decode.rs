@@ -1,9 +1,10 @@
 //! From the bytes of a sound to its samples, mixed down to mono.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 
 use super::AudioError;
 use super::format::{Encoding, Format};
+use crate::memory::reserve;
 
 /// How many bytes are read at once.
 const BLOCK: usize = 1 << 16;
@@ -20,11 +21,7 @@ pub(super) fn read_mono(
     format: &Format,
     frames: u64,
 ) -> Result<Vec<f32>, AudioError> {
-    let mut mono = Vec::new();
-    let fits = usize::try_from(frames).is_ok_and(|frames| mono.try_reserve_exact(frames).is_ok());
-    if !fits {
-        return Err(AudioError::Io(ErrorKind::OutOfMemory.into()));
-    }
+    let mut mono = reserve(usize::try_from(frames).unwrap_or(usize::MAX))?;
     let width = format.frame_width();
     let mut block = vec![0; width * (BLOCK / width).max(1)];
     let mut left = frames * width as u64;

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::config::SAMPLE_RATES;
+use crate::memory::OutOfMemory;
 
 /// Why a recording cannot be used.
 ///
@@ -67,6 +68,10 @@ pub enum AudioError {
     #[error("cannot resample: {0}")]
     Resample(String),
 
+    /// A recording that is too long for the memory.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
+
     /// Neither a file nor a folder.
     #[error("not a file but a pipe, a socket or a device; save the recording to a file first")]
     NotAFile,
@@ -93,9 +98,6 @@ fn in_words(error: &io::Error) -> String {
         }
         io::ErrorKind::UnexpectedEof => {
             "the file became shorter while it was read; try again".to_string()
-        }
-        io::ErrorKind::OutOfMemory => {
-            "the recording does not fit into memory; cut it into shorter ones".to_string()
         }
         _ if cfg!(unix) && error.raw_os_error() == Some(ELOOP) => {
             "a symbolic link that leads back to itself; remove it".to_string()

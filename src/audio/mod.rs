@@ -49,7 +49,7 @@ pub fn load(path: &Path, config: &AudioConfig) -> Result<Waveform, AudioError> {
         waveform = resample(&waveform, sample_rate)?;
     }
     if let Some(top_db) = config.trim_db {
-        waveform = trim_silence(&waveform, top_db);
+        trim::trim_in_place(&mut waveform, top_db);
     }
     Ok(waveform)
 }

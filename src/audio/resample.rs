@@ -7,6 +7,7 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::config::SAMPLE_RATES;
 use super::{AudioError, Waveform};
+use crate::memory::{reserve, zeros};
 
 /// The filter's length at the lower of the two rates, in samples. This length falls off as soxr's
 /// HQ setting does, librosa's default: flat to 92 % of the lower Nyquist frequency, −6 dB at 96 %,
@@ -25,16 +26,23 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
         Some(resampler) => resampler,
         None => blocks.resampler()?,
     };
-    let mut padded = vec![0.0; blocks.zeros_before()];
-    padded.extend_from_slice(&waveform.samples);
     // One output sample more, for the one that rounding may drop too many.
-    padded.resize(padded.len() + blocks.step_in.div_ceil(blocks.step_out), 0.0);
+    let zeros_behind = blocks.step_in.div_ceil(blocks.step_out);
+    let length = blocks.zeros_before() + waveform.samples.len() + zeros_behind;
+    let mut padded = reserve(length)?;
+    padded.resize(blocks.zeros_before(), 0.0);
+    padded.extend_from_slice(&waveform.samples);
+    padded.resize(length, 0.0);
 
-    let input = InterleavedSlice::new(&padded, 1, padded.len()).map_err(refused)?;
-    let mut samples = resampler
-        .process_all(&input, padded.len(), None)
-        .map_err(refused)?
-        .take_data();
+    resampler.reset();
+    let room = resampler.process_all_needed_output_len(length);
+    let mut samples = zeros(room)?;
+    let input = InterleavedSlice::new(&padded, 1, length).map_err(refused)?;
+    let mut output = InterleavedSlice::new_mut(&mut samples, 1, room).map_err(refused)?;
+    let (_, made) = resampler
+        .process_all_into_buffer(&input, &mut output, length, None)
+        .map_err(refused)?;
+    samples.truncate(made);
     // rubato drops the delay rounded down; the rest of it is ours to drop.
     let rest = blocks.delay() - resampler.output_delay();
     samples.drain(..rest.min(samples.len()));

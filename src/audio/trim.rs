@@ -1,5 +1,7 @@
 //! Cuts silence off both ends, as `librosa.effects.trim` does.
 
+use std::ops::Range;
+
 use super::Waveform;
 use super::dot::dot;
 
@@ -16,7 +18,21 @@ const LEAST_POWER: f32 = 1e-10;
 /// Loudness is the RMS of frames of 2048 samples, every 512, centred with zeros beyond the ends.
 /// A recording of nothing but silence stays whole.
 pub fn trim_silence(waveform: &Waveform, top_db: f32) -> Waveform {
-    let samples = &waveform.samples;
+    Waveform {
+        samples: waveform.samples[sound(&waveform.samples, top_db)].to_vec(),
+        sample_rate: waveform.sample_rate,
+    }
+}
+
+/// The same without a copy.
+pub(super) fn trim_in_place(waveform: &mut Waveform, top_db: f32) {
+    let sound = sound(&waveform.samples, top_db);
+    waveform.samples.truncate(sound.end);
+    waveform.samples.drain(..sound.start);
+}
+
+/// The samples from the first to the last loud frame.
+fn sound(samples: &[f32], top_db: f32) -> Range<usize> {
     let powers = frame_powers(samples);
     let loudest = powers.iter().copied().fold(LEAST_POWER, f32::max);
     let threshold = loudest * 10_f32.powf(-top_db / 10.0);
@@ -30,10 +46,7 @@ pub fn trim_silence(waveform: &Waveform, top_db: f32) -> Waveform {
         _ => (0, 0),
     };
     let end = end.min(samples.len());
-    Waveform {
-        samples: samples[start.min(end)..end].to_vec(),
-        sample_rate: waveform.sample_rate,
-    }
+    start.min(end)..end
 }
 
 /// Mean square of every frame: 1 + ⌊samples / hop⌋ of them.

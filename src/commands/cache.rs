@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
-use super::warning;
-use emovox::dataset::{FeatureCache, Loaded};
+use super::{say, warning};
+use emovox::dataset::{CacheWait, FeatureCache, Loaded, Unfinished};
 
 /// Lists the features that are kept from earlier runs, or clears them
 #[derive(Args)]
@@ -50,11 +50,12 @@ pub(super) struct CacheArgs {
 impl CacheArgs {
     /// The cache that was asked for.
     pub(super) fn open(&self) -> Option<FeatureCache> {
-        match &self.cache {
+        let cache = match &self.cache {
             _ if self.no_cache => None,
             Some(folder) => Some(FeatureCache::new(folder)),
             None => FeatureCache::of_user(),
-        }
+        };
+        cache.map(|cache| cache.when_waiting(tell_waiting))
     }
 
     /// The same as flags.
@@ -65,6 +66,19 @@ impl CacheArgs {
             None => Vec::new(),
         }
     }
+}
+
+/// Reports that another process keeps this one from the cache.
+fn tell_waiting(wait: &CacheWait) {
+    let holder = wait.holder.map_or("another process".into(), |number| {
+        format!("process {number}")
+    });
+    warning!(
+        "waiting for {holder}, which holds {} (after {:.0} s this run computes its features without \
+         the cache)",
+        wait.lock.display(),
+        wait.at_most.as_secs_f64()
+    );
 }
 
 /// Says where a cache could not be used.
@@ -81,7 +95,8 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
             .context("neither EMOVOX_CACHE nor HOME says where features are kept; --cache does")?,
     };
     let held = cache.list();
-    let bytes: u64 = held.iter().map(|held| held.bytes).sum();
+    let unfinished = cache.unfinished();
+    let bytes = held.iter().map(|held| held.bytes).sum::<u64>() + unfinished.bytes;
     let all = format!(
         "{:.1} MB in {}",
         bytes as f64 / 1e6,
@@ -89,11 +104,11 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
     );
     if args.action.is_some() {
         cache.clear()?;
-        println!("cleared {all}");
+        say!("cleared {all}");
         return Ok(ExitCode::SUCCESS);
     }
     for held in &held {
-        println!(
+        say!(
             "{:>9.1} MB  {:>6} clips  {:>8}  settings {}  {}",
             held.bytes as f64 / 1e6,
             held.clips,
@@ -102,7 +117,14 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
             held.corpus
         );
     }
-    println!("{all}");
+    let Unfinished { files, bytes } = unfinished;
+    if files > 0 {
+        say!(
+            "{:>9.1} MB  {files:>6} unfinished files of killed runs, which the next run removes",
+            bytes as f64 / 1e6
+        );
+    }
+    say!("{all}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -17,16 +18,18 @@ use tch::Device;
 use super::Runs;
 use super::cache::CacheArgs;
 use super::settings::{Settings, set};
-use super::stop::Stop;
+use super::stop::{Stop, is_stopped};
 use emovox::config::RunConfig;
 use emovox::cross_validation::{Cell, CrossValidation};
+use emovox::process;
 
 /// What became of a cell.
 pub(super) enum Outcome {
     Done,
     /// The reason, as it printed it.
     Failed(String),
-    Stopped,
+    /// It was asked to stop; how far it was.
+    Stopped(&'static str),
 }
 
 /// A process that trains a cell: what emovox is told, and where it prints.
@@ -148,7 +151,8 @@ fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
     // A cell that goes on adds to what it printed before.
     let file = OpenOptions::new().create(true).append(true).open(log);
     let file = file.with_context(|| format!("cannot write {}", log.display()))?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = process::command(std::env::current_exe()?);
+    process::stop_with_parent(&mut command);
     command.args(&job.arguments);
     // Two trainings of one thread each take less time than one after the other of two threads each.
     // And as the number of threads may change the last bit, it must not depend on what runs beside.
@@ -161,12 +165,8 @@ fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
     for name in ["WORLD_SIZE", "RANK", "MASTER_ADDR"] {
         command.env_remove(name);
     }
-    #[cfg(unix)]
-    {
-        // Ctrl-C reaches this process alone, which passes it on once: twice would mean "at once".
-        use std::os::unix::process::CommandExt;
-        command.process_group(0);
-    }
+    // Ctrl-C reaches this process alone, which passes it on once: twice would mean "at once".
+    command.process_group(0);
     command
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
@@ -175,34 +175,34 @@ fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
     let mut told = false;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(outcome(status, log, stop));
+            return Ok(outcome(status, log, told));
         }
         if stop.is_asked() && !told {
-            ask_to_stop(&child);
+            process::ask_to_stop(&child).context("a training cannot be stopped")?;
             told = true;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-fn outcome(status: ExitStatus, log: &Path, stop: &Stop) -> Outcome {
-    match status.code() {
-        _ if status.success() => Outcome::Done,
-        _ if stop.is_asked() => Outcome::Stopped,
-        Some(_) => Outcome::Failed(last_line(log).unwrap_or_else(|| status.to_string())),
-        // Killed, for want of memory perhaps.
-        None => Outcome::Failed(status.to_string()),
+/// The end of a training, which was `told` to stop or not.
+fn outcome(status: ExitStatus, log: &Path, told: bool) -> Outcome {
+    if status.success() {
+        return Outcome::Done;
     }
-}
-
-/// Sends SIGTERM: the training finishes its step and saves.
-fn ask_to_stop(child: &Child) {
-    // The shell's own kill: not every machine has the program. A child that has just ended is not
-    // there any more, which is as good.
-    let _ = Command::new("sh")
-        .args(["-c", "kill \"$0\"", &child.id().to_string()])
-        .stderr(Stdio::null())
-        .status();
+    match (status.code(), status.signal()) {
+        (Some(code), _) if told && is_stopped(code) => Outcome::Stopped("stopped and saved"),
+        (Some(_), _) => Outcome::Failed(last_line(log).unwrap_or_else(|| status.to_string())),
+        (None, Some(libc::SIGTERM)) if told => Outcome::Stopped("stopped before it trained"),
+        (None, signal) => {
+            // Such as "signal: 6 (SIGABRT) (core dumped)".
+            let killed = status.to_string().replace("signal:", "killed by signal");
+            Outcome::Failed(match signal {
+                Some(libc::SIGKILL) => format!("{killed}, perhaps because memory ran out"),
+                _ => killed,
+            })
+        }
+    }
 }
 
 /// The last line of a log, which is the error of what failed.

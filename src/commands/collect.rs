@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
+use super::terminal::{print_json, print_text};
 use super::{Runs, grid, say};
 use emovox::grid::{collect, write_collected};
 
@@ -38,9 +39,9 @@ pub fn run(args: &CollectArgs) -> Result<ExitCode> {
     let collected = collect(&grid)?;
     write_collected(&grid, &collected)?;
     match args.json {
-        true => say!("{}", serde_json::to_string_pretty(&collected)?),
+        true => print_json(&(serde_json::to_string_pretty(&collected)? + "\n")),
         false => {
-            say!("{}", collected.text());
+            print_text(&(collected.text() + "\n"));
             say!("{} holds everything", grid.folder.display());
         }
     }

@@ -1,7 +1,7 @@
 //! `emovox completions` and `emovox man`: what shells and manuals want to know, from clap.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -9,8 +9,10 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Cli;
-use emovox::run::write_bytes;
+use super::output::OutputArgs;
+use super::terminal::print_data;
+use super::{Cli, say};
+use emovox::run::{beginning, write_output};
 
 /// Prints a completion script for a shell
 #[derive(Args)]
@@ -34,12 +36,14 @@ pub struct ManArgs {
     /// A folder for emovox.1, emovox-train.1 …
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "emovox", &mut script);
-    io::stdout().write_all(&script)?;
+    print_data(&script);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,7 +51,7 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = &args.out else {
-        io::stdout().write_all(&page(&command)?)?;
+        print_data(&page(&command)?);
         return Ok(ExitCode::SUCCESS);
     };
     std::fs::create_dir_all(folder)
@@ -55,12 +59,22 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
     let commands: Vec<&Command> = std::iter::once(&command)
         .chain(command.get_subcommands())
         .collect();
+    let mut outputs = args.output.outputs();
     for command in &commands {
         let name = command.get_display_name().unwrap_or(command.get_name());
-        write_bytes(&folder.join(format!("{name}.1")), &page(command)?)?;
+        let file = folder.join(format!("{name}.1"));
+        outputs.check(&file, is_own_page)?;
+        let page = page(command)?;
+        write_output(&file, |file| Ok(file.write_all(&page)?))?;
     }
-    println!("{}: {} pages", folder.display(), commands.len());
+    say!("{}: {} pages", folder.display(), commands.len());
     Ok(ExitCode::SUCCESS)
+}
+
+/// True for a page of this manual: its title says so.
+fn is_own_page(file: &Path) -> bool {
+    let beginning = beginning(file, 1024);
+    String::from_utf8_lossy(&beginning).contains(".TH emovox")
 }
 
 fn page(command: &Command) -> Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use super::cells::{Job, ManyArgs, Outcome, train_all};
 use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
+use super::terminal::print_text;
 use super::{open_data, say, warning};
 use emovox::cross_corpus::{CrossCorpus, Plan, Training, hear_others, read_results, write_results};
 use emovox::run::RunFolder;
@@ -56,12 +57,12 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
         say!("{note}");
     }
 
-    let stop = Stop::listen()?;
-    let failed = train(&all, args, &stop, on_cpu)?;
-    hear(&all, args, &stop)?;
+    let stop = Stop::listen();
+    let failed = train(&all, args, stop, on_cpu)?;
+    hear(&all, args, stop)?;
     let results = read_results(&all)?;
     write_results(&all, &results)?;
-    say!("\n{}", results.text());
+    print_text(&format!("\n{}\n", results.text()));
     let folder = all.folder.display();
     say!("{folder} holds everything; look at {folder}/matrix.png");
     if stop.is_asked() {
@@ -165,7 +166,7 @@ fn tell(all: &CrossCorpus, training: Training, outcome: &Outcome, seconds: f64) 
             let log = all.folder.join(format!("{name}.log"));
             warning!("{name} failed: {reason} (see {})", log.display());
         }
-        Outcome::Stopped => say!("{name}: stopped and saved"),
+        Outcome::Stopped(how) => say!("{name}: {how}"),
     }
 }
 

@@ -9,6 +9,7 @@ use super::cells::{Job, ManyArgs, Outcome, train_all, train_arguments};
 use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
+use super::terminal::print_text;
 use super::{open_data, say, warning};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
@@ -84,7 +85,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
             cells.len()
         );
     }
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let bar = bar(cells.len(), "trainings", "cells");
     bar.set_position((cells.len() - left.len()) as u64);
     bar.reset_eta();
@@ -94,7 +95,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     let outcomes = train_all(
         &left,
         jobs.min(left.len()),
-        &stop,
+        stop,
         |cell| {
             Ok(Job {
                 arguments: train_arguments(&all, cell, &flags, settings.path())?,
@@ -110,7 +111,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
 
     let results = read_results(&all)?;
     write_results(&all, &results)?;
-    say!("\n{}", results.text());
+    print_text(&format!("\n{}\n", results.text()));
     say!("{} holds everything", all.folder.display());
     if stop.is_asked() {
         say!("stopped; the same command goes on where it was");
@@ -178,6 +179,6 @@ fn tell(all: &CrossValidation, cell: Cell, outcome: &Outcome, seconds: f64) {
             let log = all.folder.join(format!("{name}.log"));
             warning!("{name} failed: {reason} (see {})", log.display());
         }
-        Outcome::Stopped => say!("{name}: stopped and saved"),
+        Outcome::Stopped(how) => say!("{name}: {how}"),
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::list::ListArgs;
-use super::{CorpusName, open_corpus, open_data};
+use super::{CorpusName, open_corpus, open_data, say};
 use emovox::audio;
 use emovox::corpus::{self, Corpus, Skipped};
 use emovox::device::{self, DeviceChoice};
@@ -36,44 +36,45 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     machine()?;
     let listed = args.list.data()?;
     if let Some(data) = &args.data {
-        println!();
+        say!("");
         recordings(&open_corpus(data, args.corpus.map(Into::into))?);
     } else if let Some(listed) = &listed {
-        println!();
+        say!("");
         recordings(&open_data(listed)?);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn machine() -> Result<()> {
-    println!("emovox        {}", env!("CARGO_PKG_VERSION"));
+    say!("emovox        {}", env!("CARGO_PKG_VERSION"));
     let libtorch = device::libtorch();
-    println!(
+    say!(
         "libtorch      {} from {}",
-        libtorch.version, libtorch.folder
+        libtorch.version,
+        libtorch.folder
     );
     match device::load_cuda() {
-        Err(reason) => println!("CUDA          none: {reason}"),
+        Err(reason) => say!("CUDA          none: {reason}"),
         Ok(()) if device::cuda_devices() == 0 => {
-            println!("CUDA          libtorch has it, but no GPU answers (try nvidia-smi)");
+            say!("CUDA          libtorch has it, but no GPU answers (try nvidia-smi)");
         }
         Ok(()) => {
-            println!(
+            say!(
                 "CUDA          runtime {}",
                 dotted(tch::utils::version_cudart(), 1000, 10)
             );
-            println!(
+            say!(
                 "cuDNN         {}",
                 dotted(tch::utils::version_cudnn(), 10_000, 100)
             );
-            println!("GPUs          {}", device::cuda_devices());
+            say!("GPUs          {}", device::cuda_devices());
         }
     }
-    println!(
+    say!(
         "device        {} (what --device auto takes)",
         device::name(DeviceChoice::Auto.resolve()?)
     );
-    println!(
+    say!(
         "threads       {} for libtorch, {} for features",
         tch::get_num_threads(),
         rayon::current_num_threads()
@@ -87,35 +88,35 @@ fn dotted(version: i64, major: i64, minor: i64) -> String {
 }
 
 fn recordings(corpus: &Corpus) {
-    println!(
+    say!(
         "corpus        {} in {}",
         corpus.kind,
         corpus.folder.display()
     );
     if corpus.kind.is_synthetic() {
-        println!("              synthetic: a score on it says nothing about people");
+        say!("              synthetic: a score on it says nothing about people");
     }
     for note in &corpus.notes {
-        println!("              {note}");
+        say!("              {note}");
     }
-    println!("clips         {}", corpus.clips.len());
+    say!("clips         {}", corpus.clips.len());
     let speakers = corpus::speakers(&corpus.clips);
     match speakers.as_slice() {
-        [unknown] if unknown.is_empty() => println!("speakers      unknown"),
-        _ => println!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
+        [unknown] if unknown.is_empty() => say!("speakers      unknown"),
+        _ => say!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
     }
     if let Some(who) = corpus::women_and_men(corpus.kind, &speakers) {
-        println!("              {who}");
+        say!("              {who}");
     }
     let classes = corpus::classes(&corpus.clips);
-    println!("classes       {}", classes.len());
+    say!("classes       {}", classes.len());
     for class in &classes {
         let clips = corpus
             .clips
             .iter()
             .filter(|clip| clip.label == *class)
             .count();
-        println!("              {clips:>6} {class}");
+        say!("              {clips:>6} {class}");
     }
 
     let mut rates: BTreeMap<(u32, u16), usize> = BTreeMap::new();
@@ -130,18 +131,18 @@ fn recordings(corpus: &Corpus) {
             Err(reason) => unreadable.push((file, reason)),
         }
     }
-    println!("length        {:.1} minutes", seconds / 60.0);
-    println!("sample rates");
+    say!("length        {:.1} minutes", seconds / 60.0);
+    say!("sample rates");
     for ((rate, channels), clips) in rates {
-        println!("              {clips:>6} at {rate} Hz, {channels} channel(s)");
+        say!("              {clips:>6} at {rate} Hz, {channels} channel(s)");
     }
-    println!("unreadable    {}", unreadable.len());
+    say!("unreadable    {}", unreadable.len());
     for (file, reason) in unreadable {
-        println!("              {}: {reason}", file.display());
+        say!("              {}: {reason}", file.display());
     }
-    println!("left out      {}", corpus.skipped.len());
+    say!("left out      {}", corpus.skipped.len());
     for Skipped { file, reason } in &corpus.skipped {
-        println!("              {}: {reason}", file.display());
+        say!("              {}: {reason}", file.display());
     }
 }
 

@@ -1,7 +1,6 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,15 +10,16 @@ use clap::{Args, ValueEnum};
 use super::cache::{CacheArgs, tell_uncached};
 use super::list::ListArgs;
 use super::progress::bar;
+use super::terminal::{print_json, print_text};
 use super::{CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{self, Clip, Corpus, CorpusKind, Source};
+use emovox::corpus::{self, Clip, Corpus, CorpusKind, Source, SpeakerId};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
 use emovox::experiment::{Own, notes, own_recordings};
-use emovox::inference::{Predictor, Trained};
+use emovox::inference::{Predictor, Trained, naming_clip};
 use emovox::report::Report;
 use emovox::training::Keep;
 
@@ -118,7 +118,9 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         chosen.corpus.folder.display(),
         classes.join(", ")
     );
-    let probabilities = predictor.probabilities(&known.features)?;
+    let probabilities = predictor
+        .probabilities(&known.features)
+        .map_err(|error| naming_clip(error, &known.clips))?;
     let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
         run: predictor.trained().name().to_string(),
@@ -135,12 +137,10 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         calibration: Calibration::of(&predictions),
         metrics: predictions.metrics(),
     };
-    let text = if args.json {
-        report.json()?
-    } else {
-        report.text()
-    };
-    io::stdout().write_all(text.as_bytes())?;
+    match args.json {
+        true => print_json(&report.json()?),
+        false => print_text(&report.text()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -245,7 +245,9 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
     Ok(Chosen {
         corpus,
         part: part.part().map_or("all".into(), |part| part.to_string()),
-        speakers_shared: split.shared.any() || matches!(part, PartName::Train | PartName::All),
+        speakers_shared: split.shared.any()
+            || config.data.leaked > 0
+            || matches!(part, PartName::Train | PartName::All),
         notes,
         own: true,
         skipped_before: config.data.skipped,
@@ -274,11 +276,11 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chose
         None => {}
     }
     let (clips, parts) = run.split()?;
-    let heard: BTreeSet<&str> = clips
+    let heard: BTreeSet<SpeakerId> = clips
         .iter()
         .zip(&parts)
         .filter(|&(_, &part)| part != Part::Test)
-        .map(|(clip, _)| clip.speaker.as_str())
+        .map(|(clip, _)| clip.speaker_id())
         .collect();
     let lists = [config.data.corpus, Some(corpus.kind)].contains(&Some(CorpusKind::Manifest));
     let mut known = corpus::speakers(&corpus.clips);
@@ -317,21 +319,20 @@ fn is_known(
     speaker: &str,
     corpus: &Corpus,
     lists: bool,
-    heard: &BTreeSet<&str>,
+    heard: &BTreeSet<SpeakerId>,
     config: &RunConfig,
 ) -> bool {
     // A list may name its speakers with or without the corpus before them.
     if lists {
-        let own = |name: &str| {
-            name.split_once(':')
-                .map_or(name, |(_, own)| own)
-                .to_string()
-        };
-        return heard.iter().any(|name| own(name) == own(speaker));
+        let ends =
+            |long: &str, short: &str| long.split_once(':').is_some_and(|(_, own)| own == short);
+        let alike = |name| name == speaker || ends(name, speaker) || ends(speaker, name);
+        return heard.iter().any(|id| alike(id.name));
     }
     let same_people = |kind: CorpusKind| kind == corpus.kind || kind.has_the_people_of(corpus.kind);
     if config.data.sources.is_empty() {
-        return config.data.corpus.is_some_and(same_people) && heard.contains(speaker);
+        return config.data.corpus.is_some_and(same_people)
+            && heard.iter().any(|id| id.name == speaker);
     }
     // Of several corpora this may be any that is of its kind, unless it is one's very folder.
     let alike = |source: &&Source| same_people(source.corpus.unwrap_or(CorpusKind::Folders));
@@ -340,7 +341,12 @@ fn is_known(
     let is_here = |source: &&&Source| {
         place.is_some() && place == config.data.folder.join(&source.folder).canonicalize().ok()
     };
-    let of = |source: &Source| heard.contains(format!("{}:{speaker}", source.name).as_str());
+    let of = |source: &Source| {
+        heard.contains(&SpeakerId {
+            corpus: &source.name,
+            name: speaker,
+        })
+    };
     match alike.iter().find(is_here) {
         Some(source) => of(source),
         None => alike.into_iter().any(of),

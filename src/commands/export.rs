@@ -1,15 +1,17 @@
 //! `emovox export`: a trained run for other programs, or as one file.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use super::output::OutputArgs;
 use super::{Runs, say};
-use emovox::export::{safetensors, torchscript};
+use emovox::export::{is_bundle, is_safetensors, is_torchscript, safetensors, torchscript};
 use emovox::inference::{Predictor, Trained};
-use emovox::run::write_bytes;
+use emovox::run::write_output;
 use tch::Device;
 
 /// Writes a trained run as one file: for emovox elsewhere, for PyTorch, for other programs
@@ -38,6 +40,8 @@ pub struct ExportArgs {
     /// The file to write [default: the run's name, in this folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,24 +62,31 @@ impl Format {
             Format::Safetensors => "safetensors",
         }
     }
+
+    /// True for a file that emovox exported in this format.
+    fn is_own(self, file: &Path) -> bool {
+        match self {
+            Format::Bundle => is_bundle(file),
+            Format::Torchscript => is_torchscript(file),
+            Format::Safetensors => is_safetensors(file),
+        }
+    }
 }
 
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
     let name = format!("{}.{}", trained.name(), args.format.extension());
+    let out = args.out.clone().unwrap_or(PathBuf::from(name));
+    let mut outputs = args.output.outputs();
+    outputs.protect_run(&args.runs.runs_dir, &args.run);
+    outputs.check(&out, |file| args.format.is_own(file))?;
     let licence = trained.licence();
     let bytes = match args.format {
         Format::Bundle => trained.bundle()?,
         Format::Torchscript => torchscript(&on_cpu(trained)?)?,
         Format::Safetensors => safetensors(&on_cpu(trained)?)?,
     };
-    let out = args.out.clone().unwrap_or(PathBuf::from(name));
-    ensure!(
-        !out.is_dir(),
-        "{} is a folder; --out names the file",
-        out.display()
-    );
-    write_bytes(&out, &bytes)?;
+    write_output(&out, |file| Ok(file.write_all(&bytes)?))?;
     let kilobytes = bytes.len().div_ceil(1000);
     say!("{}: {kilobytes} kB, {licence}", out.display());
     Ok(ExitCode::SUCCESS)

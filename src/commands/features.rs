@@ -6,14 +6,18 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::output::OutputArgs;
 use super::progress::bar;
-use super::{Runs, tell_skipped};
+use super::{Runs, say, tell_skipped};
 use emovox::audio::{AudioConfig, SampleRate};
 use emovox::corpus::{Found, find_recordings};
 use emovox::dataset::extract_one;
-use emovox::export::{FeatureFormat, describe, write_features, write_matrix};
+use emovox::export::{
+    FeatureFormat, check_features, describe, is_own_matrix, write_features, write_matrix,
+};
 use emovox::features::FeatureConfig;
 use emovox::inference::Trained;
+use emovox::run::Outputs;
 
 /// Writes the MFCCs of recordings (frames × coefficients, float32) for NumPy and other programs
 #[derive(Args)]
@@ -40,6 +44,8 @@ pub struct FeaturesArgs {
     /// The file to write; for .npy and .txt of a folder, the folder to put one per recording in
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
     /// How to write them [default: by the ending of --out, else npy]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<FormatName>,
@@ -133,6 +139,10 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     let (audio, config) = args.settings()?;
     let named = args.format.map(FeatureFormat::from);
     let format = named.or(FeatureFormat::of(&args.out));
+    let mut outputs = args.output.outputs();
+    if let Some(run) = &args.run {
+        outputs.protect_run(&args.runs.runs_dir, run);
+    }
     if args.recordings.is_dir() {
         if let (None, Some(ending), false) = (format, args.out.extension(), args.out.is_dir()) {
             bail!(
@@ -143,7 +153,8 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
         }
         // A name without an ending is a folder's.
         let format = format.unwrap_or(FeatureFormat::Npy);
-        return folder(&args.recordings, (&args.out, format), &audio, &config);
+        let out = (args.out.as_path(), format);
+        return folder(&args.recordings, out, &mut outputs, &audio, &config);
     }
     ensure!(
         !args.out.is_dir(),
@@ -152,8 +163,10 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     );
     let features = extract_one(&args.recordings, &audio, &config)?;
     let format = format.unwrap_or(FeatureFormat::Npy);
+    outputs.protect(&args.recordings);
+    outputs.check(&args.out, |file| is_own_matrix(file, &features, format))?;
     write_matrix(&features, &args.recordings, (&args.out, format))?;
-    println!(
+    say!(
         "{}: {} frames × {} coefficients",
         args.out.display(),
         features.frames(),
@@ -194,6 +207,7 @@ impl FeaturesArgs {
 fn folder(
     recordings: &Path,
     (out, format): (&Path, FeatureFormat),
+    outputs: &mut Outputs,
     audio: &AudioConfig,
     config: &FeatureConfig,
 ) -> Result<ExitCode> {
@@ -205,11 +219,15 @@ fn folder(
     let Found {
         recordings: names,
         mut skipped,
-    } = find_recordings(recordings);
+    } = find_recordings(recordings)?;
     if names.is_empty() {
         bail!("no WAV file in {}", recordings.display());
     }
     let described = describe(recordings, &names);
+    for name in &names {
+        outputs.protect(&recordings.join(name));
+    }
+    check_features(outputs, &described, (out, format))?;
     let progress = bar(names.len(), "features", "clips");
     let unreadable = write_features(recordings, &described, audio, config, (out, format), || {
         progress.inc(1)
@@ -218,7 +236,7 @@ fn folder(
     let written = names.len() - unreadable.len();
     skipped.extend(unreadable);
     tell_skipped(&skipped);
-    println!(
+    say!(
         "{}: {written} recordings, {} skipped",
         out.display(),
         skipped.len()

@@ -1,6 +1,6 @@
 //! `emovox corpus`: where corpora are at home; fetches them, and tells whether a folder holds all of one.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 
 use super::progress::{bar, bytes_bar};
+use super::terminal::{check as check_output, error_is_terminal, print_unfinished};
 use super::{say, tell_skipped, warning};
 use emovox::fetch::{self, Count, Home, Patience, Step};
 
@@ -164,8 +165,8 @@ fn asked() -> Result<bool> {
     if !stdin.is_terminal() {
         bail!("nobody is here to take the licence; --yes takes it");
     }
-    print!("Fetch it under this licence? [y/N] ");
-    io::stdout().flush()?;
+    print_unfinished("Fetch it under this licence? [y/N] ");
+    check_output()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -192,7 +193,7 @@ impl Show {
             if let Some((_, before)) = at.take() {
                 before.finish_and_clear();
             }
-            if !io::stderr().is_terminal() {
+            if !error_is_terminal() {
                 warning!("{what}");
             }
             let bar = match step {

@@ -17,17 +17,18 @@ mod homes;
 mod inspect;
 mod list;
 mod listen;
+mod output;
 mod plot;
 mod predict;
 mod progress;
 mod report;
 mod settings;
 mod stop;
+pub mod terminal;
 mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -38,35 +39,9 @@ use emovox::corpus::split::Part;
 use emovox::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_split};
+use terminal::{say, warning};
 
-/// As `println!`, but what trains goes on when the program that its output went to is gone.
-macro_rules! say {
-    ($($line:tt)*) => {{
-        use std::io::Write;
-        if !$crate::commands::is_quiet() {
-            let _ = writeln!(std::io::stdout(), $($line)*);
-        }
-    }};
-}
-use say;
-
-/// The same for warnings, on standard error.
-macro_rules! warning {
-    ($($line:tt)*) => {{
-        use std::io::Write;
-        if !$crate::commands::is_quiet() {
-            let _ = writeln!(std::io::stderr(), $($line)*);
-        }
-    }};
-}
-use warning;
-
-/// True in a process whose words another one says already.
-static QUIET: AtomicBool = AtomicBool::new(false);
-
-fn is_quiet() -> bool {
-    QUIET.load(Ordering::Relaxed)
-}
+pub use stop::respond;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -260,7 +235,8 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
 
 /// Finds the recordings that a run was made with, or tells where they were.
 fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result<Own> {
-    find_own_of(read_split(&run.split_csv())?, config, moved)
+    let split = read_split(&run.split_csv(), &config.data.sources)?;
+    find_own_of(split, config, moved)
 }
 
 /// The same where the clips and their parts are known.

@@ -1,17 +1,19 @@
 //! `emovox plot`: the curves of one run, or of several over each other.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::Runs;
+use super::output::OutputArgs;
+use super::{Runs, say};
 use emovox::config::RunConfig;
 use emovox::corpus::split::Split;
 use emovox::experiment::notes;
-use emovox::report::{Curves, curves_png};
-use emovox::run::{RunFolder, read_metrics, read_split, write_bytes};
+use emovox::report::{Curves, curves_png, is_own_picture};
+use emovox::run::{RunFolder, read_metrics, read_split, write_bytes, write_output};
 
 /// Redraws the curves of runs from their metrics.csv
 #[derive(Args)]
@@ -29,6 +31,8 @@ pub struct PlotArgs {
     /// The picture [default: curves.png in the run's folder; of several runs, here]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub fn run(args: PlotArgs) -> Result<ExitCode> {
@@ -38,18 +42,29 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
         .map(|name| RunFolder::open(&args.runs.runs_dir, name))
         .collect::<Result<_>>()?;
     let curves: Vec<Curves> = runs.iter().map(curves_of).collect::<Result<_>>()?;
-    let out = args.out.unwrap_or_else(|| match runs.as_slice() {
-        [run] => run.curves_png(),
-        _ => "curves.png".into(),
-    });
-    write_bytes(&out, &curves_png(&curves)?)?;
-    println!("drew {}", out.display());
+    let own = match runs.as_slice() {
+        [run] => Some(run.curves_png()),
+        _ => None,
+    };
+    let given = args.out.or(own.clone());
+    let out = given.unwrap_or_else(|| "curves.png".into());
+    let picture = curves_png(&curves)?;
+    if own.as_ref() == Some(&out) {
+        // The picture in its own folder is the run's, and drawn again.
+        write_bytes(&out, &picture)?;
+    } else {
+        let mut outputs = args.output.outputs();
+        runs.iter().for_each(|run| outputs.protect_own(run.path()));
+        outputs.check(&out, is_own_picture)?;
+        write_output(&out, |file| Ok(file.write_all(&picture)?))?;
+    }
+    say!("drew {}", out.display());
     Ok(ExitCode::SUCCESS)
 }
 
 fn curves_of(run: &RunFolder) -> Result<Curves> {
     let config = RunConfig::read(&run.config_toml())?;
-    let (clips, parts) = read_split(&run.split_csv())?;
+    let (clips, parts) = read_split(&run.split_csv(), &config.data.sources)?;
     let notes = notes(&config, &Split::new(&clips, parts));
     let epochs = read_metrics(&run.metrics_csv())
         .with_context(|| format!("{} has no curves yet", run.name()))?;

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::terminal::is_quiet;
+
 /// A bar over `length` things of a kind (`clips`, `steps`).
 pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
     // indicatif draws nothing by itself where standard error is no terminal.
-    let target = match super::is_quiet() {
+    let target = match is_quiet() {
         true => ProgressDrawTarget::hidden(),
         false => ProgressDrawTarget::stderr(),
     };

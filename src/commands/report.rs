@@ -1,16 +1,19 @@
 //! `emovox report`: a page for a browser that shows a run and plays its clips.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::output::OutputArgs;
 use super::progress::bar;
-use super::{Runs, data_folder, warning};
+use super::{Runs, data_folder, say, warning};
+use emovox::bounded;
 use emovox::config::RunConfig;
-use emovox::report::{Sounds, comparison_page, folds_page, run_page};
-use emovox::run::{RunFolder, read_predictions, write_bytes};
+use emovox::report::{Sounds, comparison_page, folds_page, is_own_page, run_page};
+use emovox::run::{RunFolder, read_predictions, write_bytes, write_output};
 
 /// Writes one HTML page of a run: scores, curves, confusion, and every test clip to hear
 #[derive(Args)]
@@ -39,6 +42,8 @@ pub struct ReportArgs {
     /// The page [default: report.html in the run's folder; of several runs, here]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub fn run(args: &ReportArgs) -> Result<ExitCode> {
@@ -49,9 +54,27 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
             None => runs.push(RunFolder::open(&args.runs.runs_dir, name)?),
         }
     }
-    let (out, html) = match (runs.as_slice(), cross_validations.as_slice()) {
+    let folders = runs.iter().map(RunFolder::path);
+    let folders: Vec<&Path> = folders
+        .chain(cross_validations.iter().map(PathBuf::as_path))
+        .collect();
+    let own = match folders.as_slice() {
+        [folder] => Some(folder.join("report.html")),
+        _ => None,
+    };
+    let given = args.out.clone().or(own.clone());
+    let out = given.unwrap_or_else(|| "report.html".into());
+    // The page in its own folder is the run's, and written again.
+    let is_own = own.as_ref() == Some(&out);
+    if !is_own {
+        let mut outputs = args.output.outputs();
+        folders
+            .iter()
+            .for_each(|folder| outputs.protect_own(folder));
+        outputs.check(&out, is_own_page)?;
+    }
+    let html = match (runs.as_slice(), cross_validations.as_slice()) {
         ([run], []) => {
-            let out = args.out.clone().unwrap_or_else(|| run.report_html());
             let folder = RunConfig::read(&run.config_toml())?.data.folder;
             let predictions = run.predictions_csv();
             let clips = match predictions.exists() {
@@ -62,31 +85,29 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
             let bar = bar(clips, "recordings", "clips");
             let html = run_page(run, &data, &sounds(args, &out), || bar.inc(1))?;
             bar.finish_and_clear();
-            (out, html)
+            html
         }
         ([], [folder]) => {
-            let out = args
-                .out
-                .clone()
-                .unwrap_or_else(|| folder.join("report.html"));
             let plan = Plan::read(folder)?;
             let data = recordings(args, plan.config.data.folder)?;
             let bar = bar(plan.clips, "recordings", "clips");
             let html = folds_page(folder, &data, &sounds(args, &out), || bar.inc(1))?;
             bar.finish_and_clear();
-            (out, html)
+            html
         }
         _ => {
             if args.embed || args.data.is_some() {
                 bail!("a comparison has no recordings; leave out --embed and --data");
             }
-            let out = args.out.clone().unwrap_or_else(|| "report.html".into());
-            (out, comparison_page(&runs, &cross_validations)?)
+            comparison_page(&runs, &cross_validations)?
         }
     };
-    write_bytes(&out, html.as_bytes())?;
+    match is_own {
+        true => write_bytes(&out, html.as_bytes())?,
+        false => write_output(&out, |file| Ok(file.write_all(html.as_bytes())?))?,
+    }
     let megabytes = html.len() as f64 / 1e6;
-    println!(
+    say!(
         "wrote {} ({megabytes:.1} MB); open it in a browser",
         out.display()
     );
@@ -104,7 +125,7 @@ impl Plan {
     fn read(folder: &Path) -> Result<Plan> {
         let file = folder.join("cross-validation.toml");
         let place = || format!("cannot read {}", file.display());
-        let text = std::fs::read_to_string(&file).with_context(place)?;
+        let text = bounded::read_text(&file, bounded::SETTINGS).with_context(place)?;
         toml::from_str(&text).with_context(place)
     }
 }

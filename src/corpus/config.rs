@@ -71,6 +71,7 @@ impl DataConfig {
             root: self.folder.clone(),
             label_map: self.label_map.clone(),
             columns: self.columns.clone(),
+            classes: self.counts_as.keys().chain(&self.labels).cloned().collect(),
         })
     }
 }

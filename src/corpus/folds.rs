@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, CorpusKind};
+use super::{Clip, CorpusKind, SpeakerId};
 
 /// Share of the speakers not tested that validate. Every voice that trains is worth more than a
 /// steadier choice of the epoch: the learning rate goes to nothing, and late epochs are alike.
@@ -147,26 +147,26 @@ pub enum FoldError {
 /// left out. Numbers from such folds are not those of the whole corpus: compare with
 /// [`Folds::published`], and say so.
 pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldError> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<SpeakerId, usize> = BTreeMap::new();
     for clip in clips {
-        *counts.entry(&clip.speaker).or_default() += 1;
+        *counts.entry(clip.speaker_id()).or_default() += 1;
     }
-    if counts.contains_key("") {
+    if counts.keys().any(|speaker| speaker.name.is_empty()) {
         return Err(FoldError::UnknownSpeakers);
     }
     if counts.len() < 3 {
         return Err(FoldError::TooFewSpeakers(counts.len()));
     }
 
-    let tests: Vec<Vec<&str>> = match folds {
+    let tests: Vec<Vec<SpeakerId>> = match folds {
         Folds::RavdessEmobox6 | Folds::RavdessLuna5 => {
             if let Some(stranger) = clips.iter().find(|clip| !is_ravdess(clip)) {
                 let file = stranger.file.display().to_string();
                 return Err(FoldError::NotRavdess { folds, file });
             }
             let here = |fold: &&[&'static str]| {
-                let here = fold.iter().filter(|actor| counts.contains_key(*actor));
-                here.copied().collect()
+                let actors = fold.iter().map(|&name| SpeakerId { corpus: "", name });
+                actors.filter(|actor| counts.contains_key(actor)).collect()
             };
             folds.published().iter().map(here).collect()
         }
@@ -180,10 +180,10 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
             continue;
         }
         let others = counts.keys().filter(|speaker| !test.contains(speaker));
-        let mut others: Vec<&str> = others.copied().collect();
+        let mut others: Vec<SpeakerId> = others.copied().collect();
         if others.len() < 2 {
             return Err(FoldError::NobodyTrains {
-                test: test.join(", "),
+                test: sorted(test).join(", "),
                 left: others.len(),
             });
         }
@@ -192,7 +192,7 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         others.truncate(((others.len() as f64 * VALIDATION).round() as usize).max(1));
         made.push(Fold {
             name: match folds {
-                Folds::Loso => name_of(&test.concat(), index + 1),
+                Folds::Loso => name_of(&sorted(test).concat(), index + 1),
                 _ => (index + 1).to_string(),
             },
             test: sorted(test),
@@ -203,23 +203,18 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
 }
 
 /// One speaker of each corpus after the other, where they are of several; else as they were.
-fn in_turn(speakers: Vec<&str>) -> Vec<&str> {
-    let mut met: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-    let mut turns: Vec<(usize, &str)> = speakers
+fn in_turn(speakers: Vec<SpeakerId>) -> Vec<SpeakerId> {
+    let mut met: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut turns: Vec<(usize, SpeakerId)> = speakers
         .into_iter()
         .map(|speaker| {
-            let turn = met.entry(corpus_of(speaker)).or_default();
+            let turn = met.entry(speaker.corpus).or_default();
             *turn += 1;
             (*turn, speaker)
         })
         .collect();
     turns.sort_by_key(|(turn, _)| *turn);
     turns.into_iter().map(|(_, speaker)| speaker).collect()
-}
-
-/// Which of several corpora a speaker is of.
-fn corpus_of(speaker: &str) -> Option<&str> {
-    speaker.split_once(':').map(|(corpus, _)| corpus)
 }
 
 /// The fold that leaves a speaker out is called like them, as far as a folder can be: the speakers of a
@@ -237,24 +232,25 @@ fn name_of(speaker: &str, number: usize) -> String {
 
 /// Speakers in groups, from the number of clips of each.
 fn dealt<'a>(
-    counts: &BTreeMap<&'a str, usize>,
+    counts: &BTreeMap<SpeakerId<'a>, usize>,
     groups: usize,
     seed: u64,
-) -> Result<Vec<Vec<&'a str>>, FoldError> {
+) -> Result<Vec<Vec<SpeakerId<'a>>>, FoldError> {
     if !(2..=counts.len()).contains(&groups) {
         return Err(FoldError::GroupsWithoutSpeakers {
             groups,
             speakers: counts.len(),
         });
     }
-    let mut speakers: Vec<(&str, usize)> = counts.iter().map(|(&s, &count)| (s, count)).collect();
+    let mut speakers: Vec<(SpeakerId, usize)> =
+        counts.iter().map(|(&s, &count)| (s, count)).collect();
     speakers.shuffle(&mut generator(seed, Draw::Groups));
-    speakers.sort_by_key(|&(speaker, count)| (corpus_of(speaker), std::cmp::Reverse(count)));
+    speakers.sort_by_key(|&(speaker, count)| (speaker.corpus, std::cmp::Reverse(count)));
 
-    let mut dealt: Vec<(Vec<&str>, usize)> = vec![Default::default(); groups];
+    let mut dealt: Vec<(Vec<SpeakerId>, usize)> = vec![Default::default(); groups];
     for (speaker, count) in speakers {
         let next = dealt.iter_mut().min_by_key(|(group, clips)| {
-            let same = |other: &&&str| corpus_of(other) == corpus_of(speaker);
+            let same = |other: &&SpeakerId| other.corpus == speaker.corpus;
             (group.iter().filter(same).count(), group.len(), *clips)
         });
         if let Some((group, clips)) = next {
@@ -268,7 +264,7 @@ fn dealt<'a>(
 /// By its name, as the numbers of other corpora's speakers are RAVDESS actors' too: EmoDB has a 03.
 fn is_ravdess(clip: &Clip) -> bool {
     let labels = CorpusKind::Ravdess.parse(&clip.file);
-    labels.is_some_and(|labels| labels.speaker == clip.speaker)
+    labels.is_some_and(|labels| labels.speaker == clip.speaker && clip.corpus.is_empty())
 }
 
 /// What is drawn; each has a stream of its own.
@@ -287,8 +283,8 @@ fn generator(seed: u64, draw: Draw) -> ChaCha8Rng {
     generator
 }
 
-fn sorted(speakers: &[&str]) -> Vec<String> {
-    let mut names: Vec<String> = speakers.iter().map(|&speaker| speaker.into()).collect();
+fn sorted(speakers: &[SpeakerId]) -> Vec<String> {
+    let mut names: Vec<String> = speakers.iter().map(SpeakerId::to_string).collect();
     names.sort();
     names
 }
@@ -308,6 +304,7 @@ mod tests {
             file: file.into(),
             label: "anger".into(),
             corpus_label: "angry".into(),
+            corpus: String::new(),
             speaker: speaker.into(),
             sentence: String::new(),
         }
@@ -379,13 +376,15 @@ mod tests {
             groups in 2usize..6,
             seed: u64,
         ) {
-            let speaker = |corpus: usize, number: usize| format!("{}:{number}", ["a", "b", "c"][corpus]);
             let clips: Vec<Clip> = of_each
                 .iter()
                 .enumerate()
                 .flat_map(|(corpus, &speakers)| (0..speakers).map(move |number| (corpus, number)))
-                .flat_map(|(corpus, number)| vec![speaker(corpus, number); 1 + number % 3])
-                .map(|speaker| clip("x.wav".into(), &speaker))
+                .flat_map(|(corpus, number)| vec![(corpus, number); 1 + number % 3])
+                .map(|(corpus, number)| Clip {
+                    corpus: ["a", "b", "c"][corpus].into(),
+                    ..clip("x.wav".into(), &number.to_string())
+                })
                 .collect();
             let speakers: usize = of_each.iter().sum();
             prop_assume!(speakers >= groups + 2);
@@ -441,9 +440,19 @@ mod tests {
 
     #[test]
     fn of_several_corpora_each_validates() {
-        assert_eq!(in_turn(vec!["3", "1", "2"]), ["3", "1", "2"]);
-        let of_two = vec!["a:3", "a:1", "b:2", "a:2", "b:1"];
-        assert_eq!(in_turn(of_two), ["a:3", "b:2", "a:1", "b:1", "a:2"]);
+        let order = |corpora: &[&str], names: &[&str]| {
+            let ids = corpora.iter().zip(names);
+            let turns = in_turn(
+                ids.map(|(corpus, name)| SpeakerId { corpus, name })
+                    .collect(),
+            );
+            turns.iter().map(SpeakerId::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&[""; 3], &["3", "b:1", "2"]), ["3", "b:1", "2"]);
+        assert_eq!(
+            order(&["a", "a", "b", "a", "b"], &["3", "1", "2", "2", "1"]),
+            ["a:3", "b:2", "a:1", "b:1", "a:2"]
+        );
     }
 
     #[test]
@@ -515,7 +524,7 @@ mod tests {
         let several: Vec<Clip> = ravdess(&[1, 2, 3])
             .into_iter()
             .map(|mut clip| {
-                clip.speaker = format!("ravdess:{}", clip.speaker);
+                clip.corpus = "ravdess".into();
                 clip
             })
             .collect();

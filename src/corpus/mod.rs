@@ -18,9 +18,12 @@ mod kind;
 pub mod manifest;
 mod nemo;
 mod ravdess;
+mod recordings;
 mod savee;
 mod sex;
 mod shemo;
+mod speaker;
+mod spelling;
 pub mod split;
 mod subesco;
 mod tess;
@@ -30,13 +33,14 @@ mod urdu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
-
 use split::Part;
 
 pub use config::DataConfig;
 pub use kind::CorpusKind;
+pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
+pub use speaker::SpeakerId;
+pub use spelling::{UnclearSpeakers, spelling_key};
 pub use union::{Source, source_of, unite};
 
 /// One recording and what its name says about it.
@@ -48,7 +52,10 @@ pub struct Clip {
     pub label: String,
     /// What the corpus itself calls it: its word, or the code of its file names.
     pub corpus_label: String,
-    /// Who speaks. Empty where the corpus does not tell.
+    /// The corpus whose speakers the speaker is one of, by its name among several. Empty where there is
+    /// only one.
+    pub corpus: String,
+    /// The name of the speaker inside that corpus. Empty where the corpus does not tell.
     pub speaker: String,
     /// What is said. Empty where the corpus does not tell.
     pub sentence: String,
@@ -167,20 +174,14 @@ fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
 
 /// The labels that occur, sorted: their order is the order of a model's outputs.
 pub fn classes(clips: &[Clip]) -> Vec<String> {
-    distinct(clips.iter().map(|clip| &clip.label))
+    let labels: BTreeSet<&String> = clips.iter().map(|clip| &clip.label).collect();
+    labels.into_iter().cloned().collect()
 }
 
-/// The speakers that occur, sorted.
+/// The speakers that occur, sorted, as [`SpeakerId`] writes them.
 pub fn speakers(clips: &[Clip]) -> Vec<String> {
-    distinct(clips.iter().map(|clip| &clip.speaker))
-}
-
-fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
-    values
-        .cloned()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
+    let ids: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
+    ids.iter().map(SpeakerId::to_string).collect()
 }
 
 /// The names of the corpora that are recognised.
@@ -198,6 +199,9 @@ pub enum CorpusError {
     NoFolder(PathBuf),
     #[error("{} is a file; --data takes the folder that holds the recordings", .0.display())]
     NotAFolder(PathBuf),
+    #[error("{} holds more than {most} files and folders; --data takes the folder that holds the \
+             recordings, and not the disk that it is on", .folder.display())]
+    TooManyEntries { folder: PathBuf, most: usize },
     #[error("no WAV file in {}; --data takes a folder with recordings (it is searched with all \
              its subfolders for names that end in .wav)", .0.display())]
     NoRecordings(PathBuf),
@@ -221,6 +225,11 @@ pub enum CorpusError {
     OneClass { folder: PathBuf, class: String },
     #[error("{} is in {name} as well as in another corpus before it; each recording belongs to one", .file.display())]
     InTwoCorpora { file: PathBuf, name: String },
+    #[error("{}: {unclear} (the speakers are the folders inside those of the classes)", .folder.display())]
+    UnclearSpeakers {
+        folder: PathBuf,
+        unclear: UnclearSpeakers,
+    },
     #[error("no recording is of {label}; there are {known}")]
     NoSuchLabel { label: String, known: String },
     #[error(
@@ -245,7 +254,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     let Found {
         recordings: files,
         mut skipped,
-    } = find_recordings(folder);
+    } = find_recordings(folder)?;
     let Some(first) = files.first() else {
         return Err(CorpusError::NoRecordings(folder.into()));
     };
@@ -285,6 +294,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
                 file: file.clone(),
                 label,
                 corpus_label,
+                corpus: String::new(),
                 speaker,
                 sentence,
             }),
@@ -294,9 +304,20 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             }),
         }
     }
+    // The names of these folders were typed; a named corpus gives each speaker one code.
+    let notes = match kind {
+        CorpusKind::Folders => spelling::merge_speakers(&mut clips).map_err(|unclear| {
+            CorpusError::UnclearSpeakers {
+                folder: folder.into(),
+                unclear,
+            }
+        })?,
+        _ => Vec::new(),
+    };
     let corpus = Corpus {
         clips,
         skipped,
+        notes,
         ..Corpus::empty(kind, folder.into())
     };
     match classes(&corpus.clips).as_slice() {
@@ -310,70 +331,6 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             class: class.clone(),
         }),
         _ => Ok(corpus),
-    }
-}
-
-/// The WAV files below a folder.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    /// Relative to the folder, sorted.
-    pub recordings: Vec<PathBuf>,
-    /// What may have been a recording, or may hold some, but cannot be reached.
-    pub skipped: Vec<Skipped>,
-}
-
-/// Finds all WAV files below a folder. Hidden files and folders are left out: macOS archives are full
-/// of `._name.wav` that are no recordings, and a desktop's bin keeps what was thrown away.
-pub fn find_recordings(folder: &Path) -> Found {
-    let mut found = Found::default();
-    let relative = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
-    let named_wav = |path: &Path| {
-        let extension = path.extension();
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
-    };
-    let entries = WalkDir::new(folder)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| {
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            entry.depth() == 0 || !hidden
-        });
-    for entry in entries {
-        let (path, problem) = match &entry {
-            Ok(entry) if !named_wav(entry.path()) => continue,
-            Ok(entry) if entry.file_type().is_file() => (entry.path(), None),
-            Ok(entry) if entry.file_type().is_dir() => {
-                (entry.path(), Some("a folder, not a WAV file".to_string()))
-            }
-            Ok(entry) => (entry.path(), Some("no regular file".to_string())),
-            Err(error) => match error.path() {
-                Some(path) if named_wav(path) || path.is_dir() => (path, Some(unreachable(error))),
-                // Another link that leads nowhere.
-                _ => continue,
-            },
-        };
-        match problem {
-            None => found.recordings.push(relative(path)),
-            Some(reason) => found.skipped.push(Skipped {
-                file: relative(path),
-                reason,
-            }),
-        }
-    }
-    found
-}
-
-/// Why a place in the folder cannot be looked at.
-fn unreachable(error: &walkdir::Error) -> String {
-    let kind = error.io_error().map(std::io::Error::kind);
-    match (error.loop_ancestor(), kind) {
-        (Some(_), _) => "a symbolic link that leads back to a folder above it".into(),
-        (None, Some(std::io::ErrorKind::NotFound)) => "a symbolic link that leads nowhere".into(),
-        (None, Some(std::io::ErrorKind::PermissionDenied)) => {
-            "permission denied; check who may read it".into()
-        }
-        _ => format!("cannot be reached: {error}"),
     }
 }
 

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::Clip;
+use super::{Clip, SpeakerId, spelling_key};
 
 /// One of the three parts of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,17 @@ pub struct SplitConfig {
     pub seed: u64,
 }
 
+impl SplitConfig {
+    /// Rejects fractions that leave a part empty.
+    pub fn validate(&self) -> Result<(), SplitError> {
+        let (validation, test) = (self.validation_fraction, self.test_fraction);
+        match validation > 0.0 && test > 0.0 && validation + test < 1.0 {
+            true => Ok(()),
+            false => Err(SplitError::BadFractions { validation, test }),
+        }
+    }
+}
+
 impl Default for SplitConfig {
     fn default() -> Self {
         SplitConfig {
@@ -129,9 +140,9 @@ impl Shared {
     /// Compares the speakers of the parts. Clips whose speaker nobody knows count as one speaker:
     /// that they are strangers to each other cannot be shown.
     fn between(clips: &[Clip], parts: &[Part]) -> Shared {
-        let speakers = |part: Part| -> BTreeSet<&str> {
+        let speakers = |part: Part| -> BTreeSet<SpeakerId> {
             let of_part = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
-            of_part.map(|(clip, _)| clip.speaker.as_str()).collect()
+            of_part.map(|(clip, _)| clip.speaker_id()).collect()
         };
         let pairs = [
             (Part::Train, Part::Validation),
@@ -177,11 +188,12 @@ pub enum SplitError {
     )]
     OneClass(String),
     #[error(
-        "nobody knows who speaks in these recordings, so they cannot be split by speaker; use \
-             --split random (its score says nothing about new voices), or say who speaks: lay the \
-             recordings out as CLASS/SPEAKER/clip.wav, or give the manifest a column for the speaker"
+        "the speaker of {unknown} of the {all} recordings is unknown, so they cannot be split by \
+             speaker; use --split random (its score says nothing about new voices), leave these \
+             recordings out, or name their speakers: lay the recordings out as \
+             CLASS/SPEAKER/clip.wav, or give the manifest a column for the speaker"
     )]
-    UnknownSpeakers,
+    UnknownSpeakers { unknown: usize, all: usize },
     #[error(
         "only one speaker ({0}) was found, so no voice is left to test on; add recordings of \
              other speakers, or use --split random (its score says nothing about new voices)"
@@ -226,10 +238,7 @@ pub fn split(
     config: &SplitConfig,
     given: &BTreeMap<PathBuf, Part>,
 ) -> Result<Split, SplitError> {
-    let (validation, test) = (config.validation_fraction, config.test_fraction);
-    if !(validation > 0.0 && test > 0.0 && validation + test < 1.0) {
-        return Err(SplitError::BadFractions { validation, test });
-    }
+    config.validate()?;
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, clip) in clips.iter().enumerate() {
         classes.entry(&clip.label).or_default().push(index);
@@ -254,7 +263,12 @@ pub fn split(
         SplitKind::Random | SplitKind::Given if !config.test_speakers.is_empty() => {
             return Err(SplitError::SpeakersAtRandom);
         }
-        SplitKind::Random => stratified(clips, validation, test, config.seed),
+        SplitKind::Random => stratified(
+            clips,
+            config.validation_fraction,
+            config.test_fraction,
+            config.seed,
+        ),
         SplitKind::Given => as_given(clips, config, given)?,
     };
     let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Part::Train);
@@ -269,29 +283,32 @@ pub fn split(
 /// Every speaker in one part. With two speakers there is none left to validate: then a random
 /// share of the training speaker's clips does, and [`Split::shared`] tells.
 fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitError> {
-    let speakers: BTreeSet<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
-    if speakers.contains("") {
-        return Err(SplitError::UnknownSpeakers);
+    let speakers: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
+    let unknown = clips.iter().filter(|clip| clip.speaker.is_empty()).count();
+    if unknown > 0 {
+        return Err(SplitError::UnknownSpeakers {
+            unknown,
+            all: clips.len(),
+        });
     }
     if let (1, Some(only)) = (speakers.len(), speakers.first()) {
         return Err(SplitError::OneSpeaker(only.to_string()));
     }
-    let mut given: BTreeMap<&str, Part> = BTreeMap::new();
+    let mut given: BTreeMap<SpeakerId, Part> = BTreeMap::new();
     let named = [
         (&config.validation_speakers, Part::Validation),
         (&config.test_speakers, Part::Test),
     ];
     for (names, part) in named {
         for name in names {
-            if !speakers.contains(name.as_str()) {
-                let known = speakers.iter().copied().collect::<Vec<_>>().join(", ");
+            let Some(speaker) = typed(name, &speakers) else {
                 return Err(SplitError::NoSuchSpeaker {
                     unknown: name.clone(),
-                    known,
+                    known: listed(speakers),
                 });
-            }
+            };
             if given
-                .insert(name, part)
+                .insert(speaker, part)
                 .is_some_and(|before| before != part)
             {
                 return Err(SplitError::InTwoParts(name.clone()));
@@ -300,9 +317,9 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     }
 
     // The speakers not given are drawn: first those that test, then those that validate.
-    let mut drawn: Vec<&str> = speakers
+    let mut drawn: Vec<SpeakerId> = speakers
         .iter()
-        .filter(|s| !given.contains_key(*s))
+        .filter(|s| !given.contains_key(s))
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
@@ -318,13 +335,11 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         draw(Part::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
-        return Err(SplitError::NobodyTrains(
-            given.into_keys().collect::<Vec<_>>().join(", "),
-        ));
+        return Err(SplitError::NobodyTrains(listed(given.into_keys())));
     }
     let part_of = |clip: &Clip| {
         given
-            .get(clip.speaker.as_str())
+            .get(&clip.speaker_id())
             .copied()
             .unwrap_or(Part::Train)
     };
@@ -336,20 +351,36 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     Ok(parts)
 }
 
+/// The speaker whom somebody typed: exactly so, or in another spelling that only one speaker has.
+fn typed<'a>(name: &str, speakers: &BTreeSet<SpeakerId<'a>>) -> Option<SpeakerId<'a>> {
+    let written = |speaker: &&SpeakerId| speaker.to_string() == name;
+    let alike = |speaker: &&SpeakerId| spelling_key(&speaker.to_string()) == spelling_key(name);
+    let one = speakers.iter().find(written).or_else(|| {
+        let mut alike = speakers.iter().filter(alike);
+        alike.next().filter(|_| alike.next().is_none())
+    });
+    one.copied()
+}
+
+fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
+    let names: Vec<String> = speakers.into_iter().map(|id| id.to_string()).collect();
+    names.join(", ")
+}
+
 /// The first of the speakers drawn, a fraction of all, and those that are left. Of several corpora each
 /// gives its share, but for its last speaker; where that comes to nobody, all are taken as one corpus.
 fn shares<'a>(
-    drawn: &[&'a str],
-    speakers: &BTreeSet<&'a str>,
+    drawn: &[SpeakerId<'a>],
+    speakers: &BTreeSet<SpeakerId<'a>>,
     part: Part,
     fraction: f64,
-) -> (Vec<&'a str>, Vec<&'a str>) {
-    let corpus = |speaker: &'a str| speaker.split_once(':').map_or("", |(corpus, _)| corpus);
-    let of = |corpora: &[&str], named: &dyn Fn(&'a str) -> &'a str| -> Vec<&'a str> {
+) -> (Vec<SpeakerId<'a>>, Vec<SpeakerId<'a>>) {
+    let corpus = |speaker: SpeakerId<'a>| speaker.corpus;
+    let of = |corpora: &[&str], named: &dyn Fn(SpeakerId<'a>) -> &'a str| -> Vec<SpeakerId<'a>> {
         let mut taken = Vec::new();
         for &name in corpora {
             let all = speakers.iter().filter(|&&s| named(s) == name).count();
-            let here: Vec<&str> = drawn
+            let here: Vec<SpeakerId> = drawn
                 .iter()
                 .copied()
                 .filter(|&s| named(s) == name)
@@ -394,17 +425,18 @@ fn as_given(
         return Ok(parts);
     }
     let trained = clips.iter().zip(&parts).filter(|&(_, &p)| p == Part::Train);
-    let speakers: BTreeSet<&str> = trained.map(|(clip, _)| clip.speaker.as_str()).collect();
-    if speakers.contains("") || speakers.len() < 2 {
+    let speakers: BTreeSet<SpeakerId> = trained.map(|(clip, _)| clip.speaker_id()).collect();
+    let is_unknown = |speaker: &SpeakerId| speaker.name.is_empty();
+    if speakers.iter().any(is_unknown) || speakers.len() < 2 {
         share_training(clips, &mut parts, config);
         return Ok(parts);
     }
-    let mut drawn: Vec<&str> = speakers.into_iter().collect();
+    let mut drawn: Vec<SpeakerId> = speakers.into_iter().collect();
     let count = (drawn.len() as f64 * config.validation_fraction).round() as usize;
     let count = count.clamp(1, drawn.len() - 1);
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     for (clip, part) in clips.iter().zip(&mut parts) {
-        if *part == Part::Train && drawn[..count].contains(&clip.speaker.as_str()) {
+        if *part == Part::Train && drawn[..count].contains(&clip.speaker_id()) {
             *part = Part::Validation;
         }
     }
@@ -462,6 +494,7 @@ mod tests {
                         file: format!("{label}/{speaker}/{take}.wav").into(),
                         label: label.into(),
                         corpus_label: label.into(),
+                        corpus: String::new(),
                         speaker: format!("s{speaker}"),
                         sentence: String::new(),
                     });
@@ -559,6 +592,50 @@ mod tests {
     }
 
     #[test]
+    fn a_named_speaker_may_be_typed_in_another_spelling() {
+        let test = |speaker: &str| SplitConfig {
+            test_speakers: vec![speaker.into()],
+            ..SplitConfig::default()
+        };
+        let clips = clips(6, 1);
+        let expected = by_config(&clips, &test("s2")).unwrap();
+        assert_eq!(by_config(&clips, &test(" S02")).unwrap(), expected);
+
+        // Where codes differ by a zero, only what was typed exactly is taken.
+        let mut coded = clips.clone();
+        for clip in coded.iter_mut().filter(|clip| clip.speaker == "s3") {
+            clip.speaker = "s02".into();
+        }
+        assert_eq!(
+            by_config(&coded, &test("s2")).unwrap().parts,
+            expected.parts
+        );
+        let error = by_config(&coded, &test("S2")).unwrap_err();
+        assert!(error.to_string().contains("no speaker 'S2'"), "{error}");
+    }
+
+    #[test]
+    fn a_colon_in_the_name_of_a_speaker_changes_no_split() {
+        let named = |separator: &str| {
+            let mut clips = clips(6, 3);
+            for clip in &mut clips {
+                let voice: usize = clip.speaker[1..].parse().unwrap();
+                clip.speaker = format!("s{}{separator}{}", voice / 2, ["f", "m"][voice % 2]);
+            }
+            clips
+        };
+        for seed in 0..20 {
+            let config = SplitConfig {
+                seed,
+                ..SplitConfig::default()
+            };
+            let split = by_config(&named(":"), &config).unwrap();
+            assert_eq!(split, by_config(&named("-"), &config).unwrap());
+            assert_eq!(count(&split, Part::Test), 9, "one speaker of six");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_split_says_why() {
         let message = |clips: &[Clip], config: &SplitConfig| {
             by_config(clips, config).unwrap_err().to_string()
@@ -569,7 +646,8 @@ mod tests {
 
         let mut unknown = clips(2, 3);
         unknown.iter_mut().for_each(|clip| clip.speaker.clear());
-        assert!(message(&unknown, &default).contains("--split random"));
+        let error = message(&unknown, &default);
+        assert!(error.contains("18 of the 18 recordings") && error.contains("--split random"));
 
         let mut lonely = clips(4, 3);
         lonely[0].label = "disgust".into();
@@ -602,7 +680,7 @@ mod tests {
             let mut clips = clips(count, 2);
             for clip in &mut clips {
                 clip.file = Path::new(corpus).join(&clip.file);
-                clip.speaker = format!("{corpus}:{}", clip.speaker);
+                clip.corpus = corpus.into();
             }
             clips
         };
@@ -622,8 +700,8 @@ mod tests {
             let of = |corpus: &str, part: Part| {
                 let clips = union.iter().zip(&made.parts);
                 let here = clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
-                let speakers: BTreeSet<&str> =
-                    here.map(|(clip, _)| clip.speaker.as_str()).collect();
+                let speakers: BTreeSet<SpeakerId> =
+                    here.map(|(clip, _)| clip.speaker_id()).collect();
                 speakers.len()
             };
             let parts = |corpus| Part::ALL.map(|part| of(corpus, part));

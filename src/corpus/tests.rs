@@ -475,6 +475,58 @@ fn written(folder: &Path, name: &str, files: &[&str]) -> (String, Corpus) {
     (name.into(), scan(&folder.join(name), None).unwrap())
 }
 
+#[test]
+fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        "happy/Ann/1.wav",
+        "sad/ann/1.wav",
+        "sad/ann/2.wav",
+        "sad/unknown/1.wav",
+    ];
+    let (name, corpus) = written(folder.path(), "mine", &files);
+    assert_eq!(speakers(&corpus.clips), ["", "ann"]);
+    let notes = [
+        "'unknown' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
+        "speaker 'ann' is also written 'Ann': 2 spellings are one speaker",
+    ];
+    assert_eq!(corpus.notes, notes);
+
+    let other = written(
+        folder.path(),
+        "other",
+        &["happy/bob/1.wav", "sad/bob/1.wav"],
+    );
+    let union = unite(vec![(name, corpus), other]).unwrap();
+    assert_eq!(union.notes, notes.map(|note| format!("mine: {note}")));
+    assert_eq!(speakers(&union.clips), ["", "mine:ann", "other:bob"]);
+}
+
+#[test]
+fn folders_that_may_be_of_one_speaker_or_of_two_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["happy/3/1.wav", "sad/speaker_03/1.wav"] {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    let error = scan(folder.path(), None).unwrap_err().to_string();
+    for words in [
+        "'3' and 'speaker_03' may be one person",
+        "the folders inside those of the classes",
+    ] {
+        assert!(error.contains(words), "lacks {words}: {error}");
+    }
+}
+
+#[test]
+fn codes_of_a_named_corpus_are_not_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, corpus) = written(folder.path(), "berlin", &["03a01Na.wav", "08a01Wa.wav"]);
+    assert_eq!(speakers(&corpus.clips), ["03", "08"]);
+    assert!(corpus.notes.is_empty());
+}
+
 const RAVDESS: [&str; 4] = [
     "Actor_01/03-01-01-01-01-01-01.wav",
     "Actor_01/03-01-02-01-01-01-01.wav",

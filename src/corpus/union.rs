@@ -11,7 +11,7 @@ use super::{Clip, Corpus, CorpusError, CorpusKind};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// What it is called; its speakers have this name in front.
+    /// What it is called.
     pub name: String,
     /// Its folder, relative to the one that all have in common.
     pub folder: PathBuf,
@@ -34,7 +34,7 @@ pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
 }
 
 /// Makes one corpus of several. Clips lie relative to the folder that all have in common, and
-/// `emodb:03` is speaker 03 of emodb. Who speaks in two of them (the actors of RAVDESS sing, too) is
+/// each knows its corpus. Who speaks in two of them (the actors of RAVDESS sing, too) is
 /// the same speaker in both.
 pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
     let folders = corpora.iter().map(|(_, corpus)| {
@@ -53,6 +53,8 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
             |(_, other): &&(String, Corpus)| other.kind.has_the_people_of(corpus.kind);
         let people = corpora[..place].iter().find(same_people);
         let people = people.map_or(name, |(earlier, _)| earlier);
+        let notes = corpus.notes.iter().map(|note| format!("{name}: {note}"));
+        union.notes.extend(notes);
         if people != name {
             union.notes.push(format!(
                 "{name} has the speakers of {people}, and they are called so"
@@ -70,10 +72,8 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
                 file,
                 label: clip.label.clone(),
                 corpus_label: clip.corpus_label.clone(),
-                speaker: match clip.speaker.as_str() {
-                    "" => String::new(),
-                    speaker => format!("{people}:{speaker}"),
-                },
+                corpus: people.clone(),
+                speaker: clip.speaker.clone(),
                 sentence: clip.sentence.clone(),
             });
         }

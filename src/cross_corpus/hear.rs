@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{CrossCorpus, Member, Training};
 use crate::dataset::{FeatureCache, Loaded};
 use crate::experiment::open_corpus;
-use crate::inference::Predictor;
+use crate::inference::{Predictor, naming_clip};
 use crate::run::{ClipPrediction, RunFolder, write_predictions};
 
 /// Lets every training that is done hear a corpus that is not its own, if it has not yet. `advance` is
@@ -48,7 +48,9 @@ fn hear(all: &CrossCorpus, training: Training, of: &Member, loaded: &Loaded) -> 
     let predictor = Predictor::open(&run, device)?;
     let clips: Vec<usize> = (0..loaded.clips.len()).collect();
     let known = loaded.labelled(&clips, predictor.classes());
-    let probabilities = predictor.probabilities(&known.features)?;
+    let probabilities = predictor
+        .probabilities(&known.features)
+        .map_err(|error| naming_clip(error, &known.clips))?;
     let rows: Vec<ClipPrediction> = known
         .clips
         .iter()

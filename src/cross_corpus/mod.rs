@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use hear::hear_others;
 pub use results::{Pair, Results, read_results, write_results};
 
+use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::{self, Corpus};
 use crate::cross_validation::{differing_settings, holds_something};
@@ -197,7 +198,7 @@ impl CrossCorpus {
             .with_context(|| format!("cannot make {}", folder.display()))?;
         let lock = RunLock::take(folder)?;
         if !is_new {
-            let text = std::fs::read_to_string(&file)
+            let text = bounded::read_text(&file, bounded::SETTINGS)
                 .with_context(|| format!("cannot read {}", file.display()))?;
             let begun: Plan = toml::from_str(&text)
                 .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", file.display()))?;

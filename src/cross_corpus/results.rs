@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{CrossCorpus, Member, Training};
 use crate::corpus::split::Part;
 use crate::corpus::{self, CorpusKind};
+use crate::escape::escape_line;
 use crate::evaluation::{self, BySpeaker, Intervals, Metrics, Predictions, Spread};
 use crate::report::{MatrixCell, confusion_png, matrix_png};
 use crate::run::{read_predictions, read_split, write_atomically, write_bytes};
@@ -175,12 +176,13 @@ fn shares_speakers(
     if !same_people {
         return Ok(false);
     }
-    let (clips, parts) = read_split(&all.run_of(training).join("split.csv"))?;
+    let split = all.run_of(training).join("split.csv");
+    let (clips, parts) = read_split(&split, &training.on.data.sources)?;
     let mut heard = clips
         .iter()
         .zip(&parts)
         .filter(|&(_, &part)| part != Part::Test);
-    Ok(heard.any(|(clip, _)| testing.contains(&clip.speaker)))
+    Ok(heard.any(|(clip, _)| testing.contains(&clip.speaker_id().to_string())))
 }
 
 fn name(all: &CrossCorpus) -> String {
@@ -281,12 +283,12 @@ impl Results {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{}: {}, trained on one corpus and tested on another; labels {}\n",
-            self.name,
+            escape_line(&self.name),
             self.arch,
-            self.labels.join(", ")
+            escape_line(&self.labels.join(", "))
         );
         if !self.notes.is_empty() {
-            text += &format!("Note: {}.\n", self.notes.join("; "));
+            text += &format!("Note: {}.\n", escape_line(&self.notes.join("; ")));
         }
         if self.pairs.is_empty() {
             return text;
@@ -313,8 +315,7 @@ impl Results {
                 false => "",
             };
             // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
+            let line = format!(
                 "{:width$}  {:width$}  {:>8}  {:>5}  {:>8.1}   {uar:<12}  {interval}{shared}",
                 pair.trained_on,
                 pair.tested_on,
@@ -322,6 +323,7 @@ impl Results {
                 pair.seeds.first().map_or(0, |seed| seed.clips),
                 100.0 * pair.accuracy.mean,
             );
+            let _ = writeln!(text, "{}", escape_line(&line));
         }
         text += &format!(
             "\nOn its own corpus a training is tested on speakers that it has not heard; chance is {:.1} \
@@ -331,7 +333,8 @@ impl Results {
         for pair in &self.pairs {
             text += &format!(
                 "\nTrained on {}, tested on {} (rows: truth, columns: prediction), all seeds\n\n",
-                pair.trained_on, pair.tested_on
+                escape_line(&pair.trained_on),
+                escape_line(&pair.tested_on)
             );
             text += &evaluation::confusion_table(&pair.metrics);
         }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use results::{CellScores, Results, SpreadScores, heard, read_results, write_results};
 
+use crate::bounded;
 use crate::config::{CalibrationConfig, RunConfig};
 use crate::corpus::folds::{Fold, Folds, folds};
 use crate::corpus::split::SplitKind;
@@ -185,7 +186,7 @@ impl Plan {
     }
 
     fn read(path: &Path) -> Result<Plan> {
-        let text = std::fs::read_to_string(path)
+        let text = bounded::read_text(path, bounded::SETTINGS)
             .with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text)
             .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", path.display()))
@@ -251,7 +252,7 @@ impl CrossValidation {
             plan.seeds.dedup();
         }
         let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
-        match std::fs::read_to_string(&file) {
+        match bounded::read_text(&file, bounded::SETTINGS) {
             Ok(there) if there == text => Ok(()),
             _ => write_bytes(&file, text.as_bytes()),
         }

@@ -7,9 +7,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::{Cell, CrossValidation};
+use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::split::Split;
 use crate::corpus::{self, Clip};
+use crate::escape::escape_line;
 use crate::evaluation::{
     self, BySpeaker, Calibration, Intervals, Metrics, Predictions, Scores, SpeakerScores, Spread,
 };
@@ -142,9 +144,9 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
     let (mut shared, mut leaked, mut skipped) = (false, 0, 0);
     for Tested { cell, saved, .. } in &tested {
         let run = all.run_of(*cell);
-        let (clips, parts) = read_split(&run.join("split.csv"))?;
-        shared |= Split::new(&clips, parts).shared.any();
         let data = RunConfig::read(&run.join("config.toml"))?.data;
+        let (clips, parts) = read_split(&run.join("split.csv"), &data.sources)?;
+        shared |= Split::new(&clips, parts).shared.any() || data.leaked > 0;
         (leaked, skipped) = (data.leaked.max(leaked), data.skipped.max(skipped));
         ensure!(
             saved.predictions.classes == tested[0].saved.predictions.classes,
@@ -355,8 +357,9 @@ fn write_all_predictions(all: &CrossValidation) -> Result<()> {
             .filter(|&cell| all.is_done(cell))
         {
             let path = all.run_of(cell).join("predictions.csv");
-            let mut reader = csv::Reader::from_path(&path)
+            let text = bounded::read(&path, bounded::TABLE)
                 .with_context(|| format!("cannot read {}", path.display()))?;
+            let mut reader = csv::Reader::from_reader(&text[..]);
             if !headed {
                 writer.write_record(["fold", "seed"].into_iter().chain(reader.headers()?))?;
                 headed = true;
@@ -376,16 +379,16 @@ impl Results {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{}: {} on {}, {}\n",
-            self.name,
+            escape_line(&self.name),
             self.arch,
-            self.corpus,
+            escape_line(&self.corpus),
             match self.folds.as_str() {
                 "one split" => "one split".to_string(),
                 folds => format!("folds {folds}, by speaker"),
             }
         );
         if !self.notes.is_empty() {
-            text += &format!("Note: {}.\n", self.notes.join("; "));
+            text += &format!("Note: {}.\n", escape_line(&self.notes.join("; ")));
         }
         if self.cells.is_empty() {
             return text;
@@ -396,7 +399,7 @@ impl Results {
             let _ = writeln!(
                 text,
                 "{:>4}  {:>4}  {:>8}  {:>5}  {:>8.1}  {:>5.1}  {:>8.1}",
-                cell.fold,
+                escape_line(&cell.fold),
                 cell.seed,
                 cell.speakers,
                 cell.clips,
@@ -449,7 +452,7 @@ impl Results {
             let _ = writeln!(
                 text,
                 "{:>7}  {:>5}  {:>8.1}  {:>5.1}",
-                speaker.speaker,
+                escape_line(&speaker.speaker),
                 speaker.clips,
                 100.0 * speaker.accuracy,
                 100.0 * speaker.uar

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use super::PartTensors;
@@ -166,7 +167,10 @@ impl<'a> Plan<'a> {
 
     /// Gathers a batch on the device. Between two frames of a clip whose speed was changed stands
     /// the linear interpolation of them.
-    pub fn batch(&self, batch: usize) -> Batch {
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn batch(&self, batch: usize) -> Result<Batch> {
         let start = self.batches[batch].start as i64;
         let size = self.batches[batch].len() as i64;
         let frames = self.padded[batch];
@@ -182,7 +186,7 @@ impl<'a> Plan<'a> {
         let padding = Tensor::arange(frames, (Kind::Int64, lengths.device()))
             .unsqueeze(0)
             .ge_tensor(&lengths.unsqueeze(1));
-        let (all, starts) = self.frames(batch);
+        let (all, starts) = self.frames(batch)?;
         let zero_frame = all.size()[0] - 1;
         let gather = |frame: &Tensor| {
             let place = frame.minimum(&last) + starts.unsqueeze(1);
@@ -202,20 +206,20 @@ impl<'a> Plan<'a> {
         } else {
             first
         };
-        Batch {
+        Ok(Batch {
             features,
             lengths,
             labels: of_batch(&self.labels),
-        }
+        })
     }
 
     /// Frames among which those of a batch are, and where each of its clips starts.
-    fn frames(&self, batch: usize) -> (Tensor, Tensor) {
+    fn frames(&self, batch: usize) -> Result<(Tensor, Tensor)> {
         match &self.part.frames {
             Frames::Resident(frames) => {
                 let Range { start, end } = self.batches[batch];
                 let starts = self.starts.narrow(0, start as i64, (end - start) as i64);
-                (frames.shallow_clone(), starts)
+                Ok((frames.shallow_clone(), starts))
             }
             Frames::Apart(clips, normalisation) => {
                 let clips: Vec<&Features> = self.clips(batch).map(|clip| &clips[clip]).collect();
@@ -226,9 +230,8 @@ impl<'a> Plan<'a> {
                         Some(*next - clip.frames() as i64)
                     })
                     .collect();
-                let frames = normalised(&clips, normalisation, tch::Device::Cpu);
-                let frames = frames.expect("as many coefficients as all clips of the part");
-                (frames, Tensor::from_slice(&starts))
+                let frames = normalised(&clips, normalisation, tch::Device::Cpu)?;
+                Ok((frames, Tensor::from_slice(&starts)))
             }
         }
     }
@@ -266,13 +269,14 @@ mod tests {
                 .collect(),
             lengths: lengths.to_vec(),
             labels: (0..lengths.len() as i64).collect(),
+            recordings: (0..lengths.len()).collect(),
         }
     }
 
     #[test]
     fn a_batch_holds_each_clip_and_zeros_behind_it() {
         let part = part(&[3, 1, 2]);
-        let batch = Plan::by_length(&part, 8).batch(0);
+        let batch = Plan::by_length(&part, 8).batch(0).unwrap();
         assert_eq!(Vec::<i64>::try_from(batch.lengths).unwrap(), [1, 2, 3]);
         assert_eq!(Vec::<i64>::try_from(batch.labels).unwrap(), [1, 2, 0]);
         let rows = Vec::<Vec<f32>>::try_from(batch.features.squeeze_dim(2)).unwrap();
@@ -295,7 +299,8 @@ mod tests {
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
             (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
         ] {
-            let batch = Plan::new(&part, vec![PlannedClip { clip: 0, speed }], 1).batch(0);
+            let plan = Plan::new(&part, vec![PlannedClip { clip: 0, speed }], 1);
+            let batch = plan.batch(0).unwrap();
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
             assert_eq!(row[expected.len()], 0.0);
@@ -315,7 +320,7 @@ mod tests {
             })
             .collect();
         let clips: Vec<&Features> = clips.iter().collect();
-        normalisation.fit_clips(&clips);
+        normalisation.fit_clips(&clips).unwrap();
         let labels: Vec<usize> = (0..clips.len()).map(|clip| clip % 3).collect();
         let resident = PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap();
         let apart = PartTensors::apart(&clips, &labels, &normalisation);
@@ -329,7 +334,8 @@ mod tests {
         for (ours, theirs) in plans(&apart).iter().zip(&plans(&resident)) {
             assert_eq!(ours.batches(), theirs.batches());
             for batch in 0..ours.batches() {
-                let (ours, theirs) = (ours.batch(batch), theirs.batch(batch));
+                let batch_of = |plan: &Plan| plan.batch(batch).unwrap();
+                let (ours, theirs) = (batch_of(ours), batch_of(theirs));
                 assert!(ours.features.equal(&theirs.features));
                 assert!(ours.lengths.equal(&theirs.lengths) && ours.labels.equal(&theirs.labels));
             }

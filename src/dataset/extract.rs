@@ -93,7 +93,7 @@ impl<'a> Extractors<'a> {
     fn extract(&self, file: &Path, audio: &AudioConfig) -> Result<Features> {
         let waveform = audio::load(file, audio)?;
         let extractor = self.for_rate(waveform.sample_rate)?;
-        Ok(extractor.extract(&waveform))
+        Ok(extractor.try_extract(&waveform)?)
     }
 
     fn for_rate(&self, rate: u32) -> Result<Arc<Extractor>> {

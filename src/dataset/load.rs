@@ -74,12 +74,23 @@ impl Loaded {
             .map(|(index, features)| (corpus.clips[index].clone(), features))
             .unzip();
         Ok(Loaded {
-            same: same(&features),
+            same: same(&features)?,
             clips,
             features,
             skipped,
             uncached,
         })
+    }
+
+    /// The same recordings under two names and of two speakers, who may be one person: places in `clips`.
+    /// An unknown speaker is nobody else.
+    pub fn same_of_two_speakers(&self) -> Vec<(usize, usize)> {
+        let differ = |&(first, second): &(usize, usize)| {
+            let (first, second) = (&self.clips[first], &self.clips[second]);
+            let are_known = !first.speaker.is_empty() && !second.speaker.is_empty();
+            are_known && first.speaker_id() != second.speaker_id()
+        };
+        self.same.iter().copied().filter(differ).collect()
     }
 
     /// Some clips with what a model needs of them. A clip whose label is not among `classes` is
@@ -103,24 +114,28 @@ const STRIDE: usize = 101;
 
 /// Pairs of equal features: the first place where they are found, and another one. To the last bit,
 /// two recordings have the same features only if they are one.
-fn same(features: &[Features]) -> Vec<(usize, usize)> {
+fn same(features: &[Features]) -> Result<Vec<(usize, usize)>> {
     let mut firsts: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut pairs = Vec::new();
     for (index, of_index) in features.iter().enumerate() {
+        let values = of_index.read()?;
         let mut hasher = DefaultHasher::new();
         hasher.write_usize(of_index.frames());
-        let some = of_index.values().iter().step_by(STRIDE);
+        let some = values.iter().step_by(STRIDE);
         some.for_each(|v| hasher.write_u32(v.to_bits()));
         let candidates = firsts.entry(hasher.finish()).or_default();
-        match candidates
-            .iter()
-            .find(|&&first| features[first] == *of_index)
-        {
-            Some(&first) => pairs.push((first, index)),
+        let mut first = None;
+        for &candidate in candidates.iter() {
+            if first.is_none() && features[candidate].read()? == values {
+                first = Some(candidate);
+            }
+        }
+        match first {
+            Some(first) => pairs.push((first, index)),
             None => candidates.push(index),
         }
     }
-    pairs
+    Ok(pairs)
 }
 
 /// Clips, their features, and their labels as places in a list of classes.
@@ -137,8 +152,7 @@ pub struct Labelled<'a> {
 impl Labelled<'_> {
     /// Takes mean and deviation of these clips. Only ever those of the training part.
     pub fn fit(&self, normalisation: &Normalisation) -> Result<()> {
-        normalisation.fit_clips(&self.features);
-        Ok(())
+        normalisation.fit_clips(&self.features)
     }
 
     /// Brings them to a device.

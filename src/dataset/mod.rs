@@ -2,8 +2,8 @@
 //!
 //! All frames of a part lie in one tensor on the device. A batch is gathered from it by index, so
 //! nothing crosses to the device while training but a few numbers a clip, once an epoch. On a CPU, a
-//! part of more than 512 MiB is left where its features are, which is a mapped file of the
-//! cache, and each batch is copied from there: so a corpus may be larger than memory.
+//! part of more than 512 MiB is left where its features are, which is a file of the cache, and each
+//! batch is read from there: so a corpus may be larger than memory.
 
 mod batch;
 mod cache;
@@ -15,7 +15,7 @@ mod part;
 mod vocal_tract;
 
 pub use batch::{Batch, Plan, PlannedClip};
-pub use cache::{FeatureCache, Held};
+pub use cache::{CacheWait, FeatureCache, Held, Unfinished};
 pub use extract::{Extraction, extract, extract_each, extract_one};
 pub use load::{Labelled, Loaded};
 pub use normalisation::Normalisation;

@@ -1,5 +1,6 @@
 //! Mean 0 and variance 1 for every coefficient, by statistics of the training part.
 
+use anyhow::Result;
 use tch::{Kind, Tensor, nn};
 
 use crate::features::Features;
@@ -31,24 +32,27 @@ impl Normalisation {
     }
 
     /// The same of all frames of some clips, which stay where they are.
-    pub fn fit_clips(&self, clips: &[&Features]) {
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn fit_clips(&self, clips: &[&Features]) -> Result<()> {
         let columns = clips.first().map_or(0, |clip| clip.coefficients());
         let frames: usize = clips.iter().map(|clip| clip.frames()).sum();
-        let mean_of = |of: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
+        let mean_of = |of: &dyn Fn(usize, f64) -> f64| -> Result<Vec<f64>> {
             let mut sums = vec![0.0; columns];
-            for row in clips
-                .iter()
-                .flat_map(|clip| clip.values().chunks_exact(columns))
-            {
-                for (column, (sum, value)) in sums.iter_mut().zip(row).enumerate() {
-                    *sum += of(column, f64::from(*value));
+            for clip in clips {
+                for row in clip.read()?.chunks_exact(columns) {
+                    for (column, (sum, value)) in sums.iter_mut().zip(row).enumerate() {
+                        *sum += of(column, f64::from(*value));
+                    }
                 }
             }
-            sums.iter().map(|sum| sum / frames as f64).collect()
+            Ok(sums.iter().map(|sum| sum / frames as f64).collect())
         };
-        let mean = mean_of(&|_, value| value);
-        let variance = mean_of(&|column, value| (value - mean[column]).powi(2));
+        let mean = mean_of(&|_, value| value)?;
+        let variance = mean_of(&|column, value| (value - mean[column]).powi(2))?;
         tch::no_grad(|| self.set(&Tensor::from_slice(&mean), &Tensor::from_slice(&variance)));
+        Ok(())
     }
 
     fn set(&self, mean: &Tensor, variance: &Tensor) {
@@ -123,7 +127,7 @@ mod tests {
             clip(frames.narrow(0, 0, 1)),
             clip(frames.narrow(0, 1, 4999)),
         ];
-        by_clips.fit_clips(&[&clips[0], &clips[1]]);
+        by_clips.fit_clips(&[&clips[0], &clips[1]]).unwrap();
         assert!(
             by_clips
                 .mean

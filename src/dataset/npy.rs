@@ -9,14 +9,14 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::features::Features;
-use crate::run::write_atomically;
+use crate::run::write_output;
 
 /// Where the numbers begin is a multiple of it.
 const ALIGNMENT: usize = 64;
 
 /// Writes frames × coefficients as float32 to a `.npy` file, whole or not at all.
 pub fn write_npy(features: &Features, path: &Path) -> Result<()> {
-    write_atomically(path, |file| Ok(print_npy(features, file)?))
+    write_output(path, |file| Ok(print_npy(features, file)?))
 }
 
 /// The bytes of such a file.

@@ -21,6 +21,8 @@ pub struct PartTensors {
     pub(super) lengths: Vec<i64>,
     /// The class of each clip.
     pub(super) labels: Vec<i64>,
+    /// The recording that each clip is a piece of: its own number, where none was cut.
+    pub(super) recordings: Vec<usize>,
 }
 
 /// The frames of all clips, one after the other.
@@ -42,7 +44,7 @@ impl PartTensors {
         normalisation: &Normalisation,
         device: Device,
     ) -> Result<Self> {
-        let values: usize = features.iter().map(|clip| clip.values().len()).sum();
+        let values: usize = features.iter().map(|clip| clip.size()).sum();
         match device == Device::Cpu && values > LARGEST_RESIDENT {
             true => Ok(PartTensors::apart(features, labels, normalisation)),
             false => PartTensors::resident(features, labels, normalisation, device),
@@ -83,8 +85,42 @@ impl PartTensors {
             frames,
             starts: starts.collect(),
             labels: labels.iter().map(|&label| label as i64).collect(),
+            recordings: (0..lengths.len()).collect(),
             lengths,
         }
+    }
+
+    /// Cuts each recording of more than `most` frames into pieces, as few and as equal as possible, which
+    /// are clips from then on. `None` leaves all whole.
+    pub fn in_pieces(self, most: Option<usize>) -> PartTensors {
+        let Some(most) = most else {
+            return self;
+        };
+        let most = most.max(1) as i64;
+        let mut part = PartTensors {
+            frames: self.frames,
+            starts: Vec::new(),
+            lengths: Vec::new(),
+            labels: Vec::new(),
+            recordings: Vec::new(),
+        };
+        let mut ranges = Vec::new();
+        for (clip, &length) in self.lengths.iter().enumerate() {
+            let pieces = ((length + most - 1) / most).max(1);
+            for piece in 0..pieces {
+                let (first, end) = (piece * length / pieces, (piece + 1) * length / pieces);
+                ranges.push((clip, first as usize, end as usize));
+                part.starts.push(self.starts[clip] + first);
+                part.lengths.push(end - first);
+                part.labels.push(self.labels[clip]);
+                part.recordings.push(self.recordings[clip]);
+            }
+        }
+        if let Frames::Apart(clips, _) = &mut part.frames {
+            let piece = |&(clip, first, end): &(usize, usize, usize)| clips[clip].slice(first, end);
+            *clips = ranges.iter().map(piece).collect();
+        }
+        part
     }
 
     /// Where its batches are.
@@ -105,6 +141,23 @@ impl PartTensors {
         self.labels.iter().map(|&label| label as usize).collect()
     }
 
+    /// The recording that each clip is a piece of.
+    pub fn recordings(&self) -> &[usize] {
+        &self.recordings
+    }
+
+    /// The class of each recording.
+    pub fn recording_labels(&self) -> Vec<usize> {
+        let mut labels = self.labels();
+        let mut clips = self.recordings.iter();
+        let mut last = None;
+        labels.retain(|_| {
+            let recording = clips.next();
+            last.replace(recording) != Some(recording)
+        });
+        labels
+    }
+
     /// Frames of each clip.
     pub fn lengths(&self) -> &[i64] {
         &self.lengths
@@ -122,18 +175,105 @@ pub(super) fn normalised(
     let all: i64 = features.iter().map(|clip| clip.frames() as i64).sum();
     let frames = Tensor::f_zeros([all + 1, coefficients], (Kind::Float, device))?;
     let mut next = 0;
-    let mut values = Vec::new();
-    for (index, clip) in features.iter().enumerate() {
-        values.extend_from_slice(clip.values());
-        if values.len() < STRETCH && index + 1 < features.len() {
-            continue;
-        }
-        let stretch = Tensor::f_from_slice(&values)?.f_view([-1, coefficients])?;
+    let mut bring = |values: &[f32]| -> Result<()> {
+        let stretch = Tensor::f_from_slice(values)?.f_view([-1, coefficients])?;
         let stretch = normalisation.apply(&stretch.f_to_device(device)?);
         let length = stretch.size()[0];
         frames.f_narrow(0, next, length)?.f_copy_(&stretch)?;
         next += length;
-        values.clear();
+        Ok(())
+    };
+    let stretch = STRETCH / coefficients.max(1) as usize * coefficients.max(1) as usize;
+    let mut values = Vec::new();
+    for clip in features {
+        // A long clip comes in several stretches.
+        for some in clip.read()?.chunks(stretch) {
+            values.extend_from_slice(some);
+            if values.len() >= STRETCH {
+                bring(&values)?;
+                values.clear();
+            }
+        }
+    }
+    if !values.is_empty() {
+        bring(&values)?;
     }
     Ok(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Plan;
+    use tch::nn;
+
+    /// Clips of one coefficient, whose frames count on over all of them.
+    fn part(lengths: &[usize], resident: bool) -> PartTensors {
+        let mut next = 0;
+        let clips: Vec<Features> = lengths
+            .iter()
+            .map(|&length| {
+                let values = (next..next + length).map(|frame| frame as f32).collect();
+                next += length;
+                Features::new(length, 1, values).unwrap()
+            })
+            .collect();
+        let clips: Vec<&Features> = clips.iter().collect();
+        let labels: Vec<usize> = (0..clips.len()).map(|clip| 7 * clip).collect();
+        let normalisation = Normalisation::new(&nn::VarStore::new(Device::Cpu).root(), 1);
+        match resident {
+            true => PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
+            false => PartTensors::apart(&clips, &labels, &normalisation),
+        }
+    }
+
+    /// The frames of each clip, as batches hold them.
+    fn frames(part: &PartTensors) -> Vec<Vec<f32>> {
+        let plan = Plan::by_length(part, 3);
+        let mut clips = vec![Vec::new(); part.clips()];
+        for index in 0..plan.batches() {
+            let batch = plan.batch(index);
+            let lengths = Vec::<i64>::try_from(batch.lengths).unwrap();
+            for (row, (clip, length)) in plan.clips(index).zip(lengths).enumerate() {
+                let row = batch.features.get(row as i64).narrow(0, 0, length);
+                clips[clip] = row.view([-1]).try_into().unwrap();
+            }
+        }
+        clips
+    }
+
+    #[test]
+    fn long_recordings_become_equal_pieces_in_their_order() {
+        for resident in [true, false] {
+            let cut = part(&[4, 10, 5, 3], resident).in_pieces(Some(4));
+            assert_eq!(cut.lengths(), [4, 3, 3, 4, 2, 3, 3]);
+            assert_eq!(cut.recordings(), [0, 1, 1, 1, 2, 2, 3]);
+            assert_eq!(cut.labels(), [0, 7, 7, 7, 14, 14, 21]);
+            assert_eq!(cut.recording_labels(), [0, 7, 14, 21]);
+            let all: Vec<f32> = frames(&cut).concat();
+            assert_eq!(all, (0..22).map(|frame| frame as f32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn recordings_that_are_short_enough_stay_as_they_are() {
+        for most in [None, Some(10), Some(1000)] {
+            let lengths = [4, 10, 1];
+            let cut = part(&lengths, true).in_pieces(most);
+            assert_eq!(cut.lengths(), [4, 10, 1]);
+            assert_eq!(cut.recordings(), [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_clip_longer_than_a_stretch_is_brought_as_a_whole() {
+        let long = STRETCH + 3;
+        let cut = part(&[2, long, 1], true);
+        let Frames::Resident(frames) = &cut.frames else {
+            unreachable!()
+        };
+        assert_eq!(frames.size(), [long as i64 + 4, 1]);
+        let expected = Tensor::arange(long as i64 + 3, (Kind::Float, Device::Cpu)).view([-1, 1]);
+        assert!(frames.narrow(0, 0, long as i64 + 3).equal(&expected));
+    }
 }

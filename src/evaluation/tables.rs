@@ -3,19 +3,21 @@
 use std::fmt::Write;
 
 use super::metrics::{ClassMetrics, Metrics};
+use crate::escape::escape_line;
 
 /// Table of precision, recall, F1 and support for each class that occurs in the truth or in the
 /// predictions, then accuracy and the two averages. The text equals the output of scikit-learn's
 /// `classification_report(digits=3, zero_division=0)` and ends with a newline.
 pub fn classification_table(metrics: &Metrics) -> String {
-    let width = text_width(&metrics.classes).max("weighted avg".len());
+    let classes = names(metrics);
+    let width = text_width(&classes).max("weighted avg".len());
     let clips = metrics.clips;
     let mut table = format!(
         "{:>width$}  {:>9} {:>9} {:>9} {:>9}\n\n",
         "", "precision", "recall", "f1-score", "support"
     );
 
-    for (index, class) in metrics.classes.iter().enumerate() {
+    for (index, class) in classes.iter().enumerate() {
         if metrics.occurs(index) {
             table += &table_row(class, &metrics.per_class[index], width);
         }
@@ -47,9 +49,9 @@ fn table_row(name: &str, row: &ClassMetrics, width: usize) -> String {
 /// The text ends with a newline.
 pub fn confusion_table(metrics: &Metrics) -> String {
     let corner = "truth \\ predicted";
-    let label_width = text_width(&metrics.classes).max(corner.len());
-    let column_widths: Vec<usize> = metrics
-        .classes
+    let classes = names(metrics);
+    let label_width = text_width(&classes).max(corner.len());
+    let column_widths: Vec<usize> = classes
         .iter()
         .enumerate()
         .map(|(column, class)| {
@@ -68,11 +70,17 @@ pub fn confusion_table(metrics: &Metrics) -> String {
         }
         line + "\n"
     };
-    let mut table = line(corner, metrics.classes.clone());
-    for (class, row) in metrics.classes.iter().zip(&metrics.confusion) {
+    let mut table = line(corner, classes.clone());
+    for (class, row) in classes.iter().zip(&metrics.confusion) {
         table += &line(class, row.iter().map(u64::to_string).collect());
     }
     table
+}
+
+/// Escaped class names. A label may be the name of a folder, which can contain a line break.
+fn names(metrics: &Metrics) -> Vec<String> {
+    let names = metrics.classes.iter();
+    names.map(|name| escape_line(name).into()).collect()
 }
 
 fn text_width(texts: &[String]) -> usize {

@@ -19,10 +19,14 @@ mod features;
 mod names;
 mod safetensors;
 mod torchscript;
+mod written;
 
-pub use features::{Described, FeatureFormat, describe, write_features, write_matrix};
+pub use features::{
+    Described, FeatureFormat, check_features, describe, is_own_matrix, write_features, write_matrix,
+};
 pub use safetensors::safetensors;
 pub use torchscript::torchscript;
+pub use written::{is_bundle, is_safetensors, is_torchscript};
 
 use anyhow::Result;
 use serde::Serialize;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::prosody;
 use crate::audio::threshold;
+use crate::memory::OutOfMemory;
 
 /// Largest accepted `n_fft`, in samples: 1.4 s at 48 kHz.
 const LONGEST_WINDOW: usize = 65_536;
@@ -162,4 +163,6 @@ pub enum FeatureError {
     Lifter(f32),
     #[error("deltas is {0}; it must be 0, 1 or 2")]
     Deltas(usize),
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
 }

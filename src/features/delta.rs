@@ -20,12 +20,18 @@ pub enum Order {
 /// that window is repeated. librosa rejects fewer than nine frames. Here the widest odd window that
 /// fits is used, and with fewer than three frames all deltas are zero.
 pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
-    let frames = values.len() / columns;
     let mut deltas = vec![0.0; values.len()];
+    add_delta(values, columns, order, &mut deltas);
+    deltas
+}
+
+/// Adds deltas to `deltas`, which has the shape of `values` and holds zeros.
+pub(super) fn add_delta(values: &[f32], columns: usize, order: Order, deltas: &mut [f32]) {
+    let frames = values.len() / columns;
     // Number of frames on either side of the centre.
     let reach = (frames.min(WIDTH).saturating_sub(1)) / 2;
     if reach == 0 {
-        return deltas;
+        return;
     }
     let weights = weights(reach, order);
     for (frame, row) in deltas.chunks_exact_mut(columns).enumerate() {
@@ -37,7 +43,6 @@ pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
             }
         }
     }
-    deltas
 }
 
 /// Weights of the least-squares fit over the offsets k from −reach to reach.

@@ -1,12 +1,13 @@
 //! The feature extractor: every step from waveform to matrix.
 
 use super::decibels::power_to_db;
-use super::delta::{Order, delta};
+use super::delta::{Order, add_delta};
 use super::prosody::{self, Prosody};
 use super::stft::{FRAMES_PER_BLOCK, Stft};
 use super::{FeatureConfig, FeatureError, Features};
 use super::{dct::Dct, mel::MelFilterBank};
 use crate::audio::Waveform;
+use crate::memory::{OutOfMemory, reserve, zeros};
 
 /// Computes the features of waveforms of one sample rate. An extractor holds only tables, so that
 /// threads can share it.
@@ -60,35 +61,52 @@ impl Extractor {
     /// Features of one waveform, [1 + ⌊samples / hop_length⌋ frames, coefficients].
     ///
     /// # Panics
-    /// If the sample rate of the waveform is not [`Extractor::sample_rate`].
+    /// If the sample rate of the waveform is not [`Extractor::sample_rate`], or if the features do not
+    /// fit into the memory.
     pub fn extract(&self, waveform: &Waveform) -> Features {
+        self.try_extract(waveform)
+            .expect("room for the features of the waveform")
+    }
+
+    /// Features of one waveform, like [`Extractor::extract`].
+    ///
+    /// # Errors
+    /// If the features do not fit into the memory.
+    ///
+    /// # Panics
+    /// If the sample rate of the waveform is not [`Extractor::sample_rate`].
+    pub fn try_extract(&self, waveform: &Waveform) -> Result<Features, OutOfMemory> {
         assert_eq!(
             waveform.sample_rate, self.sample_rate,
             "the extractor and the waveform have different sample rates"
         );
         let frames = self.stft.frames(waveform.samples.len());
-        let log_mels = self.log_mels(&waveform.samples, frames);
-        let n_mfcc = self.config.n_mfcc;
-        let mut blocks = self.with_deltas(self.mfcc(&log_mels, frames), n_mfcc);
+        let mfcc = {
+            let log_mels = self.log_mels(&waveform.samples, frames)?;
+            self.mfcc(&log_mels, frames)?
+        };
+        let mut blocks = self.with_deltas(mfcc, self.config.n_mfcc)?;
         if let Some(prosody) = &self.prosody {
-            let track = prosody.track(&waveform.samples, frames);
-            blocks.extend(self.with_deltas(track, prosody::COLUMNS));
+            let track = prosody.track(&waveform.samples, frames)?;
+            blocks.extend(self.with_deltas(track, prosody::COLUMNS)?);
         }
-        Features::new(
-            frames,
-            self.config.coefficients(),
-            side_by_side(&blocks, frames),
-        )
-        .expect("every frame has all its coefficients")
+        let values = side_by_side(&blocks, frames)?;
+        let features = Features::new(frames, self.config.coefficients(), values);
+        Ok(features.expect("every frame has all its coefficients"))
     }
 
     /// Mel bands in decibels. Each block of [`FRAMES_PER_BLOCK`] frames has n_mels rows, one column
     /// a frame.
-    fn log_mels(&self, samples: &[f32], frames: usize) -> Vec<[f32; FRAMES_PER_BLOCK]> {
+    fn log_mels(
+        &self,
+        samples: &[f32],
+        frames: usize,
+    ) -> Result<Vec<[f32; FRAMES_PER_BLOCK]>, OutOfMemory> {
         let n_mels = self.config.n_mels;
         let mut scratch = self.stft.scratch();
         let mut power = vec![[0.0; FRAMES_PER_BLOCK]; self.stft.bins()];
-        let mut mels = vec![[0.0; FRAMES_PER_BLOCK]; frames.div_ceil(FRAMES_PER_BLOCK) * n_mels];
+        let blocks = frames.div_ceil(FRAMES_PER_BLOCK);
+        let mut mels = zeros::<[f32; FRAMES_PER_BLOCK]>(blocks * n_mels)?;
         for (block, mels) in mels.chunks_exact_mut(n_mels).enumerate() {
             let first = block * FRAMES_PER_BLOCK;
             self.stft
@@ -96,13 +114,17 @@ impl Extractor {
             self.mel.apply(&power, mels);
         }
         power_to_db(mels.as_flattened_mut(), self.config.top_db);
-        mels
+        Ok(mels)
     }
 
     /// Cepstral coefficients, frames × n_mfcc, row-major.
-    fn mfcc(&self, log_mels: &[[f32; FRAMES_PER_BLOCK]], frames: usize) -> Vec<f32> {
+    fn mfcc(
+        &self,
+        log_mels: &[[f32; FRAMES_PER_BLOCK]],
+        frames: usize,
+    ) -> Result<Vec<f32>, OutOfMemory> {
         let n_mfcc = self.config.n_mfcc;
-        let mut mfcc = vec![0.0; frames * n_mfcc];
+        let mut mfcc = zeros(frames * n_mfcc)?;
         let mut block = vec![[0.0; FRAMES_PER_BLOCK]; n_mfcc];
         for (rows, log_mels) in mfcc
             .chunks_mut(FRAMES_PER_BLOCK * n_mfcc)
@@ -115,27 +137,29 @@ impl Extractor {
                 }
             }
         }
-        mfcc
+        Ok(mfcc)
     }
 
     /// A matrix followed by its deltas and delta-deltas, as many of them as the configuration has.
-    fn with_deltas(&self, values: Vec<f32>, columns: usize) -> Vec<Vec<f32>> {
+    fn with_deltas(&self, values: Vec<f32>, columns: usize) -> Result<Vec<Vec<f32>>, OutOfMemory> {
         let mut blocks = vec![values];
         for &order in &[Order::First, Order::Second][..self.config.deltas] {
-            blocks.push(delta(&blocks[0], columns, order));
+            let mut deltas = zeros(blocks[0].len())?;
+            add_delta(&blocks[0], columns, order, &mut deltas);
+            blocks.push(deltas);
         }
-        blocks
+        Ok(blocks)
     }
 }
 
 /// Joins matrices of `frames` rows each: row by row, one matrix after the other.
-fn side_by_side(blocks: &[Vec<f32>], frames: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
+fn side_by_side(blocks: &[Vec<f32>], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
+    let mut values = reserve(blocks.iter().map(Vec::len).sum())?;
     for frame in 0..frames {
         for block in blocks {
             let columns = block.len() / frames;
             values.extend_from_slice(&block[frame * columns..(frame + 1) * columns]);
         }
     }
-    values
+    Ok(values)
 }

@@ -25,7 +25,7 @@ pub mod stft;
 
 pub use config::{FeatureConfig, FeatureError};
 pub use extractor::Extractor;
-pub use matrix::{Features, Values};
+pub use matrix::{Features, StoredValues};
 
 /// Version of the feature computation, part of every cache key. It increases when a value changes
 /// by more than rounding, so that cached features of an older version are not used.

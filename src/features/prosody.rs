@@ -11,6 +11,7 @@ use std::f64::consts::TAU;
 
 use super::pair::{self, PairFft};
 use crate::audio::dot::{dot, sum};
+use crate::memory::{OutOfMemory, reserve};
 
 /// Number of columns of a frame: pitch, voicing, loudness.
 pub(super) const COLUMNS: usize = 3;
@@ -96,15 +97,15 @@ impl Prosody {
     ///   the speaker; 0 in unvoiced frames;
     /// - voicing, from about 0 (noise) to 1 (a tone);
     /// - loudness in decibels relative to the loudest frame, from −80 to 0.
-    pub(super) fn track(&self, samples: &[f32], frames: usize) -> Vec<f32> {
+    pub(super) fn track(&self, samples: &[f32], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
         let mut scratch = Scratch {
             frames: self.fft.scratch(),
             correlations: [const { Vec::new() }; 2],
         };
-        let mut measured: Vec<Frame> = (0..frames)
-            .step_by(2)
-            .flat_map(|frame| self.two_frames(samples, frame * self.hop_length, &mut scratch))
-            .collect();
+        let mut measured: Vec<Frame> = reserve(frames + 1)?;
+        for frame in (0..frames).step_by(2) {
+            measured.extend(self.two_frames(samples, frame * self.hop_length, &mut scratch));
+        }
         measured.truncate(frames);
         let median = median(
             measured
@@ -123,7 +124,9 @@ impl Prosody {
             let loudness = 10.0 * (frame.power.max(MIN_POWER) / loudest).log10();
             [pitch, frame.voicing, loudness.max(-LOUDNESS_RANGE)]
         };
-        measured.iter().flat_map(row).collect()
+        let mut rows = reserve(frames * COLUMNS)?;
+        rows.extend(measured.iter().flat_map(row));
+        Ok(rows)
     }
 
     /// Measures the frame centred on sample `centre`, and the next frame.
@@ -264,7 +267,7 @@ mod tests {
 
     fn track(samples: &[f32]) -> Vec<[f32; 3]> {
         let frames = 1 + samples.len() / HOP;
-        let rows = Prosody::new(RATE, HOP).track(samples, frames);
+        let rows = Prosody::new(RATE, HOP).track(samples, frames).unwrap();
         rows.chunks_exact(3)
             .map(|row| [row[0], row[1], row[2]])
             .collect()
@@ -366,7 +369,7 @@ mod tests {
             .collect();
         samples.extend([0.0; 3000]);
         let frames = 1 + samples.len() / HOP;
-        let rows = Prosody::new(RATE, HOP).track(&samples, frames);
+        let rows = Prosody::new(RATE, HOP).track(&samples, frames).unwrap();
         let sums: Vec<_> = (0..frames)
             .map(|frame| by_definition(&samples, frame * HOP))
             .collect();
@@ -423,7 +426,9 @@ mod tests {
                 .map(|n| (TAU * 200.0 * f64::from(n) / f64::from(rate)).sin() as f32)
                 .collect();
             let hop = rate as usize / 80;
-            let rows = Prosody::new(rate, hop).track(&samples, 1 + samples.len() / hop);
+            let rows = Prosody::new(rate, hop)
+                .track(&samples, 1 + samples.len() / hop)
+                .unwrap();
             assert!(rows[3 * 20 + 1] > 0.9, "{rate} Hz: {:?}", &rows[60..63]);
         }
     }

@@ -2,31 +2,91 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, ResponseExt};
 
-/// How long to put up with a server.
+/// Limits on a server's time. A download that hits one ends with an error, and continues with the next call.
 #[derive(Debug, Clone)]
 pub struct Patience {
-    /// After so many attempts in a row that brought nothing, it is given up.
+    /// Attempts in a row that may bring nothing.
     pub attempts: u32,
-    /// Before the second attempt; twice as long before each further one.
+    /// Time before the second attempt; twice as long before each further one.
     pub wait: Duration,
-    /// A connection on which nothing comes for so long is cut.
+    /// Time for a connection to open, for an answer to begin, and between two pieces of it.
     pub stall: Duration,
+    /// Time within which [`Patience::least`] bytes must come, over all attempts.
+    pub window: Duration,
+    /// The fewest bytes in a window.
+    pub least: u64,
+    /// Time for a whole file.
+    pub total: Duration,
 }
 
 impl Default for Patience {
+    /// A kilobyte a second over 30 seconds, and a day for a file.
     fn default() -> Self {
         Patience {
             attempts: 6,
             wait: Duration::from_secs(1),
-            stall: Duration::from_secs(30),
+            stall: Duration::from_secs(20),
+            window: Duration::from_secs(30),
+            least: 30_000,
+            total: Duration::from_secs(24 * 60 * 60),
         }
+    }
+}
+
+/// The rate of a file as it comes, over all attempts to get it.
+#[derive(Debug)]
+pub(super) struct Pace<'a> {
+    patience: &'a Patience,
+    began: Instant,
+    /// Where the present window began, and the bytes since then.
+    window: Instant,
+    bytes: u64,
+}
+
+impl Pace<'_> {
+    pub(super) fn new(patience: &Patience) -> Pace<'_> {
+        let now = Instant::now();
+        Pace {
+            patience,
+            began: now,
+            window: now,
+            bytes: 0,
+        }
+    }
+
+    /// Counts bytes that came; an error where they come too slowly.
+    pub(super) fn count(&mut self, url: &str, bytes: u64) -> Result<(), Failure> {
+        self.bytes += bytes;
+        if self.bytes >= self.patience.least {
+            (self.window, self.bytes) = (Instant::now(), 0);
+        }
+        let total = self.patience.total;
+        if self.began.elapsed() > total {
+            let seconds = total.as_secs_f64();
+            return Err(Failure::Passing(anyhow!(
+                "{url} takes longer than {seconds} s"
+            )));
+        }
+        if self.is_too_slow() {
+            return Err(Failure::Passing(anyhow!(
+                "{url} is too slow: {} bytes in the last {:.1} s",
+                self.bytes,
+                self.window.elapsed().as_secs_f64()
+            )));
+        }
+        Ok(())
+    }
+
+    /// True from the moment on at which no further attempt makes sense.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.window.elapsed() > self.patience.window || self.began.elapsed() > self.patience.total
     }
 }
 
@@ -63,7 +123,9 @@ impl Client {
             .tls_config(tls)
             .user_agent(concat!("emovox/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
+            .timeout_resolve(Some(patience.stall))
             .timeout_connect(Some(patience.stall))
+            .timeout_send_request(Some(patience.stall))
             .timeout_recv_response(Some(patience.stall))
             .timeout_per_read(Some(patience.stall))
             .build();
@@ -114,28 +176,37 @@ impl Client {
 
     /// A small file as a whole, no longer than `most` bytes.
     pub(super) fn small(&self, url: &str, most: u64) -> Result<Vec<u8>> {
+        let mut pace = Pace::new(&self.patience);
         let mut failures = 0;
         loop {
-            match self.small_once(url, most) {
+            let error = match self.small_once(url, most, &mut pace) {
                 Ok(bytes) => return Ok(bytes),
                 Err(Failure::Lasting(error)) => return Err(error),
-                Err(Failure::Passing(error)) => {
-                    failures += 1;
-                    if failures >= self.patience.attempts {
-                        return Err(error);
-                    }
-                    self.wait(failures);
-                }
+                Err(Failure::Passing(error)) => error,
+            };
+            failures += 1;
+            if failures >= self.patience.attempts || pace.is_too_slow() {
+                return Err(error);
             }
+            self.wait(failures);
         }
     }
 
-    fn small_once(&self, url: &str, most: u64) -> Result<Vec<u8>, Failure> {
+    fn small_once(&self, url: &str, most: u64, pace: &mut Pace) -> Result<Vec<u8>, Failure> {
         let response = self.ask(url, 0, None)?;
         let mut bytes = Vec::new();
         let mut body = response.into_body().into_reader().take(most + 1);
-        body.read_to_end(&mut bytes)
-            .map_err(|error| self.explain(url, error.into()))?;
+        let mut piece = [0; 1 << 14];
+        loop {
+            match body.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => {
+                    bytes.extend_from_slice(&piece[..count]);
+                    pace.count(url, count as u64)?;
+                }
+                Err(error) => return Err(self.explain(url, error.into())),
+            }
+        }
         match bytes.len() as u64 > most {
             true => Err(Failure::Lasting(anyhow!(
                 "{url} is longer than the {most} bytes that it may have"

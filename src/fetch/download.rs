@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use ureq::Body;
 use ureq::http::{Response, StatusCode, header};
 
-use super::client::{Client, Failure, content_range, header_text};
+use super::client::{Client, Failure, Pace, content_range, header_text};
 
 /// What is to come.
 pub(super) struct Wanted<'a> {
@@ -27,10 +27,11 @@ pub(super) fn download(
     file: &Path,
     tell: &dyn Fn(u64, Option<u64>),
 ) -> Result<()> {
+    let mut pace = Pace::new(&client.patience);
     let mut furthest = length(file);
     let mut failures = 0;
     loop {
-        let error = match attempt(client, wanted, file, tell) {
+        let error = match attempt(client, wanted, file, &mut pace, tell) {
             Ok(()) => return Ok(()),
             Err(Failure::Lasting(error)) => return Err(error),
             Err(Failure::Passing(error)) => error,
@@ -38,7 +39,7 @@ pub(super) fn download(
         let have = length(file);
         failures = if have > furthest { 1 } else { failures + 1 };
         furthest = furthest.max(have);
-        if failures >= client.patience.attempts {
+        if failures >= client.patience.attempts || pace.is_too_slow() {
             bail!("{error}. {have} bytes are kept; the same command goes on from there");
         }
         client.wait(failures);
@@ -49,6 +50,7 @@ fn attempt(
     client: &Client,
     wanted: &Wanted,
     file: &Path,
+    pace: &mut Pace,
     tell: &dyn Fn(u64, Option<u64>),
 ) -> Result<(), Failure> {
     let had = length(file);
@@ -95,6 +97,7 @@ fn attempt(
             return Err(Failure::Lasting(anyhow!(text)));
         }
         out.write_all(&buffer[..count])?;
+        pace.count(wanted.url, count as u64)?;
     }
     out.sync_all()?;
     match expected.is_some_and(|expected| have < expected) {
@@ -183,4 +186,110 @@ pub(super) fn md5_of(file: &Path) -> Result<String> {
 
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::Patience;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    /// A server that does this with each connection.
+    fn server(answer: impl Fn(&mut TcpStream) + Send + Sync + Clone + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/file", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let answer = answer.clone();
+                thread::spawn(move || answer(&mut stream.unwrap()));
+            }
+        });
+        url
+    }
+
+    /// A head, and then a byte each so many milliseconds until the client is gone.
+    fn drip(stream: &mut TcpStream, head: &str, milliseconds: u64) {
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request);
+        let mut goes_on = stream.write_all(head.as_bytes()).is_ok();
+        while goes_on {
+            thread::sleep(Duration::from_millis(milliseconds));
+            goes_on = stream.write_all(b"x").is_ok();
+        }
+    }
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+
+    fn patience() -> Patience {
+        Patience {
+            attempts: 1000,
+            wait: Duration::from_millis(1),
+            stall: Duration::from_millis(500),
+            window: Duration::from_millis(1500),
+            least: 1000,
+            total: Duration::from_secs(60),
+        }
+    }
+
+    /// What becomes of a download; it must end by itself, long before a test that hangs is killed.
+    fn error_of(url: &str, patience: &Patience) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = Wanted {
+            url,
+            bytes: Some(1_000_000),
+            most: 1_000_000,
+        };
+        let began = Instant::now();
+        let result = download(
+            &Client::new(patience),
+            &wanted,
+            &folder.path().join("file"),
+            &|_, _| (),
+        );
+        assert!(began.elapsed() < Duration::from_secs(45));
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_server_that_sends_a_byte_now_and_then_is_given_up_and_the_bytes_are_kept() {
+        let url = server(|stream| drip(stream, HEAD, 20));
+        let error = error_of(&url, &patience());
+        assert!(error.contains("is too slow"), "{error}");
+        assert!(error.contains("bytes are kept"), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_given_up_after_a_window_however_many_attempts_there_are() {
+        let url = server(|stream| drip(stream, "", 100_000));
+        let error = error_of(&url, &patience());
+        assert!(error.contains("says nothing"), "{error}");
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_given_up() {
+        let url = server(|stream| drip(stream, "HTTP/1.1 200 OK\r\nX: ", 20));
+        let error = error_of(&url, &patience());
+        assert!(error.contains("says nothing"), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_is_just_quick_enough_is_given_up_after_the_total_time() {
+        let url = server(|stream| drip(stream, HEAD, 10));
+        let slow = Patience {
+            least: 10,
+            total: Duration::from_secs(2),
+            ..patience()
+        };
+        let error = error_of(&url, &slow);
+        assert!(error.contains("takes longer than 2 s"), "{error}");
+    }
+
+    #[test]
+    fn a_small_file_that_drips_is_given_up_too() {
+        let url = server(|stream| drip(stream, HEAD, 20));
+        let error = Client::new(&patience()).small(&url, 1000).unwrap_err();
+        assert!(error.to_string().contains("is too slow"), "{error}");
+    }
 }

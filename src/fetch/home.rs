@@ -1,11 +1,14 @@
 //! The table of corpora: where each is at home, under which licence, and what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
+
+use crate::bounded;
 
 /// A corpus, as its publisher describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -77,23 +80,129 @@ pub struct Listed {
     pub compared: String,
 }
 
+/// The most that a corpus may have; a table from elsewhere may hold any number.
+const MOST_MEGABYTES: u64 = 1_000_000;
+const MOST_CLIPS: usize = 10_000_000;
+const MOST_SPEAKERS: u64 = 100_000;
+
 impl Home {
     /// Who speaks, each by the name that the recordings give.
     pub fn speakers(&self) -> Vec<String> {
-        self.speakers.iter().flat_map(|name| expand(name)).collect()
+        let expand = |name: &String| match range(name) {
+            Some((numbers, width)) => numbers.map(|n| format!("{n:0width$}")).collect(),
+            None => vec![name.clone()],
+        };
+        self.speakers.iter().flat_map(expand).collect()
+    }
+
+    /// Rejects names that lead out of a folder, numbers that no corpus has, and addresses that are not fetched.
+    fn check(&self) -> Result<()> {
+        ensure!(
+            is_plain(&self.name),
+            "a corpus' name is that of its folder: letters, digits, '-', '_' and '.', which does not come first"
+        );
+        ensure!(
+            self.archive.is_empty() == self.listed.is_some(),
+            "it must have archives or a list of recordings, one of them"
+        );
+        ensure!(
+            self.megabytes.max(self.unpacked_megabytes) <= MOST_MEGABYTES,
+            "megabytes and unpacked_megabytes must be at most {MOST_MEGABYTES}"
+        );
+        ensure!(
+            (1..=MOST_CLIPS).contains(&self.clips),
+            "clips is {}; it must lie between 1 and {MOST_CLIPS}",
+            self.clips
+        );
+        let parts = self.classes.values().chain(&self.clips_per_speaker);
+        ensure!(
+            parts.chain([&self.not_wav]).all(|&part| part <= self.clips),
+            "classes, clips_per_speaker and not_wav must be at most clips, {}",
+            self.clips
+        );
+        let mut speakers = 0;
+        for name in &self.speakers {
+            let count = range(name).map_or(1, |(numbers, _)| {
+                (u64::from(*numbers.end()) + 1).saturating_sub(u64::from(*numbers.start()))
+            });
+            ensure!(count > 0, "the speakers {name} end before they begin");
+            speakers += count;
+        }
+        ensure!(
+            speakers <= MOST_SPEAKERS,
+            "it has {speakers} speakers; at most {MOST_SPEAKERS} are read"
+        );
+        self.archive.iter().try_for_each(Archive::check)?;
+        self.listed.iter().try_for_each(Listed::check)
     }
 }
 
-/// `08-16` → `08`, `09` … `16`.
-fn expand(name: &str) -> Vec<String> {
-    let numbers = name.split_once('-').and_then(|(first, last)| {
-        let range = first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?;
-        Some((range, first.len()))
-    });
-    match numbers {
-        Some((range, width)) => range.map(|n| format!("{n:0width$}")).collect(),
-        None => vec![name.to_string()],
+impl Archive {
+    fn check(&self) -> Result<()> {
+        check_address(&self.url)?;
+        let is_md5 = |md5: &String| md5.len() == 32 && md5.chars().all(|c| c.is_ascii_hexdigit());
+        ensure!(
+            self.md5.iter().all(is_md5),
+            "the md5 of {} must be 32 hexadecimal digits",
+            self.url
+        );
+        ensure!(
+            self.bytes
+                .is_none_or(|bytes| bytes <= 1_000_000 * MOST_MEGABYTES),
+            "the bytes of {} must be at most {MOST_MEGABYTES} MB",
+            self.url
+        );
+        Ok(())
     }
+}
+
+impl Listed {
+    fn check(&self) -> Result<()> {
+        for address in [&self.table, &self.files, &self.notes] {
+            check_address(address)?;
+        }
+        ensure!(
+            self.ending.strip_prefix('.').is_some_and(is_plain),
+            "ending is '{}'; it must be one of a file, such as .wav",
+            self.ending
+        );
+        ensure!(
+            self.into.split('/').all(is_plain),
+            "into is '{}'; it must be a folder below that of the corpus, each part a plain name",
+            self.into
+        );
+        Ok(())
+    }
+}
+
+/// True for a name that is a file's or a folder's of its own, wherever it is put.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=100).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
+}
+
+/// Rejects what the client does not fetch, and what would not be one word in a message.
+fn check_address(address: &str) -> Result<()> {
+    let rest = address
+        .strip_prefix("https://")
+        .or(address.strip_prefix("http://"));
+    let is_host = |c: char| c.is_ascii_alphanumeric() || c == '[';
+    ensure!(
+        rest.is_some_and(|rest| rest.starts_with(is_host))
+            && address.chars().all(|c| c.is_ascii_graphic()),
+        "'{address}' is not an address that starts with https:// or http:// and a server's name"
+    );
+    Ok(())
+}
+
+/// `08-16`: the numbers, and the digits that each is written with.
+fn range(name: &str) -> Option<(RangeInclusive<u32>, usize)> {
+    let (first, last) = name.split_once('-')?;
+    let number = |digits: &str| match digits.len() {
+        1..=9 => digits.parse::<u32>().ok(),
+        _ => None,
+    };
+    Some((number(first)?..=number(last)?, first.len()))
 }
 
 #[derive(Deserialize)]
@@ -117,17 +226,20 @@ pub fn home(name: &str) -> Option<&'static Home> {
 
 /// Reads another table.
 pub fn read_homes(path: &Path) -> Result<Vec<Home>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bounded::read_text(path, bounded::SETTINGS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("{} is no table of corpora", path.display()))
 }
 
 fn parse(text: &str) -> Result<Vec<Home>> {
     let table: Table = toml::from_str(text).map_err(|error| anyhow!("{error}"))?;
+    let mut names = BTreeSet::new();
     for home in &table.corpus {
+        home.check()
+            .with_context(|| format!("in '{}'", home.name))?;
         ensure!(
-            home.archive.is_empty() == home.listed.is_some(),
-            "{} must have archives or a list of recordings, one of them",
+            names.insert(home.name.to_lowercase()),
+            "two corpora are called '{}'",
             home.name
         );
     }

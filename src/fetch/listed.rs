@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use super::client::Client;
 use super::download::hexadecimal;
-use super::{Listed, Step};
+use super::{Home, Listed, Step};
 use crate::run::write_bytes;
 
 /// Recordings that are asked for at once.
@@ -22,25 +22,45 @@ const RECORDING: u64 = 20_000_000;
 /// Fetches all recordings that are not in the folder yet. One that is there was checked before.
 pub(super) fn fetch_listed(
     client: &Client,
+    home: &Home,
     listed: &Listed,
     folder: &Path,
     tell: &(dyn Fn(Step) + Sync),
 ) -> Result<()> {
     let table = client.small(&listed.table, TABLE)?;
     let names = names(&table, listed).with_context(|| format!("in {}", listed.table))?;
+    ensure!(
+        names.len() <= 2 * home.clips,
+        "{} names {} recordings, and {} has {}",
+        listed.table,
+        names.len(),
+        home.title,
+        home.clips
+    );
     let folder = folder.join(&listed.into);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
 
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let most = 2_000_000 * home.unpacked_megabytes;
+    let (next, done, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
     let trouble = Mutex::new(None);
     let work = || {
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
             let place = folder.join(name);
-            let fetched = match place.exists() {
-                true => Ok(()),
-                false => one(client, listed, name, &place),
+            let fetched = match place.metadata() {
+                Ok(there) => Ok(there.len()),
+                Err(_) => one(client, listed, name, &place),
             };
+            let fetched = fetched.and_then(|size| {
+                let all = size + bytes.fetch_add(size, Ordering::Relaxed);
+                ensure!(
+                    all <= most,
+                    "more than {most} bytes came, and {} has about {} MB",
+                    home.title,
+                    home.unpacked_megabytes
+                );
+                Ok(())
+            });
             if let Err(error) = fetched {
                 // The others stop after what they are at.
                 next.store(names.len(), Ordering::Relaxed);
@@ -92,7 +112,8 @@ fn names(table: &[u8], listed: &Listed) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn one(client: &Client, listed: &Listed, name: &str, place: &Path) -> Result<()> {
+/// Fetches a recording, and gives its size in bytes.
+fn one(client: &Client, listed: &Listed, name: &str, place: &Path) -> Result<u64> {
     let note = client.small(&format!("{}{name}", listed.notes), NOTE)?;
     let note = String::from_utf8_lossy(&note);
     let after = |key: &str| note.lines().find_map(|line| line.strip_prefix(key));
@@ -105,5 +126,6 @@ fn one(client: &Client, listed: &Listed, name: &str, place: &Path) -> Result<()>
         bytes.len().to_string() == size && hexadecimal(&Sha256::digest(&bytes)) == hash,
         "{url} is not what its publisher states: {size} bytes, SHA-256 {hash}"
     );
-    write_bytes(place, &bytes)
+    write_bytes(place, &bytes)?;
+    Ok(bytes.len() as u64)
 }

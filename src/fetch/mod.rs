@@ -19,12 +19,13 @@ pub use check::{Count, Holds, holds, recognise};
 pub use client::Patience;
 pub use home::{Archive, Home, Listed, home, homes, read_homes};
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::corpus::find_recordings;
+use crate::io::LockFile;
 use client::Client;
 use download::{Wanted, download, md5_of};
 use listed::fetch_listed;
@@ -75,6 +76,12 @@ pub fn fetch(
         );
     }
     let beside = beside(home, into);
+    // What lies in it is removed again; a link could lead to any folder.
+    ensure!(
+        !beside.is_symlink(),
+        "{} is a symbolic link; remove it, and give the command again",
+        beside.display()
+    );
     fs::create_dir_all(&beside)
         .with_context(|| format!("cannot make the folder {}", beside.display()))?;
     let _lock = lock(&beside)?;
@@ -83,7 +90,7 @@ pub fn fetch(
     let unpacked = beside.join("unpacked");
     if let Some(listed) = &home.listed {
         fs::create_dir_all(&unpacked)?;
-        fetch_listed(&client, listed, &unpacked, tell)?;
+        fetch_listed(&client, home, listed, &unpacked, tell)?;
     } else {
         let archives = home.archive.iter().enumerate();
         let archives = archives
@@ -108,7 +115,7 @@ pub fn fetch(
         }
     }
 
-    let clips = find_recordings(&unpacked).recordings.len();
+    let clips = find_recordings(&unpacked)?.recordings.len();
     if clips < home.clips {
         fs::remove_dir_all(&beside)?;
         bail!(
@@ -168,12 +175,12 @@ fn beside(home: &Home, into: &Path) -> PathBuf {
 }
 
 /// Two processes would write into the same file.
-fn lock(folder: &Path) -> Result<File> {
-    let file = File::create(folder.join("lock"))?;
+fn lock(folder: &Path) -> Result<LockFile> {
+    let mut lock = LockFile::open(&folder.join("lock"))?;
     ensure!(
-        file.try_lock().is_ok(),
+        lock.try_lock()?,
         "another emovox fetches it: {} is in use",
         folder.display()
     );
-    Ok(file)
+    Ok(lock)
 }

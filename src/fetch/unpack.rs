@@ -1,19 +1,30 @@
 //! A zip archive → a folder, and nothing outside of it.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use zip::ZipArchive;
 
-/// The most files that an archive may hold.
-const MOST_FILES: usize = 100_000;
+use crate::bounded;
+
+/// The most entries and folders that an archive may have, and the most folders within folders. The largest
+/// corpora have a tenth of it.
+const MOST_ENTRIES: usize = 100_000;
+const MOST_FOLDERS: usize = 10_000;
+const DEEPEST: usize = 16;
+
+/// The most that an archive may grow, where it is large: sound is seldom compressed to a half.
+const MOST_GROWTH: u64 = 100;
+const LARGE: u64 = 100_000_000;
 
 /// Unpacks an archive into a folder that is there. `tell` hears how many files of how many are done.
 ///
-/// An archive that would write outside the folder, or more than `most` bytes, is refused: that it says
-/// less of itself does not help, since what comes out is counted.
+/// An archive that would write outside the folder, or more than `most` bytes, is rejected, and so is one
+/// with too many entries or folders. Its own list of contents is checked before anything is written, and
+/// the bytes that come out are counted, whatever that list states.
 pub(super) fn unpack(
     archive: &Path,
     folder: &Path,
@@ -22,13 +33,12 @@ pub(super) fn unpack(
 ) -> Result<()> {
     let name = archive.display();
     let file = File::open(archive).with_context(|| format!("cannot read {name}"))?;
-    let mut zip = ZipArchive::new(io::BufReader::new(file))
+    let file_length = file.metadata()?.len();
+    let mut zip = ZipArchive::new(BufReader::new(file))
         .with_context(|| format!("what came is no zip archive{}", beginning(archive)))?;
+    let (most, too_much) = bound(most, file_length);
+    check_contents(&zip, most, &too_much)?;
     let count = zip.len();
-    ensure!(
-        count <= MOST_FILES,
-        "it holds {count} files, more than {MOST_FILES}"
-    );
     let mut left = most;
     for index in 0..count {
         tell(index, count);
@@ -54,15 +64,56 @@ pub(super) fn unpack(
             .with_context(|| format!("cannot write {} (is it there twice?)", place.display()))?;
         let written = io::copy(&mut (&mut entry).take(left + 1), &mut out)
             .with_context(|| format!("'{inside}' cannot be unpacked"))?;
-        ensure!(
-            written <= left,
-            "the archive unpacks to more than the {} MB that the corpus may have",
-            most / 1_000_000
-        );
+        ensure!(written <= left, "{too_much}");
         left -= written;
         out.sync_all()?;
     }
     Ok(())
+}
+
+/// Rejects an archive by the list of its contents.
+fn check_contents(zip: &ZipArchive<BufReader<File>>, most: u64, too_much: &str) -> Result<()> {
+    let count = zip.len();
+    ensure!(
+        count <= MOST_ENTRIES,
+        "the archive holds {count} files and folders, more than the {MOST_ENTRIES} that a corpus may have"
+    );
+    let mut folders = HashSet::new();
+    for name in zip.file_names() {
+        let name = name.context("the archive is damaged")?;
+        let levels: Vec<&str> = name.split(['/', '\\']).collect();
+        ensure!(
+            levels.len() <= DEEPEST + 1,
+            "the archive has folders within folders, more than {DEEPEST} deep"
+        );
+        for depth in 1..levels.len() {
+            folders.insert(levels[..depth].join("/"));
+        }
+        ensure!(
+            folders.len() <= MOST_FOLDERS,
+            "the archive has more than the {MOST_FOLDERS} folders that a corpus may have"
+        );
+    }
+    let unpacked = zip.decompressed_size().unwrap_or_default();
+    ensure!(unpacked <= u128::from(most), "{too_much}");
+    Ok(())
+}
+
+/// The most bytes that an archive of `file_length` bytes of a corpus of `most` may unpack to, and the
+/// reason for a larger one.
+fn bound(most: u64, file_length: u64) -> (u64, String) {
+    let growth = LARGE.max(file_length.saturating_mul(MOST_GROWTH));
+    if growth < most {
+        let reason = format!(
+            "the archive unpacks to more than {MOST_GROWTH} times its {}; no recordings do",
+            bounded::size(file_length)
+        );
+        return (growth, reason);
+    }
+    let megabytes = most / 1_000_000;
+    let reason =
+        format!("the archive unpacks to more than the {megabytes} MB that the corpus may have");
+    (most, reason)
 }
 
 /// What a file looks like that should have been an archive: often a page that says why not.
@@ -76,5 +127,61 @@ fn beginning(file: &Path) -> String {
             format!(": it begins with '{line}'")
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    /// Unpacks an archive of files with some zeros in each, for a corpus of a gigabyte.
+    fn unpacked(files: impl Iterator<Item = String>, zeros: usize) -> Result<usize, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("archive.zip");
+        let mut zip = ZipWriter::new(File::create(&archive).unwrap());
+        for file in files {
+            zip.start_file(file, SimpleFileOptions::default()).unwrap();
+            zip.write_all(&vec![0; zeros]).unwrap();
+        }
+        zip.finish().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        let result = unpack(&archive, &inside, 1_000_000_000, &|_, _| ());
+        let count = fs::read_dir(&inside).unwrap().count();
+        assert!(result.is_ok() || count == 0, "nothing of it is written");
+        result.map(|()| count).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn an_archive_of_folders_is_rejected_before_one_is_made() {
+        let deep = |file: usize| {
+            let folders: Vec<String> = (0..15).map(|level| format!("{file}-{level}")).collect();
+            format!("{}/a.wav", folders.join("/"))
+        };
+        let error = unpacked((0..700).map(deep), 0).unwrap_err();
+        assert!(error.contains("more than the 10000 folders"), "{error}");
+        assert_eq!(unpacked((0..600).map(deep), 0), Ok(600));
+    }
+
+    #[test]
+    fn an_archive_of_folders_within_folders_is_rejected() {
+        let error = unpacked(["d/".repeat(17) + "a.wav"].into_iter(), 0).unwrap_err();
+        assert!(error.contains("more than 16 deep"), "{error}");
+        assert_eq!(unpacked(["d/".repeat(16) + "a.wav"].into_iter(), 0), Ok(1));
+    }
+
+    #[test]
+    fn an_archive_of_a_hundred_thousand_empty_files_is_rejected() {
+        let error = unpacked((0..100_001).map(|file| file.to_string()), 0).unwrap_err();
+        assert!(error.contains("holds 100001 files"), "{error}");
+    }
+
+    #[test]
+    fn an_archive_that_grows_a_thousandfold_is_rejected() {
+        let error = unpacked(["a.wav".to_string()].into_iter(), 150_000_000).unwrap_err();
+        assert!(error.contains("more than 100 times its"), "{error}");
     }
 }

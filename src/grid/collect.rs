@@ -9,6 +9,7 @@ use super::{Grid, GridCell, Setting, State};
 use crate::cross_validation::{
     Cell, CellScores, Results, SpreadScores, heard, read_results, write_results,
 };
+use crate::escape::escape_line;
 use crate::evaluation::{Interval, Intervals, Spread};
 use crate::report::{GridRow, grid_png};
 use crate::run::{write_atomically, write_bytes};
@@ -318,10 +319,12 @@ impl Collected {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{}: {} of {} cells done\n",
-            self.name, self.done, self.cells
+            escape_line(&self.name),
+            self.done,
+            self.cells
         );
         if !self.notes.is_empty() {
-            text += &format!("Note: {}.\n", self.notes.join("; "));
+            text += &format!("Note: {}.\n", escape_line(&self.notes.join("; ")));
         }
         let width = self
             .settings
@@ -376,7 +379,7 @@ impl Collected {
                     .unwrap_or_default(),
             );
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{}", line.trim_end());
+            let _ = writeln!(text, "{}", escape_line(line.trim_end()));
         }
         let failed: Vec<&CellRow> = self
             .trainings
@@ -386,12 +389,9 @@ impl Collected {
         if !failed.is_empty() {
             text += &format!("\n{} cells failed:\n", failed.len());
             for row in failed {
-                let _ = writeln!(
-                    text,
-                    "{}: {}",
-                    row.cell,
-                    row.error.as_deref().unwrap_or_default()
-                );
+                let error = row.error.as_deref().unwrap_or_default();
+                let line = format!("{}: {error}", row.cell);
+                let _ = writeln!(text, "{}", escape_line(&line));
             }
         }
         text

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::values::{for_name, is_range, text, values};
+use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::folds::Folds;
 
@@ -48,7 +49,7 @@ pub struct Combination {
 impl GridFile {
     /// Reads the description of a sweep.
     pub fn read(path: &Path) -> Result<GridFile> {
-        let text = std::fs::read_to_string(path)
+        let text = bounded::read_text(path, bounded::SETTINGS)
             .with_context(|| format!("cannot read {}", path.display()))?;
         GridFile::parse(&text)
             .map_err(|error| anyhow!("{} describes no grid:\n{error:#}", path.display()))
@@ -196,7 +197,7 @@ fn name_of(values: &BTreeMap<String, Value>) -> String {
             .filter(|other| last(other) == last(key))
             .count()
             == 1;
-        if alone { last(key) } else { key.clone() }
+        for_name(&Value::String(if alone { last(key) } else { key.clone() }))
     };
     let parts: Vec<String> = values
         .iter()
@@ -293,6 +294,15 @@ mod tests {
             names("[sweep]\nmodel.dropout = [0.1]\na.dropout = [1]"),
             ["a.dropout-1+model.dropout-0.1"]
         );
+    }
+
+    #[test]
+    fn a_key_leads_to_no_other_folder() {
+        for key in ["/tmp/x", "..", "a/b", "x\\y"] {
+            let text = format!("[sweep]\ndata.counts_as.'{key}' = ['anger']");
+            let name = names(&text).remove(0);
+            assert!(crate::io::is_file_name(&name), "{name}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub use collect::{CellRow, Collected, Comparison, SettingRow, collect, write_collected};
 pub use file::{Combination, GridFile};
 
+use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Corpus;
 use crate::cross_validation::{Cell, CrossValidation, Plan, holds_something};
@@ -93,8 +94,8 @@ impl Grid {
         runs: &Path,
         corpus: impl Fn(&DataConfig) -> Result<Corpus>,
     ) -> Result<Grid> {
-        let text =
-            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = bounded::read_text(file, bounded::SETTINGS)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         let described = GridFile::read(file)?;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         let name = described.name.clone().unwrap_or(stem.into_owned());
@@ -176,7 +177,7 @@ impl Grid {
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot make {}", self.folder.display()))?;
         let file = self.folder.join("grid.toml");
-        match fs::read_to_string(&file) {
+        match bounded::read_text(&file, bounded::SETTINGS) {
             Ok(there) if there == self.text => Ok(()),
             _ => write_bytes(&file, self.text.as_bytes()),
         }
@@ -201,7 +202,7 @@ impl GridCell<'_> {
         if all.is_done(self.cell) {
             return State::Done;
         }
-        match fs::read_to_string(self.error_file()) {
+        match bounded::read_text(&self.error_file(), bounded::SETTINGS) {
             Ok(reason) => State::Failed(reason.trim().to_string()),
             Err(_) if all.run_of(self.cell).exists() => State::Begun,
             Err(_) => State::Waiting,

@@ -4,7 +4,6 @@
 //! it was trained. One of its tensors is a hash of all the rest, since safetensors have no checksum.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,11 +11,12 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
 use crate::corpus::split::Part;
-use crate::model::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
-use crate::run::{parse_split, print_split};
+use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
+use crate::run::{RunFolder, parse_split, print_split};
 
 /// The format of bundles; a file of a later one is refused.
 const FORMAT: u32 = 1;
@@ -54,6 +54,7 @@ struct Header {
 impl Bundle {
     /// The bytes of the file.
     pub(super) fn encode(&self, licence: String) -> Result<Vec<u8>> {
+        RunFolder::check_name(&self.name).context("rename the folder of the run")?;
         let mut split = Vec::new();
         print_split(&mut split, &self.clips, &self.parts)?;
         let header = serde_json::to_string(&Header {
@@ -81,7 +82,8 @@ impl Bundle {
             "{} is no bundle of emovox; `emovox export RUN --format bundle` makes one of a run",
             path.display()
         );
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = bounded::read(path, bounded::WEIGHTS)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         Bundle::decode(&bytes, path)
             .with_context(|| format!("{} cannot be used as a run", path.display()))
     }
@@ -105,11 +107,14 @@ impl Bundle {
             found == hash(&header, &tensors)?,
             "it is damaged: its checksum is wrong; copy it again"
         );
+        check_numbers(&tensors)?;
         let header: Header = serde_json::from_value(json).context(damaged)?;
-        let (clips, parts) = parse_split(header.split.as_bytes())?;
+        RunFolder::check_name(&header.run).context("its author gave it a name that is none")?;
+        let config = RunConfig::of_text(&header.config, path)?;
+        let (clips, parts) = parse_split(header.split.as_bytes(), &config.data.sources)?;
         Ok(Bundle {
             name: header.run,
-            config: RunConfig::of_text(&header.config, path)?,
+            config,
             clips,
             parts,
             tensors: tensors.into_iter().collect(),
@@ -138,7 +143,7 @@ fn without_places(config: &RunConfig) -> RunConfig {
 fn is_ours(path: &Path) -> std::io::Result<bool> {
     let mut beginning = Vec::new();
     let length = 8 + BEGINNING.len() as u64;
-    fs::File::open(path)?
+    bounded::open(path)?
         .take(length)
         .read_to_end(&mut beginning)?;
     Ok(beginning.get(8..) == Some(BEGINNING))
@@ -186,7 +191,7 @@ mod tests {
             tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],
         };
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
+        std::fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
         let error = Trained::of_bundle(file.path()).unwrap_err().to_string();
         assert!(
             error.contains("weights or more") && error.contains("holds 92"),

@@ -1,6 +1,6 @@
 //! A live ear: a stream goes in, and every hop comes out with what was heard in it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::segments::highest;
 use super::{Hearing, Predictor, Windowing};
@@ -154,7 +154,10 @@ impl<'a> Ear<'a> {
         let speech = match stretch {
             Some((start, end)) => {
                 let start = start.max(end.saturating_sub(self.window));
-                let probabilities = self.hearing.probabilities(self.ring.slice(start, end))?;
+                let probabilities = self
+                    .hearing
+                    .probabilities(self.ring.slice(start, end))
+                    .with_context(|| format!("after {:.1} s", self.in_seconds(now)))?;
                 let class = highest(&probabilities);
                 let classes = self.hearing.predictor().classes();
                 Some(Speech {

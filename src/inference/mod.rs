@@ -20,14 +20,16 @@ pub use windows::{Windowing, Windows};
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
+use thiserror::Error;
 
 use crate::config::RunConfig;
+use crate::corpus::Clip;
 use crate::dataset::{Batch, PartTensors, Plan, VocalTracts};
 use crate::distributed::Ranks;
 use crate::model::EmotionModel;
 
-/// Log-probabilities of the classes for each clip of a part, in the part's order. With vocal tracts it
-/// is what the model says of each clip out of all of them, on the mean of the logarithms.
+/// Log-probabilities of the classes for each recording of a part, in the part's order. With vocal tracts they
+/// are the mean over all of them, and so they are over the pieces of a recording that was cut.
 pub fn log_probabilities(
     model: &EmotionModel,
     part: &PartTensors,
@@ -50,18 +52,17 @@ pub fn log_probabilities_by(
     let said = |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
     let outputs: Vec<Tensor> = tch::no_grad(|| {
         let forward = |index| {
-            let batch = plan.batch(index);
+            let batch = plan.batch(index)?;
             let Some(tracts) = tracts else {
-                return said(&batch, &batch.features);
+                return Ok(said(&batch, &batch.features));
             };
             let out_of = |tract: i64| {
                 let chosen = Tensor::full_like(&batch.labels, tract);
                 said(&batch, &tracts.apply(&batch.features, &chosen))
             };
             let all: Vec<Tensor> = (0..tracts.count()).map(out_of).collect();
-            Tensor::stack(&all, 0)
-                .mean_dim(0, false, Kind::Float)
-                .log_softmax(-1, Kind::Float)
+            let mean = Tensor::stack(&all, 0).mean_dim(0, false, Kind::Float);
+            Ok(mean.log_softmax(-1, Kind::Float))
         };
         let classes = model.classes().len() as i64;
         let nothing = |index| {
@@ -70,10 +71,10 @@ pub fn log_probabilities_by(
         };
         let each = |index| match own(&index) {
             true => forward(index),
-            false => nothing(index),
+            false => Ok(nothing(index)),
         };
-        (0..plan.batches()).map(each).collect()
-    });
+        (0..plan.batches()).map(each).collect::<Result<_>>()
+    })?;
     let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
     ranks.sum(&mut sorted)?;
     let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
@@ -82,7 +83,38 @@ pub fn log_probabilities_by(
     for (clip, row) in order.zip(sorted) {
         rows[clip] = row;
     }
-    Ok(rows)
+    Ok(over_pieces(rows, part.recordings()))
+}
+
+/// A row for each recording, the normalised mean of the log-probabilities of its pieces. A recording of one
+/// piece has the row of that piece.
+fn over_pieces(rows: Vec<Vec<f32>>, recordings: &[usize]) -> Vec<Vec<f32>> {
+    let mut of_recordings = Vec::new();
+    let mut rows = rows.into_iter();
+    for pieces in recordings.chunk_by(|a, b| a == b) {
+        let pieces: Vec<Vec<f32>> = rows.by_ref().take(pieces.len()).collect();
+        of_recordings.push(match <[Vec<f32>; 1]>::try_from(pieces) {
+            Ok([only]) => only,
+            Err(pieces) => normalised_mean(&pieces),
+        });
+    }
+    of_recordings
+}
+
+/// The mean of rows of log-probabilities, as log-probabilities again.
+fn normalised_mean(rows: &[Vec<f32>]) -> Vec<f32> {
+    let mean = |class: usize| {
+        let sum: f64 = rows.iter().map(|row| f64::from(row[class])).sum();
+        sum / rows.len() as f64
+    };
+    let means: Vec<f64> = (0..rows[0].len()).map(mean).collect();
+    let highest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = means.iter().map(|mean| (mean - highest).exp()).sum();
+    let normaliser = highest + sum.ln();
+    means
+        .iter()
+        .map(|mean| (mean - normaliser) as f32)
+        .collect()
 }
 
 /// The vocal tracts that a run's clips are heard out of; `None` where they are heard as they are.
@@ -94,6 +126,35 @@ pub fn vocal_tracts(config: &RunConfig, model: &EmotionModel) -> Result<Option<V
     let (audio, features) = (&config.audio, &config.features);
     let (normalisation, device) = (model.normalisation(), model.device());
     VocalTracts::new(factors, features, audio.sample_rate, normalisation, device).map(Some)
+}
+
+/// A prediction holds NaN or infinity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "the prediction is not finite (NaN or infinite): the weights of the model or the samples of the recording \
+     are too large; check the recording, or train the model again"
+)]
+pub struct NonFinitePrediction {
+    /// The clip, an index into those that were predicted.
+    pub clip: usize,
+}
+
+/// Rejects predictions, a row for each clip, that are not finite.
+pub fn check_predictions(rows: &[Vec<f32>]) -> Result<(), NonFinitePrediction> {
+    let is_broken = |row: &Vec<f32>| !row.iter().all(|number| number.is_finite());
+    match rows.iter().position(is_broken) {
+        Some(clip) => Err(NonFinitePrediction { clip }),
+        None => Ok(()),
+    }
+}
+
+/// The error of a prediction of `clips`; where it concerns one of them, that one is named.
+pub fn naming_clip(error: anyhow::Error, clips: &[&Clip]) -> anyhow::Error {
+    let clip = error.downcast_ref::<NonFinitePrediction>();
+    match clip.and_then(|found| clips.get(found.clip)) {
+        Some(clip) => error.context(clip.file.display().to_string()),
+        None => error,
+    }
 }
 
 /// Probabilities of log-probabilities.
@@ -108,6 +169,18 @@ mod tests {
     use crate::features::Features;
     use crate::model::{BilstmConfig, ModelConfig};
     use tch::Device;
+
+    #[test]
+    fn a_recording_in_pieces_has_the_geometric_mean_of_them() {
+        let rows = [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.3, 0.7]];
+        let rows = rows.map(|row: [f32; 2]| row.map(f32::ln).to_vec()).to_vec();
+        let of_recordings = over_pieces(rows.clone(), &[0, 1, 1, 2]);
+        assert_eq!(of_recordings[0], rows[0]);
+        assert_eq!(of_recordings[2], rows[3]);
+        let (a, b) = (0.1f64.sqrt(), 0.4f64.sqrt());
+        let probability = f64::from(of_recordings[1][0].exp());
+        assert!((probability - a / (a + b)).abs() < 1e-6, "{probability}");
+    }
 
     #[test]
     fn several_tracts_are_the_mean_of_each_alone() {

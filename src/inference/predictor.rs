@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tch::Device;
 
-use super::{Trained, log_probabilities, vocal_tracts};
+use super::{Trained, check_predictions, log_probabilities, vocal_tracts};
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
 use crate::dataset::{self, PartTensors, VocalTracts};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
+use crate::memory::{self, OutOfMemory};
 use crate::model::EmotionModel;
 use crate::run::RunFolder;
 
@@ -81,42 +82,108 @@ impl Predictor {
 
     /// Probabilities for recordings whose features are at hand, at the temperature that the validation
     /// part asked for.
+    ///
+    /// # Errors
+    /// [`NonFinitePrediction`](super::NonFinitePrediction) where one of them is NaN or infinite.
     pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
+        let rows = self.unchecked_probabilities(features)?;
+        check_predictions(&rows)?;
+        Ok(rows)
+    }
+
+    fn unchecked_probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
         if features.is_empty() {
             return Ok(Vec::new());
         }
         // Nobody knows the classes; any will do.
         let labels = vec![0; features.len()];
         let (normalisation, device) = (self.model.normalisation(), self.model.device());
-        let part = PartTensors::new(features, &labels, normalisation, device)?;
-        let rows = log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)?;
+        let most = self.config().piece_frames();
+        let rows = memory::computing(|| {
+            let part = PartTensors::new(features, &labels, normalisation, device)?;
+            let part = part.in_pieces(most);
+            log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)
+        })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }
 
-    /// Predicts recordings; those that cannot be read are told apart with the reason.
+    /// Predicts recordings; those that cannot be predicted are returned apart with the reason.
     pub fn predict(
         &self,
         files: &[PathBuf],
         advance: impl Fn() + Sync,
     ) -> Result<(Vec<Prediction>, Vec<Skipped>)> {
+        let (mut predictions, mut skipped) = (Vec::new(), Vec::new());
+        self.predict_each(files, advance, |prediction| {
+            match prediction {
+                Ok(prediction) => predictions.push(prediction),
+                Err(left_out) => skipped.push(left_out),
+            }
+            Ok(())
+        })?;
+        Ok((predictions, skipped))
+    }
+
+    /// Predicts recordings, and hands each prediction to `take` as soon as it is made, in the order of the
+    /// files. No more than some recordings are in memory at once. `advance` is called for each recording
+    /// that was read, from any thread.
+    ///
+    /// # Errors
+    /// Those of `take` and of libtorch. A recording that cannot be read, or is too long for the memory, is
+    /// none: `take` gets it with the reason.
+    pub fn predict_each(
+        &self,
+        files: &[PathBuf],
+        advance: impl Fn() + Sync,
+        mut take: impl FnMut(Result<Prediction, Skipped>) -> Result<()>,
+    ) -> Result<()> {
         let RunConfig {
             audio, features, ..
         } = self.config();
-        let (mut predictions, mut skipped) = (Vec::new(), Vec::new());
         for files in files.chunks(STRETCH * rayon::current_num_threads()) {
             let extraction = dataset::extract(files, audio, features, &advance)?;
-            let rows: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
-            let probabilities = self.probabilities(&rows)?;
-            for ((file, _), row) in extraction.features.iter().zip(probabilities) {
-                predictions.push(Prediction {
-                    file: files[*file].clone(),
-                    label: self.label_of(&row).to_string(),
-                    probabilities: row,
-                });
+            let read: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
+            let mut rows = self.rows(&read)?.into_iter();
+            let mut read = extraction.features.iter().map(|(file, _)| *file).peekable();
+            let mut unreadable = extraction.skipped.into_iter();
+            for (index, file) in files.iter().enumerate() {
+                let row = match read.next_if_eq(&index) {
+                    Some(_) => rows.next().context("a recording has no prediction")?,
+                    None => Err(unreadable.next().map_or(String::new(), |one| one.reason)),
+                };
+                take(match row {
+                    Ok(probabilities) => Ok(Prediction {
+                        file: file.clone(),
+                        label: self.label_of(&probabilities).to_string(),
+                        probabilities,
+                    }),
+                    Err(reason) => Err(Skipped {
+                        file: file.clone(),
+                        reason,
+                    }),
+                })?;
             }
-            skipped.extend(extraction.skipped);
         }
-        Ok((predictions, skipped))
+        Ok(())
+    }
+
+    /// The probabilities of each recording, or the reason why it has none. Where there is too little memory
+    /// for all at once, each has to do with what there is for one.
+    fn rows(&self, features: &[&Features]) -> Result<Vec<Result<Vec<f32>, String>>> {
+        let checked = |row: Vec<f32>| match check_predictions(std::slice::from_ref(&row)) {
+            Ok(()) => Ok(row),
+            Err(error) => Err(error.to_string()),
+        };
+        match self.unchecked_probabilities(features) {
+            Ok(rows) => Ok(rows.into_iter().map(checked).collect()),
+            Err(error) if !error.is::<OutOfMemory>() => Err(error),
+            Err(error) if features.len() == 1 => Ok(vec![Err(error.to_string())]),
+            Err(_) => {
+                let one = |features: &&Features| self.rows(&[*features]);
+                let rows: Result<Vec<_>> = features.iter().map(one).collect();
+                Ok(rows?.into_iter().flatten().collect())
+            }
+        }
     }
 
     /// Predicts one recording.

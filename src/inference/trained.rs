@@ -102,7 +102,7 @@ impl Trained {
     /// The clips that it was made with, and each one's part.
     pub fn split(&self) -> Result<(Vec<Clip>, Vec<Part>)> {
         match &self.place {
-            Place::Folder(run) => read_split(&run.split_csv()),
+            Place::Folder(run) => read_split(&run.split_csv(), &self.config.data.sources),
             Place::Bundle(bundle) => Ok((bundle.clips.clone(), bundle.parts.clone())),
         }
     }

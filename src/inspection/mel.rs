@@ -25,7 +25,7 @@ pub fn mel_spectrogram(
         prosody: false,
         ..config.clone()
     };
-    let cepstrum = Extractor::new(&whole, waveform.sample_rate)?.extract(waveform);
+    let cepstrum = Extractor::new(&whole, waveform.sample_rate)?.try_extract(waveform)?;
     let basis = transposed_dct(bands);
     let mut values = Vec::with_capacity(cepstrum.values().len());
     for frame in 0..cepstrum.frames() {

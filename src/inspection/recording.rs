@@ -61,7 +61,7 @@ impl Recording {
             cut_before,
             cut_after: (resampled.seconds() - cut_before - heard.seconds()).max(0.0),
             mel: mel_spectrogram(&heard, config)?,
-            features: Extractor::new(config, heard.sample_rate)?.extract(&heard),
+            features: Extractor::new(config, heard.sample_rate)?.try_extract(&heard)?,
             recorded,
             heard,
             config: config.clone(),

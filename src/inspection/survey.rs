@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Giveaway;
 use crate::audio::{self, AudioError};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
-use crate::run::write_atomically;
+use crate::run::{beginning, write_output};
 
 /// Smallest number of consecutive samples at full scale that counts as clipping.
 const CLIPPED_RUN: usize = 3;
@@ -21,7 +21,7 @@ const FULL_SCALE: f32 = 1.0 - 2.0 / 32_768.0;
 const SILENCE_DB: f64 = -60.0;
 
 /// Measurements of one recording: a row of the CSV file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipFacts {
     /// Path of the recording, relative to the corpus folder.
     pub clip: PathBuf,
@@ -114,13 +114,26 @@ impl Survey {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_csv(&self, path: &Path) -> Result<()> {
-        write_atomically(path, |file| {
+        write_output(path, |file| {
             let mut writer = csv::Writer::from_writer(file);
             self.clips
                 .iter()
                 .try_for_each(|clip| writer.serialize(clip))?;
             Ok(writer.flush()?)
         })
+    }
+
+    /// True for a file that [`Survey::write_csv`] wrote, which has the same columns.
+    pub fn is_own_csv(path: &Path) -> bool {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let table = table
+            .serialize(ClipFacts::default())
+            .map(|()| table.into_inner());
+        let Ok(Ok(table)) = table else {
+            return false;
+        };
+        let header = table.split_inclusive(|&byte| byte == b'\n').next();
+        header.is_some_and(|header| beginning(path, header.len() as u64) == header)
     }
 
     /// Warnings about the corpus, one line each: properties that predict the label, and duplicate,
@@ -184,7 +197,7 @@ fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
     let peak_db = decibels(f64::from(peak));
     let facts = ClipFacts {
         clip: clip.file.clone(),
-        speaker: clip.speaker.clone(),
+        speaker: clip.speaker_id().to_string(),
         label: clip.label.clone(),
         corpus_label: clip.corpus_label.clone(),
         sample_rate: info.sample_rate,

@@ -19,8 +19,8 @@ pub(crate) use archive::parts as archive_parts;
 pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 pub use safetensors::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
 pub use weights::{
-    Head, about, check_about, decode, encode, encode_weights, fit, load_weights, read_tensors,
-    save_weights, start_from,
+    Head, about, check_about, check_numbers, decode, encode, encode_weights, fit, load_weights,
+    read_tensors, save_weights, start_from,
 };
 
 use tch::nn::{self, VarStore};

@@ -1,7 +1,6 @@
 //! Weights on the disk: `.ot` files, checked before a number of them is used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -11,6 +10,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::archive;
 use super::listing::{self, Listed};
 use super::{Arch, EmotionModel};
+use crate::bounded;
 use crate::run::write_bytes;
 
 /// The format of emovox's `.ot` files; a file of another one is refused.
@@ -195,11 +195,45 @@ pub fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads all tensors of an `.ot` file.
+/// Reads all tensors of an `.ot` file, and checks their numbers.
 pub fn read_tensors(path: &Path, device: Device) -> Result<BTreeMap<String, Tensor>> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    decode(bytes, device)
-        .with_context(|| format!("{} holds no weights that can be read", path.display()))
+    let bytes = bounded::read(path, bounded::WEIGHTS)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let tensors = decode(bytes, device)
+        .with_context(|| format!("{} holds no weights that can be read", path.display()))?;
+    check_numbers(&tensors).with_context(|| format!("{} cannot be used", path.display()))?;
+    Ok(tensors)
+}
+
+/// Rejects numbers that no training saves: NaN and infinity, standard deviations that are not above 0, means of
+/// squared gradients that are negative. A checksum shows that a file is as it was written, but not by whom.
+pub fn check_numbers(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let advice = "use another copy of the file, or train the model again";
+    for (name, tensor) in tensors {
+        if ![Kind::Float, Kind::Double].contains(&tensor.kind()) {
+            continue;
+        }
+        let count = |found: Tensor| i64::try_from(found.f_sum(Kind::Int64)?);
+        let broken = count(tensor.f_isfinite()?.f_logical_not()?)?;
+        ensure!(
+            broken == 0,
+            "{broken} of the {} numbers of its tensor '{name}' are NaN or infinite; {advice}",
+            tensor.numel()
+        );
+        if name.ends_with("normalisation.deviation") {
+            ensure!(
+                count(tensor.f_le(0.0)?)? == 0,
+                "its tensor '{name}' holds standard deviations that are not above 0; {advice}"
+            );
+        }
+        if name.starts_with("optimizer.v.") {
+            ensure!(
+                count(tensor.f_lt(0.0)?)? == 0,
+                "its tensor '{name}' holds squares that are negative; {advice}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The tensors in the bytes of an `.ot` file.

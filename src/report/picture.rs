@@ -2,12 +2,15 @@
 //! because the bitmap backend of plotters sets only whole pixels: lines would be jagged and the
 //! letters of a word would not be on one line.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ColorType, ImageEncoder};
 
 use super::canvas::Canvas;
 use super::style::BACKGROUND;
+use crate::run::beginning;
 
 /// Each pixel of a picture is the mean of SCALE × SCALE drawn pixels.
 pub const SCALE: usize = 3;
@@ -55,5 +58,31 @@ fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
     PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::NoFilter)
         .write_image(pixels, width as u32, height as u32, ColorType::Rgb8)
         .context("cannot encode a picture")?;
-    Ok(png)
+    Ok(signed(png))
+}
+
+/// Text chunk that marks a picture of emovox: keyword, zero, text (PNG 1.2, section 4.2.3).
+const SIGNATURE: &[u8] = b"tEXtSoftware\0emovox";
+/// Length in bytes of the PNG signature and the first chunk, which is always the header (IHDR).
+const HEADER: usize = 8 + 25;
+
+/// Inserts the text chunk behind the header.
+fn signed(png: Vec<u8>) -> Vec<u8> {
+    let (header, rest) = png.split_at(HEADER);
+    let length = (SIGNATURE.len() - 4) as u32;
+    let checksum = crc32fast::hash(SIGNATURE);
+    [
+        header,
+        &length.to_be_bytes(),
+        SIGNATURE,
+        &checksum.to_be_bytes(),
+        rest,
+    ]
+    .concat()
+}
+
+/// True for a picture that emovox drew.
+pub fn is_own_picture(path: &Path) -> bool {
+    let beginning = beginning(path, (HEADER + 4 + SIGNATURE.len()) as u64);
+    beginning.starts_with(b"\x89PNG") && beginning.ends_with(SIGNATURE)
 }

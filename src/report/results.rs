@@ -44,7 +44,11 @@ pub fn write_results(
     let note = report.note();
     let reliability = reliability_png(&report.calibration, &title, note.as_deref())?;
     write_bytes(&run.reliability_png(), &reliability)?;
-    let speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
+    let speakers: Vec<String> = clips
+        .iter()
+        .map(|clip| clip.speaker_id().to_string())
+        .collect();
+    let speakers: Vec<&str> = speakers.iter().map(String::as_str).collect();
     let recall = recall_png(predictions, &speakers, &title, note.as_deref())?;
     write_bytes(&run.recall_png(), &recall)?;
     let confusion = confusion_png(&report.metrics, &title, note.as_deref())?;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::escape::escape_line;
 use crate::evaluation::{self, Calibration, Metrics};
 
 /// The scores on one subset of one corpus, and the facts that a reader needs to judge them.
@@ -39,6 +40,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// True if no speaker is known to be in two subsets.
+    pub fn is_certified(&self) -> bool {
+        !self.speakers_shared && self.notes.is_empty()
+    }
+
+    /// Statements that a reader needs to judge the numbers: the notes, or one that there are none.
+    pub fn statements(&self) -> Vec<String> {
+        match self.notes.is_empty() {
+            _ if self.is_certified() => vec!["no speaker is heard in two parts".into()],
+            true => vec!["speakers shared".into()],
+            false => self.notes.clone(),
+        }
+    }
+
     /// The notes in one line; none without notes.
     pub fn note(&self) -> Option<String> {
         (!self.notes.is_empty()).then(|| self.notes.join("; "))
@@ -49,14 +64,16 @@ impl Report {
         let Report { metrics, .. } = self;
         let mut text = format!(
             "{} part of {}, {} clips",
-            self.part, self.corpus, metrics.clips
+            self.part,
+            escape_line(&self.corpus),
+            metrics.clips
         );
         if let Some(epoch) = self.epoch {
             text += &format!(", weights of epoch {epoch}");
         }
-        text += &match self.note() {
-            Some(note) => format!("\nNote: {note}.\n"),
-            None => "\nNo speaker is heard in two parts.\n".to_string(),
+        text += &match self.is_certified() {
+            true => "\nNo speaker is heard in two parts.\n".to_string(),
+            false => format!("\nNote: {}.\n", escape_line(&self.statements().join("; "))),
         };
         if self.skipped_recordings > 0 {
             text += &format!(
@@ -77,7 +94,7 @@ impl Report {
         if !missing.is_empty() {
             text += &format!(
                 "No clip of {} is here; the UAR is that of the other classes.\n",
-                missing.join(", ")
+                escape_line(&missing.join(", "))
             );
         }
         text += &format!(

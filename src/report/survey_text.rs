@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::corpus::women_and_men;
+use crate::escape::escape_line;
 use crate::inspection::{ClipFacts, Survey};
 
 /// Text of a survey: tables by class, speaker and file format, the shortcut probes, and warnings.
@@ -11,7 +12,7 @@ pub fn survey_text(survey: &Survey) -> String {
     let mut text = format!(
         "{} in {}\n{} clips, {} classes, {}, {:.1} minutes{}\n\n",
         survey.kind,
-        survey.folder.display(),
+        escape_line(&survey.folder.display().to_string()),
         survey.clips.len(),
         survey.classes.len(),
         match survey.speakers.as_slice() {
@@ -36,14 +37,15 @@ pub fn survey_text(survey: &Survey) -> String {
         const SHOWN: usize = 10;
         let _ = writeln!(text, "\n{} files are left out", survey.left_out.len());
         for skipped in survey.left_out.iter().take(SHOWN) {
-            let _ = writeln!(text, "  {}: {}", skipped.file.display(), skipped.reason);
+            let line = format!("{}: {}", skipped.file.display(), skipped.reason);
+            let _ = writeln!(text, "  {}", escape_line(&line));
         }
         if survey.left_out.len() > SHOWN {
             text += "  …\n";
         }
     }
     for warning in survey.warnings() {
-        let _ = writeln!(text, "\nwarning: {warning}");
+        let _ = writeln!(text, "\nwarning: {}", escape_line(&warning));
     }
     text
 }
@@ -149,6 +151,7 @@ fn giveaways(survey: &Survey) -> String {
 const LONGEST: usize = 20;
 
 fn shortened(name: &str) -> String {
+    let name = escape_line(name);
     if name.chars().count() > LONGEST {
         name.chars().take(LONGEST - 1).chain(['…']).collect()
     } else {
@@ -157,7 +160,7 @@ fn shortened(name: &str) -> String {
 }
 
 fn widest(names: &[String], title: &str) -> usize {
-    let widths = names.iter().map(|name| name.chars().count().min(LONGEST));
+    let widths = names.iter().map(|name| shortened(name).chars().count());
     // A speaker without a name is shown as "unknown".
     widths.chain([title.len(), 7]).max().unwrap_or(0)
 }

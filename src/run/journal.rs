@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
+use crate::bounded;
 
 /// One epoch. Losses are means per clip, accuracies and UAR fractions of 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,11 +60,30 @@ pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
 /// Reads all epochs.
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
     let place = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(place)?;
-    reader
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
+    let epochs: Vec<EpochRecord> = reader
         .deserialize()
         .collect::<Result<_, _>>()
-        .with_context(place)
+        .with_context(place)?;
+    for (line, epoch) in epochs.iter().enumerate() {
+        let numbers = [
+            epoch.train_loss,
+            epoch.train_accuracy,
+            epoch.validation_loss,
+            epoch.validation_accuracy,
+            epoch.validation_uar,
+            epoch.learning_rate,
+            epoch.seconds,
+        ];
+        ensure!(
+            numbers.iter().all(|number| number.is_finite()),
+            "cannot read {}: line {} holds NaN or infinity",
+            path.display(),
+            line + 2
+        );
+    }
+    Ok(epochs)
 }
 
 /// Written even where there is no epoch yet.

@@ -3,7 +3,7 @@
 //! ```text
 //! runs/NAME/
 //!   config.toml      every setting; with the weights all that is needed to predict or resume
-//!   split.csv        clip, speaker, label, what the corpus calls it, part
+//!   split.csv        clip, corpus (of several), speaker, label, what the corpus calls it, part
 //!   skipped.csv      recordings that were left out, with the reason
 //!   init.ot          the weights that the training started from, where it was given some
 //!   last.ot          the whole state of the training: resumes from here
@@ -27,21 +27,24 @@
 //! from it, and a resumed training writes them again. Hidden files are the lock (`.lock`) and what is
 //! being written (`.writing-…`).
 
-mod atomic;
 mod journal;
 mod lock;
+mod output;
 mod tables;
 mod tensorboard;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
+use crate::io;
+pub use crate::io::{write_atomically, write_bytes, write_keeping_previous, write_output};
 pub use journal::{EpochRecord, read_metrics, write_metrics};
 pub use lock::RunLock;
+pub use output::{Outputs, beginning};
 pub use tables::{
     ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_split,
     write_confusion, write_predictions, write_skipped, write_split,
@@ -60,21 +63,18 @@ impl RunFolder {
         RunFolder::check_name(name)?;
         let folder = runs.join(name);
         if folder.exists() {
-            bail!(
-                "{} exists, and no run is ever overwritten; go on with it by --resume {name}, or \
-                 choose another name with --run",
-                folder.display()
-            );
+            return Err(taken(&folder, name));
         }
         Ok(())
     }
 
     /// Refuses a name that would not be a folder of its own below the runs.
     pub fn check_name(name: &str) -> Result<()> {
-        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+        if !io::is_file_name(name) {
             bail!(
-                "'{name}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
-                 the folder that holds the runs)"
+                "'{}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
+                 the folder that holds the runs)",
+                name.escape_debug()
             );
         }
         Ok(())
@@ -95,41 +95,18 @@ impl RunFolder {
         fill: impl FnOnce(&RunFolder) -> Result<()>,
     ) -> Result<(RunFolder, RunLock)> {
         RunFolder::check_free(runs, name)?;
-        let place = || {
-            format!(
-                "cannot make {}; --runs-dir chooses another place",
-                runs.join(name).display()
-            )
-        };
-        fs::create_dir_all(runs).with_context(place)?;
-        remove_unfinished(runs);
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o777));
-        }
-        let temporary = builder
-            .prefix(UNFINISHED)
-            .tempdir_in(runs)
-            .with_context(place)?;
-        let unfinished = RunFolder {
-            folder: temporary.path().into(),
-        };
-        let lock = unfinished.lock()?;
-        fill(&unfinished)?;
-        // Fails where another process has just made a run of this name.
-        let run = RunFolder {
-            folder: runs.join(name),
-        };
-        fs::rename(temporary.path(), run.path()).with_context(place)?;
-        #[cfg(unix)]
-        fs::File::open(runs)
-            .and_then(|runs| runs.sync_all())
-            .with_context(place)?;
-        // It is not there any more under its temporary name.
-        let _ = temporary.keep();
-        Ok((run, lock))
+        create_as(runs, name, 1, fill)
+    }
+
+    /// Makes the folder of a new run under the first name of `base`, `base-2`, `base-3` … that is free,
+    /// also if other processes do the same at this moment.
+    pub fn create_numbered(
+        runs: &Path,
+        base: &str,
+        fill: impl FnOnce(&RunFolder) -> Result<()>,
+    ) -> Result<(RunFolder, RunLock)> {
+        RunFolder::check_name(base)?;
+        create_as(runs, base, u32::MAX, fill)
     }
 
     /// Removes the results of an earlier end: the training goes on, and they would be of other weights.
@@ -170,7 +147,8 @@ impl RunFolder {
         let lock = RunLock::take(&self.folder)?;
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(atomic::TEMPORARY) {
+            if name.to_string_lossy().starts_with(io::TEMPORARY) && io::is_abandoned(&entry.path())
+            {
                 // It does no harm if it stays.
                 let _ = fs::remove_file(entry.path());
             }
@@ -224,15 +202,6 @@ impl RunFolder {
             _ => format!("the runs in {} are {}", runs.display(), names.join(", ")),
         };
         bail!("there is no run '{run}'; {known}")
-    }
-
-    /// The first name of `base`, `base-2`, `base-3` … that no run below `runs` has.
-    pub fn free_name(runs: &Path, base: &str) -> String {
-        let numbered = (2..).map(|number| format!("{base}-{number}"));
-        std::iter::once(base.to_string())
-            .chain(numbered)
-            .find(|name| !runs.join(name).exists())
-            .unwrap_or_else(|| base.to_string())
     }
 
     /// The run's name: that of its folder.
@@ -327,8 +296,126 @@ impl RunFolder {
     }
 }
 
+/// Files by which the folder of a run, and of many runs, is told from others.
+const MARKS: [&[&str]; 4] = [
+    &["config.toml", "split.csv"],
+    &["cross-validation.toml"],
+    &["grid.toml", "grid.json"],
+    &["cross-corpus.toml"],
+];
+
+/// Files that emovox itself writes into such a folder, and no output of the user's may replace.
+const OWN: [&str; 30] = [
+    "config.toml",
+    "split.csv",
+    "skipped.csv",
+    "init.ot",
+    "last.ot",
+    "previous.ot",
+    "broken.ot",
+    "metrics.csv",
+    "best.ot",
+    "predictions.csv",
+    "report.txt",
+    "report.json",
+    "confusion.csv",
+    "curves.png",
+    "confusion.png",
+    "recall.png",
+    "reliability.png",
+    "events.out.tfevents.emovox",
+    "cross-validation.toml",
+    "folds.csv",
+    "speakers.csv",
+    "grid.toml",
+    "grid.txt",
+    "grid.json",
+    "grid.png",
+    "settings.csv",
+    "cells.csv",
+    "cross-corpus.toml",
+    "pairs.csv",
+    "matrix.png",
+];
+
+/// True for a file of a run, a cross-validation, a sweep or a matrix of corpora, whether it is there or
+/// not.
+fn is_own_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let has_all = |mark: &&[&str]| mark.iter().all(|file| folder.join(file).is_file());
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) && MARKS.iter().any(has_all)
+}
+
 /// What a run's folder is called until everything that belongs to a new run is in it.
 const UNFINISHED: &str = ".making-";
+
+/// The error for a name that an existing folder has.
+fn taken(folder: &Path, name: &str) -> anyhow::Error {
+    anyhow!(
+        "{} exists, and no run is ever overwritten; go on with it by --resume {name}, or choose another \
+         name with --run",
+        folder.display()
+    )
+}
+
+/// Makes and fills the folder of a new run, under the first free name of `name`, `name-2` … `name-LAST`.
+fn create_as(
+    runs: &Path,
+    name: &str,
+    last: u32,
+    fill: impl FnOnce(&RunFolder) -> Result<()>,
+) -> Result<(RunFolder, RunLock)> {
+    let place = || {
+        format!(
+            "cannot make {}; --runs-dir chooses another place",
+            runs.join(name).display()
+        )
+    };
+    fs::create_dir_all(runs).with_context(place)?;
+    remove_unfinished(runs);
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o777));
+    }
+    let temporary = builder
+        .prefix(UNFINISHED)
+        .tempdir_in(runs)
+        .with_context(place)?;
+    let unfinished = RunFolder {
+        folder: temporary.path().into(),
+    };
+    let lock = unfinished.lock()?;
+    fill(&unfinished)?;
+    let folders = (1..=last).map(|number| match number {
+        1 => runs.join(name),
+        _ => runs.join(format!("{name}-{number}")),
+    });
+    for folder in folders.filter(|folder| !folder.exists()) {
+        match fs::rename(temporary.path(), &folder) {
+            // Another process has just made a run of this name.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                ) =>
+            {
+                continue;
+            }
+            renamed => renamed.with_context(place)?,
+        }
+        #[cfg(unix)]
+        fs::File::open(runs)
+            .and_then(|runs| runs.sync_all())
+            .with_context(place)?;
+        // It is not there any more under its temporary name.
+        let _ = temporary.keep();
+        return Ok((RunFolder { folder }, lock));
+    }
+    Err(taken(&runs.join(name), name))
+}
 
 /// Removes folders that killed processes left unfinished. Making one takes far less than an hour.
 fn remove_unfinished(runs: &Path) {
@@ -377,8 +464,58 @@ mod tests {
         create(runs.path(), "mine").unwrap();
         let error = create(runs.path(), "mine").unwrap_err().to_string();
         assert!(error.contains("--resume mine"), "{error}");
-        assert_eq!(RunFolder::free_name(runs.path(), "mine"), "mine-2");
-        assert_eq!(RunFolder::free_name(runs.path(), "other"), "other");
+    }
+
+    #[test]
+    fn runs_that_begin_at_once_under_one_name_are_numbered() {
+        let runs = tempfile::tempdir().unwrap();
+        let begin = |thread: usize| {
+            let (run, lock) = RunFolder::create_numbered(runs.path(), "mine", |run| {
+                Ok(fs::write(run.config_toml(), thread.to_string())?)
+            })
+            .unwrap();
+            assert!(run.lock().is_err(), "the lock is its own");
+            drop(lock);
+            let own = fs::read_to_string(run.config_toml()).unwrap();
+            assert_eq!(own, thread.to_string());
+            run.name()
+        };
+        let mut names: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|thread| scope.spawn(move || begin(thread)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        names.sort();
+        let mut wanted: Vec<String> = (2..=8).map(|number| format!("mine-{number}")).collect();
+        wanted.insert(0, "mine".into());
+        assert_eq!(names, wanted);
+    }
+
+    #[test]
+    fn a_name_that_was_given_is_not_numbered() {
+        let runs = tempfile::tempdir().unwrap();
+        let begin = || create(runs.path(), "mine");
+        let begun: Vec<Result<_>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let (made, refused): (Vec<_>, Vec<_>) = begun.into_iter().partition(Result::is_ok);
+        assert_eq!(made.len(), 1);
+        for error in refused {
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("mine exists, and no run is ever overwritten"),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 1);
     }
 
     #[test]

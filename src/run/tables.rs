@@ -1,21 +1,24 @@
 //! The run's CSV tables: which clip is in which part, what was said of it, what was mixed up.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
+use crate::bounded;
 use crate::corpus::split::Part;
-use crate::corpus::{Clip, Skipped};
+use crate::corpus::{Clip, Skipped, Source};
 use crate::evaluation::Predictions;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]
 struct SplitLine {
     clip: String,
+    /// Only where there are several corpora.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corpus: Option<String>,
     speaker: String,
     label: String,
     /// Runs of before did not write it.
@@ -24,8 +27,8 @@ struct SplitLine {
     part: Part,
 }
 
-/// Writes `split.csv`: each clip's place in the corpus folder, speaker, label, the corpus' own
-/// word for it, and part.
+/// Writes `split.csv`: each clip's place in the corpus folder, corpus (where there are several), speaker,
+/// label, the corpus' own word for it, and part.
 pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
     write_atomically(path, |file| print_split(file, clips, parts))
 }
@@ -33,9 +36,11 @@ pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
 /// What stands in `split.csv`.
 pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
+    let several = clips.iter().any(|clip| !clip.corpus.is_empty());
     for (clip, &part) in clips.iter().zip(parts) {
         writer.serialize(SplitLine {
             clip: clip.file.to_string_lossy().into_owned(),
+            corpus: several.then(|| clip.corpus.clone()),
             speaker: clip.speaker.clone(),
             label: clip.label.clone(),
             corpus_label: clip.corpus_label.clone(),
@@ -45,30 +50,46 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
     Ok(writer.flush()?)
 }
 
-/// Reads `split.csv`. What is said in a clip is not written there, so it comes back empty.
-pub fn read_split(path: &Path) -> Result<(Vec<Clip>, Vec<Part>)> {
+/// Reads the `split.csv` of a run that was made of these corpora (none: of a single one). What is said
+/// in a clip is not written there, so it comes back empty.
+pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Part>)> {
     let place = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(place)?;
-    parse_split(file).with_context(place)
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    parse_split(&text[..], sources).with_context(place)
 }
 
 /// The same from what [`print_split`] wrote.
-pub fn parse_split(text: impl Read) -> Result<(Vec<Clip>, Vec<Part>)> {
+pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Part>)> {
     let mut reader = csv::Reader::from_reader(text);
     let mut clips = Vec::new();
     let mut parts = Vec::new();
     for line in reader.deserialize() {
         let line: SplitLine = line?;
+        let (corpus, speaker) = match line.corpus {
+            Some(corpus) => (corpus, line.speaker),
+            None => corpus_and_speaker(line.speaker, sources),
+        };
         clips.push(Clip {
             file: line.clip.into(),
             label: line.label,
             corpus_label: line.corpus_label,
-            speaker: line.speaker,
+            corpus,
+            speaker,
             sentence: String::new(),
         });
         parts.push(line.part);
     }
     Ok((clips, parts))
+}
+
+/// Takes apart `emodb:03`, as earlier versions wrote a speaker of one of several corpora.
+fn corpus_and_speaker(written: String, sources: &[Source]) -> (String, String) {
+    match written.split_once(':') {
+        Some((corpus, speaker)) if sources.iter().any(|source| source.name == corpus) => {
+            (corpus.to_string(), speaker.to_string())
+        }
+        _ => (String::new(), written),
+    }
 }
 
 /// Writes `skipped.csv`: each recording that was left out, and why.
@@ -112,7 +133,7 @@ pub fn write_predictions(
         {
             let mut line = vec![
                 clip.file.to_string_lossy().into_owned(),
-                clip.speaker.clone(),
+                clip.speaker_id().to_string(),
                 clip.label.clone(),
                 prediction.to_string(),
             ];
@@ -130,7 +151,10 @@ pub fn write_predictions(
 /// What stands in a `predictions.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedPredictions {
-    /// Each clip with its speaker and label. What is said in it is not written there.
+    /// Each clip with its label and its speaker, the latter as [`SpeakerId`] writes it. The rest is not
+    /// written there.
+    ///
+    /// [`SpeakerId`]: crate::corpus::SpeakerId
     pub clips: Vec<Clip>,
     /// What was said of them, in the same order.
     pub predictions: Predictions,
@@ -139,7 +163,8 @@ pub struct SavedPredictions {
 /// Reads `predictions.csv`.
 pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     let place = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
     let classes: Vec<String> = reader
         .headers()
         .with_context(place)?
@@ -151,6 +176,13 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     for line in reader.deserialize() {
         let (file, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
             line.with_context(place)?;
+        ensure!(
+            row.iter().all(|probability| probability.is_finite()),
+            "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` predicts the clips \
+             again",
+            path.display(),
+            file.display()
+        );
         let class = classes.iter().position(|class| *class == label);
         truth.push(
             class
@@ -162,6 +194,7 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
             file,
             label,
             corpus_label: String::new(),
+            corpus: String::new(),
             speaker,
             sentence: String::new(),
         });
@@ -187,4 +220,64 @@ pub fn write_confusion(path: &Path, classes: &[String], counts: &[Vec<u64>]) -> 
         }
         Ok(writer.flush()?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus::CorpusKind;
+
+    fn clip(corpus: &str, speaker: &str) -> Clip {
+        Clip {
+            file: format!("x/{speaker}.wav").into(),
+            label: "anger".into(),
+            corpus_label: "W".into(),
+            corpus: corpus.into(),
+            speaker: speaker.into(),
+            sentence: String::new(),
+        }
+    }
+
+    fn sources() -> Vec<Source> {
+        let source = |name: &str| Source {
+            name: name.into(),
+            folder: name.into(),
+            corpus: Some(CorpusKind::Folders),
+        };
+        vec![source("emodb"), source("ravdess")]
+    }
+
+    fn written(clips: &[Clip]) -> String {
+        let mut text = Vec::new();
+        print_split(&mut text, clips, &vec![Part::Test; clips.len()]).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn read(text: &str, sources: &[Source]) -> Vec<Clip> {
+        parse_split(text.as_bytes(), sources).unwrap().0
+    }
+
+    #[test]
+    fn speakers_of_several_corpora_come_back_as_they_were() {
+        let clips = [clip("emodb", "03"), clip("ravdess", "a:03"), clip("b", "")];
+        assert_eq!(read(&written(&clips), &sources()), clips);
+    }
+
+    #[test]
+    fn one_corpus_needs_no_column_and_a_colon_means_nothing_there() {
+        let clips = [clip("", "emodb:03"), clip("", "")];
+        let text = written(&clips);
+        assert!(text.starts_with("clip,speaker,label,corpus_label,part\n"));
+        assert_eq!(read(&text, &[]), clips);
+    }
+
+    #[test]
+    fn an_earlier_version_wrote_the_corpus_before_the_speaker() {
+        let text = "clip,speaker,label,corpus_label,part\n\
+                    x/03.wav,emodb:03,anger,W,train\n\
+                    x/a:03.wav,ravdess:a:03,anger,W,test\n\
+                    x/.wav,,anger,W,test\n";
+        let expected = [clip("emodb", "03"), clip("ravdess", "a:03"), clip("", "")];
+        assert_eq!(read(text, &sources()), expected);
+    }
 }

@@ -5,7 +5,6 @@
 //! (seed, epoch, step).
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::config::TrainingConfig;
 use super::optimizer::AdamW;
 use super::progress::{PartialEpoch, Progress};
+use crate::bounded;
 use crate::distributed::Ranks;
 use crate::model::{EmotionModel, about, check_about, decode, encode, fit, read_tensors};
 use crate::run::{EpochRecord, RunFolder, read_metrics, write_keeping_previous};
@@ -148,8 +148,10 @@ pub(super) fn load(
             None => Ok((Progress::default(), Vec::new())),
         };
     }
-    let read =
-        |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: PathBuf| {
+        bounded::read(&path, bounded::WEIGHTS)
+            .with_context(|| format!("cannot read {}", path.display()))
+    };
     match ranks.spread_bytes(path.map(read).transpose()?)? {
         Some(bytes) => take(&decode(bytes, model.device())?, model, optimizer)
             .with_context(|| format!("{} does not fit this run's config.toml", run.name())),
@@ -237,6 +239,7 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
     let &[steps, loss_sum, hits, seconds] = partial.as_slice() else {
         return Err(garbled());
     };
+    ensure!(steps >= 0.0 && hits >= 0.0 && seconds >= 0.0, garbled());
     let epochs: Vec<EpochRecord> = rows
         .iter()
         .map(|row| EpochRecord {

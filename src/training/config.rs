@@ -55,6 +55,11 @@ pub struct TrainingConfig {
     /// File with initial weights; without it the weights are drawn at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
+    /// Longest piece of a recording in seconds. Longer recordings are divided into equal pieces for
+    /// training and prediction, so that no recording determines the cost of a step; the prediction
+    /// is the mean over the pieces. 0 leaves all recordings whole.
+    #[serde(default = "none")]
+    pub piece_seconds: f64,
     /// Random variation of the training clips.
     pub augmentation: AugmentationConfig,
 }
@@ -163,8 +168,12 @@ impl TrainingConfig {
             "in [training.augmentation] mixup must be between 0 and 1, noise and channel 0 or more"
         );
         ensure!(
-            a.time_mask_frames >= 0,
-            "time_mask_frames must be 0 or more"
+            self.piece_seconds == 0.0 || (1.0..=3600.0).contains(&self.piece_seconds),
+            "piece_seconds must be 0, which leaves recordings whole, or from 1 to 3600"
+        );
+        ensure!(
+            a.time_mask_frames >= 0 && a.frequency_mask_bands >= 0,
+            "time_mask_frames and frequency_mask_bands must be 0 or more"
         );
         Ok(())
     }
@@ -191,6 +200,7 @@ impl Default for TrainingConfig {
             early_stopping: 0,
             keep: Keep::Last,
             init_weights: None,
+            piece_seconds: 20.0,
             augmentation: AugmentationConfig::default(),
         }
     }

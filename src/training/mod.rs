@@ -338,7 +338,9 @@ impl Training<'_> {
                 stop: self.asked_to_stop(),
                 save: saved.elapsed() > SAVE_EVERY,
             };
-            let own = (plan.size(step) > 0).then(|| plan.batch(step));
+            let own = (plan.size(step) > 0)
+                .then(|| plan.batch(step))
+                .transpose()?;
             let batch = Share {
                 own: own.as_ref(),
                 whole: whole(step),
@@ -480,7 +482,7 @@ fn score_by(
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
     let log_probabilities = inference::log_probabilities_by(ranks, model, part, None, batch_size)?;
-    let truth = part.labels();
+    let truth = part.recording_labels();
     let loss: f64 = log_probabilities
         .iter()
         .zip(&truth)

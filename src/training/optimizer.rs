@@ -137,6 +137,7 @@ impl AdamW {
             .and_then(|step| {
                 i64::try_from(step.to_kind(Kind::Int64).to_device(tch::Device::Cpu)).ok()
             })
+            .filter(|&step| step >= 0)
             .context("the optimizer's step is missing")?;
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::cache::CacheArgs;
 use super::cells::{Job, Outcome, train_all, train_arguments, usual_jobs};
 use super::progress::bar;
 use super::stop::Stop;
+use super::terminal::print_text;
 use super::{Cli, Runs, open_data, say, warning};
 use emovox::grid::{Grid, GridCell, State, collect, write_collected};
 use emovox::run::RunLock;
@@ -189,7 +190,7 @@ fn train_here(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCod
         left.len()
     );
     grid.make_folder()?;
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let bar = bar(all, "trainings", "cells");
     bar.set_position((all - left.len()) as u64);
     bar.reset_eta();
@@ -205,7 +206,7 @@ fn train_here(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCod
     let outcomes = train_all(
         left,
         jobs.min(left.len()),
-        &stop,
+        stop,
         |cell| {
             cell.setting.all.make_folder()?;
             let mut arguments = vec!["grid".into(), args.file.clone().into()];
@@ -225,7 +226,7 @@ fn train_here(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCod
     bar.finish_and_clear();
     let collected = collect(grid)?;
     write_collected(grid, &collected)?;
-    say!("\n{}", collected.text());
+    print_text(&format!("\n{}\n", collected.text()));
     say!("{} holds everything", grid.folder.display());
     if stop.is_asked() {
         say!("stopped; the same command goes on where it was");
@@ -261,6 +262,6 @@ fn tell(cell: GridCell, outcome: &Outcome, seconds: f64) {
             }
             warning!("{name} failed: {reason} (see {})", cell.log().display());
         }
-        Outcome::Stopped => say!("{name}: stopped and saved"),
+        Outcome::Stopped(how) => say!("{name}: {how}"),
     }
 }

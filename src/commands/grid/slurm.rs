@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -12,6 +12,7 @@ use clap::Args;
 use super::{GridArgs, word};
 use crate::commands::say;
 use emovox::grid::{Grid, GridCell, State};
+use emovox::process;
 use emovox::run::write_bytes;
 
 /// What `sbatch` is told.
@@ -303,7 +304,7 @@ fn largest_array() -> usize {
 
 /// Runs one of Slurm's programs and gives what it says.
 fn ask(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output();
+    let output = process::command(program).args(arguments).output();
     let output = output.with_context(|| {
         format!("{program} cannot be run; is Slurm installed on this machine? (--run needs none)")
     })?;

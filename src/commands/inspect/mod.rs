@@ -3,22 +3,25 @@
 mod heard;
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use super::output::OutputArgs;
 use super::progress::bar;
-use super::{CorpusName, Runs, open_corpus, say, warning};
+use super::terminal::{print_error, print_text};
+use super::{CorpusName, Runs, open_corpus, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
 use emovox::inspection::{Recording, Survey};
-use emovox::report::{recording_png, survey_png, survey_text};
-use emovox::run::write_bytes;
+use emovox::report::{is_own_picture, recording_png, survey_png, survey_text};
+use emovox::run::{Outputs, write_output};
 
 /// Draws recordings (waveform, mel spectrogram, MFCCs), or describes a corpus
 #[derive(Args)]
@@ -45,6 +48,8 @@ pub struct InspectArgs {
     /// The picture; of several recordings or a corpus, the folder to write to [default: here]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Hertz to resample to, or `native`
     #[arg(
         long,
@@ -91,24 +96,29 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 
 fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     let corpus = open_corpus(folder, args.corpus.map(CorpusKind::from))?;
-    let bar = bar(corpus.clips.len(), "recordings", "clips");
-    let survey = Survey::read(&corpus, || bar.inc(1));
-    bar.finish_and_clear();
     let out = args.out.clone().unwrap_or_else(|| ".".into());
     make_folder(&out)?;
     let whole = std::fs::canonicalize(&corpus.folder).unwrap_or_else(|_| corpus.folder.clone());
-    let name = whole
-        .file_name()
-        .unwrap_or(whole.as_os_str())
-        .to_string_lossy()
-        .into_owned();
+    // The root of the file system has no name.
+    let name = whole.file_name().unwrap_or("corpus".as_ref());
+    let name = name.to_string_lossy();
     let (csv, picture) = (
         out.join(format!("{name}.csv")),
         out.join(format!("{name}.png")),
     );
+    let mut outputs = args.output.outputs();
+    for clip in &corpus.clips {
+        outputs.protect(&corpus.path(clip));
+    }
+    outputs.check(&csv, Survey::is_own_csv)?;
+    outputs.check(&picture, is_own_picture)?;
+    let bar = bar(corpus.clips.len(), "recordings", "clips");
+    let survey = Survey::read(&corpus, || bar.inc(1));
+    bar.finish_and_clear();
     survey.write_csv(&csv)?;
-    write_bytes(&picture, &survey_png(&survey)?)?;
-    say!("{}", survey_text(&survey));
+    write(&picture, &survey_png(&survey)?)?;
+    print_text(&(survey_text(&survey) + "
+"));
     say!("wrote {} and {}", csv.display(), picture.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -122,15 +132,20 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
         None => None,
     };
     let mut names = Names::new(args, files.len())?;
+    let mut outputs = args.output.outputs();
+    files.iter().for_each(|file| outputs.protect(file));
+    if let Some(name) = &args.run {
+        outputs.protect_run(&args.runs.runs_dir, name);
+    }
     let mut failed = false;
     for file in files {
         let picture = names.of(file);
         // The others are drawn all the same.
-        match draw(args, predictor.as_ref(), file, &picture) {
+        match draw(args, predictor.as_ref(), &mut outputs, file, &picture) {
             Ok(seen) => say!("{}: {seen}; drew {}", file.display(), picture.display()),
             Err(error) => {
                 failed = true;
-                warning!("error: {error:#}");
+                print_error(&format!("{error:#}"));
             }
         }
     }
@@ -145,9 +160,11 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
 fn draw(
     args: &InspectArgs,
     predictor: Option<&Predictor>,
+    outputs: &mut Outputs,
     file: &Path,
     picture: &Path,
 ) -> Result<String> {
+    outputs.check(picture, is_own_picture)?;
     let title = file
         .file_name()
         .unwrap_or(file.as_os_str())
@@ -158,12 +175,13 @@ fn draw(
             trim_db: args.trim_db,
         };
         let recording = Recording::read(file, &audio, &for_the_eye(file, args.sample_rate)?)?;
-        write_bytes(picture, &recording_png(&recording, None, &title, None)?)?;
+        write(picture, &recording_png(&recording, None, &title, None)?)?;
         return Ok(recording.story());
     };
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
-    let heard = heard::heard(predictor, &recording, args.window, args.hop)?;
+    let heard = heard::heard(predictor, &recording, args.window, args.hop)
+        .with_context(|| file.display().to_string())?;
     let best = heard::most_probable(&heard.whole);
     let answer = format!("{} {:.0} %", heard.classes[best], 100.0 * heard.whole[best]);
     let note = config
@@ -176,8 +194,12 @@ fn draw(
         &format!("{title}: {answer}"),
         note,
     )?;
-    write_bytes(picture, &png)?;
+    write(picture, &png)?;
     Ok(format!("{answer}; {}", recording.story()))
+}
+
+fn write(picture: &Path, png: &[u8]) -> Result<()> {
+    write_output(picture, |file| Ok(file.write_all(png)?))
 }
 
 /// Frames of about 60 ms, every 8: fine enough in time, and in frequency for the harmonics of a voice.

@@ -1,5 +1,6 @@
 //! `emovox listen`: a live ear.
 
+mod backlog;
 mod delays;
 mod input;
 #[cfg(feature = "microphone")]
@@ -17,6 +18,7 @@ use clap::{Args, ValueEnum};
 use super::bars::clock;
 use super::stop::Stop;
 use super::{Runs, warning};
+use backlog::Backlog;
 use delays::Delays;
 use emovox::audio::stream::{GateConfig, RawEncoding};
 use emovox::device::DeviceChoice;
@@ -86,6 +88,7 @@ enum RawName {
 }
 
 pub fn run(args: ListenArgs) -> Result<ExitCode> {
+    let mut backlog = Backlog::new(Instant::now());
     let windowing = Windowing {
         window: args.window,
         hop: args
@@ -106,7 +109,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     }
 
     let input = open(&args)?;
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let gate = GateConfig {
         threshold: args.gate,
     };
@@ -120,15 +123,32 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     let mut delays = Delays::default();
     let mut trouble = None;
     let began = Instant::now();
+    backlog.catch_up(began, 0.0);
     while !stop.is_asked() {
-        match input.arrivals.recv_timeout(PATIENCE) {
-            Ok(Arrival::Sound { at, samples }) => ear.hear(&samples, |heard| {
-                show.heard(&heard)?;
-                if heard.speech.is_some() {
-                    delays.add(at.elapsed());
-                }
-                Ok(())
-            })?,
+        let arrival = input.arrivals.try_recv().or_else(|_| {
+            let arrival = input.arrivals.recv_timeout(PATIENCE);
+            backlog.catch_up(Instant::now(), ear.seconds());
+            arrival
+        });
+        match arrival {
+            Ok(Arrival::Sound { at, samples }) => {
+                backlog.receive(at, samples.len() as f64 / f64::from(input.sample_rate));
+                ear.hear(&samples, |heard| {
+                    show.heard(&heard)?;
+                    if heard.speech.is_some() {
+                        delays.add(at.elapsed());
+                    }
+                    if let Some(delay) = backlog.warning(Instant::now(), heard.time) {
+                        warning!(
+                            "warning: the predictions are {:.0} s behind the sound, and fall further behind: \
+                             this machine does not keep up; try a longer --hop than {} s",
+                            delay.as_secs_f64(),
+                            windowing.hop
+                        );
+                    }
+                    Ok(())
+                })?;
+            }
             Ok(Arrival::Lost(samples)) => warning!(
                 "lost {:.2} s of sound: this machine does not keep up; try a longer --hop",
                 samples as f64 / f64::from(input.sample_rate)
@@ -148,7 +168,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     }
     let seconds = ear.seconds();
     ear.finish(|heard| show.heard(&heard))?;
-    show.finish()?;
+    show.finish();
     if !args.json || trouble.is_some() {
         let speed = seconds / began.elapsed().as_secs_f64();
         let (seconds, answers) = (clock(seconds), delays.answers());

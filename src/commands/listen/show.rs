@@ -1,19 +1,17 @@
 //! What was heard, a line each second.
 
-use std::io::{self, IsTerminal, StdoutLock, Write};
-
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::super::bars::{clock, probability_bar, to_milliseconds};
+use super::super::say;
+use super::super::terminal::{check, erase_line, is_terminal, print_json, print_unfinished};
+use emovox::escape::escape_line;
 use emovox::inference::{Heard, Speech};
 
 const BAR: usize = 24;
-/// Back to the start of the line, and it is empty.
-const WIPE: &str = "\r\x1b[2K";
 
 pub(super) struct Show<'a> {
-    out: StdoutLock<'static>,
     classes: &'a [String],
     json: bool,
     label: usize,
@@ -24,15 +22,13 @@ pub(super) struct Show<'a> {
 
 impl<'a> Show<'a> {
     pub(super) fn new(classes: &'a [String], json: bool) -> Show<'a> {
-        let out = io::stdout().lock();
         Show {
-            in_place: !json && io::stdout().is_terminal(),
-            out,
+            in_place: !json && is_terminal(),
             classes,
             json,
             label: classes
                 .iter()
-                .map(|class| class.chars().count())
+                .map(|class| escape_line(class).chars().count())
                 .max()
                 .unwrap_or(0),
             silent: false,
@@ -41,44 +37,34 @@ impl<'a> Show<'a> {
 
     pub(super) fn heard(&mut self, heard: &Heard) -> Result<()> {
         if self.json {
-            let line = self.object(heard);
-            writeln!(self.out, "{line}")?;
-            return Ok(self.out.flush()?);
+            print_json(&format!("{}\n", self.object(heard)));
+            return Ok(check()?);
         }
-        self.wipe()?;
+        self.wipe();
         let time = clock(heard.time);
         match &heard.speech {
-            Some(speech) => {
-                let line = self.speech(speech);
-                writeln!(self.out, "{time:>11}  {line}")?;
-            }
+            Some(speech) => say!("{time:>11}  {}", self.speech(speech)),
             None => {
-                let level = heard.level;
-                write!(
-                    self.out,
-                    "{time:>11}  {:label$}  {level:.0} dB",
-                    "silence",
-                    label = self.label
-                )?;
-                self.silent = self.in_place;
-                if !self.in_place {
-                    writeln!(self.out)?;
+                let (level, label) = (heard.level, self.label);
+                let line = format!("{time:>11}  {:label$}  {level:.0} dB", "silence");
+                match self.in_place {
+                    true => print_unfinished(&line),
+                    false => say!("{line}"),
                 }
+                self.silent = self.in_place;
             }
         }
-        Ok(self.out.flush()?)
+        Ok(check()?)
     }
 
-    pub(super) fn finish(mut self) -> Result<()> {
-        self.wipe()?;
-        Ok(self.out.flush()?)
+    pub(super) fn finish(mut self) {
+        self.wipe();
     }
 
-    fn wipe(&mut self) -> Result<()> {
+    fn wipe(&mut self) {
         if std::mem::take(&mut self.silent) {
-            write!(self.out, "{WIPE}")?;
+            erase_line();
         }
-        Ok(())
     }
 
     /// The label with its bar, and what comes next.
@@ -90,10 +76,9 @@ impl<'a> Show<'a> {
             .filter(|(class, _)| **class != speech.label)
             .max_by(|a, b| a.1.total_cmp(b.1))
             .map(|(class, probability)| format!("   {class} {:.0} %", 100.0 * probability));
-        let label = self.label;
+        let (width, label) = (self.label, escape_line(&speech.label));
         format!(
-            "{:label$}  {bar} {percent:>5}{}",
-            speech.label,
+            "{label:width$}  {bar} {percent:>5}{}",
             second.unwrap_or_default()
         )
     }

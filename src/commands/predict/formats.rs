@@ -1,11 +1,17 @@
 //! What was heard, written down for people and for other programs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Result;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::bars::{clock, probability_bar, to_milliseconds};
+use super::super::terminal::{print_data, print_json};
+use emovox::escape::escape_line;
+use emovox::run::beginning;
 
 /// How answers are written down.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,9 +29,18 @@ impl Format {
     pub(super) fn is_a_track(self) -> bool {
         matches!(self, Format::Audacity | Format::WebVtt)
     }
+
+    /// A name as this format shows it. In a table for people, a line break in it would fake a line.
+    fn shown(self, name: &str) -> String {
+        match self {
+            Format::Table { .. } => escape_line(name).into(),
+            _ => name.into(),
+        }
+    }
 }
 
 /// What was heard in a recording, or in a segment of it.
+#[derive(Clone)]
 pub(super) struct Answer {
     pub file: String,
     /// Start and end in seconds.
@@ -35,44 +50,194 @@ pub(super) struct Answer {
     pub probabilities: Vec<f32>,
 }
 
-pub(super) fn write(
-    out: &mut impl Write,
+/// The text of answers as they come: the same, in whichever portions.
+pub(super) struct Text {
     format: Format,
-    classes: &[String],
-    answers: &[Answer],
-) -> Result<()> {
-    match format {
-        Format::Table { windows: true } => segments(out, answers),
-        Format::Table { .. } => table(out, classes, answers),
-        Format::Json => {
-            let all: Vec<Value> = answers
-                .iter()
-                .map(|answer| object(classes, answer))
-                .collect();
-            serde_json::to_writer_pretty(&mut *out, &all)?;
-            Ok(writeln!(out)?)
+    classes: Vec<String>,
+    columns: Columns,
+    /// True where the segments of several recordings are to stand below each other.
+    several: bool,
+    /// True once there was an answer.
+    begun: bool,
+    /// The first answer of a table, while it may stay the only one.
+    first: Option<Answer>,
+}
+
+/// The widths of a table's columns.
+struct Columns {
+    file: usize,
+    label: usize,
+}
+
+impl Text {
+    /// For answers about these files.
+    pub(super) fn new(format: Format, classes: &[String], files: &[String]) -> Text {
+        let shown = |names: &[String]| -> Vec<String> {
+            names.iter().map(|name| format.shown(name)).collect()
+        };
+        let (classes, files) = (shown(classes), shown(files));
+        Text {
+            format,
+            columns: Columns {
+                file: width(files.iter().map(String::as_str)),
+                label: width(classes.iter().map(String::as_str)),
+            },
+            classes,
+            several: files.len() > 1,
+            begun: false,
+            first: None,
         }
-        Format::JsonLines => {
-            for answer in answers {
-                writeln!(out, "{}", object(classes, answer))?;
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What the next recording's answers add.
+    pub(super) fn next(&mut self, mut answers: Vec<Answer>) -> Result<Vec<u8>> {
+        for answer in &mut answers {
+            answer.file = self.format.shown(&answer.file);
+            answer.label = self.format.shown(&answer.label);
+        }
+        let mut out = Vec::new();
+        if answers.is_empty() {
+            return Ok(out);
+        }
+        let begins = !std::mem::replace(&mut self.begun, true);
+        match self.format {
+            Format::Table { windows: true } => {
+                let labels = answers.iter().map(|answer| answer.label.as_str());
+                let label = match self.several {
+                    true => self.columns.label.max("label".len()),
+                    false => width(labels.chain(["label"])),
+                };
+                segments(&mut out, &answers, label)?;
             }
-            Ok(())
+            Format::Table { .. } => self.table(&mut out, answers, begins)?,
+            Format::Json => {
+                for (index, answer) in answers.iter().enumerate() {
+                    let opening = if begins && index == 0 { "[" } else { "," };
+                    let object = serde_json::to_string_pretty(&object(&self.classes, answer))?;
+                    write!(out, "{opening}\n  {}", object.replace('\n', "\n  "))?;
+                }
+            }
+            Format::JsonLines => {
+                for answer in &answers {
+                    writeln!(out, "{}", object(&self.classes, answer))?;
+                }
+            }
+            Format::Csv { windows } => csv(&mut out, &self.classes, &answers, windows, begins)?,
+            Format::Audacity => audacity(&mut out, &answers)?,
+            Format::WebVtt => webvtt(&mut out, &answers, begins)?,
         }
-        Format::Csv { windows } => csv(out, classes, answers, windows),
-        Format::Audacity => audacity(out, answers),
-        Format::WebVtt => webvtt(out, answers),
+        Ok(out)
+    }
+
+    /// What follows the last answer.
+    pub(super) fn end(mut self) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        match (self.format, self.first.take()) {
+            (Format::Table { windows: false }, Some(only)) => bars(&mut out, &self.classes, &only)?,
+            (Format::Table { windows: false }, None) if !self.begun => {
+                self.table_header(&mut out)?
+            }
+            (Format::Json, _) => write!(out, "{}", if self.begun { "\n]\n" } else { "[]\n" })?,
+            (Format::Csv { windows }, _) if !self.begun => {
+                csv(&mut out, &self.classes, &[], windows, true)?;
+            }
+            (Format::WebVtt, _) if !self.begun => webvtt(&mut out, &[], true)?,
+            _ => {}
+        }
+        Ok(out)
+    }
+
+    /// A line for each recording, once there are two.
+    fn table(&mut self, out: &mut impl Write, answers: Vec<Answer>, begins: bool) -> Result<()> {
+        for (index, answer) in answers.into_iter().enumerate() {
+            if begins && index == 0 {
+                self.first = Some(answer);
+                continue;
+            }
+            if let Some(first) = self.first.take() {
+                self.table_header(out)?;
+                self.table_row(out, &first)?;
+            }
+            self.table_row(out, &answer)?;
+        }
+        Ok(())
+    }
+
+    fn table_header(&self, out: &mut impl Write) -> Result<()> {
+        let Columns { file, label } = self.columns;
+        write!(out, "{:file$}  {:label$}", "file", "label")?;
+        for class in &self.classes {
+            write!(out, "  {class:>7}")?;
+        }
+        Ok(writeln!(out)?)
+    }
+
+    fn table_row(&self, out: &mut impl Write, answer: &Answer) -> Result<()> {
+        let Columns { file, label } = self.columns;
+        write!(out, "{:file$}  {:label$}", answer.file, answer.label)?;
+        for (class, probability) in self.classes.iter().zip(&answer.probabilities) {
+            let width = class.chars().count().max(7);
+            write!(out, "  {:>width$}", format!("{:.1} %", 100.0 * probability))?;
+        }
+        Ok(writeln!(out)?)
+    }
+}
+
+/// Prints a part of the text.
+pub(super) fn print(format: Format, text: &[u8]) {
+    match format {
+        Format::Json | Format::JsonLines => print_json(&String::from_utf8_lossy(text)),
+        _ => print_data(text),
+    }
+}
+
+/// Bytes that are read of a file to know it as ours: of a longer one, its beginning.
+const KNOWN_BY: u64 = 1 << 26;
+
+/// What every object in our JSON has.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "they need only be there")]
+struct Written {
+    file: String,
+    label: String,
+    probabilities: BTreeMap<String, f64>,
+}
+
+/// True for a file that [`Text`] filled in this format, for a model of these classes. A table for
+/// people has no mark.
+pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
+    let there = beginning(file, KNOWN_BY);
+    let text = String::from_utf8_lossy(&there);
+    match format {
+        Format::Table { .. } => false,
+        Format::Json => serde_json::from_slice::<Vec<Written>>(&there).is_ok(),
+        Format::JsonLines => text
+            .lines()
+            .all(|line| serde_json::from_str::<Written>(line).is_ok()),
+        Format::Csv { windows } => {
+            let mut header = Vec::new();
+            csv(&mut header, classes, &[], windows, true).is_ok() && there.starts_with(&header)
+        }
+        Format::Audacity => text.lines().all(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let is_time = |field: &&str| field.parse::<f64>().is_ok();
+            matches!(fields[..], [start, end, text] if [start, end].iter().all(is_time) && is_caption(text))
+        }),
+        Format::WebVtt => {
+            let mut lines = text.lines();
+            let is_cue = |line: &str| line.is_empty() || line.contains(" --> ") || is_caption(line);
+            lines.next() == Some("WEBVTT") && lines.all(is_cue)
+        }
     }
 }
 
 /// A line for each segment, under the name of its recording.
-fn segments(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
+fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()> {
     const BAR: usize = 24;
-    let label = width(
-        answers
-            .iter()
-            .map(|answer| answer.label.as_str())
-            .chain(["label"]),
-    );
     for recording in answers.chunk_by(|a, b| a.file == b.file) {
         writeln!(out, "{}", recording[0].file)?;
         writeln!(
@@ -94,31 +259,14 @@ fn segments(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
     Ok(())
 }
 
-/// A line for each recording; of a single one, a bar for each class.
-fn table(out: &mut impl Write, classes: &[String], answers: &[Answer]) -> Result<()> {
+/// A bar for each class of a single recording.
+fn bars(out: &mut impl Write, classes: &[String], answer: &Answer) -> Result<()> {
     let label = width(classes.iter().map(String::as_str));
-    if let [answer] = answers {
-        writeln!(out, "{}: {}", answer.file, answer.label)?;
-        for (class, probability) in classes.iter().zip(&answer.probabilities) {
-            let bar = probability_bar(*probability, 40);
-            let percent = format!("{:.1} %", 100.0 * probability);
-            writeln!(out, "  {class:label$}  {bar} {percent:>7}")?;
-        }
-        return Ok(());
-    }
-    let file = width(answers.iter().map(|answer| answer.file.as_str()));
-    write!(out, "{:file$}  {:label$}", "file", "label")?;
-    for class in classes {
-        write!(out, "  {class:>7}")?;
-    }
-    writeln!(out)?;
-    for answer in answers {
-        write!(out, "{:file$}  {:label$}", answer.file, answer.label)?;
-        for (class, probability) in classes.iter().zip(&answer.probabilities) {
-            let width = class.chars().count().max(7);
-            write!(out, "  {:>width$}", format!("{:.1} %", 100.0 * probability))?;
-        }
-        writeln!(out)?;
+    writeln!(out, "{}: {}", answer.file, answer.label)?;
+    for (class, probability) in classes.iter().zip(&answer.probabilities) {
+        let bar = probability_bar(*probability, 40);
+        let percent = format!("{:.1} %", 100.0 * probability);
+        writeln!(out, "  {class:label$}  {bar} {percent:>7}")?;
     }
     Ok(())
 }
@@ -127,14 +275,22 @@ fn width<'a>(words: impl Iterator<Item = &'a str>) -> usize {
     words.map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
-fn csv(out: &mut impl Write, classes: &[String], answers: &[Answer], windows: bool) -> Result<()> {
+fn csv(
+    out: &mut impl Write,
+    classes: &[String],
+    answers: &[Answer],
+    windows: bool,
+    begins: bool,
+) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    let columns: &[&str] = match windows {
-        true => &["file", "start", "end", "label"],
-        false => &["file", "label"],
-    };
-    let classes = classes.iter().map(String::as_str);
-    writer.write_record(columns.iter().copied().chain(classes))?;
+    if begins {
+        let columns: &[&str] = match windows {
+            true => &["file", "start", "end", "label"],
+            false => &["file", "label"],
+        };
+        let classes = classes.iter().map(String::as_str);
+        writer.write_record(columns.iter().copied().chain(classes))?;
+    }
     for answer in answers {
         let mut record = vec![answer.file.clone()];
         if windows {
@@ -176,8 +332,10 @@ fn audacity(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
     Ok(())
 }
 
-fn webvtt(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
-    writeln!(out, "WEBVTT")?;
+fn webvtt(out: &mut impl Write, answers: &[Answer], begins: bool) -> Result<()> {
+    if begins {
+        writeln!(out, "WEBVTT")?;
+    }
     for answer in answers {
         let (start, end) = answer.span.unwrap_or_default();
         let text = caption(answer)
@@ -200,40 +358,110 @@ fn timestamp(seconds: f64) -> String {
 /// A label may be named after a folder, so it may hold anything; here it must be a line.
 fn caption(answer: &Answer) -> String {
     let label = answer.label.replace(char::is_control, " ");
-    format!("{label} {:.0} %", 100.0 * answer.probability)
+    format!(
+        "{} {:.0} %",
+        escape_line(&label),
+        100.0 * answer.probability
+    )
+}
+
+/// True for a line as [`caption`] makes it.
+fn is_caption(line: &str) -> bool {
+    let percent = line
+        .strip_suffix(" %")
+        .and_then(|line| line.rsplit_once(' '));
+    percent.is_some_and(|(_, percent)| percent.parse::<u8>().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn answer(file: &str, label: &str, span: Option<(f64, f64)>) -> Answer {
+        Answer {
+            file: file.into(),
+            span,
+            label: label.into(),
+            probability: 0.5,
+            probabilities: vec![0.5, 0.5],
+        }
+    }
+
+    fn classes() -> Vec<String> {
+        ["anger", "boredom, mild"].map(String::from).to_vec()
+    }
+
+    fn text(format: Format, files: &[&str], answers: Vec<Vec<Answer>>) -> String {
+        let (classes, files) = (classes(), files.iter().map(|name| name.to_string()));
+        let mut text = Text::new(format, &classes, &files.collect::<Vec<_>>());
+        let mut whole = Vec::new();
+        for answers in answers {
+            whole.extend(text.next(answers).unwrap());
+        }
+        whole.extend(text.end().unwrap());
+        String::from_utf8(whole).unwrap()
+    }
+
     #[test]
     fn a_label_cannot_break_a_track() {
-        let answer = Answer {
-            file: "x.wav".into(),
-            span: Some((3599.9996, 3661.5)),
-            label: "a\tb\n-->&<c>".into(),
-            probability: 0.5,
-            probabilities: vec![0.5],
-        };
-        let written = |format| {
-            let mut text = Vec::new();
-            write(
-                &mut text,
-                format,
-                &["x".into()],
-                std::slice::from_ref(&answer),
-            )
-            .unwrap();
-            String::from_utf8(text).unwrap()
+        let odd = || {
+            vec![vec![answer(
+                "x.wav",
+                "a\tb\n-->&<c>",
+                Some((3599.9996, 3661.5)),
+            )]]
         };
         assert_eq!(
-            written(Format::Audacity),
+            text(Format::Audacity, &["x.wav"], odd()),
             "3599.999600\t3661.500000\ta b -->&<c> 50 %\n"
         );
         assert_eq!(
-            written(Format::WebVtt),
+            text(Format::WebVtt, &["x.wav"], odd()),
             "WEBVTT\n\n01:00:00.000 --> 01:01:01.500\na b --&gt;&amp;&lt;c&gt; 50 %\n"
+        );
+    }
+
+    #[test]
+    fn json_that_comes_in_pieces_is_one_pretty_array() {
+        for count in 0..4 {
+            let file = |n| format!("{n}\n\"x.wav");
+            let answers = |n: &usize| vec![answer(&file(*n), "anger", None)];
+            let all: Vec<Value> = (0..count)
+                .map(|n| object(&classes(), &answer(&file(n), "anger", None)))
+                .collect();
+            let expected = serde_json::to_string_pretty(&all).unwrap() + "\n";
+            let answers = (0..count).map(|n| answers(&n)).collect();
+            assert_eq!(text(Format::Json, &[], answers), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_has_its_header_once_and_a_single_recording_has_bars() {
+        let of = |names: &[&str]| {
+            let answers = names.iter().map(|name| vec![answer(name, "anger", None)]);
+            text(Format::Table { windows: false }, names, answers.collect())
+        };
+        assert_eq!(
+            of(&["a.wav", "longer.wav", "c.wav"]),
+            "file        label            anger  boredom, mild\n\
+             a.wav       anger           50.0 %         50.0 %\n\
+             longer.wav  anger           50.0 %         50.0 %\n\
+             c.wav       anger           50.0 %         50.0 %\n"
+        );
+        assert_eq!(of(&["a.wav"]).lines().count(), 3);
+        assert!(of(&["a.wav"]).starts_with("a.wav: anger\n  anger "));
+        assert_eq!(of(&[]), "file  label            anger  boredom, mild\n");
+    }
+
+    #[test]
+    fn a_csv_has_its_header_once_and_without_answers_too() {
+        let format = Format::Csv { windows: false };
+        let header = "file,label,anger,\"boredom, mild\"\n";
+        assert_eq!(text(format, &[], Vec::new()), header);
+        let answers = ["a.wav", "b.wav"].map(|name| vec![answer(name, "anger", None)]);
+        assert_eq!(
+            text(format, &[], answers.into()),
+            format!("{header}a.wav,anger,0.5,0.5\nb.wav,anger,0.5,0.5\n")
         );
     }
 }

@@ -2,21 +2,24 @@
 
 mod formats;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
 
+use super::bars::clock;
+use super::output::OutputArgs;
 use super::progress::bar;
-use super::{Runs, tell_skipped};
+use super::{Runs, tell_skipped, terminal, warning};
 use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Predictor, Trained, Windowing};
-use emovox::run::write_bytes;
-use formats::{Answer, Format};
+use emovox::inference::{Predictor, Segment, Trained, Windowing};
+use emovox::run::write_output;
+use formats::{Answer, Format, Text};
 
 /// Tells the emotion in recordings of any sample rate, channels and length
 #[derive(Args)]
@@ -70,6 +73,8 @@ pub struct PredictArgs {
     /// The file to write, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
@@ -106,25 +111,44 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         files.len()
     );
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    if let Some(out) = &args.out {
+        let mut outputs = args.output.outputs();
+        outputs.protect_run(&args.runs.runs_dir, &args.run);
+        files.iter().for_each(|file| outputs.protect(file));
+        let classes = &trained.config().data.classes;
+        outputs.check(out, |file| formats::is_own(file, format, classes))?;
+    }
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
-    let (answers, skipped) = match &windowing {
-        Some(windowing) => hear_windows(&predictor, &files, windowing),
-        None => hear_whole(&predictor, &files, format.is_a_track())?,
-    };
-    tell_skipped(&skipped);
     if predictor.config().data.is_synthetic() {
-        eprintln!(
+        warning!(
             "note: this model has heard synthetic speech only; what it says of people means little"
         );
     }
-
-    let mut text = Vec::new();
-    formats::write(&mut text, format, predictor.classes(), &answers)?;
-    match &args.out {
+    let seconds: Vec<Option<f64>> = files.iter().map(|file| seconds(file)).collect();
+    let readable = files
+        .iter()
+        .zip(&seconds)
+        .filter(|(_, seconds)| seconds.is_some());
+    let names: Vec<String> = readable.map(|(file, _)| name(file)).collect();
+    let mut out = Output {
+        text: Text::new(format, predictor.classes(), &names),
+        kept: args.out.is_some().then(Vec::new),
+        answers: 0,
+    };
+    let skipped = match &windowing {
+        Some(windowing) => predict_windows(&predictor, &files, &seconds, windowing, &mut out)?,
+        None => {
+            warn_of_long(&files, &seconds);
+            predict_whole(&predictor, &files, format.is_a_track(), &mut out)?
+        }
+    };
+    tell_skipped(&skipped);
+    let answers = out.answers;
+    match (&args.out, out.end()?) {
         // Of nothing there is nothing to write, and what was there stays.
-        Some(_) if answers.is_empty() => {}
-        Some(out) => write_bytes(out, &text)?,
-        None => io::stdout().lock().write_all(&text)?,
+        (Some(_), _) if answers == 0 => {}
+        (Some(place), text) => write_output(place, |file| Ok(file.write_all(&text)?))?,
+        (None, _) => {}
     }
     Ok(if skipped.is_empty() {
         ExitCode::SUCCESS
@@ -157,42 +181,92 @@ impl PredictArgs {
     }
 }
 
+/// The answers on their way out: to standard output as they come, or into a file once all are there.
+struct Output {
+    text: Text,
+    /// What goes into a file.
+    kept: Option<Vec<u8>>,
+    answers: usize,
+}
+
+impl Output {
+    /// The answers about a recording.
+    fn take(&mut self, answers: Vec<Answer>, progress: &ProgressBar) -> Result<()> {
+        self.answers += answers.len();
+        let text = self.text.next(answers)?;
+        match &mut self.kept {
+            Some(kept) => kept.extend(text),
+            None => {
+                let format = self.text.format();
+                progress.suspend(|| formats::print(format, &text));
+                terminal::check()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the text; what goes into a file comes back.
+    fn end(self) -> Result<Vec<u8>> {
+        let format = self.text.format();
+        let end = self.text.end()?;
+        match self.kept {
+            Some(kept) => Ok([kept, end].concat()),
+            None => {
+                formats::print(format, &end);
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
 /// One answer for each recording; with its duration, where that is asked for.
-fn hear_whole(
+fn predict_whole(
     predictor: &Predictor,
     files: &[PathBuf],
     spans: bool,
-) -> Result<(Vec<Answer>, Vec<Skipped>)> {
-    let progress = bar(files.len(), "features", "clips");
-    let (predictions, skipped) = predictor.predict(files, || progress.inc(1))?;
+    out: &mut Output,
+) -> Result<Vec<Skipped>> {
+    let progress = bar(files.len(), "predicting", "clips");
+    let mut skipped = Vec::new();
+    let predicted = predictor.predict_each(
+        files,
+        || progress.inc(1),
+        |prediction| match prediction {
+            Ok(prediction) => {
+                let span = match spans {
+                    true => Some((0.0, probe(&prediction.file)?.seconds)),
+                    false => None,
+                };
+                let answer = Answer {
+                    file: name(&prediction.file),
+                    span,
+                    label: prediction.label,
+                    probability: prediction.probabilities.iter().copied().fold(0.0, f32::max),
+                    probabilities: prediction.probabilities,
+                };
+                out.take(vec![answer], &progress)
+            }
+            Err(left_out) => {
+                skipped.push(left_out);
+                Ok(())
+            }
+        },
+    );
     progress.finish_and_clear();
-    let mut answers = Vec::new();
-    for prediction in predictions {
-        let span = match spans {
-            true => Some((0.0, probe(&prediction.file)?.seconds)),
-            false => None,
-        };
-        answers.push(Answer {
-            file: name(&prediction.file),
-            span,
-            label: prediction.label,
-            probability: prediction.probabilities.iter().copied().fold(0.0, f32::max),
-            probabilities: prediction.probabilities,
-        });
-    }
-    Ok((answers, skipped))
+    predicted.map(|()| skipped)
 }
 
 /// An answer for each segment of each recording.
-fn hear_windows(
+fn predict_windows(
     predictor: &Predictor,
     files: &[PathBuf],
+    seconds: &[Option<f64>],
     windowing: &Windowing,
-) -> (Vec<Answer>, Vec<Skipped>) {
-    let seconds = |file: &PathBuf| probe(file).map_or(0.0, |info| info.seconds);
-    let total: f64 = files.iter().map(seconds).sum();
-    let progress = bar(total.ceil() as usize, "hearing", "seconds");
-    let (mut answers, mut skipped) = (Vec::new(), Vec::new());
+    out: &mut Output,
+) -> Result<Vec<Skipped>> {
+    let total: f64 = seconds.iter().flatten().sum();
+    let progress = bar(total.ceil() as usize, "predicting", "seconds");
+    let mut skipped = Vec::new();
     let mut read = 0.0;
     for file in files {
         let segments = predictor.segments(file, windowing, |more| {
@@ -200,13 +274,16 @@ fn hear_windows(
             progress.set_position(read as u64);
         });
         match segments {
-            Ok(segments) => answers.extend(segments.into_iter().map(|segment| Answer {
-                file: name(file),
-                span: Some((segment.start, segment.end)),
-                label: segment.label,
-                probability: segment.probability,
-                probabilities: segment.probabilities,
-            })),
+            Ok(segments) => {
+                let answer = |segment: Segment| Answer {
+                    file: name(file),
+                    span: Some((segment.start, segment.end)),
+                    label: segment.label,
+                    probability: segment.probability,
+                    probabilities: segment.probabilities,
+                };
+                out.take(segments.into_iter().map(answer).collect(), &progress)?;
+            }
             Err(error) => skipped.push(Skipped {
                 file: file.clone(),
                 reason: format!("{error:#}"),
@@ -214,7 +291,34 @@ fn hear_windows(
         }
     }
     progress.finish_and_clear();
-    (answers, skipped)
+    Ok(skipped)
+}
+
+/// The length of a recording that can be read.
+fn seconds(file: &Path) -> Option<f64> {
+    probe(file).ok().map(|info| info.seconds)
+}
+
+/// Names the recordings that are much longer than what models are trained on: some by name, the rest by
+/// number.
+fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
+    const LONG: f64 = 60.0;
+    const SHOWN: usize = 10;
+    let long = files.iter().zip(seconds);
+    let long: Vec<(&PathBuf, f64)> = long
+        .filter_map(|(file, &seconds)| Some((file, seconds?)))
+        .filter(|(_, seconds)| *seconds > LONG)
+        .collect();
+    for (file, seconds) in long.iter().take(SHOWN) {
+        warning!(
+            "warning: {} lasts {} and gets one prediction as a whole; --window 3 predicts it in windows of 3 s",
+            file.display(),
+            clock(*seconds)
+        );
+    }
+    if long.len() > SHOWN {
+        warning!("… and {} more", long.len() - SHOWN);
+    }
 }
 
 /// The files named, and those in the folders named.
@@ -222,7 +326,7 @@ fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
         if path.is_dir() {
-            let inside = find_recordings(path);
+            let inside = find_recordings(path)?;
             if inside.recordings.is_empty() {
                 bail!("no WAV file in {}", path.display());
             }

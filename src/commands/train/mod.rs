@@ -6,7 +6,6 @@ mod say;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -14,7 +13,8 @@ use anyhow::{Result, anyhow, bail, ensure};
 use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
-use super::{QUIET, find_own, open_data, say, tell_skipped, typed};
+use super::terminal::{be_quiet, print_error, print_text};
+use super::{find_own, open_data, say, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
@@ -22,28 +22,34 @@ use emovox::dataset::Loaded;
 use emovox::device;
 use emovox::distributed::Ranks;
 use emovox::experiment::{Experiment, saved_progress};
+use emovox::process;
 use emovox::run::RunFolder;
 use emovox::training::{Balance, Explosion};
 
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
 use follow::Follower;
-use say::{describe, describe_head, describe_place, describe_split, interrupted, train_with_bar};
+use say::{
+    describe, describe_head, describe_long, describe_place, describe_split, interrupted,
+    train_with_bar,
+};
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let ranks = Ranks::join(
         |who| say!("{who}"),
         |reason| {
             // The training itself may wait for the one that is gone.
-            eprintln!("error: {reason}");
+            print_error(&reason.to_string());
             // At once: what usually runs at an end could wait for it too.
-            signal_hook::low_level::exit(1);
+            process::exit_at_once(1);
         },
     )?;
     if !ranks.are_several() {
         return train(args, &ranks);
     }
-    QUIET.store(!ranks.is_first(), Ordering::Relaxed);
+    if !ranks.is_first() {
+        be_quiet();
+    }
     // As torchrun has it: several processes of as many threads as there are cores would wait for each
     // other by spinning.
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
@@ -81,6 +87,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         say!("gradients are added up by {collectives}");
     }
     describe_head(&experiment);
+    describe_long(&experiment);
     if experiment.scored_before {
         say!(
             "the test part of this run was scored before, and will be again at the end: to choose \
@@ -88,7 +95,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         );
     }
     say!("");
-    let stop = Stop::listen()?;
+    let stop = Stop::listen();
     let mut follower = Follower::new(&experiment, args.tensorboard);
     let progress = train_with_bar(&experiment, &model, stop.asked(), &mut follower)
         .map_err(|error| kept(error, run))?;
@@ -102,7 +109,7 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
     }
     let report = experiment.score(&model, &progress)?;
 
-    say!("\n{}", report.text());
+    print_text(&format!("\n{}\n", report.text()));
     let folder = run.path().display();
     say!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
     say!("hear its test clips: emovox report {}", typed(run));

@@ -5,15 +5,20 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 
 use super::follow::Follower;
+use crate::commands::bars::clock;
 use crate::commands::progress::bar;
 use crate::commands::say;
 use emovox::config::RunConfig;
 use emovox::corpus::split::{Part, SplitKind};
 use emovox::corpus::{self, Clip, Corpus};
+use emovox::dataset::Loaded;
 use emovox::experiment::Experiment;
 use emovox::model::{EmotionModel, Head};
 use emovox::run::RunFolder;
 use emovox::training::{Event, Progress};
+
+/// So many recordings that are there twice are listed.
+const LISTED: usize = 10;
 
 /// Trains with a bar on a terminal, and a line an epoch everywhere.
 pub(super) fn train_with_bar(
@@ -80,7 +85,8 @@ pub(super) fn train_with_bar(
 
 /// Where a training that was asked to stop has got to.
 pub(super) fn interrupted(progress: &Progress, go_on: &str) {
-    say!("\nstopped {} and saved; go on: {go_on}", place(progress));
+    say!("");
+    say!("stopped {} and saved; go on: {go_on}", place(progress));
 }
 
 /// Where a run goes on.
@@ -100,6 +106,29 @@ fn place(progress: &Progress) -> String {
     match progress.partial.steps {
         0 => format!("after epoch {epochs}"),
         steps => format!("after step {steps} of epoch {}", epochs + 1),
+    }
+}
+
+/// Names the recordings that are trained on in pieces: some by name, the others by number.
+pub(super) fn describe_long(experiment: &Experiment) {
+    const SHOWN: usize = 5;
+    let long = experiment.long_recordings();
+    if long.is_empty() {
+        return;
+    }
+    let most = experiment.config.training.piece_seconds;
+    let (number, verb) = match long.len() {
+        1 => ("1 recording".to_string(), "is"),
+        number => (format!("{number} recordings"), "are"),
+    };
+    say!(
+        "{number} longer than {most} s {verb} trained on and predicted in pieces ([training] piece_seconds):"
+    );
+    for (clip, seconds) in long.iter().take(SHOWN) {
+        say!("  {}: {}", clip.file.display(), clock(*seconds));
+    }
+    if long.len() > SHOWN {
+        say!("  … and {} more", long.len() - SHOWN);
     }
 }
 
@@ -167,26 +196,51 @@ pub(super) fn describe_split(experiment: &Experiment) {
         };
         say!("{part:>10}: {:>5} clips, {who}", indices.len());
     }
+    let leaked = experiment.leaked().len();
     match split.shared.note() {
-        Some(note) if split.shared.test_is_unheard() => {
+        Some(note) if split.shared.test_is_unheard() && leaked == 0 => {
             say!("{note}; the test part is still of voices never heard");
         }
         Some(note) => say!("{note}; the scores say nothing about voices never heard"),
         None => {}
     }
-    for (first, second) in &experiment.loaded.same {
-        let (first, second) = (&clips[*first], &clips[*second]);
-        say!(
-            "{} and {} are the same recording",
-            first.file.display(),
-            second.file.display()
-        );
-    }
-    let leaked = experiment.leaked().len();
+    describe_repeated(&experiment.loaded);
     if leaked > 0 {
         say!(
             "{leaked} of these pairs are in different parts, so the scores are too high: remove one of \
              each"
+        );
+    }
+}
+
+/// Which recordings are there twice, first those of two speakers.
+fn describe_repeated(loaded: &Loaded) {
+    let of_two = loaded.same_of_two_speakers();
+    let of_one = loaded.same.iter().filter(|pair| !of_two.contains(pair));
+    let pairs = of_two.iter().chain(of_one);
+    for &(first, second) in pairs.take(LISTED) {
+        let (one, other) = (&loaded.clips[first], &loaded.clips[second]);
+        let (file, same) = (one.file.display(), other.file.display());
+        if of_two.contains(&(first, second)) {
+            say!(
+                "the same recording is of speaker {} and of speaker {}: {file} and {same}",
+                one.speaker_id(),
+                other.speaker_id()
+            );
+        } else {
+            say!("{file} and {same} are the same recording");
+        }
+    }
+    if loaded.same.len() > LISTED {
+        say!(
+            "{} more recordings are there twice",
+            loaded.same.len() - LISTED
+        );
+    }
+    if !of_two.is_empty() {
+        say!(
+            "{} recording(s) are of two speakers, who may be one person: remove the wrong one of each pair",
+            of_two.len()
         );
     }
 }

@@ -85,6 +85,16 @@ impl FromStr for Role {
     }
 }
 
+/// The first names of many, for a message.
+pub(super) fn some(names: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 20;
+    let first: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// Where each role stands among some names; `renamed` goes before the usual names. Two names for one
 /// role, or none for one that is needed, is what the error says.
 pub(super) fn roles(
@@ -107,14 +117,14 @@ pub(super) fn roles(
             ([], Some(given)) => {
                 return Err(format!(
                     "there is no '{given}' for the {role}, only {}",
-                    names.join(", ")
+                    some(names)
                 ));
             }
             ([], None) if matches!(role, Role::File | Role::Label) => {
                 return Err(format!(
                     "none of {} is a name for the {role} (such as {}); --column {role}=NAME tells \
                      which one is",
-                    names.join(", "),
+                    some(names),
                     role.names()[..3].join(", ")
                 ));
             }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::corpus::UnclearSpeakers;
+
 /// Why a list cannot be read. Each message says what to do next.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
@@ -24,6 +26,13 @@ pub enum ManifestError {
         first: PathBuf,
         reason: String,
     },
+    #[error("{}: {unclear}", .file.display())]
+    UnclearSpeakers {
+        file: PathBuf,
+        unclear: UnclearSpeakers,
+    },
+    #[error("{} names a class for none of its recordings; a line has a file and a label, as in clips/a.wav,anger,anna", .0.display())]
+    NoLabels(PathBuf),
     #[error("{} lists recordings of one class only ('{class}'); a classifier needs at least two", .file.display())]
     OneClass { file: PathBuf, class: String },
 }

@@ -1,11 +1,12 @@
 //! What the labels of a list mean: EmoBox's `label_map.json`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::columns::some;
 use super::error::ManifestError;
 use super::table::{Cell, Table};
+use crate::bounded;
 
 /// As EmoBox calls it.
 const NAMES: [&str; 2] = ["label_map.json", "label_dict.json"];
@@ -31,6 +32,11 @@ impl LabelMap {
         Ok(LabelMap { file, meanings })
     }
 
+    /// True where the file lists a label.
+    pub fn has(&self, label: &Cell) -> bool {
+        self.meanings.contains_key(&label.text)
+    }
+
     /// What a label means. One that the file does not know is an error.
     pub fn meaning<'a>(&'a self, label: &'a Cell) -> Result<&'a str, ManifestError> {
         match (&self.file, self.meanings.get(&label.text)) {
@@ -47,7 +53,7 @@ impl LabelMap {
                     "{} does not say what '{}' means, only {}",
                     file.display(),
                     label.text,
-                    known.join(", ")
+                    some(&known)
                 )))
             }
         }
@@ -61,9 +67,11 @@ impl LabelMap {
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>, ManifestError> {
-    let text = fs::read_to_string(file).map_err(|source| ManifestError::Unreadable {
-        file: file.into(),
-        source,
+    let text = bounded::read_text(file, bounded::SETTINGS).map_err(|source| {
+        ManifestError::Unreadable {
+            file: file.into(),
+            source,
+        }
     })?;
     serde_json::from_str(&text).map_err(|error| ManifestError::Wrong {
         place: file.display().to_string(),

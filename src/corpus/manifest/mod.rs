@@ -12,12 +12,13 @@ mod place;
 mod table;
 mod time;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use columns::Role;
 pub use error::ManifestError;
 
+use super::spelling::{is_missing, merge_speakers};
 use super::split::Part;
 use super::union::common_folder;
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
@@ -42,6 +43,8 @@ pub struct Manifest {
     pub label_map: Option<PathBuf>,
     /// The columns that go by other names than the usual.
     pub columns: BTreeMap<Role, String>,
+    /// Labels that are classes although they look like missing values, such as `unknown`.
+    pub classes: BTreeSet<String>,
 }
 
 impl Manifest {
@@ -76,6 +79,7 @@ impl Manifest {
         corpus.notes.extend(places.note());
         let says_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
         let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
+        let mut unlabelled = Vec::new();
         for (table, tests) in &tables {
             let map = LabelMap::of(self.label_map.as_deref(), table)?;
             let note = map.note();
@@ -93,8 +97,23 @@ impl Manifest {
                         row.file.text
                     )));
                 }
-                let label = emotion::common(map.meaning(&row.label)?);
+                let label = match is_missing(&row.label.text) && !map.has(&row.label) {
+                    true => emotion::common(&row.label.text),
+                    false => emotion::common(map.meaning(&row.label)?),
+                };
                 let part = part_of(row, *tests)?;
+                if is_missing(&label) && !self.classes.contains(&label) {
+                    unlabelled.push(Skipped {
+                        file,
+                        reason: format!(
+                            "its label is '{}', which is not a class ({}); --map '{label}={label}' \
+                             makes it one",
+                            row.label.text,
+                            row.label.place()
+                        ),
+                    });
+                    continue;
+                }
                 let path = self.root.join(&file);
                 if !path.is_file() {
                     corpus.skipped.push(Skipped {
@@ -114,6 +133,7 @@ impl Manifest {
                     file,
                     label,
                     corpus_label: row.label.text.clone(),
+                    corpus: String::new(),
                     speaker: speaker.map_or(String::new(), |cell| cell.text.clone()),
                     sentence: String::new(),
                 });
@@ -130,9 +150,18 @@ impl Manifest {
                 reason: first.reason.clone(),
             });
         }
+        corpus.skipped.extend(unlabelled);
         below_one_folder(&mut corpus);
+        let merged = merge_speakers(&mut corpus.clips).map_err(|unclear| {
+            ManifestError::UnclearSpeakers {
+                file: self.file.clone(),
+                unclear,
+            }
+        })?;
+        corpus.notes.extend(merged);
         corpus.notes.extend(speakers_by_name(&mut corpus.clips));
         match classes(&corpus.clips).as_slice() {
+            [] => Err(ManifestError::NoLabels(self.file.clone())),
             [only] => Err(ManifestError::OneClass {
                 file: self.file.clone(),
                 class: only.clone(),

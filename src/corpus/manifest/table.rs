@@ -1,13 +1,18 @@
 //! The lines of a list, each cell with its place.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::columns::{Role, roles};
 use super::error::ManifestError;
+use crate::bounded;
+
+/// The most bytes of a line, and the most columns of a table or keys of JSON Lines. A file that is not a
+/// list may have no end of either.
+const LONGEST_LINE: usize = 1 << 20;
+const MOST_COLUMNS: usize = 10_000;
 
 /// What stands in one place.
 #[derive(Debug)]
@@ -51,10 +56,11 @@ pub(super) struct Table {
 
 impl Table {
     pub fn read(path: &Path, renamed: &BTreeMap<Role, String>) -> Result<Table, ManifestError> {
-        let bytes = fs::read(path).map_err(|source| ManifestError::Unreadable {
-            file: path.into(),
-            source,
-        })?;
+        let bytes =
+            bounded::read(path, bounded::TABLE).map_err(|source| ManifestError::Unreadable {
+                file: path.into(),
+                source,
+            })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
@@ -62,6 +68,10 @@ impl Table {
             at(path, line, what.into())
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if let Some(line) = text.lines().position(|line| line.len() > LONGEST_LINE) {
+            let what = "the line is longer than 1 MiB; a list has one recording a line";
+            return Err(at(path, line + 1, what.into()));
+        }
         let is_json = text.trim_start().starts_with(['{', '[']);
         let rows = match is_json {
             true => json_lines(path, text, renamed)?,
@@ -76,6 +86,10 @@ impl Table {
             }),
         }
     }
+}
+
+fn too_many(things: &str, count: usize) -> String {
+    format!("{count} {things}, more than the {MOST_COLUMNS} that a list may have")
 }
 
 /// Something wrong with a line as a whole.
@@ -114,6 +128,10 @@ fn separated(
         let values: Vec<String> = record.iter().map(str::to_string).collect();
         if values.iter().all(String::is_empty) {
             continue;
+        }
+        if values.len() > MOST_COLUMNS {
+            let what = too_many("columns", values.len());
+            return Err(at(path, line, what));
         }
         let (names, places) = match &header {
             Some(header) => header,
@@ -276,6 +294,7 @@ fn json_lines(
 ) -> Result<Vec<Row>, ManifestError> {
     let mut objects = Vec::new();
     let mut names: Vec<String> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
     for (index, line) in text
         .lines()
         .enumerate()
@@ -293,8 +312,14 @@ fn json_lines(
                 ),
             )
         })?;
-        let new = object.keys().filter(|key| !names.contains(key)).cloned();
-        names.extend(new.collect::<Vec<_>>());
+        for key in object.keys() {
+            if known.insert(key.clone()) {
+                names.push(key.clone());
+            }
+        }
+        if names.len() > MOST_COLUMNS {
+            return Err(at(path, number, too_many("keys", names.len())));
+        }
         objects.push((number, object));
     }
     let first = objects.first().map_or(1, |(number, _)| *number);

@@ -3,6 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::super::speakers;
 use super::*;
 
 /// A folder with recordings (empty files: nobody listens here) and lists.
@@ -415,6 +416,104 @@ fn columns_may_be_called_anything() {
     );
 }
 
+#[test]
+fn a_row_whose_label_is_missing_is_left_out_and_named() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav", "d.wav", "e.wav", "f.wav"]);
+    let text = "file,label,speaker\na.wav,anger,ann\nb.wav,NaN,ann\nc.wav,Unknown,bob\n\
+                d.wav,n/a,bob\ne.wav,fear,bob\nf.wav,other,ann\n";
+    let corpus = desk.read("list.csv", text).unwrap();
+    assert_eq!(classes(&corpus.clips), ["anger", "fear", "other"]);
+    let skipped: Vec<&str> = corpus
+        .skipped
+        .iter()
+        .map(|one| one.file.to_str().unwrap())
+        .collect();
+    assert_eq!(skipped, ["b.wav", "c.wav", "d.wav"]);
+    let reason = &corpus.skipped[0].reason;
+    for words in [
+        "'NaN', which is not a class",
+        "list.csv, line 3, column 2 (label)",
+        "--map 'nan=nan'",
+    ] {
+        assert!(reason.contains(words), "lacks {words}: {reason}");
+    }
+
+    let mut manifest = desk.manifest("list.csv", text);
+    manifest.classes.insert("unknown".into());
+    let corpus = manifest.read(|_| None).unwrap();
+    assert_eq!(
+        classes(&corpus.clips),
+        ["anger", "fear", "other", "unknown"]
+    );
+
+    let text = "file,label\na.wav,nan\nb.wav,None\n";
+    desk.refuses(
+        "list.csv",
+        text,
+        &["list.csv names a class for none of its recordings"],
+    );
+}
+
+#[test]
+fn a_label_map_may_mean_something_by_a_word_for_a_missing_value() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
+    let mut manifest = desk.manifest("list.csv", "file,label\na.wav,na\nb.wav,h\nc.wav,x\n");
+    let map = "{\"na\": \"neutral\", \"h\": \"happy\", \"x\": \"unknown\"}";
+    manifest.label_map = Some(desk.write("map.json", map));
+    let corpus = manifest.read(|_| None).unwrap();
+    assert_eq!(classes(&corpus.clips), ["happiness", "neutral"]);
+    assert!(
+        corpus.skipped[0]
+            .reason
+            .contains("'x', which is not a class")
+    );
+}
+
+#[test]
+fn a_speaker_of_a_list_is_one_person_however_it_is_spelled() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+    let list = |speakers: [&str; 4]| {
+        let mut text = "file,label,speaker\n".to_string();
+        for (place, speaker) in speakers.iter().enumerate() {
+            let label = ["anger", "fear"][place % 2];
+            text += &format!("{}.wav,{label},{speaker}\n", ["a", "b", "c", "d"][place]);
+        }
+        text
+    };
+    let corpus = desk
+        .read("list.csv", &list(["03", "3", "03", "N/A"]))
+        .unwrap();
+    assert_eq!(speakers(&corpus.clips), ["", "03"]);
+    assert_eq!(
+        corpus.notes,
+        [
+            "'N/A' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
+            "speaker '03' is also written '3': 2 spellings are one speaker",
+        ]
+    );
+    let json = "{\"file\":\"a.wav\",\"label\":\"anger\",\"speaker\":3}\n\
+                {\"file\":\"b.wav\",\"label\":\"fear\",\"speaker\":3.0}\n\
+                {\"file\":\"c.wav\",\"label\":\"fear\",\"speaker\":\"03\"}\n";
+    let corpus = desk.read("list.jsonl", json).unwrap();
+    assert_eq!(speakers(&corpus.clips).len(), 1);
+    desk.refuses(
+        "list.csv",
+        &list(["spk03", "3", "ann", "ann"]),
+        &["list.csv: the speakers '3' and 'spk03' may be one person or several"],
+    );
+}
+
+#[test]
+fn two_lists_may_spell_a_speaker_in_two_ways() {
+    let desk = Desk::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+    let train = "file,label,speaker\na.wav,anger,Ann\nb.wav,fear,bob\n";
+    let mut manifest = desk.manifest("train.csv", train);
+    let test = "file,label,speaker\nc.wav,anger,ANN\nd.wav,fear,cid\n";
+    manifest.test = Some(desk.write("test.csv", test));
+    let corpus = manifest.read(|_| None).unwrap();
+    assert_eq!(speakers(&corpus.clips), ["ANN", "bob", "cid"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
@@ -468,13 +567,14 @@ proptest! {
             .from_writer(Vec::new());
         writer.write_record(["file", "label", "speaker"]).unwrap();
         for (n, (file, word)) in files.iter().zip(&words).enumerate() {
-            // Two classes at least, whatever the words are.
-            writer.write_record([file, &format!("{n} {word}"), word]).unwrap();
+            // Two classes at least, and as many speakers, whatever the words are.
+            let (label, speaker) = (format!("{n} {word}"), format!("{n}x{word}"));
+            writer.write_record([file, &label, &speaker]).unwrap();
         }
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
         let corpus = desk.read("list.csv", &text).unwrap();
         for ((n, clip), word) in corpus.clips.iter().enumerate().zip(&words) {
-            prop_assert_eq!(clip.speaker.as_str(), word.trim());
+            prop_assert_eq!(&clip.speaker, &format!("{n}x{word}"));
             prop_assert_eq!(clip.label.as_str(), format!("{n} {word}").trim().to_lowercase());
         }
         let broken = format!("{text}lost.wav");

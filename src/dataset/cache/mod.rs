@@ -12,9 +12,9 @@
 //! The bytes of a recording decide, not its name: a corpus that was moved or renamed is found, a
 //! recording that was changed is not. Shards are checked by their hashes whenever they are read; one that
 //! is damaged is removed, and made again. Two runs may share a cache: a shard is renamed into its place
-//! when it is whole, and who finds another run computing waits for what comes of it.
+//! when it is whole, and who finds another run computing waits for what comes of it, for a minute at
+//! most. What a killed run was writing (`.writing-…`) is removed by the next one.
 
-mod map;
 mod shard;
 mod stamps;
 mod store;
@@ -25,22 +25,51 @@ use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 
 use super::extract::Extraction;
 use crate::audio::AudioConfig;
 use crate::corpus::Skipped;
 use crate::features::{self, FeatureConfig};
-use crate::run::write_bytes;
-use store::{Make, Store, lock};
+use crate::io::{LockFile, TEMPORARY, is_abandoned, write_bytes};
+use store::{Make, Store};
+
+/// Time that a run waits for another one that makes shards.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Values that are read into memory at most: 512 MiB of them. Where there are more, all stay in their
+/// files, and are read from there whenever they are needed.
+const IN_MEMORY: usize = 1 << 27;
 
 /// A folder with features that were computed before.
 #[derive(Debug, Clone)]
 pub struct FeatureCache {
     folder: PathBuf,
+    patience: Duration,
+    in_memory: usize,
+    waiting: fn(&CacheWait),
+}
+
+/// A run that waits for another one, which holds the lock of the cache.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CacheWait {
+    /// The lock file.
+    pub lock: PathBuf,
+    /// The number of the process that holds it, where the file has one.
+    pub holder: Option<u32>,
+    /// The longest time that the run waits.
+    pub at_most: Duration,
+}
+
+/// What killed processes left unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unfinished {
+    /// Number of files.
+    pub files: usize,
+    /// Their size on the disk.
+    pub bytes: u64,
 }
 
 /// What a cache holds for one folder of recordings and one set of settings.
@@ -71,7 +100,29 @@ impl FeatureCache {
     pub fn new(folder: &Path) -> FeatureCache {
         FeatureCache {
             folder: folder.join("features"),
+            patience: PATIENCE,
+            in_memory: IN_MEMORY,
+            waiting: |_| {},
         }
+    }
+
+    /// Calls `tell` when a run has waited for two seconds for another one.
+    pub fn when_waiting(self, tell: fn(&CacheWait)) -> FeatureCache {
+        FeatureCache {
+            waiting: tell,
+            ..self
+        }
+    }
+
+    /// Waits for another run so long at most [default: a minute].
+    pub fn with_patience(self, patience: Duration) -> FeatureCache {
+        FeatureCache { patience, ..self }
+    }
+
+    /// Reads at most so many values into memory [default: 512 MiB of them]; where a corpus has more,
+    /// all of them stay in their files.
+    pub fn with_memory(self, in_memory: usize) -> FeatureCache {
+        FeatureCache { in_memory, ..self }
     }
 
     /// The user's own: in EMOVOX_CACHE, else in XDG_CACHE_HOME/emovox, else in ~/.cache/emovox.
@@ -91,6 +142,9 @@ impl FeatureCache {
 
     /// As [`extract`](super::extract), but computes only what is not there yet, and keeps it.
     /// `corpus` is the folder that the recordings are in. `advance` is called for each recording.
+    ///
+    /// # Errors
+    /// If the cache cannot be written, or another process holds its lock for too long.
     pub fn extract(
         &self,
         corpus: &Path,
@@ -106,20 +160,25 @@ impl FeatureCache {
         })?;
         let folder = self.folder.join(name_of(text.as_bytes()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for left in abandoned(&self.folder).chain(abandoned(&folder)) {
+            // It does no harm if it stays.
+            let _ = fs::remove_file(left);
+        }
         let place = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
         let note = place.to_string_lossy();
         let stamps = format!("{}.stamps", name_of(note.as_bytes()));
         let contents = stamps::contents(files, corpus, &self.folder.join(stamps));
 
-        let mut found = Store::open(&folder).take(&contents);
+        let take = || Store::open(&folder).take(&contents, self.in_memory);
+        let mut found = take();
         let mut reasons = HashMap::new();
         let held = found.iter().flatten().count();
         (0..held).for_each(|_| advance());
         if found.iter().any(Option::is_none) {
-            let _lock = lock(&folder)?;
+            let _lock = self.lock(&folder)?;
             write_bytes(&folder.join("settings.toml"), text.as_bytes())?;
             // Another run may have made them while this one waited.
-            found = Store::open(&folder).take(&contents);
+            found = take();
             let missing: Vec<usize> = (0..files.len()).filter(|&i| found[i].is_none()).collect();
             (0..files.len() - held - missing.len()).for_each(|_| advance());
             let make = Make {
@@ -129,8 +188,7 @@ impl FeatureCache {
                 config,
             };
             reasons = make.all(files, &contents, &missing, &advance)?;
-            let made = Store::open(&folder).take(&contents);
-            for (found, made) in found.iter_mut().zip(made) {
+            for (found, made) in found.iter_mut().zip(take()) {
                 *found = found.take().or(made);
             }
         }
@@ -157,6 +215,44 @@ impl FeatureCache {
         Ok(extraction)
     }
 
+    /// Waits until no other run makes shards in a folder.
+    fn lock(&self, folder: &Path) -> Result<LockFile> {
+        let path = folder.join(".lock");
+        let mut lock = LockFile::open(&path)?;
+        let mut wait = CacheWait {
+            lock: path,
+            holder: None,
+            at_most: self.patience,
+        };
+        let is_taken = lock.wait(self.patience, |holder| {
+            wait.holder = holder;
+            (self.waiting)(&wait);
+        })?;
+        if !is_taken {
+            let holder = lock.holder().map_or("another process".into(), |number| {
+                format!("process {number}")
+            });
+            bail!(
+                "{holder} still held {} after {:.0} s",
+                wait.lock.display(),
+                self.patience.as_secs_f64()
+            );
+        }
+        Ok(lock)
+    }
+
+    /// What killed processes left in it, and the next run removes.
+    pub fn unfinished(&self) -> Unfinished {
+        let folders = entries(&self.folder);
+        let inside = folders.iter().flat_map(|folder| abandoned(folder));
+        let mut all = Unfinished::default();
+        for file in abandoned(&self.folder).chain(inside) {
+            all.files += 1;
+            all.bytes += fs::metadata(&file).map_or(0, |metadata| metadata.len());
+        }
+        all
+    }
+
     /// What it holds.
     pub fn list(&self) -> Vec<Held> {
         let mut all: Vec<Held> = Vec::new();
@@ -169,14 +265,14 @@ impl FeatureCache {
                     |held: &&mut Held| held.corpus == shard.note && held.settings == settings;
                 if let Some(held) = all.iter_mut().find(same) {
                     held.clips += shard.entries.len();
-                    held.bytes += shard.bytes() as u64;
+                    held.bytes += shard.bytes();
                     held.made = held.made.max(made);
                 } else {
                     all.push(Held {
                         corpus: shard.note.clone(),
                         settings: settings.clone(),
                         clips: shard.entries.len(),
-                        bytes: shard.bytes() as u64,
+                        bytes: shard.bytes(),
                         made,
                     });
                 }
@@ -186,19 +282,18 @@ impl FeatureCache {
         all
     }
 
-    /// Removes what it holds, and nothing else that may be in its folder. A run that reads from it goes
-    /// on undisturbed.
+    /// Removes what it holds, and nothing else that may be in its folder. A run that reads from it or
+    /// writes to it goes on undisturbed.
     pub fn clear(&self) -> Result<()> {
         for entry in entries(&self.folder) {
             let is_stamps = entry
                 .extension()
                 .is_some_and(|extension| extension == "stamps");
-            if is_stamps || is_temporary(&entry) {
+            if is_stamps || (is_temporary(&entry) && is_abandoned(&entry)) {
                 remove(&entry)?;
             }
             let inside = entries(&entry);
-            // Nothing but ours has a folder with settings and shards.
-            for file in inside.iter().filter(|file| is_ours(file)) {
+            for file in inside.iter().filter(|file| may_be_cleared(file)) {
                 remove(file)?;
             }
             if !inside.is_empty() {
@@ -228,13 +323,22 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn is_temporary(path: &Path) -> bool {
-    name(path).starts_with(".writing-")
+/// Temporary files in a folder whose writers are dead.
+fn abandoned(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = entries(folder).into_iter();
+    files.filter(|file| is_temporary(file) && is_abandoned(file))
 }
 
-fn is_ours(path: &Path) -> bool {
+fn is_temporary(path: &Path) -> bool {
+    name(path).starts_with(TEMPORARY)
+}
+
+/// True for what is in the folder of some settings, which nothing but ours has, unless another process
+/// is just now writing it or holds it locked.
+fn may_be_cleared(path: &Path) -> bool {
     let name = name(path);
-    name.ends_with(".shard") || name == "settings.toml" || name == ".lock" || is_temporary(path)
+    let is_made = name.ends_with(".shard") || name == "settings.toml";
+    is_made || ((name == ".lock" || is_temporary(path)) && is_abandoned(path))
 }
 
 fn remove(path: &Path) -> Result<()> {

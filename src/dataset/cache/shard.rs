@@ -10,15 +10,15 @@
 //! Numbers are as the machine has them; on another kind of machine the magic number is none, and the
 //! shard counts as damaged.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 
-use super::map::Mapped;
-use crate::features::{Features, Values};
+use crate::features::{Features, StoredValues};
+use crate::io::no_follow;
 
 /// BLAKE3 of the bytes of a recording, or of values.
 pub(super) type Hash = [u8; 32];
@@ -27,16 +27,16 @@ const MAGIC: u64 = 0x3130_7866_766f_6d65; // "emovfx01"
 const ENTRY: usize = 80;
 const TAIL: usize = 64;
 
-/// A shard that is whole but for its values, which are checked when they are taken.
+/// A shard that is whole but for its values, which are checked whenever they are read.
 pub(super) struct Shard {
     pub(super) path: PathBuf,
     pub(super) note: String,
     pub(super) entries: Vec<Entry>,
     coefficients: usize,
-    values: Arc<Mapped>,
+    bytes: Arc<ShardFile>,
 }
 
-/// Where a recording's features are.
+/// The position of a recording's features.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) recording: Hash,
@@ -48,9 +48,9 @@ pub(super) struct Entry {
 impl Shard {
     /// `None` where the file is damaged, cut off, or no shard.
     pub(super) fn open(path: &Path) -> Option<Shard> {
-        let map = Mapped::open(path).ok()?;
-        let bytes = map.bytes();
-        let (before, tail) = bytes.split_at_checked(bytes.len().checked_sub(TAIL)?)?;
+        let file = ShardFile::open(path).ok()?;
+        let before = file.length.checked_sub(TAIL as u64)?;
+        let tail = file.read(before, TAIL).ok()?;
         let (fields, hash) = tail.split_at(32);
         let number = |field: usize| usize::try_from(number(fields, 8 * field)).ok();
         let (entries, coefficients, note) = (number(0)?, number(1)?, number(2)?);
@@ -58,8 +58,8 @@ impl Shard {
             return None;
         }
         let index = entries.checked_mul(ENTRY)?.checked_add(note)?;
-        let index = &before[before.len().checked_sub(index)?..];
-        if *tail_hash(index, fields).as_bytes() != hash {
+        let index = file.read(before.checked_sub(index as u64)?, index).ok()?;
+        if *tail_hash(&index, fields).as_bytes() != hash {
             return None;
         }
         let (entries, note) = index.split_at(index.len() - note);
@@ -71,23 +71,99 @@ impl Shard {
                 .map(Entry::read)
                 .collect::<Option<_>>()?,
             coefficients,
-            values: Arc::new(map),
+            bytes: Arc::new(file),
         })
     }
 
-    /// The features of an entry; `None` where they are not what was written.
-    pub(super) fn features(&self, entry: &Entry) -> Option<Features> {
-        let start = usize::try_from(entry.start).ok()?;
+    /// Number of values of an entry.
+    pub(super) fn size(&self, entry: &Entry) -> u64 {
+        entry.frames.saturating_mul(self.coefficients as u64)
+    }
+
+    /// The features of an entry, in memory or left in the file; `None` where they are not what was
+    /// written.
+    pub(super) fn features(&self, entry: &Entry, in_memory: bool) -> Option<Features> {
+        let stored = StoredClip {
+            shard: self.bytes.clone(),
+            entry: *entry,
+            size: usize::try_from(self.size(entry)).ok()?,
+        };
         let frames = usize::try_from(entry.frames).ok()?;
-        let values: Values = self.values.clone();
-        let features = Features::within(frames, self.coefficients, values, start)?;
-        let bytes = &self.values.bytes()[4 * start..][..4 * features.values().len()];
-        (*blake3::hash(bytes).as_bytes() == entry.values).then_some(features)
+        let values = stored.read().ok()?;
+        match in_memory {
+            true => Features::new(frames, self.coefficients, values),
+            false => Some(Features::in_file(
+                frames,
+                self.coefficients,
+                Arc::new(stored),
+            )),
+        }
     }
 
     /// The file's length.
-    pub(super) fn bytes(&self) -> usize {
-        self.values.bytes().len()
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.length
+    }
+}
+
+/// A shard's file. It is read and not mapped: where it is cut off meanwhile, reading is an error, and
+/// touching a map would end the process by a signal.
+struct ShardFile {
+    path: PathBuf,
+    file: Mutex<File>,
+    length: u64,
+}
+
+impl ShardFile {
+    fn open(path: &Path) -> io::Result<ShardFile> {
+        let file = no_follow(OpenOptions::new().read(true)).open(path)?;
+        Ok(ShardFile {
+            path: path.into(),
+            length: file.metadata()?.len(),
+            file: Mutex::new(file),
+        })
+    }
+
+    /// No memory is taken for bytes that the file cannot have.
+    fn read(&self, from: u64, length: usize) -> io::Result<Vec<u8>> {
+        let end = from.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; length];
+        let mut file = self.file.lock().map_err(|_| io::ErrorKind::Other)?;
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// The values of a recording in a shard.
+struct StoredClip {
+    shard: Arc<ShardFile>,
+    entry: Entry,
+    size: usize,
+}
+
+impl StoredValues for StoredClip {
+    fn read(&self) -> io::Result<Vec<f32>> {
+        let damaged = || {
+            let place = self.shard.path.display();
+            io::Error::other(format!(
+                "{place} was damaged or cut off while it was in use; the next run makes it again"
+            ))
+        };
+        let start = self.entry.start.checked_mul(4).ok_or_else(damaged)?;
+        let length = self.size.checked_mul(4).ok_or_else(damaged)?;
+        let bytes = self.shard.read(start, length).map_err(|_| damaged())?;
+        if *blake3::hash(&bytes).as_bytes() != self.entry.values {
+            return Err(damaged());
+        }
+        let (values, _) = bytes.as_chunks();
+        Ok(values
+            .iter()
+            .map(|&value| f32::from_ne_bytes(value))
+            .collect())
     }
 }
 

@@ -1,10 +1,10 @@
 //! The shards of some settings: found, checked, made.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
 use super::shard::{Entry, Hash, Shard, Writer};
@@ -50,14 +50,23 @@ impl Store {
         Store { shards, places }
     }
 
-    /// The features of recordings, where they are there. A shard with values that are not what was
-    /// written is removed, and gives nothing.
-    pub(super) fn take(&self, contents: &[Option<Hash>]) -> Vec<Option<Features>> {
+    /// The features of recordings, where they are there: in memory, unless they have more values than
+    /// `in_memory` together. A shard with values that are not what was written is removed, and gives
+    /// nothing.
+    pub(super) fn take(
+        &self,
+        contents: &[Option<Hash>],
+        in_memory: usize,
+    ) -> Vec<Option<Features>> {
+        let place = |content: &Option<Hash>| self.places.get(content.as_ref()?);
+        let sizes = contents.iter().filter_map(place);
+        let sizes = sizes.map(|(shard, entry)| self.shards[*shard].size(entry));
+        let in_memory = sizes.fold(0, u64::saturating_add) <= in_memory as u64;
         let mut taken: Vec<Option<(usize, Option<Features>)>> = contents
             .par_iter()
             .map(|content| {
-                let (shard, entry) = self.places.get(content.as_ref()?)?;
-                Some((*shard, self.shards[*shard].features(entry)))
+                let (shard, entry) = place(content)?;
+                Some((*shard, self.shards[*shard].features(entry, in_memory)))
             })
             .collect();
         let damaged: HashSet<usize> = taken
@@ -156,13 +165,4 @@ impl Make<'_> {
         });
         Ok(checked.collect())
     }
-}
-
-/// Waits until no other run makes shards here. On a file system that knows no locks nobody waits, and
-/// some work may be done twice.
-pub(super) fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    let _ = file.lock();
-    Ok(file)
 }

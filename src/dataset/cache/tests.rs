@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 
-use super::FeatureCache;
+use super::{CacheWait, FeatureCache, Unfinished};
 use crate::audio::AudioConfig;
-use crate::dataset::{Extraction, extract};
+use crate::dataset::{Extraction, Normalisation, PartTensors, Plan, extract};
 use crate::features::{FeatureConfig, Features};
+use crate::io::LockFile;
 
 /// A corpus, and a cache beside it.
 struct Place {
@@ -81,6 +84,12 @@ impl Place {
             })
             .collect()
     }
+}
+
+/// The one folder of some settings.
+fn folder_of(place: &Place) -> PathBuf {
+    let (shard, _) = place.shards().remove(0);
+    shard.parent().unwrap().into()
 }
 
 fn tone(path: &Path, samples: usize, pitch: f32) {
@@ -239,4 +248,178 @@ fn clearing_takes_what_is_ours_and_nothing_else() {
     assert!(place.cache().folder().join("mine/1.npy").exists());
     // Whoever reads from it is not disturbed.
     assert_eq!(features, place.plain(&place.corpus()));
+}
+
+#[test]
+fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let folder = folder_of(&place);
+    tone(&place.corpus().join("6.wav"), 100, 0.4);
+    let mut held = LockFile::open(&folder.join(".lock")).unwrap();
+    assert!(held.try_lock().unwrap());
+    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let cache = place.cache().with_patience(Duration::from_millis(200));
+    let error = cache
+        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+        .unwrap_err()
+        .to_string();
+    let holder = format!("process {} still held ", std::process::id());
+    assert!(error.starts_with(&holder), "{error}");
+    drop(held);
+    place.check(&place.corpus());
+}
+
+#[test]
+fn a_process_that_waits_says_so() {
+    static TOLD: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
+    let place = Place::new();
+    place.check(&place.corpus());
+    let lock = folder_of(&place).join(".lock");
+    tone(&place.corpus().join("6.wav"), 100, 0.4);
+    let mut held = LockFile::open(&lock).unwrap();
+    assert!(held.try_lock().unwrap());
+    let cache = place
+        .cache()
+        .with_patience(Duration::from_millis(2500))
+        .when_waiting(|wait| TOLD.lock().unwrap().push(wait.clone()));
+    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    cache
+        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+        .unwrap_err();
+    let expected = CacheWait {
+        lock,
+        holder: Some(std::process::id()),
+        at_most: Duration::from_millis(2500),
+    };
+    assert_eq!(*TOLD.lock().unwrap(), [expected]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_planted_lock_is_not_followed() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let folder = folder_of(&place);
+    let lock = folder.join(".lock");
+    tone(&place.corpus().join("6.wav"), 100, 0.4);
+    let victim = place.folder.path().join("thesis.txt");
+    fs::write(&victim, "mine").unwrap();
+    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let refused = || {
+        let taken = place
+            .cache()
+            .extract(&place.corpus(), &files, &audio, &place.config, || {});
+        taken.unwrap_err().to_string()
+    };
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(&victim, &lock).unwrap();
+    assert!(refused().contains("is not a file"), "a symbolic link");
+    fs::remove_file(&lock).unwrap();
+    fs::hard_link(&victim, &lock).unwrap();
+    assert!(refused().contains("holds something else"), "a hard link");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    assert!(refused().contains("is not a file"), "a folder");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+}
+
+#[test]
+fn a_shard_that_is_cut_off_in_use_is_an_error() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let cache = place.cache().with_memory(0);
+    let taken = cache
+        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+        .unwrap();
+    assert_eq!(taken.features, place.plain(&place.corpus()));
+
+    let taken = cache
+        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+        .unwrap();
+    let clips: Vec<&Features> = taken.features.iter().map(|(_, clip)| clip).collect();
+    let store = tch::nn::VarStore::new(tch::Device::Cpu);
+    let columns = clips[0].coefficients() as i64;
+    let normalisation = Normalisation::new(&store.root(), columns);
+    let part = PartTensors::apart(&clips, &[0; 5], &normalisation);
+    assert!(Plan::by_length(&part, 2).batch(0).is_ok());
+    let (shard, _) = place.shards().remove(0);
+    let length = fs::metadata(&shard).unwrap().len();
+    for length in [length / 2, 100, 0] {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&shard)
+            .unwrap()
+            .set_len(length)
+            .unwrap();
+        let plan = Plan::by_length(&part, 5);
+        let error = plan.batch(0).unwrap_err().to_string();
+        assert!(
+            error.contains("damaged or cut off while it was in use"),
+            "{error}"
+        );
+        assert!(normalisation.fit_clips(&clips).is_err());
+    }
+    place.check(&place.corpus());
+}
+
+#[test]
+fn a_shard_that_is_overwritten_in_use_is_an_error() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let cache = place.cache().with_memory(0);
+    let taken = cache
+        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+        .unwrap();
+    let (shard, _) = place.shards().remove(0);
+    let mut bytes = fs::read(&shard).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&shard, &bytes).unwrap();
+    assert!(taken.features[0].1.read().is_err());
+    assert!(taken.features[4].1.read().is_ok());
+}
+
+#[test]
+fn a_shard_that_is_removed_in_use_is_still_read() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let cache = place.cache().with_memory(0);
+    let taken = cache
+        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+        .unwrap();
+    place.cache().clear().unwrap();
+    assert!(place.shards().is_empty());
+    assert_eq!(taken.features, place.plain(&place.corpus()));
+}
+
+#[test]
+fn what_killed_runs_left_is_counted_and_removed() {
+    let place = Place::new();
+    place.check(&place.corpus());
+    let folder = folder_of(&place);
+    // A temporary file that nobody has locked is that of a dead writer.
+    let left = |folder: &Path| {
+        fs::write(folder.join(".writing-dead01.tmp"), [0; 1000]).unwrap();
+        fs::write(folder.join(".writing-dead02"), [0; 500]).unwrap();
+    };
+    let live = folder.join(".writing-live00.tmp");
+    let writer = fs::File::create(&live).unwrap();
+    writer.lock().unwrap();
+    left(&folder);
+    left(place.cache().folder());
+    let unfinished = place.cache().unfinished();
+    assert_eq!((unfinished.files, unfinished.bytes), (4, 3000));
+    place.check(&place.corpus());
+    assert_eq!(place.cache().unfinished(), Unfinished::default());
+    assert!(live.exists());
+
+    left(&folder);
+    place.cache().clear().unwrap();
+    assert_eq!(super::entries(&folder), std::slice::from_ref(&live));
+    drop(writer);
+    place.cache().clear().unwrap();
+    assert!(!folder.exists());
 }

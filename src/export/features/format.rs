@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use safetensors::{Dtype, View};
@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipWriter};
 use super::metadata::Line;
 use crate::dataset::{print_npy, write_npy};
 use crate::features::Features;
-use crate::run::write_bytes;
+use crate::run::{beginning, write_output};
 
 /// File format of exported features. A matrix is `[frames, coefficients]`, float32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,22 @@ impl FeatureFormat {
         matches!(self, FeatureFormat::Npy | FeatureFormat::Plain)
     }
 
+    /// True for a file of many recordings that emovox wrote in this format. False for formats with
+    /// a file for each recording, which cannot hold a mark.
+    pub(super) fn is_own(self, file: &Path) -> bool {
+        match self {
+            FeatureFormat::Csv => {
+                beginning(file, CSV.len() as u64 + 3) == format!("{CSV},c0").as_bytes()
+            }
+            FeatureFormat::Safetensors => {
+                let expected = format!("{{\"__metadata__\":{{\"{MARK}\":");
+                beginning(file, 8 + expected.len() as u64).get(8..) == Some(expected.as_bytes())
+            }
+            FeatureFormat::Npz => end(file, MARK.len()) == MARK.as_bytes(),
+            FeatureFormat::Npy | FeatureFormat::Plain => false,
+        }
+    }
+
     fn ending(self) -> &'static str {
         match self {
             FeatureFormat::Npy => "npy",
@@ -62,6 +78,25 @@ impl FeatureFormat {
             FeatureFormat::Csv => "csv",
             FeatureFormat::Plain => "txt",
         }
+    }
+}
+
+/// Key in the metadata or the comment of a file of features, by which emovox recognises its own
+/// files.
+const MARK: &str = "emovox_features";
+/// Columns of a table before the coefficients.
+const CSV: &str = "file,label,speaker,rate,frame";
+
+/// The last `length` bytes of a file; none if it cannot be read or is shorter.
+fn end(file: &Path, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|mut file| {
+        file.seek(SeekFrom::End(-(length as i64)))?;
+        file.take(length as u64).read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => bytes,
+        Err(_) => Vec::new(),
     }
 }
 
@@ -80,12 +115,16 @@ impl<'a, 'b> Writer<'a, 'b> {
         coefficients: usize,
     ) -> Result<Writer<'a, 'b>> {
         Ok(match format {
-            FeatureFormat::Npz => Writer::Npz(Box::new(ZipWriter::new(file))),
+            FeatureFormat::Npz => {
+                let mut zip = ZipWriter::new(file);
+                zip.set_comment(MARK)?;
+                Writer::Npz(Box::new(zip))
+            }
             FeatureFormat::Csv => {
                 let mut writer = csv::Writer::from_writer(file);
-                let fixed = ["file", "label", "speaker", "rate", "frame"].map(String::from);
+                let fixed = CSV.split(',').map(String::from);
                 let columns = (0..coefficients).map(|column| format!("c{column}"));
-                writer.write_record(fixed.into_iter().chain(columns))?;
+                writer.write_record(fixed.chain(columns))?;
                 Writer::Csv(Box::new(writer))
             }
             _ => Writer::Safetensors(file, Vec::new()),
@@ -124,12 +163,18 @@ impl<'a, 'b> Writer<'a, 'b> {
             }
             Writer::Csv(mut writer) => writer.flush()?,
             Writer::Safetensors(file, matrices) => {
-                let metadata: Option<HashMap<String, String>> = None;
-                file.write_all(&safetensors::serialize(matrices, metadata)?)?;
+                let version = env!("CARGO_PKG_VERSION").to_string();
+                let metadata = HashMap::from([(MARK.to_string(), version)]);
+                file.write_all(&safetensors::serialize(matrices, Some(metadata))?)?;
             }
         }
         Ok(())
     }
+}
+
+/// Path of the file of a recording below `folder`; `name` is its path without the extension.
+pub(super) fn place_below(folder: &Path, name: &str, format: FeatureFormat) -> PathBuf {
+    folder.join(format!("{name}.{}", format.ending()))
 }
 
 /// Writes the features of one recording below `folder`; `name` is the path without the extension.
@@ -139,7 +184,7 @@ pub(super) fn write_below(
     features: &Features,
     format: FeatureFormat,
 ) -> Result<()> {
-    let path = folder.join(format!("{name}.{}", format.ending()));
+    let path = place_below(folder, name, format);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)
             .with_context(|| format!("cannot create the folder {}", parent.display()))?;
@@ -150,9 +195,22 @@ pub(super) fn write_below(
 /// Writes one matrix to its own file, `.npy` or text.
 pub(super) fn write_alone(features: &Features, path: &Path, format: FeatureFormat) -> Result<()> {
     match format {
-        FeatureFormat::Plain => write_bytes(path, plain(features).as_bytes()),
+        FeatureFormat::Plain => {
+            write_output(path, |file| Ok(file.write_all(plain(features).as_bytes())?))
+        }
         _ => write_npy(features, path),
     }
+}
+
+/// True if the file equals the file that would be written for `features`.
+pub(super) fn is_same(file: &Path, features: &Features, format: FeatureFormat) -> bool {
+    let mut expected = Vec::new();
+    match format {
+        FeatureFormat::Plain => expected.extend(plain(features).as_bytes()),
+        // Writing to memory does not fail.
+        _ => _ = print_npy(features, &mut expected),
+    }
+    beginning(file, expected.len() as u64 + 1) == expected
 }
 
 fn rows(features: &Features) -> impl Iterator<Item = &[f32]> {

@@ -1,13 +1,13 @@
 //! Metadata of the recordings whose features are exported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::corpus;
-use crate::run::write_atomically;
+use crate::run::{beginning, write_output};
 
 /// A recording with its label and speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,26 @@ pub(super) struct Line {
     pub hop_length: usize,
 }
 
+/// First line of the table.
+const HEADER: &str = "name,file,label,speaker,frames,coefficients,rate,hop_length\n";
+
+/// True for a table that [`write`] wrote.
+pub(super) fn is_own(path: &Path) -> bool {
+    beginning(path, HEADER.len() as u64) == HEADER.as_bytes()
+}
+
+/// Names in a table that [`write`] wrote; none for any other file.
+pub(super) fn names(path: &Path) -> BTreeSet<String> {
+    let table = is_own(path).then(|| csv::Reader::from_path(path).ok());
+    let lines = table.flatten().into_iter();
+    let names = lines.flat_map(|table| table.into_records().flatten());
+    names
+        .filter_map(|line| line.get(0).map(String::from))
+        .collect()
+}
+
 pub(super) fn write(path: &Path, lines: &[Line]) -> Result<()> {
-    write_atomically(path, |file| {
+    write_output(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
         for line in lines {
             writer.serialize(line)?;

@@ -18,12 +18,55 @@ use crate::audio::{AudioConfig, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
-use crate::run::write_atomically;
+use crate::run::{Outputs, write_output};
 use format::Writer;
 use metadata::Line;
 
 /// Number of recordings for each core whose features are in memory at once.
 const RECORDINGS_PER_CORE: usize = 8;
+
+/// Checks that [`write_features`] will not overwrite files of the user; see [`Outputs::check`].
+/// Files of one recording are recognised by the table in their folder.
+///
+/// # Errors
+/// The first output file that emovox did not write.
+pub fn check_features(
+    outputs: &mut Outputs,
+    recordings: &[Described],
+    (out, format): (&Path, FeatureFormat),
+) -> Result<()> {
+    let table = table_of(out, format);
+    outputs.check(&table, metadata::is_own)?;
+    if !format.is_folder() {
+        return outputs.check(out, |file| format.is_own(file));
+    }
+    let known = metadata::names(&table);
+    for recording in recordings {
+        let name = name(&recording.file);
+        let path = format::place_below(out, &name, format);
+        outputs.check(&path, |_| known.contains(&name))?;
+    }
+    Ok(())
+}
+
+/// True for a file that [`write_matrix`] would not change, or that emovox wrote according to its
+/// format.
+pub fn is_own_matrix(file: &Path, features: &Features, format: FeatureFormat) -> bool {
+    if format.is_folder() {
+        format::is_same(file, features, format)
+    } else {
+        format.is_own(file)
+    }
+}
+
+/// Path of the metadata table.
+fn table_of(out: &Path, format: FeatureFormat) -> PathBuf {
+    if format.is_folder() {
+        out.join("metadata.csv")
+    } else {
+        out.with_extension("metadata.csv")
+    }
+}
 
 /// Writes the features of recordings below `folder` to `out`. The metadata table is `metadata.csv`
 /// in the folder `out`, or `NAME.metadata.csv` beside the file `out`. Returns the recordings that
@@ -49,20 +92,18 @@ pub fn write_features(
         audio,
         config,
     };
-    let (_, unreadable) = if format.is_folder() {
-        let done = task.write_each(out, format, advance)?;
-        metadata::write(&out.join("metadata.csv"), &done.0)?;
-        done
+    let (lines, unreadable) = if format.is_folder() {
+        task.write_each(out, format, advance)?
     } else {
         let mut done = (Vec::new(), Vec::new());
-        write_atomically(out, |file: &mut BufWriter<&File>| {
+        write_output(out, |file: &mut BufWriter<&File>| {
             let mut writer = Writer::of_file(file, format, config.coefficients())?;
             done = task.write_all(&mut writer, advance)?;
             writer.finish()
         })?;
-        metadata::write(&out.with_extension("metadata.csv"), &done.0)?;
         done
     };
+    metadata::write(&table_of(out, format), &lines)?;
     skipped.extend(unreadable);
     Ok(skipped)
 }
@@ -85,7 +126,7 @@ pub fn write_matrix(
         file: recording.display().to_string(),
         ..Line::default()
     };
-    write_atomically(out, |file: &mut BufWriter<&File>| {
+    write_output(out, |file: &mut BufWriter<&File>| {
         let mut writer = Writer::of_file(file, format, features.coefficients())?;
         writer.add(&line, features)?;
         writer.finish()

@@ -15,6 +15,9 @@ use super::{card, names, tracts};
 use crate::inference::Predictor;
 use crate::model::{self, BilstmConfig, ModelConfig};
 
+/// The file in the archive that holds the classes and settings.
+pub(super) const CARD: &str = "extra/emovox.json";
+
 const MODULE: &str = include_str!("module.py");
 const BILSTM: &str = include_str!("bilstm.py");
 const SEED: &str = include_str!("seed.py");
@@ -54,7 +57,7 @@ pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
         }
     }
     put("code/__torch__.py", code.as_bytes())?;
-    put("extra/emovox.json", card.as_bytes())?;
+    put(CARD, card.as_bytes())?;
     let bytes = zip.finish()?.into_inner();
     check(&bytes)?;
     Ok(bytes)

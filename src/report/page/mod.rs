@@ -11,6 +11,8 @@ mod of_run;
 mod of_runs;
 mod sounds;
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use askama::Template;
 use base64::Engine;
@@ -25,6 +27,8 @@ pub use sounds::Sounds;
 use clips::{ClipRow, Clips};
 use confusion::Confusion;
 use sounds::{ClipSound, read_sounds};
+
+use crate::run::beginning;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -106,6 +110,13 @@ impl Page {
         };
         html.render().context("the page cannot be written")
     }
+}
+
+/// True for a page that emovox wrote.
+pub fn is_own_page(file: &Path) -> bool {
+    let beginning = beginning(file, 2048);
+    let beginning = String::from_utf8_lossy(&beginning);
+    beginning.contains("<meta name=\"generator\" content=\"emovox\">")
 }
 
 /// Content security policy: allows the page's own script and style, embedded pictures, and

@@ -1,7 +1,6 @@
 //! Page of a cross-validation: the scores of each fold, and of all folds together.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use super::clips::rows;
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use crate::bounded;
 use crate::corpus::Clip;
 use crate::evaluation::{Calibration, Intervals, Metrics, Predictions, SpeakerScores, Spread};
 use crate::report::{recall_png, reliability_png};
@@ -53,7 +53,7 @@ pub(super) struct SavedSpread {
 impl SavedResults {
     pub(super) fn read(folder: &Path) -> Result<SavedResults> {
         let path = folder.join("report.json");
-        let text = fs::read_to_string(&path).with_context(|| {
+        let text = bounded::read_text(&path, bounded::SETTINGS).with_context(|| {
             format!(
                 "cannot read {}; a cross-validation has this file after its first trainings",
                 path.display()
@@ -80,7 +80,8 @@ pub fn folds_page(
     advance: impl Fn() + Sync,
 ) -> Result<String> {
     let results = SavedResults::read(folder)?;
-    let plan = fs::read_to_string(folder.join("cross-validation.toml")).unwrap_or_default();
+    let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::SETTINGS)
+        .unwrap_or_default();
     let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
     let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
@@ -204,7 +205,8 @@ pub(super) fn spread_text(spread: Spread) -> String {
 /// The predictions of each training, by the name of the training.
 fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions>> {
     let cannot_read = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(cannot_read)?;
+    let text = bounded::read(path, bounded::TABLE).with_context(cannot_read)?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
     let classes: Vec<String> = reader
         .headers()
         .with_context(cannot_read)?
@@ -234,6 +236,7 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
             file,
             label,
             corpus_label: String::new(),
+            corpus: String::new(),
             speaker,
             sentence: String::new(),
         });

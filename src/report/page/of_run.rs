@@ -1,13 +1,13 @@
 //! Page of one run: scores, pictures, settings, and a player for every scored clip.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::clips::rows;
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use crate::bounded;
 use crate::evaluation::{BySpeaker, Interval, Intervals, Metrics, SpeakerScores, wilson};
 use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
@@ -23,7 +23,7 @@ pub(super) struct Scored {
 impl Scored {
     pub(super) fn read(run: &RunFolder) -> Result<Scored> {
         let read = |path: PathBuf| {
-            fs::read_to_string(&path).with_context(|| {
+            bounded::read_text(&path, bounded::SETTINGS).with_context(|| {
                 format!(
                     "cannot read {}; a run has this file after its training (emovox train --resume {})",
                     path.display(),
@@ -95,11 +95,7 @@ pub fn run_page(
             "{} part of {}, {} clips",
             report.part, report.corpus, metrics.clips
         ),
-        notes: if report.notes.is_empty() {
-            vec!["no speaker is in two parts".into()]
-        } else {
-            report.notes.clone()
-        },
+        notes: report.statements(),
         figures: figures(metrics, scored.intervals(), report.calibration.ece)
             .into_iter()
             .chain(

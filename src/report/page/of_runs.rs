@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::of_folds::{SavedResults, SavedSpread, spread_text};
 use super::of_run::{Scored, range};
 use super::{Page, Picture, Table, percent};
+use crate::bounded;
 use crate::evaluation::{Intervals, Metrics};
 use crate::report::{Curves, curves_png};
 use crate::run::RunFolder;
@@ -100,7 +101,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
         intervals: results.intervals,
         ece: results.calibration.ece,
         curves: None,
-        config: std::fs::read_to_string(folder.join("cross-validation.toml")).ok(),
+        config: bounded::read_text(&folder.join("cross-validation.toml"), bounded::SETTINGS).ok(),
     })
 }
 

@@ -1,0 +1,329 @@
+//! The WAV files below a folder.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::{CorpusError, Skipped};
+
+/// The bounds of a search: a folder that is larger or deeper is not a corpus, but a disk or a trap.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Files and folders.
+    entries: usize,
+    /// Folders within folders.
+    depth: usize,
+}
+
+const BOUNDS: Bounds = Bounds {
+    entries: 5_000_000,
+    depth: 64,
+};
+
+/// The WAV files below a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Relative to the folder, sorted.
+    pub recordings: Vec<PathBuf>,
+    /// Places that may be a recording, or may hold some, and cannot be used.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Finds all WAV files below a folder, and those behind its symbolic links. Each real folder is searched
+/// once, however many links lead to it. Hidden files and folders are left out: macOS archives are full of
+/// `._name.wav` that are not recordings, and a desktop's bin keeps deleted files.
+///
+/// # Errors
+/// A folder with more than five million entries.
+pub fn find_recordings(folder: &Path) -> Result<Found, CorpusError> {
+    find_within(folder, BOUNDS)
+}
+
+fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
+    let mut search = Search {
+        folder,
+        bounds,
+        found: Found::default(),
+        entries: 0,
+        searched: BTreeMap::new(),
+        links: VecDeque::from([(folder.to_path_buf(), 0)]),
+    };
+    // Real folders first, so that a recording goes by its real path and not by that of a link.
+    while let Some((link, depth)) = search.links.pop_front() {
+        search.below(&link, depth)?;
+    }
+    let mut found = search.found;
+    found.recordings.sort();
+    found.skipped.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(found)
+}
+
+/// A search as it goes on.
+struct Search<'a> {
+    folder: &'a Path,
+    bounds: Bounds,
+    found: Found,
+    /// How many files and folders were met.
+    entries: usize,
+    /// The real folders that were searched, with the path that each goes by.
+    searched: BTreeMap<PathBuf, PathBuf>,
+    /// Links to folders that are to be searched, and how deep they are.
+    links: VecDeque<(PathBuf, usize)>,
+}
+
+impl Search<'_> {
+    /// Searches a real folder, or the one behind a link, with all real folders in it.
+    fn below(&mut self, start: &Path, depth: usize) -> Result<(), CorpusError> {
+        let real = match start.canonicalize() {
+            Ok(real) => real,
+            Err(error) => {
+                self.skip(start, unreachable(&error));
+                return Ok(());
+            }
+        };
+        let mut entries = WalkDir::new(start).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            self.entries += 1;
+            if self.entries > self.bounds.entries {
+                return Err(CorpusError::TooManyEntries {
+                    folder: self.folder.into(),
+                    most: self.bounds.entries,
+                });
+            }
+            match entry {
+                Err(error) => self.walk_error(&error),
+                Ok(entry) if entry.depth() > 0 && is_hidden(&entry) => {
+                    if entry.file_type().is_dir() {
+                        entries.skip_current_dir();
+                    }
+                }
+                Ok(entry) => {
+                    let is_folder = entry.depth() == 0 || entry.file_type().is_dir();
+                    let depth = depth + entry.depth();
+                    let own = entry.path().strip_prefix(start);
+                    let own = own.map_or(real.clone(), |own| real.join(own));
+                    if !is_folder {
+                        self.file(&entry, depth);
+                    } else if !self.enters(&entry, own, depth) {
+                        entries.skip_current_dir();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a folder is searched, `real` by its real path; false where it must not be.
+    fn enters(&mut self, entry: &DirEntry, real: PathBuf, depth: usize) -> bool {
+        let path = entry.path();
+        if let Some(known) = self.searched.get(&real) {
+            let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+            let reason = match parent.is_some_and(|parent| parent.starts_with(&real)) {
+                true => "a symbolic link that leads back to a folder above it".into(),
+                false => format!(
+                    "the same folder as {}, which is searched",
+                    self.folder.join(known).display()
+                ),
+            };
+            self.skip(path, reason);
+            return false;
+        }
+        if entry.depth() > 0 && named_wav(path) {
+            self.skip(path, "a folder, not a WAV file".into());
+        }
+        if depth > self.bounds.depth {
+            let most = self.bounds.depth;
+            self.skip(
+                path,
+                format!("deeper than {most} folders; it is not searched"),
+            );
+            return false;
+        }
+        let relative = self.relative(path);
+        self.searched.insert(real, relative);
+        true
+    }
+
+    /// A file, or a link to anything.
+    fn file(&mut self, entry: &DirEntry, depth: usize) {
+        let path = entry.path();
+        if entry.file_type().is_file() && !named_wav(path) {
+            return;
+        }
+        match path.metadata() {
+            Ok(target) if target.is_dir() => {
+                if named_wav(path) {
+                    self.skip(path, "a folder, not a WAV file".into());
+                }
+                self.links.push_back((path.into(), depth));
+            }
+            _ if !named_wav(path) => {}
+            Ok(target) if target.is_file() => self.found.recordings.push(self.relative(path)),
+            Ok(_) => self.skip(path, "no regular file".into()),
+            Err(error) => self.skip(path, unreachable(&error)),
+        }
+    }
+
+    fn walk_error(&mut self, error: &walkdir::Error) {
+        if let Some(path) = error.path() {
+            let reason = match error.io_error() {
+                Some(error) => unreachable(error),
+                None => format!("cannot be reached: {error}"),
+            };
+            self.skip(path, reason);
+        }
+    }
+
+    fn skip(&mut self, path: &Path, reason: String) {
+        self.found.skipped.push(Skipped {
+            file: self.relative(path),
+            reason,
+        });
+    }
+
+    fn relative(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.folder).unwrap_or(path).into()
+    }
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with('.')
+}
+
+fn named_wav(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
+}
+
+/// The reason why a place in the folder cannot be searched.
+fn unreachable(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "a symbolic link that leads nowhere".into(),
+        ErrorKind::PermissionDenied => "permission denied; check who may read it".into(),
+        _ => format!("cannot be reached: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn corpus(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        folder
+    }
+
+    fn names(found: &Found) -> Vec<&str> {
+        let names = found.recordings.iter();
+        names.map(|file| file.to_str().unwrap()).collect()
+    }
+
+    /// 2²⁶ paths lead to the recording.
+    #[test]
+    fn a_ladder_of_links_is_climbed_once() {
+        let folder = corpus(&["26/clip.wav"]);
+        for level in 0..26 {
+            let here = folder.path().join(level.to_string());
+            fs::create_dir_all(&here).unwrap();
+            for side in ["a", "b"] {
+                symlink(format!("../{}", level + 1), here.join(side)).unwrap();
+            }
+        }
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(names(&found), ["26/clip.wav"]);
+        assert_eq!(found.skipped.len(), 52, "each link once");
+    }
+
+    /// The same where the folders of the ladder lie elsewhere.
+    #[test]
+    fn a_ladder_outside_of_the_folder_is_climbed_once() {
+        let elsewhere = corpus(&["26/clip.wav"]);
+        for level in 0..26 {
+            let here = elsewhere.path().join(level.to_string());
+            fs::create_dir_all(&here).unwrap();
+            for side in ["a", "b"] {
+                symlink(
+                    elsewhere.path().join((level + 1).to_string()),
+                    here.join(side),
+                )
+                .unwrap();
+            }
+        }
+        let folder = corpus(&[]);
+        symlink(elsewhere.path().join("0"), folder.path().join("in")).unwrap();
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(found.recordings.len(), 1);
+        assert_eq!(found.skipped.len(), 26, "the second link of each level");
+    }
+
+    #[test]
+    fn a_recording_goes_by_its_real_path_though_a_link_comes_first() {
+        let folder = corpus(&["z/clip.wav"]);
+        symlink("z", folder.path().join("a")).unwrap();
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(names(&found), ["z/clip.wav"]);
+        assert!(found.skipped[0].reason.contains("the same folder as"));
+        assert!(found.skipped[0].reason.contains("/z, which"));
+    }
+
+    #[test]
+    fn links_to_folders_and_files_elsewhere_are_followed() {
+        let elsewhere = corpus(&["inner/one.wav", "two.wav"]);
+        let folder = corpus(&["b.wav"]);
+        symlink(elsewhere.path().join("inner"), folder.path().join("a")).unwrap();
+        symlink(
+            elsewhere.path().join("two.wav"),
+            folder.path().join("c.wav"),
+        )
+        .unwrap();
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(names(&found), ["a/one.wav", "b.wav", "c.wav"]);
+        assert!(found.skipped.is_empty());
+    }
+
+    #[test]
+    fn a_link_to_a_folder_around_it_is_searched_without_it() {
+        let around = corpus(&["corpus/a.wav", "other/b.wav"]);
+        let folder = around.path().join("corpus");
+        symlink("..", folder.join("up")).unwrap();
+        let found = find_recordings(&folder).unwrap();
+        assert_eq!(names(&found), ["a.wav", "up/other/b.wav"]);
+        assert_eq!(found.skipped.len(), 1);
+    }
+
+    #[test]
+    fn folders_deeper_than_the_bound_are_named() {
+        let deep = "d/".repeat(65) + "clip.wav";
+        let folder = corpus(&["clip.wav", &deep]);
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(names(&found), ["clip.wav"]);
+        assert_eq!(found.skipped.len(), 1);
+        assert!(found.skipped[0].reason.contains("deeper than 64"));
+    }
+
+    #[test]
+    fn more_entries_than_the_bound_are_an_error() {
+        let folder = corpus(&["a.wav", "b.wav", "c.txt"]);
+        let bounds = |entries| Bounds { entries, depth: 9 };
+        assert_eq!(
+            find_within(folder.path(), bounds(4))
+                .unwrap()
+                .recordings
+                .len(),
+            2
+        );
+        let error = find_within(folder.path(), bounds(3))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("more than 3 files and folders"), "{error}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Identity of a speaker.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use super::Clip;
+
+/// A speaker's name, and the corpus in which it is that person's name: speaker 03 of one corpus is not
+/// speaker 03 of another.
+///
+/// It is written `emodb:03`, or `03` where there is only one corpus. Speakers are in the order of what
+/// is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpeakerId<'a> {
+    /// One of several corpora. Empty where there is only one, and of an unknown speaker.
+    pub corpus: &'a str,
+    /// The name inside this corpus. Empty for an unknown speaker.
+    pub name: &'a str,
+}
+
+impl Clip {
+    /// Who speaks. All unknown speakers are the same one: nothing shows that they are several.
+    pub fn speaker_id(&self) -> SpeakerId<'_> {
+        SpeakerId {
+            corpus: match self.speaker.is_empty() {
+                true => "",
+                false => &self.corpus,
+            },
+            name: &self.speaker,
+        }
+    }
+}
+
+impl SpeakerId<'_> {
+    fn separator(&self) -> &'static str {
+        match self.corpus.is_empty() {
+            true => "",
+            false => ":",
+        }
+    }
+}
+
+impl fmt::Display for SpeakerId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}{}{}", self.corpus, self.separator(), self.name)
+    }
+}
+
+impl Ord for SpeakerId<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let written = |id: &Self| {
+            let parts = [id.corpus, id.separator(), id.name];
+            parts.into_iter().flat_map(str::bytes)
+        };
+        written(self)
+            .cmp(written(other))
+            .then_with(|| self.corpus.cmp(other.corpus))
+    }
+}
+
+impl PartialOrd for SpeakerId<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<'a>(corpus: &'a str, name: &'a str) -> SpeakerId<'a> {
+        SpeakerId { corpus, name }
+    }
+
+    #[test]
+    fn speakers_are_in_the_order_of_what_is_written() {
+        let mut ids = [
+            id("a", "2"),
+            id("a-b", "1"),
+            id("", "a:0"),
+            id("a1", "0"),
+            id("", ""),
+        ];
+        ids.sort();
+        let mut written = ids.map(|id| id.to_string());
+        assert_eq!(written, ["", "a-b:1", "a1:0", "a:0", "a:2"]);
+        written.sort();
+        assert_eq!(written, ids.map(|id| id.to_string()));
+    }
+
+    #[test]
+    fn a_colon_in_a_name_makes_nobody_somebody_else() {
+        assert_ne!(id("a", "b"), id("", "a:b"));
+        assert_ne!(id("a", "b").cmp(&id("", "a:b")), Ordering::Equal);
+    }
+}

@@ -1,0 +1,108 @@
+//! Memory whose size depends on the length of a recording: an error where there is not enough of it, and
+//! not the end of the process.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use crate::bounded::size;
+
+/// Memory that could not be reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is not enough memory for the recording ({} more are needed); cut it into shorter ones, or \
+     predict it with --window SECONDS",
+    size(*.bytes)
+)]
+pub struct OutOfMemory {
+    /// The size of the part that could not be reserved.
+    pub bytes: u64,
+}
+
+impl OutOfMemory {
+    /// What libtorch, or C++ below it, says where it cannot get memory.
+    fn of_message(message: &str) -> Option<OutOfMemory> {
+        const TELLS: [&str; 3] = ["allocate memory", "bad_alloc", "out of memory"];
+        if !TELLS.iter().any(|tell| message.contains(tell)) {
+            return None;
+        }
+        let (_, behind) = message.split_once("tried to allocate ").unwrap_or_default();
+        let digits = behind.split(|c: char| !c.is_ascii_digit()).next();
+        let bytes = digits.and_then(|digits| digits.parse().ok());
+        Some(OutOfMemory {
+            bytes: bytes.unwrap_or_default(),
+        })
+    }
+}
+
+/// Runs what libtorch computes. Where libtorch gets no memory, tch panics or returns an error; both become
+/// [`OutOfMemory`].
+///
+/// # Errors
+/// Those of `compute`, and [`OutOfMemory`].
+pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let panicked = match panic::catch_unwind(AssertUnwindSafe(compute)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => match OutOfMemory::of_message(&format!("{error:#}")) {
+            Some(failure) => return Err(failure.into()),
+            None => return Err(error),
+        },
+        Err(panicked) => panicked,
+    };
+    let text = panicked.downcast_ref::<String>().map(String::as_str);
+    let text = text.or(panicked.downcast_ref::<&str>().copied());
+    match text.and_then(OutOfMemory::of_message) {
+        Some(failure) => Err(failure.into()),
+        None => panic::resume_unwind(panicked),
+    }
+}
+
+/// An empty vector with room for exactly so many values.
+///
+/// # Errors
+/// Where there is no room for them.
+pub fn reserve<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut values = Vec::new();
+    match values.try_reserve_exact(count) {
+        Ok(()) => Ok(values),
+        Err(_) => Err(OutOfMemory {
+            bytes: (count as u64).saturating_mul(size_of::<T>() as u64),
+        }),
+    }
+}
+
+/// So many zeros.
+///
+/// # Errors
+/// Where there is no room for them.
+pub fn zeros<T: Copy + Default>(count: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut values = reserve(count)?;
+    values.resize(count, T::default());
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_reserved_is_an_error_that_says_how_much() {
+        assert_eq!(zeros::<f32>(3), Ok(vec![0.0; 3]));
+        let error = zeros::<f32>(usize::MAX / 16).unwrap_err();
+        assert_eq!(error.bytes, (usize::MAX / 16) as u64 * 4);
+        assert!(error.to_string().contains("--window"));
+        assert!(reserve::<f32>(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn what_libtorch_says_of_memory_is_an_error_and_all_else_stays_a_panic() {
+        let message = "Torch(\"[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't \
+                       allocate memory: you tried to allocate 4096 bytes. Error code 12\")";
+        let error = computing::<()>(|| panic!("{message}")).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&OutOfMemory { bytes: 4096 }));
+        let error = computing::<()>(|| anyhow::bail!("{message}")).unwrap_err();
+        assert!(error.is::<OutOfMemory>());
+        let error = computing::<()>(|| anyhow::bail!("shapes differ")).unwrap_err();
+        assert_eq!(error.to_string(), "shapes differ");
+        let other = panic::catch_unwind(|| computing::<()>(|| panic!("shapes differ")));
+        assert!(other.is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! The process itself: the signals that it takes, the processes that it starts, and its end at once.
+//!
+//! No thread that computes may take a signal. oneDNN's generated code uses the stack pointer as an ordinary
+//! register, and a signal handler that the kernel starts on such a thread writes its frame to where that
+//! register points: into the heap. So a program that computes blocks all signals before its first thread
+//! begins, and waits for them in one thread ([`take_signals`]). It needs no handler at all.
+//!
+//! A blocked signal stays blocked in the processes that it starts, unless [`command`] makes them.
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::{io, mem, ptr, thread};
+
+/// The response of a program to a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Response {
+    /// The signal is dealt with.
+    Taken,
+    /// The signal has its default action, or none where the process ignores it.
+    Default,
+    /// The process ends at once with this exit code.
+    Exit(u8),
+}
+
+/// Blocks all signals, and starts a thread that waits for them and calls `respond` with the number of each.
+///
+/// A program calls this before its first thread begins: threads inherit the blocked signals. Two kinds
+/// stay unblocked. Faults (SIGSEGV and its like) are the thread's own. The signals of job control (Ctrl-Z)
+/// have no handler: the kernel stops and continues the process without writing to a stack.
+///
+/// SIGXFSZ is blocked and not waited for, so a write beyond the limit on file sizes is an ordinary error.
+///
+/// # Errors
+///
+/// The thread cannot be started.
+pub fn take_signals(respond: fn(i32) -> Response) -> io::Result<()> {
+    const OWN: [i32; 7] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGABRT,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+    ];
+    const JOB_CONTROL: [i32; 4] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCONT];
+    // SAFETY: a sigset_t is plain memory, which sigfillset initialises; the other functions read and write
+    // nothing but it.
+    let waited = unsafe {
+        let mut signals = mem::zeroed();
+        libc::sigfillset(&mut signals);
+        for signal in OWN.into_iter().chain(JOB_CONTROL) {
+            libc::sigdelset(&mut signals, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &signals, ptr::null_mut());
+        libc::sigdelset(&mut signals, libc::SIGXFSZ);
+        signals
+    };
+    let take = move || {
+        loop {
+            let mut signal = 0;
+            // SAFETY: sigwait reads the set and writes the number.
+            if unsafe { libc::sigwait(&waited, &mut signal) } != 0 {
+                continue;
+            }
+            match respond(signal) {
+                Response::Taken => {}
+                Response::Default => act_by_default(signal),
+                Response::Exit(code) => exit_at_once(code),
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(take)?;
+    Ok(())
+}
+
+/// Lets this thread receive a signal: the process ends by it, or ignores it, as if nothing were blocked.
+fn act_by_default(signal: i32) {
+    // SAFETY: as above. No handler of this program runs.
+    unsafe {
+        let mut signals = mem::zeroed();
+        libc::sigemptyset(&mut signals);
+        libc::sigaddset(&mut signals, signal);
+        libc::raise(signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &signals, ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_BLOCK, &signals, ptr::null_mut());
+    }
+}
+
+/// Returns true if the process was started with this signal ignored, as `nohup` does with SIGHUP.
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: sigaction only writes the present action, for which there is room.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// A program to start, with no signal blocked.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    // SAFETY: between fork and exec the closure calls nothing but functions that are safe there.
+    unsafe {
+        command.pre_exec(|| {
+            let mut none = mem::zeroed();
+            libc::sigemptyset(&mut none);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+            Ok(())
+        });
+    }
+    command
+}
+
+/// Sends SIGUSR1 to the process that `command` starts when this one ends, `kill -9` included: perhaps several
+/// times, as the threads of this one end. On Linux only, and there when the thread that starts it ends, which
+/// therefore has to wait for the process.
+pub fn stop_with_parent(command: &mut Command) {
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+    #[cfg(target_os = "linux")]
+    // SAFETY: as in `command`.
+    unsafe {
+        let parent = std::process::id();
+        command.pre_exec(move || {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGUSR1) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // The parent may have ended before this was asked for.
+            if libc::getppid() as u32 != parent {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Sends SIGTERM to a process that this one started and has not waited for yet.
+pub fn ask_to_stop(child: &Child) -> io::Result<()> {
+    // SAFETY: kill reads and writes no memory, and the number belongs to the child until it is waited for.
+    match unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ends the process without anything that usually runs at an end, which may wait for another thread.
+pub fn exit_at_once(code: u8) -> ! {
+    // SAFETY: _exit does not return, and leaves everything to the operating system.
+    unsafe { libc::_exit(code.into()) }
+}

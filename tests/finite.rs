@@ -1,0 +1,346 @@
+//! Numbers that are none, in whatever a stranger may hand over: weights, statistics, optimizers, settings.
+
+mod desk;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+
+use desk::{Desk, Seen, TRAIN};
+use emovox::model::{about_safetensors, encode, from_safetensors, read_tensors, to_safetensors};
+use tch::{Device, Kind, Tensor};
+
+fn desk_with_a_run() -> Desk {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
+    desk
+}
+
+/// Puts `value` into the last place of a tensor.
+fn plant(tensors: &mut BTreeMap<String, Tensor>, name: &str, value: f64) {
+    let tensor = &tensors[name];
+    let _ = tensor.view([-1]).get(-1).fill_(value);
+}
+
+/// The file with a number in it that it did not have, and with right checksums.
+fn planted(whole: &[u8], name: &str, value: f64) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ot");
+    fs::write(&path, whole).unwrap();
+    let mut tensors = read_tensors(&path, Device::Cpu).unwrap();
+    plant(&mut tensors, name, value);
+    encode(&tensors.into_iter().collect::<Vec<_>>()).unwrap()
+}
+
+fn listen(desk: &Desk, line: &str) -> Seen {
+    let wav = File::open(desk.path("x.wav")).unwrap();
+    Seen::of(line, desk.command(line).stdin(wav).output().unwrap())
+}
+
+#[test]
+fn weights_and_statistics_that_are_no_numbers_are_not_loaded() {
+    let desk = desk_with_a_run();
+    let best = desk.path("runs/mine/best.ot");
+    let whole = fs::read(&best).unwrap();
+    for (name, value) in [
+        ("member0.output.bias", f64::NAN),
+        ("member0.output.weight", f64::INFINITY),
+        ("normalisation.mean", f64::NEG_INFINITY),
+        ("normalisation.deviation", f64::NAN),
+    ] {
+        fs::write(&best, planted(&whole, name, value)).unwrap();
+        let advice = "use another copy of the file, or train the model again";
+        desk.types("predict mine x.wav").fails_with(&[
+            "runs/mine/best.ot",
+            &format!("'{name}' are NaN"),
+            advice,
+        ]);
+    }
+    for line in [
+        "evaluate mine --json",
+        "export mine",
+        "inspect x.wav --run mine",
+    ] {
+        desk.types(line)
+            .fails_with(&["best.ot", "normalisation.deviation"]);
+    }
+    let seen = listen(&desk, "listen mine --json");
+    assert_eq!(seen.fails_with(&["best.ot"]).out, "");
+    for value in [0.0, -1.0] {
+        let bytes = planted(&whole, "normalisation.deviation", value);
+        fs::write(&best, bytes).unwrap();
+        desk.types("predict mine x.wav").fails_with(&[
+            "runs/mine/best.ot",
+            "'normalisation.deviation' holds standard deviations that are not above 0",
+        ]);
+    }
+    // Neither does a training start from them.
+    fs::write(
+        desk.path("stranger.ot"),
+        planted(&whole, "member0.output.bias", f64::NAN),
+    )
+    .unwrap();
+    let more = TRAIN.replace("mine", "more");
+    desk.types(&format!("{more} --init-weights stranger.ot"))
+        .fails_with(&["stranger.ot", "'member0.output.bias' are NaN"]);
+    assert!(!desk.path("runs/more").exists());
+}
+
+#[test]
+fn a_training_does_not_resume_from_moments_that_are_no_numbers() {
+    let desk = desk_with_a_run();
+    let last = desk.path("runs/mine/last.ot");
+    let whole = fs::read(&last).unwrap();
+    for (name, value, words) in [
+        (
+            "optimizer.m.member0.output.bias",
+            f64::NAN,
+            "NaN or infinite",
+        ),
+        (
+            "optimizer.v.member0.output.bias",
+            f64::INFINITY,
+            "NaN or infinite",
+        ),
+        (
+            "optimizer.v.member0.output.bias",
+            -1e-9,
+            "squares that are negative",
+        ),
+        ("best.normalisation.deviation", 0.0, "not above 0"),
+        ("training.epochs", f64::NAN, "NaN or infinite"),
+        ("training.partial", f64::NAN, "NaN or infinite"),
+        ("optimizer.step", -1.0, "the optimizer's step is missing"),
+    ] {
+        fs::write(&last, planted(&whole, name, value)).unwrap();
+        desk.types("train --resume mine --epochs 5").fails_with(&[
+            "last.ot",
+            words,
+            "--from-previous",
+        ]);
+    }
+}
+
+/// The bundle with a number in it that it did not have, and with the right hash: as anyone can write it
+/// who reads `src/inference/bundle.rs`.
+fn planted_bundle(bytes: &[u8], name: &str, value: f64) -> Vec<u8> {
+    let header = about_safetensors(bytes).unwrap();
+    let mut tensors = from_safetensors(bytes, Device::Cpu).unwrap();
+    tensors.remove("blake3").unwrap();
+    plant(&mut tensors, name, value);
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(header.as_bytes());
+    for (name, tensor) in &tensors {
+        part(name.as_bytes());
+        part(format!("{:?} {:?}", tensor.kind(), tensor.size()).as_bytes());
+        let numbers: Vec<f32> = tensor.view([-1]).try_into().unwrap();
+        let bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        part(&bytes);
+    }
+    let hash = *hasher.finalize().as_bytes();
+    tensors.insert("blake3".into(), Tensor::from_slice(&hash));
+    to_safetensors(&tensors.into_iter().collect::<Vec<_>>(), &header).unwrap()
+}
+
+#[test]
+fn a_bundle_of_numbers_that_are_none_is_not_loaded() {
+    let desk = desk_with_a_run();
+    desk.types("export mine").fine();
+    let whole = fs::read(desk.path("mine.emovox")).unwrap();
+    let same = planted_bundle(&whole, "normalisation.deviation", 1.0);
+    fs::write(desk.path("x.emovox"), same).unwrap();
+    desk.types("predict x.emovox x.wav").fine();
+    for (name, value, words) in [
+        (
+            "member0.output.bias",
+            f64::NAN,
+            "'member0.output.bias' are NaN",
+        ),
+        (
+            "normalisation.mean",
+            f64::INFINITY,
+            "'normalisation.mean' are NaN",
+        ),
+        ("normalisation.deviation", 0.0, "not above 0"),
+    ] {
+        fs::write(desk.path("x.emovox"), planted_bundle(&whole, name, value)).unwrap();
+        desk.types("predict x.emovox x.wav")
+            .fails_with(&["x.emovox cannot be used as a run", words]);
+        desk.types("export x.emovox --out y.emovox")
+            .fails_with(&["x.emovox", words]);
+    }
+}
+
+/// Every weight is finite, and the model's answer is not.
+#[test]
+fn a_prediction_that_is_no_number_is_an_error_with_the_name_of_the_recording() {
+    let desk = desk_with_a_run();
+    let best = desk.path("runs/mine/best.ot");
+    let mut tensors = read_tensors(&best, Device::Cpu).unwrap();
+    for (name, tensor) in &mut tensors {
+        if name.ends_with("output.weight") {
+            *tensor = Tensor::full(tensor.size(), 3e38, (Kind::Float, Device::Cpu));
+        }
+    }
+    fs::write(
+        &best,
+        encode(&tensors.into_iter().collect::<Vec<_>>()).unwrap(),
+    )
+    .unwrap();
+    let words = "the prediction is not finite";
+    let nothing = |seen: Seen| {
+        assert!(
+            !seen.out.contains("NaN") && !seen.out.contains("null") && !seen.out.contains('%'),
+            "{}: {}",
+            seen.line,
+            seen.out
+        );
+    };
+    nothing(
+        desk.types("predict mine x.wav")
+            .fails_with(&["x.wav", words]),
+    );
+    nothing(
+        desk.types("predict mine x.wav --json")
+            .fails_with(&["x.wav", words]),
+    );
+    nothing(
+        desk.types("predict mine x.wav --window 0.5")
+            .fails_with(&["x.wav", words]),
+    );
+    nothing(desk.types("evaluate mine").fails_with(&["/1.wav", words]));
+    nothing(
+        desk.types("inspect x.wav --run mine")
+            .fails_with(&["x.wav", words]),
+    );
+    nothing(listen(&desk, "listen mine --json").fails_with(&[words]));
+    assert!(!desk.path("x.png").exists());
+}
+
+#[test]
+fn tables_of_a_run_that_hold_no_numbers_are_named() {
+    let desk = desk_with_a_run();
+    let spoil = |file: &str, column: usize, value: &str| {
+        let path = desk.path(&format!("runs/mine/{file}"));
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
+        let mut fields: Vec<&str> = lines[1].split(',').collect();
+        fields[column] = value;
+        lines[1] = fields.join(",");
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+    };
+    for value in ["NaN", "inf"] {
+        spoil("predictions.csv", 4, value);
+        desk.types("report mine")
+            .fails_with(&["predictions.csv", "NaN or infinite"]);
+    }
+    for value in ["NaN", "-inf"] {
+        spoil("metrics.csv", 3, value);
+        desk.types("plot mine")
+            .fails_with(&["metrics.csv", "line 2 holds NaN or infinity"]);
+    }
+}
+
+/// Every setting that is a number with a fraction, of both architectures: found by itself, so that a new one
+/// is among them.
+#[test]
+fn no_setting_takes_nan_or_infinity() {
+    let desk = Desk::with_corpus();
+    let mut settings = 0;
+    for arch in ["bilstm", "seed"] {
+        for (path, old) in fractions(arch) {
+            for value in ["nan", "inf", "-inf"] {
+                let (table, key) = path.rsplit_once('.').unwrap();
+                let value = match old {
+                    true => format!("[1.0, {value}]"),
+                    false => value.to_string(),
+                };
+                let text = format!("model.arch = '{arch}'\n[{table}]\n{key} = {value}\n");
+                let text = match table {
+                    "model" => format!("[model]\narch = '{arch}'\n{key} = {value}\n"),
+                    _ => text,
+                };
+                fs::write(desk.path("stranger.toml"), text).unwrap();
+                settings += 1;
+                if settings % 7 == 1 {
+                    // As a whole program only now and then, which takes longer.
+                    desk.types("train --data corpus --device cpu --config stranger.toml")
+                        .fails_with(&[&path, "must be a finite number"]);
+                }
+                let config =
+                    emovox::config::RunConfig::over_recipe(&desk.path("stranger.toml"), None);
+                let error = config.unwrap().validate().unwrap_err().to_string();
+                assert!(error.contains(&path), "{path} = {value}: {error}");
+            }
+        }
+    }
+    assert!(settings > 60, "{settings}");
+    assert_eq!(desk.runs(), 0);
+}
+
+/// The paths of all fractions in a recipe; true for a list of them.
+fn fractions(arch: &str) -> Vec<(String, bool)> {
+    let arch = match arch {
+        "seed" => emovox::model::Arch::Seed,
+        _ => emovox::model::Arch::Bilstm,
+    };
+    let mut config = emovox::config::RunConfig::recipe(arch);
+    config.features.fmax = Some(7000.0);
+    config.audio.trim_db = Some(40.0);
+    let table: toml::Table = config.text().unwrap().parse().unwrap();
+    let mut found = Vec::new();
+    let mut left = vec![(String::new(), toml::Value::Table(table))];
+    while let Some((path, value)) = left.pop() {
+        match value {
+            toml::Value::Table(table) => left.extend(table.into_iter().map(|(key, value)| {
+                let path = match path.as_str() {
+                    "" => key,
+                    _ => format!("{path}.{key}"),
+                };
+                (path, value)
+            })),
+            toml::Value::Array(values) if values.iter().any(toml::Value::is_float) => {
+                found.push((path, true));
+            }
+            toml::Value::Float(_) => found.push((path, false)),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn settings_that_divide_are_above_0() {
+    let desk = Desk::with_corpus();
+    for (table, setting) in [
+        ("calibration", "temperature = 0.0"),
+        ("calibration", "temperature = -1.5"),
+        ("training", "learning_rate = 0.0"),
+        ("training", "epsilon = 0.0"),
+        ("training", "clip_norm = -1.0"),
+        ("training", "weight_decay = -0.1"),
+        ("training.augmentation", "noise = -0.1"),
+        ("training.augmentation", "frequency_mask_bands = -1"),
+        ("split", "test_fraction = 0.0"),
+        ("split", "validation_fraction = -0.5"),
+        ("inference", "vocal_tracts = [0.0]"),
+        ("audio", "trim_db = 0.0"),
+        ("features", "fmin = -1.0"),
+    ] {
+        fs::write(
+            desk.path("stranger.toml"),
+            format!("[{table}]\n{setting}\n"),
+        )
+        .unwrap();
+        desk.types("train --data corpus --device cpu --config stranger.toml")
+            .fails_with(&["must"]);
+    }
+    assert_eq!(desk.runs(), 0);
+}

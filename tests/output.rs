@@ -1,0 +1,433 @@
+//! What commands print: to a disk that is full, to a program that is gone, and with names that would steer a
+//! terminal.
+
+#![cfg(target_os = "linux")]
+
+mod desk;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write, pipe};
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use desk::{Desk, Seen, TRAIN};
+use serde_json::Value;
+
+/// Commands that take seconds at most, each with what it reads from standard input.
+const COMMANDS: &[(&str, &str)] = &[
+    ("--help", ""),
+    ("--version", ""),
+    ("train --help", ""),
+    ("completions zsh", ""),
+    ("man", ""),
+    ("man --out pages", ""),
+    ("doctor", ""),
+    ("doctor --data corpus", ""),
+    ("corpus list", ""),
+    ("features x.wav --out x.npy", ""),
+    ("features corpus --out corpus.npz", ""),
+    ("cache", ""),
+    ("plot mine", ""),
+    ("report mine", ""),
+    ("export mine --out mine.emovox", ""),
+    ("predict mine x.wav", ""),
+    ("predict mine corpus --csv", ""),
+    ("predict mine corpus --json", ""),
+    ("predict mine x.wav --window 0.5", ""),
+    ("evaluate mine", ""),
+    ("evaluate mine --json", ""),
+    ("inspect x.wav", ""),
+    ("inspect corpus --out pictures", ""),
+    ("grid sweep.toml", ""),
+    ("collect sweep.toml", ""),
+    ("collect sweep.toml --json", ""),
+    ("listen mine", "x.wav"),
+    ("listen mine --json", "x.wav"),
+    ("train --resume mine", ""),
+    ("cache clear", ""),
+];
+
+fn desk_with_a_run() -> Desk {
+    let desk = Desk::with_corpus();
+    desk.types(TRAIN).fine();
+    fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
+    let sweep = "[base]\ndata.folder = 'corpus'\n[sweep]\n'training.epochs' = [1, 2]\n";
+    fs::write(desk.path("sweep.toml"), sweep).unwrap();
+    desk
+}
+
+fn with_output(desk: &Desk, (line, input): (&str, &str), output: impl Into<Stdio>) -> Seen {
+    let mut command = desk.command(line);
+    command.stdout(output);
+    match input {
+        "" => command.stdin(Stdio::null()),
+        _ => command.stdin(File::open(desk.path(input)).unwrap()),
+    };
+    Seen::of(line, command.stderr(Stdio::piped()).output().unwrap())
+}
+
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn a_standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none() {
+    let desk = desk_with_a_run();
+    for &command in COMMANDS {
+        let seen = with_output(&desk, command, full());
+        assert_eq!(seen.code, 1, "{}: {}", seen.line, seen.error);
+        let errors: Vec<&str> = seen
+            .error
+            .lines()
+            .filter(|line| line.starts_with("error"))
+            .collect();
+        let expected = "error: cannot write to standard output: No space left on device";
+        assert!(
+            errors.len() == 1 && errors[0].starts_with(expected),
+            "{}: {}",
+            seen.line,
+            seen.error
+        );
+    }
+    for &command in COMMANDS {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let seen = with_output(&desk, command, writer);
+        assert_eq!(seen.code, 0, "{}: {}", seen.line, seen.error);
+        assert!(
+            !seen.error.contains("error") && !seen.error.contains("pipe"),
+            "{}: {}",
+            seen.line,
+            seen.error
+        );
+    }
+}
+
+/// The first line is read, and the pipe closed: what is printed behind it goes nowhere.
+#[test]
+fn a_reader_that_takes_one_line_is_no_error() {
+    let desk = Desk::new();
+    for line in ["corpus list", "doctor", "man", "completions bash", "--help"] {
+        let mut child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        output.read_exact(&mut [0]).unwrap();
+        drop(output);
+        assert_eq!(ended(&mut child), Some(0), "{line}");
+    }
+}
+
+#[test]
+fn a_training_continues_without_its_output_and_fails_at_the_end() {
+    let desk = Desk::with_corpus();
+    let report = |run: &str| fs::read(desk.path(&format!("runs/{run}/report.txt"))).unwrap();
+    let line = TRAIN.replace("mine", "full");
+    let seen = with_output(&desk, (&line, ""), full());
+    assert_eq!(seen.code, 1, "{}", seen.error);
+    assert!(seen.error.contains("cannot write to standard output"));
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let line = TRAIN.replace("mine", "closed");
+    let seen = with_output(&desk, (&line, ""), writer);
+    assert_eq!(seen.code, 0, "{}", seen.error);
+    assert!(report("full") == report("closed"));
+
+    let line = "cross-validate --data corpus --config small.toml --epochs 1 --device cpu --folds 2 \
+                --jobs 2 --run folds";
+    let seen = with_output(&desk, (line, ""), full());
+    assert_eq!(seen.code, 1, "{}", seen.error);
+    assert!(seen.error.contains("cannot write to standard output"));
+    assert!(desk.path("runs/folds/report.txt").exists());
+}
+
+#[test]
+fn a_standard_error_that_is_full_is_no_error() {
+    let desk = desk_with_a_run();
+    let broken = desk.path("corpus/anger/v01/broken.wav");
+    fs::write(&broken, b"").unwrap();
+    let printed = desk.types("predict mine corpus --csv");
+    assert!(printed.code == 1 && printed.error.contains("broken.wav"));
+    let mut command = desk.command("predict mine corpus --csv");
+    let output = command.stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), printed.out);
+    fs::remove_file(&broken).unwrap();
+    let mut command = desk.command("predict mine corpus --csv");
+    assert!(command.stderr(full()).output().unwrap().status.success());
+}
+
+/// A label, a speaker or a name as a stranger may write it: it sets the title of a window, colours what
+/// follows, goes back over the line, and fakes a line.
+const HOSTILE: &str =
+    "a\u{1b}]0;pwned\u{7}\u{1b}[31m\u{9b}5m\r\nerror:_faked\u{202e}\u{7f}\u{2066}z";
+/// The same as it is shown.
+const SHOWN: &str =
+    "a\\u{1b}]0;pwned\\u{7}\\u{1b}[31m\\u{9b}5m\\u{d}\\u{a}error:_faked\\u{202e}\\u{7f}\\u{2066}z";
+
+#[track_caller]
+fn assert_harmless(seen: &Seen) {
+    for text in [&seen.out, &seen.error] {
+        let steers = |c: char| {
+            (c.is_control() && !"\n\t".contains(c))
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c)
+        };
+        assert!(!text.contains(steers), "{}: {text:?}", seen.line);
+        let faked = text.lines().find(|line| line.starts_with("error:_faked"));
+        assert_eq!(faked, None, "{}: {text}", seen.line);
+    }
+}
+
+#[test]
+fn no_label_speaker_or_name_steers_a_terminal() {
+    let desk = Desk::with_corpus();
+    let hostile = |text: &str| text.replace("HOSTILE", HOSTILE);
+    fs::rename(
+        desk.path("corpus/anger"),
+        desk.path(&hostile("corpus/HOSTILE")),
+    )
+    .unwrap();
+    // The speaker is called so, too; and a recording.
+    for class in [HOSTILE, "neutral", "sadness"] {
+        let folder = desk.path("corpus").join(class);
+        fs::rename(folder.join("v05"), folder.join(HOSTILE)).unwrap();
+        let file = folder.join(HOSTILE).join("1.wav");
+        fs::rename(&file, file.with_file_name(hostile("HOSTILE.wav"))).unwrap();
+    }
+    let list = listed(&desk);
+    let shown = |seen: Seen| {
+        assert_harmless(&seen);
+        assert!(
+            seen.out.contains(SHOWN) || seen.error.contains(SHOWN),
+            "{}: {} {}",
+            seen.line,
+            seen.out,
+            seen.error
+        );
+        seen
+    };
+    fs::write(desk.path("list.csv"), list).unwrap();
+    let train =
+        "train --manifest list.csv --root corpus --config small.toml --device cpu --run mine";
+    shown(desk.types(train).fine());
+    for line in [
+        "doctor --manifest list.csv --root corpus",
+        "inspect corpus --corpus folders --out pictures",
+        "evaluate mine",
+        "predict mine corpus",
+        "predict mine corpus/neutral/v01/1.wav",
+        "predict mine corpus/neutral/v01/1.wav --window 0.5",
+    ] {
+        shown(desk.types(line).fine());
+    }
+    let wav = File::open(desk.path("corpus/neutral/v01/1.wav")).unwrap();
+    let heard = desk.command("listen mine").stdin(wav).output().unwrap();
+    assert_harmless(&Seen::of("listen mine", heard).fine());
+
+    // What goes to a program: JSON has the same values, CSV the same bytes.
+    let json = desk.types("evaluate mine --json").fine();
+    assert_harmless(&json);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    let classes: Vec<&str> = json["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| class.as_str().unwrap())
+        .collect();
+    assert!(classes.contains(&HOSTILE), "{classes:?}");
+    let csv = desk.types("predict mine corpus --csv").fine().out;
+    assert!(csv.contains(HOSTILE), "{csv:?}");
+
+    // A recording that cannot be read, a run that is not there, an argument that is none.
+    fs::write(desk.path(&hostile("corpus/HOSTILE.wav")), b"").unwrap();
+    let seen = shown(desk.types("predict mine corpus"));
+    assert_eq!(seen.code, 1);
+    let typed = |arguments: &[&str]| {
+        let mut command = desk.command("");
+        Seen::of("typed", command.args(arguments).output().unwrap())
+    };
+    assert_eq!(shown(typed(&["evaluate", HOSTILE])).code, 1);
+    assert_eq!(
+        shown(typed(&["evaluate", "mine", "--part", HOSTILE])).code,
+        2
+    );
+
+    // The run is called so, and the bundle made of it.
+    fs::rename(desk.path("runs/mine"), desk.path("runs").join(HOSTILE)).unwrap();
+    shown(typed(&["evaluate", "other"]));
+    shown(typed(&["plot", HOSTILE]).fine());
+    shown(typed(&["report", HOSTILE]).fine());
+    typed(&["export", HOSTILE, "--out", "x.emovox"]).fine();
+    assert_harmless(&typed(&["evaluate", "x.emovox"]).fine());
+}
+
+/// The corpus as a list: with labels and speakers by the folders, whatever they are called.
+fn listed(desk: &Desk) -> Vec<u8> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["file", "label", "speaker"]).unwrap();
+    let entries = |folder: &std::path::Path| {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let corpus = desk.path("corpus");
+    for label in entries(&corpus) {
+        for speaker in entries(&corpus.join(&label)) {
+            for file in entries(&corpus.join(&label).join(&speaker)) {
+                let file = format!("{label}/{speaker}/{file}");
+                table.write_record([&file, &label, &speaker]).unwrap();
+            }
+        }
+    }
+    table.into_inner().unwrap()
+}
+
+/// The licence and the title in a stranger's table, and the answer of a server.
+#[test]
+fn no_table_of_corpora_and_no_server_steers_a_terminal() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let body = format!("name\n\"{HOSTILE}\"\n");
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    let desk = Desk::new();
+    let text = serde_json::to_string(HOSTILE)
+        .unwrap()
+        .replace("\u{7f}", "\\u007f");
+    let table = format!(
+        "[[corpus]]
+name = 'emodb'
+title = {text}
+home = {text}
+licence = {text}
+cite = {text}
+megabytes = 1
+unpacked_megabytes = 1
+clips = 4
+speakers = ['03']
+classes = {{ anger = 4 }}
+[corpus.listed]
+table = 'http://{address}/table.csv'
+column = 'name'
+ending = '.wav'
+files = 'http://{address}/'
+notes = 'http://{address}/'
+into = 'wav'
+compared = ''
+"
+    );
+    fs::write(desk.path("table.toml"), table).unwrap();
+    for line in [
+        "corpus list --source table.toml",
+        "corpus fetch emodb --yes --source table.toml",
+    ] {
+        let seen = desk.types(line);
+        assert_harmless(&seen);
+        assert!(
+            seen.out.contains(SHOWN),
+            "{line}: {} {}",
+            seen.out,
+            seen.error
+        );
+    }
+    let seen = desk.types("corpus fetch emodb --yes --source table.toml");
+    assert!(
+        seen.code == 1 && seen.error.contains(SHOWN),
+        "{}",
+        seen.error
+    );
+}
+
+/// On a terminal CSV is escaped too, and silence is shown in place by emovox's own sequence.
+#[test]
+fn a_terminal_gets_no_sequence_but_emovox_own() {
+    let desk = desk_with_a_run();
+    let file = format!("{}.wav", HOSTILE.replace('\n', ""));
+    fs::rename(desk.path("x.wav"), desk.path(&file)).unwrap();
+    let mut command = desk.command("predict mine --csv");
+    let seen = on_terminal(command.arg(&file));
+    assert!(
+        seen.contains("pwned\\u{7}") && !seen.contains('\u{1b}'),
+        "{seen:?}"
+    );
+    let silence = fs::File::open(silent(&desk)).unwrap();
+    let mut command = desk.command("listen mine");
+    let seen = on_terminal(command.stdin(silence));
+    let shown = seen.replace("\r\u{1b}[2K", "");
+    assert!(shown != seen && shown.contains("silence") && !shown.contains('\u{1b}'));
+}
+
+fn silent(desk: &Desk) -> std::path::PathBuf {
+    desk.wav("silence.wav", 16_000, 1, &[0.0; 32_000]);
+    desk.path("silence.wav")
+}
+
+/// What a command shows on a terminal of its own.
+fn on_terminal(command: &mut Command) -> String {
+    let (mut master, mut slave) = (-1, -1);
+    // SAFETY: openpty writes two descriptors, which nobody else owns.
+    let (master, slave) = unsafe {
+        let null = std::ptr::null_mut();
+        let opened = libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast());
+        assert_eq!(opened, 0);
+        (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave))
+    };
+    let mut child = command.stdout(slave).stderr(Stdio::null()).spawn().unwrap();
+    // The command holds the other end, too.
+    command.stdout(Stdio::null());
+    let reader = thread::spawn(move || {
+        let (mut master, mut seen) = (File::from(master), Vec::new());
+        // It ends with an error where nobody holds the other end any more.
+        let _ = master.read_to_end(&mut seen);
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    assert_eq!(ended(&mut child), Some(0));
+    reader.join().unwrap()
+}
+
+#[test]
+fn help_has_the_colours_that_are_asked_for() {
+    let desk = Desk::new();
+    let help = |name: &str| {
+        let output = desk
+            .command("train --help")
+            .env(name, "1")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(
+        help("CLICOLOR_FORCE").contains("\u{1b}[32m")
+            || help("CLICOLOR_FORCE").contains("\u{1b}[1m")
+    );
+    assert!(!help("NO_COLOR").contains('\u{1b}'));
+}
+
+/// The exit code of a process that ends within a minute.
+fn ended(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("still running after a minute");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,354 @@
+//! Files that a command writes where the user says: never over an input, a recording, a run, or what
+//! is not emovox's own.
+
+mod desk;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use desk::Desk;
+use emovox::config::RunConfig;
+use emovox::corpus::split::Part;
+use emovox::corpus::{Clip, CorpusKind};
+use emovox::model::{Arch, BilstmConfig, EmotionModel, ModelConfig, save_weights};
+use emovox::run::{EpochRecord, RunFolder, write_metrics, write_split};
+use tch::Device;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A run as if it had been trained, and two recordings.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    for (number, name) in ["sounds/1.wav", "sounds/2.wav"].into_iter().enumerate() {
+        let samples: Vec<f32> = (0..8000)
+            .map(|n| 0.3 * (n as f32 * 0.05 * (number + 1) as f32).sin())
+            .collect();
+        desk.wav(name, 16_000, 1, &samples);
+    }
+    let mut config = RunConfig::recipe(Arch::Bilstm);
+    config.model = ModelConfig::Bilstm(BilstmConfig {
+        members: 1,
+        layers: 1,
+        input: 8,
+        hidden: 8,
+        heads: 2,
+        ..BilstmConfig::default()
+    });
+    config.features.n_mfcc = 13;
+    config.features.n_mels = 32;
+    config.data.folder = desk.path("sounds");
+    config.data.corpus = Some(CorpusKind::Folders);
+    config.data.classes = ["anger", "joy"].map(String::from).to_vec();
+    tch::manual_seed(1);
+    let width = config.features.coefficients();
+    let model = EmotionModel::new(&config.model, width, &config.data.classes, Device::Cpu);
+    let clip = |speaker: &str| Clip {
+        file: format!("joy/{speaker}/1.wav").into(),
+        label: "joy".into(),
+        corpus_label: "joy".into(),
+        speaker: speaker.into(),
+        sentence: String::new(),
+    };
+    let epoch = EpochRecord {
+        epoch: 1,
+        train_loss: 1.0,
+        train_accuracy: 0.5,
+        validation_loss: 1.0,
+        validation_accuracy: 0.5,
+        validation_uar: 0.5,
+        learning_rate: 1e-3,
+        seconds: 1.0,
+    };
+    let run = |name: &str| {
+        RunFolder::create(&desk.path("runs"), name, |run| {
+            config.write(&run.config_toml())?;
+            let clips = [clip("v01"), clip("v02"), clip("v03")];
+            let parts = [Part::Train, Part::Validation, Part::Test];
+            write_split(&run.split_csv(), &clips, &parts)?;
+            write_metrics(&run.metrics_csv(), std::slice::from_ref(&epoch))?;
+            save_weights(&model, &model.tensors(), &run.best_ot())
+        })
+        .unwrap();
+    };
+    run("mine");
+    run("other");
+    desk
+}
+
+/// Everything below a folder, with its bytes.
+fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        match path.is_dir() && !path.is_symlink() {
+            true => all.extend(everything(&path)),
+            false => all.push((path.clone(), fs::read(&path).unwrap_or_default())),
+        }
+    }
+    all.sort();
+    all
+}
+
+/// The command fails with these words, and no file anywhere has changed.
+#[track_caller]
+fn refused(desk: &Desk, line: &str, words: &[&str]) {
+    let before = everything(&desk.path(""));
+    desk.types(line).fails_with(words);
+    assert!(
+        everything(&desk.path("")) == before,
+        "{line} changed a file"
+    );
+}
+
+#[test]
+fn a_recording_is_never_replaced_under_any_name() {
+    let desk = desk();
+    fs::hard_link(desk.path("sounds/1.wav"), desk.path("hard.csv")).unwrap();
+    symlink("sounds/1.wav", desk.path("soft.csv")).unwrap();
+    symlink("sounds", desk.path("folder")).unwrap();
+    let read = ["which this command reads"];
+    for line in [
+        "predict mine sounds/1.wav --csv --out sounds/1.wav",
+        "predict mine sounds/1.wav --csv --out soft.csv",
+        "predict mine sounds --csv --out ./sounds/../sounds/2.wav",
+        "predict mine sounds --csv --out hard.csv",
+        "features sounds/1.wav --out folder/1.wav",
+        "features sounds --format csv --out soft.csv",
+        "features sounds --format safetensors --out folder/2.wav",
+    ] {
+        refused(&desk, &format!("{line} --force"), &read);
+    }
+    // Not an input of this command, but a recording.
+    for line in ["report mine other", "plot mine other", "export mine"] {
+        let line = format!("{line} --force --out hard.csv");
+        refused(&desk, &line, &["hard.csv is a recording"]);
+    }
+}
+
+#[test]
+fn a_file_of_a_run_is_never_replaced() {
+    let desk = desk();
+    fs::hard_link(desk.path("runs/mine/best.ot"), desk.path("weights")).unwrap();
+    symlink("runs/mine/config.toml", desk.path("config")).unwrap();
+    desk.types("export mine").fine();
+    for line in [
+        "report mine --out runs/mine/best.ot",
+        "report mine other --out runs/mine/last.ot",
+        "predict mine sounds --csv --out config",
+        "features sounds --format csv --out runs/other/metrics.csv",
+        "export mine --out runs/other/best.ot",
+        "plot mine other --out runs/mine/curves.png",
+    ] {
+        refused(&desk, &format!("{line} --force"), &["a file of a run"]);
+    }
+    let read = ["which this command reads"];
+    refused(&desk, "export mine --force --out weights", &read);
+    refused(&desk, "report mine --force --out weights", &read);
+    refused(
+        &desk,
+        "features sounds --format csv --run mine --force --out weights",
+        &read,
+    );
+    refused(
+        &desk,
+        "predict mine.emovox sounds --csv --force --out mine.emovox",
+        &read,
+    );
+    refused(
+        &desk,
+        "export mine.emovox --format safetensors --force --out mine.emovox",
+        &read,
+    );
+}
+
+#[test]
+fn what_is_not_ours_is_replaced_by_force_alone_and_what_is_ours_without() {
+    let desk = desk();
+    let outputs = [
+        ("export mine", "mine.emovox"),
+        ("export mine --format torchscript", "mine.pt"),
+        ("export mine --format safetensors --out w.st", "w.st"),
+        ("predict mine sounds --csv --out x.csv", "x.csv"),
+        ("predict mine sounds --json --out x.json", "x.json"),
+        (
+            "predict mine sounds --format jsonl --out x.jsonl",
+            "x.jsonl",
+        ),
+        (
+            "predict mine sounds/1.wav --format audacity --out x.txt",
+            "x.txt",
+        ),
+        (
+            "predict mine sounds/1.wav --format webvtt --out x.vtt",
+            "x.vtt",
+        ),
+        ("features sounds --out f.csv", "f.csv"),
+        ("features sounds --out f.npz", "f.npz"),
+        ("features sounds --out f.safetensors", "f.metadata.csv"),
+        ("features sounds --out f.safetensors", "f.safetensors"),
+        ("features sounds --out npy", "npy/2.npy"),
+        ("features sounds/1.wav --out one.npy", "one.npy"),
+        ("plot mine other", "curves.png"),
+        ("inspect sounds/1.wav", "1.png"),
+        ("man --out man", "man/emovox.1"),
+    ];
+    for (line, file) in outputs {
+        needs_force(&desk, line, file);
+    }
+}
+
+#[test]
+fn a_page_is_ours_and_may_be_written_again() {
+    let desk = Desk::with_corpus();
+    desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
+    needs_force(&desk, "report mine --out page.html", "page.html");
+    needs_force(&desk, "report mine mine", "report.html");
+    // In its own folder it is the run's.
+    for line in [
+        "report mine",
+        "report mine --out runs/mine/report.html",
+        "plot mine",
+        "plot mine --out runs/mine/curves.png",
+    ] {
+        desk.types(line).fine();
+    }
+}
+
+/// A file of the user's is replaced with --force alone, and ours without.
+#[track_caller]
+fn needs_force(desk: &Desk, line: &str, file: &str) {
+    let path = desk.path(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "file,label\nmine,mine\n").unwrap();
+    refused(desk, line, &["exists, and nothing shows", "--force", file]);
+    desk.types(&format!("{line} --force")).fine();
+    let made = fs::read(&path).unwrap();
+    desk.types(line).fine();
+    assert!(fs::read(&path).unwrap() == made, "{line}");
+}
+
+#[test]
+fn another_kind_of_ours_is_not_this_kind() {
+    let desk = desk();
+    desk.types("export mine").fine();
+    desk.types("features sounds --out f.csv").fine();
+    let ours = ["nothing shows that emovox wrote it as this kind"];
+    refused(
+        &desk,
+        "export mine --format safetensors --out mine.emovox",
+        &ours,
+    );
+    refused(&desk, "predict mine sounds --csv --out f.csv", &ours);
+    refused(
+        &desk,
+        "features sounds --format safetensors --out mine.emovox",
+        &ours,
+    );
+}
+
+#[test]
+fn a_list_beside_its_corpus_stays() {
+    let desk = Desk::with_corpus();
+    fs::rename(desk.path("corpus"), desk.path("mine")).unwrap();
+    fs::write(desk.path("mine.csv"), "file,label,speaker\n").unwrap();
+    refused(&desk, "inspect mine", &["mine.csv exists", "--force"]);
+    desk.types("inspect mine --out seen").fine();
+    desk.types("inspect mine --out seen").fine();
+    fs::write(desk.path("seen/mine.png"), "a photo").unwrap();
+    refused(&desk, "inspect mine --out seen", &["mine.png exists"]);
+}
+
+#[test]
+fn a_link_stays_and_its_target_is_written() {
+    let desk = desk();
+    fs::create_dir(desk.path("elsewhere")).unwrap();
+    symlink("elsewhere/x.csv", desk.path("x.csv")).unwrap();
+    let line = "predict mine sounds --csv --out x.csv";
+    // It dangles first.
+    for _ in 0..2 {
+        desk.types(line).fine();
+        assert!(desk.path("x.csv").is_symlink());
+        let text = fs::read_to_string(desk.path("elsewhere/x.csv")).unwrap();
+        assert!(text.starts_with("file,label,anger,joy\n"), "{text}");
+        assert!(!desk.path("elsewhere/x.csv").is_symlink());
+    }
+    symlink("round", desk.path("circle")).unwrap();
+    symlink("circle", desk.path("round")).unwrap();
+    refused(
+        &desk,
+        "predict mine sounds --csv --out round",
+        &["in a circle"],
+    );
+    symlink("nowhere/x.csv", desk.path("gone.csv")).unwrap();
+    refused(
+        &desk,
+        "predict mine sounds --csv --out gone.csv",
+        &["nowhere/x.csv"],
+    );
+}
+
+#[test]
+fn a_pipe_is_written_into() {
+    let desk = desk();
+    let pipe = desk.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    symlink("pipe", desk.path("link")).unwrap();
+    for (line, beginning) in [
+        ("predict mine sounds --csv --out pipe", &b"file,label,"[..]),
+        ("features sounds/1.wav --out pipe", b"\x93NUMPY"),
+        ("features sounds/1.wav --format npz --out link", b"PK"),
+    ] {
+        let (send, receive) = mpsc::channel();
+        let reader = pipe.clone();
+        thread::spawn(move || send.send(fs::read(reader).unwrap()));
+        desk.types(line).fine();
+        let bytes = receive.recv_timeout(DEADLINE).expect("what was written");
+        assert!(bytes.starts_with(beginning), "{line}");
+        let metadata = fs::symlink_metadata(&pipe).unwrap();
+        assert!(!metadata.is_file(), "{line} replaced the pipe");
+    }
+}
+
+#[test]
+fn standard_output_is_written_into() {
+    let desk = desk();
+    let line = "predict mine sounds --csv --out /dev/stdout";
+    let expected = desk.types("predict mine sounds --csv").fine().out;
+    assert_eq!(desk.types(line).fine().out, expected);
+    // As a shell does for `> x.csv` and `>> x.csv`.
+    for (kept, append) in [("", false), ("before\n", true)] {
+        fs::write(desk.path("x.csv"), "before\n").unwrap();
+        let mut file = fs::OpenOptions::new();
+        let file = file.write(true).append(append).truncate(!append);
+        let file = file.open(desk.path("x.csv")).unwrap();
+        let mut child = desk.command(line);
+        let mut child = child.stdout(file).stderr(Stdio::piped()).spawn().unwrap();
+        let mut error = String::new();
+        let mut stderr = child.stderr.take().unwrap();
+        stderr.read_to_string(&mut error).unwrap();
+        assert!(child.wait().unwrap().success(), "{error}");
+        let text = fs::read_to_string(desk.path("x.csv")).unwrap();
+        assert_eq!(text, format!("{kept}{expected}"));
+    }
+    assert!(Path::new("/dev/stdout").is_symlink());
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed_by_the_next_output() {
+    let desk = desk();
+    let left = desk.path(".writing-dead01.tmp");
+    fs::write(&left, "half").unwrap();
+    let live = desk.path(".writing-live01.tmp");
+    let writer = fs::File::create(&live).unwrap();
+    writer.lock().unwrap();
+    fs::write(desk.path(".writing-thesis"), "mine").unwrap();
+    desk.types("features sounds/1.wav --out x.npy").fine();
+    assert!(!left.exists() && live.exists() && desk.path(".writing-thesis").exists());
+}

@@ -1,0 +1,514 @@
+//! Signals reach no thread that computes, and nothing that emovox starts outlives it or loses its signals.
+
+#![cfg(target_os = "linux")]
+
+mod desk;
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use desk::{Desk, TRAIN};
+use emovox::process::is_ignored;
+
+/// A training that oneDNN's generated code computes, which uses the stack pointer for something else.
+const SEED: &str = "train --data corpus --arch seed --device cpu --epochs 60 --run";
+
+/// Waits for something, two minutes at most.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Epochs in a run's journal.
+fn epochs(run: &Path) -> usize {
+    let journal = fs::read_to_string(run.join("metrics.csv")).unwrap_or_default();
+    journal.lines().count().saturating_sub(1)
+}
+
+#[track_caller]
+fn wait_for_epochs(child: &mut Child, run: &Path, count: usize) {
+    wait_until("epochs", || {
+        assert!(child.try_wait().unwrap().is_none(), "it ended early");
+        epochs(run) >= count
+    });
+}
+
+fn begin(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A shell that prepares the process before it becomes emovox.
+fn after(desk: &Desk, preparation: &str, line: &str) -> Command {
+    let emovox = desk.command(line);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{preparation}; exec \"$0\" \"$@\"")])
+        .arg(emovox.get_program())
+        .args(emovox.get_args())
+        .current_dir(desk.path(""));
+    for (name, value) in emovox.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    shell
+}
+
+#[track_caller]
+fn send(process: u32, signal: i32) {
+    let sent = Command::new("kill")
+        .args([&format!("-{signal}"), &process.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// A line of /proc/PROCESS/status, or of one of its threads.
+fn status(folder: &Path, key: &str) -> Option<String> {
+    let status = fs::read_to_string(folder.join("status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    Some(line.trim().to_string())
+}
+
+fn signals(folder: &Path, key: &str) -> Option<u64> {
+    u64::from_str_radix(&status(folder, key)?, 16).ok()
+}
+
+fn proc(process: u32) -> std::path::PathBuf {
+    format!("/proc/{process}").into()
+}
+
+fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// True once a process has ended, whether or not its parent has taken note.
+fn is_gone(process: u32) -> bool {
+    status(&proc(process), "State").is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+/// Processes that a process has started.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&process| status(&proc(process), "PPid") == Some(parent.to_string()))
+        .filter(|&process| !is_gone(process))
+        .collect()
+}
+
+/// The kernel writes to the stack of a thread when the thread receives a signal that has a handler. So no
+/// signal may have one, but for the faults, which are those of the thread itself; and in case a library
+/// installs one, all threads block the signals that come from outside. In the thread that waits for them
+/// /proc shows them as not blocked while it waits.
+#[track_caller]
+fn assert_no_thread_takes_signals(process: u32) {
+    let faults = [libc::SIGSEGV, libc::SIGBUS].map(bit).iter().sum::<u64>();
+    let of_glibc = bit(32) | bit(33);
+    let outside = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGCHLD,
+        libc::SIGWINCH,
+        libc::SIGURG,
+        libc::SIGIO,
+        libc::SIGPWR,
+        libc::SIGXCPU,
+        libc::SIGRTMIN(),
+        libc::SIGRTMAX(),
+    ];
+    let outside = outside.map(bit).iter().sum::<u64>();
+    let (mut waiting, mut computing) = (0, 0);
+    for thread in fs::read_dir(proc(process).join("task")).unwrap().flatten() {
+        let thread = thread.path();
+        let (Some(name), Some(caught), Some(blocked)) = (
+            status(&thread, "Name"),
+            signals(&thread, "SigCgt"),
+            signals(&thread, "SigBlk"),
+        ) else {
+            continue; // It has just ended.
+        };
+        assert_eq!(caught & !faults & !of_glibc, 0, "{name} has handlers");
+        if name == "signals" {
+            waiting += 1;
+        } else {
+            assert_eq!(outside & !blocked, 0, "{name} takes signals");
+            computing += 1;
+        }
+    }
+    assert_eq!(waiting, 1);
+    assert!(computing >= 1);
+}
+
+#[test]
+fn no_thread_of_a_training_takes_a_signal() {
+    let desk = Desk::with_corpus();
+    for threads in ["1", "2"] {
+        let name = format!("with-{threads}");
+        let line = SEED.replace("60", "30000") + &format!(" {name} --tensorboard");
+        let mut command = desk.command(&line);
+        command.env("OMP_NUM_THREADS", threads);
+        let mut child = begin(command);
+        let run = desk.path(&format!("runs/{name}"));
+        wait_for_epochs(&mut child, &run, 2);
+        assert_no_thread_takes_signals(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_training_that_is_interrupted_many_times_ends_as_if_it_had_not_been() {
+    let desk = Desk::with_corpus();
+    desk.types(&format!("{SEED} whole")).fine();
+    let run = desk.path("runs/mine");
+    let mut line = format!("{SEED} mine");
+    for round in 1..=12 {
+        let mut child = begin(desk.command(&line));
+        wait_for_epochs(&mut child, &run, 4 * round);
+        send(child.id(), libc::SIGINT);
+        let output = child.wait_with_output().unwrap();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(130), "{}: {out}", output.status);
+        assert!(out.contains("and saved; go on"), "{out}");
+        line = "train --resume mine".into();
+    }
+    desk.types(&line).fine();
+    let seconds_aside = |run: &str| {
+        let metrics = fs::read_to_string(desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+        let lines = metrics.lines().map(|line| line.rsplit_once(',').unwrap().0);
+        lines.map(str::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(seconds_aside("mine"), seconds_aside("whole"));
+    for file in ["best.ot", "predictions.csv", "confusion.csv"] {
+        let read = |run: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
+        assert!(read("mine") == read("whole"), "{file} differs");
+    }
+}
+
+#[test]
+fn a_stopped_terminal_job_goes_on() {
+    let desk = Desk::with_corpus();
+    let mut command = desk.command(&TRAIN.replace("mine", "mine --epochs 30000"));
+    // The kernel does not stop what has no shell to continue it: a group of its own has this process.
+    command.process_group(0);
+    let mut child = begin(command);
+    let run = desk.path("runs/mine");
+    wait_for_epochs(&mut child, &run, 2);
+    send(child.id(), libc::SIGTSTP);
+    wait_until("it stops", || {
+        status(&proc(child.id()), "State").is_some_and(|state| state.starts_with('T'))
+    });
+    let behind = epochs(&run);
+    send(child.id(), libc::SIGCONT);
+    wait_for_epochs(&mut child, &run, behind + 2);
+    send(child.id(), libc::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("and saved"));
+}
+
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored() {
+    let desk = Desk::with_corpus();
+    let line = TRAIN.replace("mine", "mine --epochs 30000");
+    let mut child = begin(after(&desk, "trap '' HUP", &line));
+    let run = desk.path("runs/mine");
+    wait_for_epochs(&mut child, &run, 2);
+    send(child.id(), libc::SIGHUP);
+    let behind = epochs(&run);
+    wait_for_epochs(&mut child, &run, behind + 3);
+    send(child.id(), libc::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// What is interrupted where nothing can be saved: a download from a server that does not answer.
+fn fetching(desk: &Desk, preparation: &str) -> (Child, std::net::TcpStream) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/corpus.zip", server.local_addr().unwrap());
+    let table = format!(
+        "[[corpus]]
+name = 'emodb'
+title = 'A small EmoDB'
+home = 'http://home.example'
+licence = 'CC0'
+cite = 'nobody'
+megabytes = 1
+unpacked_megabytes = 1
+clips = 4
+speakers = ['03', '08']
+classes = {{ anger = 2, neutral = 2 }}
+clips_per_speaker = 2
+[[corpus.archive]]
+url = '{url}'
+compared = ''"
+    );
+    fs::write(desk.path("homes.toml"), table).unwrap();
+    let line = "corpus fetch emodb --yes --source homes.toml";
+    let child = begin(after(desk, preparation, line));
+    server.set_nonblocking(true).unwrap();
+    let mut stream = None;
+    wait_until("it asks the server", || {
+        stream = server.accept().ok();
+        stream.is_some()
+    });
+    (child, stream.unwrap().0)
+}
+
+#[test]
+fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
+    let desk = Desk::new();
+    let signals = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGPROF,
+    ];
+    // What started the tests may ignore some, as `nohup` does.
+    for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
+        let (mut child, _stream) = fetching(&desk, ":");
+        send(child.id(), signal);
+        assert_eq!(child.wait().unwrap().signal(), Some(signal));
+    }
+}
+
+#[test]
+fn a_signal_that_is_ignored_ends_nothing() {
+    let desk = Desk::new();
+    let (mut child, _stream) = fetching(&desk, "trap '' HUP INT USR1");
+    for signal in [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGUSR1,
+        libc::SIGCHLD,
+        libc::SIGWINCH,
+        libc::SIGURG,
+        libc::SIGTERM,
+    ] {
+        send(child.id(), signal);
+        // One after the other.
+        wait_until("the signal is taken", || {
+            signals(&proc(child.id()), "ShdPnd").is_none_or(|pending| pending & bit(signal) == 0)
+        });
+    }
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+}
+
+const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
+                              --name all --folds 2 --jobs 2";
+
+/// A cross-validation whose two trainings have begun to train.
+fn cross_validating(desk: &Desk, epochs: usize) -> (Child, Vec<u32>) {
+    let line = format!("{CROSS_VALIDATE} --epochs {epochs}");
+    let mut child = begin(after(desk, "ulimit -c 0", &line));
+    for fold in 1..=2 {
+        let run = desk.path(&format!("runs/all/fold-{fold}-seed-1"));
+        wait_for_epochs(&mut child, &run, 2);
+    }
+    let trainings = children(child.id());
+    assert_eq!(trainings.len(), 2);
+    (child, trainings)
+}
+
+#[test]
+fn no_thread_of_a_cross_validation_takes_a_signal() {
+    let desk = Desk::with_corpus();
+    let (mut child, trainings) = cross_validating(&desk, 30_000);
+    for &process in trainings.iter().chain([&child.id()]) {
+        assert_no_thread_takes_signals(process);
+    }
+    send(child.id(), libc::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn trainings_end_with_the_process_that_started_them_and_go_on() {
+    let desk = Desk::with_corpus();
+    let (mut child, trainings) = cross_validating(&desk, 300);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the trainings end", || {
+        trainings.iter().all(|&training| is_gone(training))
+    });
+    for fold in 1..=2 {
+        let log = desk.path(&format!("runs/all/fold-{fold}-seed-1.log"));
+        let log = fs::read_to_string(log).unwrap();
+        assert!(log.contains("and saved; go on"), "{log}");
+    }
+    let seen = desk.types(&format!("{CROSS_VALIDATE} --epochs 300")).fine();
+    assert!(!seen.out.contains("not done yet"), "{}", seen.out);
+}
+
+#[test]
+fn cells_of_a_grid_end_with_the_process_that_started_them() {
+    let desk = Desk::with_corpus();
+    let grid = "
+[config]
+data.folder = \"corpus\"
+model = { arch = \"seed\", hidden = 4, dense1 = 4, dense2 = 4 }
+training = { epochs = 30000, batch_size = 8, device = \"cpu\" }
+[sweep]
+model.hidden = [4]
+";
+    fs::write(desk.path("sizes.toml"), grid).unwrap();
+    let mut child = begin(desk.command("grid sizes.toml --run --jobs 1"));
+    wait_for_epochs(&mut child, &desk.path("runs/sizes/hidden-4/seed-1"), 2);
+    let cells = children(child.id());
+    assert_eq!(cells.len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the cell ends", || is_gone(cells[0]));
+}
+
+#[test]
+fn a_training_that_was_killed_is_not_called_saved() {
+    let desk = Desk::with_corpus();
+    let (child, trainings) = cross_validating(&desk, 30_000);
+    send(trainings[0], libc::SIGABRT);
+    wait_until("it ends", || is_gone(trainings[0]));
+    // The other one is killed after it was asked to stop and before it can.
+    send(trainings[1], libc::SIGSTOP);
+    send(child.id(), libc::SIGTERM);
+    wait_until("it is asked to stop", || {
+        let pending = signals(&proc(trainings[1]), "ShdPnd").unwrap();
+        pending & bit(libc::SIGTERM) != 0
+    });
+    send(trainings[1], libc::SIGKILL);
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(143), "{told}");
+    for words in [
+        "killed by signal 6 (SIGABRT)",
+        "killed by signal 9 (SIGKILL)",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(told.contains("(see runs/all/fold-"), "{told}");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(!out.contains("and saved"), "{out}");
+}
+
+#[test]
+fn programs_that_emovox_starts_have_no_signal_blocked() {
+    let desk = Desk::with_corpus();
+    let grid = "seeds = [1]\n[config]\ndata.folder = \"corpus\"\n[sweep]\nmodel.hidden = [4]\n";
+    fs::write(desk.path("sizes.toml"), grid).unwrap();
+    fs::create_dir(desk.path("bin")).unwrap();
+    for program in ["sbatch", "squeue", "scontrol"] {
+        let script = format!(
+            "#!/bin/sh\ncat /proc/self/status > '{}'\n[ {program} = squeue ] || echo 7\n",
+            desk.path(program).display()
+        );
+        let path = desk.path(&format!("bin/{program}"));
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = desk.command("grid sizes.toml --slurm");
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", desk.path("bin").display()));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for program in ["sbatch", "squeue", "scontrol"] {
+        let status = fs::read_to_string(desk.path(program)).unwrap();
+        assert!(status.contains("SigBlk:\t0000000000000000"), "{status}");
+        let ignored = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:\t"));
+        let ignored = u64::from_str_radix(ignored.unwrap(), 16).unwrap();
+        assert_eq!(ignored & bit(libc::SIGXFSZ), 0, "{status}");
+    }
+}
+
+#[test]
+fn trainings_that_begin_at_once_take_the_next_name() {
+    let desk = Desk::with_corpus();
+    let line = "train --data corpus --config small.toml --device cpu --epochs 1";
+    let children: Vec<Child> = (0..4).map(|_| begin(desk.command(line))).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+    }
+    let runs = fs::read_dir(desk.path("runs")).unwrap().flatten();
+    let mut names: Vec<String> = runs
+        .map(|run| run.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let base = names[0].clone();
+    let wanted = ["", "-2", "-3", "-4"].map(|number| format!("{base}{number}"));
+    assert_eq!(names, wanted);
+    for name in names {
+        assert!(desk.path(&format!("runs/{name}/report.txt")).exists());
+    }
+}
+
+#[test]
+fn trainings_that_begin_at_once_under_a_given_name_are_one() {
+    let desk = Desk::with_corpus();
+    let children: Vec<Child> = (0..3).map(|_| begin(desk.command(TRAIN))).collect();
+    let mut trained = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => trained += 1,
+            code => {
+                assert_eq!(code, Some(1), "{error}");
+                assert!(error.contains("runs/mine exists"), "{error}");
+                assert_eq!(error.lines().count(), 1, "{error}");
+            }
+        }
+    }
+    assert_eq!(trained, 1);
+    assert_eq!(desk.runs(), 1);
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_an_ordinary_error() {
+    let desk = Desk::with_corpus();
+    desk.types("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
+        .fine();
+    let mut output = String::new();
+    // In blocks of 512 bytes, in some shells 1024: less than the weights need.
+    let mut child = begin(after(&desk, "ulimit -f 60", TRAIN));
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut output)
+        .unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(1), "{status}: {output}");
+    assert!(output.contains("cannot write runs/mine/"), "{output}");
+    assert!(output.contains("File too large"), "{output}");
+    assert_eq!(output.lines().count(), 1, "{output}");
+    for entry in fs::read_dir(desk.path("runs/mine")).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().starts_with(".writing-"));
+    }
+    // Nothing was saved; the same run trains from its beginning.
+    desk.types("train --resume mine").fine();
+}
