@@ -128,8 +128,8 @@ impl Survey {
         let mut table = csv::Writer::from_writer(Vec::new());
         let table = table
             .serialize(ClipFacts::default())
-            .map(|()| table.into_inner());
-        let Ok(Ok(table)) = table else {
+            .map(|()| table.into_inner().ok());
+        let Ok(Some(table)) = table else {
             return false;
         };
         let header = table.split_inclusive(|&byte| byte == b'\n').next();
