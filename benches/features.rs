@@ -1,9 +1,11 @@
-//! Where the way from a WAV file to its MFCCs goes, one core: reading, resampling, FFTs, and each part.
+//! Time of each step from a WAV file to its MFCCs on one core: reading, resampling, FFTs, mel
+//! bands, DCT.
 //!
 //! ```sh
 //! cargo bench --bench features
 //! ```
-//! Three seconds of a hum with noise at 16 kHz, so no corpus is needed; MFCCs with librosa's defaults.
+//! The input is three seconds of two tones with noise at 16 kHz, so no corpus is needed. The MFCCs
+//! have the default settings of librosa.
 
 use std::hint::black_box;
 
@@ -16,17 +18,17 @@ use emovox::config::RunConfig;
 use emovox::features::dct::Dct;
 use emovox::features::delta::{Order, delta};
 use emovox::features::mel::MelFilterBank;
-use emovox::features::stft::{ABREAST, Stft};
+use emovox::features::stft::{FRAMES_PER_BLOCK, Stft};
 use emovox::features::{Extractor, FeatureConfig};
 use emovox::model::Arch;
 
 const SAMPLE_RATE: u32 = 16_000;
 
 fn voice() -> Waveform {
-    let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let sample = |n: usize| {
-        let hum = (0.05 * n as f32).sin() + 0.5 * (0.1 * n as f32).sin();
-        0.2 * hum + 0.02 * (chance.random::<f32>() - 0.5)
+        let tones = (0.05 * n as f32).sin() + 0.5 * (0.1 * n as f32).sin();
+        0.2 * tones + 0.02 * (rng.random::<f32>() - 0.5)
     };
     Waveform {
         samples: (0..3 * SAMPLE_RATE as usize).map(sample).collect(),
@@ -57,14 +59,14 @@ fn reading(c: &mut Criterion) {
     });
 }
 
-/// Each part of the MFCCs on all frames of the clip, then all of them.
+/// Each step of the MFCCs on all frames of the clip, then all steps together.
 fn mfcc(c: &mut Criterion) {
     let config = FeatureConfig::default();
     let voice = voice();
     let samples = &voice.samples;
     let stft = Stft::new(config.n_fft, config.n_fft, config.hop_length);
     let frames = stft.frames(samples.len());
-    let blocks = frames.div_ceil(ABREAST);
+    let blocks = frames.div_ceil(FRAMES_PER_BLOCK);
 
     c.bench_function("FFTs alone, by realfft", |b| {
         let plan = RealFftPlanner::<f32>::new().plan_fft_forward(config.n_fft);
@@ -75,27 +77,33 @@ fn mfcc(c: &mut Criterion) {
                 // The FFT overwrites its input.
                 frame.copy_from_slice(&samples[first..first + config.n_fft]);
                 plan.process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
-                    .expect("the plan made its buffers itself");
+                    .expect("the buffers are those of the plan");
             }
         });
     });
     let mut scratch = stft.scratch();
-    let mut power = vec![[0.0; ABREAST]; stft.bins()];
+    let mut power = vec![[0.0; FRAMES_PER_BLOCK]; stft.bins()];
     c.bench_function("power spectra", |b| {
         b.iter(|| {
             for block in 0..blocks {
-                stft.power_spectra(samples, block * ABREAST, frames, &mut scratch, &mut power);
+                stft.power_spectra(
+                    samples,
+                    block * FRAMES_PER_BLOCK,
+                    frames,
+                    &mut scratch,
+                    &mut power,
+                );
             }
         });
     });
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let mel = MelFilterBank::new(SAMPLE_RATE, config.n_fft, config.n_mels, 0.0, nyquist);
-    let mut mels = vec![[0.0; ABREAST]; config.n_mels];
+    let mut mels = vec![[0.0; FRAMES_PER_BLOCK]; config.n_mels];
     c.bench_function("mel bands", |b| {
         b.iter(|| (0..blocks).for_each(|_| mel.apply(black_box(&power), &mut mels)));
     });
     let dct = Dct::new(config.n_mfcc, config.n_mels, 0.0);
-    let mut cepstrum = vec![[0.0; ABREAST]; config.n_mfcc];
+    let mut cepstrum = vec![[0.0; FRAMES_PER_BLOCK]; config.n_mfcc];
     c.bench_function("DCT", |b| {
         b.iter(|| (0..blocks).for_each(|_| dct.apply(black_box(&mels), &mut cepstrum)));
     });

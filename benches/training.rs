@@ -1,9 +1,10 @@
-//! Where a training step goes: batch, model, LSTM alone, optimizer, and the step as a whole.
+//! Time of the parts of a training step: batch, model, LSTM alone, optimizer, and the whole step.
 //!
 //! ```sh
 //! cargo bench --bench training
 //! ```
-//! The clips are noise of the lengths that RAVDESS has (2 to 4 s once trimmed), so no corpus is needed.
+//! The clips are noise with the lengths of RAVDESS clips (2 to 4 s after trimming), so no corpus is
+//! needed.
 
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
@@ -22,17 +23,17 @@ use emovox::run::RunFolder;
 use emovox::training::{self, AdamW, Data, Event, Spectrum};
 
 const CLASSES: usize = 8;
-/// Steps of an epoch of the whole training.
+/// Number of steps in an epoch.
 const STEPS: usize = 16;
 
-/// A recipe, its fresh model, and clips of noise to train it on.
-struct Desk {
+/// A recipe, a model with random weights, and clips of noise.
+struct Setup {
     config: RunConfig,
     model: EmotionModel,
     part: PartTensors,
 }
 
-fn desk(arch: Arch) -> Desk {
+fn setup(arch: Arch) -> Setup {
     tch::manual_seed(1);
     let config = RunConfig::recipe(arch);
     let classes: Vec<String> = (0..CLASSES).map(|class| class.to_string()).collect();
@@ -40,7 +41,7 @@ fn desk(arch: Arch) -> Desk {
     let model = EmotionModel::new(&config.model, width, &classes, Device::Cpu);
     let clips = STEPS * config.training.batch_size;
     let part = noise(&config, &model, clips);
-    Desk {
+    Setup {
         config,
         model,
         part,
@@ -49,7 +50,7 @@ fn desk(arch: Arch) -> Desk {
 
 fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> PartTensors {
     let width = config.features.coefficients();
-    // In hops of 12.5 ms or of 23 ms.
+    // Number of frames with hops of 23 ms or of 12.5 ms.
     let shortest = if config.features.hop_length > 300 {
         80
     } else {
@@ -68,13 +69,17 @@ fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> PartTensors 
     PartTensors::new(&rows, &labels, model.normalisation(), Device::Cpu).expect("room for them")
 }
 
-/// An epoch's order with every clip at a speed of its own.
-fn plan(desk: &Desk) -> Plan<'_> {
-    let order = (0..desk.part.clips()).map(|clip| PlannedClip {
+/// The batches of an epoch with clips of different speeds.
+fn plan(setup: &Setup) -> Plan<'_> {
+    let order = (0..setup.part.clips()).map(|clip| PlannedClip {
         clip,
         speed: 0.9 + 0.2 * (clip % 7) as f64 / 6.0,
     });
-    Plan::new(&desk.part, order.collect(), desk.config.training.batch_size)
+    Plan::new(
+        &setup.part,
+        order.collect(),
+        setup.config.training.batch_size,
+    )
 }
 
 fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
@@ -86,31 +91,33 @@ fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
 }
 
 fn parts(c: &mut Criterion) {
-    // As emovox itself does.
+    // The program does the same.
     device::keep_freed_memory();
     for arch in [Arch::Bilstm, Arch::Seed] {
-        let desk = desk(arch);
-        let plan = plan(&desk);
+        let setup = setup(arch);
+        let plan = plan(&setup);
         let batch = plan.batch(0).expect("features in memory");
         let mut group = c.benchmark_group(arch.to_string());
         group.bench_function("batch", |b| b.iter(|| black_box(plan.batch(0))));
-        group.bench_function("model forward", |b| b.iter(|| loss(&desk.model, &batch)));
+        group.bench_function("model forward", |b| b.iter(|| loss(&setup.model, &batch)));
         group.bench_function("model backward", |b| {
-            let forward = || loss(&desk.model, &batch);
+            let forward = || loss(&setup.model, &batch);
             b.iter_batched(forward, |loss| loss.backward(), BatchSize::PerIteration);
         });
         group.bench_function("optimizer", |b| {
-            let mut optimizer = AdamW::new(desk.model.parameters(), &desk.config.training);
-            let gradients = || loss(&desk.model, &batch).backward();
+            let mut optimizer = AdamW::new(setup.model.parameters(), &setup.config.training);
+            let gradients = || loss(&setup.model, &batch).backward();
             let step = |()| optimizer.step(1e-6, 1.0);
             b.iter_batched(gradients, step, BatchSize::PerIteration);
         });
-        group.bench_function("step", |b| b.iter_custom(|steps| whole_steps(&desk, steps)));
+        group.bench_function("step", |b| {
+            b.iter_custom(|steps| whole_steps(&setup, steps))
+        });
         group.finish();
     }
 }
 
-/// Forward and backward of an LSTM of the default model alone: one direction, 32 clips of 40 steps.
+/// Forward and backward pass of one LSTM of the default model: one direction, 32 clips of 40 steps.
 fn lstm(c: &mut Criterion) {
     let store = nn::VarStore::new(Device::Cpu);
     let lstm = nn::lstm(store.root(), 128, 64, Default::default());
@@ -120,22 +127,23 @@ fn lstm(c: &mut Criterion) {
     });
 }
 
-/// Steps as the training does them, augmentation and all: the time between two of its events.
-fn whole_steps(desk: &Desk, steps: u64) -> Duration {
-    let mut config = desk.config.training.clone();
-    // Nothing is told of the time before an epoch's first step and after its last.
+/// Time of complete training steps, including augmentation, measured between the events of two
+/// steps.
+fn whole_steps(setup: &Setup, steps: u64) -> Duration {
+    let mut config = setup.config.training.clone();
+    // The first step of an epoch has no event before it, so it is not measured.
     let counted = (STEPS - 1) as u64;
     config.epochs = steps.div_ceil(counted) as usize;
     let data = Data {
-        train: noise(&desk.config, &desk.model, STEPS * config.batch_size),
+        train: noise(&setup.config, &setup.model, STEPS * config.batch_size),
         train_names: vec![String::new(); STEPS * config.batch_size],
         groups: Vec::new(),
-        validation: noise(&desk.config, &desk.model, 1),
+        validation: noise(&setup.config, &setup.model, 1),
         spectrum: Spectrum::new(
             &config.augmentation,
-            &desk.config.features,
-            desk.config.audio.sample_rate,
-            desk.model.normalisation(),
+            &setup.config.features,
+            setup.config.audio.sample_rate,
+            setup.model.normalisation(),
             Device::Cpu,
         )
         .expect("a recipe"),
@@ -144,7 +152,7 @@ fn whole_steps(desk: &Desk, steps: u64) -> Duration {
     let (run, _lock) = RunFolder::create(folder.path(), "bench", |_| Ok(())).expect("a run");
     let mut before = Instant::now();
     let mut total = Duration::ZERO;
-    let tell = |event: Event| {
+    let callback = |event: Event| {
         if let Event::Step { step, .. } = event {
             let now = Instant::now();
             if step > 1 {
@@ -154,7 +162,7 @@ fn whole_steps(desk: &Desk, steps: u64) -> Duration {
         }
     };
     let stop = AtomicBool::new(false);
-    training::train(&desk.model, &data, &config, &run, &stop, tell).expect("a training");
+    training::train(&setup.model, &data, &config, &run, &stop, callback).expect("a training");
     total.mul_f64(steps as f64 / (config.epochs as u64 * counted) as f64)
 }
 

@@ -7,12 +7,12 @@ use emovox::features::{Extractor, FeatureConfig};
 
 fn main() -> anyhow::Result<()> {
     let Some(file) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        anyhow::bail!("which WAV file?");
+        anyhow::bail!("usage: features FILE.wav");
     };
-    // librosa's defaults: 22 050 Hz, 40 MFCCs every 512 samples.
+    // The defaults: 22 050 Hz, 40 MFCCs every 512 samples.
     let config = FeatureConfig::default();
     let waveform = audio::load(&file, &AudioConfig::default())?;
-    // An extractor serves any number of recordings of its sample rate, from any thread.
+    // One extractor is enough for all recordings of its sample rate, from any thread.
     let extractor = Extractor::new(&config, waveform.sample_rate)?;
     let features = extractor.extract(&waveform);
 

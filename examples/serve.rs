@@ -1,7 +1,8 @@
-//! Classifies recordings as a web server would: many threads, one model.
+//! Classifies recordings like a web server: many threads, one model.
 //!
-//! `cargo run --release --example serve -- runs/mine clip.wav …` A thread per file hands its bytes to
-//! `Service::handle`, as a request's body would be; a bundle serves as well as a run's folder.
+//! `cargo run --release --example serve -- runs/mine clip.wav …` starts a thread for each file,
+//! which passes the bytes to `Service::handle` like the body of a request. Instead of a run folder,
+//! a bundle works too.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -13,12 +14,13 @@ use emovox::device::DeviceChoice;
 use emovox::features::Extractor;
 use emovox::inference::{Predictor, Trained};
 
-/// What all handlers share.
+/// State shared by all threads.
 struct Service {
     audio: AudioConfig,
     rate: u32,
     extractor: Extractor,
-    /// libtorch uses all cores for one request; two at once would be no faster.
+    /// The model behind a lock: libtorch uses all cores for one request, so two at once would not
+    /// be faster.
     predictor: Mutex<Predictor>,
 }
 
@@ -28,7 +30,7 @@ impl Service {
         let predictor = Predictor::of(trained, DeviceChoice::Auto.resolve()?)?;
         let config = predictor.config();
         let SampleRate::Hz(rate) = config.audio.sample_rate else {
-            anyhow::bail!("this run takes recordings at their own rates");
+            anyhow::bail!("this run has no fixed sample rate");
         };
         Ok(Service {
             audio: config.audio.clone(),
@@ -38,7 +40,8 @@ impl Service {
         })
     }
 
-    /// A WAV file's bytes → JSON. What it costs, the features, every thread does for itself.
+    /// Bytes of a WAV file → JSON. The threads compute the features, which take most of the time,
+    /// in parallel.
     fn handle(&self, body: &[u8]) -> Result<String> {
         let mut sound = read_wav_from(Cursor::new(body))?;
         if sound.sample_rate != self.rate {
@@ -51,22 +54,23 @@ impl Service {
         let predictor = self.predictor.lock();
         let predictor = predictor.map_err(|_| anyhow!("another request failed"))?;
         let rows = predictor.probabilities(&[&features])?;
-        let answer = predictor.classes().iter().zip(&rows[0]);
-        let answer: std::collections::BTreeMap<_, _> = answer.collect();
-        Ok(serde_json::to_string(&answer)?)
+        let response = predictor.classes().iter().zip(&rows[0]);
+        let response: std::collections::BTreeMap<_, _> = response.collect();
+        Ok(serde_json::to_string(&response)?)
     }
 }
 
 fn main() -> Result<()> {
-    let mut words = std::env::args().skip(1);
-    let service = Service::open(&words.next().context("which run?")?)?;
+    let mut arguments = std::env::args().skip(1);
+    let run = arguments.next().context("usage: serve RUN FILE.wav …")?;
+    let service = Service::open(&run)?;
     std::thread::scope(|threads| {
-        for file in words {
+        for file in arguments {
             let service = &service;
             threads.spawn(move || {
                 let body = std::fs::read(&file).map_err(anyhow::Error::from);
                 match body.and_then(|body| service.handle(&body)) {
-                    Ok(answer) => println!("200 {file} {answer}"),
+                    Ok(response) => println!("200 {file} {response}"),
                     Err(error) => println!("400 {file} {error:#}"),
                 }
             });

@@ -1,5 +1,6 @@
-//! Trains on recordings of one's own, laid out as CLASS/SPEAKER/clip.wav, and scores the model on speakers
-//! that it has never heard: `cargo run --release --example train -- data/mine 20`
+//! Trains on your own recordings in folders CLASS/SPEAKER/clip.wav, and scores the model on
+//! speakers that are not in the training subset: `cargo run --release --example train -- data/mine
+//! 20`
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -13,12 +14,12 @@ use emovox::model::Arch;
 use emovox::training::Event;
 
 fn main() -> anyhow::Result<()> {
-    let mut words = std::env::args_os().skip(1);
-    let Some(folder) = words.next().map(PathBuf::from) else {
-        anyhow::bail!("which folder? and how many epochs?");
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(folder) = arguments.next().map(PathBuf::from) else {
+        anyhow::bail!("usage: train FOLDER [EPOCHS]");
     };
     let mut config = RunConfig::recipe(Arch::Bilstm);
-    if let Some(epochs) = words.next() {
+    if let Some(epochs) = arguments.next() {
         config.training.epochs = epochs.to_string_lossy().parse()?;
     }
 
@@ -41,14 +42,14 @@ fn main() -> anyhow::Result<()> {
         Ranks::alone(),
     )?;
     let model = experiment.model()?;
-    // Another thread may set it to true: the training saves, and returns.
+    // If another thread sets this to true, the training saves a checkpoint and returns.
     let stop = AtomicBool::new(false);
     let progress = experiment.train(&model, &stop, |event| {
         if let Event::Epoch { record, .. } = event {
             println!("epoch {}: loss {:.3}", record.epoch, record.train_loss);
         }
     })?;
-    // The one time that the test part is looked at.
+    // The test subset is used only here.
     let report = experiment.score(&model, &progress)?;
     println!("{}{}", report.text(), experiment.run.path().display());
     Ok(())

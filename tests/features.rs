@@ -1,5 +1,5 @@
-//! MFCCs against librosa 0.11 (`scripts/reference/make_features.py` wrote the numbers) and against
-//! what theory says.
+//! MFCCs compared with librosa 0.11 (`scripts/reference/make_features.py` writes the reference) and
+//! with theory.
 
 use std::f32::consts::TAU;
 use std::fs;
@@ -55,7 +55,7 @@ fn assert_close(name: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
     for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
         assert!(
             (a - b).abs() <= tolerance,
-            "{name}: value {i} is {a}, librosa says {b}"
+            "{name}: value {i} is {a}, librosa computes {b}"
         );
     }
 }
@@ -102,7 +102,7 @@ fn mfccs_after_resampling_stay_close_to_librosas() {
         assert_eq!(resampled.samples.len(), number(&case, "samples"), "{name}");
         let features = extract(&FeatureConfig::default(), &resampled);
         let expected = matrix(name);
-        // Two filters differ where they fall off: in the highest mel bands.
+        // The two resampling filters differ only near their cutoff, in the highest mel bands.
         assert_close(name, features.values(), &expected, 1.0);
         let mean = features
             .values()
@@ -267,7 +267,7 @@ fn a_tone_peaks_in_its_band() {
         let peak = (0..40)
             .max_by(|&a, &b| bands[a].total_cmp(&bands[b]))
             .unwrap();
-        // Band i stands between edges i and i + 2 of 42, evenly spaced in mel.
+        // Band i is between edges i and i + 2 of 42, evenly spaced in mel.
         let step = mel::hz_to_mel(8000.0) / 41.0;
         let (low, high) = (
             mel::mel_to_hz(step * peak as f64),
@@ -376,7 +376,7 @@ fn settings_survive_toml() {
 }
 
 #[test]
-fn misspelt_settings_are_refused() {
+fn misspelt_settings_are_rejected() {
     assert!(toml::from_str::<FeatureConfig>("n_mfc = 13").is_err());
     let error = toml::from_str::<FeatureConfig>("top_db = \"none\"").unwrap_err();
     assert!(error.message().contains("nor \"off\""), "{error}");
@@ -418,7 +418,7 @@ fn prosody_is_further_columns_behind_all_mfccs() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused() {
+fn settings_out_of_range_are_rejected() {
     type Change = fn(&mut FeatureConfig);
     let refused: [(Change, &str); 16] = [
         (|c| c.n_fft = 0, "n_fft is 0"),
@@ -444,7 +444,7 @@ fn settings_that_make_no_sense_are_refused() {
         let error = config.validate(16_000).unwrap_err();
         assert!(
             error.to_string().contains(reason),
-            "\"{error}\" does not say {reason}"
+            "\"{error}\" does not contain {reason}"
         );
     }
     let config = FeatureConfig::default();

@@ -1,5 +1,5 @@
-//! Intervals, spreads and calibration against the numbers of numpy, scikit-learn and scipy, written
-//! by scripts/reference/make_intervals.py.
+//! Intervals, mean and standard deviation over seeds, and calibration, compared with numpy,
+//! scikit-learn and scipy. scripts/reference/make_intervals.py writes the reference.
 
 use emovox::evaluation::{
     Bin, BySpeaker, Calibration, Interval, Predictions, Scores, SpeakerScores, Spread,
@@ -22,7 +22,7 @@ struct Reference {
     temperatures: Vec<Temperature>,
 }
 
-/// How often each speaker is heard, and the scores of that.
+/// Number of times that a resample contains each speaker, and its scores.
 #[derive(Deserialize)]
 struct Resample {
     times: Vec<u64>,
@@ -65,7 +65,7 @@ fn the_scores_of_a_resample_are_scikit_learns() {
 }
 
 #[test]
-fn each_speaker_heard_once_is_the_metrics() {
+fn a_resample_with_each_speaker_once_has_the_metrics_of_all_clips() {
     let reference = reference();
     let metrics = reference.predictions().metrics();
     let scores = reference.by_speaker().scores(&[1; 6]);
@@ -99,7 +99,8 @@ fn the_percentiles_are_numpys() {
 #[test]
 fn the_interval_of_good_and_bad_speakers_is_the_binomial_one() {
     let voices: Vec<String> = (0..16).map(|voice| format!("s{voice}")).collect();
-    // Two clips a voice, one of each class; the even voices are understood.
+    // Two clips a speaker, one of each class. Both clips of the even speakers are predicted
+    // rightly, those of the odd speakers wrongly.
     let clips = || (0..16).flat_map(|voice| [(voice, 0), (voice, 1)]);
     let predictions = Predictions {
         classes: vec!["anger".into(), "fear".into()],
@@ -123,7 +124,7 @@ fn the_interval_of_good_and_bad_speakers_is_the_binomial_one() {
 }
 
 #[test]
-fn an_interval_holds_the_score_and_comes_back_with_its_seed() {
+fn an_interval_contains_the_score_and_depends_on_the_seed_alone() {
     let by_speaker = reference().by_speaker();
     let scores = by_speaker.scores(&[1; 6]);
     let intervals = by_speaker.intervals(1).expect("six speakers");
@@ -141,20 +142,20 @@ fn an_interval_holds_the_score_and_comes_back_with_its_seed() {
     assert_ne!(by_speaker.intervals(2), Some(intervals));
 }
 
-/// Each resample is heard by both: where one understands every speaker by the same share better, nothing
-/// is left to chance, however much the speakers differ.
+/// Both models are scored on the same resamples. If one model is better by the same share for every
+/// speaker, the paired difference is constant, however much the speakers differ.
 #[test]
-fn what_is_hard_about_a_speaker_falls_away_in_pairs() {
+fn the_difficulty_of_a_speaker_cancels_in_paired_intervals() {
     let (speakers, clips) = (16, 10);
-    let heard = |better: usize| {
-        // Speaker s has 2 to 5 of ten clips right, and `better` more.
-        let clip = |place: usize| {
-            let right = place % clips < 2 + (place / clips) % 4 + better;
-            (place % 2, if right { place % 2 } else { 1 - place % 2 })
+    let predicted = |better: usize| {
+        // Of ten clips of speaker s, 2 to 5 are right, and `better` more.
+        let clip = |index: usize| {
+            let right = index % clips < 2 + (index / clips) % 4 + better;
+            (index % 2, if right { index % 2 } else { 1 - index % 2 })
         };
-        let (truth, said): (Vec<usize>, Vec<usize>) = (0..speakers * clips).map(clip).unzip();
+        let (truth, labels): (Vec<usize>, Vec<usize>) = (0..speakers * clips).map(clip).unzip();
         let names: Vec<String> = (0..speakers * clips)
-            .map(|place| format!("{:02}", place / clips))
+            .map(|index| format!("{:02}", index / clips))
             .collect();
         let row = |&class: &usize| {
             if class == 0 {
@@ -166,12 +167,12 @@ fn what_is_hard_about_a_speaker_falls_away_in_pairs() {
         let predictions = Predictions {
             classes: vec!["a".into(), "b".into()],
             truth,
-            probabilities: said.iter().map(row).collect(),
+            probabilities: labels.iter().map(row).collect(),
         };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         BySpeaker::new(&predictions, &names)
     };
-    let (worse, better) = (heard(0), heard(3));
+    let (worse, better) = (predicted(0), predicted(3));
     let alone = worse.intervals(1).unwrap().accuracy;
     assert!(alone.high - alone.low > 0.05);
     let above = better.intervals_above(&worse, 1).unwrap().accuracy;
@@ -184,7 +185,7 @@ fn what_is_hard_about_a_speaker_falls_away_in_pairs() {
 }
 
 #[test]
-fn one_voice_or_unknown_voices_have_no_interval() {
+fn one_speaker_or_unknown_speakers_have_no_interval() {
     let reference = reference();
     let clips = reference.truth.len();
     for speakers in [vec!["anna"; clips], vec![""; clips]] {
@@ -195,7 +196,7 @@ fn one_voice_or_unknown_voices_have_no_interval() {
 }
 
 #[test]
-fn the_spread_over_seeds_is_numpys() {
+fn the_mean_and_standard_deviation_over_seeds_are_numpys() {
     let Seeds {
         values,
         mean,
@@ -260,7 +261,7 @@ fn the_fitted_temperature_lowers_the_loss_and_changes_no_prediction() {
 }
 
 #[test]
-fn where_all_is_right_or_wrong_the_temperature_stays_in_reason() {
+fn the_temperature_is_1_if_all_is_right_and_the_maximum_if_all_is_wrong() {
     let row = [0.9_f32.ln(), 0.1_f32.ln()].to_vec();
     let right = fit_temperature(&[row.clone(), row.clone()], &[0, 0]);
     let wrong = fit_temperature(&[row.clone(), row], &[1, 1]);
@@ -268,7 +269,7 @@ fn where_all_is_right_or_wrong_the_temperature_stays_in_reason() {
 }
 
 #[test]
-fn of_nothing_everything_is_zero_and_not_nan() {
+fn without_predictions_everything_is_zero_and_not_nan() {
     let nothing = Predictions {
         classes: vec!["anger".into(), "fear".into()],
         truth: Vec::new(),
@@ -290,7 +291,7 @@ fn of_nothing_everything_is_zero_and_not_nan() {
 }
 
 #[test]
-fn what_was_ruled_out_altogether_has_a_finite_loss() {
+fn a_true_class_with_probability_zero_has_a_finite_loss() {
     let predictions = Predictions {
         classes: vec!["anger".into(), "fear".into()],
         truth: vec![1],

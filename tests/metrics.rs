@@ -1,4 +1,4 @@
-//! The metrics against scikit-learn's numbers, written by scripts/reference/make_metrics.py.
+//! Metrics compared with scikit-learn. scripts/reference/make_metrics.py writes the reference.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use emovox::evaluation::{
 };
 use serde::Deserialize;
 
-/// The two lists of labels of a case, and scikit-learn's answer.
+/// Two lists of labels, and the metrics that scikit-learn computes from them.
 #[derive(Deserialize)]
 struct Case {
     classes: Vec<String>,
@@ -21,7 +21,7 @@ struct Case {
     macro_avg: ClassMetrics,
     weighted_avg: ClassMetrics,
     confusion: Vec<Vec<u64>>,
-    /// What `classification_report` prints; none if no prediction is right.
+    /// Output of `classification_report`; none if no prediction is right.
     report: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The architectures against what they promise, and weights on the disk against what can go wrong.
+//! The architectures compared with their definitions, and the loading of damaged and wrong weights.
 
 use std::fs;
 use std::path::Path;
@@ -49,11 +49,11 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 #[test]
-fn padding_never_changes_what_is_said_of_a_clip() {
+fn padding_never_changes_the_prediction_for_a_clip() {
     let lengths = [1i64, 2, 3, 17, 29, 40];
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        // What stands behind a clip's end is noise, and loud.
+        // The padding behind a clip is loud noise.
         let batch = Tensor::randn([lengths.len() as i64, 48, COEFFICIENTS as i64], FLOAT) * 5.0;
         let together = model.log_probabilities(&batch, &Tensor::from_slice(&lengths));
         for (row, &length) in lengths.iter().enumerate() {
@@ -86,7 +86,8 @@ fn dropout_ends_with_the_training() {
     }
 }
 
-/// The same weights, put through libtorch's own bidirectional LSTM, layer norm and softmax.
+/// The expected value is computed with the same weights by libtorch's bidirectional LSTM, layer
+/// norm and softmax.
 #[test]
 fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let config = BilstmConfig {
@@ -133,59 +134,61 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let pooled = attention.transpose(1, 2).matmul(&steps).flatten(1, 2);
     let expected = linear(&pooled, "output");
 
-    let said = model.log_probabilities(&clip, &Tensor::from_slice(&[11i64]));
-    assert!(largest_difference(&said, &expected.log_softmax(-1, Kind::Float)) < 1e-5);
+    let predicted = model.log_probabilities(&clip, &Tensor::from_slice(&[11i64]));
+    let difference = largest_difference(&predicted, &expected.log_softmax(-1, Kind::Float));
+    assert!(difference < 1e-5);
 }
 
-/// Each member's weights, put into a model of one, must say what the committee says the mean of.
+/// The weights of each network are copied into a model with one network. The mean of these models
+/// must equal the ensemble.
 #[test]
-fn a_committee_is_the_mean_of_its_members_and_each_learns_from_its_own_rows() {
-    let members = |members| {
+fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows() {
+    let ensemble_of = |members| {
         ModelConfig::Bilstm(BilstmConfig {
             members,
             input: 12,
             hidden: 8,
-            // So that training says what it would say otherwise.
+            // Without dropout, the outputs in training and evaluation are equal.
             input_dropout: 0.0,
             dropout: 0.0,
             ..Default::default()
         })
     };
-    let committee = model(&members(3));
+    let ensemble = model(&ensemble_of(3));
     let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], FLOAT);
     let lengths = Tensor::from_slice(&[30i64, 7, 21, 1, 30]);
     let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], FLOAT);
-    let logits = committee.training(&rows, &lengths.repeat([3])).logits;
+    let logits = ensemble.training(&rows, &lengths.repeat([3])).logits;
 
-    let mut said = Vec::new();
+    let mut predictions = Vec::new();
     for number in 0..3 {
-        let alone = model(&members(1));
+        let alone = model(&ensemble_of(1));
         for (name, mut tensor) in alone.parameters() {
-            let of_member = format!("member{number}.{name}");
-            let tensors = committee.tensors();
-            let found = tensors.iter().find(|(known, _)| *known == of_member);
+            let name_in_ensemble = format!("member{number}.{name}");
+            let tensors = ensemble.tensors();
+            let found = tensors.iter().find(|(name, _)| *name == name_in_ensemble);
             tch::no_grad(|| tensor.copy_(&found.unwrap().1));
         }
-        said.push(alone.log_probabilities(&clips, &lengths));
+        predictions.push(alone.log_probabilities(&clips, &lengths));
         let own_rows = rows.narrow(0, 5 * number, 5);
         let own_logits = logits.narrow(0, 5 * number, 5);
         let expected = alone.training(&own_rows, &lengths).logits;
         assert!(largest_difference(&own_logits, &expected) < 1e-5);
     }
-    let mean = Tensor::stack(&said, 0).mean_dim(0, false, Kind::Float);
+    let mean = Tensor::stack(&predictions, 0).mean_dim(0, false, Kind::Float);
     let expected = mean.log_softmax(-1, Kind::Float);
-    let together = committee.log_probabilities(&clips, &lengths);
+    let together = ensemble.log_probabilities(&clips, &lengths);
     assert!(largest_difference(&together, &expected) < 1e-5);
-    assert!(largest_difference(&said[0], &said[1]) > 1e-3);
+    assert!(largest_difference(&predictions[0], &predictions[1]) > 1e-3);
 }
 
 #[test]
-fn the_default_recipe_has_the_size_that_the_readme_says() {
+fn the_default_model_has_the_documented_number_of_parameters() {
     let recipe = RunConfig::recipe(Arch::Bilstm);
     let (width, classes) = (recipe.features.coefficients(), classes(8));
     let model = EmotionModel::new(&recipe.model, width, &classes, Device::Cpu);
-    // Three times: five frames of 86 to 128 and their norm, two LSTMs of 64, four heads, eight classes
-    // that hear them and two statistics of the 128.
+    // Three networks: a linear layer from five frames of 86 to 128 and its layer norm, two LSTMs of
+    // 64, and an output layer from four heads and two statistics of 128 to eight classes.
     let input = 5 * 86 * 128 + 128 + 2 * 128;
     let lstms = 2 * 4 * 64 * (128 + 64 + 2);
     let output = (128 * 4 + 4) + ((4 * 128 + 2 * 128) * 8 + 8);
@@ -194,21 +197,22 @@ fn the_default_recipe_has_the_size_that_the_readme_says() {
 }
 
 #[test]
-fn the_seed_architecture_has_the_sizes_of_its_recipe() {
+fn the_baseline_model_has_the_documented_number_of_parameters() {
     let model = EmotionModel::new(
         &ModelConfig::Seed(SeedConfig::default()),
         40,
         &classes(8),
         Device::Cpu,
     );
-    // An LSTM of 256 over one number a step (libtorch has two biases), 128, 64, 8 classes.
+    // An LSTM of 256 over one value a step (libtorch has two biases), dense layers of 128 and 64, 8
+    // classes.
     let lstm = 4 * 256 * (1 + 256 + 2);
     let dense = (256 * 128 + 128) + (128 * 64 + 64) + (64 * 8 + 8);
     assert_eq!(model.parameter_count(), lstm + dense);
 }
 
 #[test]
-fn an_lstm_starts_orthogonal_and_remembering() {
+fn an_lstm_starts_orthogonal_with_a_forget_bias_of_1() {
     let model = model(&bilstm());
     for (name, tensor) in model.tensors() {
         if name.ends_with("weight_hh_l0") {
@@ -218,14 +222,14 @@ fn an_lstm_starts_orthogonal_and_remembering() {
         }
         if name.ends_with("bias_ih_l0") {
             let gates: Vec<f32> = tensor.try_into().unwrap();
-            let remembering = [vec![0.0; 8], vec![1.0; 8], vec![0.0; 16]].concat();
-            assert_eq!(gates, remembering, "{name}");
+            let expected = [vec![0.0; 8], vec![1.0; 8], vec![0.0; 16]].concat();
+            assert_eq!(gates, expected, "{name}");
         }
     }
 }
 
 #[test]
-fn weights_come_back_as_they_were_and_the_same_bytes() {
+fn saved_weights_are_loaded_unchanged_and_saved_as_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("1.ot"), folder.path().join("2.ot"));
     let saved = model(&bilstm());
@@ -242,7 +246,7 @@ fn weights_come_back_as_they_were_and_the_same_bytes() {
 }
 
 #[test]
-fn weights_that_do_not_fit_are_refused_with_the_reason() {
+fn weights_of_another_model_are_rejected_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.ot");
     let refusal = |path| format!("{:#}", load_weights(&model(&bilstm()), path).unwrap_err());
@@ -297,9 +301,10 @@ fn weights_that_do_not_fit_are_refused_with_the_reason() {
     }
 }
 
-/// On a GPU all weights of an LSTM lie in one block; each is saved as a piece of it.
+/// On a GPU all weights of an LSTM are in one block of memory; each tensor is saved as a piece of
+/// it.
 #[test]
-fn tensors_that_share_their_numbers_come_back() {
+fn tensors_that_share_memory_are_loaded_unchanged() {
     let block = Tensor::arange(24, FLOAT);
     let pieces = vec![
         ("first".to_string(), block.narrow(0, 0, 10).view([2, 5])),

@@ -1,6 +1,6 @@
-//! The pictures against golden ones, and inputs that must not break them.
+//! Pictures compared with golden pictures, and pictures of unusual inputs.
 //!
-//! After a wanted change, refresh the golden pictures and look at each of them:
+//! After an intended change, update the golden pictures and look at each of them:
 //!
 //! ```text
 //! EMOVOX_BLESS=1 cargo test --test report
@@ -33,8 +33,8 @@ const EIGHT: [&str; 8] = [
     "surprised",
 ];
 
-/// A matrix of corpora with all that can be in a field: a note, a score that is not there yet, one without
-/// interval, one at chance.
+/// The matrix has every kind of cell: a missing score, a score without interval, a score at chance.
+/// It also has a note.
 #[test]
 fn a_matrix_of_corpora() {
     let names = ["ravdess", "emodb", "a corpus with a name that is too long"].map(String::from);
@@ -75,7 +75,7 @@ fn a_matrix_of_corpora() {
     assert_golden("matrix", &png);
 }
 
-/// Height of a picture's header, where title, summary and note stand.
+/// Height of a picture's header with title, subtitle and note.
 const HEADER: u32 = 78;
 
 #[test]
@@ -137,7 +137,7 @@ fn confusion_of_twenty_classes() {
     assert_golden("confusion-twenty", &png.unwrap());
 }
 
-/// An overconfident model: it is right less often than it says.
+/// The model is overconfident: its accuracy is lower than its mean probability.
 #[test]
 fn reliability_of_300_clips() {
     let predictions = overconfident(300);
@@ -173,13 +173,13 @@ fn recall_of_eight_classes_and_six_speakers() {
         truth: (0..clips).map(|clip| clip % 7).collect(),
         probabilities: (0..clips)
             .map(|clip| {
-                let said = if clip * clip % 5 < 3 {
+                let predicted = if clip * clip % 5 < 3 {
                     clip % 7
                 } else {
                     (clip + 1) % 8
                 };
                 (0..8)
-                    .map(|class| f32::from(u8::from(class == said)))
+                    .map(|class| f32::from(u8::from(class == predicted)))
                     .collect()
             })
             .collect(),
@@ -194,9 +194,9 @@ fn recall_of_eight_classes_and_six_speakers() {
     assert_golden("recall", &png.unwrap());
 }
 
-/// A tone that rises, between two silences, heard by a model of three classes.
+/// The recording is a rising tone between two silences, with predictions for three classes.
 #[test]
-fn a_recording_and_what_is_heard_in_it() {
+fn a_recording_with_predictions() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rising.wav");
     let spec = hound::WavSpec {
@@ -307,8 +307,8 @@ fn survey(clips: usize) -> Survey {
     }
 }
 
-/// Of two classes, the first is always said with 50 to 100 %, and right in four of five clips that
-/// it should be right in.
+/// Predictions of two classes. The first class always has a probability of 50 to 100 %, and the
+/// accuracy is four fifths of that probability.
 fn overconfident(clips: usize) -> Predictions {
     let sure = |clip: usize| 0.5 + 0.5 * (clip % 100) as f32 / 100.0;
     let right = |clip: usize| (clip * 37 % 100) as f32 / 100.0 < 0.8 * sure(clip);
@@ -322,7 +322,7 @@ fn overconfident(clips: usize) -> Predictions {
 }
 
 #[test]
-fn a_golden_picture_tells_one_word_from_another() {
+fn the_comparison_detects_a_changed_word() {
     let with_note = |note: &str| {
         let run = Curves {
             note: Some(note.to_string()),
@@ -342,7 +342,7 @@ fn the_same_numbers_give_the_same_bytes() {
 }
 
 #[test]
-fn title_and_note_stand_in_the_header() {
+fn title_and_note_are_in_the_header() {
     let draw = |name: &str, note: Option<&str>| {
         let run = Curves {
             note: note.map(str::to_string),
@@ -492,7 +492,7 @@ fn odd_texts() -> impl Iterator<Item = String> {
         .into_iter()
 }
 
-/// A run that learns, with some noise; best two thirds of the way.
+/// Curves of a run that improves, with some noise; the best epoch is at two thirds of the run.
 fn run(name: &str, epochs: usize) -> Curves {
     let record = |epoch: usize| {
         let time = epoch as f64 / epochs as f64;
@@ -517,7 +517,8 @@ fn run(name: &str, epochs: usize) -> Curves {
     }
 }
 
-/// Every class equally often, two of three clips right, the others spread unevenly.
+/// Metrics of equally frequent classes: two of three clips are right, the errors are distributed
+/// unevenly.
 fn matrix(classes: &[&str], clips: usize) -> Metrics {
     let classes: Vec<String> = classes.iter().map(|name| name.to_string()).collect();
     let truth: Vec<usize> = (0..clips).map(|clip| clip % classes.len()).collect();
@@ -556,8 +557,9 @@ fn assert_golden(name: &str, png: &[u8]) {
     }
 }
 
-/// What sets two pictures apart by more than rounding: nothing if the mean difference is below 0.05
-/// of 255 steps and fewer than 5 of 10 000 pixels differ by more than 16 steps.
+/// Description of the difference between two pictures. `None` if they are equal up to rounding: the
+/// mean difference is below 0.05 of 255 steps, and fewer than 5 of 10 000 pixels differ by more
+/// than 16 steps.
 fn difference(a: &RgbImage, b: &RgbImage) -> Option<String> {
     if a.dimensions() != b.dimensions() {
         return Some(format!(
@@ -582,7 +584,7 @@ fn difference(a: &RgbImage, b: &RgbImage) -> Option<String> {
         .then(|| format!("mean difference {mean:.4}, share of differing pixels {share:.6}"))
 }
 
-/// The first and the last row in which two pictures of one size differ.
+/// The first and the last row in which two pictures of the same size differ.
 fn changed_rows(a: &RgbImage, b: &RgbImage) -> Option<(u32, u32)> {
     assert_eq!(a.dimensions(), b.dimensions());
     let mut rows = a
@@ -597,7 +599,7 @@ fn decoded(png: &[u8]) -> RgbImage {
     image::load_from_memory(png).expect("a PNG").to_rgb8()
 }
 
-/// As small as PNG gets, for the repository.
+/// The picture as a PNG with the strongest compression, for the repository.
 fn small_png(picture: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder =

@@ -1,4 +1,4 @@
-//! Sound that comes in pieces gives the features of the whole recording, frame for frame.
+//! A stream in pieces has the same features as the complete recording.
 
 use std::io::{Cursor, Read};
 
@@ -12,7 +12,7 @@ use emovox::model::Arch;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
 
-/// Bytes that arrive in pieces of these sizes, over and over.
+/// A reader whose bytes arrive in pieces of the given sizes, repeatedly.
 struct Pieces<'a> {
     bytes: &'a [u8],
     sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
@@ -35,7 +35,8 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Some seconds of demo speech as a WAV file; at other rates than its own it is higher or lower.
+/// A few seconds of demo speech as a WAV file. The samples are the same at every rate, so the pitch
+/// changes.
 fn wav(sample_rate: u32, channels: u16) -> Vec<u8> {
     let mut samples = demo::synthesise(3, 1, 0, 1);
     samples.extend(demo::synthesise(3, 2, 6, 1));
@@ -129,14 +130,14 @@ proptest! {
 
 proptest! {
     #[test]
-    fn a_damaged_stream_is_read_or_refused(
+    fn a_damaged_stream_is_read_or_rejected(
         at in any::<prop::sample::Index>(),
         bytes in prop::collection::vec(any::<u8>(), 1..12),
         end in any::<prop::sample::Index>(),
         sizes in prop::collection::vec(1usize..5_000, 1..4),
     ) {
         let mut damaged = wav_of(&[0.25; 3_000], 16_000, 2);
-        // Most of what can go wrong stands in the header.
+        // Most damage that matters is in the header.
         let at = at.index(60);
         for (byte, other) in damaged[at..].iter_mut().zip(bytes) {
             *byte = other;
@@ -151,9 +152,9 @@ proptest! {
     }
 }
 
-/// What a frame holds by itself is the same in a window and in the whole recording: MFCCs without the
-/// floor, voicing. Pitch and loudness are against the utterance's own height and loudest frame, so they
-/// differ by a constant.
+/// MFCCs without the floor and voicing do not depend on other frames, so they are equal in a window
+/// and in the complete recording. Pitch and loudness are relative to the utterance's median and its
+/// loudest frame, so they differ by a constant.
 #[test]
 fn away_from_its_edges_a_window_has_the_frames_of_the_whole_recording() {
     let whole = read_wav_from(Cursor::new(wav(16_000, 1))).unwrap();
@@ -168,7 +169,8 @@ fn away_from_its_edges_a_window_has_the_frames_of_the_whole_recording() {
         samples: whole.samples[start..start + length].to_vec(),
         sample_rate: 16_000,
     });
-    // A frame reaches 512 samples to each side (the window of the pitch), a delta four frames further.
+    // A frame covers 512 samples on each side (the window of the pitch), a delta covers four more
+    // frames.
     let edge = 512usize.div_ceil(200) + 4;
     let (pitch, voicing, loudness) = (80, 81, 82);
     let mut shifts: Vec<[f32; 2]> = Vec::new();
@@ -197,7 +199,7 @@ fn away_from_its_edges_a_window_has_the_frames_of_the_whole_recording() {
 }
 
 #[test]
-fn headers_as_programs_write_them_into_a_pipe() {
+fn headers_that_programs_write_into_a_pipe_are_read() {
     let file = wav(16_000, 2);
     let (expected, missing) = all(SoundStream::wav(&file[..]).unwrap()).unwrap();
     assert_eq!(missing, 0);
@@ -210,7 +212,7 @@ fn headers_as_programs_write_them_into_a_pipe() {
         bytes[at + 4..at + 8].copy_from_slice(&data.to_le_bytes());
         bytes
     };
-    // ffmpeg; arecord; sox; a writer that left both at 0.
+    // Lengths of ffmpeg, arecord, sox, and a writer that leaves both lengths at 0.
     for (riff, data) in [
         (u32::MAX, u32::MAX),
         (0x8000_0024, 0x8000_0000),
@@ -233,7 +235,7 @@ fn headers_as_programs_write_them_into_a_pipe() {
         assert!(found == expected, "{pad:?}");
     }
 
-    // What is behind the sound is none.
+    // Bytes behind the samples are not samples.
     let mut tagged = file.clone();
     tagged.extend(b"LIST\x04\0\0\0abcd");
     assert_eq!(
@@ -246,17 +248,17 @@ fn headers_as_programs_write_them_into_a_pipe() {
 }
 
 #[test]
-fn a_broken_stream_is_told() {
+fn a_broken_stream_is_rejected_with_the_reason() {
     let file = wav(16_000, 1);
-    let refused = |bytes: &[u8]| SoundStream::wav(bytes).err().unwrap().to_string();
+    let error_of = |bytes: &[u8]| SoundStream::wav(bytes).err().unwrap().to_string();
     for end in [1, 11, 13, 30, 43] {
-        assert!(refused(&file[..end]).contains("ends inside"), "{end}");
+        assert!(error_of(&file[..end]).contains("ends inside"), "{end}");
     }
-    assert!(refused(b"").contains("empty"));
-    assert!(refused(b"fLaC\0\0\0\x22\x10\0\x10\0").contains("FLAC"));
+    assert!(error_of(b"").contains("empty"));
+    assert!(error_of(b"fLaC\0\0\0\x22\x10\0\x10\0").contains("FLAC"));
     let mut no_format = file.clone();
     no_format[12..16].copy_from_slice(b"junk");
-    assert!(refused(&no_format).contains("no fmt chunk"));
+    assert!(error_of(&no_format).contains("no fmt chunk"));
 
     let raw = |bytes: &[u8], encoding| all(SoundStream::raw(bytes, encoding, 8_000, 1).unwrap());
     let mut floats: Vec<u8> = [0.5f32; 300].iter().flat_map(|x| x.to_le_bytes()).collect();

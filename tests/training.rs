@@ -1,5 +1,5 @@
-//! The optimizer against PyTorch's numbers, and the loop against its promise: the same seed gives
-//! the same bytes, and a run that was stopped ends as if it had not been.
+//! The optimizer compared with PyTorch, and the guarantees of the training loop: the same seed
+//! gives the same bytes, and an interrupted run ends like an uninterrupted run.
 
 use std::fs;
 use std::path::Path;
@@ -43,7 +43,7 @@ fn adamw_is_pytorchs() {
             &config,
         );
         for step in 0..reference["steps"].as_i64().unwrap() {
-            // A loss whose gradient is the reference's: the product with it.
+            // The gradient of the product with a tensor is that tensor.
             let gradient = |step: i64, count: i64| {
                 let values: Vec<f32> = (0..count)
                     .map(|i| (3.0 * (1.7 * step as f64 + 0.9 * i as f64).sin()) as f32)
@@ -69,15 +69,15 @@ fn adamw_is_pytorchs() {
     }
 }
 
-/// libtorch's random generator is one for the whole process, so trainings take turns. For models as
-/// small as these a second thread is only in the way.
+/// Lock for one training at a time, because the process has only one random generator of libtorch.
+/// Models this small are slower with a second thread.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     tch::set_num_threads(1);
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Clips of two classes: a tone that rises or falls in one coefficient, and noise around it.
+/// Clips of two classes: one coefficient rises or falls over time, the others are noise.
 fn clips(clips: usize, offset: usize) -> Vec<(Features, usize)> {
     (0..clips)
         .map(|clip| {
@@ -129,7 +129,7 @@ fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
     (model, training)
 }
 
-/// Never asks to stop.
+/// A stop flag that is never set.
 static GO: AtomicBool = AtomicBool::new(false);
 
 fn fresh_model(config: &ModelConfig) -> EmotionModel {
@@ -158,7 +158,7 @@ fn train(arch: Arch, run: &RunFolder, tell: impl FnMut(Event)) -> Progress {
     train_until(arch, run, &GO, tell)
 }
 
-/// The journal without the seconds, which differ from run to run.
+/// The metrics file without the seconds, which differ from run to run.
 fn journal(run: &RunFolder) -> String {
     let mut records = read_metrics(&run.metrics_csv()).unwrap();
     records.iter_mut().for_each(|record| record.seconds = 0.0);
@@ -186,7 +186,7 @@ fn assert_same_weights(a: &RunFolder, b: &RunFolder) {
         a.best_ot().display(),
         b.name()
     );
-    // All of the state, but for the seconds in it.
+    // The complete state except for the seconds.
     let state = |run: &RunFolder| {
         let mut state = model::read_tensors(&run.last_ot(), Device::Cpu).unwrap();
         state.retain(|name, _| name != "training.epochs");
@@ -211,7 +211,7 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn clips_that_stay_where_they_are_train_the_same_bytes() {
+fn memory_mapped_clips_give_the_same_bytes() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     for arch in [Arch::Bilstm, Arch::Seed] {
@@ -238,7 +238,7 @@ fn clips_that_stay_where_they_are_train_the_same_bytes() {
     }
 }
 
-/// What a process that is killed at this moment would leave.
+/// A copy of the run folder, as a process killed at this moment would leave it.
 fn left_of(run: &RunFolder, runs: &TempDir, name: &str) -> RunFolder {
     let left = folder(runs, name);
     for file in fs::read_dir(run.path()).unwrap() {
@@ -249,7 +249,7 @@ fn left_of(run: &RunFolder, runs: &TempDir, name: &str) -> RunFolder {
 }
 
 #[test]
-fn a_run_killed_after_any_epoch_ends_as_if_it_had_not_been() {
+fn a_run_killed_after_any_epoch_ends_like_an_uninterrupted_run() {
     let _turn = alone();
     for arch in [Arch::Bilstm, Arch::Seed] {
         let runs = tempfile::tempdir().unwrap();
@@ -260,8 +260,8 @@ fn a_run_killed_after_any_epoch_ends_as_if_it_had_not_been() {
                 killed.push(left_of(&whole, &runs, &format!("killed-{}", record.epoch)));
             }
         });
-        // Killed between the two renames of a checkpoint, before the files that follow from it were
-        // written, and with only the checkpoint left.
+        // Three kills: between the two renames of a checkpoint, before the files that depend on the
+        // checkpoint are written, and with only the checkpoint left.
         fs::remove_file(killed[1].last_ot()).unwrap();
         fs::copy(killed[0].metrics_csv(), killed[2].metrics_csv()).unwrap();
         fs::copy(killed[0].best_ot(), killed[2].best_ot()).unwrap();
@@ -281,13 +281,13 @@ fn a_run_killed_after_any_epoch_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_run_stopped_after_any_step_ends_as_if_it_had_not_been() {
+fn a_run_stopped_after_any_step_ends_like_an_uninterrupted_run() {
     let _turn = alone();
     for arch in [Arch::Bilstm, Arch::Seed] {
         let runs = tempfile::tempdir().unwrap();
         let whole = folder(&runs, "whole");
         train(arch, &whole, |_| ());
-        // Stops every few steps: in the first one, the last one of an epoch, and between.
+        // Stops after the first step, after the last step of an epoch, and between.
         for every in [1, 4, 6] {
             let stopped = folder(&runs, &format!("stopped-{every}"));
             let stops = (0..).take_while(|_| {
@@ -306,7 +306,7 @@ fn a_run_stopped_after_any_step_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn an_early_stop_stays_one() {
+fn a_run_that_stopped_early_is_not_continued() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     let run = folder(&runs, "run");
@@ -329,15 +329,15 @@ fn an_early_stop_stays_one() {
     assert!(last[0] == last[1], "resuming trained on");
 }
 
-/// Scored anew, the weights in `best.ot` must have the validation loss of the epoch that counts.
+/// The weights in `best.ot` must have the validation loss of the selected epoch.
 #[test]
-fn the_weights_that_count_are_those_of_the_epoch_that_was_asked_for() {
+fn the_saved_weights_are_those_of_the_selected_epoch() {
     let _turn = alone();
     for keep in [Keep::Best, Keep::Last] {
         let runs = tempfile::tempdir().unwrap();
         let run = folder(&runs, "run");
         let (config, mut training) = settings(Arch::Bilstm);
-        // With a rate so high the best epoch is not the last.
+        // At this high learning rate, the best epoch is not the last one.
         (training.keep, training.schedule) = (keep, Schedule::Constant);
         (training.learning_rate, training.epochs) = (0.1, 8);
         let model = fresh_model(&config);
@@ -356,7 +356,7 @@ fn the_weights_that_count_are_those_of_the_epoch_that_was_asked_for() {
 }
 
 #[test]
-fn what_can_be_learnt_is_learnt() {
+fn separable_classes_are_learnt() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     let run = folder(&runs, "run");
@@ -372,7 +372,7 @@ fn what_can_be_learnt_is_learnt() {
 }
 
 #[test]
-fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
+fn a_nan_loss_stops_with_the_reason_and_keeps_the_last_good_checkpoint() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
     let run = folder(&runs, "run");
@@ -404,12 +404,12 @@ fn a_loss_that_explodes_stops_with_the_reason_and_keeps_what_was_good() {
     assert_eq!(saved.epochs.len(), 1);
 }
 
-/// On a GPU sums come out in another order each time, so a training cannot be made again bit by bit.
+/// The order of sums on a GPU varies, so a training is not reproducible bit by bit.
 #[test]
-fn on_a_gpu_a_resumed_run_ends_as_one_that_was_not_within_a_tolerance() {
+fn on_a_gpu_a_resumed_run_ends_like_an_uninterrupted_run_within_a_tolerance() {
     let _turn = alone();
     if device::load_cuda().is_err() || device::cuda_devices() == 0 {
-        eprintln!("skipped: there is no GPU here");
+        eprintln!("skipped: no GPU");
         return;
     }
     let runs = tempfile::tempdir().unwrap();

@@ -38,14 +38,14 @@ for (const file of ['runs/many/report.html', 'embedded.html']) {
   assert.match(await page.textContent('#list li:first-child .verdict'), /^✗/);
 
   // A cell lists its clips and no others; once more lists all.
-  const cell = page.locator('#confusion button[data-truth="0"][data-said="1"]');
+  const cell = page.locator('#confusion button[data-truth="0"][data-predicted="1"]');
   const wanted = Number(await cell.locator('b').textContent());
   assert.ok(wanted > 0);
   await cell.click();
   await settled(page, wanted);
   const classes = await page.locator('#confusion tbody th').allTextContents();
   for (const text of await page.locator('#list .verdict').allTextContents()) {
-    assert.ok(text.startsWith(`✗ ${classes[0]}, heard as ${classes[1]} `), text);
+    assert.ok(text.startsWith(`✗ ${classes[0]}, predicted as ${classes[1]} `), text);
   }
   await cell.click();
   await settled(page, 2000);
@@ -95,7 +95,7 @@ for (const theme of ['light', 'dark']) {
   await page.waitForTimeout(300);
   await page.screenshot({ path: path.join(shots, `report-${theme}.png`) });
   await page.locator('#confusion').scrollIntoViewIfNeeded();
-  await page.locator('#confusion button[data-truth="0"][data-said="1"]').click();
+  await page.locator('#confusion button[data-truth="0"][data-predicted="1"]').click();
   await page.waitForTimeout(600);
   await page.screenshot({ path: path.join(shots, `clips-${theme}.png`) });
   await page.locator('.picture').first().scrollIntoViewIfNeeded();

@@ -1,11 +1,12 @@
 //! The identity of a recording: its bytes, whatever its file is called and wherever it is.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::bounded;
 
 /// BLAKE3 of all bytes of a recording. In files and messages it is 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ impl ContentHash {
     /// Fails if the file cannot be read.
     pub fn of_file(path: &Path) -> io::Result<ContentHash> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
+        hasher.update_reader(bounded::open(path)?)?;
         Ok(ContentHash(*hasher.finalize().as_bytes()))
     }
 }

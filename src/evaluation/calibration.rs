@@ -1,50 +1,51 @@
-//! Whether a probability means what it says: of the clips a model is 80 % sure of, 80 % should be
-//! right. And the temperature that makes it so without changing a single prediction.
+//! Calibration: of the clips predicted with a probability of 80 %, 80 % should be right. The fitted
+//! temperature improves the calibration without changing any prediction.
 
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Predictions, argmax};
 
-/// Bins of a reliability diagram (Guo et al. 2017 take as many).
+/// Number of bins of a reliability diagram, as in Guo et al. (2017).
 const BINS: usize = 15;
-/// The range that a temperature is searched in.
+/// Search range of the temperature.
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
-/// Steps of the search. Each leaves 0.618 of the range of ln T: in the end 3e-8.
+/// Steps of the search. Each step shrinks the range of ln T to 0.618 of its width, in the end to
+/// 3e-8.
 const STEPS: usize = 40;
 
-/// How far probabilities can be trusted. Lower is better, for all three numbers.
+/// Measures of calibration. Lower is better for all three numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Expected calibration error: the distance between confidence and accuracy, averaged over the
-    /// bins by their clips (Guo et al. 2017, equation 3).
+    /// Expected calibration error: the distance between confidence and accuracy of a bin, averaged
+    /// over the bins and weighted by their number of clips (Guo et al. 2017, equation 3).
     pub ece: f64,
-    /// Negative log-likelihood: the mean of −ln p of the true class (`log_loss`). A p below 1.2e-38
-    /// counts as that, the smallest normal float.
+    /// Negative log-likelihood: the mean of −ln p of the true class, in nats (scikit-learn's
+    /// `log_loss`). A p below 1.2e-38, the smallest normal float, counts as 1.2e-38.
     pub nll: f64,
-    /// Brier score: the mean squared distance of a clip's probabilities from 1 for the true class and
-    /// 0 for the others, summed over the classes; from 0 to 2 (Brier 1950).
+    /// Brier score: the squared distance of a clip's probabilities from 1 for the true class and 0
+    /// for the others, summed over the classes, averaged over the clips; from 0 to 2 (Brier 1950).
     pub brier: f64,
-    /// Fifteen bins of equal width over the confidence, from 0 to 1; a bin holds its upper edge.
+    /// Fifteen bins of equal width over the confidence, from 0 to 1. A bin includes its upper edge.
     pub bins: Vec<Bin>,
 }
 
-/// The clips whose highest probability lies in one range: a bar of the reliability diagram.
+/// The clips whose highest probability is in one range: a bar of the reliability diagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
-    /// How many.
+    /// Number of clips in the bin.
     pub clips: u64,
-    /// Mean of their highest probability; 0 without clips.
+    /// Mean of the highest probability of each clip; 0 without clips.
     pub confidence: f64,
-    /// Share of them whose prediction is right; 0 without clips.
+    /// Share of the clips whose prediction is right; 0 without clips.
     pub accuracy: f64,
 }
 
 impl Calibration {
-    /// Measures the probabilities of predictions. Of none, everything is 0.
+    /// Measures the probabilities of predictions. Without predictions every number is 0.
     ///
     /// # Panics
-    /// If there is not one row of probabilities for each clip, or a label is not an index into it:
-    /// such predictions come from a bug, not from a user.
+    /// If there is not one row of probabilities for each clip, or if a label is not an index into it.
+    /// Only a bug can produce such predictions.
     pub fn of(predictions: &Predictions) -> Calibration {
         let predicted = predictions.predicted();
         let truth = &predictions.truth;
@@ -84,16 +85,17 @@ impl Calibration {
     }
 }
 
-/// Bin m holds the confidences in (m / 15, (m + 1) / 15].
+/// Index of the bin of a confidence. Bin m holds the confidences in (m / 15, (m + 1) / 15].
 fn bin_of(confidence: f64) -> usize {
     let from_one = (confidence * BINS as f64).ceil() as usize;
     from_one.clamp(1, BINS) - 1
 }
 
-/// Probabilities softened (T > 1) or sharpened (T < 1): softmax(log-probabilities / T).
+/// Probabilities softened (T > 1) or sharpened (T < 1): softmax(log-probabilities / T), [clips,
+/// classes].
 ///
-/// Log-probabilities serve as logits, which differ from them by a constant a row, and no softmax sees
-/// that. At T = 1 the probabilities are those of the model.
+/// The log-probabilities serve as logits. The two differ by a constant in each row, which does not
+/// change a softmax. At T = 1 the probabilities are those of the model.
 pub fn at_temperature(log_probabilities: &[Vec<f32>], temperature: f64) -> Vec<Vec<f32>> {
     let softmax = |row: &Vec<f32>| {
         let normaliser = log_sum_exp(row, temperature);
@@ -103,17 +105,18 @@ pub fn at_temperature(log_probabilities: &[Vec<f32>], temperature: f64) -> Vec<V
     log_probabilities.iter().map(softmax).collect()
 }
 
-/// The temperature between 0.05 and 20 that makes the truth most likely (Guo et al. 2017, section
-/// 4.2). Fit it on clips that neither train nor test; without any it is 1.
+/// The temperature between 0.05 and 20 that maximises the likelihood of the true labels (Guo et al.
+/// 2017, section 4.2). Use clips that are used neither for training nor for testing. Without clips
+/// the temperature is 1.
 ///
-/// Where every prediction is right it is 1 as well: the surer the model, the more likely the truth,
-/// without end.
+/// The temperature is also 1 if every prediction is right: the likelihood then has no maximum,
+/// because every lower temperature increases it.
 ///
-/// The negative log-likelihood is convex in 1 / T and so has one valley over ln T, in which a
-/// golden-section search (Kiefer 1953) cannot miss.
+/// The negative log-likelihood is convex in 1 / T and so has a single minimum over ln T, which a
+/// golden-section search (Kiefer 1953) always finds.
 ///
 /// # Panics
-/// If there is not one row for each clip, or a label is not an index into it.
+/// If there is not one row for each clip, or if a label is not an index into it.
 pub fn fit_temperature(log_probabilities: &[Vec<f32>], truth: &[usize]) -> f64 {
     assert_eq!(
         log_probabilities.len(),
@@ -126,12 +129,12 @@ pub fn fit_temperature(log_probabilities: &[Vec<f32>], truth: &[usize]) -> f64 {
     }
     let loss = |ln_temperature: f64| -> f64 {
         let temperature = ln_temperature.exp();
-        let of = |(row, &truth): (&Vec<f32>, &usize)| {
+        let clip_loss = |(row, &truth): (&Vec<f32>, &usize)| {
             log_sum_exp(row, temperature) - f64::from(row[truth]) / temperature
         };
-        log_probabilities.iter().zip(truth).map(of).sum()
+        log_probabilities.iter().zip(truth).map(clip_loss).sum()
     };
-    lowest(loss, TEMPERATURES.map(f64::ln)).exp()
+    minimise(loss, TEMPERATURES.map(f64::ln)).exp()
 }
 
 /// ln Σ exp(x / T), without overflow.
@@ -142,9 +145,9 @@ fn log_sum_exp(row: &[f32], temperature: f64) -> f64 {
     highest + sum.ln()
 }
 
-/// Where a function with one valley is lowest: the range shrinks by the golden ratio, so that one of
-/// its two inner points is an inner point of the next range too.
-fn lowest(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
+/// Position of the minimum of a unimodal function, by golden-section search. The range shrinks by
+/// the golden ratio, so that one of its two inner points is also an inner point of the next range.
+fn minimise(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
     let ratio = (5.0_f64.sqrt() - 1.0) / 2.0;
     let inner = |low: f64, high: f64| [high - ratio * (high - low), low + ratio * (high - low)];
     let [mut left, mut right] = inner(low, high);

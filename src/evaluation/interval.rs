@@ -1,9 +1,10 @@
-//! How far a score reaches: an interval over speakers, each speaker on its own, and the spread over
-//! seeds.
+//! Uncertainty of a score: an interval over speakers, the scores of each speaker, and the mean and
+//! standard deviation over seeds.
 //!
-//! The clips of a speaker are not independent of each other: a model that errs on one of them errs on
-//! many. So what is resampled is speakers, with all of their clips (the cluster bootstrap, Field &
-//! Welsh 2007), and the interval tells how the score would move if other people had been recorded.
+//! The clips of a speaker are not independent of each other: a model that is wrong on one of them
+//! is wrong on many. Speakers are therefore resampled with all of their clips (the cluster
+//! bootstrap, Field & Welsh 2007). The interval estimates the change of the score with other
+//! speakers.
 
 use std::collections::BTreeMap;
 
@@ -13,43 +14,41 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::{Predictions, from_confusion};
 
-/// Resamples behind an interval.
+/// Number of bootstrap resamples of an interval.
 const RESAMPLES: usize = 2000;
-/// The ends of a 95 % interval, as fractions of the resamples.
+/// Quantiles at the two ends of a 95 % interval.
 const ENDS: [f64; 2] = [0.025, 0.975];
 
-/// Where 95 of 100 values lie.
+/// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// A fortieth of the values is lower.
+    /// The lower end: the 2.5th percentile.
     pub low: f64,
-    /// A fortieth of the values is higher.
+    /// The upper end: the 97.5th percentile.
     pub high: f64,
 }
 
 impl Interval {
-    /// The percentiles 2.5 and 97.5, linear between neighbouring values (`numpy.percentile`). Of the
-    /// scores of resamples it is the percentile interval (Efron & Tibshirani 1993, section 13.3).
+    /// The percentiles 2.5 and 97.5 of the values, with linear interpolation between neighbouring
+    /// values (`numpy.percentile`). For the scores of bootstrap resamples this is the percentile
+    /// interval (Efron & Tibshirani 1993, section 13.3).
     ///
     /// # Panics
-    /// If there are no values.
+    /// If `values` is empty.
     pub fn of(values: &[f64]) -> Interval {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let [low, high] = ENDS.map(|fraction| {
-            let place = fraction * (sorted.len() - 1) as f64;
-            let (below, above) = (
-                sorted[place.floor() as usize],
-                sorted[place.ceil() as usize],
-            );
-            below + (above - below) * place.fract()
+            let rank = fraction * (sorted.len() - 1) as f64;
+            let (below, above) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
+            below + (above - below) * rank.fract()
         });
         Interval { low, high }
     }
 }
 
-/// Wilson's 95 % interval for a share that was seen as `hits` of `clips` (Wilson 1927), where clips are
-/// independent of each other. Nothing is known of no clips: 0 to 1.
+/// Wilson's 95 % score interval for a proportion of `hits` in `clips` (Wilson 1927). It assumes
+/// that the clips are independent of each other. Without clips the interval is 0 to 1.
 pub fn wilson(hits: u64, clips: u64) -> Interval {
     const Z: f64 = 1.959_963_984_540_054;
     if clips == 0 {
@@ -59,17 +58,16 @@ pub fn wilson(hits: u64, clips: u64) -> Interval {
         };
     }
     let (n, share) = (clips as f64, hits as f64 / clips as f64);
-    let middle = share + Z * Z / (2.0 * n);
-    let reach = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    let whole = 1.0 + Z * Z / n;
+    let centre = share + Z * Z / (2.0 * n);
+    let half_width = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
     Interval {
-        low: ((middle - reach) / whole).max(0.0),
-        high: ((middle + reach) / whole).min(1.0),
+        low: ((centre - half_width) / scale).max(0.0),
+        high: ((centre + half_width) / scale).min(1.0),
     }
 }
 
-/// The three numbers that a confusion matrix is summed up by, defined as in
-/// [`Metrics`](super::Metrics).
+/// The three summary scores of a confusion matrix, defined as in [`Metrics`](super::Metrics).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Share of clips whose prediction is right.
@@ -83,28 +81,28 @@ pub struct Scores {
 /// A 95 % interval for each of the [`Scores`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Intervals {
-    /// Of the accuracy.
+    /// Interval of [`Scores::accuracy`].
     pub accuracy: Interval,
-    /// Of the UAR.
+    /// Interval of [`Scores::uar`].
     pub uar: Interval,
-    /// Of the macro F1.
+    /// Interval of [`Scores::macro_f1`].
     pub macro_f1: Interval,
 }
 
-/// How well one speaker is understood.
+/// Scores on the clips of one speaker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeakerScores {
-    /// Who.
+    /// Name of the speaker; empty for the clips without a known speaker.
     pub speaker: String,
     /// Number of clips measured.
     pub clips: u64,
-    /// Share of them whose prediction is right.
+    /// Share of the clips whose prediction is right.
     pub accuracy: f64,
     /// Mean recall of the classes that the speaker has clips of.
     pub uar: f64,
 }
 
-/// Predictions, counted speaker by speaker.
+/// One confusion matrix for each speaker, from which speakers are resampled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BySpeaker {
     classes: Vec<String>,
@@ -113,12 +111,12 @@ pub struct BySpeaker {
 }
 
 impl BySpeaker {
-    /// Counts predictions, given the speaker of each clip. Clips whose speaker nobody knows (the
-    /// empty name) count as one speaker.
+    /// Counts predictions, given the speaker of each clip. Clips without a known speaker (the empty
+    /// name) count as clips of one speaker.
     ///
     /// # Panics
-    /// If there is not one speaker for each clip, or a label is not an index into the classes: such
-    /// lists come from a bug, not from a user.
+    /// If there is not one speaker for each clip, or if a label is not an index into the classes.
+    /// Only a bug can produce such lists.
     pub fn new(predictions: &Predictions, speakers: &[&str]) -> BySpeaker {
         let (truth, predicted) = (&predictions.truth, predictions.predicted());
         assert_eq!(speakers.len(), truth.len(), "one speaker for each clip");
@@ -129,7 +127,7 @@ impl BySpeaker {
         for ((speaker, truth), predicted) in speakers.iter().zip(truth).zip(predicted) {
             let confusion = confusions
                 .entry(speaker.to_string())
-                .or_insert_with(|| nothing(classes));
+                .or_insert_with(|| zero_confusion(classes));
             confusion[*truth][predicted] += 1;
         }
         BySpeaker {
@@ -138,16 +136,21 @@ impl BySpeaker {
         }
     }
 
-    /// The scores when each speaker, in the order of their names, is heard so many times.
+    /// Scores of a resample that contains each speaker `times` times; speakers are in the order of
+    /// their names.
     ///
-    /// A class that none of the speakers heard has clips of is left out of the UAR; one that is not
-    /// predicted either is left out of the macro F1.
+    /// A class without clips in the resample is left out of the UAR. If it is not predicted either,
+    /// it is also left out of the macro F1.
     ///
     /// # Panics
-    /// If there is not one number for each speaker.
+    /// If `times` does not have one number for each speaker.
     pub fn scores(&self, times: &[u64]) -> Scores {
-        assert_eq!(times.len(), self.confusions.len(), "one number a speaker");
-        let mut sum = nothing(&self.classes);
+        assert_eq!(
+            times.len(),
+            self.confusions.len(),
+            "one number for each speaker"
+        );
+        let mut sum = zero_confusion(&self.classes);
         for (confusion, times) in self.confusions.values().zip(times) {
             for (sum, count) in sum.iter_mut().flatten().zip(confusion.iter().flatten()) {
                 *sum += times * count;
@@ -161,19 +164,20 @@ impl BySpeaker {
         }
     }
 
-    /// 95 % intervals from 2000 resamples of as many speakers as there are, drawn with replacement by
-    /// the seed.
+    /// 95 % intervals from 2000 bootstrap resamples. A resample has as many speakers as the data,
+    /// drawn with replacement; `seed` determines the draws.
     ///
-    /// None with fewer than two speakers: one voice cannot tell how voices differ. With less than
-    /// about ten, the interval is narrower than it should be.
+    /// None with fewer than two speakers, which do not show the variation between speakers. With
+    /// fewer than about ten speakers, the interval is narrower than it should be.
     pub fn intervals(&self, seed: u64) -> Option<Intervals> {
         self.resampled(seed, |times| self.scores(times))
     }
 
-    /// The same of how far these scores lie above others of the same speakers: each resample is heard
-    /// by both, so what is hard about a speaker is hard for both and falls away.
+    /// 95 % intervals of the difference between these scores and the scores of `other` (a paired
+    /// bootstrap). Both are scored on the same resamples, so that the difficulty of a speaker,
+    /// which is common to both, cancels.
     ///
-    /// None where the speakers or classes are others.
+    /// None if the speakers or the classes of the two differ, or with fewer than two speakers.
     pub fn intervals_above(&self, other: &BySpeaker, seed: u64) -> Option<Intervals> {
         let same =
             self.classes == other.classes && self.confusions.keys().eq(other.confusions.keys());
@@ -195,12 +199,12 @@ impl BySpeaker {
         if speakers < 2 {
             return None;
         }
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let resampled: Vec<Scores> = (0..RESAMPLES)
             .map(|_| {
                 let mut times = vec![0; speakers];
                 for _ in 0..speakers {
-                    times[random.random_range(0..speakers)] += 1;
+                    times[rng.random_range(0..speakers)] += 1;
                 }
                 scores(&times)
             })
@@ -215,9 +219,9 @@ impl BySpeaker {
         })
     }
 
-    /// The scores of each speaker, in the order of their names.
+    /// Scores of each speaker, in the order of their names.
     pub fn each(&self) -> Vec<SpeakerScores> {
-        let of = |(speaker, confusion): (&String, &Vec<Vec<u64>>)| {
+        let scores = |(speaker, confusion): (&String, &Vec<Vec<u64>>)| {
             let metrics = from_confusion(&self.classes, confusion.clone());
             SpeakerScores {
                 speaker: speaker.clone(),
@@ -226,26 +230,26 @@ impl BySpeaker {
                 uar: metrics.uar,
             }
         };
-        self.confusions.iter().map(of).collect()
+        self.confusions.iter().map(scores).collect()
     }
 }
 
-/// No clips: a confusion matrix of zeros.
-fn nothing(classes: &[String]) -> Vec<Vec<u64>> {
+/// The confusion matrix of no clips.
+fn zero_confusion(classes: &[String]) -> Vec<Vec<u64>> {
     vec![vec![0; classes.len()]; classes.len()]
 }
 
-/// A score over several trainings that differ in their seed.
+/// Mean and standard deviation of a score, for example over trainings with different seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The mean.
+    /// Arithmetic mean; 0 without values.
     pub mean: f64,
-    /// The sample standard deviation (n − 1 in the denominator); none of fewer than two values.
+    /// Sample standard deviation (n − 1 in the denominator); none with fewer than two values.
     pub deviation: Option<f64>,
 }
 
 impl Spread {
-    /// The spread of values; the mean of none is 0.
+    /// Mean and standard deviation of `values`.
     pub fn of(values: &[f64]) -> Spread {
         let mean = mean(values);
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

@@ -1,36 +1,43 @@
-//! Labels of a model and of recordings from elsewhere, brought together.
+//! Mapping between the classes of a model and the labels of recordings of another corpus.
 //!
-//! Corpora differ in their emotions: RAVDESS has calm, EmoDB boredom, TESS pleasant surprise. A score
-//! across corpora depends on what becomes of them, so it is said, and anyone can decide otherwise.
+//! Corpora differ in their emotions: RAVDESS has calm, EmoDB boredom, TESS pleasant surprise. A
+//! score across corpora depends on the mapping of such labels, so the mapping is reported and the
+//! user can change it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Predictions;
 use crate::corpus::emotion::COUNTS_AS;
 
-/// What each label counts as.
+/// Label pairs (from, to): a clip with the label `from` is scored as `to`.
 #[derive(Debug, Clone)]
 pub struct LabelMap {
+    /// Pairs of the user; they apply to the model and to the recordings.
     given: BTreeMap<String, String>,
-    usual: &'static [(&'static str, &'static str)],
+    /// Default pairs, which apply only if they give the two sides a common label.
+    default: &'static [(&'static str, &'static str)],
 }
 
 impl LabelMap {
-    /// For recordings from elsewhere: the usual map, with some labels mapped otherwise. A given pair
-    /// holds on both sides, always; a label mapped to itself stays what it is.
+    /// The map for recordings of another corpus: the default aliases, overridden by `given`. A
+    /// given pair always applies, to the model and to the recordings. A label mapped to itself is
+    /// unchanged.
     pub fn across(given: BTreeMap<String, String>) -> LabelMap {
         LabelMap {
             given,
-            usual: &COUNTS_AS,
+            default: &COUNTS_AS,
         }
     }
 
-    /// For the recordings that the model comes from: only what is given.
+    /// The map for recordings of the model's own corpus: only the pairs of `given`.
     pub fn within(given: BTreeMap<String, String>) -> LabelMap {
-        LabelMap { given, usual: &[] }
+        LabelMap {
+            given,
+            default: &[],
+        }
     }
 
-    /// Brings the classes of a model and the labels of recordings together.
+    /// Maps the classes of a model and the labels of recordings to common classes.
     pub fn meet<'a>(
         &self,
         classes: &[String],
@@ -38,17 +45,18 @@ impl LabelMap {
     ) -> MappedLabels {
         let of_data: BTreeSet<&str> = labels.into_iter().collect();
         let of_model: BTreeSet<&str> = classes.iter().map(String::as_str).collect();
-        // A usual pair joins two sides: the one label must be missing over there, and the other not.
+        // A default pair applies only if the other side has its target and does not have its
+        // source.
         let target = |label: &str, other: &BTreeSet<&str>| {
             if let Some(to) = self.given.get(label) {
                 return to.clone();
             }
-            let usual = self
-                .usual
+            let default = self
+                .default
                 .iter()
                 .find(|&&(from, to)| from == label && !other.contains(from) && other.contains(to));
-            // Where it then is may itself be mapped.
-            let to = usual.map_or(label, |&(_, to)| to);
+            // A given pair may map the target of a default pair.
+            let to = default.map_or(label, |&(_, to)| to);
             self.given.get(to).map_or(to, String::as_str).to_string()
         };
         let model = classes
@@ -74,40 +82,41 @@ impl LabelMap {
     }
 }
 
-/// Classes and labels that have been brought together.
+/// Classes of a model and labels of recordings, mapped to common classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MappedLabels {
     /// The classes of the model.
     from: Vec<String>,
-    /// What each of them counts as.
+    /// The scored class of each model class, in the same order.
     model: Vec<String>,
-    /// What each label of the recordings counts as.
+    /// The scored class of each label of the recordings.
     data: BTreeMap<String, String>,
-    /// What is scored.
+    /// The scored classes.
     classes: Vec<String>,
 }
 
 impl MappedLabels {
-    /// What is scored: the targets of the model's classes, each once, in their order.
+    /// The scored classes: the targets of the model's classes, each once, in the model's order.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// What a label of the recordings counts as.
+    /// The target of a label of the recordings; the label itself if it is not mapped.
     pub fn of(&self, label: &str) -> String {
         self.data.get(label).map_or(label, String::as_str).into()
     }
 
-    /// Probabilities over the model's classes, added up to those of [`classes`](Self::classes), and
-    /// the truth in places among these.
+    /// Predictions over the scored [`classes`](Self::classes). `probabilities` [clips, model
+    /// classes] are summed over the model classes with the same target; `truth` has indices into
+    /// the scored classes.
     pub fn predictions(&self, probabilities: Vec<Vec<f32>>, truth: Vec<usize>) -> Predictions {
-        let place = |class: &String| self.classes.iter().position(|merged| merged == class);
-        let places: Vec<Option<usize>> = self.model.iter().map(place).collect();
+        let index = |class: &String| self.classes.iter().position(|merged| merged == class);
+        let indices: Vec<Option<usize>> = self.model.iter().map(index).collect();
         let merge = |row: Vec<f32>| {
             let mut merged = vec![0.0; self.classes.len()];
-            for (place, probability) in places.iter().zip(row) {
-                if let Some(place) = place {
-                    merged[*place] += probability;
+            for (index, probability) in indices.iter().zip(row) {
+                if let Some(index) = index {
+                    merged[*index] += probability;
                 }
             }
             merged
@@ -119,7 +128,7 @@ impl MappedLabels {
         }
     }
 
-    /// One sentence for all that was mapped; none where nothing was.
+    /// One sentence that lists every mapped label; none if no label was mapped.
     pub fn note(&self) -> Option<String> {
         let model = self
             .from
@@ -127,12 +136,12 @@ impl MappedLabels {
             .zip(&self.model)
             .map(|pair| (pair, "model"));
         let data = self.data.iter().map(|pair| (pair, "recordings"));
-        let words: Vec<String> = model
+        let clauses: Vec<String> = model
             .chain(data)
             .filter(|((from, to), _)| from != to)
             .map(|((from, to), side)| format!("{from} of the {side} counts as {to}"))
             .collect();
-        (!words.is_empty()).then(|| words.join(", "))
+        (!clauses.is_empty()).then(|| clauses.join(", "))
     }
 }
 
@@ -150,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_goes_on_to_what_is_given() {
+    fn a_given_pair_maps_the_target_of_a_default_pair() {
         let map = LabelMap::across(given(&[("neutral", "calm")]));
         let mapped = map.meet(&names(&["anger", "calm", "neutral"]), ["anger", "neutral"]);
         assert_eq!(mapped.classes(), names(&["anger", "calm"]));
@@ -165,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_model_s_own_recordings_are_scored_as_they_were() {
+    fn labels_of_the_models_own_corpus_are_not_mapped() {
         let model = names(&["calm", "neutral"]);
         let mapped = LabelMap::within(BTreeMap::new()).meet(&model, ["neutral"]);
         assert_eq!(mapped.classes(), model);
     }
 
     #[test]
-    fn each_side_s_own_labels_meet_the_other_s() {
+    fn default_pairs_map_labels_that_only_one_side_has() {
         let model = names(&["anger", "calm", "neutral", "surprise"]);
         let mapped =
             LabelMap::across(BTreeMap::new()).meet(&model, ["anger", "boredom", "neutral"]);
@@ -188,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_sides_know_stays() {
+    fn labels_of_both_sides_are_not_mapped() {
         let model = names(&["calm", "neutral"]);
         let mapped = LabelMap::across(BTreeMap::new()).meet(&model, ["calm", "neutral"]);
         assert_eq!(mapped.classes(), model);
@@ -199,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn without_the_target_over_there_nothing_is_gained_by_a_usual_pair() {
+    fn a_default_pair_needs_its_target_on_the_other_side() {
         let mapped = LabelMap::across(BTreeMap::new()).meet(&names(&["anger", "calm"]), ["anger"]);
         assert_eq!(mapped.classes(), names(&["anger", "calm"]));
     }
 
     #[test]
-    fn a_given_pair_holds_always_and_can_keep_a_label() {
+    fn a_given_pair_always_applies_and_can_keep_a_label() {
         let map = LabelMap::across(given(&[("boredom", "boredom"), ("calm", "neutral")]));
         let model = names(&["calm", "neutral"]);
         let mapped = map.meet(&model, ["boredom", "calm", "neutral"]);

@@ -1,24 +1,24 @@
-//! What a model said, measured: accuracy, UAR, F1 and the confusion matrix.
+//! Metrics of predictions: accuracy, UAR, F1 and the confusion matrix.
 //!
-//! Definitions are scikit-learn's, and `tests/metrics.rs` holds them to its numbers. Every rate is a
-//! fraction of 1. A ratio whose denominator is zero counts as 0 (`zero_division=0`), so nothing here
-//! is ever NaN, not even for an empty part.
+//! The definitions are those of scikit-learn, and `tests/metrics.rs` compares with its numbers.
+//! Every rate is a fraction from 0 to 1. A ratio with the denominator zero counts as 0
+//! (`zero_division=0`), so that no metric is NaN, not even without clips.
 
 use serde::{Deserialize, Serialize};
 
-/// What a model said about each clip of a part.
+/// Predicted probabilities and true labels of the clips of a subset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
     /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
     /// The true label of each clip.
     pub truth: Vec<usize>,
-    /// One row a clip, one probability a class: `probabilities[clip][class]`.
+    /// Probability of each class for each clip, `probabilities[clip][class]`.
     pub probabilities: Vec<Vec<f32>>,
 }
 
 impl Predictions {
-    /// The most probable class of each clip. The lowest index wins a tie; NaN never wins.
+    /// The most probable class of each clip. Ties go to the lowest index, and NaN is never chosen.
     pub fn predicted(&self) -> Vec<usize> {
         self.probabilities.iter().map(|row| argmax(row)).collect()
     }
@@ -32,7 +32,7 @@ impl Predictions {
     }
 }
 
-/// How good predictions are, over all clips and for each class.
+/// Metrics over all clips and for each class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Number of clips measured.
@@ -47,42 +47,43 @@ pub struct Metrics {
     pub macro_f1: f64,
     /// Class names, in the order of `per_class` and of both sides of `confusion`.
     pub classes: Vec<String>,
-    /// One entry a class, also for a class that never occurs (all zero).
+    /// Metrics of each class; all are zero for a class that does not occur.
     pub per_class: Vec<ClassMetrics>,
-    /// Plain mean over the classes that occur in the truth or in the predictions. Its recall is the
-    /// UAR unless a class without clips was predicted: that class counts here, not in the UAR.
+    /// Unweighted mean over the classes that occur in the truth or in the predictions. Its recall
+    /// is the UAR, unless a class without clips was predicted: that class counts here, but not in
+    /// the UAR.
     pub macro_avg: ClassMetrics,
     /// Mean over the classes weighted by their support.
     pub weighted_avg: ClassMetrics,
-    /// Clips counted by `confusion[truth][prediction]`.
+    /// Number of clips in each cell, `confusion[truth][prediction]`.
     pub confusion: Vec<Vec<u64>>,
 }
 
-/// One class against all others, or an average of such rows.
+/// Metrics of one class against all others, or an average over classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
-    /// Of the clips predicted as this class, the share that is of this class.
+    /// Share of this class among the clips predicted as this class.
     pub precision: f64,
-    /// Of the clips of this class, the share predicted as this class.
+    /// Share of the clips of this class that are predicted as this class.
     pub recall: f64,
     /// Harmonic mean of precision and recall: 2·hits / (clips of the class + predictions of it).
     pub f1: f64,
-    /// Clips of this class in the truth; of an average, all clips.
+    /// Number of clips of this class in the truth; for an average, the number of all clips.
     pub support: u64,
 }
 
 impl Metrics {
-    /// Whether class `index` occurs in the truth or in the predictions.
+    /// True if class `index` occurs in the truth or in the predictions.
     pub fn occurs(&self, index: usize) -> bool {
         self.per_class[index].support > 0 || self.confusion.iter().any(|row| row[index] > 0)
     }
 }
 
-/// Measures predicted labels against the truth, clip by clip.
+/// Metrics of predicted labels, one label for each clip.
 ///
 /// # Panics
-/// If the two lists differ in length or a label is not an index into `classes`: such labels come
-/// from a bug, not from a user.
+/// If the two lists differ in length, or if a label is not an index into `classes`. Only a bug can
+/// produce such labels.
 pub fn from_labels(classes: &[String], truth: &[usize], predicted: &[usize]) -> Metrics {
     assert_eq!(truth.len(), predicted.len(), "one prediction for each clip");
 
@@ -93,7 +94,7 @@ pub fn from_labels(classes: &[String], truth: &[usize], predicted: &[usize]) -> 
     from_confusion(classes, confusion)
 }
 
-/// Measures clips that are counted already, by `confusion[truth][prediction]`.
+/// Metrics of a confusion matrix, `confusion[truth][prediction]`.
 pub(super) fn from_confusion(classes: &[String], confusion: Vec<Vec<u64>>) -> Metrics {
     let per_class: Vec<ClassMetrics> = (0..classes.len())
         .map(|class| class_metrics(&confusion, class))
@@ -166,11 +167,11 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
+fn ratio(numerator: u64, denominator: u64) -> f64 {
+    if denominator == 0 {
         0.0
     } else {
-        part as f64 / whole as f64
+        numerator as f64 / denominator as f64
     }
 }
 

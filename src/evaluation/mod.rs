@@ -1,4 +1,4 @@
-//! Predictions and labels → accuracy, UAR, F1, confusion. Knows nothing of tch.
+//! Predictions and labels → accuracy, UAR, F1, confusion, intervals, calibration. Does not use tch.
 
 mod calibration;
 mod interval;

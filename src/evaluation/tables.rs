@@ -1,13 +1,13 @@
-//! Metrics as plain text, for a terminal or a log.
+//! Text tables of metrics, for a terminal or a log.
 
 use std::fmt::Write;
 
 use super::metrics::{ClassMetrics, Metrics};
 use crate::escape::escape_line;
 
-/// The table that scikit-learn's `classification_report(digits=3, zero_division=0)` prints:
-/// precision, recall, F1 and support for each class that occurs in the truth or in the predictions,
-/// then accuracy and the two averages. Ends with a newline.
+/// Table of precision, recall, F1 and support for each class that occurs in the truth or in the
+/// predictions, then accuracy and the two averages. The text equals the output of scikit-learn's
+/// `classification_report(digits=3, zero_division=0)` and ends with a newline.
 pub fn classification_table(metrics: &Metrics) -> String {
     let classes = names(metrics);
     let width = text_width(&classes).max("weighted avg".len());
@@ -45,8 +45,8 @@ fn table_row(name: &str, row: &ClassMetrics, width: usize) -> String {
     format!("{name:>width$}  {precision:>9.3} {recall:>9.3} {f1:>9.3} {support:>9}\n")
 }
 
-/// The confusion matrix as text: one row a true class, one column a predicted class, both labelled
-/// and aligned. Ends with a newline.
+/// The confusion matrix as text, with aligned rows (true classes) and columns (predicted classes).
+/// The text ends with a newline.
 pub fn confusion_table(metrics: &Metrics) -> String {
     let corner = "truth \\ predicted";
     let classes = names(metrics);
@@ -77,7 +77,7 @@ pub fn confusion_table(metrics: &Metrics) -> String {
     table
 }
 
-/// The classes' names: a label may be that of a folder, and hold a line break.
+/// Escaped class names. A label may be the name of a folder, which can contain a line break.
 fn names(metrics: &Metrics) -> Vec<String> {
     let names = metrics.classes.iter();
     names.map(|name| escape_line(name).into()).collect()

@@ -1,8 +1,9 @@
-//! For other programs: trained runs (weights as safetensors, a whole model as TorchScript), and features
-//! of whole corpora.
+//! Export to other programs: trained models (weights as safetensors, a complete model as
+//! TorchScript) and the features of corpora.
 //!
-//! Neither kind of model knows WAV files: both take the features of a run's `[features]`, as `emovox features --run`
-//! or a program of one's own computes them, before any normalisation. docs/export.md shows how.
+//! An exported model does not read WAV files. Its input is the features of the run's `[features]`
+//! before normalisation, as `emovox features --run` or another program computes them.
+//! docs/export.md shows how.
 //!
 //! ```no_run
 //! use emovox::{export, inference::{Predictor, Trained}, run::write_bytes};
@@ -36,23 +37,24 @@ use crate::features::FeatureConfig;
 use crate::inference::Predictor;
 use crate::model::ModelConfig;
 
-/// What goes with the weights, as JSON.
+/// Metadata of an exported model, stored as JSON.
 #[derive(Serialize)]
 struct Card<'a> {
+    /// Version of emovox.
     emovox: &'a str,
     run: &'a str,
-    /// Of the recordings that it was trained on.
+    /// Licence of the training recordings.
     licence: String,
     /// Everything that a reader of the run's scores must know.
     notes: Vec<String>,
-    /// In the order of the logits.
+    /// Class names in the order of the logits.
     classes: &'a [String],
     audio: &'a AudioConfig,
     features: &'a FeatureConfig,
     coefficients: usize,
     model: &'a ModelConfig,
     vocal_tracts: &'a [f64],
-    /// What the mean log-probabilities are divided by.
+    /// Divisor of the mean log-probabilities.
     temperature: f64,
 }
 
@@ -73,8 +75,9 @@ fn card(predictor: &Predictor) -> Result<String> {
     })?)
 }
 
-/// What each vocal tract does to normalised features: x · matrix + addition. Where a clip is heard as it
-/// is, the one tract changes nothing, to the last bit.
+/// VTLP warps of normalised features x as x · matrix + addition: matrices `[warps, coefficients,
+/// coefficients]` and additions `[warps, 1, coefficients]`. Without test-time augmentation the only
+/// warp is the identity, which changes no bit.
 fn tracts(predictor: &Predictor) -> [Tensor; 2] {
     let coefficients = predictor.config().features.coefficients() as i64;
     if let Some(tracts) = predictor.tracts() {

@@ -1,8 +1,8 @@
-//! What weights are called in PyTorch.
+//! Names of the weights in PyTorch.
 
-/// A weight of ours by the name that it has in a module of `torch.nn` layers: the two LSTMs of a layer
-/// are one bidirectional `nn.LSTM` there, and a committee a `ModuleList`. One network is a committee of
-/// one, so that the same module serves both.
+/// Name of a weight in a module of `torch.nn` layers. The two LSTMs of a layer become one
+/// bidirectional `nn.LSTM`, and the ensemble becomes a `ModuleList`. A single network is exported
+/// as an ensemble of one, so that the same module reads both.
 pub(super) fn in_torch(name: &str) -> String {
     if let Some(statistic) = name.strip_prefix("normalisation.") {
         return statistic.to_string();
@@ -29,7 +29,7 @@ pub(super) fn in_torch(name: &str) -> String {
     format!("members.{member}.{name}")
 }
 
-/// The same weight as an attribute of a TorchScript module, where no name has a dot.
+/// Name of a weight as an attribute of a TorchScript module, where a name has no dots.
 pub(super) fn in_script(name: &str) -> String {
     name.replace('.', "_")
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_lstm_of_two_directions_is_one() {
+    fn the_lstms_of_both_directions_become_one() {
         assert_eq!(
             in_torch("member2.lstm1.backward.weight_hh_l0"),
             "members.2.lstm.weight_hh_l1_reverse"

@@ -1,4 +1,4 @@
-//! Weights for a module of `torch.nn` layers.
+//! Weights for a PyTorch module of `torch.nn` layers.
 
 use anyhow::Result;
 use tch::Tensor;
@@ -7,8 +7,11 @@ use super::{card, names, tracts};
 use crate::inference::Predictor;
 use crate::model::to_safetensors;
 
-/// The weights of a run by PyTorch's names, with its normalisation and its vocal tracts; in the metadata
-/// everything else that is to be known, as JSON under `emovox`.
+/// Bytes of a safetensors file with the weights of a run under PyTorch's names, its normalisation
+/// and its VTLP warps. The metadata key `emovox` holds everything else as JSON.
+///
+/// # Errors
+/// If libtorch cannot read the tensors, or if the metadata cannot be serialised.
 pub fn safetensors(predictor: &Predictor) -> Result<Vec<u8>> {
     let [matrices, additions] = tracts(predictor);
     let tensors = predictor.model().tensors();

@@ -1,4 +1,4 @@
-//! Exports that are on the disk already, told from files of others by how they begin.
+//! Recognition of files that emovox exported, by their first bytes or their contents.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::torchscript::CARD;
 use crate::model::BEGINNING;
 use crate::run::beginning;
 
-/// True for a bundle.
+/// True if the file is a bundle.
 pub fn is_bundle(file: &Path) -> bool {
     is_safetensors_with(file, "\"{\\\"bundle\\\":")
 }
@@ -26,7 +26,8 @@ pub fn is_torchscript(file: &Path) -> bool {
     matches!(archive, Ok(Ok(archive)) if archive.index_for_name(&name).is_some())
 }
 
-/// What is known about the tensors is JSON in JSON, behind the eight bytes of the header's length.
+/// True if the metadata of a safetensors file start with the key `first_key`. The metadata are JSON
+/// inside JSON, behind the eight bytes of the header's length.
 fn is_safetensors_with(file: &Path, first_key: &str) -> bool {
     let expected = [BEGINNING, first_key.as_bytes()].concat();
     beginning(file, 8 + expected.len() as u64).get(8..) == Some(&expected)

@@ -6,39 +6,39 @@ use super::prosody;
 use crate::audio::threshold;
 use crate::memory::OutOfMemory;
 
-/// No analysis window is longer than this: 65 536 samples are 1.4 s at 48 kHz.
+/// Largest accepted `n_fft`, in samples: 1.4 s at 48 kHz.
 const LONGEST_WINDOW: usize = 65_536;
 
-/// How a waveform becomes features; part of a run's `config.toml`.
+/// Settings of the feature extraction; part of a run's `config.toml`.
 ///
-/// The defaults are those of `librosa.feature.mfcc`, but for 40 coefficients instead of 20.
+/// The defaults are those of `librosa.feature.mfcc`, except for 40 coefficients instead of 20.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatureConfig {
-    /// Coefficients kept of the DCT, from the 0th.
+    /// Number of MFCCs: the first coefficients of the DCT, including the 0th.
     pub n_mfcc: usize,
-    /// Samples per FFT.
+    /// Length of the FFT, in samples.
     pub n_fft: usize,
-    /// Samples under the Hann window, centred in the FFT; `None` is `n_fft`.
+    /// Length of the Hann window, in samples, centred in the FFT; `None` is `n_fft`.
     pub win_length: Option<usize>,
-    /// Samples from one frame to the next.
+    /// Distance between the centres of two frames, in samples.
     pub hop_length: usize,
-    /// Mel bands.
+    /// Number of mel bands.
     pub n_mels: usize,
     /// Lower edge of the lowest band, in hertz.
     pub fmin: f32,
     /// Upper edge of the highest band, in hertz; `None` is half the sample rate.
     pub fmax: Option<f32>,
-    /// Floor under the loudest band of the utterance, in decibels; `None`, written as `"off"`,
-    /// is no floor.
+    /// Range below the loudest mel value of the utterance, in decibels; lower values are raised to
+    /// this floor. `None`, written as `"off"`, disables the floor.
     #[serde(with = "threshold")]
     pub top_db: Option<f32>,
-    /// Cepstral lifter, which raises the higher coefficients; 0 is none.
+    /// Cepstral lifter, which amplifies the higher coefficients; 0 turns it off.
     pub lifter: f32,
-    /// 0: MFCCs alone; 1: their deltas as further columns; 2: their delta-deltas as well.
+    /// Derivatives as further columns. 0: none; 1: deltas; 2: deltas and delta-deltas.
     pub deltas: usize,
-    /// Adds three columns and their deltas: pitch in octaves from the utterance's median, voicing,
-    /// and loudness in decibels from its loudest frame.
+    /// Adds three columns and their deltas: pitch in octaves relative to the utterance's median,
+    /// voicing, and loudness in decibels relative to its loudest frame.
     pub prosody: bool,
 }
 
@@ -61,13 +61,16 @@ impl Default for FeatureConfig {
 }
 
 impl FeatureConfig {
-    /// Columns of the matrix: the MFCCs and their deltas, prosody and its deltas.
+    /// Number of columns of the matrix: MFCCs, prosody, and the deltas of both.
     pub fn coefficients(&self) -> usize {
         let prosody = if self.prosody { prosody::COLUMNS } else { 0 };
         (self.n_mfcc + prosody) * (1 + self.deltas)
     }
 
-    /// Checks that MFCCs can be computed so at this sample rate, in hertz.
+    /// Checks the settings for waveforms of `sample_rate` hertz.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
     pub fn validate(&self, sample_rate: u32) -> Result<(), FeatureError> {
         let bins = self.n_fft / 2 + 1;
         let nyquist = sample_rate as f32 / 2.0;
@@ -103,7 +106,7 @@ impl FeatureConfig {
                 n_mels: self.n_mels,
             });
         }
-        // Written so that a NaN is refused too.
+        // In this form the condition also rejects NaN.
         if !(0.0 <= self.fmin && self.fmin < fmax && fmax <= nyquist) {
             return Err(FeatureError::Band {
                 fmin: self.fmin,
@@ -126,28 +129,28 @@ impl FeatureConfig {
     }
 }
 
-/// A setting that makes no sense, alone or with the others.
+/// A feature setting that is out of range, alone or in combination with other settings.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages explain the variants")]
 pub enum FeatureError {
     #[error("the sample rate is 0 Hz")]
     SampleRate,
-    #[error("n_fft is {0}; it must lie between 2 and {LONGEST_WINDOW} samples")]
+    #[error("n_fft is {0}; it must be between 2 and {LONGEST_WINDOW} samples")]
     FftLength(usize),
-    #[error("win_length is {win_length}; it must lie between 1 and n_fft, {n_fft} samples")]
+    #[error("win_length is {win_length}; it must be between 1 and n_fft, {n_fft} samples")]
     WindowLength { win_length: usize, n_fft: usize },
     #[error("hop_length is 0; it must be at least 1 sample")]
     HopLength,
     #[error(
-        "n_mels is {n_mels}; it must lie between 1 and {bins}, the frequencies that an n_fft of \
-         {n_fft} tells apart"
+        "n_mels is {n_mels}; it must be between 1 and {bins}, the number of frequency bins of an \
+         n_fft of {n_fft}"
     )]
     Mels {
         n_mels: usize,
         n_fft: usize,
         bins: usize,
     },
-    #[error("n_mfcc is {n_mfcc}; it must lie between 1 and n_mels, {n_mels}")]
+    #[error("n_mfcc is {n_mfcc}; it must be between 1 and n_mels, {n_mels}")]
     Coefficients { n_mfcc: usize, n_mels: usize },
     #[error(
         "the band from fmin {fmin} Hz to fmax {fmax} Hz is not a range between 0 and {nyquist} Hz, \

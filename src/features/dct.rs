@@ -2,24 +2,26 @@
 
 use std::f64::consts::PI;
 
-/// Coefficients that are computed in one pass over the bands; even, as even and odd ones take turns.
+/// Number of coefficients computed in one pass over the bands. It is even, because even and odd
+/// rows alternate.
 const ROWS: usize = 4;
 
 /// The first rows of an orthonormal DCT-II (`scipy.fft.dct(norm="ortho")`), liftered.
 ///
-/// Even rows are symmetric about the middle band and odd ones antisymmetric, so that only the lower
-/// half of each is kept.
+/// Even rows are symmetric about the middle band and odd rows are antisymmetric, so that the table
+/// holds only the lower half of each row.
 pub struct Dct {
     n_mels: usize,
-    /// Groups of rows, each ⌈n_mels / 2⌉ × [`ROWS`]; those beyond n_mfcc are zero.
+    /// Groups of rows, each ⌈n_mels / 2⌉ × [`ROWS`]; rows beyond n_mfcc are zero.
     table: Vec<[f32; ROWS]>,
 }
 
 impl Dct {
-    /// `n_mfcc` coefficients from `n_mels` bands; a `lifter` of 0 is none.
+    /// A transform from `n_mels` bands to `n_mfcc` coefficients. A `lifter` of 0 turns liftering
+    /// off.
     ///
-    /// Row k is √(2/M)·cos(πk(n + ½)/M), row 0 over √2; the lifter L multiplies it by
-    /// 1 + (L/2)·sin(π(k + 1)/L), as `librosa.feature.mfcc` does.
+    /// Row k is √(2/M)·cos(πk(n + ½)/M) with M = n_mels; row 0 is divided by √2. The lifter L
+    /// multiplies row k by 1 + (L/2)·sin(π(k + 1)/L), as `librosa.feature.mfcc` does.
     pub fn new(n_mfcc: usize, n_mels: usize, lifter: f64) -> Self {
         let value = |k: usize, n: usize| {
             if k >= n_mfcc {
@@ -39,7 +41,8 @@ impl Dct {
         }
     }
 
-    /// Some frames side by side: n_mels decibels of each into n_mfcc coefficients of each.
+    /// Transforms `FRAMES` frames at once: `log_mels` [n_mels, FRAMES] in decibels → `mfcc`
+    /// [n_mfcc, FRAMES].
     pub fn apply<const FRAMES: usize>(
         &self,
         log_mels: &[[f32; FRAMES]],
@@ -47,7 +50,7 @@ impl Dct {
     ) {
         let half = self.n_mels.div_ceil(2);
         let (low, high) = log_mels[..self.n_mels].split_at(self.n_mels / 2);
-        // The middle band, if there is one, is its own mirror image.
+        // An odd number of bands has a middle band, which is its own mirror image.
         let (middle, high) = high.split_at(half - low.len());
         for (out, table) in mfcc.chunks_mut(ROWS).zip(self.table.chunks_exact(half)) {
             let mut sums = [[0.0; FRAMES]; ROWS];

@@ -2,23 +2,23 @@
 
 use std::f32::consts::{LN_2, LOG10_E, SQRT_2};
 
-/// The least power that the logarithm is taken of, −100 dB.
-const LEAST_POWER: f32 = 1e-10;
+/// Lower powers count as this power, −100 dB.
+const MIN_POWER: f32 = 1e-10;
 
-/// Turns the mel powers of one utterance into decibels, in place: 10·log₁₀ of each, none more
-/// than `top_db` below the utterance's highest.
+/// Converts the mel powers of one utterance to decibels, in place: 10·log₁₀ of each. With `top_db`,
+/// values more than `top_db` below the highest value are raised to that floor.
 pub(super) fn power_to_db(powers: &mut [f32], top_db: Option<f32>) {
     const DECIBELS_PER_NEPER: f32 = 10.0 * LOG10_E;
     let mut highest = [f32::NEG_INFINITY; 8];
     let (blocks, rest) = powers.as_chunks_mut::<8>();
     for block in blocks.iter_mut() {
         for (value, highest) in block.iter_mut().zip(&mut highest) {
-            *value = ln(value.max(LEAST_POWER)) * DECIBELS_PER_NEPER;
+            *value = ln(value.max(MIN_POWER)) * DECIBELS_PER_NEPER;
             *highest = highest.max(*value);
         }
     }
     for value in rest {
-        *value = ln(value.max(LEAST_POWER)) * DECIBELS_PER_NEPER;
+        *value = ln(value.max(MIN_POWER)) * DECIBELS_PER_NEPER;
         highest[0] = highest[0].max(*value);
     }
     if let Some(top_db) = top_db {
@@ -29,11 +29,12 @@ pub(super) fn power_to_db(powers: &mut [f32], top_db: Option<f32>) {
     }
 }
 
-/// The natural logarithm of a positive number that is not subnormal, without a branch, so that many
-/// are computed side by side.
+/// Natural logarithm of a positive number that is not subnormal. It has no branch, so that the
+/// compiler can vectorise it.
 ///
-/// With x = m·2ᵉ and m from √½ to √2, it is e·ln 2 + 2·artanh s for s = (m − 1) / (m + 1). |s| is at
-/// most 0.172, so that the series of artanh is exact to an `f32` from the power of 9 on.
+/// With x = m·2ᵉ and m from √½ to √2, ln x = e·ln 2 + 2·artanh s for s = (m − 1) / (m + 1). |s| is
+/// at most 0.172, so the series of artanh up to the power of 9 is exact to the precision of an
+/// `f32`.
 fn ln(x: f32) -> f32 {
     const ROOT_OF_HALF: u32 = (SQRT_2 / 2.0).to_bits();
     let exponent = (x.to_bits().wrapping_sub(ROOT_OF_HALF) as i32) >> 23;
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn decibels_are_ten_times_the_logarithm() {
-        // Of all magnitudes that are no silence, and all mantissas.
+        // Powers of every magnitude above the floor, with many different mantissas.
         let powers: Vec<f32> = (0..200_000)
             .map(|i| 10f32.powf(-9.9 + i as f32 * 40.0 / 200_000.0))
             .collect();

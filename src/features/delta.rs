@@ -1,33 +1,34 @@
-//! How features change over time: `librosa.feature.delta`.
+//! Derivatives of features over time: `librosa.feature.delta`.
 
-/// Frames that a slope is taken over, as in librosa.
+/// Number of frames in the window of a derivative, as in librosa.
 const WIDTH: usize = 9;
 
-/// Which derivative of the features.
+/// Order of a derivative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Deltas: the slope of a line fitted to the frames around each frame.
     First,
-    /// Delta-deltas: the second derivative of a parabola fitted to them.
+    /// Delta-deltas: the second derivative of a parabola fitted to the same frames.
     Second,
 }
 
 /// Deltas of a frames × `columns` matrix, row-major, in the same shape.
 ///
-/// A Savitzky–Golay filter over 9 frames, of the order of the derivative. At both ends the first
-/// and the last full window are evaluated (SciPy's mode `interp`); the highest derivative of a
-/// polynomial is the same everywhere, so their value is repeated. librosa refuses fewer than nine
-/// frames; here the widest odd window that fits takes over, and below three frames all is zero.
+/// The filter is a Savitzky–Golay filter over 9 frames whose polynomial order is the order of the
+/// derivative. At both ends the polynomials of the first and the last full window are evaluated
+/// (SciPy's mode `interp`). The highest derivative of a polynomial is constant, so the value of
+/// that window is repeated. librosa rejects fewer than nine frames. Here the widest odd window that
+/// fits is used, and with fewer than three frames all deltas are zero.
 pub fn delta(values: &[f32], columns: usize, order: Order) -> Vec<f32> {
     let mut deltas = vec![0.0; values.len()];
     add_delta(values, columns, order, &mut deltas);
     deltas
 }
 
-/// Adds deltas to zeros of the same shape.
+/// Adds deltas to `deltas`, which has the shape of `values` and holds zeros.
 pub(super) fn add_delta(values: &[f32], columns: usize, order: Order, deltas: &mut [f32]) {
     let frames = values.len() / columns;
-    // The frames on either side of the centre.
+    // Number of frames on either side of the centre.
     let reach = (frames.min(WIDTH).saturating_sub(1)) / 2;
     if reach == 0 {
         return;
@@ -44,10 +45,11 @@ pub(super) fn add_delta(values: &[f32], columns: usize, order: Order, deltas: &m
     }
 }
 
-/// Weights of the least-squares fit over −reach ..= reach.
+/// Weights of the least-squares fit over the offsets k from −reach to reach.
 ///
-/// The fitted derivative is Σ p(k)·x[k] / Σ p(k)², for the second times 2, with the polynomial p of that degree
-/// that is orthogonal to the lower ones: k, or k² − mean(k²).
+/// The fitted derivative is Σ p(k)·x(k) / Σ p(k)², times 2 for the second derivative. The
+/// polynomial p has the degree of the derivative and is orthogonal to all lower degrees: k, or k² −
+/// mean(k²).
 fn weights(reach: usize, order: Order) -> Vec<f32> {
     let offsets = || (0..=2 * reach).map(|i| i as f64 - reach as f64);
     let mean_square = offsets().map(|k| k * k).sum::<f64>() / (2 * reach + 1) as f64;

@@ -1,16 +1,16 @@
-//! The whole way from waveform to matrix.
+//! The feature extractor: every step from waveform to matrix.
 
 use super::decibels::power_to_db;
 use super::delta::{Order, add_delta};
 use super::prosody::{self, Prosody};
-use super::stft::{ABREAST, Stft};
+use super::stft::{FRAMES_PER_BLOCK, Stft};
 use super::{FeatureConfig, FeatureError, Features};
 use super::{dct::Dct, mel::MelFilterBank};
 use crate::audio::Waveform;
 use crate::memory::{OutOfMemory, reserve, zeros};
 
-/// Computes the features of waveforms of one sample rate. Share one between threads: all it
-/// holds are tables.
+/// Computes the features of waveforms of one sample rate. An extractor holds only tables, so that
+/// threads can share it.
 pub struct Extractor {
     config: FeatureConfig,
     sample_rate: u32,
@@ -21,7 +21,10 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// Prepares the tables for waveforms of this sample rate, in hertz.
+    /// Prepares the tables for waveforms of `sample_rate` hertz.
+    ///
+    /// # Errors
+    /// If a setting is out of range, alone or for this sample rate ([`FeatureConfig::validate`]).
     pub fn new(config: &FeatureConfig, sample_rate: u32) -> Result<Self, FeatureError> {
         config.validate(sample_rate)?;
         let fmax = match config.fmax {
@@ -50,29 +53,32 @@ impl Extractor {
         })
     }
 
-    /// The sample rate that waveforms must have, in hertz.
+    /// Required sample rate of the waveforms, in hertz.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
 
-    /// The features of one waveform: 1 + ⌊samples / hop⌋ frames.
+    /// Features of one waveform, [1 + ⌊samples / hop_length⌋ frames, coefficients].
     ///
     /// # Panics
-    /// If the waveform has another sample rate than the extractor was made for, or is too long for the
-    /// memory.
+    /// If the sample rate of the waveform is not [`Extractor::sample_rate`], or if the features do not
+    /// fit into the memory.
     pub fn extract(&self, waveform: &Waveform) -> Features {
         self.try_extract(waveform)
             .expect("room for the features of the waveform")
     }
 
-    /// The features of one waveform, which may be too long for the memory.
+    /// Features of one waveform, like [`Extractor::extract`].
+    ///
+    /// # Errors
+    /// If the features do not fit into the memory.
     ///
     /// # Panics
-    /// If the waveform has another sample rate than the extractor was made for.
+    /// If the sample rate of the waveform is not [`Extractor::sample_rate`].
     pub fn try_extract(&self, waveform: &Waveform) -> Result<Features, OutOfMemory> {
         assert_eq!(
             waveform.sample_rate, self.sample_rate,
-            "the extractor was made for another sample rate"
+            "the extractor and the waveform have different sample rates"
         );
         let frames = self.stft.frames(waveform.samples.len());
         let mfcc = {
@@ -89,14 +95,20 @@ impl Extractor {
         Ok(features.expect("every frame has all its coefficients"))
     }
 
-    /// Mel bands in decibels: for every [`ABREAST`] frames n_mels rows, for each frame a column.
-    fn log_mels(&self, samples: &[f32], frames: usize) -> Result<Vec<[f32; ABREAST]>, OutOfMemory> {
+    /// Mel bands in decibels. Each block of [`FRAMES_PER_BLOCK`] frames has n_mels rows, one column
+    /// a frame.
+    fn log_mels(
+        &self,
+        samples: &[f32],
+        frames: usize,
+    ) -> Result<Vec<[f32; FRAMES_PER_BLOCK]>, OutOfMemory> {
         let n_mels = self.config.n_mels;
         let mut scratch = self.stft.scratch();
-        let mut power = vec![[0.0; ABREAST]; self.stft.bins()];
-        let mut mels = zeros::<[f32; ABREAST]>(frames.div_ceil(ABREAST) * n_mels)?;
+        let mut power = vec![[0.0; FRAMES_PER_BLOCK]; self.stft.bins()];
+        let blocks = frames.div_ceil(FRAMES_PER_BLOCK);
+        let mut mels = zeros::<[f32; FRAMES_PER_BLOCK]>(blocks * n_mels)?;
         for (block, mels) in mels.chunks_exact_mut(n_mels).enumerate() {
-            let first = block * ABREAST;
+            let first = block * FRAMES_PER_BLOCK;
             self.stft
                 .power_spectra(samples, first, frames, &mut scratch, &mut power);
             self.mel.apply(&power, mels);
@@ -105,13 +117,17 @@ impl Extractor {
         Ok(mels)
     }
 
-    /// Cepstral coefficients, frames × n_mfcc.
-    fn mfcc(&self, log_mels: &[[f32; ABREAST]], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
+    /// Cepstral coefficients, frames × n_mfcc, row-major.
+    fn mfcc(
+        &self,
+        log_mels: &[[f32; FRAMES_PER_BLOCK]],
+        frames: usize,
+    ) -> Result<Vec<f32>, OutOfMemory> {
         let n_mfcc = self.config.n_mfcc;
         let mut mfcc = zeros(frames * n_mfcc)?;
-        let mut block = vec![[0.0; ABREAST]; n_mfcc];
+        let mut block = vec![[0.0; FRAMES_PER_BLOCK]; n_mfcc];
         for (rows, log_mels) in mfcc
-            .chunks_mut(ABREAST * n_mfcc)
+            .chunks_mut(FRAMES_PER_BLOCK * n_mfcc)
             .zip(log_mels.chunks_exact(self.config.n_mels))
         {
             self.dct.apply(log_mels, &mut block);
@@ -124,7 +140,7 @@ impl Extractor {
         Ok(mfcc)
     }
 
-    /// A matrix, its deltas and its delta-deltas, as many as the configuration asks for.
+    /// A matrix followed by its deltas and delta-deltas, as many of them as the configuration has.
     fn with_deltas(&self, values: Vec<f32>, columns: usize) -> Result<Vec<Vec<f32>>, OutOfMemory> {
         let mut blocks = vec![values];
         for &order in &[Order::First, Order::Second][..self.config.deltas] {
@@ -136,7 +152,7 @@ impl Extractor {
     }
 }
 
-/// Matrices of as many rows as there are frames, joined row by row.
+/// Joins matrices of `frames` rows each: row by row, one matrix after the other.
 fn side_by_side(blocks: &[Vec<f32>], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
     let mut values = reserve(blocks.iter().map(Vec::len).sum())?;
     for frame in 0..frames {

@@ -1,4 +1,4 @@
-//! What extraction yields.
+//! The feature matrix, which is the result of an extraction.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,32 +6,36 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// Values of a matrix that are in a file, from which they are read whenever they are needed.
+/// Values of a matrix that are in a file and are read when they are needed.
 pub trait StoredValues: Send + Sync {
-    /// Reads all of them, row after row.
+    /// Reads all values, row-major.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
     fn read(&self) -> io::Result<Vec<f32>>;
 }
 
-/// The place where the values of a matrix are.
+/// Storage of the values of one or several matrices.
 #[derive(Clone)]
 enum Values {
     InMemory(Arc<Vec<f32>>),
-    /// The second holds them once [`Features::values`] has read them.
+    /// Values in a file. The second field holds them after [`Features::values`] has read them.
     InFile(Arc<dyn StoredValues>, Arc<OnceLock<Vec<f32>>>),
 }
 
-/// A matrix of features, frames × coefficients. A clone shares the values.
+/// A feature matrix [frames, coefficients], row-major. A clone shares the values.
 #[derive(Clone)]
 pub struct Features {
     frames: usize,
     coefficients: usize,
     values: Values,
-    /// The first frame's place among the values.
+    /// Index of the first value of the first frame in `values`.
     start: usize,
 }
 
 impl Features {
-    /// From row-major values, frame after frame; `None` if there are not frames × coefficients.
+    /// A matrix of row-major values, frame after frame. `None` if the number of values is not
+    /// frames × coefficients.
     pub fn new(frames: usize, coefficients: usize, values: Vec<f32>) -> Option<Self> {
         (frames.checked_mul(coefficients)? == values.len()).then(|| Features {
             frames,
@@ -41,7 +45,7 @@ impl Features {
         })
     }
 
-    /// A matrix whose values stay in a file, since all of a corpus would not fit into memory.
+    /// A matrix whose values stay in a file, because a complete corpus does not fit into memory.
     pub fn in_file(frames: usize, coefficients: usize, values: Arc<dyn StoredValues>) -> Self {
         Features {
             frames,
@@ -51,10 +55,10 @@ impl Features {
         }
     }
 
-    /// The frames from `first` to before `end`, which share the values.
+    /// The frames `first..end`, which share the values.
     ///
     /// # Panics
-    /// If there are no such frames.
+    /// If the matrix does not have these frames.
     pub fn slice(&self, first: usize, end: usize) -> Features {
         assert!(first <= end && end <= self.frames, "frames of the matrix");
         Features {
@@ -64,12 +68,13 @@ impl Features {
         }
     }
 
-    /// Rows: one per hop of the waveform.
+    /// Number of rows: one for each hop of the waveform.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// Columns: the MFCCs, then their deltas, then their delta-deltas; then prosody in the same way.
+    /// Number of columns. Their order is MFCCs, their deltas, their delta-deltas; then prosody, its
+    /// deltas, its delta-deltas.
     pub fn coefficients(&self) -> usize {
         self.coefficients
     }
@@ -79,7 +84,7 @@ impl Features {
         self.frames * self.coefficients
     }
 
-    /// All values, row after row. Those in a file are read, and do not stay in memory.
+    /// All values, row-major. Values in a file are read and do not stay in memory.
     ///
     /// # Errors
     /// If the file cannot be read or is damaged.
@@ -99,10 +104,11 @@ impl Features {
         }
     }
 
-    /// All values, row after row. Those in a file stay in memory from then on.
+    /// All values, row-major. Values in a file are read once and then stay in memory.
     ///
     /// # Panics
-    /// If they are in a file that cannot be read or is damaged; [`Features::read`] returns the error.
+    /// If the values are in a file that cannot be read or is damaged; [`Features::read`] returns the
+    /// error instead.
     pub fn values(&self) -> &[f32] {
         let all = match &self.values {
             Values::InMemory(values) => values,
@@ -114,15 +120,15 @@ impl Features {
         &all[self.range()]
     }
 
-    /// The values of these frames among all.
+    /// Indices of the values of this matrix in the storage.
     fn range(&self) -> Range<usize> {
         self.start..self.start + self.size()
     }
 
-    /// One frame's coefficients.
+    /// Coefficients of one frame.
     ///
     /// # Panics
-    /// If there is no such frame.
+    /// If `frame` is not below [`Features::frames`].
     pub fn row(&self, frame: usize) -> &[f32] {
         let start = frame * self.coefficients;
         &self.values()[start..start + self.coefficients]

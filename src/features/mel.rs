@@ -1,16 +1,17 @@
 //! Mel filter bank: `librosa.filters.mel` with Slaney's scale and norm.
 
-/// Slaney's mel scale is linear below 1000 Hz, with 3 mel in 200 Hz …
+/// Slope of Slaney's mel scale below 1000 Hz, where the scale is linear: 3 mel for 200 Hz.
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
+/// Start of the logarithmic part of the scale.
 const LOG_START_HZ: f64 = 1000.0;
 const LOG_START_MEL: f64 = LOG_START_HZ / HZ_PER_MEL;
 
-/// … and above it logarithmic, with 27 mel from 1000 to 6400 Hz.
+/// Natural logarithm of the frequency ratio of one mel above 1000 Hz: 27 mel from 1000 to 6400 Hz.
 fn log_step() -> f64 {
     6.4_f64.ln() / 27.0
 }
 
-/// Hertz to mel.
+/// Hertz to mel, on Slaney's scale.
 pub fn hz_to_mel(hz: f64) -> f64 {
     if hz < LOG_START_HZ {
         hz / HZ_PER_MEL
@@ -19,7 +20,7 @@ pub fn hz_to_mel(hz: f64) -> f64 {
     }
 }
 
-/// Mel to hertz.
+/// Mel to hertz, on Slaney's scale.
 pub fn mel_to_hz(mel: f64) -> f64 {
     if mel < LOG_START_MEL {
         mel * HZ_PER_MEL
@@ -28,7 +29,7 @@ pub fn mel_to_hz(mel: f64) -> f64 {
     }
 }
 
-/// Triangles over the bins of a spectrum, each kept as the bins that it touches.
+/// Triangular filters over the bins of a spectrum. Each filter is stored as its non-zero weights.
 pub struct MelFilterBank {
     bands: Vec<Band>,
     /// The weights of all bands, one after the other.
@@ -43,10 +44,10 @@ struct Band {
 
 impl MelFilterBank {
     /// `n_mels` triangles between `fmin` and `fmax` hertz, evenly spaced in mel, for spectra of
-    /// 1 + ⌊n_fft / 2⌋ bins at a sample rate in hertz.
+    /// 1 + ⌊n_fft / 2⌋ bins at `sample_rate` hertz.
     ///
-    /// Each has an area of one hertz (Slaney's norm). A triangle narrower than a bin may be empty,
-    /// as in librosa.
+    /// The area of each triangle is 1 Hz (Slaney's norm). A triangle narrower than a bin may be
+    /// empty, as in librosa.
     pub fn new(sample_rate: u32, n_fft: usize, n_mels: usize, fmin: f64, fmax: f64) -> Self {
         let (low, high) = (hz_to_mel(fmin), hz_to_mel(fmax));
         let edges: Vec<f64> = (0..n_mels + 2)
@@ -94,8 +95,8 @@ impl MelFilterBank {
         });
     }
 
-    /// The power in every band of some frames side by side, into `mels`: n_mels of each from
-    /// 1 + ⌊n_fft / 2⌋ of each.
+    /// Filters `FRAMES` frames at once: `power` [1 + ⌊n_fft / 2⌋, FRAMES] → `mels` [n_mels,
+    /// FRAMES].
     pub fn apply<const FRAMES: usize>(&self, power: &[[f32; FRAMES]], mels: &mut [[f32; FRAMES]]) {
         for (mel, band) in mels.iter_mut().zip(&self.bands) {
             let weights = &self.weights[band.first_weight..band.first_weight + band.bins];

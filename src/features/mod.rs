@@ -1,5 +1,5 @@
-//! From a waveform to its MFCC matrix, as librosa 0.11 computes it:
-//! framing and STFT → mel bands → decibels → DCT → deltas; and prosody beside it, where asked for.
+//! Waveform → MFCC matrix, as librosa 0.11 computes it:
+//! framing and STFT → mel bands → decibels → DCT → deltas. Columns with prosody are optional.
 //!
 //! ```
 //! use emovox::audio::Waveform;
@@ -27,6 +27,6 @@ pub use config::{FeatureConfig, FeatureError};
 pub use extractor::Extractor;
 pub use matrix::{Features, StoredValues};
 
-/// Counts the changes to what the features of a recording are, so that none are taken from a cache
-/// which are not what the code would compute. It goes up when a number changes by more than rounding.
+/// Version of the feature computation, part of every cache key. It increases when a value changes
+/// by more than rounding, so that cached features of an older version are not used.
 pub const VERSION: u32 = 1;

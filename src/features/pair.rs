@@ -1,9 +1,10 @@
-//! Two real frames through one complex FFT, which takes half the time of one after the other.
+//! One complex FFT for two real frames, in half the time of two FFTs.
 //!
-//! One frame is the real part and the other the imaginary part. Of the spectrum Z of both, the even
-//! half Z(k) + Z*(−k) is twice the first frame's, and the odd half Z(k) − Z*(−k) twice the other's.
-//! The FFT rounds in proportion to the louder frame, so the quieter one is raised before: each comes
-//! out as precise as it would alone.
+//! The left frame is the real part of the input, the right frame is the imaginary part. With Z as
+//! the spectrum of both, Z(k) + Z*(−k) is twice the spectrum of the left frame, and Z(k) − Z*(−k)
+//! is 2i times the spectrum of the right frame. The rounding errors of the FFT are proportional to
+//! the louder frame, so the quieter frame is amplified before: each result is as precise as that of
+//! an FFT of its own.
 
 use std::sync::Arc;
 
@@ -12,14 +13,14 @@ use rustfft::{Fft, FftPlanner};
 
 use crate::audio::dot::dot;
 
-/// The plan of the FFT.
+/// The plan of an FFT of two frames at once.
 pub(super) struct PairFft {
     plan: Arc<dyn Fft<f32>>,
 }
 
-/// The buffers that one thread needs.
+/// The buffers of one thread.
 pub struct Scratch {
-    /// The frames, to be filled before [`PairFft::transform`]; their content stays.
+    /// The input frames, n_fft samples each. A transform does not change them.
     pub left: Vec<f32>,
     pub right: Vec<f32>,
     both: Vec<Complex<f32>>,
@@ -46,12 +47,13 @@ impl PairFft {
         }
     }
 
-    /// Power `|X|²` of both frames, bin by bin from 0 to ⌊n_fft / 2⌋, handed to `take`.
-    pub(super) fn powers(&self, scratch: &mut Scratch, mut take: impl FnMut(usize, [f32; 2])) {
+    /// Calls `receive` with the index of each bin, from 0 to ⌊n_fft / 2⌋, and the power `|X|²` of
+    /// both frames in it.
+    pub(super) fn powers(&self, scratch: &mut Scratch, mut receive: impl FnMut(usize, [f32; 2])) {
         let gains = self.transform(scratch);
         let both = &scratch.both;
         let mut bin =
-            |k: usize, power: [f32; 2]| take(k, [power[0] * gains[0], power[1] * gains[1]]);
+            |k: usize, power: [f32; 2]| receive(k, [power[0] * gains[0], power[1] * gains[1]]);
         bin(0, separate(both[0], both[0]));
         let half = both.len() / 2;
         let mirrored = both.iter().rev().take(half);
@@ -60,7 +62,9 @@ impl PairFft {
         }
     }
 
-    /// Autocorrelations of both frames, circular and in no unit; lag by lag, from 0 to n_fft − 1.
+    /// Circular autocorrelations of both frames, for lags 0 to n_fft − 1: the left frame's in the
+    /// real part, the right frame's in the imaginary part. Each is unscaled, so that only ratios
+    /// within one frame have a meaning.
     pub(super) fn autocorrelations<'a>(&self, scratch: &'a mut Scratch) -> &'a [Complex<f32>] {
         self.transform(scratch);
         let both = &mut scratch.both;
@@ -68,7 +72,8 @@ impl PairFft {
         let to_complex = |[left, right]: [f32; 2]| Complex::new(left, right);
         both[0] = to_complex(separate(both[0], both[0]));
         let (front, back) = both[1..].split_at_mut(n_fft / 2);
-        // Where n_fft is even, the last of the front is the middle, which is its own mirror image.
+        // If n_fft is even, the last value of `front` is the middle bin, which is its own mirror
+        // image.
         if n_fft.is_multiple_of(2)
             && let Some(middle) = front.last_mut()
         {
@@ -78,12 +83,14 @@ impl PairFft {
             *z = to_complex(separate(*z, *mirrored));
             *mirrored = *z;
         }
-        // Power spectra are real and even, so that their FFT is their inverse FFT, and real too.
+        // Power spectra are real and even, so their FFT is real and equals their inverse FFT up to
+        // a factor.
         self.plan.process_with_scratch(both, &mut scratch.fft);
         both
     }
 
-    /// The FFT of both frames. Returns what their powers are to be multiplied by.
+    /// Computes the FFT of both frames into `scratch.both`. Returns the factors by which the powers
+    /// of the two frames must be multiplied.
     fn transform(&self, scratch: &mut Scratch) -> [f32; 2] {
         let Scratch {
             left,
@@ -100,17 +107,18 @@ impl PairFft {
     }
 }
 
-/// What makes two frames about equally loud.
+/// Factors that make two frames about equally loud.
 struct Balance {
-    /// Powers of two, so that nothing is rounded.
+    /// Amplification of the samples: powers of two, so that the multiplication does not round.
     raise: [f32; 2],
+    /// Factors of the powers that undo the amplification; 0 for a silent frame.
     gains: [f32; 2],
 }
 
 impl Balance {
     fn of(left: f32, right: f32) -> Balance {
         if left == 0.0 || right == 0.0 {
-            // What rounding leaves in a silent frame is not its own.
+            // A silent frame contains only rounding errors of the other frame.
             let audible = |energy: f32| if energy == 0.0 { 0.0 } else { 1.0 };
             return Balance {
                 raise: [1.0; 2],
@@ -124,7 +132,8 @@ impl Balance {
     }
 }
 
-/// Powers of the two frames, from a bin of both and the bin at minus its frequency.
+/// Powers of the two frames in one bin. `z` is the bin of the joint spectrum, `mirrored` the bin at
+/// the negative frequency.
 fn separate(z: Complex<f32>, mirrored: Complex<f32>) -> [f32; 2] {
     let even = z + mirrored.conj();
     let odd = z - mirrored.conj();
@@ -136,7 +145,7 @@ mod tests {
     use super::*;
     use std::f64::consts::TAU;
 
-    /// By the sum that defines it.
+    /// Power of one bin, by the sum that defines it.
     fn power(frame: &[f32], bin: usize) -> f64 {
         let angle = |n: usize| TAU * (n * bin % frame.len()) as f64 / frame.len() as f64;
         let sum = |part: fn(f64) -> f64| -> f64 {
@@ -146,14 +155,14 @@ mod tests {
         sum(f64::cos).powi(2) + sum(f64::sin).powi(2)
     }
 
-    /// A hum of this amplitude.
+    /// Two tones; `pitch` is in radians a sample.
     fn hum(n_fft: usize, amplitude: f32, pitch: f32) -> Vec<f32> {
         let sample = |n: usize| (n as f32 * pitch).sin() + 0.3 * (n as f32 * 7.7 * pitch).cos();
         (0..n_fft).map(|n| amplitude * sample(n)).collect()
     }
 
     #[test]
-    fn each_frame_is_as_precise_as_alone() {
+    fn each_frame_of_a_pair_is_as_precise_as_alone() {
         for n_fft in [2, 15, 16, 400, 512] {
             for [left, right] in [[1.0, 0.5], [1.0, 1e-6], [1e-9, 3.0], [0.0, 1.0], [0.0, 0.0]] {
                 let fft = PairFft::new(n_fft);

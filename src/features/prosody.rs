@@ -1,10 +1,11 @@
-//! Prosody: how high, how voiced and how loud speech is, frame by frame.
+//! Prosody: pitch, voicing and loudness of speech, frame by frame.
 //!
-//! Pitch is where the autocorrelation of a window peaks, divided by the window's own autocorrelation,
-//! which would else favour short lags; how high that peak is tells how voiced the frame is (Boersma,
-//! "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a
-//! sampled sound", 1993). Nothing follows the pitch from frame to frame: a network that reads the
-//! frames in order can tell a jump from a melody.
+//! The autocorrelation of a windowed frame is divided by the autocorrelation of the window, which
+//! would otherwise favour short lags. The lag of the highest peak gives the pitch, and the height
+//! of the peak gives the voicing (Boersma, "Accurate short-term analysis of the fundamental
+//! frequency and the harmonics-to-noise ratio of a sampled sound", 1993). The pitch is not tracked
+//! from frame to frame: a network that reads the frames in order can distinguish a jump from a
+//! melody.
 
 use std::f64::consts::TAU;
 
@@ -12,21 +13,22 @@ use super::pair::{self, PairFft};
 use crate::audio::dot::{dot, sum};
 use crate::memory::{OutOfMemory, reserve};
 
-/// Columns of a frame: pitch, voicing, loudness.
+/// Number of columns of a frame: pitch, voicing, loudness.
 pub(super) const COLUMNS: usize = 3;
 
-/// Seconds under the Hann window: nearly four periods of the lowest voice.
-const WINDOW: f64 = 0.064;
+/// Length of the Hann window: nearly four periods of the lowest pitch.
+const WINDOW_SECONDS: f64 = 0.064;
 /// The range of pitch, in hertz.
-const LOWEST: f64 = 60.0;
-const HIGHEST: f64 = 500.0;
-/// What a peak loses for each octave below the highest pitch: of equal peaks, one at twice the period
-/// is the same voice again.
+const MIN_PITCH_HZ: f64 = 60.0;
+const MAX_PITCH_HZ: f64 = 500.0;
+/// Subtracted from the height of a peak for each octave below the highest pitch. A periodic sound
+/// has equal peaks at one period and at two; the cost selects the shorter lag.
 const OCTAVE_COST: f32 = 0.01;
-/// From this voicing on a frame has a pitch.
-const VOICED: f32 = 0.55;
-/// The quietest power that loudness tells apart, and its range below the loudest frame in decibels.
-const LEAST_POWER: f32 = 1e-10;
+/// A frame has a pitch if its voicing is above this threshold.
+const VOICING_THRESHOLD: f32 = 0.55;
+/// Lower powers count as this power; a frame that is not above it has no pitch.
+const MIN_POWER: f32 = 1e-10;
+/// Range of the loudness below the loudest frame, in decibels.
 const LOUDNESS_RANGE: f32 = 80.0;
 
 /// The tables for waveforms of one sample rate.
@@ -34,24 +36,25 @@ pub(super) struct Prosody {
     sample_rate: f32,
     hop_length: usize,
     window: Vec<f32>,
-    /// For each lag one over the window's own autocorrelation, which is 1 at lag 0.
+    /// The reciprocal of the window's normalised autocorrelation, for each lag.
     correction: Vec<f32>,
-    /// The period of the highest pitch, in samples.
-    shortest: usize,
+    /// Period of the highest pitch, in samples.
+    min_lag: usize,
     fft: PairFft,
 }
 
 /// The buffers that one thread needs for its frames.
 struct Scratch {
     frames: pair::Scratch,
-    /// Of each of two frames, from one lag below the shortest to one above the longest.
+    /// Normalised autocorrelations of two frames, from one lag below the shortest to one above the
+    /// longest.
     correlations: [Vec<f32>; 2],
 }
 
-/// What is found in one frame.
+/// Measurements of one frame.
 #[derive(Clone, Copy)]
 struct Frame {
-    /// log₂ of the pitch in hertz, also where nothing is voiced.
+    /// log₂ of the pitch in hertz, also for unvoiced frames; 0 without any peak.
     octaves: f32,
     voicing: f32,
     power: f32,
@@ -60,15 +63,15 @@ struct Frame {
 impl Prosody {
     pub(super) fn new(sample_rate: u32, hop_length: usize) -> Prosody {
         let rate = f64::from(sample_rate);
-        let half = (rate * WINDOW / 2.0).round().max(1.0) as usize;
+        let half = (rate * WINDOW_SECONDS / 2.0).round().max(1.0) as usize;
         let length = 2 * half;
-        let shortest = ((rate / HIGHEST) as usize).max(1);
-        let longest = (rate / LOWEST) as usize + 1;
+        let min_lag = ((rate / MAX_PITCH_HZ) as usize).max(1);
+        let max_lag = (rate / MIN_PITCH_HZ) as usize + 1;
         let window: Vec<f32> = (0..length)
             .map(|n| (0.5 - 0.5 * (TAU * n as f64 / length as f64).cos()) as f32)
             .collect();
-        // Room for the lags, so that the ends of a window do not meet.
-        let fft = PairFft::new(quick_length(length + longest + 1));
+        // Zeros for the longest lag, so that the circular autocorrelation does not wrap around.
+        let fft = PairFft::new(fast_fft_length(length + max_lag + 1));
         let mut scratch = fft.scratch();
         scratch.left[..length].copy_from_slice(&window);
         let correlation = fft.autocorrelations(&mut scratch);
@@ -76,13 +79,13 @@ impl Prosody {
         Prosody {
             sample_rate: sample_rate as f32,
             hop_length,
-            correction: correlation[..=longest]
+            correction: correlation[..=max_lag]
                 .iter()
-                // At the longest lag nearly two thirds of it are left.
+                // The divisor is never small: at the longest lag it is nearly two thirds.
                 .map(|r| energy / r.re)
                 .collect(),
             window,
-            shortest,
+            min_lag,
             fft,
         }
     }
@@ -90,43 +93,43 @@ impl Prosody {
     /// Prosody of a waveform, frames × [`COLUMNS`], row-major. Frames are centred, with zeros beyond
     /// the ends, like those of the MFCCs.
     ///
-    /// - pitch in octaves above the utterance's median, which takes the speaker's own height out;
-    ///   0 where nothing is voiced;
-    /// - voicing, about 0 (noise) to 1 (a tone);
-    /// - loudness in decibels below the loudest frame, −80 at least.
+    /// - pitch in octaves relative to the utterance's median, which removes the average pitch of
+    ///   the speaker; 0 in unvoiced frames;
+    /// - voicing, from about 0 (noise) to 1 (a tone);
+    /// - loudness in decibels relative to the loudest frame, from −80 to 0.
     pub(super) fn track(&self, samples: &[f32], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
         let mut scratch = Scratch {
             frames: self.fft.scratch(),
             correlations: [const { Vec::new() }; 2],
         };
-        let mut found: Vec<Frame> = reserve(frames + 1)?;
+        let mut measured: Vec<Frame> = reserve(frames + 1)?;
         for frame in (0..frames).step_by(2) {
-            found.extend(self.two_frames(samples, frame * self.hop_length, &mut scratch));
+            measured.extend(self.two_frames(samples, frame * self.hop_length, &mut scratch));
         }
-        found.truncate(frames);
+        measured.truncate(frames);
         let median = median(
-            found
+            measured
                 .iter()
-                .filter(|frame| frame.voicing > VOICED)
+                .filter(|frame| frame.voicing > VOICING_THRESHOLD)
                 .map(|frame| frame.octaves),
         );
-        let loudest = found
+        let loudest = measured
             .iter()
-            .fold(LEAST_POWER, |most, frame| most.max(frame.power));
+            .fold(MIN_POWER, |most, frame| most.max(frame.power));
         let row = |frame: &Frame| {
             let pitch = match median {
-                Some(median) if frame.voicing > VOICED => frame.octaves - median,
+                Some(median) if frame.voicing > VOICING_THRESHOLD => frame.octaves - median,
                 _ => 0.0,
             };
-            let loudness = 10.0 * (frame.power.max(LEAST_POWER) / loudest).log10();
+            let loudness = 10.0 * (frame.power.max(MIN_POWER) / loudest).log10();
             [pitch, frame.voicing, loudness.max(-LOUDNESS_RANGE)]
         };
         let mut rows = reserve(frames * COLUMNS)?;
-        rows.extend(found.iter().flat_map(row));
+        rows.extend(measured.iter().flat_map(row));
         Ok(rows)
     }
 
-    /// The frame around a sample, and the next one.
+    /// Measures the frame centred on sample `centre`, and the next frame.
     fn two_frames(&self, samples: &[f32], centre: usize, scratch: &mut Scratch) -> [Frame; 2] {
         let frames = &mut scratch.frames;
         let powers = [
@@ -135,7 +138,7 @@ impl Prosody {
         ];
         let correlation = self.fft.autocorrelations(frames);
         let energies = [correlation[0].re, correlation[0].im];
-        let lags = self.shortest - 1..self.correction.len();
+        let lags = self.min_lag - 1..self.correction.len();
         let scale = energies.map(|energy| 1.0 / energy);
         let [left, right] = &mut scratch.correlations;
         left.clear();
@@ -146,9 +149,10 @@ impl Prosody {
         }
         [0, 1].map(|frame| {
             let power = powers[frame];
-            let best = match power > LEAST_POWER && energies[frame] > 0.0 {
-                true => self.best_peak(&scratch.correlations[frame]),
-                false => None,
+            let best = if power > MIN_POWER && energies[frame] > 0.0 {
+                self.best_peak(&scratch.correlations[frame])
+            } else {
+                None
             };
             Frame {
                 octaves: best.map_or(0.0, |peak| (self.sample_rate / peak.lag).log2()),
@@ -158,8 +162,8 @@ impl Prosody {
         })
     }
 
-    /// The samples around a centre without their mean, times the window; zeros beyond the ends.
-    /// Returns their power.
+    /// Writes the samples around sample `centre` into `frame`: mean removed, then multiplied by the
+    /// window. Samples beyond the ends are zeros. Returns the mean power before the window.
     fn window_frame(&self, samples: &[f32], centre: usize, frame: &mut [f32]) -> f32 {
         let length = self.window.len();
         let frame = &mut frame[..length];
@@ -170,7 +174,7 @@ impl Prosody {
         frame[..sound.start].fill(0.0);
         frame[sound.end..].fill(0.0);
         frame[sound].copy_from_slice(&samples[from..to]);
-        // A constant is no sound.
+        // A constant offset is not sound.
         let mean = sum(frame) / length as f32;
         frame.iter_mut().for_each(|sample| *sample -= mean);
         let power = dot(frame, frame) / length as f32;
@@ -180,18 +184,20 @@ impl Prosody {
         power
     }
 
-    /// The highest peak, between the lags too: a short period is seldom a whole number of samples.
+    /// The strongest peak. Its lag is interpolated, because a period is seldom a whole number of
+    /// samples.
     fn best_peak(&self, correlation: &[f32]) -> Option<Peak> {
         let mut best: Option<(f32, Peak)> = None;
-        for (lag, around) in (self.shortest..).zip(correlation.windows(3)) {
+        for (lag, around) in (self.min_lag..).zip(correlation.windows(3)) {
             let Some(peak) = peak(lag, [around[0], around[1], around[2]]) else {
                 continue;
             };
-            // Nothing lies an octave above the highest pitch: most peaks lose without a logarithm.
+            // No peak is an octave above the highest pitch. This rejects most peaks without a
+            // logarithm.
             if best.is_some_and(|(strongest, _)| peak.height + OCTAVE_COST < strongest) {
                 continue;
             }
-            let octaves = (peak.lag / self.shortest as f32).log2();
+            let octaves = (peak.lag / self.min_lag as f32).log2();
             let strength = peak.height - OCTAVE_COST * octaves;
             if best.is_none_or(|(strongest, _)| strength > strongest) {
                 best = Some((strength, peak));
@@ -201,25 +207,27 @@ impl Prosody {
     }
 }
 
-/// The least length that is not shorter and whose only factors are 2 and 3, of which FFTs are quick.
-fn quick_length(least: usize) -> usize {
-    let is_quick = |length: &usize| {
+/// The smallest number that is at least `least` and has only the factors 2 and 3: FFTs of such a
+/// length are fast.
+fn fast_fft_length(least: usize) -> usize {
+    let is_fast = |length: &usize| {
         let odd = length >> length.trailing_zeros();
         3usize.pow(odd.ilog(3)) == odd
     };
     (least.max(1)..=least.next_power_of_two())
-        .find(is_quick)
+        .find(is_fast)
         .unwrap_or(least)
 }
 
-/// A peak of the autocorrelation.
+/// A peak of the normalised autocorrelation; `lag` is in samples.
 #[derive(Clone, Copy)]
 struct Peak {
     lag: f32,
     height: f32,
 }
 
-/// The peak of a parabola through the correlations around a lag, if the middle one is the highest.
+/// The vertex of the parabola through the correlations at lag − 1, lag and lag + 1. `None` if the
+/// middle value is not the highest.
 fn peak(lag: usize, [before, middle, after]: [f32; 3]) -> Option<Peak> {
     if middle <= before || middle < after {
         return None;
@@ -231,7 +239,7 @@ fn peak(lag: usize, [before, middle, after]: [f32; 3]) -> Option<Peak> {
     })
 }
 
-/// The middle of the values in their order, the upper one of two.
+/// The median; with an even number of values, the upper of the two middle values.
 fn median(values: impl Iterator<Item = f32>) -> Option<f32> {
     let mut values: Vec<f32> = values.collect();
     values.sort_by(f32::total_cmp);
@@ -245,7 +253,7 @@ mod tests {
     const RATE: u32 = 16_000;
     const HOP: usize = 200;
 
-    /// Ten harmonics over a pitch that may change with time.
+    /// Ten harmonics. `pitch` maps the time in seconds to hertz.
     fn voice(seconds: f64, pitch: impl Fn(f64) -> f64) -> Vec<f32> {
         let mut phase = 0.0;
         (0..(seconds * f64::from(RATE)) as usize)
@@ -266,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_a_fifth_is_a_step_of_a_fifth() {
+    fn a_pitch_step_of_a_fifth_is_measured_as_a_fifth() {
         for low in [80.0, 133.3, 251.0] {
             let rows = track(&voice(1.0, |t| if t < 0.5 { low } else { 1.5 * low }));
             let step = rows[60][0] - rows[20][0];
@@ -285,11 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn how_loud_it_was_recorded_changes_nothing() {
+    fn pitch_and_voicing_do_not_depend_on_level_and_offset() {
         let samples = voice(0.5, |t| 200.0 - 80.0 * t);
         let quiet: Vec<f32> = samples.iter().map(|x| x / 64.0 + 0.25).collect();
-        // The offset makes a step at both ends, where zeros are beyond, and so moves the median; what
-        // lies between is the same.
+        // The offset makes a step at both ends, where the zeros begin, and so moves the median. The
+        // frames between the ends are compared without the median.
         let (loud, quiet) = (track(&samples), track(&quiet));
         for frame in 4..36 {
             let step = |rows: &[[f32; 3]]| rows[frame][0] - rows[20][0];
@@ -301,22 +309,22 @@ mod tests {
         }
     }
 
-    /// Σ x(n)·x(n + lag) in double precision, for all lags up to that of the lowest pitch.
+    /// Σ x(n)·x(n + lag) in double precision, for all lags up to the period of the lowest pitch.
     fn correlations(values: &[f64]) -> Vec<f64> {
         let sum = |lag: usize| values.iter().zip(&values[lag..]).map(|(a, b)| a * b).sum();
-        (0..=(f64::from(RATE) / LOWEST) as usize + 1)
+        (0..=(f64::from(RATE) / MIN_PITCH_HZ) as usize + 1)
             .map(sum)
             .collect()
     }
 
-    /// Of a frame alone, by the sums that define it: log₂ of the pitch, and voicing.
-    fn defined(samples: &[f32], centre: usize) -> Option<(f64, f64)> {
+    /// log₂ of the pitch, and the voicing, of one frame. Computed by the sums that define them.
+    fn by_definition(samples: &[f32], centre: usize) -> Option<(f64, f64)> {
         let rate = f64::from(RATE);
-        let length = 2 * (rate * WINDOW / 2.0).round() as usize;
+        let length = 2 * (rate * WINDOW_SECONDS / 2.0).round() as usize;
         let window = |n: usize| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos();
         let at = |n: usize| -> f64 {
-            let place = (centre + n).checked_sub(length / 2);
-            let sample = place.and_then(|place| samples.get(place));
+            let index = (centre + n).checked_sub(length / 2);
+            let sample = index.and_then(|index| samples.get(index));
             sample.copied().unwrap_or(0.0).into()
         };
         let mean = (0..length).map(at).sum::<f64>() / length as f64;
@@ -324,20 +332,20 @@ mod tests {
         let frame = correlations(&frame);
         let windows = correlations(&(0..length).map(window).collect::<Vec<f64>>());
         let power = (0..length).map(|n| (at(n) - mean).powi(2)).sum::<f64>() / length as f64;
-        if power <= LEAST_POWER.into() {
+        if power <= MIN_POWER.into() {
             return None;
         }
-        let shortest = (rate / HIGHEST) as usize;
-        let part = |lag: usize| (frame[lag] / frame[0]) / (windows[lag] / windows[0]);
-        let parts: Vec<f64> = (shortest - 1..frame.len()).map(part).collect();
+        let min_lag = (rate / MAX_PITCH_HZ) as usize;
+        let normalised = |lag: usize| (frame[lag] / frame[0]) / (windows[lag] / windows[0]);
+        let correlation: Vec<f64> = (min_lag - 1..frame.len()).map(normalised).collect();
         let mut best: Option<(f64, f64, f64)> = None;
-        for (i, around) in parts.windows(3).enumerate() {
+        for (i, around) in correlation.windows(3).enumerate() {
             let [before, middle, after] = [around[0], around[1], around[2]];
             if middle > before && middle >= after {
                 let shift = 0.5 * (before - after) / (before - 2.0 * middle + after);
-                let lag = (shortest + i) as f64 + shift;
+                let lag = (min_lag + i) as f64 + shift;
                 let height = middle - 0.25 * (before - after) * shift;
-                let strength = height - f64::from(OCTAVE_COST) * (lag / shortest as f64).log2();
+                let strength = height - f64::from(OCTAVE_COST) * (lag / min_lag as f64).log2();
                 if best.is_none_or(|(strongest, ..)| strength > strongest) {
                     best = Some((strength, (rate / lag).log2(), height.clamp(0.0, 1.0)));
                 }
@@ -346,9 +354,9 @@ mod tests {
         best.map(|(_, octaves, voicing)| (octaves, voicing))
     }
 
-    /// A voice that grows from nothing, breath beside it, and stops all at once.
+    /// The signal is a voice that fades in, with breath noise, and stops abruptly.
     #[test]
-    fn pitch_and_voicing_are_what_their_sums_say() {
+    fn pitch_and_voicing_equal_the_sums_that_define_them() {
         let mut state = 1u32;
         let mut samples: Vec<f32> = voice(0.5, |t| 110.0 + 150.0 * t)
             .into_iter()
@@ -363,9 +371,9 @@ mod tests {
         let frames = 1 + samples.len() / HOP;
         let rows = Prosody::new(RATE, HOP).track(&samples, frames).unwrap();
         let sums: Vec<_> = (0..frames)
-            .map(|frame| defined(&samples, frame * HOP))
+            .map(|frame| by_definition(&samples, frame * HOP))
             .collect();
-        let is_voiced = |frame: &usize| rows[3 * frame + 1] > VOICED;
+        let is_voiced = |frame: &usize| rows[3 * frame + 1] > VOICING_THRESHOLD;
         let voiced: Vec<usize> = (0..frames).filter(is_voiced).collect();
         assert!(
             (10..frames - 10).contains(&voiced.len()),
@@ -392,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_not_voiced_and_silence_is_nothing() {
+    fn noise_is_not_voiced_and_silence_gives_zeros() {
         let mut state = 1u32;
         let noise: Vec<f32> = (0..RATE)
             .map(|_| {
@@ -401,7 +409,8 @@ mod tests {
             })
             .collect();
         let rows = track(&noise);
-        assert!(rows.iter().all(|row| row[1] < VOICED && row[0] == 0.0));
+        let is_unvoiced = |row: &[f32; 3]| row[1] < VOICING_THRESHOLD && row[0] == 0.0;
+        assert!(rows.iter().all(is_unvoiced));
         for silent in [vec![0.0; 5000], vec![0.3; 1], Vec::new()] {
             for row in track(&silent) {
                 assert!(row.iter().all(|value| value.is_finite()), "{row:?}");
@@ -411,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sample_rate_has_lags() {
+    fn a_tone_is_voiced_at_every_sample_rate() {
         for rate in [1_000, 8_000, 24_414, 192_000] {
             let samples: Vec<f32> = (0..rate / 2)
                 .map(|n| (TAU * 200.0 * f64::from(n) / f64::from(rate)).sin() as f32)

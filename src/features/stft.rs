@@ -4,19 +4,21 @@ use std::f64::consts::TAU;
 
 use super::pair::{PairFft, Scratch};
 
-/// Frames that go through the spectrum, the mel bands and the DCT side by side, in vector registers.
-pub const ABREAST: usize = 8;
+/// Number of frames that pass through the STFT, the mel filters and the DCT at once, one in each
+/// lane of the vector registers.
+pub const FRAMES_PER_BLOCK: usize = 8;
 
-/// The window and the FFT.
+/// Short-time Fourier transform with a periodic Hann window.
 pub struct Stft {
-    /// `n_fft` values.
+    /// The window, with zeros on both sides up to n_fft values.
     window: Vec<f32>,
     hop_length: usize,
     fft: PairFft,
 }
 
 impl Stft {
-    /// Of `n_fft` samples a frame, the window `win_length` of them long, a frame every `hop_length`.
+    /// A transform with `n_fft` samples a frame, a window of `win_length` samples in the middle of
+    /// the frame, and `hop_length` samples from one frame to the next.
     pub fn new(n_fft: usize, win_length: usize, hop_length: usize) -> Self {
         Stft {
             window: hann_window(win_length, n_fft),
@@ -25,34 +27,35 @@ impl Stft {
         }
     }
 
-    /// The buffers that one thread needs for its frames.
+    /// Buffers for [`power_spectra`](Stft::power_spectra); each thread needs its own.
     pub fn scratch(&self) -> Scratch {
         self.fft.scratch()
     }
 
-    /// Frequencies of a spectrum: 1 + ⌊n_fft / 2⌋.
+    /// Number of frequency bins of a spectrum: 1 + ⌊n_fft / 2⌋.
     pub fn bins(&self) -> usize {
         self.window.len() / 2 + 1
     }
 
-    /// Frames of a waveform: 1 + ⌊samples / hop⌋ for an even n_fft.
+    /// Number of frames of a waveform: 1 + ⌊samples / hop_length⌋ for an even n_fft.
     pub fn frames(&self, samples: usize) -> usize {
         let n_fft = self.window.len();
         let padded = samples + 2 * (n_fft / 2);
         1 + padded.saturating_sub(n_fft) / self.hop_length
     }
 
-    /// Power `|X|²` without scaling, bin by bin, of the frames from `first` on; 0 for those from
-    /// `frames` on.
+    /// Computes the unscaled power `|X|²` of the [`FRAMES_PER_BLOCK`] frames from number `first`
+    /// into `power` [bins, FRAMES_PER_BLOCK]. Frames beyond the last frame, number `frames` − 1,
+    /// are 0.
     pub fn power_spectra(
         &self,
         samples: &[f32],
         first: usize,
         frames: usize,
         scratch: &mut Scratch,
-        power: &mut [[f32; ABREAST]],
+        power: &mut [[f32; FRAMES_PER_BLOCK]],
     ) {
-        for left in (0..ABREAST).step_by(2) {
+        for left in (0..FRAMES_PER_BLOCK).step_by(2) {
             let frame = first + left;
             if frame >= frames {
                 power
@@ -72,10 +75,11 @@ impl Stft {
         }
     }
 
-    /// The samples around the centre of the frame times the window; zeros beyond the ends.
+    /// Writes the samples around the centre of the frame, multiplied by the window, into
+    /// `windowed`. Samples beyond the ends are zeros.
     fn windowed_frame(&self, samples: &[f32], frame: usize, windowed: &mut [f32]) {
         let n_fft = self.window.len();
-        // Where the frame starts in the waveform with n_fft / 2 zeros before it.
+        // First sample of the frame in the waveform padded with n_fft / 2 zeros in front.
         let start = frame * self.hop_length;
         let zeros_before = (n_fft / 2).saturating_sub(start).min(n_fft);
         let from = (start + zeros_before - n_fft / 2).min(samples.len());

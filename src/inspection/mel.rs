@@ -1,14 +1,18 @@
-//! The mel spectrogram behind a recording's MFCCs.
+//! Mel spectrogram from which the MFCCs of a recording are computed.
 
 use std::f64::consts::PI;
 
 use crate::audio::Waveform;
 use crate::features::{Extractor, FeatureConfig, FeatureError, Features};
 
-/// Mel bands in decibels, frames × bands, by the settings of the MFCCs.
+/// Mel spectrogram in decibels, [frames, n_mels], with the settings of the MFCCs.
 ///
-/// It is their own extractor that is asked, for as many coefficients as there are bands: the DCT is
-/// orthonormal then, and its transpose gives the bands back. So what is seen is what is heard.
+/// The extractor of the MFCCs computes as many coefficients as there are bands. The DCT is then
+/// orthonormal, and its transpose returns the bands, so the spectrogram shows exactly the input of
+/// the MFCCs.
+///
+/// # Errors
+/// If a setting is out of range for the sample rate of the waveform.
 pub fn mel_spectrogram(
     waveform: &Waveform,
     config: &FeatureConfig,
@@ -33,8 +37,8 @@ pub fn mel_spectrogram(
     Ok(Features::new(cepstrum.frames(), bands, values).unwrap_or(cepstrum))
 }
 
-/// Row n, column k: the weight of coefficient k in band n, √(2/M)·cos(πk(n + ½)/M), column 0 divided
-/// by √2.
+/// Transpose of the DCT matrix, row-major. Row n, column k is the weight of coefficient k in band
+/// n: √(2/M)·cos(πk(n + ½)/M), column 0 divided by √2.
 fn transposed_dct(bands: usize) -> Vec<f32> {
     let count = bands as f64;
     let weight = |band: usize, k: usize| {
@@ -61,22 +65,22 @@ mod tests {
     }
 
     #[test]
-    fn a_tone_lies_in_the_band_around_it_as_loud_as_it_is() {
+    fn a_tone_has_its_power_in_the_band_around_its_frequency() {
         let config = FeatureConfig {
             n_fft: 1024,
             n_mels: 40,
             n_mfcc: 13,
             ..FeatureConfig::default()
         };
-        // Edges of 40 triangles; the tone is on a bin that is near the centre of number 19.
+        // Edges of 40 triangles. The tone is on a bin near the centre of triangle 19.
         let edge = |i: usize| mel_to_hz(hz_to_mel(8000.0) * i as f64 / 41.0);
         let bin = (edge(20) / 15.625).round();
         let mel = mel_spectrogram(&tone(bin * 15.625, 0.5), &config).unwrap();
         let row = mel.row(mel.frames() / 2);
         let loudest = (0..40).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
         assert_eq!(loudest, 19);
-        // A Hann window of N gives a sine of amplitude A the power (A·N/4)², a quarter of it in
-        // each neighbouring bin.
+        // With a Hann window of N samples, a sine of amplitude A has the power (A·N/4)² in its bin
+        // and a quarter of that in each neighbouring bin.
         let triangle = |hz: f64| {
             let (left, centre, right) = (edge(19), edge(20), edge(21));
             let slope = ((hz - left) / (centre - left)).min((right - hz) / (right - centre));
@@ -94,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn its_floor_is_that_of_the_features() {
+    fn the_floor_is_80_decibels_below_the_maximum() {
         let mel = mel_spectrogram(&tone(440.0, 0.5), &FeatureConfig::default()).unwrap();
         let loudest = mel.values().iter().copied().fold(f32::MIN, f32::max);
         let quietest = mel.values().iter().copied().fold(f32::MAX, f32::min);

@@ -1,5 +1,4 @@
-//! What recordings are like before anything is trained on them: one of them as a model hears it, and
-//! a corpus as a whole. Knows nothing of libtorch.
+//! Measurements of a single recording and of a corpus, before any training. Does not use libtorch.
 
 mod giveaway;
 mod mel;

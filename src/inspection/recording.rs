@@ -1,4 +1,4 @@
-//! One recording, from its file to what a model hears of it.
+//! Measurements of one recording: file format, waveform before and after preprocessing, features.
 
 use std::path::Path;
 
@@ -8,29 +8,33 @@ use super::mel_spectrogram;
 use crate::audio::{self, AudioConfig, SampleRate, WavInfo, Waveform};
 use crate::features::{Extractor, FeatureConfig, Features};
 
-/// A recording as its file has it, and as a model hears it.
+/// A recording as it is in its file, and as the input of a model.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// What the file says of itself.
+    /// Format and duration according to the header of the file.
     pub info: WavInfo,
-    /// The sound as recorded, mixed down to one channel.
+    /// The waveform in the file, mixed down to one channel.
     pub recorded: Waveform,
-    /// The sound as heard: resampled, and without the silence at its ends where that is asked for.
+    /// The waveform whose features are computed: resampled, and trimmed if the settings say so.
     pub heard: Waveform,
-    /// Seconds cut off the beginning.
+    /// Silence trimmed at the beginning, in seconds.
     pub cut_before: f64,
-    /// Seconds cut off the end.
+    /// Silence trimmed at the end, in seconds.
     pub cut_after: f64,
-    /// Mel bands in decibels.
+    /// Mel spectrogram in decibels, [frames, n_mels].
     pub mel: Features,
-    /// MFCCs, their deltas and prosody, as the settings have them.
+    /// Features of the model, [frames, coefficients]: MFCCs, deltas and prosody.
     pub features: Features,
-    /// Those settings.
+    /// Settings of the features.
     pub config: FeatureConfig,
 }
 
 impl Recording {
-    /// Reads a recording as a run with these settings would.
+    /// Reads a recording and computes its features as a run with these settings does.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or if a setting is out of range for its sample rate. The error
+    /// names the file.
     pub fn read(path: &Path, audio: &AudioConfig, config: &FeatureConfig) -> Result<Recording> {
         Recording::try_read(path, audio, config).with_context(|| path.display().to_string())
     }
@@ -47,7 +51,7 @@ impl Recording {
             None => (resampled.clone(), 0),
             Some(top_db) => {
                 let trimmed = audio::trim_silence(&resampled, top_db);
-                let start = place_of(&trimmed.samples, &resampled.samples);
+                let start = offset_of(&trimmed.samples, &resampled.samples);
                 (trimmed, start)
             }
         };
@@ -64,13 +68,13 @@ impl Recording {
         })
     }
 
-    /// The upper edge of the highest mel band, in hertz.
+    /// Upper edge of the highest mel band, in hertz.
     pub fn fmax(&self) -> f64 {
         let nyquist = f64::from(self.heard.sample_rate) / 2.0;
         self.config.fmax.map_or(nyquist, f64::from)
     }
 
-    /// What was done to the sound before it is heard, and where it came from, in one line.
+    /// One line that describes the file and its preprocessing (mixing, resampling, trimming).
     pub fn story(&self) -> String {
         let WavInfo {
             sample_rate,
@@ -98,13 +102,13 @@ impl Recording {
     }
 }
 
-/// Where `part`, which is a piece of `whole`, begins in it.
-fn place_of(part: &[f32], whole: &[f32]) -> usize {
-    if part.is_empty() {
+/// Index of the first sample of `trimmed` in `whole`, which contains it.
+fn offset_of(trimmed: &[f32], whole: &[f32]) -> usize {
+    if trimmed.is_empty() {
         return 0;
     }
     whole
-        .windows(part.len())
-        .position(|piece| piece == part)
+        .windows(trimmed.len())
+        .position(|window| window == trimmed)
         .unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! A corpus as it is: what each recording measures, and what should be known before training on it.
+//! Measurements of every recording of a corpus, and warnings about the corpus.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -13,65 +13,66 @@ use crate::audio::{self, AudioError};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use crate::run::{beginning, write_output};
 
-/// So many samples in a row at full scale are cut off, not just loud.
+/// Smallest number of consecutive samples at full scale that counts as clipping.
 const CLIPPED_RUN: usize = 3;
-/// Full scale, with room for one step of 16 bits.
+/// Amplitude that counts as full scale: two 16-bit steps below 1.
 const FULL_SCALE: f32 = 1.0 - 2.0 / 32_768.0;
-/// Nothing louder than this is silence, in decibels of full scale.
-const SILENCE: f64 = -60.0;
+/// A recording with a peak below this level is silent, in decibels of full scale.
+const SILENCE_DB: f64 = -60.0;
 
-/// What one recording measures.
+/// Measurements of one recording: a row of the CSV file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipFacts {
-    /// Relative to the corpus folder.
+    /// Path of the recording, relative to the corpus folder.
     pub clip: PathBuf,
-    /// Who speaks; empty where nobody knows.
+    /// Name of the speaker; empty if unknown.
     pub speaker: String,
-    /// The emotion, in the words that all corpora have in common.
+    /// The emotion, as one of the names that all corpora share.
     pub label: String,
-    /// What the corpus itself calls it.
+    /// The emotion, as the corpus names it.
     pub corpus_label: String,
-    /// In hertz.
+    /// Sample rate in hertz.
     pub sample_rate: u32,
-    /// 1 is mono.
+    /// Number of channels.
     pub channels: u16,
-    /// Bits of a sample that carry sound.
+    /// Valid bits of a sample.
     pub bits: u16,
-    /// How long it lasts.
+    /// Duration.
     pub seconds: f64,
-    /// Root mean square, in decibels of full scale.
+    /// Root mean square of the samples, in decibels of full scale.
     pub rms_db: f64,
-    /// The highest amplitude, in decibels of full scale.
+    /// Highest amplitude, in decibels of full scale.
     pub peak_db: f64,
-    /// Samples that lie in a row of three or more at full scale.
+    /// Number of samples in runs of three or more samples at full scale.
     pub clipped_samples: usize,
-    /// True where nothing is louder than −60 dB.
+    /// True if the peak is below −60 dB.
     pub silent: bool,
-    /// The first recording that has the very same samples.
+    /// The first recording with identical samples; none if this is the first.
     pub same_as: Option<PathBuf>,
 }
 
-/// A corpus, measured.
+/// Statistics of a corpus.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// By whose naming rule it was read.
+    /// The corpus whose naming rule was applied.
     pub kind: CorpusKind,
-    /// Where it is.
+    /// Folder of the corpus.
     pub folder: PathBuf,
     /// The labels that occur, sorted.
     pub classes: Vec<String>,
     /// The speakers that occur, sorted.
     pub speakers: Vec<String>,
-    /// Recordings that could be read.
+    /// Measurements of the readable recordings.
     pub clips: Vec<ClipFacts>,
-    /// Those that could not, and WAV files that are no part of the corpus.
+    /// The unreadable recordings, and WAV files that are not part of the corpus.
     pub left_out: Vec<Skipped>,
-    /// What gives the label away.
+    /// Tests of properties that may predict the label (duration, speaker, sample rate).
     pub giveaways: Vec<Giveaway>,
 }
 
 impl Survey {
-    /// Reads every recording of a corpus to its end. `advance` is called after each, from any thread.
+    /// Reads every recording of a corpus completely. `advance` is called after each recording, from
+    /// any thread.
     pub fn read(corpus: &Corpus, advance: impl Fn() + Sync) -> Survey {
         let read: Vec<Result<(ClipFacts, u64), AudioError>> = corpus
             .clips
@@ -108,7 +109,10 @@ impl Survey {
         }
     }
 
-    /// A line for each recording.
+    /// Writes a CSV file with one row for each recording.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write_csv(&self, path: &Path) -> Result<()> {
         write_output(path, |file| {
             let mut writer = csv::Writer::from_writer(file);
@@ -119,20 +123,21 @@ impl Survey {
         })
     }
 
-    /// True for a file that [`Survey::write_csv`] wrote: it has the same columns.
+    /// True for a file that [`Survey::write_csv`] wrote, which has the same columns.
     pub fn is_own_csv(path: &Path) -> bool {
         let mut table = csv::Writer::from_writer(Vec::new());
         let table = table
             .serialize(ClipFacts::default())
-            .map(|()| table.into_inner());
-        let Ok(Ok(table)) = table else {
+            .map(|()| table.into_inner().ok());
+        let Ok(Some(table)) = table else {
             return false;
         };
         let header = table.split_inclusive(|&byte| byte == b'\n').next();
         header.is_some_and(|header| beginning(path, header.len() as u64) == header)
     }
 
-    /// What somebody should know before training on it: a line each.
+    /// Warnings about the corpus, one line each: properties that predict the label, and duplicate,
+    /// clipped and silent recordings.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for giveaway in self.giveaways.iter().filter(|g| g.is_worth_a_warning()) {
@@ -156,23 +161,24 @@ impl Survey {
             ),
             (count(|clip| clip.silent), "silent"),
         ];
-        for (clips, what) in counts.into_iter().filter(|(clips, _)| *clips > 0) {
+        for (clips, fault) in counts.into_iter().filter(|(clips, _)| *clips > 0) {
             let (noun, verb) = if clips == 1 {
                 ("recording", "is")
             } else {
                 ("recordings", "are")
             };
-            warnings.push(format!("{clips} {noun} {verb} {what}; the CSV says which"));
+            warnings.push(format!("{clips} {noun} {verb} {fault}; the CSV says which"));
         }
         warnings
     }
 
-    /// The clips of a class.
+    /// Clips with the label `class`.
     pub fn of_class<'a>(&'a self, class: &'a str) -> impl Iterator<Item = &'a ClipFacts> {
         self.clips.iter().filter(move |clip| clip.label == class)
     }
 }
 
+/// Measurements of a recording, and a hash of its samples.
 fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
     let info = audio::probe(path)?;
     let waveform = audio::read_wav(path)?;
@@ -201,15 +207,15 @@ fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
         rms_db: decibels((energy / samples.len().max(1) as f64).sqrt()),
         peak_db,
         clipped_samples,
-        silent: peak_db < SILENCE,
+        silent: peak_db < SILENCE_DB,
         same_as: None,
     };
     Ok((facts, hasher.finish()))
 }
 
-/// What may give the label away: duration; speaker and sample rate, where there are several.
+/// Tests of the duration, and of the speaker and the sample rate if the corpus has several.
 fn giveaways(clips: &[ClipFacts]) -> Vec<Giveaway> {
-    let (labels, classes) = places(clips.iter().map(|clip| clip.label.clone()));
+    let (labels, classes) = indices(clips.iter().map(|clip| clip.label.clone()));
     if classes < 2 {
         return Vec::new();
     }
@@ -218,27 +224,27 @@ fn giveaways(clips: &[ClipFacts]) -> Vec<Giveaway> {
     let names = [
         (
             "speaker",
-            places(clips.iter().map(|clip| clip.speaker.clone())),
+            indices(clips.iter().map(|clip| clip.speaker.clone())),
         ),
         (
             "sample rate",
-            places(clips.iter().map(|clip| clip.sample_rate)),
+            indices(clips.iter().map(|clip| clip.sample_rate)),
         ),
     ];
-    for (property, (names, different)) in names {
-        if different > 1 {
+    for (property, (names, distinct)) in names {
+        if distinct > 1 {
             giveaways.push(Giveaway::of_names(property, &names, &labels));
         }
     }
     giveaways
 }
 
-/// Each value's place among the different ones, and how many there are.
-fn places<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<usize>, usize) {
+/// Index of each value in the sorted list of distinct values, and the length of that list.
+fn indices<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<usize>, usize) {
     let values: Vec<T> = values.collect();
-    let mut different = values.clone();
-    different.sort();
-    different.dedup();
-    let place = |value: &T| different.partition_point(|other| other < value);
-    (values.iter().map(place).collect(), different.len())
+    let mut distinct = values.clone();
+    distinct.sort();
+    distinct.dedup();
+    let index = |value: &T| distinct.partition_point(|other| other < value);
+    (values.iter().map(index).collect(), distinct.len())
 }

@@ -1,8 +1,9 @@
-//! Attention pooling: each head weighs the steps of a clip and averages them.
+//! Attention pooling: each head computes a weighted average of the steps of a clip.
 
 use tch::nn::{self, Module};
 use tch::{Kind, Tensor};
 
+/// Attention pooling with one score a head and step.
 #[derive(Debug)]
 pub(super) struct AttentionPooling {
     scores: nn::Linear,
@@ -15,10 +16,11 @@ impl AttentionPooling {
         }
     }
 
-    /// `[batch, steps, width]` → `[batch, heads × width]`; only the `real` steps are weighed.
-    pub(super) fn forward(&self, steps: &Tensor, real: &Tensor) -> Tensor {
+    /// `[batch, steps, width]` → `[batch, heads × width]`. `mask` `[batch, steps]` is false for
+    /// padding, which has the weight 0.
+    pub(super) fn forward(&self, steps: &Tensor, mask: &Tensor) -> Tensor {
         let scores = self.scores.forward(steps);
-        let padding = real.logical_not().unsqueeze(-1);
+        let padding = mask.logical_not().unsqueeze(-1);
         let weights = scores
             .masked_fill(&padding, f64::NEG_INFINITY)
             .softmax(1, Kind::Float);

@@ -1,9 +1,9 @@
 //! The default architecture: a bidirectional LSTM over MFCC frames.
 //!
-//! Padded batches take libtorch's fast paths (oneDNN on a CPU, cuDNN on a GPU) where packed ones
-//! would not. So that padding changes nothing all the same, the two directions are LSTMs of their
-//! own: the backward one reads each clip's real steps mirrored, hence both meet the padding after
-//! the clip is over, and what they say there is ignored.
+//! Padded batches use libtorch's fast implementations (oneDNN on a CPU, cuDNN on a GPU); packed
+//! batches do not. Padding must not change the result, so the two directions are separate LSTMs.
+//! The backward LSTM reads the steps of each clip in reverse order, with the padding still at the
+//! end. Both LSTMs reach the padding after the clip, and their outputs there are ignored.
 
 use tch::Tensor;
 use tch::nn::{self, LSTM, Module, RNN};
@@ -11,9 +11,10 @@ use tch::nn::{self, LSTM, Module, RNN};
 use super::attention::AttentionPooling;
 use super::config::BilstmConfig;
 use super::dropout::dropout;
-use super::statistics::mean_and_deviation;
+use super::statistics::mean_and_std;
 use super::{init, linear, mask};
 
+/// One network of the ensemble.
 #[derive(Debug)]
 pub(super) struct Bilstm {
     config: BilstmConfig,
@@ -52,54 +53,55 @@ impl Bilstm {
         }
     }
 
-    /// What is made of each clip before its classes are told apart: `[batch, width]`.
+    /// Embedding of each clip, the input of the last layer: `[batch, width]`.
     pub(super) fn embed(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
         let c = &self.config;
         let (stacked, lengths) = self.stack(features, lengths);
         let (batch, steps) = (stacked.size()[0], stacked.size()[1]);
-        let real = mask::real_frames(&lengths, steps);
-        let mirrored = mask::backwards(&lengths, steps);
-        let mirror = |x: &Tensor| {
+        let mask = mask::length_mask(&lengths, steps);
+        let reversed_order = mask::reverse_padded(&lengths, steps);
+        let reverse = |x: &Tensor| {
             x.flatten(0, 1)
-                .index_select(0, &mirrored)
+                .index_select(0, &reversed_order)
                 .view([batch, steps, -1])
         };
 
         let mut x = self.input_norm.forward(&self.input.forward(&stacked));
         x = dropout(&x.relu(), c.input_dropout, train);
-        let statistics = c.statistics.then(|| mean_and_deviation(&x, &real));
+        let statistics = c.statistics.then(|| mean_and_std(&x, &mask));
         for layer in &self.layers {
             let (forward, _) = layer.forward.seq(&x);
-            let (backward, _) = layer.backward.seq(&mirror(&x));
-            let both = Tensor::cat(&[forward, mirror(&backward)], 2);
+            let (backward, _) = layer.backward.seq(&reverse(&x));
+            let both = Tensor::cat(&[forward, reverse(&backward)], 2);
             x = dropout(&both, c.dropout, train);
         }
-        let pooled = self.pooling.forward(&x, &real);
+        let pooled = self.pooling.forward(&x, &mask);
         match statistics {
             Some(statistics) => Tensor::cat(&[pooled, statistics], 1),
             None => pooled,
         }
     }
 
-    /// Logits of embedded clips: `[batch, classes]`.
+    /// Logits of embeddings: `[batch, classes]`.
     pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
         self.output
             .forward(&dropout(embedded, self.config.dropout, train))
     }
 
-    /// Puts `stack` frames side by side to one step. The frames that fill up a clip's last step,
-    /// and all behind it, are zero: the mean of a normalised frame.
+    /// Stacks `stack` consecutive frames into one step: `[batch, frames, coefficients]` → `[batch,
+    /// steps, stack × coefficients]`, and lengths in steps. Padding frames become zero, which is
+    /// the mean of a normalised frame.
     fn stack(&self, features: &Tensor, lengths: &Tensor) -> (Tensor, Tensor) {
         let stack = self.config.stack;
         let (batch, frames) = (features.size()[0], features.size()[1]);
-        let real = mask::real_frames(lengths, frames).unsqueeze(-1);
-        let mut silent = features.masked_fill(&real.logical_not(), 0.0);
+        let mask = mask::length_mask(lengths, frames).unsqueeze(-1);
+        let mut padded = features.masked_fill(&mask.logical_not(), 0.0);
         let missing = (stack - frames % stack) % stack;
         if missing > 0 {
-            silent = silent.constant_pad_nd([0, 0, 0, missing]);
+            padded = padded.constant_pad_nd([0, 0, 0, missing]);
         }
         (
-            silent.view([batch, (frames + missing) / stack, -1]),
+            padded.view([batch, (frames + missing) / stack, -1]),
             (lengths + (stack - 1)).divide_scalar_mode(stack, "floor"),
         )
     }

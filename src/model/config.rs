@@ -1,18 +1,18 @@
-//! The architectures and their sizes.
+//! Model settings: the section `[model]` of `config.toml`.
 
 use std::fmt;
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// The architectures by name, as `--arch` takes them.
+/// Name of an architecture, as in `--arch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// A bidirectional LSTM over the MFCC frames, pooled by attention.
     #[default]
     Bilstm,
-    /// The recipe emovox comes from: an LSTM over the 40 time-averaged MFCCs.
+    /// The baseline: an LSTM over time-averaged MFCCs.
     Seed,
 }
 
@@ -25,18 +25,18 @@ impl fmt::Display for Arch {
     }
 }
 
-/// An architecture and its sizes, as they stand in `config.toml`.
+/// An architecture and its sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "arch", rename_all = "lowercase")]
 pub enum ModelConfig {
-    /// The default.
+    /// The default architecture, [`Arch::Bilstm`].
     Bilstm(BilstmConfig),
-    /// The recipe emovox comes from.
+    /// The baseline architecture, [`Arch::Seed`].
     Seed(SeedConfig),
 }
 
 impl ModelConfig {
-    /// Which one it is.
+    /// Name of the architecture.
     pub fn arch(&self) -> Arch {
         match self {
             ModelConfig::Bilstm(_) => Arch::Bilstm,
@@ -44,7 +44,7 @@ impl ModelConfig {
         }
     }
 
-    /// True where the features are brought to mean 0 and variance 1 first.
+    /// True if the features are normalised to mean 0 and variance 1.
     pub fn normalise(&self) -> bool {
         match self {
             ModelConfig::Bilstm(config) => config.normalise,
@@ -52,8 +52,9 @@ impl ModelConfig {
         }
     }
 
-    /// How many weights a model of these sizes has at least, for frames of this width. What comes from
-    /// elsewhere is held against it before memory is made for a model.
+    /// Lower bound of the number of weights, for frames of `coefficients` values. The sizes in a
+    /// file from elsewhere are checked against its length with this bound before a model is
+    /// allocated.
     pub fn least_weights(&self, coefficients: usize) -> i64 {
         let coefficients = coefficients as i64;
         match self {
@@ -67,7 +68,10 @@ impl ModelConfig {
         }
     }
 
-    /// Refuses sizes that no model can be built with.
+    /// Checks the sizes and the dropout rates.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         let (sizes, dropouts) = match self {
             ModelConfig::Bilstm(c) => (
@@ -78,7 +82,7 @@ impl ModelConfig {
         };
         ensure!(
             sizes.iter().all(|size| (1..=4096).contains(size)),
-            "every size in [model] must lie between 1 and 4096"
+            "every size in [model] must be between 1 and 4096"
         );
         ensure!(
             dropouts.iter().all(|rate| (0.0..1.0).contains(rate)),
@@ -88,32 +92,33 @@ impl ModelConfig {
     }
 }
 
-/// Frames, stacked → linear → LSTMs in both directions → attention → classes; and statistics of the
-/// linear layer → classes.
+/// Sizes of the default architecture: stacked frames → linear layer → bidirectional LSTM →
+/// attention pooling → classes. Optionally the pooling also has the statistics of the linear layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BilstmConfig {
-    /// Bring each coefficient to mean 0 and variance 1 over the training part.
+    /// Normalises each coefficient to mean 0 and variance 1 over the training subset.
     pub normalise: bool,
-    /// Networks of this shape that learn apart and answer together.
+    /// Ensemble size: number of networks that are trained independently and averaged.
     #[serde(default = "one")]
     pub members: i64,
-    /// Consecutive frames that make one step of the LSTM.
+    /// Frame stacking: number of consecutive frames that form one step of the LSTM.
     pub stack: i64,
     /// Width of the linear layer before the LSTM.
     pub input: i64,
-    /// Units of the LSTM, in each direction.
+    /// Number of LSTM units in each direction.
     pub hidden: i64,
-    /// LSTM layers, each in both directions.
+    /// Number of bidirectional LSTM layers.
     pub layers: i64,
-    /// Attention heads that pool the steps.
+    /// Number of heads of the attention pooling.
     pub heads: i64,
-    /// Mean and deviation of what goes into the LSTM, over the clip, join what the attention pools.
+    /// Appends the mean and the standard deviation of the LSTM's input, over the clip, to the
+    /// pooled vector.
     #[serde(default)]
     pub statistics: bool,
-    /// Dropout before the LSTM.
+    /// Dropout rate before the LSTM.
     pub input_dropout: f64,
-    /// Dropout behind each LSTM layer and before the classes.
+    /// Dropout rate behind each LSTM layer and before the last layer.
     pub dropout: f64,
 }
 
@@ -134,24 +139,26 @@ impl Default for BilstmConfig {
     }
 }
 
-/// What runs had that were made before there were committees.
+/// Ensemble size of runs that are older than this setting.
 fn one() -> i64 {
     1
 }
 
-/// Time-averaged MFCCs as a sequence of numbers → LSTM → dense → dense → classes.
+/// Sizes of the baseline architecture: time-averaged MFCCs, one a step → LSTM → dense → dense →
+/// classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeedConfig {
-    /// Off: the recipe takes MFCCs as they are.
+    /// Normalises each coefficient to mean 0 and variance 1 over the training subset; off by
+    /// default.
     pub normalise: bool,
-    /// Units of the LSTM.
+    /// Number of LSTM units.
     pub hidden: i64,
     /// Width of the first dense layer.
     pub dense1: i64,
-    /// Width of the second.
+    /// Width of the second dense layer.
     pub dense2: i64,
-    /// Dropout behind the LSTM and each dense layer.
+    /// Dropout rate behind the LSTM and each dense layer.
     pub dropout: f64,
 }
 

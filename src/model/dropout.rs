@@ -1,22 +1,23 @@
-//! Dropout (Srivastava et al. 2014) that spends little on chance.
+//! Dropout (Srivastava et al. 2014) with few random numbers.
 //!
-//! libtorch draws 64 random bits and a floating-point number for every value on a CPU, one after the
-//! other: a tenth of a training step here. Sixteen bits are enough to decide, so one draw serves four values.
+//! On a CPU, libtorch draws 64 random bits and a floating-point number for every value, one after
+//! the other. This took a tenth of a training step. Sixteen bits are enough for the decision, so
+//! that one draw of 64 bits decides on four values.
 
 use tch::{Device, Kind, Tensor};
 
-/// Values that one draw of 64 bits decides on.
-const OF_ONE_DRAW: i64 = 4;
+/// Number of values that one draw of 64 bits decides on.
+const VALUES_PER_DRAW: i64 = 4;
 
-/// Sets each value to zero with probability `p` (to the nearest of 65 536 steps) and makes up for it
-/// by what the rest is multiplied by; not in training, it is `x` itself.
+/// Sets each value to zero with probability `p` (rounded to a multiple of 1 / 65 536) and scales
+/// the other values by 1 / (1 − p). Without `train` it returns `x` unchanged.
 pub(super) fn dropout(x: &Tensor, p: f64, train: bool) -> Tensor {
     let dropped = (p * 65_536.0).round().min(65_535.0);
     if !train || dropped <= 0.0 || x.device() != Device::Cpu {
         return x.dropout(p, train);
     }
     let values = x.numel() as i64;
-    let draws = (values + OF_ONE_DRAW - 1) / OF_ONE_DRAW;
+    let draws = (values + VALUES_PER_DRAW - 1) / VALUES_PER_DRAW;
     let bits = Tensor::empty([draws], (Kind::Int64, Device::Cpu)).random_from_(i64::MIN, None);
     let kept = bits
         .view_dtype(Kind::Int16)
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_as_many_as_it_should_and_keeps_the_mean() {
+    fn drops_the_given_share_and_keeps_the_mean() {
         tch::manual_seed(3);
         let (rows, width) = (1000, 999);
         for p in [0.1, 0.3, 0.5, 0.9] {
@@ -43,22 +44,22 @@ mod tests {
                 "the gradient passes where the value does"
             );
 
-            // Three standard deviations of a mean of so many.
-            let spread = |values: i64| 3.0 * (p / (1.0 - p) / values as f64).sqrt();
+            // Three standard deviations of the mean of `values` values.
+            let tolerance = |values: i64| 3.0 * (p / (1.0 - p) / values as f64).sqrt();
             let mean = y.mean(Kind::Double).double_value(&[]);
-            assert!((mean - 1.0).abs() < spread(rows * width), "{p}: {mean}");
-            // No place is favoured: neither a column nor one of the four of a draw.
+            assert!((mean - 1.0).abs() < tolerance(rows * width), "{p}: {mean}");
+            // Every column and each of the four values of a draw is dropped equally often.
             let columns = Vec::<f64>::try_from(y.mean_dim(0, false, Kind::Double)).unwrap();
-            let far = columns
+            let outliers = columns
                 .iter()
-                .filter(|mean| (*mean - 1.0).abs() > spread(rows));
-            assert!(far.count() < 15, "{p}");
-            for place in 0..OF_ONE_DRAW {
-                let every = y.view([-1]).slice(0, place, None, OF_ONE_DRAW);
+                .filter(|mean| (*mean - 1.0).abs() > tolerance(rows));
+            assert!(outliers.count() < 15, "{p}");
+            for offset in 0..VALUES_PER_DRAW {
+                let every = y.view([-1]).slice(0, offset, None, VALUES_PER_DRAW);
                 let mean = every.mean(Kind::Double).double_value(&[]);
                 assert!(
-                    (mean - 1.0).abs() < spread(rows * width / 4),
-                    "{p}, {place}"
+                    (mean - 1.0).abs() < tolerance(rows * width / 4),
+                    "{p}, {offset}"
                 );
             }
             let kept = y.masked_select(&y.ne(0.0));
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_alone_what_is_not_trained() {
+    fn changes_nothing_outside_training() {
         let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0]);
         assert!(dropout(&x, 0.5, false).equal(&x));
         assert!(dropout(&x, 0.0, true).equal(&x));

@@ -1,17 +1,17 @@
-//! MFCC batch → logits. Built from a [`ModelConfig`], the width of a frame and the names of the
-//! classes, and from nothing else.
+//! MFCC batch → logits. A model is built from a [`ModelConfig`], the number of coefficients of a
+//! frame and the class names, and from nothing else.
 
 mod archive;
 mod attention;
 mod bilstm;
-mod committee;
 mod config;
 mod dropout;
+mod ensemble;
 mod init;
 mod listing;
 mod mask;
+mod mean_lstm;
 mod safetensors;
-mod seed;
 mod statistics;
 mod weights;
 
@@ -27,10 +27,10 @@ use tch::nn::{self, VarStore};
 use tch::{Device, Kind, Tensor};
 
 use crate::dataset::Normalisation;
-use committee::Committee;
-use seed::Seed;
+use ensemble::Ensemble;
+use mean_lstm::MeanLstm;
 
-/// A model, its weights and the statistics that its input is normalised by.
+/// A model: its networks, their weights and the statistics that normalise its input.
 #[derive(Debug)]
 pub struct EmotionModel {
     arch: Arch,
@@ -40,26 +40,26 @@ pub struct EmotionModel {
     network: Network,
 }
 
-/// What a model makes of a batch in training.
+/// Output of a forward pass in training.
 #[derive(Debug)]
-pub struct Heard {
-    /// What is made of each clip before its classes are told apart: `[members, batch, width]`.
+pub struct TrainOutput {
+    /// Embeddings, the input of the last layer: `[networks, batch, width]`.
     pub embeddings: Tensor,
-    /// `[members × batch, classes]`.
+    /// Logits `[networks × batch, classes]`, one batch for each network of the ensemble.
     pub logits: Tensor,
 }
 
 #[derive(Debug)]
 enum Network {
-    Bilstm(Committee),
-    Seed(Box<Seed>),
+    Bilstm(Ensemble),
+    MeanLstm(Box<MeanLstm>),
 }
 
 impl EmotionModel {
-    /// A model with fresh weights, drawn from libtorch's generator (`tch::manual_seed`).
+    /// A model with random weights, drawn from libtorch's generator (`tch::manual_seed`).
     ///
-    /// It is built on the device where it stays: moved later, cuDNN would lose the contiguous
-    /// block that it wants an LSTM's weights in.
+    /// It is built on its final device. cuDNN needs the weights of an LSTM in one contiguous block,
+    /// which a later move to another device would break up.
     pub fn new(
         config: &ModelConfig,
         coefficients: usize,
@@ -72,9 +72,11 @@ impl EmotionModel {
         let normalisation = Normalisation::new(&(&root / "normalisation"), coefficients);
         let network = match config {
             ModelConfig::Bilstm(config) => {
-                Network::Bilstm(Committee::new(&root, config, coefficients, outputs))
+                Network::Bilstm(Ensemble::new(&root, config, coefficients, outputs))
             }
-            ModelConfig::Seed(config) => Network::Seed(Box::new(Seed::new(&root, config, outputs))),
+            ModelConfig::Seed(config) => {
+                Network::MeanLstm(Box::new(MeanLstm::new(&root, config, outputs)))
+            }
         };
         EmotionModel {
             arch: config.arch(),
@@ -85,13 +87,13 @@ impl EmotionModel {
         }
     }
 
-    /// Log-probabilities `[batch, classes]` for **normalised** features `[batch, frames, coefficients]`, of
-    /// which each clip's first `lengths[i]` frames are real. What stands in the frames behind them
-    /// changes nothing.
+    /// Log-probabilities `[batch, classes]` of **normalised** features `[batch, frames,
+    /// coefficients]`. Clip i has `lengths[i]` frames; the values of the frames behind them
+    /// (padding) have no effect.
     pub fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
         match &self.network {
-            Network::Bilstm(committee) => committee.log_probabilities(features, lengths),
-            Network::Seed(network) => {
+            Network::Bilstm(ensemble) => ensemble.log_probabilities(features, lengths),
+            Network::MeanLstm(network) => {
                 let embedded = network.embed(features, lengths, false);
                 network
                     .classify(&embedded, false)
@@ -100,14 +102,14 @@ impl EmotionModel {
         }
     }
 
-    /// The same in training, with dropout. Of a committee each member hears its own share of the rows, of
-    /// which there are [`EmotionModel::members`] times as many as clips.
-    pub fn training(&self, features: &Tensor, lengths: &Tensor) -> Heard {
+    /// Forward pass of a training step, with dropout. `features` and `lengths` hold one batch for
+    /// each network of the ensemble, one after the other: [`EmotionModel::members`] × batch rows.
+    pub fn training(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
         match &self.network {
-            Network::Bilstm(committee) => committee.training(features, lengths),
-            Network::Seed(network) => {
+            Network::Bilstm(ensemble) => ensemble.training(features, lengths),
+            Network::MeanLstm(network) => {
                 let embedded = network.embed(features, lengths, true);
-                Heard {
+                TrainOutput {
                     logits: network.classify(&embedded, true),
                     embeddings: embedded.unsqueeze(0),
                 }
@@ -115,42 +117,42 @@ impl EmotionModel {
         }
     }
 
-    /// How many networks learn apart and answer together.
+    /// Number of networks in the ensemble.
     pub fn members(&self) -> i64 {
         match &self.network {
-            Network::Bilstm(committee) => committee.len(),
-            Network::Seed(_) => 1,
+            Network::Bilstm(ensemble) => ensemble.len(),
+            Network::MeanLstm(_) => 1,
         }
     }
 
-    /// Which architecture it is.
+    /// Architecture of the model.
     pub fn arch(&self) -> Arch {
         self.arch
     }
 
-    /// The labels in the order of the logits.
+    /// Class names in the order of the logits.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// What brings raw features to mean 0 and variance 1.
+    /// Statistics that normalise raw features to mean 0 and variance 1.
     pub fn normalisation(&self) -> &Normalisation {
         &self.normalisation
     }
 
-    /// The device that the model computes on.
+    /// Device of the model and of its inputs.
     pub fn device(&self) -> Device {
         self.store.device()
     }
 
-    /// Every tensor with its name, sorted by name: the weights and the normalisation.
+    /// All tensors with their names, sorted by name: the weights and the normalisation.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let mut tensors: Vec<_> = self.store.variables().into_iter().collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         tensors
     }
 
-    /// The tensors that training changes, sorted by name.
+    /// Trainable tensors with their names, sorted by name.
     pub fn parameters(&self) -> Vec<(String, Tensor)> {
         self.tensors()
             .into_iter()
@@ -158,7 +160,7 @@ impl EmotionModel {
             .collect()
     }
 
-    /// How many numbers training changes.
+    /// Number of trainable values.
     pub fn parameter_count(&self) -> usize {
         self.parameters()
             .iter()
@@ -167,7 +169,7 @@ impl EmotionModel {
     }
 }
 
-/// A linear layer with PyTorch's own start: uniform in ±1/√inputs.
+/// A linear layer with the initial weights of PyTorch: uniform in ±1/√inputs.
 fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
     nn::linear(path, inputs, outputs, nn::LinearConfig::default())
 }

@@ -1,19 +1,20 @@
-//! Statistics pooling: mean and deviation of a clip's steps.
+//! Statistics pooling: mean and standard deviation of the steps of a clip.
 
 use tch::{Kind, Tensor};
 
-/// Keeps the root of a variance of nothing from an infinite gradient.
-const LEAST_VARIANCE: f64 = 1e-5;
+/// Added to the variance, so that its square root has a finite gradient if the variance is 0.
+const VARIANCE_EPSILON: f64 = 1e-5;
 
-/// `[batch, steps, width]` → `[batch, 2 × width]`; only the `real` steps count.
-pub(super) fn mean_and_deviation(steps: &Tensor, real: &Tensor) -> Tensor {
-    let real = real.unsqueeze(-1).to_kind(Kind::Float);
-    let count = real.sum_dim_intlist(1, true, Kind::Float);
-    let over_real = |x: Tensor| (x * &real).sum_dim_intlist(1, true, Kind::Float) / &count;
-    let mean = over_real(steps.shallow_clone());
-    let variance = over_real((steps - &mean).square());
-    let deviation = (variance + LEAST_VARIANCE).sqrt();
-    Tensor::cat(&[mean, deviation], 2).squeeze_dim(1)
+/// `[batch, steps, width]` → `[batch, 2 × width]`. `mask` `[batch, steps]` is false for padding,
+/// which does not count.
+pub(super) fn mean_and_std(steps: &Tensor, mask: &Tensor) -> Tensor {
+    let mask = mask.unsqueeze(-1).to_kind(Kind::Float);
+    let count = mask.sum_dim_intlist(1, true, Kind::Float);
+    let masked_mean = |x: Tensor| (x * &mask).sum_dim_intlist(1, true, Kind::Float) / &count;
+    let mean = masked_mean(steps.shallow_clone());
+    let variance = masked_mean((steps - &mean).square());
+    let std = (variance + VARIANCE_EPSILON).sqrt();
+    Tensor::cat(&[mean, std], 2).squeeze_dim(1)
 }
 
 #[cfg(test)]
@@ -21,10 +22,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_real_steps_count() {
+    fn padding_does_not_count() {
         let steps = Tensor::from_slice(&[1.0f32, 3.0, 100.0, 5.0, -7.0, 9.0]).view([2, 3, 1]);
-        let real = Tensor::from_slice(&[true, true, false, true, false, false]).view([2, 3]);
-        let rows = Vec::<Vec<f64>>::try_from(mean_and_deviation(&steps, &real)).unwrap();
+        let mask = Tensor::from_slice(&[true, true, false, true, false, false]).view([2, 3]);
+        let rows = Vec::<Vec<f64>>::try_from(mean_and_std(&steps, &mask)).unwrap();
         let expected = [[2.0, 1.0], [5.0, 0.0]];
         for (row, expected) in rows.iter().zip(expected) {
             let close = |(a, b): (&f64, f64)| (a - b).abs() < 4e-3;

@@ -1,4 +1,4 @@
-//! Axes: a range of values, where each value lies in it, and ticks at round numbers.
+//! Axes of charts: a range of values with ticks at round numbers.
 
 /// One axis of a chart.
 #[derive(Debug)]
@@ -6,23 +6,25 @@ pub struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
+    /// Labelled values, in increasing order.
     pub ticks: Vec<Tick>,
 }
 
-/// A labelled value.
+/// A labelled value of an axis.
 #[derive(Debug)]
 pub struct Tick {
     pub value: f64,
     pub label: String,
 }
 
-/// Whether a chart can show `value`: finite, and not so large that a range overflows.
+/// True if a chart can show `value`: it is finite, and not so large that a range overflows.
 pub fn can_show(value: f64) -> bool {
     value.abs() <= 1e30
 }
 
 impl Axis {
-    /// Fractions as percent, always the whole range: charts of two runs compare at a glance.
+    /// An axis of fractions labelled in percent. It always covers 0 to 100 %, so that the charts of
+    /// two runs are comparable.
     pub fn percent() -> Axis {
         let tick = |percent: i32| Tick {
             value: f64::from(percent) / 100.0,
@@ -36,7 +38,7 @@ impl Axis {
         }
     }
 
-    /// Whole epochs from 1 to `last`.
+    /// An axis of epochs from 1 to `last`.
     pub fn epochs(last: usize) -> Axis {
         let tick = |epoch: usize| Tick {
             value: epoch as f64,
@@ -70,9 +72,9 @@ impl Axis {
         }
     }
 
-    /// Losses. From zero where that does not flatten the curves; logarithmic if the largest value is
-    /// more than twenty times the median, as it is once a run has exploded: on a linear axis half of
-    /// the values would lie at the bottom.
+    /// An axis of losses. It starts at zero unless that would flatten the curves. It is logarithmic
+    /// if the largest value is more than twenty times the median, as in a run that diverges: on a
+    /// linear axis, half of the values would be at the bottom.
     pub fn losses(values: impl Iterator<Item = f64>) -> Axis {
         let mut values: Vec<f64> = values.filter(|&value| can_show(value)).collect();
         values.sort_by(f64::total_cmp);
@@ -81,7 +83,7 @@ impl Axis {
         };
         let median = values[values.len() / 2];
         if median > 0.0 && high > 20.0 * median {
-            // A value of zero has no logarithm; it is drawn on the bottom line.
+            // The value zero has no logarithm; it is drawn on the bottom line.
             let lowest = values
                 .into_iter()
                 .find(|&value| value > 0.0)
@@ -94,12 +96,13 @@ impl Axis {
         Axis::linear(low, high)
     }
 
-    /// Counts from 0 to `most`, in whole steps.
+    /// An axis of counts from 0 to at least `most`, with whole numbers as ticks.
     pub fn counts(most: u64) -> Axis {
         Axis::linear(0.0, most.max(5) as f64)
     }
 
-    /// From `low` to `high` as they are, with about `most` ticks at round numbers between them.
+    /// An axis from exactly `low` to exactly `high`, with at most about `most` ticks at round
+    /// numbers.
     pub fn exact(low: f64, high: f64, most: f64) -> Axis {
         let high = if high > low { high } else { low + 1.0 };
         let step = round_step(high - low, most);
@@ -120,7 +123,7 @@ impl Axis {
         }
     }
 
-    /// From a round number at or below `low` to one at or above `high`.
+    /// An axis from a round number at or below `low` to one at or above `high`.
     pub fn around(low: f64, high: f64) -> Axis {
         Axis::linear(low, high)
     }
@@ -179,12 +182,13 @@ impl Axis {
         }
     }
 
-    /// Whether equal distances are equal factors.
+    /// True if equal distances on the axis are equal factors.
     pub fn is_logarithmic(&self) -> bool {
         self.logarithmic
     }
 
-    /// Where `value` lies: 0 at the low end, 1 at the high end. Values outside lie on the end.
+    /// Position of `value` on the axis: 0 at the low end, 1 at the high end. Values outside the
+    /// range are at the nearest end.
     pub fn position(&self, value: f64) -> f64 {
         let position = if self.logarithmic {
             (value / self.low).log10() / (self.high / self.low).log10()
@@ -195,7 +199,7 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 times a power of ten: the smallest that divides `range` into at most `most` steps.
+/// The smallest of 1, 2 or 5 times a power of ten that divides `range` into at most `most` steps.
 fn round_step(range: f64, most: f64) -> f64 {
     let rough = range / most;
     let power = 10f64.powf(rough.log10().floor());
@@ -213,7 +217,7 @@ fn label(value: f64, decimals: usize) -> String {
     }
 }
 
-/// "10⁻³" for −3.
+/// The power of ten as text, such as "10⁻³" for −3.
 fn power_of_ten(exponent: i32) -> String {
     let raised = |c: char| match c.to_digit(10) {
         Some(digit) => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize],
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explosion_makes_the_axis_logarithmic() {
+    fn a_diverging_loss_makes_the_axis_logarithmic() {
         let axis = Axis::losses([3e4, 2.0, 1.5, 1.2, 0.0].into_iter());
         assert!(axis.is_logarithmic());
         assert_eq!(labels(&axis), ["10⁰", "10¹", "10²", "10³", "10⁴", "10⁵"]);

@@ -1,5 +1,5 @@
-//! Shapes and text on a canvas whose coordinates are those of the finished picture: pixels from its
-//! top left corner, fractions allowed.
+//! Drawing of shapes and text. Coordinates are pixels of the finished picture from its top left
+//! corner; fractions are allowed.
 
 use anyhow::Result;
 use plotters::backend::{BitMapBackend, DrawingBackend};
@@ -11,13 +11,14 @@ use super::font::{CAPITALS_BELOW_ORIGIN, Font, printable};
 use super::picture::SCALE;
 use super::style::Color;
 
-/// What a picture is drawn on; see [`png`](super::picture::png).
+/// The drawing area of a picture; see [`png`](super::picture::png).
 pub struct Canvas<'a> {
     backend: BitMapBackend<'a>,
 }
 
 impl<'a> Canvas<'a> {
-    /// A canvas on `buffer`, three bytes for each of its `width` × `height` pixels times SCALE².
+    /// A canvas that draws into `buffer`, which has three bytes for each of `width` × `height` ×
+    /// SCALE² pixels.
     pub fn new(buffer: &'a mut [u8], width: usize, height: usize) -> Canvas<'a> {
         let size = ((width * SCALE) as u32, (height * SCALE) as u32);
         Canvas {
@@ -39,7 +40,8 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// Fills the rectangle with `columns` × `rows` cells, the first row at the bottom.
+    /// Fills the rectangle with `columns` × `rows` cells. `color` gets column and row; row 0 is at
+    /// the bottom.
     pub fn grid(
         &mut self,
         (left, top, right, bottom): (f64, f64, f64, f64),
@@ -62,7 +64,7 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// Fills the circle around (x, y).
+    /// Fills the circle with the centre (x, y).
     pub fn disc(&mut self, x: f64, y: f64, radius: f64, color: Color) -> Result<()> {
         let radius = scaled(radius).max(1) as u32;
         self.backend
@@ -70,7 +72,7 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// A straight line with round ends.
+    /// Draws a straight line with round ends.
     pub fn line(
         &mut self,
         from: (f64, f64),
@@ -91,7 +93,7 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// A line through all points, rounded where it bends; a single point becomes a dot.
+    /// Draws a line through all points, with round bends. A single point becomes a dot.
     pub fn polyline(&mut self, points: &[(f64, f64)], thickness: f64, color: Color) -> Result<()> {
         if let [(x, y)] = *points {
             return self.disc(x, y, thickness * 1.5, color);
@@ -102,7 +104,7 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// As [`polyline`](Self::polyline), in dashes of `dash` pixels with gaps of the same length.
+    /// Like [`polyline`](Self::polyline), in dashes of `dash` pixels with gaps of the same length.
     pub fn dashed(
         &mut self,
         points: &[(f64, f64)],
@@ -113,31 +115,31 @@ impl<'a> Canvas<'a> {
         if points.len() == 1 {
             return self.polyline(points, thickness, color);
         }
-        // Distance along the line, so that a dash runs on around a bend.
-        let mut walked = 0.0;
+        // Distance along the line, so that a dash continues around a bend.
+        let mut travelled = 0.0;
         for pair in points.windows(2) {
             let (dx, dy) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
             let length = dx.hypot(dy);
-            let end = walked + length;
-            let mut start = walked;
+            let end = travelled + length;
+            let mut start = travelled;
             while start < end {
                 let piece = (start / dash).floor();
                 let stop = ((piece + 1.0) * dash).min(end).max(start + 0.01);
                 if piece % 2.0 == 0.0 {
                     let at = |distance: f64| {
-                        let share = (distance - walked) / length;
+                        let share = (distance - travelled) / length;
                         (pair[0].0 + share * dx, pair[0].1 + share * dy)
                     };
                     self.line(at(start), at(stop.min(end)), thickness, color)?;
                 }
                 start = stop;
             }
-            walked = end;
+            travelled = end;
         }
         Ok(())
     }
 
-    /// A text that starts, ends or has its middle at `x`; its capitals are centred on `y`.
+    /// Draws a text whose left end, right end or middle is at `x`. Its capitals are centred on `y`.
     pub fn text(&mut self, text: &str, x: f64, y: f64, align: Align, font: Font) -> Result<()> {
         let top = y - font.size * CAPITALS_BELOW_ORIGIN;
         let style = font.style()?.pos(Pos::new(align, VPos::Top));
@@ -146,7 +148,7 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// As [`text`](Self::text), read from bottom to top: it starts, ends or has its middle at `y`,
+    /// Like [`text`](Self::text), but reads from bottom to top: its start, end or middle is at `y`,
     /// and its capitals are centred on `x`.
     pub fn text_upwards(
         &mut self,

@@ -1,4 +1,5 @@
-//! The confusion matrix: counted clips on the left, shares of each true class on the right.
+//! Picture of the confusion matrix: numbers of clips on the left, percent of each true class on the
+//! right.
 
 use anyhow::Result;
 
@@ -12,29 +13,31 @@ use super::style::{
 };
 use crate::evaluation::Metrics;
 
-/// Between the two halves of the picture.
+/// Distance between the two halves of the picture.
 const GUTTER: f64 = 48.0;
-/// Between a matrix and its labels.
+/// Distance between a matrix and its labels.
 const GAP: f64 = 9.0;
-/// Left of the row labels, for the upright axis title.
+/// Space left of the row labels for the upright axis title.
 const AXIS_TITLE_WIDTH: f64 = 32.0;
-/// Above a matrix, for its title.
+/// Space above a matrix for its title.
 const TITLE_HEIGHT: f64 = 34.0;
-/// Below the column labels, for the axis title.
+/// Space below the column labels for the axis title.
 const BOTTOM_SPACE: f64 = 56.0;
-/// Longer class names are shortened.
+/// Largest width of a class name; longer names are shortened.
 const LABEL_WIDTH: f64 = 118.0;
+/// Largest side of a matrix.
 const LARGEST_SIDE: f64 = 540.0;
+/// Largest font size of a number.
 const LARGEST_NUMBER: f64 = 18.0;
-/// Text that would have to be smaller than this is left out.
+/// Smallest font size; text that has no room for it is left out.
 const SMALLEST_TEXT: f64 = 7.0;
 
-/// Draws the confusion matrix as a PNG of 1400 × about 700 pixels. The height depends on the room
-/// that the class names take.
+/// Draws the confusion matrix as a PNG of 1400 × about 700 pixels. The height depends on the length
+/// of the class names.
 ///
-/// Rows are the truth. `note` is a warning that belongs to the numbers, such as "speakers shared:
-/// train/test". Long class names are shortened; with more classes than can be read, the numbers go
-/// and the colours stay.
+/// Rows are true classes, columns are predicted classes. `note` is a warning about the numbers,
+/// such as "speakers shared: train/test". Long class names are shortened. With too many classes,
+/// the numbers are left out and only the colours remain.
 pub fn confusion_png(metrics: &Metrics, title: &str, note: Option<&str>) -> Result<Vec<u8>> {
     let layout = Layout::new(&metrics.classes)?;
     png(WIDTH as usize, layout.height() as usize, |canvas| {
@@ -65,11 +68,11 @@ fn summary(metrics: &Metrics) -> String {
 
 struct Cell {
     text: String,
-    /// 0 is white, 1 the full colour.
+    /// Colour from white (0) to the darkest blue (1).
     shade: f64,
 }
 
-/// The counts, shaded by the largest of them.
+/// Cells with counts; the largest count is darkest.
 fn counts(metrics: &Metrics) -> Vec<Vec<Cell>> {
     let largest = metrics
         .confusion
@@ -90,7 +93,7 @@ fn counts(metrics: &Metrics) -> Vec<Vec<Cell>> {
         .collect()
 }
 
-/// Each row divided by the clips of its class; a class without clips has no shares.
+/// Cells with percent of the clips of each true class; "–" for a class without clips.
 fn shares(metrics: &Metrics) -> Vec<Vec<Cell>> {
     let row = |(row, support): (&Vec<u64>, u64)| {
         let cell = |&count: &u64| {
@@ -112,17 +115,18 @@ fn shares(metrics: &Metrics) -> Vec<Vec<Cell>> {
     metrics.confusion.iter().zip(supports).map(row).collect()
 }
 
-/// The class names as they fit beside the rows and under the columns, and what that leaves.
+/// Class names that fit beside the rows and below the columns, and the remaining size of the
+/// matrix.
 struct Layout {
     labels: Vec<String>,
     font: Font,
     row_label_width: f64,
-    /// Height of the column labels, which stand upright if one is wider than its column.
     column_label_height: f64,
+    /// True if the column labels are upright, because one is wider than its column.
     upright: bool,
-    /// Side of a matrix.
+    /// Side length of a matrix.
     side: f64,
-    /// Side of a cell.
+    /// Side length of a cell.
     cell: f64,
 }
 
@@ -140,7 +144,8 @@ impl Layout {
         let half = (WIDTH - 2.0 * MARGIN - GUTTER) / 2.0;
         let widest = widest.ceil();
         let mut cell = (half - AXIS_TITLE_WIDTH - widest - GAP).min(LARGEST_SIDE) / count;
-        // Whole pixels look sharper, but hundreds of cells cannot do without the fraction.
+        // Whole pixels look sharper. Small cells keep the fraction, which is a large part of their
+        // size.
         if cell > 8.0 {
             cell = cell.floor();
         }
@@ -201,7 +206,7 @@ fn draw_matrix(
     canvas.text_upwards("truth", beside, middle_y, Align::Center, axis_font)
 }
 
-/// Row labels at the left, column labels below.
+/// Draws row labels at the left and column labels below.
 fn draw_labels(canvas: &mut Canvas, left: f64, layout: &Layout) -> Result<()> {
     let font = layout.font;
     if font.size < SMALLEST_TEXT {
@@ -221,8 +226,9 @@ fn draw_labels(canvas: &mut Canvas, left: f64, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// The size at which every number fits its cell, or 0 if none would be readable. A number of four
-/// digits and more does not make the others smaller than three digits have to be.
+/// Font size at which every number fits into its cell, or 0 if no number would be readable. Numbers
+/// of four or more digits do not reduce the common size below that of three digits; they are drawn
+/// smaller.
 fn number_size(cells: &[Vec<Cell>], side: f64) -> Result<f64> {
     if side < SMALLEST_TEXT {
         return Ok(0.0);
@@ -243,7 +249,7 @@ fn fitting_size(text: &str, side: f64) -> Result<f64> {
 }
 
 fn draw_cell(canvas: &mut Canvas, cell: &Cell, x: f64, y: f64, side: f64, size: f64) -> Result<()> {
-    // A hair of white between neighbours, unless that would be half of the cell.
+    // A thin white line separates the cells, unless the cells are very small.
     let inset = if side > 12.0 { 0.5 } else { 0.0 };
     let (right, bottom) = (x + side - inset, y + side - inset);
     canvas.rect(x + inset, y + inset, right, bottom, fill(cell.shade))?;
@@ -262,7 +268,8 @@ fn draw_cell(canvas: &mut Canvas, cell: &Cell, x: f64, y: f64, side: f64, size: 
     )
 }
 
-/// From white over blue, which alone would be too light for white numbers, to deep blue.
+/// Colour of a cell from white over blue to deep blue. Blue alone would be too light behind white
+/// numbers.
 fn fill(shade: f64) -> Color {
     const BLUE_AT: f64 = 0.75;
     if shade < BLUE_AT {
@@ -272,11 +279,11 @@ fn fill(shade: f64) -> Color {
     }
 }
 
-/// White where it stands out better than ink; nothing at all is not worth either.
+/// Colour of a number: white on dark cells, black on light cells, grey for zero.
 fn number_color(cell: &Cell) -> Color {
-    const NOTHING: Color = Color(165, 165, 165);
+    const ZERO: Color = Color(165, 165, 165);
     match cell.text.as_str() {
-        "0" | "–" => NOTHING,
+        "0" | "–" => ZERO,
         _ if cell.shade > 0.62 => BACKGROUND,
         _ => INK,
     }

@@ -1,4 +1,5 @@
-//! Learning curves: accuracy, loss and learning rate over the epochs, of one run or of several.
+//! Picture of the learning curves of one or several runs: accuracy, loss and learning rate over the
+//! epochs.
 
 use anyhow::Result;
 
@@ -7,38 +8,41 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
-use super::plot::{PLOT_HEIGHT, Part, Plot, Quantity, Stroke};
+use super::plot::{PLOT_HEIGHT, Plot, Quantity, Stroke, Subset};
 use super::style::{INK, TEXT_SIZE, WIDTH};
 use crate::run::EpochRecord;
 
-/// The history of one run.
+/// Learning curves of one run.
 #[derive(Debug, Clone)]
 pub struct Curves {
-    /// The run's name.
+    /// Name of the run, as shown in the legend.
     pub name: String,
-    /// One record an epoch, in order. Values that are not finite leave a gap.
+    /// One record for each epoch, in order. Values that are not finite leave a gap.
     pub epochs: Vec<EpochRecord>,
-    /// The epoch whose weights were kept.
+    /// Number of the selected epoch, whose weights are in `best.ot`.
     pub kept_epoch: Option<usize>,
-    /// A warning that belongs to the numbers, such as "speakers shared: train/test".
+    /// A warning about the numbers, such as "speakers shared: train/test".
     pub note: Option<String>,
 }
 
 /// Left and right edge of the two plots.
 const PLOTS: [(f64, f64); 2] = [(116.0, 680.0), (800.0, 1364.0)];
-/// Above a plot: the label of the epoch that counts.
+/// Space above a plot for the label of the selected epoch.
 const MARK_SPACE: f64 = 26.0;
-/// Below a plot: ticks and axis title.
+/// Space below a plot for its ticks and axis title.
 const BOTTOM_SPACE: f64 = 64.0;
-/// The plot of the learning rate is a strip below the others.
+/// Height of the learning rate plot, which is below the others.
 const STRIP_HEIGHT: f64 = 96.0;
+/// Height of a row of the legend.
 const LEGEND_ROW: f64 = 26.0;
 const LEGEND_COLUMNS: usize = 3;
 
-/// Draws the curves as a PNG of 1400 × 724 pixels, and 26 more for each three further runs.
+/// Draws the curves as a PNG of 1400 × 724 pixels; every three further runs add 26 pixels to the
+/// height.
 ///
-/// One run: training and validation lines, the epoch that counts marked. Several: one colour a run (the
-/// ninth begins again), validation solid, training thin and dashed, the epoch of each that counts a dot.
+/// With one run, there are training and validation lines and a mark at the selected epoch. With
+/// several, each run has a colour (the ninth run has that of the first); validation lines are
+/// solid, training lines are thin and dashed, and a dot marks the selected epoch.
 pub fn curves_png(runs: &[Curves]) -> Result<Vec<u8>> {
     let legend = legend(runs);
     let legend_rows = legend.len().div_ceil(LEGEND_COLUMNS).max(1);
@@ -71,11 +75,11 @@ fn subtitle(runs: &[Curves]) -> String {
         [run] => {
             let count = run.epochs.len();
             let mut text = format!("{count} {}", if count == 1 { "epoch" } else { "epochs" });
-            if let Some(kept) = run.kept() {
-                text += &format!("     validation at epoch {}:", kept.epoch);
+            if let Some(selected) = run.selected() {
+                text += &format!("     validation at epoch {}:", selected.epoch);
                 for (name, value) in [
-                    ("accuracy", kept.validation_accuracy),
-                    ("UAR", kept.validation_uar),
+                    ("accuracy", selected.validation_accuracy),
+                    ("UAR", selected.validation_uar),
                 ] {
                     text += &format!(" {name} {}  ", Quantity::Accuracy.text(value));
                 }
@@ -86,7 +90,7 @@ fn subtitle(runs: &[Curves]) -> String {
     }
 }
 
-/// The notes of all runs: once if they say the same, else each with the name of its run.
+/// The notes of all runs: one note if all are equal, otherwise each with the name of its run.
 fn note(runs: &[Curves]) -> Option<String> {
     let first = runs.first()?;
     if runs.iter().all(|run| run.note == first.note) {
@@ -100,44 +104,46 @@ fn note(runs: &[Curves]) -> Option<String> {
 }
 
 impl Curves {
-    /// The record of the epoch that counts.
-    pub(super) fn kept(&self) -> Option<&EpochRecord> {
-        let kept = self.kept_epoch?;
-        self.epochs.iter().find(|record| record.epoch == kept)
+    /// The record of the selected epoch.
+    pub(super) fn selected(&self) -> Option<&EpochRecord> {
+        let selected = self.kept_epoch?;
+        self.epochs.iter().find(|record| record.epoch == selected)
     }
 
-    /// How the kept epoch is called: validation may have liked another one better.
-    pub(super) fn kept_name(&self) -> &'static str {
+    /// Label of the selected epoch, which is not always the one with the best validation UAR.
+    pub(super) fn selected_name(&self) -> &'static str {
         let best = EpochRecord::best(&self.epochs).map(|best| best.epoch);
-        match best == self.kept_epoch {
-            true => "best epoch",
-            false => "kept epoch",
+        if best == self.kept_epoch {
+            "best epoch"
+        } else {
+            "kept epoch"
         }
     }
 
-    /// Whether anything of `part` can be drawn.
-    fn shows(&self, part: Part) -> bool {
+    /// True if any value of `subset` can be drawn.
+    fn shows(&self, subset: Subset) -> bool {
         self.epochs.iter().any(|record| {
-            can_show(Quantity::Accuracy.of(record, part))
-                || can_show(Quantity::Loss.of(record, part))
+            can_show(Quantity::Accuracy.of(record, subset))
+                || can_show(Quantity::Loss.of(record, subset))
         })
     }
 }
 
-/// One run: its parts. Several: their names.
+/// Entries of the legend: the subsets of a single run, or the names of several runs.
 fn legend(runs: &[Curves]) -> Vec<(Stroke, String)> {
     if let [run] = runs {
         return [
-            (Part::Training, "training"),
-            (Part::Validation, "validation"),
+            (Subset::Training, "training"),
+            (Subset::Validation, "validation"),
         ]
         .into_iter()
-        .filter(|(part, _)| run.shows(*part))
-        .map(|(part, name)| (Stroke::new(runs, 0, part), name.to_string()))
+        .filter(|(subset, _)| run.shows(*subset))
+        .map(|(subset, name)| (Stroke::new(runs, 0, subset), name.to_string()))
         .collect();
     }
     let entry = |(index, run): (usize, &Curves)| {
-        (Stroke::new(runs, index, Part::Validation), run.name.clone())
+        let stroke = Stroke::new(runs, index, Subset::Validation);
+        (stroke, run.name.clone())
     };
     runs.iter().enumerate().map(entry).collect()
 }
@@ -157,7 +163,7 @@ fn draw_legend(canvas: &mut Canvas, legend: &[(Stroke, String)]) -> Result<()> {
         stroke.draw(canvas, &[(x, y), (x + SAMPLE, y)])?;
         let name = font.shortened(name, column_width - SAMPLE - 4.0 * GAP)?;
         canvas.text(&name, x + SAMPLE + GAP, y, Align::Left, font)?;
-        // A few names stand close together, many in columns.
+        // A few names follow each other, many names form columns.
         x += if legend.len() <= LEGEND_COLUMNS {
             SAMPLE + 4.0 * GAP + font.width(&name)?
         } else {

@@ -1,4 +1,5 @@
-//! The one font of all pictures. It is part of the program, so that every machine draws the same.
+//! The font of all pictures. It is part of the program, so that pictures are the same on every
+//! machine.
 
 use std::sync::LazyLock;
 
@@ -14,20 +15,22 @@ static FONT_IS_READY: LazyLock<bool> = LazyLock::new(|| {
         && register_font(FONT, FontStyle::Bold, dejavu::sans::bold()).is_ok()
 });
 
-/// plotters puts the base line half a font size below the position of a text. Capitals of DejaVu
-/// rise 0.626 of the font size above it, so their middle lies here.
+/// Distance of the middle of capitals below the position of a text, relative to the font size.
+/// plotters puts the baseline half a font size below the position, and capitals of DejaVu are 0.626
+/// of the font size high.
 pub const CAPITALS_BELOW_ORIGIN: f64 = 0.5 - 0.626 / 2.0;
 
-/// How a text looks. `size` is the height of a line, about 1.16 em.
+/// Size, colour and weight of a text.
 #[derive(Debug, Clone, Copy)]
 pub struct Font {
+    /// Height of a line in pixels, about 1.16 em.
     pub size: f64,
     pub color: Color,
     pub bold: bool,
 }
 
 impl Font {
-    /// A regular font.
+    /// A font of regular weight.
     pub fn new(size: f64, color: Color) -> Font {
         Font {
             size,
@@ -36,11 +39,16 @@ impl Font {
         }
     }
 
+    /// The same font in bold.
     pub fn bold(self) -> Font {
         Font { bold: true, ..self }
     }
 
-    /// Every text is measured or drawn through here, so that none comes before the font.
+    /// The style for plotters. Every measured or drawn text uses it, so the font is always
+    /// registered before.
+    ///
+    /// # Errors
+    /// If the built-in font cannot be read.
     pub fn style(&self) -> Result<TextStyle<'static>> {
         ensure!(*FONT_IS_READY, "the built-in font cannot be read");
         let weight = if self.bold {
@@ -58,14 +66,14 @@ impl Font {
         Ok(f64::from(width) / SCALE as f64)
     }
 
-    /// `text`, or as much of its beginning as fits `width` together with an ellipsis.
+    /// `text` if it fits into `width` pixels; otherwise its beginning and an ellipsis.
     pub fn shortened(&self, text: &str, width: f64) -> Result<String> {
         let text = printable(text);
         if self.width(&text)? <= width {
             return Ok(text);
         }
         let mut kept: Vec<char> = text.chars().collect();
-        // Nobody reads more, and each try below measures the whole text.
+        // No picture has room for more, and each step of the loop measures the complete text.
         kept.truncate(400);
         while kept.pop().is_some() {
             let short = kept.iter().collect::<String>().trim_end().to_string() + "…";
@@ -77,7 +85,7 @@ impl Font {
     }
 }
 
-/// Line breaks and other control characters have no glyph.
+/// The text with spaces for line breaks and other control characters, which have no glyph.
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

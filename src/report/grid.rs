@@ -1,4 +1,5 @@
-//! The settings of a grid over each other: mean, interval, and how far above the baseline.
+//! Picture of a sweep: a row for each setting with its mean UAR, interval and difference to the
+//! baseline.
 
 use anyhow::Result;
 
@@ -12,45 +13,51 @@ use super::style::{
 };
 use crate::evaluation::{Interval, Spread};
 
+/// Width of the names at the left.
 const NAMES: f64 = 420.0;
+/// Width of the numbers at the right.
 const NUMBERS: f64 = 360.0;
+/// Height of the column titles.
 const TITLE: f64 = 34.0;
+/// Space below the rows for the ticks.
 const BOTTOM_SPACE: f64 = 52.0;
+/// Height of a row.
 const ROW: f64 = 30.0;
-/// A picture of more is for nobody; the tables have all of them.
-const MOST: usize = 60;
+/// Largest number of settings in a picture; the tables have all settings.
+const MAX_ROWS: usize = 60;
 
-/// What a setting has come to, as it is drawn.
+/// Results of one setting.
 #[derive(Debug, Clone)]
 pub struct GridRow {
-    /// The setting's name.
+    /// Name of the setting.
     pub name: String,
-    /// What the others are compared with.
+    /// True for the setting that the others are compared with.
     pub is_baseline: bool,
-    /// Over the seeds, once a cell is done.
+    /// UAR over the seeds; none before the first trial is finished.
     pub uar: Option<Spread>,
-    /// 95 % over speakers.
+    /// 95 % interval of the UAR over speakers.
     pub interval: Option<Interval>,
-    /// Above the baseline, and the 95 % interval of that.
+    /// Difference of the UAR to the baseline, and its 95 % interval.
     pub above: Option<(f64, Option<Interval>)>,
-    /// Cells that are done, and all.
+    /// Number of finished trials, and of all trials.
     pub done: (usize, usize),
 }
 
-/// Draws the settings of a grid as a PNG of 1400 pixels' width: those with the highest UAR where there are
-/// more than sixty. Discs are means over the seeds, whiskers 95 % intervals over speakers.
+/// Draws the settings of a sweep as a PNG with a width of 1400 pixels. Of more than sixty settings,
+/// only those with the highest UAR are drawn. Dots are means over the seeds, whiskers are 95 %
+/// intervals over speakers.
 pub fn grid_png(name: &str, rows: &[GridRow], note: Option<&str>) -> Result<Vec<u8>> {
     let mut shown: Vec<&GridRow> = rows.iter().collect();
-    if shown.len() > MOST {
+    if shown.len() > MAX_ROWS {
         let uar = |row: &GridRow| row.uar.map_or(-1.0, |uar| uar.mean);
         shown.sort_by(|a, b| uar(b).total_cmp(&uar(a)));
-        shown.truncate(MOST);
+        shown.truncate(MAX_ROWS);
     }
     let left_out = rows.len() - shown.len();
     let subtitle = match left_out {
         0 => "UAR: mean over the seeds, 95 % interval over speakers".to_string(),
         _ => format!(
-            "UAR: mean over the seeds, 95 % interval over speakers     the best {MOST} of {}",
+            "UAR: mean over the seeds, 95 % interval over speakers     the best {MAX_ROWS} of {}",
             rows.len()
         ),
     };
@@ -69,7 +76,8 @@ pub fn grid_png(name: &str, rows: &[GridRow], note: Option<&str>) -> Result<Vec<
 
 const TOP: f64 = HEADER_HEIGHT + TITLE;
 
-/// From the lowest whisker to the highest: settings of a grid are close to each other.
+/// An axis from the lowest whisker to the highest, because the settings of a sweep are close to
+/// each other.
 fn axis(rows: &[&GridRow]) -> Axis {
     let ends = rows.iter().flat_map(|row| {
         let means = row.uar.map(|uar| [uar.mean, uar.mean]);
@@ -79,9 +87,10 @@ fn axis(rows: &[&GridRow]) -> Axis {
     let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| {
         (low.min(end), high.max(end))
     });
-    match low <= high {
-        true => Axis::around(100.0 * low, 100.0 * high),
-        false => Axis::around(0.0, 100.0),
+    if low <= high {
+        Axis::around(100.0 * low, 100.0 * high)
+    } else {
+        Axis::around(0.0, 100.0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The top of every picture: a title, a quiet second line, and a note that should not be missed.
+//! The header of every picture: a title, a subtitle in grey, and a highlighted note.
 
 use anyhow::Result;
 
@@ -8,13 +8,13 @@ use super::style::{
     INK, MARGIN, NOTE_BACKGROUND, NOTE_INK, QUIET_INK, TEXT_SIZE, TITLE_SIZE, WIDTH,
 };
 
-/// Height of the header; a picture's own part begins below it.
+/// Height of the header; the content of a picture starts below it.
 pub const HEADER_HEIGHT: f64 = 78.0;
 
 const TITLE_Y: f64 = 32.0;
 const SUBTITLE_Y: f64 = 60.0;
 
-/// Writes `title` and `subtitle` at the left and `note` in a box at the right.
+/// Draws `title` and `subtitle` at the left and `note` in a box at the right.
 pub fn draw_header(
     canvas: &mut Canvas,
     title: &str,
@@ -34,7 +34,7 @@ pub fn draw_header(
     canvas.text(&subtitle, MARGIN, SUBTITLE_Y, Align::Left, subtitle_font)
 }
 
-/// The box takes at most half of the picture; returns its width.
+/// Draws the box of the note, which is at most half as wide as the picture, and returns its width.
 fn draw_note(canvas: &mut Canvas, note: &str) -> Result<f64> {
     const PADDING: f64 = 14.0;
     const HALF_HEIGHT: f64 = 15.0;
@@ -43,7 +43,7 @@ fn draw_note(canvas: &mut Canvas, note: &str) -> Result<f64> {
     let width = font.width(&note)? + 2.0 * PADDING;
 
     let (left, right) = (WIDTH - MARGIN - width, WIDTH - MARGIN);
-    // Two discs and a bar: a box with round sides.
+    // A thick line with round ends is a box with round sides.
     canvas.line(
         (left + HALF_HEIGHT, TITLE_Y),
         (right - HALF_HEIGHT, TITLE_Y),

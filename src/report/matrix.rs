@@ -1,4 +1,4 @@
-//! Trained on one corpus, tested on another: a field for each pair.
+//! Picture of a cross-corpus evaluation: a cell for each pair of training and test corpus.
 
 use anyhow::Result;
 
@@ -12,29 +12,36 @@ use super::style::{
 };
 use crate::evaluation::{Interval, Spread};
 
+/// Width of the row names.
 const NAMES: f64 = 170.0;
+/// Width of the upright axis title.
 const AXIS_TITLE: f64 = 34.0;
-/// Above the fields, for the names of the columns and what they are.
+/// Top of the cells, below the column names and their axis title.
 const TOP: f64 = HEADER_HEIGHT + 62.0;
+/// Space below the cells for the legend.
 const BOTTOM_SPACE: f64 = 62.0;
-const TALLEST: f64 = 150.0;
-const LOWEST: f64 = 46.0;
+/// Largest height of a cell.
+const MAX_HEIGHT: f64 = 150.0;
+/// Smallest height of a cell.
+const MIN_HEIGHT: f64 = 46.0;
+/// Largest font size of a UAR.
 const LARGEST_NUMBER: f64 = 30.0;
-/// Fields of fewer pixels have no room for an interval.
-const ROOM: f64 = 76.0;
+/// Smallest height of a cell that has room for an interval.
+const INTERVAL_HEIGHT: f64 = 76.0;
 
-/// What a training on one corpus comes to on another.
+/// UAR of a model that is trained on one corpus and tested on another.
 #[derive(Debug, Clone)]
 pub struct MatrixCell {
-    /// UAR over the seeds; none before a training is done.
+    /// UAR over the seeds; none before a training is finished.
     pub uar: Option<Spread>,
-    /// Its 95 % interval over speakers.
+    /// 95 % interval of the UAR over speakers.
     pub interval: Option<Interval>,
 }
 
-/// Draws UARs as a PNG of 1400 pixels' width: a row for what was trained on, a column for what was tested
-/// on. The colour goes from white, at `chance`, to blue. A field on the diagonal is framed: there the
-/// speakers that test are a corpus' own.
+/// Draws UARs as a PNG with a width of 1400 pixels: `cells[row][column]` with a row for each
+/// training corpus and a column for each test corpus. The colour goes from white, at `chance` (a
+/// fraction), to blue. Cells on the diagonal are framed: there the test speakers belong to the
+/// training corpus, but are not in its training subset.
 pub fn matrix_png(
     name: &str,
     corpora: &[String],
@@ -45,7 +52,7 @@ pub fn matrix_png(
     let count = corpora.len().max(1) as f64;
     let left = MARGIN + AXIS_TITLE + NAMES;
     let width = (WIDTH - MARGIN - left) / count;
-    let height = (width * 0.5).clamp(LOWEST, TALLEST);
+    let height = (width * 0.5).clamp(MIN_HEIGHT, MAX_HEIGHT);
     let bottom = TOP + count * height;
     png(WIDTH as usize, (bottom + BOTTOM_SPACE) as usize, |canvas| {
         let subtitle = "UAR in percent, mean over the seeds, and its 95 % interval over speakers";
@@ -86,11 +93,13 @@ pub fn matrix_png(
     })
 }
 
+/// Area of a cell.
 struct Field {
     x: f64,
     y: f64,
     width: f64,
     height: f64,
+    /// True if training and test corpus are the same.
     own: bool,
 }
 
@@ -121,10 +130,7 @@ impl Field {
                 canvas.line(ends[0], ends[1], 2.0, VERMILLION)?;
             }
         }
-        let ink = match shade > 0.62 {
-            true => BACKGROUND,
-            false => INK,
-        };
+        let ink = if shade > 0.62 { BACKGROUND } else { INK };
         let (middle, centre) = (x + width / 2.0, y + height / 2.0);
         let Some(uar) = cell.uar else {
             let font = Font::new(TICK_SIZE, QUIET_INK);
@@ -145,9 +151,9 @@ impl Field {
         Ok(())
     }
 
-    /// What there is room for below the number.
+    /// Text lines below the number, as far as there is room for them.
     fn lines(&self, uar: &Spread, interval: Option<Interval>) -> Vec<String> {
-        if self.width < 110.0 || self.height < ROOM {
+        if self.width < 110.0 || self.height < INTERVAL_HEIGHT {
             return Vec::new();
         }
         let deviation = uar.deviation.map(|d| format!("± {:.1}", 100.0 * d));
@@ -157,12 +163,9 @@ impl Field {
     }
 }
 
-/// A little less than the number above it.
+/// Colour of the lines below a number of the colour `ink`.
 fn soft(ink: Color) -> Color {
-    match ink == INK {
-        true => QUIET_INK,
-        false => ink,
-    }
+    if ink == INK { QUIET_INK } else { ink }
 }
 
 #[cfg(test)]
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn is_drawn_of_any_size_and_before_it_is_done() {
+    fn any_size_and_unfinished_cells_are_drawn() {
         for count in [1, 2, 3, 12, 40] {
             let corpora: Vec<String> = (0..count).map(|n| format!("corpus-{n}")).collect();
             let mut cells = vec![vec![cell(0.5); count]; count];

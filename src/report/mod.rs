@@ -1,15 +1,19 @@
-//! What a run came to: learning curves, the confusion matrix and the reliability diagram as
-//! pictures, the scores as text.
+//! Reports of results: pictures (PNG), text, JSON and HTML.
 //!
-//! The same numbers give the same picture on every machine: the font is part of the program. The
-//! caller decides where the bytes go.
+//! The same numbers give the same picture on every machine, because the font is part of the
+//! program. The functions return bytes; the caller writes them to a file.
 //!
-//! From the bottom: `style` holds the colours and sizes that all pictures share, `font` the font;
-//! `canvas` draws shapes and text, `picture` makes smooth pixels and PNG of them; `axis` finds round
-//! ticks, `colors` maps numbers to colours, `header` writes the top of a picture, `plot` one plot of
-//! curves. `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `matrix` that of corpora crossed, `grid` that of a sweep, `recording` and
-//! `survey` those of what it hears. `scores` puts the numbers into words, and `results` leaves all of it
-//! in the run folder. `page` is all of it in one file for a browser.
+//! The modules, from the bottom:
+//!
+//! - `style` has the colours and sizes of all pictures, `font` the font;
+//! - `canvas` draws shapes and text, `picture` makes a smooth PNG of a drawing;
+//! - `axis` finds round ticks, `colors` maps numbers to colours, `header` draws the top of a
+//!   picture, `plot` draws curves;
+//! - `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `matrix` is that
+//!   of a cross-corpus evaluation, `grid` that of a sweep, `recording` and `survey` are those of a
+//!   recording and a corpus;
+//! - `scores` is the text and JSON report, `results` writes everything into the run folder;
+//! - `page` is the HTML page.
 
 mod axis;
 mod canvas;

@@ -1,6 +1,6 @@
-//! From a drawing to PNG, with smooth edges: a picture is drawn SCALE times as large and averaged
-//! down. plotters' bitmap backend sets whole pixels only, which leaves lines with stairs and glyphs
-//! on uneven feet.
+//! A drawing as PNG with smooth edges. A picture is drawn SCALE times as large and averaged down,
+//! because the bitmap backend of plotters sets only whole pixels: lines would be jagged and the
+//! letters of a word would not be on one line.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::canvas::Canvas;
 use super::style::BACKGROUND;
 use crate::run::beginning;
 
-/// Each pixel of the picture is the mean of SCALE × SCALE drawn ones.
+/// Each pixel of a picture is the mean of SCALE × SCALE drawn pixels.
 pub const SCALE: usize = 3;
 const BYTES_PER_PIXEL: usize = 3;
 
@@ -52,7 +52,7 @@ fn averaged_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
     pixels
 }
 
-/// The pixels as PNG, as small as the encoder can make it: runs keep their pictures for long.
+/// The pixels as PNG, with the strongest compression.
 fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
     let mut png = Vec::new();
     PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::NoFilter)
@@ -61,12 +61,12 @@ fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
     Ok(signed(png))
 }
 
-/// The text chunk by which a picture of emovox is known: keyword, zero, text (PNG 1.2, 4.2.3).
+/// Text chunk that marks a picture of emovox: keyword, zero, text (PNG 1.2, section 4.2.3).
 const SIGNATURE: &[u8] = b"tEXtSoftware\0emovox";
-/// Length of the file's signature and of its first chunk, which is always the header (IHDR).
+/// Length in bytes of the PNG signature and the first chunk, which is always the header (IHDR).
 const HEADER: usize = 8 + 25;
 
-/// Puts the signature behind the header.
+/// Inserts the text chunk behind the header.
 fn signed(png: Vec<u8>) -> Vec<u8> {
     let (header, rest) = png.split_at(HEADER);
     let length = (SIGNATURE.len() - 4) as u32;

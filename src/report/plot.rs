@@ -1,4 +1,4 @@
-//! One plot over the epochs: axes, lines, and the mark of the epoch that counts.
+//! One plot of curves over the epochs: axes, lines, and a mark at the selected epoch.
 
 use anyhow::Result;
 
@@ -12,37 +12,38 @@ use super::style::{
 };
 use crate::run::EpochRecord;
 
+/// Height of the plots of accuracy and loss.
 pub const PLOT_HEIGHT: f64 = 350.0;
 
-/// The half of a record that a line shows.
+/// Subset whose metric a line shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Part {
+pub enum Subset {
     Training,
     Validation,
 }
 
-/// What a plot shows over the epochs.
+/// Metric of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Quantity {
     Accuracy,
     Loss,
-    /// The same for both parts.
+    /// The learning rate, which is the same for both subsets.
     LearningRate,
 }
 
 impl Quantity {
-    /// The value that a record holds for `part`.
-    pub fn of(self, record: &EpochRecord, part: Part) -> f64 {
-        match (self, part) {
+    /// Value of the metric on `subset` in a record.
+    pub fn of(self, record: &EpochRecord, subset: Subset) -> f64 {
+        match (self, subset) {
             (Quantity::LearningRate, _) => record.learning_rate,
-            (Quantity::Accuracy, Part::Training) => record.train_accuracy,
-            (Quantity::Accuracy, Part::Validation) => record.validation_accuracy,
-            (Quantity::Loss, Part::Training) => record.train_loss,
-            (Quantity::Loss, Part::Validation) => record.validation_loss,
+            (Quantity::Accuracy, Subset::Training) => record.train_accuracy,
+            (Quantity::Accuracy, Subset::Validation) => record.validation_accuracy,
+            (Quantity::Loss, Subset::Training) => record.train_loss,
+            (Quantity::Loss, Subset::Validation) => record.validation_loss,
         }
     }
 
-    /// The value as a label writes it.
+    /// The value as the text of a label.
     pub fn text(self, value: f64) -> String {
         match self {
             _ if !can_show(value) => "–".to_string(),
@@ -54,7 +55,7 @@ impl Quantity {
     }
 }
 
-/// How a line is drawn.
+/// Style of a line.
 #[derive(Debug, Clone, Copy)]
 pub struct Stroke {
     color: Color,
@@ -63,36 +64,36 @@ pub struct Stroke {
 }
 
 impl Stroke {
-    /// The stroke of one part of run number `index`.
-    pub fn new(runs: &[Curves], index: usize, part: Part) -> Stroke {
-        // Thinner where neighbouring epochs share a pixel, or noise becomes a solid band.
+    /// The stroke of one subset of run number `index`.
+    pub fn new(runs: &[Curves], index: usize, subset: Subset) -> Stroke {
+        // Long runs have several epochs in a pixel; a thick line would become a solid band.
         let thickness = if runs[index].epochs.len() > 500 {
             1.2
         } else {
             2.4
         };
-        let of_run = PALETTE[index % PALETTE.len()];
-        match (runs.len(), part) {
-            (1, Part::Training) => Stroke {
+        let run_color = PALETTE[index % PALETTE.len()];
+        match (runs.len(), subset) {
+            (1, Subset::Training) => Stroke {
                 color: BLUE,
                 thickness,
                 dashed: false,
             },
-            (1, Part::Validation) => Stroke {
+            (1, Subset::Validation) => Stroke {
                 color: VERMILLION,
                 thickness,
                 dashed: false,
             },
-            (_, Part::Training) => {
-                let color = mixed(of_run, BACKGROUND, 0.4);
+            (_, Subset::Training) => {
+                let color = mixed(run_color, BACKGROUND, 0.4);
                 Stroke {
                     color,
                     thickness: 0.6 * thickness,
                     dashed: true,
                 }
             }
-            (_, Part::Validation) => Stroke {
-                color: of_run,
+            (_, Subset::Validation) => Stroke {
+                color: run_color,
                 thickness,
                 dashed: false,
             },
@@ -108,7 +109,7 @@ impl Stroke {
     }
 }
 
-/// The plot of one quantity.
+/// The plot of one metric.
 pub struct Plot {
     quantity: Quantity,
     height: f64,
@@ -121,8 +122,8 @@ pub struct Plot {
 }
 
 impl Plot {
-    /// The plot of `runs` from `left` to `right`, of so much `height` below `top`, with axes that hold
-    /// all their values.
+    /// A plot of `runs` from `left` to `right` and from `top` down to `top` + `height`, with axes
+    /// that include all values.
     pub fn new(
         runs: &[Curves],
         quantity: Quantity,
@@ -157,11 +158,11 @@ impl Plot {
         }
     }
 
-    /// Axes, lines and marks.
+    /// Draws axes, lines and marks.
     pub fn draw(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         self.draw_axes(canvas)?;
         self.draw_lines(canvas, runs)?;
-        self.draw_kept_epochs(canvas, runs)
+        self.draw_selected_epochs(canvas, runs)
     }
 
     fn x(&self, epoch: f64) -> f64 {
@@ -212,18 +213,18 @@ impl Plot {
         canvas.text_upwards(title, self.left - 70.0, middle_y, Align::Center, title_font)
     }
 
-    /// All lines, those of the validation above those of the training.
+    /// Draws all lines; validation lines are in front of training lines.
     fn draw_lines(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         let mut empty = true;
-        let parts = match self.quantity {
-            Quantity::LearningRate => &[Part::Validation][..],
-            _ => &[Part::Training, Part::Validation],
+        let subsets = match self.quantity {
+            Quantity::LearningRate => &[Subset::Validation][..],
+            _ => &[Subset::Training, Subset::Validation],
         };
-        for &part in parts {
+        for &subset in subsets {
             for (index, run) in runs.iter().enumerate() {
-                for piece in self.pieces(&run.epochs, part) {
+                for piece in self.pieces(&run.epochs, subset) {
                     empty = false;
-                    self.stroke(runs, index, part).draw(canvas, &piece)?;
+                    self.stroke(runs, index, subset).draw(canvas, &piece)?;
                 }
             }
         }
@@ -238,9 +239,10 @@ impl Plot {
         Ok(())
     }
 
-    /// A single run's learning rate is of neither part.
-    fn stroke(&self, runs: &[Curves], index: usize, part: Part) -> Stroke {
-        let stroke = Stroke::new(runs, index, part);
+    /// The stroke of a line. The learning rate of a single run has its own colour, because it
+    /// belongs to no subset.
+    fn stroke(&self, runs: &[Curves], index: usize, subset: Subset) -> Stroke {
+        let stroke = Stroke::new(runs, index, subset);
         match (self.quantity, runs.len()) {
             (Quantity::LearningRate, 1) => Stroke {
                 color: INK,
@@ -250,16 +252,16 @@ impl Plot {
         }
     }
 
-    /// The points of a line, broken where a value is not finite.
-    fn pieces(&self, records: &[EpochRecord], part: Part) -> Vec<Vec<(f64, f64)>> {
+    /// The points of a line, divided into pieces at values that are not finite.
+    fn pieces(&self, records: &[EpochRecord], subset: Subset) -> Vec<Vec<(f64, f64)>> {
         records
-            .split(|record| !can_show(self.quantity.of(record, part)))
+            .split(|record| !can_show(self.quantity.of(record, subset)))
             .filter(|piece| !piece.is_empty())
             .map(|piece| {
                 let point = |record: &EpochRecord| {
                     (
                         self.x(record.epoch as f64),
-                        self.y(self.quantity.of(record, part)),
+                        self.y(self.quantity.of(record, subset)),
                     )
                 };
                 piece.iter().map(point).collect()
@@ -267,12 +269,15 @@ impl Plot {
             .collect()
     }
 
-    /// A dot on the validation line; of a single run also a line across the plot and a label.
-    fn draw_kept_epochs(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
+    /// Marks the selected epoch of each run with a dot on the validation line. For a single run it
+    /// also draws a line across the plot and a label.
+    fn draw_selected_epochs(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         for (index, run) in runs.iter().enumerate() {
-            let Some(kept) = run.kept() else { continue };
-            let x = self.x(kept.epoch as f64);
-            let value = self.quantity.of(kept, Part::Validation);
+            let Some(selected) = run.selected() else {
+                continue;
+            };
+            let x = self.x(selected.epoch as f64);
+            let value = self.quantity.of(selected, Subset::Validation);
             if self.quantity == Quantity::LearningRate {
                 if runs.len() == 1 {
                     let line = [(x, self.top), (x, self.bottom)];
@@ -283,14 +288,14 @@ impl Plot {
             if runs.len() == 1 {
                 let label = format!(
                     "{} {}: {}",
-                    run.kept_name(),
-                    kept.epoch,
+                    run.selected_name(),
+                    selected.epoch,
                     self.quantity.text(value)
                 );
-                self.draw_kept_line(canvas, x, &label)?;
+                self.draw_selected_line(canvas, x, &label)?;
             }
             if can_show(value) {
-                let color = Stroke::new(runs, index, Part::Validation).color;
+                let color = Stroke::new(runs, index, Subset::Validation).color;
                 canvas.disc(x, self.y(value), 6.5, BACKGROUND)?;
                 canvas.disc(x, self.y(value), 5.0, color)?;
             }
@@ -298,10 +303,10 @@ impl Plot {
         Ok(())
     }
 
-    fn draw_kept_line(&self, canvas: &mut Canvas, x: f64, label: &str) -> Result<()> {
+    fn draw_selected_line(&self, canvas: &mut Canvas, x: f64, label: &str) -> Result<()> {
         canvas.dashed(&[(x, self.top), (x, self.bottom)], 4.0, 1.2, QUIET_INK)?;
         let font = Font::new(TEXT_SIZE, INK);
-        // The label stays above the plot, where no curve can run through it.
+        // The label is above the plot, where no curve crosses it.
         let half = font.width(label)? / 2.0;
         let x = x.clamp(self.left + half, self.right - half);
         canvas.text(label, x, self.top - 13.0, Align::Center, font)

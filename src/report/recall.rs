@@ -1,4 +1,4 @@
-//! Recall class by class and speaker by speaker, each with the interval that its few clips allow.
+//! Picture of the recall of each class and the accuracy on each speaker, with intervals.
 
 use anyhow::Result;
 
@@ -12,36 +12,42 @@ use super::style::{
 };
 use crate::evaluation::{Interval, Predictions, wilson};
 
+/// Distance between the two halves.
 const GUTTER: f64 = 60.0;
+/// Width of the names left of the bars.
 const NAMES: f64 = 150.0;
+/// Width of the numbers right of the bars.
 const NUMBERS: f64 = 150.0;
+/// Height of the title of a half.
 const TITLE: f64 = 34.0;
+/// Space below the rows for the ticks.
 const BOTTOM_SPACE: f64 = 64.0;
+/// Height of a row, unless the rows exceed [`MAX_ROWS_HEIGHT`].
 const ROW: f64 = 30.0;
-/// More rows than this stand closer together.
-const HIGHEST: f64 = 900.0;
+/// Largest height of all rows.
+const MAX_ROWS_HEIGHT: f64 = 900.0;
 
-/// So many of so many clips.
+/// A bar: the share of right predictions among the clips of a class or speaker.
 struct Row {
     name: String,
     hits: u64,
     clips: u64,
 }
 
-/// Draws, as a PNG of 1400 pixels' width, the recall of each class at the left and the accuracy on
-/// each speaker at the right. `speakers` has a name for each clip.
+/// Draws the recall of each class at the left and the accuracy on each speaker at the right, as a
+/// PNG with a width of 1400 pixels. `speakers` has a name for each clip.
 ///
-/// The whiskers are Wilson's 95 % intervals (1927), as if clips were independent of each other; those of
-/// one speaker are not, so that the truth is rather wider.
+/// The whiskers are Wilson's 95 % intervals (1927), which assume independent clips. The clips of
+/// one speaker are not independent, so the true intervals are wider.
 pub fn recall_png(
     predictions: &Predictions,
     speakers: &[&str],
     title: &str,
     note: Option<&str>,
 ) -> Result<Vec<u8>> {
-    let (classes, people) = (by_class(predictions), by_speaker(predictions, speakers));
-    let rows = classes.len().max(people.len()).max(1) as f64;
-    let row = ROW.min(HIGHEST / rows);
+    let (class_rows, speaker_rows) = (by_class(predictions), by_speaker(predictions, speakers));
+    let rows = class_rows.len().max(speaker_rows.len()).max(1) as f64;
+    let row = ROW.min(MAX_ROWS_HEIGHT / rows);
     let height = HEADER_HEIGHT + TITLE + rows * row + BOTTOM_SPACE;
     let metrics = predictions.metrics();
     png(WIDTH as usize, height as usize, |canvas| {
@@ -57,9 +63,9 @@ pub fn recall_png(
             row,
             half,
         }
-        .draw(canvas, "Recall of each class", &classes)?;
+        .draw(canvas, "Recall of each class", &class_rows)?;
         let left = MARGIN + half + GUTTER;
-        Side { left, row, half }.draw(canvas, "Accuracy on each speaker", &people)
+        Side { left, row, half }.draw(canvas, "Accuracy on each speaker", &speaker_rows)
     })
 }
 
@@ -97,7 +103,9 @@ fn by_speaker(predictions: &Predictions, speakers: &[&str]) -> Vec<Row> {
 /// One half of the picture.
 struct Side {
     left: f64,
+    /// Height of a row.
     row: f64,
+    /// Width of the half.
     half: f64,
 }
 

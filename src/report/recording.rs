@@ -1,5 +1,5 @@
-//! One recording as a picture: waveform, mel spectrogram, MFCCs, and what a model hears in it, one
-//! above the other over the same seconds.
+//! Picture of a recording: waveform, mel spectrogram, predictions of a model and MFCCs, one below
+//! the other on the same time axis.
 
 use anyhow::Result;
 
@@ -17,47 +17,55 @@ use crate::features::Features;
 use crate::features::mel::{hz_to_mel, mel_to_hz};
 use crate::inspection::Recording;
 
-/// What a model heard in a recording.
+/// Predictions of a model for a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
-    /// What the probabilities are of.
+    /// Class names, in the order of all probabilities.
     pub classes: Vec<String>,
-    /// Of the recording as a whole.
+    /// Probabilities for the recording as a whole.
     pub whole: Vec<f32>,
-    /// Of pieces of it.
+    /// Predictions for windows of the recording, in the order of time.
     pub windows: Vec<HeardWindow>,
-    /// How long a piece is, in seconds.
+    /// Length of a window in seconds.
     pub window: f64,
 }
 
-/// What a model heard in a piece of a recording.
+/// Prediction of a model for a window of a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeardWindow {
-    /// The middle of the piece, in seconds of what is heard.
+    /// Centre of the window, in seconds of the preprocessed recording.
     pub middle: f64,
-    /// One for each class.
+    /// Probability of each class.
     pub probabilities: Vec<f32>,
 }
 
+/// Left edge of the panels.
 const LEFT: f64 = 116.0;
+/// Right edge of the panels.
 const RIGHT: f64 = 1196.0;
-/// The middle of what is right of a panel: its scale or legend.
+/// Left edge of a colour scale beside a panel.
 const BESIDE: f64 = RIGHT + 28.0;
-/// Above each panel, for its title.
+/// Space above each panel for its title.
 const TITLE: f64 = 34.0;
+/// Space below the last panel for the time axis.
 const BOTTOM_SPACE: f64 = 66.0;
+/// Height of the waveform panel.
 const WAVEFORM: f64 = 130.0;
+/// Height of the spectrogram panel.
 const SPECTROGRAM: f64 = 300.0;
+/// Height of the MFCC panel.
 const MFCC: f64 = 200.0;
+/// Height of the panel with predictions.
 const PROBABILITIES: f64 = 210.0;
-/// More columns than this nobody can see.
-const MOST_COLUMNS: usize = 1080;
-/// The spectrogram shows so many decibels below the loudest band.
+/// Largest number of columns: the width of a panel in pixels.
+const MAX_COLUMNS: usize = 1080;
+/// Range of the spectrogram below the loudest value, in decibels.
 const RANGE_DB: f32 = 80.0;
-/// MFCCs are shown up to so many standard deviations.
-const RANGE_SD: f32 = 3.0;
+/// Range of the MFCCs on both sides of their mean, in standard deviations.
+const RANGE_STD: f32 = 3.0;
 
-/// Draws a recording as a PNG, 1400 pixels wide and about 1000 high; about 1250 where a model heard it.
+/// Draws a recording as a PNG with a width of 1400 pixels and a height of about 1000, or about 1250
+/// with predictions. `heard` has the predictions of a model.
 pub fn recording_png(
     recording: &Recording,
     heard: Option<&Heard>,
@@ -73,7 +81,7 @@ pub fn recording_png(
         let end = recording.recorded.seconds();
         let seconds = Axis::exact(0.0, end, 12.0);
         let mut top = HEADER_HEIGHT;
-        let mut panels = heights.iter().map(|&height| {
+        let mut next_panel = |height: f64| {
             let panel = Panel {
                 top: top + TITLE,
                 height,
@@ -81,30 +89,24 @@ pub fn recording_png(
             };
             top += TITLE + height;
             panel
-        });
-        let mut next = || {
-            panels.next().unwrap_or(Panel {
-                top: 0.0,
-                height: 0.0,
-                seconds: &seconds,
-            })
         };
-        draw_waveform(canvas, next(), recording)?;
-        draw_spectrogram(canvas, next(), recording)?;
+        draw_waveform(canvas, next_panel(WAVEFORM), recording)?;
+        draw_spectrogram(canvas, next_panel(SPECTROGRAM), recording)?;
         if let Some(heard) = heard {
-            draw_probabilities(canvas, next(), recording, heard)?;
+            draw_probabilities(canvas, next_panel(PROBABILITIES), recording, heard)?;
         }
-        let last = next();
+        let last = next_panel(MFCC);
         draw_mfccs(canvas, last, recording)?;
         last.draw_seconds(canvas)
     })
 }
 
-/// Where one of the pictures over each other lies.
+/// Area of one of the panels, which are one below the other.
 #[derive(Clone, Copy)]
 struct Panel<'a> {
     top: f64,
     height: f64,
+    /// Time axis of all panels.
     seconds: &'a Axis,
 }
 
@@ -149,10 +151,10 @@ impl Panel<'_> {
         canvas.text("seconds", middle, self.bottom() + 44.0, Align::Center, font)
     }
 
-    /// A scale of colours at the right, with a label at its bottom, middle and top.
+    /// Draws a colour scale at the right, with labels at its bottom, middle and top.
     fn scale(&self, canvas: &mut Canvas, labels: [&str; 3], color: fn(f64) -> Color) -> Result<()> {
-        let place = (BESIDE, self.top, BESIDE + 16.0, self.bottom());
-        canvas.grid(place, (1, 100), |_, row| color(row as f64 / 99.0))?;
+        let area = (BESIDE, self.top, BESIDE + 16.0, self.bottom());
+        canvas.grid(area, (1, 100), |_, row| color(row as f64 / 99.0))?;
         let font = Font::new(TICK_SIZE, QUIET_INK);
         let inside = font.size / 2.0;
         for (label, y) in
@@ -165,8 +167,8 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// A matrix of a recording's frames over the seconds that are heard. Of frames that share a column
-    /// of the picture, `of` takes one value.
+    /// Draws a matrix of `frames` × `rows` values over the preprocessed part of the recording.
+    /// `color` gets the range of frames that share a column of the picture, and the row.
     fn matrix(
         &self,
         canvas: &mut Canvas,
@@ -176,13 +178,13 @@ impl Panel<'_> {
     ) -> Result<()> {
         let from = recording.cut_before;
         let (left, right) = (self.x(from), self.x(from + recording.heard.seconds()));
-        let columns = frames.clamp(1, MOST_COLUMNS);
+        let columns = frames.clamp(1, MAX_COLUMNS);
         let frames_of = |column: usize| {
             let first = column * frames / columns;
             first..((column + 1) * frames / columns).max(first + 1).min(frames)
         };
-        let place = (left, self.top, right.max(left + 1.0), self.bottom());
-        canvas.grid(place, (columns, rows), |column, row| {
+        let area = (left, self.top, right.max(left + 1.0), self.bottom());
+        canvas.grid(area, (columns, rows), |column, row| {
             color(frames_of(column), row)
         })
     }
@@ -210,7 +212,7 @@ fn draw_waveform(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Re
         panel.bottom(),
         BACKGROUND,
     )?;
-    let columns = MOST_COLUMNS.min(samples.len().max(1));
+    let columns = MAX_COLUMNS.min(samples.len().max(1));
     for column in 0..columns {
         let first = column * samples.len() / columns;
         let last = ((column + 1) * samples.len() / columns).max(first + 1);
@@ -218,9 +220,10 @@ fn draw_waveform(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Re
         let low = piece.iter().copied().fold(0.0, f32::min);
         let high = piece.iter().copied().fold(0.0, f32::max);
         let second = (column as f64 + 0.5) / columns as f64 * recording.recorded.seconds();
-        let color = match (from..=to).contains(&second) {
-            true => BLUE,
-            false => FRAME,
+        let color = if (from..=to).contains(&second) {
+            BLUE
+        } else {
+            FRAME
         };
         let x = LEFT + (column as f64 + 0.5) / columns as f64 * (RIGHT - LEFT);
         let y = |value: f32| panel.y(0.5 + 0.48 * f64::from(value / peak));
@@ -287,7 +290,7 @@ fn draw_mfccs(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Resul
             .map(|frame| scaled[frame * n_mfcc + row])
             .sum::<f32>()
             / count;
-        colors::deviation(f64::from(0.5 + 0.5 * mean / RANGE_SD))
+        colors::deviation(f64::from(0.5 + 0.5 * mean / RANGE_STD))
     })?;
     let step = (n_mfcc / 4).max(1);
     for row in (0..n_mfcc).step_by(step) {
@@ -297,7 +300,8 @@ fn draw_mfccs(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Resul
     panel.scale(canvas, ["−3", "mean", "+3"], colors::deviation)
 }
 
-/// The first `columns` of each frame, less the column's mean, over its standard deviation.
+/// The first `columns` coefficients of each frame, standardised to mean 0 and standard deviation 1
+/// over the frames.
 fn standardised(features: &Features, columns: usize) -> Vec<f32> {
     let frames = features.frames();
     let mut values: Vec<f32> = (0..frames)
@@ -307,9 +311,9 @@ fn standardised(features: &Features, columns: usize) -> Vec<f32> {
         let each = || (0..frames).map(|frame| frame * columns + column);
         let mean = each().map(|i| values[i]).sum::<f32>() / frames as f32;
         let variance = each().map(|i| (values[i] - mean).powi(2)).sum::<f32>() / frames as f32;
-        let deviation = variance.sqrt().max(1e-6);
+        let std = variance.sqrt().max(1e-6);
         for i in each() {
-            values[i] = (values[i] - mean) / deviation;
+            values[i] = (values[i] - mean) / std;
         }
     }
     values
@@ -331,7 +335,8 @@ fn draw_probabilities(
         canvas.line((LEFT, y), (RIGHT, y), 1.0, GRID)?;
         panel.tick(canvas, share, &format!("{:.0} %", 100.0 * share))?;
     }
-    // The most probable last, so that its line lies above the others and its name first.
+    // The most probable class is last, so that its line is in front of the others. The legend has
+    // the reverse order.
     let mut order: Vec<usize> = (0..heard.classes.len()).collect();
     order.sort_by(|&a, &b| heard.whole[a].total_cmp(&heard.whole[b]));
     for &class in &order {
@@ -341,9 +346,10 @@ fn draw_probabilities(
         };
         let points: Vec<(f64, f64)> = heard.windows.iter().map(point).collect();
         let color = PALETTE[class % PALETTE.len()];
-        match class < PALETTE.len() {
-            true => canvas.polyline(&points, 2.4, color)?,
-            false => canvas.dashed(&points, 5.0, 2.0, color)?,
+        if class < PALETTE.len() {
+            canvas.polyline(&points, 2.4, color)?;
+        } else {
+            canvas.dashed(&points, 5.0, 2.0, color)?;
         }
     }
     let rows = order.len().clamp(1, 12);

@@ -1,4 +1,4 @@
-//! The reliability diagram: how often the model is right, by how sure it says it is.
+//! Picture of the reliability diagram: accuracy as a function of the predicted probability.
 
 use anyhow::Result;
 
@@ -12,22 +12,25 @@ use super::style::{
 };
 use crate::evaluation::{Bin, Calibration};
 
+/// Side length of a plot.
 const SIDE: f64 = 500.0;
-/// Between the two plots, for the ticks and the title of the right one.
+/// Space between the two plots for the ticks and the axis title of the right one.
 const GUTTER: f64 = 120.0;
-/// Left of the first plot, for its ticks and title.
+/// Space left of the first plot for its ticks and axis title.
 const AXIS_WIDTH: f64 = 84.0;
+/// Space above a plot for its title.
 const TITLE_HEIGHT: f64 = 34.0;
+/// Space below a plot for its ticks and axis title.
 const BOTTOM_SPACE: f64 = 68.0;
-/// Between two bars.
+/// Distance between two bars.
 const GAP: f64 = 2.0;
 
 /// Draws the bins of a calibration as a PNG of 1400 × 680 pixels.
 ///
-/// On the left, a bar for each bin: the share of its clips that are classified right, and a dot at
-/// the mean probability the model gave them. Where dots and bars meet on the diagonal, 80 % sure means
-/// right four times of five (Guo et al. 2017, figure 1). On the right, how many clips each bin has,
-/// without which a bar says little. `note` is a warning that belongs to the numbers.
+/// The left plot has a bar for the accuracy of each bin, and a dot at the mean predicted
+/// probability. In a calibrated model, bars and dots meet on the diagonal: of the clips predicted
+/// with 80 %, four in five are right (Guo et al. 2017, figure 1). The right plot has the number of
+/// clips in each bin, which shows how reliable a bar is. `note` is a warning about the numbers.
 pub fn reliability_png(
     calibration: &Calibration,
     title: &str,
@@ -52,7 +55,7 @@ fn summary(calibration: &Calibration) -> String {
     )
 }
 
-/// Where a plot lies. Confidence goes from 0 at its left to 1 at its right.
+/// Area of a plot. Confidence goes from 0 at its left edge to 1 at its right edge.
 #[derive(Clone, Copy)]
 struct Frame {
     left: f64,
@@ -66,13 +69,13 @@ impl Frame {
         self.left + confidence * SIDE
     }
 
-    /// Height over the bottom as a share of the plot.
+    /// Vertical position of a share of the plot's height above its bottom.
     fn y(share: f64) -> f64 {
         Self::BOTTOM - share * SIDE
     }
 
-    /// Title, grid and ticks; what grows upwards is called `upwards` and measured by `values`.
-    fn draw(self, canvas: &mut Canvas, title: &str, upwards: &str, values: &Axis) -> Result<()> {
+    /// Draws title, grid and ticks; `y_title` and `values` belong to the vertical axis.
+    fn draw(self, canvas: &mut Canvas, title: &str, y_title: &str, values: &Axis) -> Result<()> {
         let ticks = Font::new(TICK_SIZE, QUIET_INK);
         let text = Font::new(TEXT_SIZE, INK);
         let right = self.x(1.0);
@@ -97,10 +100,10 @@ impl Frame {
             Align::Center,
             text,
         )?;
-        canvas.text_upwards(upwards, self.left - 70.0, middle.1, Align::Center, text)
+        canvas.text_upwards(y_title, self.left - 70.0, middle.1, Align::Center, text)
     }
 
-    /// A bar over bin number `index` of `bins`.
+    /// Draws the bar of bin number `index` of `bins`.
     fn bar(self, canvas: &mut Canvas, index: usize, bins: usize, share: f64) -> Result<()> {
         let edge = |index: usize| self.x(index as f64 / bins as f64);
         let (left, right) = (edge(index) + GAP / 2.0, edge(index + 1) - GAP / 2.0);
@@ -108,7 +111,7 @@ impl Frame {
         canvas.rect(left, Self::y(share), right, Self::BOTTOM, color)
     }
 
-    fn floor(self, canvas: &mut Canvas) -> Result<()> {
+    fn draw_baseline(self, canvas: &mut Canvas) -> Result<()> {
         let (from, to) = ((self.left, Self::BOTTOM), (self.x(1.0), Self::BOTTOM));
         canvas.line(from, to, 1.0, FRAME)
     }
@@ -131,7 +134,7 @@ fn draw_accuracies(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()
         canvas.line((x, from), (x, to), 2.0, VERMILLION)?;
         canvas.disc(x, to, 4.5, VERMILLION)?;
     }
-    frame.floor(canvas)
+    frame.draw_baseline(canvas)
 }
 
 fn draw_counts(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()> {
@@ -142,5 +145,5 @@ fn draw_counts(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()> {
         let share = counts.position(bin.clips as f64);
         frame.bar(canvas, index, bins.len(), share)?;
     }
-    frame.floor(canvas)
+    frame.draw_baseline(canvas)
 }

@@ -1,4 +1,4 @@
-//! The scores and pictures of a run, put into its folder.
+//! Writers of scores and pictures into a run folder.
 
 use anyhow::Result;
 
@@ -10,8 +10,11 @@ use crate::run::{
 };
 
 /// Writes `predictions.csv`, `report.txt`, `report.json`, `reliability.png`, `recall.png`,
-/// `confusion.csv` and, last of all, `confusion.png`.
-/// `clips` are those of the predictions, in their order.
+/// `confusion.csv` and finally `confusion.png`. `clips` are the clips of the predictions, in the
+/// same order.
+///
+/// # Errors
+/// If a file cannot be written.
 pub fn write_results(
     run: &RunFolder,
     report: &Report,
@@ -52,7 +55,10 @@ pub fn write_results(
     write_bytes(&run.confusion_png(), &confusion)
 }
 
-/// Draws `curves.png`; `kept` is the epoch whose weights count.
+/// Writes `curves.png`; `kept` is the selected epoch.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn write_curves(
     run: &RunFolder,
     epochs: &[EpochRecord],

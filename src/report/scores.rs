@@ -1,4 +1,4 @@
-//! What a scored part is summed up in: `report.json` for programs, `report.txt` for people.
+//! Summary of the scores on a subset: `report.json` for programs, `report.txt` for people.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -6,46 +6,46 @@ use serde::{Deserialize, Serialize};
 use crate::escape::escape_line;
 use crate::evaluation::{self, Calibration, Metrics};
 
-/// The scores of one part of one corpus, and what a reader must know to judge them.
+/// The scores on one subset of one corpus, and the facts that a reader needs to judge them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The run's name.
+    /// Name of the run.
     pub run: String,
-    /// `ravdess`, `demo` …
+    /// Name of the corpus, such as `ravdess` or `demo`.
     pub corpus: String,
-    /// `test`, `validation`, `train` or `all`.
+    /// Scored subset: `test`, `validation`, `train` or `all`.
     pub part: String,
-    /// True where a voice of the training part may be heard in the scored part, or any two parts of
-    /// the run have a speaker in common.
+    /// True if speakers of the training subset may be in the scored subset, or if any two subsets
+    /// of the run share a speaker.
     pub speakers_shared: bool,
-    /// What a reader must know to judge the numbers: shared speakers and the like.
+    /// Warnings about the numbers, such as shared speakers.
     pub notes: Vec<String>,
-    /// True where recordings that the model learnt from or was scored on were made by a machine.
+    /// True if recordings of the training or of the scored subset are synthetic.
     pub synthetic: bool,
     /// The epoch whose weights were scored.
     pub epoch: Option<usize>,
-    /// Recordings that could not be read and were left out of the whole run.
+    /// Number of unreadable recordings, which were left out of the whole run.
     pub skipped_recordings: usize,
-    /// Clips that were not scored since the model does not know their label.
+    /// Number of clips that were not scored because their label is not a class of the model.
     pub unknown_label: usize,
-    /// What the logits were divided by, so that the probabilities mean what they say.
+    /// Divisor of the logits, which calibrates the probabilities.
     pub temperature: f64,
-    /// The expected calibration error without that, where it was measured.
+    /// Expected calibration error at a temperature of 1, if it was measured.
     pub ece_before: Option<f64>,
-    /// How far the probabilities can be trusted.
+    /// Calibration of the probabilities.
     pub calibration: Calibration,
-    /// The scores.
+    /// Accuracy, UAR, F1 and confusion matrix.
     #[serde(flatten)]
     pub metrics: Metrics,
 }
 
 impl Report {
-    /// True where nothing is known by which a speaker would be in two parts.
+    /// True if no speaker is known to be in two subsets.
     pub fn is_certified(&self) -> bool {
         !self.speakers_shared && self.notes.is_empty()
     }
 
-    /// Everything that a reader must know to judge the numbers: the notes, or that there is nothing to note.
+    /// Statements that a reader needs to judge the numbers: the notes, or one that there are none.
     pub fn statements(&self) -> Vec<String> {
         match self.notes.is_empty() {
             _ if self.is_certified() => vec!["no speaker is heard in two parts".into()],
@@ -54,12 +54,12 @@ impl Report {
         }
     }
 
-    /// The notes in one line.
+    /// The notes in one line; none without notes.
     pub fn note(&self) -> Option<String> {
         (!self.notes.is_empty()).then(|| self.notes.join("; "))
     }
 
-    /// The report for people.
+    /// The text of `report.txt`.
     pub fn text(&self) -> String {
         let Report { metrics, .. } = self;
         let mut text = format!(
@@ -121,7 +121,10 @@ impl Report {
         text
     }
 
-    /// The report for programs.
+    /// The text of `report.json`.
+    ///
+    /// # Errors
+    /// If the report cannot be serialised.
     pub fn json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }

@@ -1,7 +1,8 @@
-//! The look that all pictures share: colours, and sizes in pixels.
+//! Style of all pictures: colours, and sizes in pixels.
 
 pub use plotters::style::RGBColor as Color;
 
+/// Width of a picture.
 pub const WIDTH: f64 = 1400.0;
 /// Free space at the left and right edge of a picture.
 pub const MARGIN: f64 = 36.0;
@@ -12,22 +13,23 @@ pub const TICK_SIZE: f64 = 14.5;
 
 pub const BACKGROUND: Color = Color(255, 255, 255);
 pub const INK: Color = Color(34, 34, 34);
-/// Text that explains: axis titles, ticks, the second line of a header.
+/// Colour of secondary text: axis titles, ticks, the subtitle of a header.
 pub const QUIET_INK: Color = Color(92, 92, 92);
 pub const FRAME: Color = Color(150, 150, 150);
 pub const GRID: Color = Color(230, 230, 230);
-/// Behind a note that the reader should not miss.
+/// Background of the note in a header.
 pub const NOTE_BACKGROUND: Color = Color(255, 240, 208);
 pub const NOTE_INK: Color = Color(92, 62, 0);
 
 pub const BLUE: Color = Color(0, 114, 178);
 pub const VERMILLION: Color = Color(213, 94, 0);
 
-/// Beyond BLUE, for full matrix cells.
+/// Darkest colour of a matrix cell.
 pub const DEEP_BLUE: Color = Color(0, 72, 124);
 
-/// The colours of Okabe and Ito ("Color Universal Design", 2008), told apart with every kind of
-/// colour vision; a grey stands for their yellow, which is lost on white.
+/// Colours of curves: those of Okabe and Ito ("Color Universal Design", 2008), which are
+/// distinguishable with every kind of colour vision. A grey replaces their yellow, which is not
+/// visible on white.
 pub const PALETTE: [Color; 8] = [
     BLUE,
     VERMILLION,
@@ -39,7 +41,7 @@ pub const PALETTE: [Color; 8] = [
     Color(153, 153, 153),
 ];
 
-/// `from` mixed with `to`: a share of 0 is all `from`, 1 all `to`.
+/// Mixture of two colours: `from` at a share of 0, `to` at a share of 1.
 pub fn mixed(from: Color, to: Color, share: f64) -> Color {
     let mix = |from: u8, to: u8| {
         (f64::from(from) + (f64::from(to) - f64::from(from)) * share).round() as u8

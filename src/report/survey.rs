@@ -1,4 +1,4 @@
-//! A corpus as a picture: how many clips each class and speaker has, how long and how loud they are.
+//! Picture of a corpus: number, duration and loudness of the clips of each class and speaker.
 
 use anyhow::Result;
 
@@ -13,19 +13,25 @@ use super::style::{
 };
 use crate::inspection::{ClipFacts, Survey};
 
+/// Width of the names left of a plot.
 const NAMES: f64 = 130.0;
+/// Distance between the two columns of plots.
 const GUTTER: f64 = 56.0;
+/// Height of the title of a plot.
 const TITLE: f64 = 34.0;
-/// Below a plot: ticks and the title of its axis.
+/// Space below a plot for its ticks and the title of its axis.
 const BOTTOM_SPACE: f64 = 66.0;
+/// Height of a row, unless the rows exceed [`MAX_ROWS_HEIGHT`].
 const ROW: f64 = 30.0;
-const HIGHEST: f64 = 720.0;
+/// Largest height of all rows of a plot.
+const MAX_ROWS_HEIGHT: f64 = 720.0;
 
-/// Draws a corpus as a PNG of 1400 pixels' width: clips by class and speaker, and boxes of durations and
-/// loudness by class (from quarter to quarter, whiskers from the 5th to the 95th percentile).
+/// Draws a corpus as a PNG with a width of 1400 pixels: number of clips by class and speaker, and
+/// box plots of duration and loudness by class (box from the 25th to the 75th percentile, whiskers
+/// from the 5th to the 95th).
 pub fn survey_png(survey: &Survey) -> Result<Vec<u8>> {
     let rows = survey.classes.len().max(1) as f64;
-    let row = ROW.min(HIGHEST / rows);
+    let row = ROW.min(MAX_ROWS_HEIGHT / rows);
     let plot = TITLE + rows * row + BOTTOM_SPACE;
     let warnings = survey.warnings();
     let below = warnings.len() as f64 * 24.0 + if warnings.is_empty() { 0.0 } else { 24.0 };
@@ -37,7 +43,7 @@ pub fn survey_png(survey: &Survey) -> Result<Vec<u8>> {
             let half = (WIDTH - 2.0 * MARGIN - GUTTER) / 2.0;
             let right = MARGIN + half + GUTTER;
             let second = HEADER_HEIGHT + plot;
-            let at = |left: f64, top: f64| Place {
+            let at = |left: f64, top: f64| PlotArea {
                 left: left + NAMES,
                 right: left + half,
                 top: top + TITLE,
@@ -100,16 +106,18 @@ fn note(survey: &Survey) -> Option<&'static str> {
         .then_some("synthetic demo corpus")
 }
 
-/// Where a plot lies, with a row for each class.
+/// Area of a plot with one row for each class.
 #[derive(Clone, Copy)]
-struct Place {
+struct PlotArea {
     left: f64,
     right: f64,
     top: f64,
+    /// Height of a row.
     row: f64,
 }
 
-impl Place {
+impl PlotArea {
+    /// Vertical centre of a row.
     fn middle(&self, row: usize) -> f64 {
         self.top + (row as f64 + 0.5) * self.row
     }
@@ -152,38 +160,39 @@ impl Place {
     }
 }
 
-fn draw_counts(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<()> {
-    place.draw_names(canvas, "Clips of each class", &survey.classes)?;
+fn draw_counts(canvas: &mut Canvas, area: PlotArea, survey: &Survey) -> Result<()> {
+    area.draw_names(canvas, "Clips of each class", &survey.classes)?;
     let counts: Vec<u64> = survey
         .classes
         .iter()
         .map(|class| survey.of_class(class).count() as u64)
         .collect();
     let axis = Axis::counts(counts.iter().copied().max().unwrap_or(0));
-    place.draw_axis(canvas, &axis, counts.len(), "clips")?;
+    area.draw_axis(canvas, &axis, counts.len(), "clips")?;
     for (row, &count) in counts.iter().enumerate() {
-        let (y, half) = (place.middle(row), 0.36 * place.row);
-        let x = place.x(&axis, count as f64);
+        let (y, half) = (area.middle(row), 0.36 * area.row);
+        let x = area.x(&axis, count as f64);
         canvas.rect(
-            place.left,
+            area.left,
             y - half,
             x,
             y + half,
             mixed(BLUE, BACKGROUND, 0.35),
         )?;
-        let font = Font::new(TICK_SIZE.min(0.8 * place.row), INK);
+        let font = Font::new(TICK_SIZE.min(0.8 * area.row), INK);
         let text = count.to_string();
-        // At the right edge there is no room beside the bar.
-        match x + 12.0 + font.width(&text)? < place.right + GUTTER / 2.0 {
-            true => canvas.text(&text, x + 8.0, y, Align::Left, font)?,
-            false => canvas.text(&text, x - 8.0, y, Align::Right, font)?,
+        // At the right edge there is no room beside the bar, so the number is inside.
+        if x + 12.0 + font.width(&text)? < area.right + GUTTER / 2.0 {
+            canvas.text(&text, x + 8.0, y, Align::Left, font)?;
+        } else {
+            canvas.text(&text, x - 8.0, y, Align::Right, font)?;
         }
     }
     Ok(())
 }
 
-/// Classes by speakers: the darker, the more clips.
-fn draw_speakers(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<()> {
+/// Draws a matrix of classes by speakers; darker cells have more clips.
+fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &Survey) -> Result<()> {
     let count = |class: &str, speaker: &str| {
         survey
             .of_class(class)
@@ -203,19 +212,19 @@ fn draw_speakers(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<(
         .collect();
     let most = counts.iter().flatten().copied().max().unwrap_or(0).max(1);
     let title = format!("Clips of each class and speaker (darkest: {most})");
-    place.draw_names(canvas, &title, &survey.classes)?;
+    area.draw_names(canvas, &title, &survey.classes)?;
     let (rows, columns) = (counts.len().max(1), survey.speakers.len().max(1));
-    let bottom = place.top + rows as f64 * place.row;
-    let width = (place.right - place.left) / columns as f64;
+    let bottom = area.top + rows as f64 * area.row;
+    let width = (area.right - area.left) / columns as f64;
     canvas.rect(
-        place.left - 1.0,
-        place.top - 1.0,
-        place.right + 1.0,
+        area.left - 1.0,
+        area.top - 1.0,
+        area.right + 1.0,
         bottom + 1.0,
         FRAME,
     )?;
     canvas.grid(
-        (place.left, place.top, place.right, bottom),
+        (area.left, area.top, area.right, bottom),
         (columns, rows),
         |column, row| {
             let count = counts
@@ -226,26 +235,20 @@ fn draw_speakers(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<(
             mixed(BACKGROUND, DEEP_BLUE, count as f64 / most as f64)
         },
     )?;
-    let digits = Font::new(TICK_SIZE.min(0.7 * place.row).min(width / 2.2), INK);
+    let digits = Font::new(TICK_SIZE.min(0.7 * area.row).min(width / 2.2), INK);
     if digits.size >= 7.0 {
         for (row, counts) in counts.iter().enumerate() {
             for (column, &count) in counts.iter().enumerate() {
                 let dark = count as f64 / most as f64 > 0.5;
                 let color = if dark { BACKGROUND } else { INK };
-                let x = place.left + (column as f64 + 0.5) * width;
+                let x = area.left + (column as f64 + 0.5) * width;
                 let font = Font::new(digits.size, color);
-                canvas.text(
-                    &count.to_string(),
-                    x,
-                    place.middle(row),
-                    Align::Center,
-                    font,
-                )?;
+                canvas.text(&count.to_string(), x, area.middle(row), Align::Center, font)?;
             }
         }
     }
     let font = Font::new(TICK_SIZE, QUIET_INK);
-    let mut free = f64::MIN;
+    let mut last_end = f64::MIN;
     for (column, speaker) in survey.speakers.iter().enumerate() {
         let name = if speaker.is_empty() {
             "unknown"
@@ -253,19 +256,19 @@ fn draw_speakers(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<(
             speaker
         };
         let (x, half) = (
-            place.left + (column as f64 + 0.5) * width,
+            area.left + (column as f64 + 0.5) * width,
             font.width(name)? / 2.0,
         );
-        // Names that have no room are left out.
-        if x - half > free {
+        // Names without room are left out.
+        if x - half > last_end {
             canvas.text(name, x, bottom + 17.0, Align::Center, font)?;
-            free = x + half + 6.0;
+            last_end = x + half + 6.0;
         }
     }
     let font = Font::new(TEXT_SIZE, QUIET_INK);
     canvas.text(
         "speaker",
-        (place.left + place.right) / 2.0,
+        (area.left + area.right) / 2.0,
         bottom + 42.0,
         Align::Center,
         font,
@@ -274,30 +277,31 @@ fn draw_speakers(canvas: &mut Canvas, place: Place, survey: &Survey) -> Result<(
 
 fn draw_boxes(
     canvas: &mut Canvas,
-    place: Place,
+    area: PlotArea,
     survey: &Survey,
     title: &str,
     unit: &str,
     value: impl Fn(&ClipFacts) -> f64,
 ) -> Result<()> {
-    place.draw_names(canvas, &format!("{title} of each class"), &survey.classes)?;
+    area.draw_names(canvas, &format!("{title} of each class"), &survey.classes)?;
     let all: Vec<f64> = survey.clips.iter().map(&value).collect();
     let (low, high) = all
         .iter()
         .fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
-    let axis = match all.is_empty() {
-        true => Axis::around(0.0, 1.0),
-        false => Axis::around(low, high),
+    let axis = if all.is_empty() {
+        Axis::around(0.0, 1.0)
+    } else {
+        Axis::around(low, high)
     };
-    place.draw_axis(canvas, &axis, survey.classes.len(), unit)?;
+    area.draw_axis(canvas, &axis, survey.classes.len(), unit)?;
     for (row, class) in survey.classes.iter().enumerate() {
         let mut values: Vec<f64> = survey.of_class(class).map(&value).collect();
         values.sort_by(f64::total_cmp);
         let Some(last) = values.len().checked_sub(1) else {
             continue;
         };
-        let at = |fraction: f64| place.x(&axis, values[(fraction * last as f64).round() as usize]);
-        let (y, half) = (place.middle(row), 0.3 * place.row);
+        let at = |fraction: f64| area.x(&axis, values[(fraction * last as f64).round() as usize]);
+        let (y, half) = (area.middle(row), 0.3 * area.row);
         canvas.line((at(0.05), y), (at(0.95), y), 1.4, QUIET_INK)?;
         canvas.rect(
             at(0.25),

@@ -1,4 +1,4 @@
-//! A corpus in words and numbers, for 80 columns.
+//! Text report of a corpus, for a terminal with 80 columns.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use crate::corpus::women_and_men;
 use crate::escape::escape_line;
 use crate::inspection::{ClipFacts, Survey};
 
-/// What a survey found, for people.
+/// Text of a survey: tables by class, speaker and file format, the shortcut probes, and warnings.
 pub fn survey_text(survey: &Survey) -> String {
     let mut text = format!(
         "{} in {}\n{} clips, {} classes, {}, {:.1} minutes{}\n\n",
@@ -131,7 +131,7 @@ fn giveaways(survey: &Survey) -> String {
     if survey.giveaways.is_empty() {
         return String::new();
     }
-    let mut text = "\nhow well something other than the voice tells the class\n\
+    let mut text = "\nprediction of the class by properties other than the voice\n\
                     property     balanced accuracy  chance  luck reaches\n"
         .to_string();
     for giveaway in &survey.giveaways {
@@ -152,15 +152,16 @@ const LONGEST: usize = 20;
 
 fn shortened(name: &str) -> String {
     let name = escape_line(name);
-    match name.chars().count() > LONGEST {
-        true => name.chars().take(LONGEST - 1).chain(['…']).collect(),
-        false => name.into(),
+    if name.chars().count() > LONGEST {
+        name.chars().take(LONGEST - 1).chain(['…']).collect()
+    } else {
+        name.into()
     }
 }
 
 fn widest(names: &[String], title: &str) -> usize {
     let widths = names.iter().map(|name| shortened(name).chars().count());
-    // "unknown" stands for a speaker without a name.
+    // A speaker without a name is shown as "unknown".
     widths.chain([title.len(), 7]).max().unwrap_or(0)
 }
 
@@ -170,8 +171,9 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-/// The value at a fraction of the way through sorted ones; 0 of none.
+/// The quantile of sorted values at a fraction from 0 to 1, rounded to the nearest value; 0 without
+/// values.
 fn at(sorted: &[f64], fraction: f64) -> f64 {
-    let place = (fraction * sorted.len().saturating_sub(1) as f64).round() as usize;
-    sorted.get(place).copied().unwrap_or(0.0)
+    let rank = (fraction * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(rank).copied().unwrap_or(0.0)
 }

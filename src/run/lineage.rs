@@ -4,7 +4,6 @@
 //! themselves, back to the first training. A line without a recording stands for weights of which
 //! nothing is known.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
+use crate::bounded;
 use crate::config::DataConfig;
 use crate::corpus::split::Part;
 use crate::corpus::{Clip, ContentHash, CorpusKind, source_of};
@@ -135,8 +135,8 @@ pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
 /// Reads `ancestors.csv`.
 pub fn read_lineage(path: &Path) -> Result<Lineage> {
     let place = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(place)?;
-    parse_lineage(file).with_context(place)
+    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    parse_lineage(&text[..]).with_context(place)
 }
 
 /// Reads the text that [`print_lineage`] writes.

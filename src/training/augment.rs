@@ -1,5 +1,5 @@
-//! Training clips, varied anew in every epoch. Speed is changed where the batch is gathered
-//! (`dataset`); what is left is done here, on the device.
+//! Random variation of the training clips. `dataset` changes the speed when it gathers a batch; all
+//! other variations are computed here, on the device.
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -11,49 +11,50 @@ use super::loss::one_hot;
 use super::spectrum::Spectrum;
 use crate::dataset::{Batch, PlannedClip};
 
-/// The order and speeds of an epoch.
+/// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.
 pub(super) fn plan_epoch(
     lengths: &[i64],
     config: &TrainingConfig,
-    random: &mut ChaCha8Rng,
+    rng: &mut ChaCha8Rng,
 ) -> Vec<PlannedClip> {
     let mut order: Vec<PlannedClip> = (0..lengths.len())
         .map(|clip| {
-            let drawn: f64 = random.random_range(-1.0..=1.0);
+            let drawn: f64 = rng.random_range(-1.0..=1.0);
             PlannedClip {
                 clip,
                 speed: 1.0 + config.augmentation.speed * drawn,
             }
         })
         .collect();
-    order.shuffle(random);
-    // Clips of a batch are of similar length, which saves padding, and still differ from epoch to
-    // epoch.
+    order.shuffle(rng);
+    // The clips of a batch have similar lengths, which reduces padding. The shuffle before makes
+    // the batches different in every epoch.
     let batch_size = config.batch_size;
-    for stretch in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
-        stretch.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
+    for bucket in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
+        bucket.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
     }
-    // Whole batches change places, so that no stretch always begins with its shortest clips; the
-    // part batch stays last.
+    // Complete batches are shuffled, so that a bucket does not always begin with its shortest
+    // clips. An incomplete batch remains last.
     let whole = order.len() / batch_size * batch_size;
     let mut batches: Vec<Vec<PlannedClip>> = order[..whole]
         .chunks(batch_size)
         .map(<[PlannedClip]>::to_vec)
         .collect();
-    batches.shuffle(random);
+    batches.shuffle(rng);
     let rest = order.split_off(whole);
     batches.into_iter().flatten().chain(rest).collect()
 }
 
-/// A batch as the model is to see it, and the targets that go with it.
+/// Features and targets of a batch after augmentation.
 pub(super) struct Augmented {
-    /// `[batch, frames, coefficients]`
+    /// Normalised features `[batch, frames, coefficients]`.
     pub features: Tensor,
-    /// `[batch, classes]`, rows sum to 1.
+    /// Class probabilities `[batch, classes]`; each row sums to 1.
     pub targets: Tensor,
 }
 
-/// Warps, masks, mixes and adds noise. The random numbers come from libtorch's generator.
+/// Augments a batch: frequency warp and masks, cepstral offset, mixup, noise, time masks, in this
+/// order. The random numbers come from libtorch's generator.
 pub(super) fn augment(
     batch: &Batch,
     classes: i64,
@@ -61,7 +62,7 @@ pub(super) fn augment(
     config: &AugmentationConfig,
 ) -> Augmented {
     let mut features = match spectrum {
-        Some(spectrum) => spectrum.vary(&batch.features, config),
+        Some(spectrum) => spectrum.apply(&batch.features, config),
         None => batch.features.shallow_clone(),
     };
     let mut targets = one_hot(&batch.labels, classes);
@@ -70,8 +71,8 @@ pub(super) fn augment(
     let float = (Kind::Float, device);
 
     if config.mixup > 0.0 {
-        // The partner is the neighbour in the batch. A clip keeps more than half of itself, and
-        // its length.
+        // Each clip is mixed with its neighbour in the batch. Its own share is at least one half,
+        // and its length does not change.
         let mixed = Tensor::rand([clips], float)
             .lt(config.mixup)
             .to_kind(Kind::Float);
@@ -88,7 +89,7 @@ pub(super) fn augment(
         let lengths = batch.lengths.to_kind(Kind::Float).unsqueeze(1);
         let mut masked = Tensor::zeros_like(&time).to_kind(Kind::Bool);
         for _ in 0..config.time_masks {
-            // No mask takes more than a quarter of a clip.
+            // A mask covers at most a quarter of a clip.
             let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
             let width = Tensor::rand([clips, 1], float) * longest;
             let start = (Tensor::rand([clips, 1], float) * (&lengths - &width)).floor();
@@ -111,12 +112,12 @@ mod tests {
     fn an_epoch_has_every_clip_once() {
         let lengths: Vec<i64> = (0..101).map(|clip| 10 + (clip * 37) % 90).collect();
         for epoch in 0..5 {
-            let mut random = ChaCha8Rng::seed_from_u64(epoch);
+            let mut rng = ChaCha8Rng::seed_from_u64(epoch);
             let config = TrainingConfig {
                 batch_size: 8,
                 ..TrainingConfig::default()
             };
-            let plan = plan_epoch(&lengths, &config, &mut random);
+            let plan = plan_epoch(&lengths, &config, &mut rng);
             let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
             clips.sort_unstable();
             assert_eq!(clips, (0..101).collect::<Vec<_>>());
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn without_augmentation_a_batch_stays_as_it_is() {
+    fn without_augmentation_a_batch_is_unchanged() {
         let features = Tensor::rand([3, 7, 2], (Kind::Float, tch::Device::Cpu));
         let batch = Batch {
             features: features.shallow_clone(),
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn mixed_targets_are_still_distributions_led_by_the_clip_itself() {
+    fn mixed_targets_are_distributions_with_the_clips_class_on_top() {
         tch::manual_seed(3);
         let batch = Batch {
             features: Tensor::rand([64, 7, 2], (Kind::Float, tch::Device::Cpu)),

@@ -1,4 +1,4 @@
-//! Which clips an epoch takes where some are to be heard as often as others.
+//! Resampling of an epoch so that groups of clips are equally frequent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,18 +7,18 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What has the same share of every epoch, however many clips of it there are.
+/// Groups of clips that are equally frequent in every epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Balance {
-    /// Nothing: every clip comes once.
+    /// No balancing: an epoch has every clip once.
     #[default]
     None,
-    /// Each class.
+    /// The classes are equally frequent.
     Class,
-    /// Each of several corpora.
+    /// The corpora are equally frequent.
     Corpus,
-    /// Each class of each corpus.
+    /// The classes of every corpus are equally frequent.
     CorpusClass,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Balance {
 }
 
 impl Balance {
-    /// A number for each clip, the same for those that share what is balanced.
+    /// Group of each clip as a pair (corpus, class); 0 stands for a property that is not balanced.
     pub fn groups(self, corpora: &[usize], classes: &[usize]) -> Vec<(usize, usize)> {
         let pair = |(&corpus, &class): (&usize, &usize)| match self {
             Balance::None => (0, 0),
@@ -46,28 +46,28 @@ impl Balance {
     }
 }
 
-/// As many clips as there are, each group with the same number of them, or one more. Of a group that is
-/// too large, some are left to other epochs; of one too small, all come again before any comes a third
-/// time.
-pub(super) fn draw(groups: &[(usize, usize)], random: &mut ChaCha8Rng) -> Vec<usize> {
-    let mut members: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+/// Draws the clips of an epoch: as many as `groups` has, with the same number from each group (or
+/// one more). A large group contributes a random sample. A small group is repeated: all of its
+/// clips occur n times before one occurs n + 1 times.
+pub(super) fn draw(groups: &[(usize, usize)], rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut clips_of: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (clip, group) in groups.iter().enumerate() {
-        members.entry(*group).or_default().push(clip);
+        clips_of.entry(*group).or_default().push(clip);
     }
-    let mut members: Vec<Vec<usize>> = members.into_values().collect();
-    members.shuffle(random);
-    let (share, more) = (
-        groups.len() / members.len().max(1),
-        groups.len() % members.len().max(1),
+    let mut clips_of: Vec<Vec<usize>> = clips_of.into_values().collect();
+    clips_of.shuffle(rng);
+    let (each, remainder) = (
+        groups.len() / clips_of.len().max(1),
+        groups.len() % clips_of.len().max(1),
     );
     let mut drawn = Vec::with_capacity(groups.len());
-    for (place, mut group) in members.into_iter().enumerate() {
-        let mut left = share + usize::from(place < more);
-        while left > 0 {
-            group.shuffle(random);
-            let now = left.min(group.len());
+    for (number, mut group) in clips_of.into_iter().enumerate() {
+        let mut missing = each + usize::from(number < remainder);
+        while missing > 0 {
+            group.shuffle(rng);
+            let now = missing.min(group.len());
             drawn.extend_from_slice(&group[..now]);
-            left -= now;
+            missing -= now;
         }
     }
     drawn
@@ -84,36 +84,36 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn each_group_has_the_same_share_and_each_clip_its_turn(
+        fn groups_are_equally_frequent_and_so_are_the_clips_of_a_group(
             clips in vec((0usize..3, 0usize..4), 1..200),
             seed: u64,
         ) {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let drawn = draw(&clips, &mut random);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let drawn = draw(&clips, &mut rng);
             prop_assert_eq!(drawn.len(), clips.len());
-            let mut of_group: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-            let mut of_clip = vec![0usize; clips.len()];
+            let mut group_counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+            let mut clip_counts = vec![0usize; clips.len()];
             for &clip in &drawn {
-                *of_group.entry(clips[clip]).or_default() += 1;
-                of_clip[clip] += 1;
+                *group_counts.entry(clips[clip]).or_default() += 1;
+                clip_counts[clip] += 1;
             }
-            let spread = |counts: &[usize]| {
+            let range = |counts: &[usize]| {
                 counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0)
             };
-            prop_assert!(spread(&of_group.into_values().collect::<Vec<_>>()) <= 1);
+            prop_assert!(range(&group_counts.into_values().collect::<Vec<_>>()) <= 1);
             let groups: std::collections::BTreeSet<_> = clips.iter().collect();
             for group in groups {
-                let turns: Vec<usize> = (0..clips.len())
+                let counts: Vec<usize> = (0..clips.len())
                     .filter(|&clip| clips[clip] == *group)
-                    .map(|clip| of_clip[clip])
+                    .map(|clip| clip_counts[clip])
                     .collect();
-                prop_assert!(spread(&turns) <= 1);
+                prop_assert!(range(&counts) <= 1);
             }
         }
     }
 
     #[test]
-    fn what_is_balanced_decides_who_is_alike() {
+    fn groups_follow_the_balanced_property() {
         let (corpora, classes) = ([0, 0, 1], [5, 6, 5]);
         let groups = |balance: Balance| balance.groups(&corpora, &classes);
         assert_eq!(groups(Balance::None), [(0, 0); 3]);

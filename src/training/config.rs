@@ -1,4 +1,4 @@
-//! How to train, as it stands in `config.toml`.
+//! Training settings: the section `[training]` of `config.toml`.
 
 use std::path::PathBuf;
 
@@ -9,84 +9,88 @@ use super::balance::Balance;
 use crate::device::DeviceChoice;
 use crate::run::EpochRecord;
 
-/// Everything about the training but the data and the model.
+/// Settings of a training, except those of the data and the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Draws weights, order, dropout and augmentation. The same seed on the same CPU gives the
-    /// same bytes, with the same number of threads.
+    /// Random seed of weights, clip order, dropout and augmentation. The same seed gives the same
+    /// bytes on the same CPU with the same number of threads.
     pub seed: u64,
-    /// Where to compute.
+    /// CPU or GPU.
     pub device: DeviceChoice,
-    /// How often every clip is trained on.
+    /// Number of epochs; an epoch has as many clips as the training subset.
     pub epochs: usize,
-    /// Clips per step.
+    /// Number of clips in a step.
     pub batch_size: usize,
-    /// Clips are sorted by length in stretches of this many batches, which saves padding; 1 draws
-    /// every batch from the whole part.
+    /// Number of batches whose clips are sorted by length together, which reduces padding. With 1,
+    /// every batch is drawn from the whole training subset.
     pub sorted_batches: usize,
-    /// The highest learning rate of the schedule.
+    /// Highest learning rate of the schedule.
     pub learning_rate: f64,
-    /// How the learning rate goes over the training.
+    /// Learning rate as a function of the step.
     pub schedule: Schedule,
-    /// Decoupled weight decay (AdamW); 0 is Adam.
+    /// Decoupled weight decay (AdamW); with 0 the optimizer is Adam.
     pub weight_decay: f64,
-    /// Adam's ε, which keeps its division from zero.
+    /// Adam's ε, which avoids a division by zero.
     pub epsilon: f64,
-    /// The gradient is scaled down to this norm; 0 leaves it alone.
+    /// Largest norm of the gradient, to which larger gradients are scaled down; 0 turns clipping
+    /// off.
     pub clip_norm: f64,
-    /// Weighs each class by how rare it is.
+    /// Weights the loss of each class by the inverse of its frequency.
     pub class_weights: bool,
-    /// What has the same share of every epoch, however many clips of it there are.
+    /// Groups of clips that are equally frequent in every epoch.
     pub balance: Balance,
-    /// Share of the target that goes to all classes alike.
+    /// Share of the target probability that is distributed evenly over all classes.
     pub label_smoothing: f64,
-    /// Weight of the contrastive loss, which draws clips of one class together in what the model makes of
-    /// them before it tells the classes apart; 0 is none.
+    /// Weight of the supervised contrastive loss, which moves the embeddings of clips of one class
+    /// towards each other; 0 turns it off.
     #[serde(default = "none")]
     pub contrastive: f64,
-    /// Stop when this many epochs brought no better validation UAR; 0 never stops early.
+    /// Number of epochs without a better validation UAR after which the training stops; 0 turns
+    /// early stopping off.
     pub early_stopping: usize,
-    /// Which epoch's weights count.
+    /// Checkpoint selection: the epoch whose weights become `best.ot`.
     #[serde(default = "best")]
     pub keep: Keep,
-    /// Weights to start from, instead of fresh ones.
+    /// File with initial weights; without it the weights are drawn at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
-    /// Train also if those weights have learned from recordings or speakers of the test part.
+    /// Accepts initial weights that were trained on recordings or speakers of the test subset.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_leak: bool,
-    /// Recordings that last longer, in seconds, are trained on and predicted in equal pieces, so that no
-    /// single one sets the cost of a step; the prediction is the mean over the pieces. 0 leaves all whole.
+    /// Longest piece of a recording in seconds. Longer recordings are divided into equal pieces for
+    /// training and prediction, so that no recording determines the cost of a step; the prediction
+    /// is the mean over the pieces. 0 leaves all recordings whole.
     #[serde(default = "none")]
     pub piece_seconds: f64,
-    /// How training clips are varied.
+    /// Random variation of the training clips.
     pub augmentation: AugmentationConfig,
 }
 
-/// How the learning rate goes over the training.
+/// Learning rate schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// The same all the time.
+    /// A constant learning rate.
     Constant,
-    /// Up for a third of the training, then down to nothing, both by half a cosine
+    /// A half cosine up over the first 30 % of the training, then a half cosine down to almost 0
     /// (Smith & Topin 2018).
     OneCycle,
 }
 
-/// Which epoch's weights count.
+/// Checkpoint selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
-    /// That of the highest validation UAR. With few speakers to validate, much of it is luck.
+    /// The epoch with the highest validation UAR. With few validation speakers, this choice depends
+    /// much on chance.
     Best,
-    /// The last: where the learning rate ends at nothing, the weights have come to rest there.
+    /// The last epoch. With a schedule that ends near 0, the weights have converged by then.
     Last,
 }
 
 impl Keep {
-    /// The epoch whose weights count, of those behind a training.
+    /// The selected epoch among the completed `epochs`.
     pub fn of(self, epochs: &[EpochRecord]) -> Option<&EpochRecord> {
         match self {
             Keep::Best => EpochRecord::best(epochs),
@@ -95,35 +99,40 @@ impl Keep {
     }
 }
 
-/// How training clips are varied, anew in every epoch. Nothing else is ever varied.
+/// Random variation of the training clips, drawn again in every epoch. Validation and test clips
+/// are never varied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentationConfig {
-    /// Speed differs by up to this share: 0.1 is from 10 % slower to 10 % faster.
+    /// Largest relative change of the speed: 0.1 means from 10 % slower to 10 % faster.
     pub speed: f64,
-    /// Stretches of a clip that are masked (SpecAugment, Park et al. 2019).
+    /// Number of time masks in a clip (SpecAugment, Park et al. 2019).
     pub time_masks: usize,
-    /// The longest such stretch, in frames.
+    /// Largest width of a time mask, in frames.
     pub time_mask_frames: i64,
-    /// Formants move by up to this share, as if the vocal tract were shorter or longer.
+    /// Largest relative change of the frequencies (vocal tract length perturbation), which moves
+    /// the formants as a shorter or longer vocal tract does.
     pub frequency_warp: f64,
-    /// Stretches of mel bands that are masked.
+    /// Number of frequency masks in a clip (SpecAugment).
     pub frequency_masks: usize,
-    /// The widest such stretch, in bands.
+    /// Largest width of a frequency mask, in mel bands.
     pub frequency_mask_bands: i64,
-    /// Standard deviation of a constant added to a whole clip's normalised MFCCs, another one for each
-    /// coefficient and e times less every forty coefficients: as if another microphone, room or
-    /// voice had filtered it.
+    /// Cepstral offset: standard deviation of a constant that is added to the normalised MFCCs of a
+    /// clip, drawn for each coefficient. It is e times smaller every forty coefficients. The offset
+    /// imitates the filter of another microphone, room or voice.
     #[serde(default = "none")]
     pub channel: f64,
-    /// Standard deviation of noise on the normalised features.
+    /// Standard deviation of the noise that is added to the normalised features.
     pub noise: f64,
-    /// Share of the clips that are mixed with another one (mixup, Zhang et al. 2018).
+    /// Share of the clips that are mixed with another clip (mixup, Zhang et al. 2018).
     pub mixup: f64,
 }
 
 impl TrainingConfig {
-    /// Refuses settings that cannot be trained with.
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         let a = &self.augmentation;
         ensure!(self.epochs > 0, "--epochs must be at least 1");
@@ -131,7 +140,7 @@ impl TrainingConfig {
         ensure!(self.sorted_batches > 0, "sorted_batches must be at least 1");
         ensure!(
             self.learning_rate > 0.0 && self.learning_rate <= 1.0,
-            "--learning-rate is {}, but must lie above 0 and not above 1",
+            "--learning-rate is {}, but must be above 0 and at most 1",
             self.learning_rate
         );
         ensure!(
@@ -140,7 +149,7 @@ impl TrainingConfig {
         );
         ensure!(
             !self.class_weights || !matches!(self.balance, Balance::Class | Balance::CorpusClass),
-            "--class-weights and --balance {} both make up for rare classes; take one of them",
+            "--class-weights and --balance {} both compensate for rare classes; use one of them",
             self.balance
         );
         ensure!(
@@ -155,11 +164,11 @@ impl TrainingConfig {
             [a.speed, a.frequency_warp]
                 .iter()
                 .all(|share| (0.0..=0.5).contains(share)),
-            "in [training.augmentation] speed and frequency_warp must lie in 0 to 0.5"
+            "in [training.augmentation] speed and frequency_warp must be between 0 and 0.5"
         );
         ensure!(
             (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0 && a.channel >= 0.0,
-            "in [training.augmentation] mixup must lie in 0 to 1, noise and channel at 0 or above"
+            "in [training.augmentation] mixup must be between 0 and 1, noise and channel 0 or more"
         );
         ensure!(
             self.piece_seconds == 0.0 || (1.0..=3600.0).contains(&self.piece_seconds),
@@ -174,7 +183,7 @@ impl TrainingConfig {
 }
 
 impl Default for TrainingConfig {
-    /// The recipe of the default architecture.
+    /// Settings of the default architecture.
     fn default() -> Self {
         TrainingConfig {
             seed: 1,
@@ -217,18 +226,18 @@ impl Default for AugmentationConfig {
     }
 }
 
-/// What runs had that were made before there was such a setting.
+/// Value of `contrastive` and `channel` in runs that are older than these settings.
 fn none() -> f64 {
     0.0
 }
 
-/// The same for what they kept.
+/// Checkpoint selection of runs that are older than this setting.
 fn best() -> Keep {
     Keep::Best
 }
 
 impl AugmentationConfig {
-    /// Clips as they are.
+    /// No augmentation.
     pub fn none() -> Self {
         AugmentationConfig {
             speed: 0.0,

@@ -1,23 +1,23 @@
-//! A loss that is no number any more, found without making the device wait.
+//! Detection of NaN and infinite losses without a wait for the device at every step.
 
 use std::fmt;
 
 use tch::{Device, Tensor};
 
-/// A loss, or a weight, became NaN or infinite.
+/// The error of a training whose loss or weights are NaN or infinite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explosion {
-    /// "training loss", "validation loss" or "weights".
+    /// The bad quantity: "training loss", "validation loss" or "weights".
     pub which: &'static str,
-    /// NaN or infinite.
+    /// Its value: NaN or infinite.
     pub loss: f64,
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// The step of the epoch, from 1; for a validation loss the one before it.
+    /// Number of the step in the epoch, from 1; for a validation loss, the last step before it.
     pub step: usize,
-    /// At that step.
+    /// Learning rate of that step.
     pub learning_rate: f64,
-    /// The clips of that step's batch.
+    /// Names of the clips in the batch of that step.
     pub clips: Vec<String>,
 }
 
@@ -33,21 +33,21 @@ impl fmt::Display for Explosion {
             learning_rate,
             clips,
         } = self;
-        let place = if *which == "training loss" {
+        let preposition = if *which == "training loss" {
             "at"
         } else {
             "after"
         };
         write!(
             f,
-            "the {which} became {loss} {place} step {step} of epoch {epoch}, at a learning rate \
-             of {learning_rate:.3e}. What was saved before is kept, but the same settings would lead \
-             here again: start a new run with a smaller --learning-rate"
+            "the {which} became {loss} {preposition} step {step} of epoch {epoch}, at a learning \
+             rate of {learning_rate:.3e}. Earlier checkpoints are kept, but the same settings would \
+             fail again: start a new run with a smaller --learning-rate"
         )?;
         if !clips.is_empty() {
             write!(
                 f,
-                ", and look at the clips of that step: {}",
+                ", and check the clips of that step: {}",
                 clips.join(", ")
             )?;
         }
@@ -55,13 +55,15 @@ impl fmt::Display for Explosion {
     }
 }
 
-/// Looks at the losses of the steps. To read a number from a GPU is to wait for it, so there they
-/// are looked at many at a time.
+/// Checks the losses of the steps. Reading a value from a GPU waits for the GPU, so on a GPU many
+/// losses are checked at once.
 pub(super) struct Watch {
+    /// Number of steps between two checks.
     every: usize,
+    /// Losses that have not been checked.
     losses: Vec<Tensor>,
-    /// Steps before the first of `losses`.
-    seen: usize,
+    /// Number of steps before the first of `losses`.
+    checked: usize,
 }
 
 impl Watch {
@@ -69,11 +71,12 @@ impl Watch {
         Watch {
             every: if device == Device::Cpu { 1 } else { 50 },
             losses: Vec::new(),
-            seen: steps_before,
+            checked: steps_before,
         }
     }
 
-    /// Takes the loss of a step; gives the first bad one (its step, from 0) if it is time to look.
+    /// Adds the loss of a step. If a check is due, returns the first bad loss with its step, from
+    /// 0.
     pub(super) fn see(&mut self, loss: Tensor) -> Option<(usize, f64)> {
         self.losses.push(loss);
         if self.losses.len() < self.every {
@@ -82,11 +85,11 @@ impl Watch {
         self.look()
     }
 
-    /// Gives the first bad loss of those not looked at yet.
+    /// Checks the remaining losses. Returns the first bad loss with its step, from 0.
     pub(super) fn look(&mut self) -> Option<(usize, f64)> {
         let losses = std::mem::take(&mut self.losses);
-        let first = self.seen;
-        self.seen += losses.len();
+        let first = self.checked;
+        self.checked += losses.len();
         if losses.is_empty() || Tensor::stack(&losses, 0).isfinite().all().int64_value(&[]) == 1 {
             return None;
         }

@@ -1,5 +1,5 @@
-// A step of AdamW over all parameters in one call: libtorch's own fused kernel, for the CPU and for CUDA,
-// which tch does not bind.
+// One AdamW step over all parameters in one call. It uses libtorch's fused kernel for the CPU and
+// for CUDA, which tch does not expose.
 
 #include <cstddef>
 #include <cstdio>
@@ -21,8 +21,8 @@ struct Group {
     std::vector<at::Tensor> values, gradients, first_moments, second_moments;
 };
 
-// What every gradient is to be divided by for their common norm to be at most `clip_norm`. It stays on the
-// device: nobody waits to learn whether there is something to clip.
+// Divisor that reduces the norm of all gradients together to at most `clip_norm`. It stays on the
+// device, so that clipping does not wait for the device.
 at::Tensor excess(const std::vector<at::Tensor> &gradients, double clip_norm) {
     const auto norms = at::_foreach_norm(gradients);
     const auto norm = at::linalg_vector_norm(at::stack(norms));
@@ -31,9 +31,9 @@ at::Tensor excess(const std::vector<at::Tensor> &gradients, double clip_norm) {
 
 } // namespace
 
-// `tensors` are, for each of `count` parameters, its value and its two moments. Parameters with more than one
-// dimension are pulled towards zero. A `clip_norm` of 0 clips nothing. The gradients are gone
-// afterwards. Returns 0, or 1 with a message.
+// `tensors` holds the value and the two moments of each of `count` parameters. Weight decay applies
+// to parameters with more than one dimension. A `clip_norm` of 0 turns clipping off. The gradients
+// are released. Returns 0, or 1 with a message.
 extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, size_t count, double step, double learning_rate,
                                   double beta1, double beta2, double weight_decay, double epsilon,
                                   double clip_norm, char *message, size_t message_size) {

@@ -1,18 +1,20 @@
-//! Calls `fused.cpp`, libtorch's own AdamW, which tch does not bind.
+//! Binding to `fused.cpp`: libtorch's fused AdamW kernel, which tch does not expose.
 
 use std::ffi::{CStr, c_char, c_int};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-/// What a step is made with; a `clip_norm` of 0 clips nothing.
+/// Settings of one optimizer step.
 pub(super) struct Step {
-    /// From 1.
+    /// Number of the step, from 1.
     pub number: i64,
     pub learning_rate: f64,
+    /// Decay rates of the first and the second moment.
     pub betas: [f64; 2],
     pub weight_decay: f64,
     pub epsilon: f64,
+    /// Largest norm of all gradients together; 0 turns clipping off.
     pub clip_norm: f64,
 }
 
@@ -32,11 +34,11 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Moves every value against its gradient, which is gone afterwards; `parameters` are values and their
-/// two moments, all on one device.
+/// Updates every parameter by its gradient and then releases the gradients. `parameters` are values
+/// with their first and second moments, all on one device.
 ///
 /// # Panics
-/// As tch's operations do, with libtorch's message.
+/// If libtorch fails, as tch's operations do. The panic has libtorch's message.
 pub(super) fn adamw(parameters: &[[&Tensor; 3]], step: &Step) {
     let tensors: Vec<*const C_tensor> = parameters
         .as_flattened()
@@ -44,8 +46,9 @@ pub(super) fn adamw(parameters: &[[&Tensor; 3]], step: &Step) {
         .map(|tensor| tensor.as_ptr())
         .collect();
     let mut message = [0; 1024];
-    // SAFETY: the pointers are to live tensors, three for each parameter; they are changed in place, as
-    // tch's own in-place operations do through the same kind of pointer. The message ends with a zero.
+    // SAFETY: the pointers are to live tensors, three for each parameter. The tensors are changed
+    // in place, as tch's in-place operations do through the same kind of pointer. `message` is a
+    // buffer of the given size, and the function terminates the message with a zero.
     let failed = unsafe {
         emovox_fused_adamw(
             tensors.as_ptr(),
@@ -62,7 +65,7 @@ pub(super) fn adamw(parameters: &[[&Tensor; 3]], step: &Step) {
         )
     };
     if failed != 0 {
-        // SAFETY: `snprintf` has ended it with a zero.
+        // SAFETY: `snprintf` terminates the message with a zero.
         let message = unsafe { CStr::from_ptr(message.as_ptr()) };
         panic!("{}", message.to_string_lossy());
     }

@@ -1,4 +1,4 @@
-//! What the processes of one training must know of each other in a step: nothing but sums.
+//! Communication between the processes of one training during a step. Every exchange is a sum.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -8,8 +8,8 @@ use super::optimizer::AdamW;
 use super::step::Wishes;
 use crate::distributed::{Ranks, share};
 
-/// The share of this process's clips in the mean over the whole batch, which has so many rows; `None` where
-/// there are no others.
+/// Weight of this process's clips in the mean over the whole batch of `rows` rows. `None` if there
+/// is only one process.
 pub(super) fn share_of(
     ranks: &Ranks,
     targets: Option<&Tensor>,
@@ -31,8 +31,8 @@ pub(super) fn share_of(
     Ok(Some(if all > 0.0 { own / all } else { 0.0 }))
 }
 
-/// Adds up the gradients of all processes, and with them what each wishes: one that wants to stop stops
-/// all, and the first one says when to save.
+/// Sums the gradients of all processes, and agrees on the actions after the step in the same
+/// exchange: all stop if one process requests it, and the first process determines when to save.
 pub(super) fn gradients(ranks: &Ranks, optimizer: &mut AdamW, wishes: Wishes) -> Result<Wishes> {
     if !ranks.are_several() {
         return Ok(wishes);
@@ -40,21 +40,22 @@ pub(super) fn gradients(ranks: &Ranks, optimizer: &mut AdamW, wishes: Wishes) ->
     let gradients = optimizer.gradients();
     let stop = f32::from(u8::from(wishes.stop));
     let save = f32::from(u8::from(wishes.save && ranks.is_first()));
-    let wishes = Tensor::from_slice(&[stop, save]).to_device(gradients.device());
+    let requests = Tensor::from_slice(&[stop, save]).to_device(gradients.device());
     let length = gradients.size()[0];
-    let mut all = Tensor::cat(&[gradients, wishes], 0);
+    let mut all = Tensor::cat(&[gradients, requests], 0);
     ranks.sum(&mut all)?;
     optimizer.set_gradients(&all.narrow(0, 0, length));
-    let wished = all.narrow(0, length, 2).to_device(Device::Cpu);
+    let agreed = all.narrow(0, length, 2).to_device(Device::Cpu);
     Ok(Wishes {
-        stop: wished.double_value(&[0]) > 0.0,
-        save: wished.double_value(&[1]) > 0.0,
+        stop: agreed.double_value(&[0]) > 0.0,
+        save: agreed.double_value(&[1]) > 0.0,
     })
 }
 
-/// Embeddings `[members, batch, width]` and labels of the whole batch, of which this process's own can
-/// learn: each process's gradient is that of its own clips, and their sum that of all. `None` where this
-/// process has no clips; it computes on the same kind of device as the others all the same.
+/// Embeddings `[networks, batch, width]` and labels `[batch]` of the whole batch. Gradients flow
+/// only into the embeddings of this process's clips; the sum over the processes is the gradient of
+/// the whole batch. `None` if this process has no clips; it takes part in the exchange all the
+/// same, on `device`.
 pub(super) fn embeddings(
     ranks: &Ranks,
     device: Device,
@@ -67,28 +68,25 @@ pub(super) fn embeddings(
             own.map(|(embeddings, labels)| (embeddings.shallow_clone(), labels.shallow_clone()))
         );
     }
-    let mine = share(whole, ranks.rank(), ranks.size());
-    let (start, length) = (mine.start as i64, mine.len() as i64);
+    let local = share(whole, ranks.rank(), ranks.size());
+    let (start, length) = (local.start as i64, local.len() as i64);
     let whole = whole as i64;
-    // All processes know the width by the widest: one without clips does not.
+    // A process without clips does not know the width of the embeddings. With fewer clips than
+    // processes, `whole` processes have one clip each, so the sum is `whole` times the width.
     let mut width = Tensor::from_slice(&[own.map_or(0, |(e, _)| e.size()[2])]);
-    let several_lack = whole < ranks.size() as i64;
-    if several_lack {
+    let width = if whole < ranks.size() as i64 {
         ranks.sum(&mut width)?;
-    }
-    let width = match several_lack {
-        // Each of those that have a clip added it.
-        true => width.int64_value(&[0]) / whole,
-        false => width.int64_value(&[0]),
+        width.int64_value(&[0]) / whole
+    } else {
+        width.int64_value(&[0])
     };
-    // The labels in a column behind the embeddings; whole numbers so small are exact.
+    // The labels are a column behind the embeddings. Small integers are exact as floats.
     let mut all = Tensor::zeros([members, whole, width + 1], (Kind::Float, device));
     if let Some((embeddings, labels)) = own {
-        let place = all.narrow(1, start, length);
-        place.narrow(2, 0, width).copy_(&embeddings.detach());
+        let rows = all.narrow(1, start, length);
+        rows.narrow(2, 0, width).copy_(&embeddings.detach());
         let labels = labels.to_kind(Kind::Float).view([1, length]);
-        place
-            .select(2, width)
+        rows.select(2, width)
             .copy_(&labels.expand([members, length], false));
     }
     ranks.sum(&mut all)?;
@@ -98,10 +96,10 @@ pub(super) fn embeddings(
     let labels = all.select(2, width).select(0, 0).to_kind(Kind::Int64);
     let others = all.narrow(2, 0, width);
     let after = start + length;
-    let parts = [
+    let rows = [
         others.narrow(1, 0, start),
         embeddings.shallow_clone(),
         others.narrow(1, after, whole - after),
     ];
-    Ok(Some((Tensor::cat(&parts, 1), labels)))
+    Ok(Some((Tensor::cat(&rows, 1), labels)))
 }

@@ -1,20 +1,23 @@
-//! Cross-entropy against targets that may be smoothed, mixed and weighted.
+//! Losses: cross-entropy with smoothed, mixed and weighted targets, and supervised contrastive
+//! loss.
 
 use tch::{Kind, Tensor};
 
-/// `[batch, classes]`: 1 at each clip's class.
+/// One-hot targets `[batch, classes]` of labels `[batch]`.
 pub(super) fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
     labels.one_hot(classes).to_kind(Kind::Float)
 }
 
-/// Takes a share off each target and gives it to all classes alike (Szegedy et al. 2016).
+/// Label smoothing: distributes a share of each target evenly over all classes (Szegedy et al.
+/// 2016).
 pub(super) fn smooth(targets: &Tensor, share: f64) -> Tensor {
     let classes = targets.size()[1] as f64;
     targets * (1.0 - share) + share / classes
 }
 
-/// −Σ target · log softmax(logits), the mean over the clips of a batch. With `class_weights`
-/// `[classes]` each target counts as much as its class weighs, and the mean is the weighted one.
+/// Cross-entropy −Σ target · log softmax(logits), averaged over the clips of a batch; `logits` and
+/// `targets` are `[batch, classes]`. With `class_weights` `[classes]` the average is weighted by
+/// the weight of each target's class.
 pub(super) fn cross_entropy(
     logits: &Tensor,
     targets: &Tensor,
@@ -30,7 +33,7 @@ pub(super) fn cross_entropy(
     }
 }
 
-/// How much the clips of a batch weigh in [`cross_entropy`]'s mean.
+/// Total weight of the clips of a batch in the mean of [`cross_entropy`].
 pub(super) fn weight(targets: &Tensor, class_weights: Option<&Tensor>) -> Tensor {
     match class_weights {
         None => Tensor::from(targets.size()[0] as f32),
@@ -38,35 +41,38 @@ pub(super) fn weight(targets: &Tensor, class_weights: Option<&Tensor>) -> Tensor
     }
 }
 
-/// Supervised contrastive loss (Khosla et al. 2020, the outer sum) of each member of a committee on its
-/// own: `embeddings` `[members, batch, width]`, `labels` `[batch]`. To each clip those of its class shall be
-/// nearer, by the cosine between embeddings, than all others. A clip that is alone in its class does not
-/// count; without any pair the loss is 0.
+/// Supervised contrastive loss (Khosla et al. 2020, with the sum outside the logarithm), averaged
+/// over the networks of an ensemble: `embeddings` `[networks, batch, width]`, `labels` `[batch]`.
+/// It is low if the cosine similarity of two clips of one class is higher than that of clips of
+/// different classes. A clip without another clip of its class is ignored; without any pair the
+/// loss is 0.
 pub(super) fn contrastive(embeddings: &Tensor, labels: &Tensor) -> Tensor {
     let (members, batch) = (embeddings.size()[0], embeddings.size()[1]);
     let norm = embeddings.square().sum_dim_intlist(-1, true, Kind::Float);
     let unit = embeddings / (norm + 1e-12).sqrt();
-    let itself = Tensor::eye(batch, (Kind::Bool, embeddings.device()));
+    let diagonal = Tensor::eye(batch, (Kind::Bool, embeddings.device()));
     let similarity = unit.matmul(&unit.transpose(1, 2)) / TEMPERATURE;
-    let log_share = similarity
-        .masked_fill(&itself, FAR)
+    let log_probability = similarity
+        .masked_fill(&diagonal, MASKED_SIMILARITY)
         .log_softmax(-1, Kind::Float);
-    let alike = labels.unsqueeze(0).eq_tensor(&labels.unsqueeze(1));
-    let alike = alike
-        .logical_and(&itself.logical_not())
+    let same_class = labels.unsqueeze(0).eq_tensor(&labels.unsqueeze(1));
+    let positives = same_class
+        .logical_and(&diagonal.logical_not())
         .to_kind(Kind::Float);
-    let pairs = alike.sum_dim_intlist(-1, false, Kind::Float);
-    let drawn = (log_share * &alike).sum_dim_intlist(-1, false, Kind::Float) / pairs.clamp_min(1.0);
+    let pairs = positives.sum_dim_intlist(-1, false, Kind::Float);
+    let per_anchor = (log_probability * &positives).sum_dim_intlist(-1, false, Kind::Float)
+        / pairs.clamp_min(1.0);
     let anchors = pairs.gt(0.0).sum(Kind::Float).clamp_min(1.0);
-    -drawn.sum(Kind::Float) / (anchors * members as f64)
+    -per_anchor.sum(Kind::Float) / (anchors * members as f64)
 }
 
-/// How sharply the contrastive loss tells near from far.
+/// Temperature of the softmax over similarities; a lower value emphasises the most similar clips.
 const TEMPERATURE: f64 = 0.1;
-/// A similarity that has no share beside any other, and no infinity to multiply by zero.
-const FAR: f64 = -1e9;
+/// Similarity of a clip with itself in the softmax, where its probability becomes 0. It is finite,
+/// because −∞ · 0 is NaN.
+const MASKED_SIMILARITY: f64 = -1e9;
 
-/// A weight for each class, inverse to how often it occurs; the mean over the clips is 1
+/// Weight of each class, inversely proportional to its frequency; the mean over the clips is 1
 /// (scikit-learn's `class_weight="balanced"`).
 pub(super) fn balanced_weights(labels: &[usize], classes: usize) -> Vec<f32> {
     let count = |class: usize| labels.iter().filter(|&&label| label == class).count();
@@ -99,9 +105,9 @@ mod tests {
         assert!((weighted - 1.237646726).abs() < 1e-6, "{weighted}");
     }
 
-    /// The formula's sums, one by one, in double precision.
+    /// The expected value is the formula, written as loops in double precision.
     #[test]
-    fn contrastive_is_its_formula() {
+    fn contrastive_equals_its_formula() {
         tch::manual_seed(4);
         let (members, batch, width) = (2, 5, 3);
         let labels = [0usize, 1, 0, 2, 0];
@@ -123,8 +129,8 @@ mod tests {
             for anchor in [0, 2, 4] {
                 let others = || (0..batch).filter(move |&other| other != anchor);
                 let all: f64 = others().map(|other| cosine(anchor, other).exp()).sum();
-                let alike = others().filter(|&other| labels[other] == labels[anchor]);
-                for other in alike {
+                let positives = others().filter(|&other| labels[other] == labels[anchor]);
+                for other in positives {
                     expected -= (cosine(anchor, other) - all.ln()) / 2.0 / 3.0 / members as f64;
                 }
             }

@@ -1,5 +1,5 @@
-//! AdamW whose whole state can be saved: tch's own optimizers keep theirs to themselves, and a
-//! run resumed through them would be another run.
+//! AdamW with a state that can be saved. The optimizers of tch do not expose their state, so a run
+//! resumed with them would differ from an uninterrupted run.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct AdamW {
     weight_decay: f64,
     epsilon: f64,
     parameters: Vec<Parameter>,
-    /// Steps done.
+    /// Number of completed steps.
     step: i64,
 }
 
@@ -29,12 +29,12 @@ struct Parameter {
     value: Tensor,
     /// Running mean of the gradient.
     first_moment: Tensor,
-    /// Running mean of its square.
+    /// Running mean of the squared gradient.
     second_moment: Tensor,
 }
 
 impl AdamW {
-    /// An optimizer at its first step.
+    /// An optimizer before its first step; the moments are zero.
     pub fn new(parameters: Vec<(String, Tensor)>, config: &TrainingConfig) -> Self {
         let parameters = parameters.into_iter().map(|(name, value)| Parameter {
             first_moment: value.zeros_like().set_requires_grad(false),
@@ -50,28 +50,29 @@ impl AdamW {
         }
     }
 
-    /// All gradients, one behind the other; zeros where there is none.
+    /// All gradients, flattened and concatenated; zeros for parameters without a gradient.
     pub fn gradients(&self) -> Tensor {
         let flat: Vec<Tensor> = self
             .parameters
             .iter()
             .map(|parameter| {
                 let gradient = parameter.value.grad();
-                match gradient.defined() {
-                    true => gradient.flatten(0, -1),
-                    false => parameter.value.zeros_like().flatten(0, -1),
+                if gradient.defined() {
+                    gradient.flatten(0, -1)
+                } else {
+                    parameter.value.zeros_like().flatten(0, -1)
                 }
             })
             .collect();
         tch::no_grad(|| Tensor::cat(&flat, 0))
     }
 
-    /// Puts gradients in the place of those that are there.
+    /// Replaces all gradients; `flat` has the layout of [`AdamW::gradients`].
     pub fn set_gradients(&mut self, flat: &Tensor) {
         let mut next = 0;
         for Parameter { value, .. } in &mut self.parameters {
             if !value.grad().defined() {
-                // There is none where a process had no clips in this batch.
+                // A process without clips in this batch has no gradients; this creates them.
                 (value.sum(Kind::Float) * 0.0).backward();
             }
             let length = value.numel() as i64;
@@ -81,10 +82,10 @@ impl AdamW {
         }
     }
 
-    /// Moves every parameter against its gradient, and forgets the gradients. Before, all of them are
-    /// scaled down together so that their norm is at most `clip_norm`, if that is not 0.
+    /// Updates every parameter by its gradient, and releases the gradients. If `clip_norm` is not
+    /// 0, all gradients together are first scaled down to a norm of at most `clip_norm`.
     ///
-    /// Biases, gains and other vectors are not pulled towards zero.
+    /// Weight decay does not apply to biases, gains and other vectors.
     pub fn step(&mut self, learning_rate: f64, clip_norm: f64) {
         self.step += 1;
         let parameters: Vec<[&Tensor; 3]> = self
@@ -109,7 +110,7 @@ impl AdamW {
         fused::adamw(&parameters, &step);
     }
 
-    /// The state with its names: moments and the number of steps.
+    /// The named tensors of the state: the number of steps and the moments.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let mut state = vec![(STEP.to_string(), Tensor::from_slice(&[self.step]))];
         for parameter in &self.parameters {
@@ -125,8 +126,11 @@ impl AdamW {
         state
     }
 
-    /// Goes on after the number of steps in a saved state, once its moments are copied into
-    /// [`AdamW::state`].
+    /// Takes the number of steps from a saved state. The caller copies the saved moments into the
+    /// tensors of [`AdamW::state`].
+    ///
+    /// # Errors
+    /// If `saved` has no number of steps.
     pub fn go_on_after(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
         self.step = saved
             .get(STEP)

@@ -1,27 +1,27 @@
-//! How far a training has come.
+//! Progress of a training, from which it can be resumed.
 
 use super::config::TrainingConfig;
 use crate::run::EpochRecord;
 
-/// How far a training has come: the epochs behind it, and the steps of the one that it is in.
+/// Progress of a training: the completed epochs, and the completed steps of the current epoch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Progress {
-    /// The epochs behind it.
+    /// Metrics of the completed epochs.
     pub epochs: Vec<EpochRecord>,
-    /// What is behind it of the next one.
+    /// The current epoch.
     pub partial: PartialEpoch,
 }
 
-/// An epoch that is not over.
+/// An epoch that is not complete.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PartialEpoch {
-    /// Steps done.
+    /// Number of completed steps.
     pub steps: usize,
     /// Sum of the losses of the clips trained on.
     pub loss_sum: f64,
-    /// How many of them were classified right, by each member of a committee on its own.
+    /// Number of correct predictions, summed over the networks of the ensemble.
     pub hits: i64,
-    /// Time that it took.
+    /// Time spent on these steps.
     pub seconds: f64,
 }
 
@@ -31,17 +31,17 @@ impl Progress {
         EpochRecord::best(&self.epochs)
     }
 
-    /// The epoch whose weights count so far: the one that `best.ot` is of.
+    /// The selected epoch so far, whose weights are in `best.ot`.
     pub fn kept(&self, config: &TrainingConfig) -> Option<&EpochRecord> {
         config.keep.of(&self.epochs)
     }
 
-    /// True where all epochs are done, or the last ones brought nothing better.
+    /// True if all epochs are completed, or if the training stopped early.
     pub fn is_over(&self, config: &TrainingConfig) -> bool {
         self.epochs.len() >= config.epochs || self.is_stopped_early(config)
     }
 
-    /// True where the last `early_stopping` epochs brought nothing better.
+    /// True if none of the last `early_stopping` epochs improved the validation UAR.
     pub fn is_stopped_early(&self, config: &TrainingConfig) -> bool {
         let best = self.best().map_or(0, |best| best.epoch);
         config.early_stopping > 0

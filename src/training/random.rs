@@ -1,35 +1,39 @@
-//! Chance that can be repeated: everything random in a training is drawn from (seed, epoch, step)
-//! and never from what was drawn before, so a resumed run goes on as if it had not stopped.
+//! Reproducible random numbers. Every random number of a training depends on (seed, epoch, step)
+//! and not on earlier draws, so a resumed run continues exactly like an uninterrupted run.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What is drawn; each purpose has numbers of its own.
+/// Use of the random numbers; each purpose has an independent stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
+    /// Initial weights.
     Weights = 1,
+    /// Order and speed of the clips of an epoch.
     Order = 2,
+    /// Dropout and augmentation of a step.
     Step = 3,
+    /// Clips of a balanced epoch.
     Draw = 4,
 }
 
-/// A generator for one purpose at one place of the training.
+/// The generator for one purpose in one epoch.
 pub(super) fn generator(seed: u64, purpose: Purpose, epoch: usize) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(mixed(seed, purpose, epoch, 0))
 }
 
-/// The same for a step that several processes take, each on its own clips and with its own chance.
+/// Seeds libtorch's generators for a step of the process `rank`. Each process has its own stream.
 pub(super) fn seed_libtorch_for(seed: u64, epoch: usize, step: usize, rank: usize) {
     seed_libtorch(seed, Purpose::Step, epoch, step + (rank << 40));
 }
 
-/// Sets libtorch's generators, on the CPU and on every GPU.
+/// Seeds libtorch's generators on the CPU and on every GPU.
 pub(super) fn seed_libtorch(seed: u64, purpose: Purpose, epoch: usize, step: usize) {
     tch::manual_seed(mixed(seed, purpose, epoch, step) as i64);
 }
 
-/// One number out of four, far apart for neighbours (the finaliser of SplitMix64, Steele et al.
-/// 2014, after each).
+/// Hash of four numbers into one seed, by the finaliser of SplitMix64 (Steele et al. 2014) after
+/// each. Neighbouring numbers give unrelated seeds.
 fn mixed(seed: u64, purpose: Purpose, epoch: usize, step: usize) -> u64 {
     [purpose as u64, epoch as u64, step as u64]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Saving beside the training: the disk takes its time while the next epoch goes on.
+//! Checkpoints written by a separate thread while the next epoch is trained.
 
 use std::panic;
 use std::thread::{self, JoinHandle};
@@ -7,15 +7,17 @@ use anyhow::Result;
 
 use crate::run::EpochRecord;
 
-/// An epoch that is on its way to the disk.
+/// A checkpoint that is being written.
 pub(super) struct Saving {
+    /// Metrics of the saved epoch.
     pub record: EpochRecord,
+    /// True if the epoch has the best validation UAR so far.
     pub best: bool,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Saving {
-    /// Begins to save an epoch. What `write` needs it must own: the training goes on.
+    /// Starts to save an epoch. `write` owns its data, because the training continues meanwhile.
     pub fn begin(
         record: EpochRecord,
         best: bool,
@@ -28,12 +30,15 @@ impl Saving {
         }
     }
 
-    /// Whether [`Saving::wait`] would return at once.
+    /// True if [`Saving::wait`] returns at once.
     pub fn is_over(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Returns once the epoch is saved, or with what kept it from being.
+    /// Waits until the epoch is saved, and returns its record and `best`.
+    ///
+    /// # Errors
+    /// The error of `write`.
     pub fn wait(self) -> Result<(EpochRecord, bool)> {
         match self.thread.join() {
             Ok(saved) => saved.map(|()| (self.record, self.best)),

@@ -1,18 +1,19 @@
-//! The learning rate at every step.
+//! Learning rate at each step of a training.
 
 use std::f64::consts::PI;
 
 use super::config::Schedule;
 
-/// Share of the training in which the one-cycle rate rises.
+/// Share of the training in which the one-cycle rate increases.
 const RISING: f64 = 0.3;
-/// The one-cycle rate starts at this share of its peak …
+/// First learning rate of the one-cycle schedule, relative to its peak.
 const START: f64 = 1.0 / 25.0;
-/// … and ends at this one.
+/// Last learning rate of the one-cycle schedule, relative to its peak.
 const END: f64 = 1e-4 / 25.0;
 
 impl Schedule {
-    /// The learning rate of step `step` (from 0) of `steps`.
+    /// Learning rate of step `step` (from 0) in a training of `steps` steps; `peak` is the highest
+    /// rate. The one-cycle schedule equals PyTorch's `OneCycleLR` with its default settings.
     pub fn learning_rate(self, peak: f64, step: usize, steps: usize) -> f64 {
         match self {
             Schedule::Constant => peak,
@@ -30,7 +31,7 @@ impl Schedule {
     }
 }
 
-/// From `from` (at 0) to `to` (at 1) along half a cosine.
+/// Interpolation along half a cosine: `from` at 0, `to` at 1.
 fn half_cosine(from: f64, to: f64, at: f64) -> f64 {
     to + (from - to) * (1.0 + (PI * at.min(1.0)).cos()) / 2.0
 }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn any_length_stays_between_nothing_and_the_peak() {
+    fn the_rate_is_between_0_and_the_peak_for_any_number_of_steps() {
         for steps in 1..50 {
             for step in 0..steps {
                 let rate = Schedule::OneCycle.learning_rate(1.0, step, steps);

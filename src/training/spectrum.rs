@@ -1,4 +1,5 @@
-//! What training does to the mel spectrum behind MFCCs: other vocal tracts, masked bands, filters.
+//! Augmentation of the mel spectrum through the MFCCs: vocal tract length perturbation (VTLP),
+//! frequency masks (SpecAugment) and cepstral offsets.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -8,23 +9,26 @@ use crate::audio::SampleRate;
 use crate::dataset::{Normalisation, VocalTracts, dct_matrix};
 use crate::features::FeatureConfig;
 
-/// Steps between the shortest and the longest vocal tract.
+/// Number of different VTLP warps.
 const WARPS: usize = 21;
-/// A channel's filter is e times weaker every so many coefficients.
-const FADING: f32 = 40.0;
+/// Number of coefficients over which the cepstral offset becomes e times smaller.
+const OFFSET_DECAY: f32 = 40.0;
 
-/// What is needed to vary the spectrum behind normalised MFCCs.
+/// Matrices for the augmentation of the spectrum behind normalised MFCCs.
 #[derive(Debug)]
 pub struct Spectrum {
-    tracts: VocalTracts,
-    /// The DCT: `[n_mfcc, n_mels]`.
+    warps: VocalTracts,
+    /// DCT matrix `[n_mfcc, n_mels]`.
     dct: Tensor,
-    /// How far a channel reaches, for each coefficient: `[n_mfcc]`.
-    fading: Tensor,
+    /// Relative size of the cepstral offset of each coefficient, `[n_mfcc]`.
+    offset_scale: Tensor,
 }
 
 impl Spectrum {
-    /// Prepares the matrices; `None` where the configuration does not ask for them.
+    /// Prepares the matrices. `None` if the configuration uses none of them.
+    ///
+    /// # Errors
+    /// If the warps cannot be computed for these feature settings.
     pub fn new(
         augmentation: &AugmentationConfig,
         features: &FeatureConfig,
@@ -39,33 +43,35 @@ impl Spectrum {
         let factors: Vec<f64> = (0..WARPS)
             .map(|step| 1.0 + a.frequency_warp * (2.0 * step as f64 / (WARPS - 1) as f64 - 1.0))
             .collect();
-        // Towards the higher coefficients, which are finer than what filters voices.
-        let fading: Vec<f32> = (0..features.n_mfcc)
-            .map(|k| (-(k as f32) / FADING).exp())
+        // High coefficients describe finer structure than the filter of a microphone, room or
+        // voice.
+        let offset_scale: Vec<f32> = (0..features.n_mfcc)
+            .map(|k| (-(k as f32) / OFFSET_DECAY).exp())
             .collect();
         Ok(Some(Spectrum {
-            tracts: VocalTracts::new(&factors, features, sample_rate, normalisation, device)?,
+            warps: VocalTracts::new(&factors, features, sample_rate, normalisation, device)?,
             dct: dct_matrix(features).to_device(device),
-            fading: Tensor::from_slice(&fading).to_device(device),
+            offset_scale: Tensor::from_slice(&offset_scale).to_device(device),
         }))
     }
 
-    /// Varies normalised features `[batch, frames, coefficients]`, each clip in its own way: formants
-    /// move as with another vocal tract; stretches of bands are set to their mean (SpecAugment, Park
-    /// et al. 2019); a constant on the logarithm of the spectrum is a filter.
-    pub(super) fn vary(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
+    /// Augments normalised features `[batch, frames, coefficients]`. For each clip it draws a warp
+    /// of the frequency axis (VTLP), frequency masks that set bands to their mean (SpecAugment,
+    /// Park et al. 2019), and a cepstral offset, which is a filter: a constant on the logarithm of
+    /// the spectrum.
+    pub(super) fn apply(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
         let clips = features.size()[0];
         let (n_mfcc, device) = (self.dct.size()[0], features.device());
-        let chosen = Tensor::randint(self.tracts.count(), [clips], (Kind::Int64, device));
-        let (warp, moved) = self.tracts.warp(&chosen);
+        let drawn = Tensor::randint(self.warps.count(), [clips], (Kind::Int64, device));
+        let (warp, shift) = self.warps.warp(&drawn);
         let masks = self.masks(clips, config);
-        let filter = Tensor::randn([clips, 1, n_mfcc], (Kind::Float, device));
-        let filter = filter * &self.fading * self.tracts.deviation() * config.channel;
-        let added = moved.matmul(&masks) + filter;
-        self.tracts.affine(features, &warp.matmul(&masks), &added)
+        let offset = Tensor::randn([clips, 1, n_mfcc], (Kind::Float, device));
+        let offset = offset * &self.offset_scale * self.warps.deviation() * config.channel;
+        let added = shift.matmul(&masks) + offset;
+        self.warps.affine(features, &warp.matmul(&masks), &added)
     }
 
-    /// For each clip the matrix that takes its masked bands out: `[clips, n_mfcc, n_mfcc]`.
+    /// Matrices that remove the masked bands of each clip: `[clips, n_mfcc, n_mfcc]`.
     fn masks(&self, clips: i64, config: &AugmentationConfig) -> Tensor {
         let float = (Kind::Float, self.dct.device());
         let bands = self.dct.size()[1];
@@ -98,7 +104,8 @@ mod tests {
         }
     }
 
-    /// A spectrum over clips whose coefficients have means and deviations of their own.
+    /// The augmentation, and a model whose coefficients have different means and standard
+    /// deviations.
     fn spectrum(config: &AugmentationConfig, n_mfcc: usize) -> (Spectrum, EmotionModel) {
         tch::manual_seed(5);
         let float = (Kind::Float, Device::Cpu);
@@ -112,7 +119,7 @@ mod tests {
         );
         let frames =
             Tensor::randn([500, width], float) * (Tensor::rand([width], float) + 0.5) - 20.0;
-        // Deltas have no mean.
+        // The mean of deltas is zero.
         let _ = frames
             .narrow(1, n_mfcc as i64, n_mfcc as i64)
             .subtract_(&Tensor::from(-20.0f32));
@@ -136,7 +143,7 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([3, 9, 40], (Kind::Float, Device::Cpu));
-        let difference = (spectrum.vary(&x, &config) - &x)
+        let difference = (spectrum.apply(&x, &config) - &x)
             .abs()
             .max()
             .double_value(&[]);
@@ -152,19 +159,19 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([4, 9, 40], (Kind::Float, Device::Cpu));
-        let left = spectrum.vary(&x, &config).abs().max().double_value(&[]);
+        let left = spectrum.apply(&x, &config).abs().max().double_value(&[]);
         assert!(left < 1e-3, "{left}");
     }
 
     #[test]
-    fn a_channel_is_a_constant_on_the_statics_of_each_clip() {
+    fn a_cepstral_offset_is_a_constant_on_the_mfccs_of_each_clip() {
         let config = AugmentationConfig {
             channel: 0.3,
             ..AugmentationConfig::none()
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([2, 9, 40], (Kind::Float, Device::Cpu));
-        let added = spectrum.vary(&x, &config) - &x;
+        let added = spectrum.apply(&x, &config) - &x;
         let largest = |x: Tensor| x.abs().max().double_value(&[]);
         assert!(
             largest(&added - added.narrow(1, 0, 1)) < 1e-4,

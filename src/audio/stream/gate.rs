@@ -1,39 +1,43 @@
-//! A voice-activity gate: where in a stream somebody speaks.
+//! Energy-based voice activity detection: a gate that finds the speech in a stream.
 //!
-//! Every 10 ms the level above 100 Hz is compared with a noise floor. The floor follows the quiet:
-//! down within some 30 ms, up by 2 dB a second, so that it finds the pauses of speech and learns a fan
-//! that is switched on within ten seconds or so. The gate opens where the level stays 10 dB above the
-//! floor for 30 ms, and shuts where it has been less than 6 dB above it for 400 ms: two thresholds, so
-//! that it does not flutter. Speech keeps 100 ms on either side, for soft onsets and endings. What is
-//! shorter than 300 ms, such as a click or a cough, is no speech.
+//! Every 10 ms the level above 100 Hz is compared with a noise floor. The floor falls to a lower
+//! level within about 30 ms and rises by 2 dB a second, so that it follows the pauses of speech and
+//! adapts to a new noise, such as a fan, within about ten seconds. The gate opens if the level is
+//! 10 dB above the floor for 30 ms, and closes if it is less than 6 dB above the floor for 400 ms;
+//! two thresholds avoid fast switching. A margin of 100 ms on either side keeps soft onsets and
+//! endings. Sounds shorter than 300 ms, such as a click or a cough, do not count as speech.
 //!
-//! It knows loud from quiet, not speech from music.
+//! The gate does not distinguish speech from music.
 
-/// Milliseconds of a frame.
-const FRAME: u64 = 10;
-/// Frames that must be loud for the gate to open, and quiet for it to shut.
+/// Length of a frame in milliseconds.
+const FRAME_MS: u64 = 10;
+/// Number of loud frames after which the gate opens.
 const OPENS_AFTER: u64 = 3;
-const SHUTS_AFTER: u64 = 40;
-/// Frames kept before what is loud and behind it.
+/// Number of quiet frames after which the gate closes.
+const CLOSES_AFTER: u64 = 40;
+/// Number of frames added before and behind the loud frames.
 const MARGIN: u64 = 10;
-/// Frames of the shortest speech.
-const SHORTEST: u64 = 30;
-/// Decibels by which the closing threshold is lower.
+/// Number of frames of the shortest speech.
+const MIN_SPEECH: u64 = 30;
+/// Distance of the closing threshold below the opening threshold, in decibels.
 const HYSTERESIS: f64 = 4.0;
-/// The floor's range, where it starts, and how it moves in each frame.
-const LOWEST_FLOOR: f64 = -70.0;
-const FIRST_FLOOR: f64 = -50.0;
+/// Lowest noise floor, in decibels of full scale.
+const MIN_FLOOR: f64 = -70.0;
+/// Noise floor at the start of a stream, in decibels of full scale.
+const INITIAL_FLOOR: f64 = -50.0;
+/// Share of the distance to a lower level by which the floor falls in a frame.
 const FALL: f64 = 0.3;
+/// Rise of the floor in a frame, in decibels.
 const RISE: f64 = 0.02;
-/// Below this frequency, in hertz, there is hum and rumble rather than voice.
-const LOWEST_VOICE: f64 = 100.0;
-/// Digital silence, in decibels below full scale.
+/// Cutoff of the high-pass filter in hertz. Lower frequencies are hum and rumble rather than voice.
+const CUTOFF_HZ: f64 = 100.0;
+/// Level of digital silence, in decibels of full scale.
 const SILENCE: f64 = -100.0;
 
-/// How speech is told from the background.
+/// Settings of the voice activity detection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GateConfig {
-    /// Decibels above the noise floor from which on something is speech.
+    /// Distance above the noise floor from which on a sound counts as speech, in decibels.
     pub threshold: f64,
 }
 
@@ -43,49 +47,58 @@ impl Default for GateConfig {
     }
 }
 
-/// A stretch of speech, by the places of its samples.
+/// A segment of speech, as a range of samples of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// The first sample.
+    /// Index of the first sample.
     pub start: u64,
-    /// The sample behind the last one; it may not have come yet.
+    /// Index behind the last sample; the stream may not have arrived there yet.
     pub end: u64,
 }
 
-/// Follows a stream and remembers the latest stretch of speech in it.
+/// Detector of speech in a stream. It keeps the latest segment of speech.
 pub struct Gate {
     threshold: f64,
+    /// Length of a frame in samples.
     frame_length: u64,
-    /// Of the high-pass: its pole, its last input and output.
+    /// Pole of the high-pass filter.
     pole: f64,
+    /// Last input of the high-pass filter.
     input: f64,
+    /// Last output of the high-pass filter.
     output: f64,
-    /// Energy and samples of the frame that is not whole yet.
+    /// Energy of the incomplete frame.
     energy: f64,
+    /// Number of samples of the incomplete frame.
     collected: u64,
-    /// Whole frames so far.
+    /// Number of complete frames.
     frames: u64,
+    /// Noise floor in decibels of full scale.
     floor: f64,
+    /// Number of loud frames in a row.
     loud: u64,
+    /// Number of quiet frames in a row while the gate is open.
     quiet: u64,
+    /// Segment of the open gate.
     open: Option<Stretch>,
+    /// Latest segment that is long enough for speech.
     latest: Option<Stretch>,
 }
 
 impl Gate {
-    /// For streams of this sample rate, in hertz.
+    /// A gate for streams of `sample_rate` hertz.
     pub fn new(config: &GateConfig, sample_rate: u32) -> Gate {
         let rate = f64::from(sample_rate);
         Gate {
             threshold: config.threshold,
-            frame_length: (u64::from(sample_rate) * FRAME / 1000).max(1),
-            pole: (-std::f64::consts::TAU * LOWEST_VOICE / rate).exp(),
+            frame_length: (u64::from(sample_rate) * FRAME_MS / 1000).max(1),
+            pole: (-std::f64::consts::TAU * CUTOFF_HZ / rate).exp(),
             input: 0.0,
             output: 0.0,
             energy: 0.0,
             collected: 0,
             frames: 0,
-            floor: FIRST_FLOOR,
+            floor: INITIAL_FLOOR,
             loud: 0,
             quiet: 0,
             open: None,
@@ -93,7 +106,7 @@ impl Gate {
         }
     }
 
-    /// Takes the next samples.
+    /// Processes the next samples of the stream.
     pub fn push(&mut self, samples: &[f32]) {
         for &sample in samples {
             let sample = f64::from(sample);
@@ -103,55 +116,57 @@ impl Gate {
             self.collected += 1;
             if self.collected == self.frame_length {
                 let power = self.energy / self.frame_length as f64;
-                self.frame((10.0 * power.log10()).max(SILENCE));
+                self.end_frame((10.0 * power.log10()).max(SILENCE));
                 (self.energy, self.collected) = (0.0, 0);
             }
         }
     }
 
-    /// The latest stretch of speech that is no mere click; it grows while somebody speaks.
+    /// The latest segment of speech; its end moves on while the speech continues.
     pub fn latest(&self) -> Option<Stretch> {
         self.latest
     }
 
-    /// The noise floor, in decibels below full scale.
+    /// Current noise floor, in decibels of full scale (negative).
     pub fn floor(&self) -> f64 {
         self.floor
     }
 
-    fn frame(&mut self, level: f64) {
+    /// Updates the noise floor and the gate by the level of a complete frame, in decibels of full
+    /// scale.
+    fn end_frame(&mut self, level: f64) {
         self.frames += 1;
         let above = level - self.floor;
         let change = if above < 0.0 { FALL * above } else { RISE };
-        self.floor = (self.floor + change).max(LOWEST_FLOOR);
+        self.floor = (self.floor + change).max(MIN_FLOOR);
 
-        let place = |frame: u64| frame * self.frame_length;
+        let sample_of = |frame: u64| frame * self.frame_length;
         let opens = above > self.threshold;
         self.loud = if opens { self.loud + 1 } else { 0 };
         match &mut self.open {
             None if self.loud >= OPENS_AFTER => {
                 self.quiet = 0;
                 self.open = Some(Stretch {
-                    start: place((self.frames - self.loud).saturating_sub(MARGIN)),
-                    end: place(self.frames + MARGIN),
+                    start: sample_of((self.frames - self.loud).saturating_sub(MARGIN)),
+                    end: sample_of(self.frames + MARGIN),
                 });
             }
             None => {}
             Some(_) if above <= self.threshold - HYSTERESIS => {
                 self.quiet += 1;
-                if self.quiet >= SHUTS_AFTER {
+                if self.quiet >= CLOSES_AFTER {
                     self.open = None;
                 }
             }
-            Some(stretch) => {
+            Some(segment) => {
                 self.quiet = 0;
-                stretch.end = place(self.frames + MARGIN);
+                segment.end = sample_of(self.frames + MARGIN);
             }
         }
-        if let Some(stretch) = self.open
-            && stretch.end - stretch.start >= place(SHORTEST + 2 * MARGIN)
+        if let Some(segment) = self.open
+            && segment.end - segment.start >= sample_of(MIN_SPEECH + 2 * MARGIN)
         {
-            self.latest = Some(stretch);
+            self.latest = Some(segment);
         }
     }
 }
@@ -163,7 +178,7 @@ mod tests {
 
     const RATE: usize = demo::SAMPLE_RATE as usize;
 
-    /// Noise of an RMS in decibels below full scale.
+    /// White noise with an RMS of `level` decibels of full scale.
     fn noise(seconds: f64, level: f64) -> Vec<f32> {
         let mut state = 1u32;
         let amplitude = 10f64.powf(level / 20.0) * 3f64.sqrt();
@@ -175,28 +190,28 @@ mod tests {
             .collect()
     }
 
-    /// The stretches that a gate finds, as it has them once they are over.
-    fn stretches(samples: &[f32]) -> Vec<(f64, f64)> {
+    /// Start and end in seconds of all segments that a gate finds.
+    fn segments(samples: &[f32]) -> Vec<(f64, f64)> {
         let mut gate = Gate::new(&GateConfig::default(), RATE as u32);
         let mut found: Vec<Stretch> = Vec::new();
         for piece in samples.chunks(97) {
             gate.push(piece);
-            if let Some(stretch) = gate.latest() {
+            if let Some(segment) = gate.latest() {
                 match found.last_mut() {
-                    Some(last) if last.start == stretch.start => *last = stretch,
-                    _ => found.push(stretch),
+                    Some(last) if last.start == segment.start => *last = segment,
+                    _ => found.push(segment),
                 }
             }
         }
-        let seconds = |at: u64| at as f64 / RATE as f64;
+        let seconds = |sample: u64| sample as f64 / RATE as f64;
         found
             .iter()
-            .map(|stretch| (seconds(stretch.start), seconds(stretch.end)))
+            .map(|segment| (seconds(segment.start), seconds(segment.end)))
             .collect()
     }
 
     #[test]
-    fn a_burst_in_noise_is_found_where_it_is_whatever_the_level() {
+    fn a_burst_in_noise_is_found_at_any_noise_level() {
         for background in [-70.0, -55.0, -40.0] {
             let mut samples = noise(9.0, background);
             for (sample, burst) in samples[6 * RATE..]
@@ -205,7 +220,7 @@ mod tests {
             {
                 *sample += burst;
             }
-            let found = stretches(&samples);
+            let found = segments(&samples);
             let late: Vec<_> = found.into_iter().filter(|(_, end)| *end > 5.5).collect();
             assert_eq!(late.len(), 1, "{background}: {late:?}");
             let (start, end) = late[0];
@@ -215,23 +230,23 @@ mod tests {
     }
 
     #[test]
-    fn a_click_is_no_speech_and_a_fan_is_learnt() {
+    fn a_click_is_not_speech_and_the_floor_adapts_to_a_fan() {
         let mut samples = noise(30.0, -60.0);
         for (sample, click) in samples[2 * RATE..].iter_mut().zip(noise(0.05, -10.0)) {
             *sample += click;
         }
-        assert_eq!(stretches(&samples), []);
+        assert_eq!(segments(&samples), []);
         for (sample, fan) in samples[5 * RATE..].iter_mut().zip(noise(25.0, -40.0)) {
             *sample += fan;
         }
-        let found = stretches(&samples);
+        let found = segments(&samples);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].1 < 15.0, "learnt within ten seconds: {found:?}");
-        assert_eq!(stretches(&vec![0.0; 3 * RATE]), []);
+        assert!(found[0].1 < 15.0, "adapts within ten seconds: {found:?}");
+        assert_eq!(segments(&vec![0.0; 3 * RATE]), []);
     }
 
     #[test]
-    fn sentences_of_all_voices_are_heard_and_the_pauses_are_not() {
+    fn the_speech_of_every_voice_is_found_and_the_pauses_are_not() {
         for voice in 1..=demo::VOICES {
             let mut samples = noise(2.0, -65.0);
             let (sentence, emotion) = (1 + voice % demo::SENTENCES, voice % demo::EMOTIONS.len());
@@ -239,7 +254,7 @@ mod tests {
             let spoken = speech.len() as f64 / RATE as f64;
             samples.extend(speech);
             samples.extend(noise(2.0, -65.0));
-            let found = stretches(&samples);
+            let found = segments(&samples);
             let total: f64 = found.iter().map(|(start, end)| end - start).sum();
             assert!(
                 !found.is_empty() && total > 0.5 * spoken && total < spoken + 0.4,

@@ -1,19 +1,20 @@
-//! A WAV header read from a pipe: forwards only, and with lengths that nobody could fill in.
+//! Reader of a WAV header in a stream. A stream cannot be rewound, so the writer of a pipe could
+//! not fill in the lengths.
 
 use std::io::{self, ErrorKind, Read};
 
 use super::super::format::{self, Format};
 use super::super::{AudioError, magic};
 
-/// As much of a `fmt ` chunk as has a meaning: WAVEFORMATEXTENSIBLE.
+/// Length in bytes of the longest `fmt ` chunk, WAVEFORMATEXTENSIBLE; bytes behind it are skipped.
 const FORMAT_LENGTH: u64 = 40;
 
-/// From here on a length is a writer's word for "it goes on": ffmpeg writes 0xFFFFFFFF, sox and
-/// arecord something just below or above 2³¹.
-const ENDLESS: u32 = 0x7FFF_0000;
+/// Smallest length that means "unknown": ffmpeg writes 0xFFFFFFFF, sox and arecord write values
+/// near 2³¹.
+const UNKNOWN_LENGTH: u32 = 0x7FFF_0000;
 
-/// Reads up to the first sample: how samples are written, and how many bytes of them were promised
-/// (`None`: as many as come).
+/// Reads the header up to the first sample. Returns the sample format and the length of the samples
+/// in bytes, `None` if the stream has no known length.
 pub(super) fn read(source: &mut impl Read) -> Result<(Format, Option<u64>), AudioError> {
     let start = up_to(source, magic::LENGTH)?;
     magic::check(&start)?;
@@ -32,14 +33,14 @@ pub(super) fn read(source: &mut impl Read) -> Result<(Format, Option<u64>), Audi
             b"data" => {
                 let format = found
                     .ok_or_else(|| AudioError::BrokenHeader("no fmt chunk before data".into()))?;
-                let streamed = whole >= ENDLESS || u64::from(whole) + 8 <= position;
-                let promised = match length {
+                let streamed = whole >= UNKNOWN_LENGTH || u64::from(whole) + 8 <= position;
+                let data_length = match length {
                     u32::MAX if long_length.is_some() => long_length,
                     0 if streamed => None,
-                    length if length >= ENDLESS => None,
+                    length if length >= UNKNOWN_LENGTH => None,
                     length => Some(length.into()),
                 };
-                return Ok((format, promised));
+                return Ok((format, data_length));
             }
             b"fmt " if found.is_none() => {
                 let length = u64::from(length);
@@ -61,7 +62,8 @@ pub(super) fn read(source: &mut impl Read) -> Result<(Format, Option<u64>), Audi
     }
 }
 
-/// The next chunk's name and length. Behind an odd length comes a pad byte, which some writers forget.
+/// Name and length of the next chunk. `odd` is true behind a chunk of odd length, which a pad byte
+/// should follow; some writers omit it.
 fn chunk_header(source: &mut impl Read, odd: bool) -> Result<([u8; 4], u32), AudioError> {
     let mut header = up_to(source, 8)?;
     if odd && !matches!(header.get(..4), Some(b"fmt " | b"data")) {
@@ -74,7 +76,7 @@ fn chunk_header(source: &mut impl Read, odd: bool) -> Result<([u8; 4], u32), Aud
     }
 }
 
-/// `length` bytes; fewer where the stream ends before.
+/// The next `length` bytes; fewer if the stream ends before.
 fn up_to(source: &mut impl Read, length: u64) -> Result<Vec<u8>, AudioError> {
     let mut bytes = Vec::new();
     source.take(length).read_to_end(&mut bytes)?;

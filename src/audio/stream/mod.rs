@@ -1,11 +1,11 @@
-//! Sound while it is still coming: from a pipe, or from a file too long to hold.
+//! Audio as a stream: from a pipe, or from a file that is too long for the memory.
 //!
 //! ```text
 //! bytes ── SoundStream ── mono ── StreamResampler ── the run's rate ─┬─ Ring: the latest samples
-//!                                                                   └─ Gate: where speech is
+//!                                                                    └─ Gate: segments of speech
 //! ```
 //!
-//! However the bytes are cut into pieces, what comes out is the same.
+//! The division of the bytes into pieces does not change the result.
 
 mod gate;
 mod header;
@@ -22,38 +22,45 @@ use super::config::SAMPLE_RATES;
 use super::format::{Encoding, Format};
 use super::{AudioError, decode};
 
-/// How many bytes are read at once, at most: what a pipe holds.
+/// Largest number of bytes in one read: the capacity of a pipe on Linux.
 const BLOCK: usize = 1 << 16;
 
-/// How samples without a header are written. Both are little-endian.
+/// Encoding of samples without a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawEncoding {
-    /// Integers of 16 bits.
+    /// 16-bit integers, little-endian.
     S16le,
-    /// Floats of 32 bits, full scale at ±1.
+    /// 32-bit floats, little-endian, full scale at ±1.
     F32le,
 }
 
-/// Sound that is read piece by piece, as mono: the mean of its channels.
+/// Audio that is read piece by piece and mixed down to mono, the mean of its channels.
 pub struct SoundStream<R> {
     source: R,
     format: Format,
-    /// Bytes that are still to come, where that is known.
+    /// Number of bytes that remain according to the header; none if the length is unknown.
     left: Option<u64>,
     bytes: Vec<u8>,
-    /// How much of `bytes` is filled: the start of a sample whose end has not come.
+    /// Number of filled bytes of `bytes`: the start of an incomplete sample.
     filled: usize,
+    /// Number of mono samples returned so far.
     samples: u64,
 }
 
 impl<R: Read> SoundStream<R> {
-    /// A WAV stream. Lengths that were never filled in mean that it goes on until it ends.
+    /// A WAV stream. If its header has no length, it is read until its end.
+    ///
+    /// # Errors
+    /// If the header is not that of a supported WAV file, or if reading fails.
     pub fn wav(mut source: R) -> Result<SoundStream<R>, AudioError> {
         let (format, left) = header::read(&mut source)?;
         Ok(SoundStream::new(source, format, left))
     }
 
-    /// Samples without a header.
+    /// A stream of samples without a header; `sample_rate` is in hertz.
+    ///
+    /// # Errors
+    /// If the sample rate is not supported.
     pub fn raw(
         source: R,
         encoding: RawEncoding,
@@ -88,17 +95,21 @@ impl<R: Read> SoundStream<R> {
         }
     }
 
-    /// Samples per second and channel, in hertz.
+    /// Sample rate in hertz.
     pub fn sample_rate(&self) -> u32 {
         self.format.sample_rate
     }
 
-    /// 1 is mono, 2 stereo.
+    /// Number of channels of the source: 1 is mono, 2 is stereo.
     pub fn channels(&self) -> u16 {
         self.format.channels
     }
 
-    /// Waits for sound and appends it; how many samples came, 0 once the stream is over.
+    /// Waits for samples and appends them to `mono`. Returns their number, 0 at the end of the
+    /// stream.
+    ///
+    /// # Errors
+    /// If reading fails, or if a sample is not finite or too large.
     pub fn read(&mut self, mono: &mut Vec<f32>) -> Result<usize, AudioError> {
         let width = self.format.frame_width();
         while self.left != Some(0) {
@@ -123,7 +134,7 @@ impl<R: Read> SoundStream<R> {
             }
             let mut samples = Vec::with_capacity(whole / width);
             decode::mix(&self.bytes[..whole], &self.format, &mut samples)
-                .map_err(|error| self.placed(error))?;
+                .map_err(|error| self.with_stream_position(error))?;
             self.bytes.copy_within(whole..self.filled, 0);
             self.filled -= whole;
             self.samples += samples.len() as u64;
@@ -133,8 +144,8 @@ impl<R: Read> SoundStream<R> {
         Ok(0)
     }
 
-    /// Bytes that were promised and never came, once the stream is over: of the samples that its header
-    /// counts, or of the last one.
+    /// Number of missing bytes at the end of the stream: the rest of the length in the header or,
+    /// if that is unknown, the rest of the last sample.
     pub fn missing(&self) -> u64 {
         let width = self.format.frame_width();
         match self.left {
@@ -144,12 +155,12 @@ impl<R: Read> SoundStream<R> {
         }
     }
 
-    /// An error says which sample it is about, counted from the start of the stream.
-    fn placed(&self, error: AudioError) -> AudioError {
-        let placed = |at: usize| at + self.samples as usize;
+    /// Changes the sample index in an error from an index in a piece to an index in the stream.
+    fn with_stream_position(&self, error: AudioError) -> AudioError {
+        let in_stream = |index: usize| index + self.samples as usize;
         match error {
-            AudioError::NotFinite(at) => AudioError::NotFinite(placed(at)),
-            AudioError::TooLarge(at, sample) => AudioError::TooLarge(placed(at), sample),
+            AudioError::NotFinite(index) => AudioError::NotFinite(in_stream(index)),
+            AudioError::TooLarge(index, sample) => AudioError::TooLarge(in_stream(index), sample),
             other => other,
         }
     }

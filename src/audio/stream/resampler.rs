@@ -1,4 +1,4 @@
-//! From one sample rate to another while the sound is still coming.
+//! Resampling of a stream.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, Resampler};
@@ -6,30 +6,37 @@ use rubato::{Fft, Resampler};
 use super::super::AudioError;
 use super::super::resample::{Blocks, refused};
 
-/// Brings a stream to another rate: what comes out is, sample for sample, what
-/// [`resample`](crate::audio::resample) makes of the whole recording, however the stream is cut.
+/// Resamples a stream. The output equals, sample for sample, the output of
+/// [`resample`](crate::audio::resample) for the complete recording, for any division into pieces.
 ///
-/// A sample comes out once the block that it lies in and half a block behind it are there: 30 ms from
-/// 48 or 44.1 to 16 kHz. Rates with no simple ratio, such as 24 414 Hz, have long blocks (0.5 s).
+/// The delay is one and a half blocks: a sample is returned when its block and half of the next
+/// block have arrived. This takes 30 ms from 48 or 44.1 to 16 kHz. Rates without a simple ratio,
+/// such as 24 414 Hz, have long blocks (0.5 s).
 pub struct StreamResampler {
-    /// `None` where the rates are the same.
+    /// `None` if the two rates are equal.
     stage: Option<Stage>,
 }
 
 struct Stage {
     blocks: Blocks,
     resampler: Fft<f32>,
-    /// What has come and is no whole block yet.
-    waiting: Vec<f32>,
+    /// Input that does not fill a block yet.
+    pending: Vec<f32>,
+    /// Output buffer of one block.
     block: Vec<f32>,
-    /// Samples of the filter's delay, which are still to be dropped.
+    /// Remaining output samples to drop, because they are the delay of the filter.
     to_drop: usize,
-    taken: u64,
-    given: u64,
+    /// Number of input samples so far.
+    samples_in: u64,
+    /// Number of output samples so far.
+    samples_out: u64,
 }
 
 impl StreamResampler {
-    /// Between two rates in hertz.
+    /// A resampler between two rates in hertz.
+    ///
+    /// # Errors
+    /// If a rate is not supported.
     pub fn new(from: u32, to: u32) -> Result<StreamResampler, AudioError> {
         let blocks = Blocks::between(from, to)?;
         if from == to {
@@ -38,49 +45,57 @@ impl StreamResampler {
         let resampler = blocks.resampler()?;
         Ok(StreamResampler {
             stage: Some(Stage {
-                waiting: vec![0.0; blocks.zeros_before()],
+                pending: vec![0.0; blocks.zeros_before()],
                 block: vec![0.0; resampler.output_frames_max()],
                 to_drop: blocks.delay(),
                 blocks,
                 resampler,
-                taken: 0,
-                given: 0,
+                samples_in: 0,
+                samples_out: 0,
             }),
         })
     }
 
-    /// Takes the next samples, and appends those that they complete.
+    /// Adds the next input samples and appends all output that is complete to `out`.
+    ///
+    /// # Errors
+    /// If the resampler fails, which only a bug can cause.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), AudioError> {
         let Some(stage) = &mut self.stage else {
             out.extend_from_slice(samples);
             return Ok(());
         };
-        stage.taken += samples.len() as u64;
-        stage.waiting.extend_from_slice(samples);
-        stage.whole_blocks(out)
+        stage.samples_in += samples.len() as u64;
+        stage.pending.extend_from_slice(samples);
+        stage.process_blocks(out)
     }
 
-    /// The stream is over: appends what the filter still holds.
+    /// Ends the stream and appends the remaining output to `out`.
+    ///
+    /// # Errors
+    /// If the resampler fails, which only a bug can cause.
     pub fn finish(mut self, out: &mut Vec<f32>) -> Result<(), AudioError> {
         let Some(stage) = &mut self.stage else {
             return Ok(());
         };
-        let (before, given) = (out.len(), stage.given);
-        let missing = stage.blocks.samples_out(stage.taken) - given;
-        while stage.given < given + missing {
-            stage.waiting.resize(stage.blocks.length, 0.0);
-            stage.whole_blocks(out)?;
+        let length_before = out.len();
+        let total = stage.blocks.samples_out(stage.samples_in);
+        let missing = total - stage.samples_out;
+        while stage.samples_out < total {
+            stage.pending.resize(stage.blocks.length, 0.0);
+            stage.process_blocks(out)?;
         }
-        out.truncate(before + missing as usize);
+        out.truncate(length_before + missing as usize);
         Ok(())
     }
 }
 
 impl Stage {
-    fn whole_blocks(&mut self, out: &mut Vec<f32>) -> Result<(), AudioError> {
+    /// Resamples all complete blocks of the pending input.
+    fn process_blocks(&mut self, out: &mut Vec<f32>) -> Result<(), AudioError> {
         let length = self.blocks.length;
-        let whole = self.waiting.len() / length * length;
-        for block in self.waiting[..whole].chunks_exact(length) {
+        let whole = self.pending.len() / length * length;
+        for block in self.pending[..whole].chunks_exact(length) {
             let input = InterleavedSlice::new(block, 1, length).map_err(refused)?;
             let room = self.block.len();
             let mut output =
@@ -91,10 +106,10 @@ impl Stage {
                 .map_err(refused)?;
             let dropped = self.to_drop.min(made);
             self.to_drop -= dropped;
-            self.given += (made - dropped) as u64;
+            self.samples_out += (made - dropped) as u64;
             out.extend_from_slice(&self.block[dropped..made]);
         }
-        self.waiting.drain(..whole);
+        self.pending.drain(..whole);
         Ok(())
     }
 }
@@ -108,7 +123,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn a_stream_in_any_pieces_is_the_recording_resampled(
+        fn a_stream_in_any_pieces_equals_the_resampled_recording(
             rates in prop::sample::select(vec![
                 (48_000, 16_000), (44_100, 16_000), (8_000, 16_000), (16_000, 22_050),
                 (24_414, 16_000), (16_000, 16_000), (96_000, 16_000),

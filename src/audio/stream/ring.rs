@@ -1,16 +1,16 @@
-//! The latest samples of a stream.
+//! Buffer of the latest samples of a stream.
 
-/// Keeps the latest samples of a stream, at least `capacity` of them, and finds them by their place in
-/// it. However long the stream, it holds twice its capacity at most.
+/// Buffer of at least the `capacity` latest samples of a stream, which are addressed by their index
+/// in the stream. It holds at most twice its capacity, however long the stream is.
 pub struct Ring {
     samples: Vec<f32>,
-    /// Where in the stream the first sample that is kept lies.
+    /// Index in the stream of the first buffered sample.
     first: u64,
     capacity: usize,
 }
 
 impl Ring {
-    /// Keeps at least `capacity` samples.
+    /// An empty buffer for at least `capacity` samples.
     pub fn new(capacity: usize) -> Ring {
         Ring {
             samples: Vec::with_capacity(2 * capacity),
@@ -19,15 +19,16 @@ impl Ring {
         }
     }
 
-    /// How many samples have come so far.
+    /// Number of samples of the stream so far.
     pub fn total(&self) -> u64 {
         self.first + self.samples.len() as u64
     }
 
-    /// Takes the next samples.
+    /// Appends the next samples of the stream.
     pub fn push(&mut self, samples: &[f32]) {
         for piece in samples.chunks(self.capacity.max(1)) {
-            // Moved once per capacity: a sample is copied twice at most, and slices stay in one piece.
+            // The samples move once for each `capacity` new samples, so that a sample is copied at
+            // most twice and slices are contiguous.
             if self.samples.len() + piece.len() > 2 * self.capacity {
                 let old = (self.samples.len() + piece.len()).saturating_sub(self.capacity);
                 let old = old.min(self.samples.len());
@@ -38,13 +39,13 @@ impl Ring {
         }
     }
 
-    /// The samples of the stream from `start` to before `end`, as far as they are kept.
+    /// Samples `start..end` of the stream; samples that are not in the buffer are left out.
     pub fn slice(&self, start: u64, end: u64) -> &[f32] {
-        let place = |at: u64| {
-            let place = at.saturating_sub(self.first);
-            place.min(self.samples.len() as u64) as usize
+        let index = |at: u64| {
+            let index = at.saturating_sub(self.first);
+            index.min(self.samples.len() as u64) as usize
         };
-        let (start, end) = (place(start), place(end));
+        let (start, end) = (index(start), index(end));
         &self.samples[start.min(end)..end]
     }
 }
@@ -56,7 +57,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_latest_samples_are_there_and_no_more_is_kept(
+        fn the_latest_samples_are_buffered_and_memory_is_bounded(
             capacity in 1usize..50,
             pieces in prop::collection::vec(0usize..120, 0..30),
         ) {

@@ -1,6 +1,6 @@
-//! What emotion does to a voice, and how clearly.
+//! Effect of each emotion on the voice, and the strength of that effect.
 
-use super::dice::Dice;
+use super::rng::DemoRng;
 
 /// The seven classes, in the order of their indices.
 pub const EMOTIONS: [&str; 7] = [
@@ -13,17 +13,19 @@ pub const EMOTIONS: [&str; 7] = [
     "sadness",
 ];
 
-// The difficulty of the corpus. More spread, more habit or less strength make it harder.
+// These three constants set the difficulty of the corpus. More variation or less strength make it
+// harder.
 
-/// How much a take differs from what its emotion asks for, in the units of [`VARIATION`].
-const SPREAD: f64 = 0.68;
-/// How much a person always differs from the next, in the same units.
-const HABIT: f64 = 0.1;
-/// How much of the emotion a take shows: some little, some more than the table asks for.
+/// Standard deviation between the takes of one emotion, in the units of [`VARIATION`].
+const TAKE_STD: f64 = 0.68;
+/// Standard deviation between speakers, in the same units.
+const SPEAKER_STD: f64 = 0.1;
+/// Range of the factor by which a take multiplies the values of the table.
 const STRENGTH: (f64, f64) = (0.85, 1.35);
 
-/// What carries emotion, in steps away from neutral. The directions follow Scherer (1986, 2003),
-/// Burkhardt & Sendlmeier (2000) and Juslin & Laukka (2003); the sizes are chosen for the task.
+/// Acoustic correlates of each emotion, in steps away from neutral. The directions follow Scherer
+/// (1986, 2003), Burkhardt & Sendlmeier (2000) and Juslin & Laukka (2003); the sizes are chosen for
+/// the task.
 #[rustfmt::skip]
 const TABLE: [[f64; 15]; 7] = [
     // pitch range final tempo loud stress bright breath rough creak tremor precise lips nasal pause
@@ -36,63 +38,66 @@ const TABLE: [[f64; 15]; 7] = [
     [ -0.8, -1.3, -1.8, -1.7,-1.5, -1.3,  -2.0,   2.0,  0.5,  0.0,  0.8,  -1.0,  -0.5,  0.0,  1.8], // sadness
 ];
 
-/// How much each of these varies for other reasons than emotion, in the same steps. The colour of a
-/// voice varies most and its movement least, so that listening to the average sound is not enough.
+/// Variation of each correlate that is not caused by emotion, in the same steps. The timbre of a
+/// voice varies most and its movement varies least, so that features averaged over time are not
+/// enough.
 #[rustfmt::skip]
 const VARIATION: [f64; 15] =
     [  0.5,  0.3,  0.25, 0.4, 1.5,  0.25,  1.6,   1.2,  0.5,  0.5,  0.3,   0.8,   1.6,  1.6,  0.4];
 
-/// One take's way of speaking, in units the synthesiser understands.
+/// Speaking style of one take, in the units of the synthesiser.
 pub struct Style {
-    /// Semitones above the voice's usual pitch.
+    /// Mean pitch above the usual pitch of the voice, in semitones.
     pub pitch: f64,
     /// Height of the accents in semitones.
     pub range: f64,
-    /// Where the pitch goes at the end of the sentence, in semitones.
+    /// Movement of the pitch at the end of the sentence, in semitones.
     pub final_move: f64,
-    /// Where the loudness goes over the sentence, in dB: the pressure under the glottis drives
-    /// both.
+    /// Change of the loudness over the sentence, in dB. Subglottal pressure drives both this and
+    /// `final_move`.
     pub swell: f64,
-    /// Speed, 1 being usual.
+    /// Speaking rate relative to the usual rate.
     pub tempo: f64,
-    /// Loudness in dB.
+    /// Loudness relative to a neutral take, in dB.
     pub loudness: f64,
-    /// How much louder accented syllables are, in dB.
+    /// Extra loudness of accented syllables, in dB.
     pub stress: f64,
-    /// What the source loses at 3 kHz, in dB.
+    /// Spectral tilt: attenuation of the source at 3 kHz, in dB.
     pub tilt: f64,
     /// Share of a period in which the glottis is open.
     pub open_quotient: f64,
-    /// Breath noise beside the voice.
+    /// Amplitude of the breath noise relative to the voice.
     pub breath: f64,
-    /// Irregularity from period to period: of the length (jitter) and the strength (shimmer),
-    /// relative.
+    /// Relative variation of the length of a period.
     pub jitter: f64,
+    /// Relative variation of the strength of a period.
     pub shimmer: f64,
-    /// How much every second period falls behind, 0 to 1.
+    /// Delay and weakness of every second period, 0 to 1.
     pub creak: f64,
-    /// Trembling of the pitch in semitones.
+    /// Amplitude of the pitch tremor, in semitones.
     pub tremor: f64,
-    /// How far vowels get from the neutral schwa: 1 is usual.
+    /// Distance of the vowels from the neutral schwa; 1 is usual.
     pub precision: f64,
-    /// Formant shift by the lips: spread above 1, protruded below.
+    /// Factor of the formants by the lips: spread above 1, protruded below.
     pub lips: f64,
-    /// How far the way through the nose stays open, 0 to 1.
+    /// Opening of the nasal tract during the whole sentence, 0 to 1.
     pub nasal: f64,
     /// Pause between words in seconds.
     pub pause: f64,
 }
 
-/// How a person of these habits speaks one take of an emotion.
-pub fn style(emotion: usize, expressive: f64, habits: &mut Dice, take: &mut Dice) -> Style {
+/// Draws the style of one take of an emotion. `expressive` and `speaker` belong to the voice,
+/// `take` belongs to the clip.
+pub fn style(emotion: usize, expressive: f64, speaker: &mut DemoRng, take: &mut DemoRng) -> Style {
     let strength = expressive * take.between(STRENGTH.0, STRENGTH.1);
     in_units(std::array::from_fn(|i| {
-        strength * TABLE[emotion][i] + VARIATION[i] * (HABIT * habits.bell() + SPREAD * take.bell())
+        let variation = SPEAKER_STD * speaker.bell() + TAKE_STD * take.bell();
+        strength * TABLE[emotion][i] + VARIATION[i] * variation
     }))
 }
 
-/// Steps to units. Ratios grow by a factor per step, and what cannot be negative is cut off at its
-/// least.
+/// Converts steps to units. Ratios grow by a constant factor a step; values that cannot be negative
+/// are clamped.
 fn in_units(steps: [f64; 15]) -> Style {
     let [
         pitch,

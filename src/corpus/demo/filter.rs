@@ -1,17 +1,18 @@
-//! The three filters of the vocal tract, each of two poles or two zeros, as in Klatt (1980).
+//! Filters of the vocal tract with two poles or two zeros, as in Klatt (1980), and a low-pass
+//! filter.
 
 use super::RATE;
 use std::f64::consts::{PI, TAU};
 
-/// The coefficients of a resonance at `centre` Hz, `width` Hz wide: y = a·x + b·y₁ + c·y₂ with gain
-/// 1 at 0 Hz.
+/// Coefficients (a, b, c) of a resonance at `centre` Hz with a bandwidth of `width` Hz:
+/// y = a·x + b·y₁ + c·y₂, with gain 1 at 0 Hz.
 fn coefficients(centre: f64, width: f64) -> (f64, f64, f64) {
     let radius = (-PI * width / RATE).exp();
     let (b, c) = (2.0 * radius * (TAU * centre / RATE).cos(), -radius * radius);
     (1.0 - b - c, b, c)
 }
 
-/// A formant: boosts what is near `centre` and leaves the lowest frequencies as they are.
+/// A formant: amplifies frequencies near `centre` and passes the lowest frequencies unchanged.
 #[derive(Clone, Copy, Default)]
 pub struct Resonator {
     a: f64,
@@ -32,7 +33,7 @@ impl Resonator {
     }
 }
 
-/// The mirror image of a resonator, for the zero that an open nose adds.
+/// The inverse of a resonator, for the zero that the open nasal tract adds.
 #[derive(Clone, Copy, Default)]
 pub struct Antiresonator {
     a: f64,
@@ -53,8 +54,8 @@ impl Antiresonator {
     }
 }
 
-/// Lets only a band pass, at gain 1 in its middle: a resonator between zeros at 0 Hz and at half
-/// the sampling rate.
+/// A band-pass filter with gain 1 at its centre: a resonator with zeros at 0 Hz and at half the
+/// sample rate.
 #[derive(Clone, Copy, Default)]
 pub struct Band {
     a: f64,
@@ -79,7 +80,7 @@ impl Band {
     }
 }
 
-/// A low-pass of one pole.
+/// A low-pass filter with one pole.
 #[derive(Clone, Copy)]
 pub struct LowPass {
     keep: f64,
@@ -87,9 +88,10 @@ pub struct LowPass {
 }
 
 impl LowPass {
-    /// Loses `loss` dB (more than 0) at `frequency` Hz. From |H|² = (1-d)² / (1 + d² - 2d·cos ω)
-    /// follows a quadratic in d.
-    pub fn losing(loss: f64, frequency: f64) -> LowPass {
+    /// A filter with an attenuation of `loss` dB (more than 0) at `frequency` Hz.
+    ///
+    /// The pole d solves the quadratic equation |H|² = (1 − d)² / (1 + d² − 2d·cos ω).
+    pub fn with_loss(loss: f64, frequency: f64) -> LowPass {
         let power = 10.0_f64.powf(-loss / 10.0);
         let q = (1.0 - power * (TAU * frequency / RATE).cos()) / (1.0 - power);
         LowPass {

@@ -1,17 +1,21 @@
-//! The voice's source: the air pulses of the glottis.
+//! Glottal source: the air pulses of the voice.
 
 use super::RATE;
-use super::dice::Dice;
 use super::emotion::Style;
+use super::rng::DemoRng;
 
+/// State of the glottis between two samples.
 pub struct Glottis<'a> {
     style: &'a Style,
     /// Position in the current period, 0 to 1.
     phase: f64,
-    /// This period's speed and strength relative to what pitch and loudness ask for.
+    /// Speed of the current period relative to the pitch.
     speed: f64,
+    /// Strength of the current period relative to a regular period.
     strength: f64,
+    /// True in every second period, which creak makes late and weak.
     lagging: bool,
+    /// Flow at the last sample.
     flow: f64,
 }
 
@@ -27,18 +31,19 @@ impl<'a> Glottis<'a> {
         }
     }
 
-    /// The derivative of the flow over the next sample (what the lips radiate), and whether the
-    /// glottis is open.
+    /// The derivative of the flow over the next sample, which is the sound that the lips radiate,
+    /// and true if the glottis is open.
     ///
-    /// The flow of a period is the polynomial of KLGLOTT88 (Klatt & Klatt 1990): 27/4·(x² - x³)
-    /// while open, 0 while closed. Taking the difference of the flow between two samples, not its
-    /// slope at one, averages the sharp closure over the sample and so keeps most of its aliasing
-    /// out. Scaled so that the closure is equally sharp at any pitch.
-    pub fn next(&mut self, pitch: f64, dice: &mut Dice) -> (f64, bool) {
+    /// The flow of a period is the polynomial of KLGLOTT88 (Klatt & Klatt 1990): 27/4·(x² − x³)
+    /// while open, 0 while closed. The derivative is the difference of the flow between two
+    /// samples. This averages the sharp closure over the sample and avoids most of the aliasing
+    /// that the slope at one point would have. The scale makes the closure equally sharp at every
+    /// pitch.
+    pub fn next(&mut self, pitch: f64, rng: &mut DemoRng) -> (f64, bool) {
         self.phase += pitch * self.speed / RATE;
         if self.phase >= 1.0 {
             self.phase -= 1.0;
-            self.begin_period(dice);
+            self.begin_period(rng);
         }
         let x = self.phase / self.style.open_quotient;
         let open = x < 1.0;
@@ -52,12 +57,12 @@ impl<'a> Glottis<'a> {
         (slope, open)
     }
 
-    /// Jitter and shimmer draw every period anew; a creaking voice lets every second one come late
-    /// and weak.
-    fn begin_period(&mut self, dice: &mut Dice) {
+    /// Draws the jitter and shimmer of the next period. Creak makes every second period late and
+    /// weak.
+    fn begin_period(&mut self, rng: &mut DemoRng) {
         self.lagging = !self.lagging;
         let creak = if self.lagging { self.style.creak } else { 0.0 };
-        self.speed = (1.0 + self.style.jitter * dice.bell()) * (1.0 - 0.4 * creak);
-        self.strength = (1.0 + self.style.shimmer * dice.bell()).max(0.0) * (1.0 - creak);
+        self.speed = (1.0 + self.style.jitter * rng.bell()) * (1.0 - 0.4 * creak);
+        self.strength = (1.0 + self.style.shimmer * rng.bell()).max(0.0) * (1.0 - creak);
     }
 }

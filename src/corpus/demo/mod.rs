@@ -1,25 +1,25 @@
-//! The built-in demo corpus: synthetic, because no recording can be shipped.
+//! The built-in demo corpus. It is synthetic, because emovox cannot ship recordings of people.
 //!
 //! Fourteen synthetic voices speak seven made-up sentences in seven emotions. A small formant
-//! synthesiser makes them out of what carries emotion in real voices: pitch, its range and
-//! movement, tempo, loudness, spectral tilt, breath, creak, tremor, articulation. Good for trying
-//! emovox out and for testing it; **a score on it says nothing about people**.
+//! synthesiser varies the acoustic correlates of emotion in real voices: pitch, pitch range and
+//! movement, tempo, loudness, spectral tilt, breath, creak, tremor, articulation. The corpus is for
+//! trying and testing emovox; **a score on it does not predict a score on people**.
 //!
 //! ```text
-//! phone     what is said          ┐
-//! voice     who says it           ├─ score ── tract (glottis → filter) ── recording ── store
-//! emotion   how it is said        ┘
+//! phone     sentence   ┐
+//! voice     speaker    ├─ timeline ── tract (glottis → filter) ── recording ── store
+//! emotion   style      ┘
 //! ```
 
-mod dice;
 mod emotion;
 mod filter;
 mod glottis;
 mod name;
 mod phone;
 mod recording;
-mod score;
+mod rng;
 mod store;
+mod timeline;
 mod tract;
 mod voice;
 
@@ -27,39 +27,40 @@ pub use emotion::EMOTIONS;
 pub use name::{DemoName, parse_name};
 pub use store::{DemoSummary, ensure};
 
-use dice::Dice;
+use rng::DemoRng;
 
-/// Samples per second of every clip.
+/// Sample rate of every clip, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
 const RATE: f64 = SAMPLE_RATE as f64;
 
-/// Goes up with every change that alters a sample, so that an older corpus on disk is made anew.
+/// Version of the corpus. It increases with every change that alters a sample, so that an older
+/// corpus on disk is replaced.
 pub const VERSION: u32 = 1;
 
-/// How many synthetic voices there are.
+/// Number of synthetic voices.
 pub const VOICES: usize = voice::VOICES.len();
-/// How many made-up sentences each of them speaks.
+/// Number of made-up sentences; every voice speaks each of them.
 pub const SENTENCES: usize = phone::SENTENCES.len();
 
-/// How often a voice speaks a sentence in one emotion: the first sentence twice, the others once.
+/// Number of takes for each voice, sentence and emotion: two of the first sentence, one of the
+/// others.
 pub const fn takes(sentence: usize) -> usize {
     if sentence == 1 { 2 } else { 1 }
 }
 
-/// Speaks one clip, 16 kHz, within [-1, 1].
+/// Synthesises one clip: samples within [-1, 1] at [`SAMPLE_RATE`].
 ///
 /// Voice, sentence and take count from 1, as in the file names; `emotion` is an index into
-/// [`EMOTIONS`]. The samples follow from the arguments alone: the chance in them is a ChaCha8
-/// stream seeded with these. Everything is computed in 64 bits, so that what the mathematical
-/// libraries of two machines may disagree on (the last bit of a sine) is practically always gone
-/// when a sample is rounded to 16 bits.
+/// [`EMOTIONS`]. The samples depend only on the arguments, which seed the ChaCha8 streams. All
+/// computations use 64 bits. The mathematical libraries of two machines may differ in the last bit
+/// of a sine, but rounding a sample to 16 bits practically always removes this difference.
 ///
 /// # Panics
-/// If a voice, sentence or emotion does not exist.
+/// If the voice, sentence or emotion does not exist.
 pub fn synthesise(voice: usize, sentence: usize, emotion: usize, take: usize) -> Vec<f32> {
     let speaker = &voice::VOICES[voice - 1];
-    let dice = |purpose: u8, [sentence, emotion, take]: [usize; 3]| {
-        Dice::new([
+    let rng_of = |purpose: u8, [sentence, emotion, take]: [usize; 3]| {
+        DemoRng::new([
             VERSION as u8,
             purpose,
             voice as u8,
@@ -74,20 +75,20 @@ pub fn synthesise(voice: usize, sentence: usize, emotion: usize, take: usize) ->
     let style = emotion::style(
         emotion,
         speaker.expressive,
-        &mut dice(b'h', [0; 3]),
-        &mut dice(b's', clip),
+        &mut rng_of(b'h', [0; 3]),
+        &mut rng_of(b's', clip),
     );
-    let score = score::score(
+    let frames = timeline::frames(
         phone::SENTENCES[sentence - 1],
         &style,
-        &mut dice(b'p', clip),
+        &mut rng_of(b'p', clip),
     );
-    let dry = tract::play(&score, speaker, &style, &mut dice(b'n', clip));
+    let dry = tract::render(&frames, speaker, &style, &mut rng_of(b'n', clip));
     recording::record(
         dry,
         speaker,
         style.loudness,
-        &mut dice(b'r', [0; 3]),
-        &mut dice(b'm', clip),
+        &mut rng_of(b'r', [0; 3]),
+        &mut rng_of(b'm', clip),
     )
 }

@@ -1,21 +1,21 @@
-//! The file names of the demo corpus, written and read in one place.
+//! File names of the demo corpus: writing and parsing.
 
 use super::emotion::EMOTIONS;
 
-/// What the name of a demo clip says.
+/// Contents of the file name of a demo clip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoName {
     /// The speaker, such as `v07`.
     pub voice: String,
-    /// What was said, such as `s03`.
+    /// The sentence, such as `s03`.
     pub sentence: String,
-    /// One of [`EMOTIONS`].
+    /// The emotion: one of [`EMOTIONS`].
     pub emotion: &'static str,
-    /// Which attempt, from 1.
+    /// Number of the take, from 1.
     pub take: usize,
 }
 
-/// Reads a name such as `demo-v07-s03-anger-2.wav`; `None` for any other.
+/// Parses a file name such as `demo-v07-s03-anger-2.wav`. `None` for a name of another form.
 pub fn parse_name(file_name: &str) -> Option<DemoName> {
     let stem = file_name.strip_suffix(".wav")?;
     let [demo, voice, sentence, emotion, take] =
@@ -31,7 +31,7 @@ pub fn parse_name(file_name: &str) -> Option<DemoName> {
     })
 }
 
-/// The name of a clip, the arguments as for [`super::synthesise`].
+/// File name of a clip; the arguments are those of [`super::synthesise`].
 pub fn file_name(voice: usize, sentence: usize, emotion: usize, take: usize) -> String {
     format!(
         "demo-v{voice:02}-s{sentence:02}-{}-{take}.wav",
@@ -39,12 +39,12 @@ pub fn file_name(voice: usize, sentence: usize, emotion: usize, take: usize) -> 
     )
 }
 
-/// The folder of a voice.
+/// Name of the folder with the clips of a voice.
 pub fn folder_name(voice: usize) -> String {
     format!("v{voice:02}")
 }
 
-/// Whether `text` is `letter` and a number of two digits.
+/// True if `text` is `letter` followed by two digits.
 pub fn numbered(text: &str, letter: char) -> bool {
     text.strip_prefix(letter)
         .is_some_and(|number| digits(number, 2))

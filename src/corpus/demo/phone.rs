@@ -1,8 +1,8 @@
-//! What is said: the sentences, the sounds they are spelt with, and the steps the mouth takes for
+//! Phonetics of the corpus: the sentences, the sounds of their letters, and the articulation of
 //! each sound.
 
-/// The sentences mean nothing. One letter is one sound, a capital vowel carries the accent, `S` is
-/// the sh in "ship" and `j` the y in "yes".
+/// The sentences, which have no meaning. One letter is one sound, a capital vowel is accented, `S`
+/// is the sh in "ship" and `j` is the y in "yes".
 pub const SENTENCES: [&str; 7] = [
     "malUno tekAsi",
     "bidO lumEra",
@@ -13,24 +13,28 @@ pub const SENTENCES: [&str; 7] = [
     "hamIn dofUle",
 ];
 
-/// One stretch of time in which the mouth holds one target.
+/// A period of time with one articulation target.
 #[derive(Clone)]
 pub struct Step {
+    /// Duration.
     pub seconds: f64,
     /// Targets of the first three formants in Hz, for an adult male vocal tract.
     pub formants: [f64; 3],
-    /// Loudness of the voice, of the breath heard through the formants, and of the noise made at a
-    /// narrow passage.
+    /// Amplitude of the voice.
     pub voicing: f64,
+    /// Amplitude of the breath noise, which passes through the formants.
     pub aspiration: f64,
+    /// Amplitude of the noise of a constriction.
     pub friction: f64,
-    /// Centre and width in Hz of the band that the noise of the narrow passage fills.
+    /// Centre and width in Hz of the noise band of the constriction.
     pub band: (f64, f64),
-    /// How far the way through the nose is open, 0 to 1.
+    /// Opening of the nasal tract, 0 to 1.
     pub nasal: f64,
+    /// Class of the sound, on which accents and lengthening depend.
     pub kind: Kind,
 }
 
+/// Class of a sound.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
     Vowel { accented: bool },
@@ -38,7 +42,7 @@ pub enum Kind {
     Pause,
 }
 
-/// The formants of a mouth at rest: a plain tube closed at one end.
+/// Formants of a vocal tract at rest, which is a uniform tube closed at one end.
 pub const SCHWA: [f64; 3] = [500.0, 1500.0, 2500.0];
 
 const REST: Step = Step {
@@ -52,7 +56,7 @@ const REST: Step = Step {
     kind: Kind::Consonant,
 };
 
-/// The sentence as steps, word by word, with a pause between words and none around the sentence.
+/// Steps of a sentence, with a pause of `pause` seconds between words and none around the sentence.
 pub fn steps(sentence: &str, pause: f64) -> Vec<Step> {
     let spell = |word: &str| word.chars().flat_map(sound).collect::<Vec<_>>();
     let gap = Step {
@@ -67,8 +71,9 @@ pub fn steps(sentence: &str, pause: f64) -> Vec<Step> {
         .join(&[gap][..])
 }
 
-/// Vowel formants after Peterson & Barney (1952). Consonants are simpler than in Klatt (1980): one
-/// locus per place of articulation, one noise band per sound.
+/// Steps of one letter. The vowel formants are those of Peterson & Barney (1952). The consonants
+/// are simpler than in Klatt (1980): one locus for each place of articulation, one noise band for
+/// each sound.
 fn sound(letter: char) -> Vec<Step> {
     match letter {
         'a' | 'A' => vowel(letter, [730.0, 1200.0, 2500.0]),
@@ -117,7 +122,7 @@ fn vowel(letter: char, formants: [f64; 3]) -> Vec<Step> {
     }]
 }
 
-/// Nasals, liquids and glides: voiced, weaker than a vowel.
+/// A nasal, liquid or glide: voiced, but weaker than a vowel.
 fn murmur(seconds: f64, formants: [f64; 3], voicing: f64, nasal: f64) -> Vec<Step> {
     vec![Step {
         seconds,
@@ -145,8 +150,8 @@ fn fricative(
     }]
 }
 
-/// A closure (with a faint voice bar if voiced), the burst, and for voiceless stops the breath
-/// before the voice is back.
+/// A stop: closure (with a faint voice bar if voiced), burst and, if voiceless, aspiration before
+/// the next sound.
 fn stop(formants: [f64; 3], voicing: f64, burst: f64, band: (f64, f64)) -> Vec<Step> {
     let voiceless = voicing == 0.0;
     let closure = Step {

@@ -1,4 +1,4 @@
-//! The corpus on disk: made once, whole or not at all, and never in place of something else.
+//! The corpus on disk. It is written once and atomically, and never replaces files of the user.
 
 use super::emotion::EMOTIONS;
 use super::voice::{Kind, VOICES};
@@ -9,21 +9,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const README: &str = "README.txt";
-/// How the first line of our README begins; the version follows.
+/// Beginning of the first line of the corpus' README; the version follows.
 const TITLE: &str = "emovox demo corpus (synthetic), version ";
 
-/// What [`ensure`] found or made.
+/// Summary of the corpus that [`ensure`] found or wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoSummary {
-    /// How many clips the corpus has.
+    /// Number of clips.
     pub clips: usize,
-    /// How many bytes its WAV files take.
+    /// Total size of the WAV files, in bytes.
     pub bytes: u64,
-    /// Whether it was written just now; `false` if it was there already.
+    /// True if the corpus was written just now; false if it was already complete.
     pub written: bool,
 }
 
-/// One clip to be: the arguments of [`synthesise`].
+/// Identity of one clip: the arguments of [`synthesise`].
 #[derive(Clone, Copy)]
 struct Clip {
     voice: usize,
@@ -39,12 +39,15 @@ impl Clip {
     }
 }
 
-/// Writes the corpus to `folder`, unless a complete one of this version is there.
+/// Writes the corpus to `folder`, unless the folder holds a complete corpus of this version.
 ///
-/// An incomplete or older demo corpus is replaced, an empty folder is filled. A folder that holds
-/// anything else is left as it is, with an error that names what is in the way. All files are
-/// written beside `folder` first and renamed at the end, so an interruption leaves nothing half
-/// made there.
+/// An incomplete or older demo corpus is replaced, and an empty folder is filled. All files are
+/// written to a folder beside `folder` first, which is renamed at the end, so that an interruption
+/// leaves no partial corpus.
+///
+/// # Errors
+/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the error
+/// names the file), or if reading or writing fails.
 pub fn ensure(folder: &Path) -> Result<DemoSummary> {
     if let Some(bytes) = complete(folder) {
         return Ok(DemoSummary {
@@ -89,7 +92,8 @@ fn clips() -> impl Iterator<Item = Clip> {
     })
 }
 
-/// The size of all clips if none is missing or empty and the README tells this version.
+/// Total size of the clips in bytes. `None` if a clip is missing or empty, or if the README does
+/// not have this version.
 fn complete(folder: &Path) -> Option<u64> {
     if version(&folder.join(README))? != VERSION {
         return None;
@@ -100,13 +104,13 @@ fn complete(folder: &Path) -> Option<u64> {
     })
 }
 
-/// The version that a README of ours tells.
+/// Version in the README of a demo corpus. `None` for any other file.
 fn version(readme: &Path) -> Option<u32> {
     let text = fs::read_to_string(readme).ok()?;
     text.lines().next()?.strip_prefix(TITLE)?.parse().ok()
 }
 
-/// The first thing in `folder` that a demo corpus, of whatever version, does not have.
+/// The first entry of `folder` that is not part of a demo corpus of any version.
 fn foreign_entry(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     if !folder.exists() {
         return Ok(None);
@@ -134,17 +138,17 @@ fn foreign_entry(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// Writes everything into a folder beside `folder`, then puts it in its place.
+/// Writes all files into a temporary folder beside `folder`, then renames it to `folder`.
 fn write(folder: &Path) -> Result<()> {
     let parent = match folder.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     fs::create_dir_all(parent)?;
-    let workshop = tempfile::Builder::new()
+    let temporary = tempfile::Builder::new()
         .prefix(".demo-")
         .tempdir_in(parent)?;
-    let (new, old) = (workshop.path().join("new"), workshop.path().join("old"));
+    let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
 
     for voice in 1..=VOICES.len() {
         fs::create_dir_all(new.join(name::folder_name(voice)))?;
@@ -172,7 +176,7 @@ fn write_clip(clip: Clip, path: &Path) -> Result<()> {
     let samples = synthesise(clip.voice, clip.sentence, clip.emotion, clip.take);
     require!(
         samples.iter().all(|sample| sample.is_finite()),
-        "{} has no finite samples",
+        "{} has samples that are not finite",
         path.display()
     );
     let mut writer = hound::WavWriter::create(path, spec)?;

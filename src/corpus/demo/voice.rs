@@ -1,7 +1,8 @@
-//! Who speaks, and into which microphone.
+//! The synthetic voices and their recording conditions.
 
 use Kind::{Child, Female, Male};
 
+/// Type of a voice, which the README of the corpus counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Male,
@@ -9,24 +10,25 @@ pub enum Kind {
     Child,
 }
 
-/// A synthetic voice and its recording place. Its habits of speech are drawn in [`super::emotion`].
+/// A synthetic voice and its recording conditions. [`super::emotion`] draws its speaking habits.
 pub struct Voice {
     pub kind: Kind,
     /// Usual pitch in Hz.
     pub pitch: f64,
-    /// Formant frequencies relative to an adult male's: the shorter the vocal tract, the higher.
+    /// Formant frequencies relative to those of an adult male; a shorter vocal tract has higher
+    /// ones.
     pub tract: f64,
-    /// Formant bandwidths relative to the usual ones.
+    /// Formant bandwidths relative to the usual bandwidths.
     pub damping: f64,
-    /// How strongly this person shows what they feel.
+    /// Strength of the expressed emotions; 1 is usual.
     pub expressive: f64,
-    /// Level of the recording in dB, so that loudness alone gives little away.
+    /// Level of the recording in dB. It varies so that loudness alone hardly predicts the emotion.
     pub level: f64,
-    /// What the microphone adds above about 2 kHz, in dB.
+    /// Gain of the microphone above about 2 kHz, in dB.
     pub treble: f64,
-    /// Strength of the room's first echoes.
+    /// Amplitude of the first reflections of the room, relative to the direct sound.
     pub room: f64,
-    /// Background noise in dB full scale.
+    /// Level of the background noise in dB of full scale.
     pub noise: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The formats, one after the other.
+//! Writers of the file formats for features.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,18 +17,18 @@ use crate::dataset::{print_npy, write_npy};
 use crate::features::Features;
 use crate::run::{beginning, write_output};
 
-/// How features are written. A matrix is frames × coefficients, float32.
+/// File format of exported features. A matrix is `[frames, coefficients]`, float32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeatureFormat {
-    /// A `.npy` file per recording.
+    /// A `.npy` file for each recording.
     Npy,
-    /// One archive for `numpy.load`, an array per recording.
+    /// One archive for `numpy.load` with an array for each recording.
     Npz,
-    /// One file, a tensor per recording.
+    /// One safetensors file with a tensor for each recording.
     Safetensors,
-    /// One table: a line per frame, with the recording's label and speaker.
+    /// One table with a row for each frame, including the label and speaker of the recording.
     Csv,
-    /// A text file per recording: a line per frame, numbers with spaces between.
+    /// A text file for each recording: one line a frame, values separated by spaces.
     Plain,
 }
 
@@ -41,7 +41,7 @@ impl FeatureFormat {
         FeatureFormat::Plain,
     ];
 
-    /// What a file name's ending stands for.
+    /// Format of a file by the extension of its name; none for an unknown extension.
     pub fn of(path: &Path) -> Option<FeatureFormat> {
         let ending = path.extension()?;
         FeatureFormat::ALL
@@ -49,13 +49,13 @@ impl FeatureFormat {
             .find(|format| ending == format.ending())
     }
 
-    /// True where each recording has a file of its own.
+    /// True if each recording is written to its own file.
     pub fn is_folder(self) -> bool {
         matches!(self, FeatureFormat::Npy | FeatureFormat::Plain)
     }
 
-    /// True for a file of many recordings that emovox wrote in this format. A file of one recording
-    /// has no room for a mark.
+    /// True for a file of many recordings that emovox wrote in this format. False for formats with
+    /// a file for each recording, which cannot hold a mark.
     pub(super) fn is_own(self, file: &Path) -> bool {
         match self {
             FeatureFormat::Csv => {
@@ -81,12 +81,13 @@ impl FeatureFormat {
     }
 }
 
-/// By this mark in its metadata or its comment a file of features is known as ours.
+/// Key in the metadata or the comment of a file of features, by which emovox recognises its own
+/// files.
 const MARK: &str = "emovox_features";
-/// The columns of a table before the coefficients.
+/// Columns of a table before the coefficients.
 const CSV: &str = "file,label,speaker,rate,frame";
 
-/// The last bytes of a file; none where it cannot be read or is shorter.
+/// The last `length` bytes of a file; none if it cannot be read or is shorter.
 fn end(file: &Path, length: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|mut file| {
@@ -99,11 +100,11 @@ fn end(file: &Path, length: usize) -> Vec<u8> {
     }
 }
 
-/// The one file that features go into while they come.
+/// Writer of one file with the features of all recordings, one recording after the other.
 pub(super) enum Writer<'a, 'b> {
     Npz(Box<ZipWriter<&'a mut BufWriter<&'b File>>>),
     Csv(Box<csv::Writer<&'a mut BufWriter<&'b File>>>),
-    /// The header comes first and has the length of all: they wait.
+    /// Matrices are collected until the end, because the header at the start has their lengths.
     Safetensors(&'a mut BufWriter<&'b File>, Vec<(String, Matrix)>),
 }
 
@@ -148,8 +149,8 @@ impl<'a, 'b> Writer<'a, 'b> {
                 }
                 Ok(())
             }
-            Writer::Safetensors(_, waiting) => {
-                waiting.push((line.name.clone(), Matrix::of(features)));
+            Writer::Safetensors(_, matrices) => {
+                matrices.push((line.name.clone(), Matrix::of(features)));
                 Ok(())
             }
         }
@@ -161,37 +162,37 @@ impl<'a, 'b> Writer<'a, 'b> {
                 zip.finish()?;
             }
             Writer::Csv(mut writer) => writer.flush()?,
-            Writer::Safetensors(file, waiting) => {
+            Writer::Safetensors(file, matrices) => {
                 let version = env!("CARGO_PKG_VERSION").to_string();
                 let metadata = HashMap::from([(MARK.to_string(), version)]);
-                file.write_all(&safetensors::serialize(waiting, Some(metadata))?)?;
+                file.write_all(&safetensors::serialize(matrices, Some(metadata))?)?;
             }
         }
         Ok(())
     }
 }
 
-/// The file of a recording in a folder of many.
+/// Path of the file of a recording below `folder`; `name` is its path without the extension.
 pub(super) fn place_below(folder: &Path, name: &str, format: FeatureFormat) -> PathBuf {
     folder.join(format!("{name}.{}", format.ending()))
 }
 
-/// The same in a folder, at the place that the recording has in its own.
+/// Writes the features of one recording below `folder`; `name` is the path without the extension.
 pub(super) fn write_below(
     folder: &Path,
     name: &str,
     features: &Features,
     format: FeatureFormat,
 ) -> Result<()> {
-    let place = place_below(folder, name, format);
-    if let Some(parent) = place.parent() {
+    let path = place_below(folder, name, format);
+    if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make the folder {}", parent.display()))?;
+            .with_context(|| format!("cannot create the folder {}", parent.display()))?;
     }
-    write_alone(features, &place, format)
+    write_alone(features, &path, format)
 }
 
-/// A file for one matrix: `.npy` or text.
+/// Writes one matrix to its own file, `.npy` or text.
 pub(super) fn write_alone(features: &Features, path: &Path, format: FeatureFormat) -> Result<()> {
     match format {
         FeatureFormat::Plain => {
@@ -201,7 +202,7 @@ pub(super) fn write_alone(features: &Features, path: &Path, format: FeatureForma
     }
 }
 
-/// True for a file that holds this one matrix already, to the last byte.
+/// True if the file equals the file that would be written for `features`.
 pub(super) fn is_same(file: &Path, features: &Features, format: FeatureFormat) -> bool {
     let mut expected = Vec::new();
     match format {
@@ -218,21 +219,22 @@ fn rows(features: &Features) -> impl Iterator<Item = &[f32]> {
         .chunks_exact(features.coefficients().max(1))
 }
 
-/// As `numpy.loadtxt` and a shell read it. The shortest text that gives the same float32 again.
+/// Text for `numpy.loadtxt` and shell tools. Each value is the shortest text that is read back as
+/// the same float32.
 fn plain(features: &Features) -> String {
     let mut text = String::new();
     for row in rows(features) {
         for (column, value) in row.iter().enumerate() {
-            let between = if column == 0 { "" } else { " " };
+            let separator = if column == 0 { "" } else { " " };
             // Writing to a string does not fail.
-            let _ = write!(text, "{between}{value}");
+            let _ = write!(text, "{separator}{value}");
         }
         text.push('\n');
     }
     text
 }
 
-/// A matrix as it lies in a safetensors file.
+/// A matrix in the byte order of a safetensors file.
 pub(super) struct Matrix {
     shape: [usize; 2],
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What is known of each recording whose features are written.
+//! Metadata of the recordings whose features are exported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use serde::Serialize;
 use crate::corpus;
 use crate::run::{beginning, write_output};
 
-/// A recording and what its corpus says of it.
+/// A recording with its label and speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// Where it is, relative to the folder that holds all.
+    /// Path relative to the folder of all recordings.
     pub file: PathBuf,
-    /// Empty where the folder follows no corpus' rule.
+    /// Emotion; empty if the folder is not a corpus that emovox reads.
     pub label: String,
-    /// Empty where the corpus does not tell.
+    /// Name of the speaker; empty if unknown.
     pub speaker: String,
 }
 
-/// Labels and speakers of recordings, if the folder is a corpus that emovox knows.
+/// Labels and speakers of recordings. They are empty if `folder` is not a corpus that emovox reads.
 pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<Described> {
     let clips = corpus::scan(folder, None).map_or(Vec::new(), |corpus| corpus.clips);
     let known: BTreeMap<_, _> = clips
@@ -38,22 +38,23 @@ pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<Described> {
     recordings.iter().map(one).collect()
 }
 
-/// A line of the table.
+/// A row of the metadata table.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Line {
-    /// By which the features are found: a key in a file of many, a file name without its ending.
+    /// Name of the features: the key in a file of many recordings, or the file name without
+    /// extension.
     pub name: String,
     pub file: String,
     pub label: String,
     pub speaker: String,
     pub frames: usize,
     pub coefficients: usize,
-    /// In hertz; with the hop length it tells when each frame was.
+    /// Sample rate in hertz; frame n is at n · hop_length / rate seconds.
     pub rate: u32,
     pub hop_length: usize,
 }
 
-/// The first line of the table.
+/// First line of the table.
 const HEADER: &str = "name,file,label,speaker,frames,coefficients,rate,hop_length\n";
 
 /// True for a table that [`write`] wrote.
@@ -61,7 +62,7 @@ pub(super) fn is_own(path: &Path) -> bool {
     beginning(path, HEADER.len() as u64) == HEADER.as_bytes()
 }
 
-/// The names in a table that [`write`] wrote; none where there is no such table.
+/// Names in a table that [`write`] wrote; none for any other file.
 pub(super) fn names(path: &Path) -> BTreeSet<String> {
     let table = is_own(path).then(|| csv::Reader::from_path(path).ok());
     let lines = table.flatten().into_iter();

@@ -1,5 +1,5 @@
-//! The features of many recordings, in the formats that other programs read, with a table of what is
-//! known of each recording beside them.
+//! Features of many recordings in the formats of other programs, with a table of labels and
+//! speakers.
 
 mod format;
 mod metadata;
@@ -22,11 +22,14 @@ use crate::run::{Outputs, write_output};
 use format::Writer;
 use metadata::Line;
 
-/// Recordings whose features are held in memory at once, for each core.
-const STRETCH: usize = 8;
+/// Number of recordings for each core whose features are in memory at once.
+const RECORDINGS_PER_CORE: usize = 8;
 
-/// Refuses to let [`write_features`] write over files that are not ours; see [`Outputs::check`]. Files
-/// of one recording are known by the table in their folder.
+/// Checks that [`write_features`] will not overwrite files of the user; see [`Outputs::check`].
+/// Files of one recording are recognised by the table in their folder.
+///
+/// # Errors
+/// The first output file that emovox did not write.
 pub fn check_features(
     outputs: &mut Outputs,
     recordings: &[Described],
@@ -40,31 +43,37 @@ pub fn check_features(
     let known = metadata::names(&table);
     for recording in recordings {
         let name = name(&recording.file);
-        let place = format::place_below(out, &name, format);
-        outputs.check(&place, |_| known.contains(&name))?;
+        let path = format::place_below(out, &name, format);
+        outputs.check(&path, |_| known.contains(&name))?;
     }
     Ok(())
 }
 
-/// True for a file in which [`write_matrix`] would change nothing, or that emovox wrote and can be known
-/// by its format.
+/// True for a file that [`write_matrix`] would not change, or that emovox wrote according to its
+/// format.
 pub fn is_own_matrix(file: &Path, features: &Features, format: FeatureFormat) -> bool {
-    match format.is_folder() {
-        true => format::is_same(file, features, format),
-        false => format.is_own(file),
+    if format.is_folder() {
+        format::is_same(file, features, format)
+    } else {
+        format.is_own(file)
     }
 }
 
-/// The table of what is known of each recording.
+/// Path of the metadata table.
 fn table_of(out: &Path, format: FeatureFormat) -> PathBuf {
-    match format.is_folder() {
-        true => out.join("metadata.csv"),
-        false => out.with_extension("metadata.csv"),
+    if format.is_folder() {
+        out.join("metadata.csv")
+    } else {
+        out.with_extension("metadata.csv")
     }
 }
 
-/// Writes the features of recordings below `folder` to `out`, and `metadata.csv` into that folder, or
-/// `NAME.metadata.csv` beside that file. What could not be read comes back.
+/// Writes the features of recordings below `folder` to `out`. The metadata table is `metadata.csv`
+/// in the folder `out`, or `NAME.metadata.csv` beside the file `out`. Returns the recordings that
+/// could not be read. `advance` is called after each recording, from any thread.
+///
+/// # Errors
+/// If a setting is out of range, if no recording can be read, or if writing fails.
 pub fn write_features(
     folder: &Path,
     recordings: &[Described],
@@ -83,17 +92,16 @@ pub fn write_features(
         audio,
         config,
     };
-    let (lines, unreadable) = match format.is_folder() {
-        true => task.write_each(out, format, advance)?,
-        false => {
-            let mut done = (Vec::new(), Vec::new());
-            write_output(out, |file: &mut BufWriter<&File>| {
-                let mut writer = Writer::of_file(file, format, config.coefficients())?;
-                done = task.write_all(&mut writer, advance)?;
-                writer.finish()
-            })?;
-            done
-        }
+    let (lines, unreadable) = if format.is_folder() {
+        task.write_each(out, format, advance)?
+    } else {
+        let mut done = (Vec::new(), Vec::new());
+        write_output(out, |file: &mut BufWriter<&File>| {
+            let mut writer = Writer::of_file(file, format, config.coefficients())?;
+            done = task.write_all(&mut writer, advance)?;
+            writer.finish()
+        })?;
+        done
     };
     metadata::write(&table_of(out, format), &lines)?;
     skipped.extend(unreadable);
@@ -101,6 +109,9 @@ pub fn write_features(
 }
 
 /// Writes the features of one recording to one file.
+///
+/// # Errors
+/// If writing fails.
 pub fn write_matrix(
     features: &Features,
     recording: &Path,
@@ -122,7 +133,7 @@ pub fn write_matrix(
     })
 }
 
-/// What a recording is called in what is written: its place below the folder, without the `.wav`.
+/// Name of a recording in the output: its path below the folder, without the extension.
 fn name(file: &Path) -> String {
     let stem = file.with_extension("");
     let parts = stem
@@ -131,23 +142,25 @@ fn name(file: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Recordings whose names nobody else has, and the others.
+/// The first recording of each name, and the other recordings, whose names are not unique.
 fn named<'a>(folder: &Path, recordings: &'a [Described]) -> (Vec<&'a Described>, Vec<Skipped>) {
     let (mut kept, mut skipped) = (Vec::new(), Vec::new());
     let mut names = BTreeSet::new();
     for recording in recordings {
         let name = name(&recording.file);
-        match names.insert(name.clone()) {
-            true => kept.push(recording),
-            false => skipped.push(Skipped {
+        if names.insert(name.clone()) {
+            kept.push(recording);
+        } else {
+            skipped.push(Skipped {
                 file: folder.join(&recording.file),
                 reason: format!("another recording is called {name} too"),
-            }),
+            });
         }
     }
     (kept, skipped)
 }
 
+/// Input of an export.
 struct Task<'a> {
     folder: &'a Path,
     recordings: &'a [&'a Described],
@@ -155,11 +168,12 @@ struct Task<'a> {
     config: &'a FeatureConfig,
 }
 
-/// What was written, and what could not be read.
+/// Rows of the written recordings, and the unreadable recordings.
 type Done = (Vec<Line>, Vec<Skipped>);
 
 impl Task<'_> {
-    /// A file for each recording, as soon as its features are there: one a core is in memory.
+    /// Writes a file for each recording as soon as its features are computed. One recording for
+    /// each core is in memory.
     fn write_each(
         &self,
         out: &Path,
@@ -187,12 +201,13 @@ impl Task<'_> {
         Ok((lines, skipped))
     }
 
-    /// One file for all, in the order of the recordings, some of them at a time.
+    /// Writes one file for all recordings, in their order. A group of recordings is in memory at a
+    /// time.
     fn write_all(&self, writer: &mut Writer, advance: impl Fn() + Sync) -> Result<Done> {
         let (mut lines, mut skipped) = (Vec::new(), Vec::new());
         for recordings in self
             .recordings
-            .chunks(STRETCH * rayon::current_num_threads())
+            .chunks(RECORDINGS_PER_CORE * rayon::current_num_threads())
         {
             let files = self.files(recordings);
             let Extraction {

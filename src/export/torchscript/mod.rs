@@ -1,8 +1,8 @@
-//! A whole model as TorchScript: features in, log-probabilities out, no Python of ours.
+//! A complete model as TorchScript: features → log-probabilities, without Python code of emovox.
 //!
-//! libtorch writes an archive of the weights (a module without a method), and the method is put beside
-//! them as source: TorchScript is the code that such an archive holds. Tracing would not do: it writes
-//! down what happened to one batch, with its number of clips and frames.
+//! libtorch writes an archive with the weights (a module without methods), and emovox adds the
+//! source of the methods to it; TorchScript is the code in such an archive. Tracing is not used,
+//! because it records the operations on one batch with a fixed number of clips and frames.
 
 use std::io::{Cursor, Write};
 
@@ -22,9 +22,13 @@ const MODULE: &str = include_str!("module.py");
 const BILSTM: &str = include_str!("bilstm.py");
 const SEED: &str = include_str!("seed.py");
 
-/// The bytes of a file for `torch.jit.load`. Its `forward` takes features `[batch, frames, coefficients]`
-/// as they were computed, and how many frames of each clip are real, and gives log-probabilities
-/// `[batch, classes]`: those of `emovox predict`, out of all vocal tracts and at the run's temperature.
+/// Bytes of a file for `torch.jit.load`. Its `forward` takes features `[batch, frames,
+/// coefficients]` before normalisation and lengths `[batch]` in frames. It returns
+/// log-probabilities `[batch, classes]`, which equal those of `emovox predict`: averaged over all
+/// VTLP warps and at the run's temperature.
+///
+/// # Errors
+/// If libtorch cannot write the archive, or cannot read it again.
 pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
     let [matrices, additions] = tracts(predictor);
     let tensors = predictor.model().tensors();
@@ -46,7 +50,8 @@ pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
         Ok(zip.write_all(bytes)?)
     };
     for (name, bytes) in parts {
-        // The debugger's table of the code that was there.
+        // The archive of weights has debug information in `code/`, which does not match the new
+        // source.
         if !name.starts_with("code/") {
             put(name, bytes)?;
         }
@@ -62,20 +67,20 @@ fn on_cpu(tensor: &Tensor) -> Tensor {
     tensor.detach().to_device(tch::Device::Cpu)
 }
 
-/// libtorch compiles the code when it loads it.
+/// Loads the archive, which makes libtorch compile the source.
 fn check(bytes: &[u8]) -> Result<()> {
     let module = tch::CModule::load_data(&mut Cursor::new(bytes));
     if let Err(error) = module {
         let text = error.to_string();
         bail!(
-            "this libtorch does not read what was written: {}",
+            "this libtorch cannot read the exported file: {}",
             text.lines().next().unwrap_or_default()
         );
     }
     Ok(())
 }
 
-/// The source of the module: its weights by name, `forward`, and the network.
+/// Source of the module: attributes for the weights, `forward`, and the network.
 fn code(predictor: &Predictor, tensors: &[(String, Tensor)]) -> String {
     let config = predictor.config();
     let quoted = |(name, _): &(String, Tensor)| format!("\"{name}\", ");
@@ -106,10 +111,10 @@ fn code(predictor: &Predictor, tensors: &[(String, Tensor)]) -> String {
     module + &network
 }
 
-/// A call for each member of the committee.
+/// Source of the calls of all networks of the ensemble, separated by commas.
 fn members(config: &BilstmConfig) -> String {
-    let call = |member: Option<i64>| {
-        let prefix = member.map(|number| format!("member{number}_"));
+    let call = |number: Option<i64>| {
+        let prefix = number.map(|number| format!("member{number}_"));
         let prefix = format!("self.{}", prefix.unwrap_or_default());
         let list = |names: Vec<String>| {
             let names = names.iter().map(|name| format!("{prefix}{name}"));
@@ -136,7 +141,7 @@ fn members(config: &BilstmConfig) -> String {
     };
     let calls: Vec<String> = match config.members {
         1 => vec![call(None)],
-        members => (0..members).map(|member| call(Some(member))).collect(),
+        count => (0..count).map(|number| call(Some(number))).collect(),
     };
     calls.join(", ")
 }

@@ -1,64 +1,65 @@
-//! The clips of a page, as its script reads them.
+//! Clips of a page, in the form that its script reads.
 
 use serde::Serialize;
 
 use super::ClipSound;
 use crate::run::SavedPredictions;
 
-/// Clips, what they are called, and how they sound.
+/// Clips with their predictions and sounds.
 #[derive(Debug, Serialize)]
 pub struct Clips {
-    /// The labels that the probabilities are of.
+    /// Class names, in the order of the probabilities.
     pub classes: Vec<String>,
-    /// What was said of each clip.
+    /// One row for each prediction.
     pub clips: Vec<ClipRow>,
-    /// Recordings, which several rows may have in common.
+    /// Recordings; several rows may share one.
     pub sounds: Vec<ClipSound>,
 }
 
-/// What was said of a clip.
+/// Prediction for a clip.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClipRow {
-    /// Its place in the corpus folder.
+    /// Path in the corpus folder.
     pub file: String,
-    /// Who speaks; empty where nobody knows.
+    /// Name of the speaker; empty if unknown.
     pub speaker: String,
-    /// The label's place among the classes.
+    /// Index of the true class.
     pub truth: usize,
-    /// What was said. Rounded probabilities may not tell it.
-    pub said: usize,
-    /// The probability of each class, in ten thousandths.
-    pub chances: Vec<u16>,
-    /// Fold and seed of the model that said it; empty where there is one model.
+    /// Index of the predicted class. Rounded probabilities may be equal, so the page cannot compute
+    /// it.
+    pub predicted: usize,
+    /// Probability of each class, in ten thousandths.
+    pub probabilities: Vec<u16>,
+    /// Fold and seed of the model; empty if there is only one model.
     pub training: String,
-    /// Place among the sounds.
+    /// Index of the recording in [`Clips::sounds`].
     pub sound: usize,
 }
 
-/// A row for each prediction; `sound` gives the place of a clip's sound.
+/// A row for each prediction. `sound` maps the path of a clip to the index of its recording.
 pub(super) fn rows(
     saved: &SavedPredictions,
     training: &str,
     mut sound: impl FnMut(&std::path::Path) -> usize,
 ) -> Vec<ClipRow> {
     let predictions = &saved.predictions;
-    let chances = |row: &Vec<f32>| {
-        let chance = |p: &f32| (p.clamp(0.0, 1.0) * 10_000.0).round() as u16;
-        row.iter().map(chance).collect()
+    let in_ten_thousandths = |row: &Vec<f32>| {
+        let rounded = |p: &f32| (p.clamp(0.0, 1.0) * 10_000.0).round() as u16;
+        row.iter().map(rounded).collect()
     };
-    let said = predictions.predicted();
+    let predicted = predictions.predicted();
     let rows = saved
         .clips
         .iter()
         .zip(&predictions.truth)
         .zip(&predictions.probabilities)
-        .zip(said);
-    rows.map(|(((clip, &truth), row), said)| ClipRow {
+        .zip(predicted);
+    rows.map(|(((clip, &truth), row), predicted)| ClipRow {
         file: clip.file.to_string_lossy().into_owned(),
         speaker: clip.speaker.clone(),
         truth,
-        said,
-        chances: chances(row),
+        predicted,
+        probabilities: in_ten_thousandths(row),
         training: training.into(),
         sound: sound(&clip.file),
     })

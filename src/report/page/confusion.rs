@@ -1,4 +1,4 @@
-//! The confusion matrix of a page, a button in each cell.
+//! Confusion matrix of a page with a button in each cell.
 
 use crate::evaluation::Metrics;
 
@@ -21,7 +21,7 @@ pub(super) struct Cell {
     pub(super) class: String,
     pub(super) clips: u64,
     pub(super) percent: String,
-    /// 0 is empty, 8 the whole row.
+    /// Number of the CSS class, from 0 (no clip) to 8 (all clips of the row).
     pub(super) shade: u8,
 }
 

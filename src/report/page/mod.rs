@@ -1,8 +1,8 @@
-//! One page for a browser that holds all it needs: it asks no other computer for anything.
+//! The HTML page: one self-contained file, which loads nothing from the network.
 //!
-//! Whatever comes from outside (names of files, speakers, classes, runs) goes through askama's
-//! escaping, or as JSON that cannot end its element; the page's own script puts it in as text. The
-//! policy in its head lets the browser run that script and no other.
+//! Names of files, speakers, classes and runs are untrusted. They are escaped by askama, or are
+//! JSON that cannot end its script element; the page's script inserts them as text. The content
+//! security policy in the page allows only this script.
 
 mod clips;
 mod confusion;
@@ -33,19 +33,19 @@ use crate::run::beginning;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What stands on a page, from top to bottom.
+/// Contents of a page, from top to bottom.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     title: String,
     subtitle: String,
     notes: Vec<String>,
-    /// Name and value of the most important numbers.
+    /// Names and values of the most important numbers.
     figures: Vec<(String, String)>,
     tables: Vec<Table>,
     confusion: Option<Confusion>,
     pictures: Vec<Picture>,
     clips: Option<Clips>,
-    /// Name and text.
+    /// Titles and texts of the collapsed settings.
     settings: Vec<(String, String)>,
 }
 
@@ -60,6 +60,7 @@ struct Table {
 #[derive(Debug)]
 struct Picture {
     title: String,
+    /// The PNG as a data URL.
     source: String,
 }
 
@@ -118,7 +119,8 @@ pub fn is_own_page(file: &Path) -> bool {
     beginning.contains("<meta name=\"generator\" content=\"emovox\">")
 }
 
-/// Nothing from anywhere but this page, pictures in it, and recordings beside it or in it.
+/// Content security policy: allows the page's own script and style, embedded pictures, and
+/// recordings that are embedded or files.
 fn policy() -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
     format!(
@@ -129,7 +131,7 @@ fn policy() -> String {
     )
 }
 
-/// JSON that means the same and cannot end a script element or begin a comment in it.
+/// Equivalent JSON that cannot end a script element or start a comment in it.
 fn inside_script(json: &str) -> String {
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")
@@ -151,8 +153,8 @@ mod tests {
             file: HOSTILE.into(),
             speaker: HOSTILE.into(),
             truth: 0,
-            said: 0,
-            chances: vec![10_000, 0],
+            predicted: 0,
+            probabilities: vec![10_000, 0],
             training: HOSTILE.into(),
             sound: 0,
         };
@@ -191,7 +193,7 @@ mod tests {
         );
         assert_eq!(without_ours.matches("</script").count(), 2);
         assert!(!without_ours.contains("<img src=x") && !without_ours.contains("onerror='a'>"));
-        // The data come back as they were.
+        // The data are unchanged after parsing.
         let start = html.find(r#"id="data">"#).unwrap() + 10;
         let json = &html[start..start + html[start..].find("</script>").unwrap()];
         let data: serde_json::Value = serde_json::from_str(json).unwrap();

@@ -1,4 +1,4 @@
-//! The page of a cross-validation: fold by fold, and what they come to together.
+//! Page of a cross-validation: the scores of each fold, and of all folds together.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::clips::rows;
-use super::of_run::{Places, class_table, figures, range, speaker_table};
+use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::bounded;
 use crate::corpus::Clip;
@@ -15,7 +15,7 @@ use crate::evaluation::{Calibration, Intervals, Metrics, Predictions, SpeakerSco
 use crate::report::{recall_png, reliability_png};
 use crate::run::SavedPredictions;
 
-/// A `report.json` of a cross-validation, as far as a page shows it.
+/// The fields of a cross-validation's `report.json` that a page shows.
 #[derive(Debug, Deserialize)]
 pub(super) struct SavedResults {
     pub(super) name: String,
@@ -57,7 +57,7 @@ impl SavedResults {
         let path = folder.join("report.json");
         let text = bounded::read_text(&path, bounded::RESULTS).with_context(|| {
             format!(
-                "cannot read {}; a cross-validation has it once its first trainings are done",
+                "cannot read {}; a cross-validation has this file after its first trainings",
                 path.display()
             )
         })?;
@@ -70,7 +70,11 @@ impl SavedResults {
     }
 }
 
-/// The page of a cross-validation in `folder`, with recordings in the folder `data`.
+/// HTML page of the cross-validation in `folder`, with recordings in the folder `data`. `advance`
+/// is called after each recording, from any thread.
+///
+/// # Errors
+/// If the cross-validation has no results, or if its files cannot be read.
 pub fn folds_page(
     folder: &Path,
     data: &Path,
@@ -81,11 +85,12 @@ pub fn folds_page(
     let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
     let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
-    let mut files = Places::default();
+    let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
     let mut all: Option<SavedPredictions> = None;
     for (training, saved) in by_training {
-        clips.extend(rows(&saved, &training, |file| files.place(data.join(file))));
+        let index_of = |file: &Path| files.index_of(data.join(file));
+        clips.extend(rows(&saved, &training, index_of));
         match &mut all {
             None => all = Some(saved),
             Some(all) => {
@@ -97,7 +102,7 @@ pub fn folds_page(
             }
         }
     }
-    let all = all.with_context(|| format!("no training of {} is done yet", results.name))?;
+    let all = all.with_context(|| format!("no training of {} is finished yet", results.name))?;
     let speakers: Vec<&str> = all.clips.iter().map(|clip| clip.speaker.as_str()).collect();
     let title = format!("{}: all folds and seeds", results.name);
     let note = (!results.notes.is_empty()).then(|| results.notes.join("; "));
@@ -105,13 +110,13 @@ pub fn folds_page(
     let page = Page {
         title: results.name.clone(),
         subtitle: format!(
-            "cross-validation of {} on {}, folds {}: every speaker tests once{}; {} predictions",
+            "cross-validation of {} on {}, folds {}: every speaker is tested once{}; {} predictions",
             results.arch,
             results.corpus,
             results.folds,
             match results.speakers_shared {
                 true => "",
-                false => ", by a model that never heard it",
+                false => ", by a model that was not trained on this speaker",
             },
             metrics.clips
         ),
@@ -154,7 +159,7 @@ fn fold_table(results: &SavedResults) -> Table {
             percent(cell.macro_f1),
         ]
     };
-    let together = |name: &str, spread: &SavedSpread| {
+    let summary = |name: &str, spread: &SavedSpread| {
         let [accuracy, uar, macro_f1] =
             [spread.accuracy, spread.uar, spread.macro_f1].map(spread_text);
         vec![
@@ -167,8 +172,8 @@ fn fold_table(results: &SavedResults) -> Table {
         ]
     };
     let mut rows: Vec<Vec<String>> = results.cells.iter().map(cell).collect();
-    rows.push(together("mean of the folds", &results.mean_of_folds));
-    rows.push(together("all test clips together", &results.pooled));
+    rows.push(summary("mean of the folds", &results.mean_of_folds));
+    rows.push(summary("all test clips together", &results.pooled));
     if let Some(Intervals {
         accuracy,
         uar,
@@ -205,21 +210,21 @@ pub(super) fn spread_text(spread: Spread) -> String {
     }
 }
 
-/// The predictions of each training, by what it is called.
+/// The predictions of each training, by the name of the training.
 fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions>> {
-    let place = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let cannot_read = || format!("cannot read {}", path.display());
+    let text = bounded::read(path, bounded::TABLE).with_context(cannot_read)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
     let classes: Vec<String> = reader
         .headers()
-        .with_context(place)?
+        .with_context(cannot_read)?
         .iter()
         .skip(6)
         .map(Into::into)
         .collect();
     let mut all = BTreeMap::new();
     for line in reader.deserialize() {
-        let (fold, seed, file, speaker, label, _, row): Line = line.with_context(place)?;
+        let (fold, seed, file, speaker, label, _, row): Line = line.with_context(cannot_read)?;
         let training = format!("fold {fold}, seed {seed}");
         let saved = all.entry(training).or_insert_with(|| SavedPredictions {
             clips: Vec::new(),
@@ -232,7 +237,7 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
         let class = classes.iter().position(|class| *class == label);
         let class = class
             .with_context(|| format!("no class '{label}'"))
-            .with_context(place)?;
+            .with_context(cannot_read)?;
         saved.predictions.truth.push(class);
         saved.predictions.probabilities.push(row);
         saved.clips.push(Clip {
@@ -248,5 +253,5 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
     Ok(all)
 }
 
-/// Fold, seed, clip, speaker, truth, prediction, probabilities.
+/// A row: fold, seed, clip, speaker, truth, prediction, probabilities.
 type Line = (String, u64, PathBuf, String, String, String, Vec<f32>);

@@ -1,4 +1,4 @@
-//! The page of one run: how it was trained, and every test clip to hear.
+//! Page of one run: scores, pictures, settings, and a player for every scored clip.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::evaluation::{BySpeaker, Interval, Intervals, Metrics, SpeakerScores, 
 use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
 
-/// A run that was scored, as its folder has it.
+/// Results of a run, read from its folder.
 pub(super) struct Scored {
     pub(super) report: Report,
     pub(super) saved: SavedPredictions,
@@ -25,14 +25,16 @@ impl Scored {
         let read = |path: PathBuf| {
             bounded::read_text(&path, bounded::RESULTS).with_context(|| {
                 format!(
-                    "cannot read {}; a run has it once its training is over (emovox train --resume {})",
+                    "cannot read {}; a run has this file after its training (emovox train --resume {})",
                     path.display(),
                     run.name()
                 )
             })
         };
-        let report: Report = serde_json::from_str(&read(run.report_json())?)
-            .with_context(|| format!("{} is no report of emovox", run.report_json().display()))?;
+        let report: Report =
+            serde_json::from_str(&read(run.report_json())?).with_context(|| {
+                format!("{} is not a report of emovox", run.report_json().display())
+            })?;
         let epochs = read_metrics(&run.metrics_csv())?;
         Ok(Scored {
             curves: Curves {
@@ -64,8 +66,11 @@ impl Scored {
     }
 }
 
-/// The page of a run whose recordings are in the folder `data`. `advance` is called after each
+/// HTML page of a run whose recordings are in the folder `data`. `advance` is called after each
 /// recording, from any thread.
+///
+/// # Errors
+/// If the run has no results, or if its files cannot be read.
 pub fn run_page(
     run: &RunFolder,
     data: &Path,
@@ -82,8 +87,8 @@ pub fn run_page(
     let metrics = &saved.predictions.metrics();
     let title = format!("{}: {} part", report.run, report.part);
     let note = report.note();
-    let mut files = Places::default();
-    let clips = rows(saved, "", |file| files.place(data.join(file)));
+    let mut files = FileIndex::default();
+    let clips = rows(saved, "", |file| files.index_of(data.join(file)));
     let page = Page {
         title: report.run.clone(),
         subtitle: format!(
@@ -130,25 +135,26 @@ pub fn run_page(
     page.html()
 }
 
-/// Different files, each with a place.
+/// List of distinct files.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct FileIndex {
     pub(super) files: Vec<PathBuf>,
-    places: BTreeMap<PathBuf, usize>,
+    indices: BTreeMap<PathBuf, usize>,
 }
 
-impl Places {
-    pub(super) fn place(&mut self, file: PathBuf) -> usize {
+impl FileIndex {
+    /// Index of a file in the list; a new file is appended.
+    pub(super) fn index_of(&mut self, file: PathBuf) -> usize {
         let next = self.files.len();
-        let place = *self.places.entry(file.clone()).or_insert(next);
-        if place == next {
+        let index = *self.indices.entry(file.clone()).or_insert(next);
+        if index == next {
             self.files.push(file);
         }
-        place
+        index
     }
 }
 
-/// The numbers at the top.
+/// Names and values of the numbers at the top of a page.
 pub(super) fn figures(
     metrics: &Metrics,
     intervals: Option<Intervals>,
@@ -186,20 +192,20 @@ pub(super) fn range(interval: Interval) -> String {
 
 pub(super) fn class_table(metrics: &Metrics) -> Table {
     let row = |(class, name): (usize, &String)| {
-        let of = metrics.per_class[class];
-        let interval = wilson(metrics.confusion[class][class], of.support);
+        let scores = metrics.per_class[class];
+        let interval = wilson(metrics.confusion[class][class], scores.support);
         vec![
             name.clone(),
-            of.support.to_string(),
-            percent(of.precision),
-            percent(of.recall),
+            scores.support.to_string(),
+            percent(scores.precision),
+            percent(scores.recall),
             range(interval),
-            percent(of.f1),
+            percent(scores.f1),
         ]
     };
     Table {
         title: "Classes".into(),
-        explained: "The interval is Wilson's, as if clips were independent of each other.".into(),
+        explained: "Wilson's interval, which assumes independent clips.".into(),
         head: [
             "class",
             "clips",
@@ -215,18 +221,18 @@ pub(super) fn class_table(metrics: &Metrics) -> Table {
 }
 
 pub(super) fn speaker_table(speakers: &[SpeakerScores]) -> Table {
-    let row = |of: &SpeakerScores| {
-        let hits = (of.accuracy * of.clips as f64).round() as u64;
+    let row = |scores: &SpeakerScores| {
+        let hits = (scores.accuracy * scores.clips as f64).round() as u64;
         vec![
-            if of.speaker.is_empty() {
+            if scores.speaker.is_empty() {
                 "unknown".into()
             } else {
-                of.speaker.clone()
+                scores.speaker.clone()
             },
-            of.clips.to_string(),
-            percent(of.accuracy),
-            range(wilson(hits, of.clips)),
-            percent(of.uar),
+            scores.clips.to_string(),
+            percent(scores.accuracy),
+            range(wilson(hits, scores.clips)),
+            percent(scores.uar),
         ]
     };
     Table {

@@ -1,4 +1,4 @@
-//! The page that holds several runs, or cross-validations, against each other.
+//! Page that compares several runs or cross-validations.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +12,15 @@ use crate::evaluation::{Intervals, Metrics};
 use crate::report::{Curves, curves_png};
 use crate::run::RunFolder;
 
-/// What a run came to, or a cross-validation.
+/// Results of a run or a cross-validation.
 struct Compared {
     name: String,
-    what: String,
+    /// Scored data: a subset of the run, or the cross-validation.
+    scored: String,
     corpus: String,
     notes: Vec<String>,
     metrics: Metrics,
-    /// Over seeds, of a cross-validation.
+    /// Mean and standard deviation over the seeds of a cross-validation.
     spread: Option<SavedSpread>,
     intervals: Option<Intervals>,
     ece: f64,
@@ -27,7 +28,10 @@ struct Compared {
     config: Option<String>,
 }
 
-/// The page of several runs; each folder is a run's or a cross-validation's.
+/// HTML page of several runs and cross-validations, given by their folders.
+///
+/// # Errors
+/// If a folder has no results, or if its files cannot be read.
 pub fn comparison_page(runs: &[RunFolder], cross_validations: &[PathBuf]) -> Result<String> {
     let runs = runs.iter().map(of_run);
     let folds = cross_validations.iter().map(|folder| of_folds(folder));
@@ -48,9 +52,10 @@ pub fn comparison_page(runs: &[RunFolder], cross_validations: &[PathBuf]) -> Res
         subtitle: "under 3 points without paired seeds is not a difference".into(),
         notes,
         tables: vec![score_table(&all), recall_table(&all)],
-        pictures: match curves.is_empty() {
-            true => Vec::new(),
-            false => vec![Picture::new("Curves", &curves_png(&curves)?)],
+        pictures: if curves.is_empty() {
+            Vec::new()
+        } else {
+            vec![Picture::new("Curves", &curves_png(&curves)?)]
         },
         settings: all
             .iter()
@@ -72,7 +77,7 @@ fn of_run(run: &RunFolder) -> Result<Compared> {
     } = scored;
     Ok(Compared {
         name: report.run,
-        what: format!("{} part", report.part),
+        scored: format!("{} part", report.part),
         corpus: report.corpus,
         notes: report.notes,
         metrics: report.metrics,
@@ -88,7 +93,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
     let results = SavedResults::read(folder)?;
     Ok(Compared {
         name: results.name,
-        what: format!("cross-validation of {}", results.arch),
+        scored: format!("cross-validation of {}", results.arch),
         corpus: results.corpus,
         notes: results.notes,
         metrics: results.metrics,
@@ -112,7 +117,7 @@ fn score_table(all: &[Compared]) -> Table {
             .map_or("–".into(), |intervals| range(intervals.uar));
         vec![
             one.name.clone(),
-            one.what.clone(),
+            one.scored.clone(),
             one.corpus.clone(),
             one.metrics.clips.to_string(),
             accuracy,
@@ -146,11 +151,11 @@ fn recall_table(all: &[Compared]) -> Table {
     classes.sort();
     classes.dedup();
     let recall = |one: &Compared, class: &String| {
-        let place = one.metrics.classes.iter().position(|other| other == class);
-        let of = place
-            .map(|place| one.metrics.per_class[place])
-            .filter(|of| of.support > 0);
-        of.map_or("–".to_string(), |of| percent(of.recall))
+        let index = one.metrics.classes.iter().position(|other| other == class);
+        let metrics = index
+            .map(|index| one.metrics.per_class[index])
+            .filter(|metrics| metrics.support > 0);
+        metrics.map_or("–".to_string(), |metrics| percent(metrics.recall))
     };
     let row = |class: &&String| {
         let recalls = all.iter().map(|one| recall(one, class));

@@ -1,5 +1,5 @@
 'use strict';
-// Text only ever goes into the page as text: names of files are whatever somebody called them.
+// Names of files are untrusted, so they are only inserted as text, never as HTML.
 const data = JSON.parse(document.getElementById('data').textContent);
 const root = document.documentElement;
 document.getElementById('theme').addEventListener('click', () => {
@@ -13,7 +13,7 @@ if (data) {
   const list = document.getElementById('list');
   const end = document.getElementById('end');
   const cells = [...document.querySelectorAll('#confusion button')];
-  const clips = data.clips.map((clip, index) => ({ ...clip, index, sure: clip.chances[clip.said], wrong: clip.said !== clip.truth }));
+  const clips = data.clips.map((clip, index) => ({ ...clip, index, sure: clip.probabilities[clip.predicted], wrong: clip.predicted !== clip.truth }));
   let shown = [];
   let drawn = 0;
   let playing = -1;
@@ -23,7 +23,7 @@ if (data) {
   };
   const different = (key) => [...new Set(clips.map((clip) => clip[key]))].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
   fill('truth', data.classes.map((name, index) => [index, name]));
-  fill('said', data.classes.map((name, index) => [index, name]));
+  fill('predicted', data.classes.map((name, index) => [index, name]));
   fill('speaker', different('speaker').map((name) => ['=' + name, name || 'unknown']));
   fill('training', different('training').map((name) => ['=' + name, name]));
   document.getElementById('trainings').hidden = different('training').length < 2;
@@ -47,7 +47,7 @@ if (data) {
     const sound = data.sounds[clip.sound];
     const about = element('div');
     const verdict = clip.wrong
-      ? `${data.classes[clip.truth]}, heard as ${data.classes[clip.said]} (${percent(clip.sure)} %)`
+      ? `${data.classes[clip.truth]}, predicted as ${data.classes[clip.predicted]} (${percent(clip.sure)} %)`
       : `${data.classes[clip.truth]} (${percent(clip.sure)} %)`;
     about.append(element('div', 'verdict ' + (clip.wrong ? 'wrong' : 'right'), (clip.wrong ? '✗ ' : '✓ ') + verdict));
     const where = [clip.file, clip.speaker && 'speaker ' + clip.speaker, clip.training, sound && sound.seconds && sound.seconds + ' s'];
@@ -58,7 +58,7 @@ if (data) {
       player.preload = 'none';
       player.src = sound.source;
       player.addEventListener('play', () => mark(place));
-      player.addEventListener('error', () => player.replaceWith(element('div', 'quiet', 'The recording is not where it was, or no browser plays its format; emovox report --embed puts it into the page.')));
+      player.addEventListener('error', () => player.replaceWith(element('div', 'quiet', 'The recording was moved, or the browser cannot play its format; emovox report --embed embeds it in the page.')));
       about.append(player);
     } else {
       about.append(element('div', 'quiet', 'The recording could not be read.'));
@@ -68,17 +68,17 @@ if (data) {
     picture.alt = '';
     if (sound && sound.spectrogram) picture.src = 'data:image/png;base64,' + sound.spectrogram;
     item.append(picture);
-    const chances = element('div', 'chances');
-    clip.chances.forEach((chance, index) => {
+    const probabilities = element('div', 'probabilities');
+    clip.probabilities.forEach((probability, index) => {
       const bar = element('i');
-      bar.style.width = Math.max(1, percent(chance)) + '%';
-      chances.append(element('span', index === clip.truth ? 'truth' : '', data.classes[index]), bar, element('b', '', percent(chance)));
+      bar.style.width = Math.max(1, percent(probability)) + '%';
+      probabilities.append(element('span', index === clip.truth ? 'truth' : '', data.classes[index]), bar, element('b', '', percent(probability)));
     });
-    item.append(chances);
+    item.append(probabilities);
     return item;
   }
 
-  const percent = (chance) => Math.round(chance / 100);
+  const percent = (probability) => Math.round(probability / 100);
 
   function more() {
     const rows = document.createDocumentFragment();
@@ -89,7 +89,7 @@ if (data) {
   function draw() {
     const value = (name) => filters.elements[name].value;
     const keeps = (clip) => (value('truth') === '' || clip.truth === Number(value('truth')))
-      && (value('said') === '' || clip.said === Number(value('said')))
+      && (value('predicted') === '' || clip.predicted === Number(value('predicted')))
       && (value('speaker') === '' || '=' + clip.speaker === value('speaker'))
       && (value('training') === '' || '=' + clip.training === value('training'))
       && (value('show') === '' || clip.wrong === (value('show') === 'wrong'));
@@ -99,7 +99,7 @@ if (data) {
     drawn = 0;
     playing = -1;
     document.getElementById('count').textContent = `${shown.length} of ${clips.length} clips.`;
-    for (const cell of cells) cell.setAttribute('aria-pressed', cell.dataset.truth === value('truth') && cell.dataset.said === value('said'));
+    for (const cell of cells) cell.setAttribute('aria-pressed', cell.dataset.truth === value('truth') && cell.dataset.predicted === value('predicted'));
     more();
   }
 
@@ -132,7 +132,7 @@ if (data) {
       filters.reset();
       if (!again) {
         filters.elements.truth.value = cell.dataset.truth;
-        filters.elements.said.value = cell.dataset.said;
+        filters.elements.predicted.value = cell.dataset.predicted;
       }
       draw();
       if (!again) document.getElementById('clips').scrollIntoView();

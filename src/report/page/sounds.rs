@@ -1,4 +1,4 @@
-//! The recordings of a page: where a browser finds each, and a small picture of it.
+//! Recordings of a page: the source of each for the browser, and a small spectrogram.
 
 use std::io::Cursor;
 use std::path::{Component, Path, PathBuf};
@@ -16,36 +16,40 @@ use crate::features::{FeatureConfig, Features};
 use crate::inspection::mel_spectrogram;
 use crate::report::colors;
 
-/// The rate of the small pictures and of embedded sound, in hertz: speech has little above half of it.
+/// Sample rate of the spectrograms and of embedded sound, in hertz. Speech has little power above
+/// half of it.
 const RATE: u32 = 16_000;
+/// Width of a spectrogram in pixels.
 const COLUMNS: usize = 132;
+/// Height of a spectrogram in pixels: number of mel bands.
 const BANDS: usize = 40;
-/// Colours of a small picture; fewer make it smaller.
+/// Number of colours of a spectrogram; fewer colours make a smaller file.
 const COLORS: usize = 32;
+/// Range of a spectrogram below its loudest value, in decibels.
 const RANGE_DB: f32 = 70.0;
 
-/// How a page comes to its sounds.
+/// Source of the sounds of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sounds {
-    /// By links from this folder, where the page will be: the recordings must stay where they are.
+    /// Links from the folder of the page. Page and recordings must stay in their places.
     Linked(PathBuf),
-    /// Within the page, as 16 bits at 16 kHz, one channel.
+    /// Sounds embedded in the page, as 16 bits at 16 kHz with one channel.
     Embedded,
 }
 
 /// A recording on a page.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipSound {
-    /// What a player plays; none where the recording cannot be read.
+    /// URL for the player; none if the recording cannot be read.
     pub source: Option<String>,
-    /// A spectrogram as PNG in Base64.
+    /// Spectrogram as PNG in Base64.
     pub spectrogram: Option<String>,
-    /// How long it lasts.
+    /// Duration, rounded to hundredths.
     pub seconds: f64,
 }
 
-/// Reads recordings on all cores; one that cannot be read has no source. `advance` is called after
-/// each, from any thread.
+/// Reads recordings on all cores. A recording that cannot be read has no source. `advance` is
+/// called after each recording, from any thread.
 pub fn read_sounds(files: &[PathBuf], how: &Sounds, advance: impl Fn() + Sync) -> Vec<ClipSound> {
     let one = |file: &PathBuf| {
         let sound = read_sound(file, how).unwrap_or_default();
@@ -57,9 +61,10 @@ pub fn read_sounds(files: &[PathBuf], how: &Sounds, advance: impl Fn() + Sync) -
 
 fn read_sound(file: &Path, how: &Sounds) -> Result<ClipSound> {
     let recorded = audio::read_wav(file)?;
-    let waveform = match recorded.sample_rate > RATE {
-        true => audio::resample(&recorded, RATE)?,
-        false => recorded,
+    let waveform = if recorded.sample_rate > RATE {
+        audio::resample(&recorded, RATE)?
+    } else {
+        recorded
     };
     let source = match how {
         Sounds::Linked(folder) => link(folder, file)?,
@@ -67,24 +72,24 @@ fn read_sound(file: &Path, how: &Sounds) -> Result<ClipSound> {
     };
     Ok(ClipSound {
         source: Some(source),
-        spectrogram: Some(BASE64.encode(small_picture(&waveform)?)),
+        spectrogram: Some(BASE64.encode(spectrogram_png(&waveform)?)),
         seconds: (waveform.seconds() * 100.0).round() / 100.0,
     })
 }
 
-/// Letters and digits of a link stand for themselves, and so do these.
+/// Characters that are escaped in a link: all except letters, digits and these four.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// A link from a page in `folder` to a file, as a browser follows it.
+/// Relative URL from a page in `folder` to a file.
 fn link(folder: &Path, file: &Path) -> Result<String> {
-    let whole = |path: &Path| {
+    let absolute = |path: &Path| {
         std::fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))
     };
-    let (folder, file) = (whole(folder)?, whole(file)?);
+    let (folder, file) = (absolute(folder)?, absolute(file)?);
     let shared = folder
         .components()
         .zip(file.components())
@@ -103,7 +108,7 @@ fn link(folder: &Path, file: &Path) -> Result<String> {
     Ok(up.chain(down).collect::<Vec<_>>().join("/"))
 }
 
-/// A WAV file of 16 bits.
+/// Bytes of a WAV file with 16 bits a sample.
 fn wav(waveform: &Waveform) -> Result<Vec<u8>> {
     let spec = WavSpec {
         channels: 1,
@@ -120,8 +125,8 @@ fn wav(waveform: &Waveform) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// A spectrogram of 132 × 40 pixels in 32 colours, about 2 kB.
-fn small_picture(waveform: &Waveform) -> Result<Vec<u8>> {
+/// Spectrogram as PNG of 132 × 40 pixels in 32 colours, about 2 kB.
+fn spectrogram_png(waveform: &Waveform) -> Result<Vec<u8>> {
     let config = FeatureConfig {
         n_fft: 512,
         hop_length: (waveform.samples.len() / COLUMNS).max(64),
@@ -144,7 +149,7 @@ fn small_picture(waveform: &Waveform) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The colour of each pixel, from the top left.
+/// Colour index of each pixel, row by row from the top left.
 fn indices(mel: &Features) -> Vec<u8> {
     let loudest = mel.values().iter().copied().fold(f32::MIN, f32::max);
     let pixel = |band: usize, column: usize| {
@@ -163,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_leads_from_the_page_to_the_recording() {
+    fn a_link_is_relative_and_escaped() {
         let folder = tempfile::tempdir().unwrap();
         let page = folder.path().join("runs/mine");
         std::fs::create_dir_all(&page).unwrap();
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_within_the_page_is_what_was_recorded() {
+    fn an_embedded_sound_equals_the_recording() {
         let samples: Vec<f32> = (0..8000).map(|n| (n as f32 * 0.1).sin() * 0.5).collect();
         let waveform = Waveform {
             samples,
@@ -189,7 +194,7 @@ mod tests {
             .zip(&back.samples)
             .map(|(a, b)| (a - b).abs());
         assert!(worst.fold(0.0, f32::max) < 1e-4);
-        let picture = small_picture(&waveform).unwrap();
+        let picture = spectrogram_png(&waveform).unwrap();
         assert!(picture.len() < 4000, "{}", picture.len());
         let decoded = image::load_from_memory(&picture).unwrap();
         assert_eq!((decoded.width(), decoded.height()), (132, 40));

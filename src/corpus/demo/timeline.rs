@@ -1,26 +1,26 @@
-//! From sentence and style to a score: what pitch, glottis and mouth do, frame by frame.
+//! Timeline of a clip: sentence and style → pitch, source and articulation of every frame.
 
-use super::dice::Dice;
 use super::emotion::Style;
 use super::phone::{self, Kind, Step};
+use super::rng::DemoRng;
 use std::f64::consts::TAU;
 
 /// Length of a frame in seconds.
 pub const FRAME: f64 = 0.0025;
-/// Time constants in seconds. Formants move no faster than jaw and tongue can; the breath valve is
-/// quicker, and noise at a narrow passage starts at once.
+/// Time constants in seconds. Formants move as slowly as jaw and tongue; the glottis is faster, and
+/// the noise of a constriction starts almost at once.
 const TONGUE: f64 = 0.016;
 const GLOTTIS: f64 = 0.006;
 const PASSAGE: f64 = 0.003;
 const VELUM: f64 = 0.012;
-/// Semitones that the pitch sinks in a second of speech.
+/// Fall of the pitch in semitones a second.
 const DECLINATION: f64 = 2.0;
-/// How many dB the loudness trembles where the pitch trembles by a semitone.
-const TREMBLING_LOUDNESS: f64 = 3.0;
+/// Tremor of the loudness in dB for each semitone of pitch tremor.
+const LOUDNESS_TREMOR: f64 = 3.0;
 
-/// The settings of the synthesiser for one frame.
+/// Settings of the synthesiser for one frame. Fields without a comment are as in [`Step`].
 pub struct Frame {
-    /// Pitch relative to the voice's usual one.
+    /// Pitch relative to the usual pitch of the voice, a factor.
     pub pitch: f64,
     pub voicing: f64,
     pub aspiration: f64,
@@ -30,8 +30,9 @@ pub struct Frame {
     pub nasal: f64,
 }
 
-pub fn score(sentence: &str, style: &Style, dice: &mut Dice) -> Vec<Frame> {
-    let steps = timed(phone::steps(sentence, style.pause), style, dice);
+/// The frames of a clip, from the silence before the sentence to the silence after it.
+pub fn frames(sentence: &str, style: &Style, rng: &mut DemoRng) -> Vec<Frame> {
+    let steps = timed(phone::steps(sentence, style.pause), style, rng);
     let onsets: Vec<f64> = steps
         .iter()
         .scan(0.0, |end, step| {
@@ -40,9 +41,9 @@ pub fn score(sentence: &str, style: &Style, dice: &mut Dice) -> Vec<Frame> {
             Some(onset)
         })
         .collect();
-    let (rate, start) = (dice.between(5.0, 7.5), dice.between(0.0, TAU));
-    let trembling = |time: f64| style.tremor * (TAU * rate * time + start).sin();
-    let melody = melody(&steps, &onsets, style, dice);
+    let (rate, start) = (rng.between(5.0, 7.5), rng.between(0.0, TAU));
+    let tremor = |time: f64| style.tremor * (TAU * rate * time + start).sin();
+    let melody = melody(&steps, &onsets, style, rng);
 
     let total: f64 = steps.iter().map(|step| step.seconds).sum();
     let at: Vec<&Step> = (0..(total / FRAME) as usize)
@@ -53,17 +54,17 @@ pub fn score(sentence: &str, style: &Style, dice: &mut Dice) -> Vec<Frame> {
         .collect();
     let track = |value: fn(&Step) -> f64| at.iter().map(|step| value(step)).collect::<Vec<f64>>();
 
-    let voicing = both_ways(track(|step| step.voicing), GLOTTIS);
-    let aspiration = both_ways(track(|step| step.aspiration), GLOTTIS);
-    let friction = onward(track(|step| step.friction), PASSAGE);
-    let nasal = both_ways(track(|step| step.nasal), VELUM);
+    let voicing = smooth_both_ways(track(|step| step.voicing), GLOTTIS);
+    let aspiration = smooth_both_ways(track(|step| step.aspiration), GLOTTIS);
+    let friction = smooth_forward(track(|step| step.friction), PASSAGE);
+    let nasal = smooth_both_ways(track(|step| step.nasal), VELUM);
     let formants = [
-        both_ways(track(|step| step.formants[0]), TONGUE),
-        both_ways(track(|step| step.formants[1]), TONGUE),
-        both_ways(track(|step| step.formants[2]), TONGUE),
+        smooth_both_ways(track(|step| step.formants[0]), TONGUE),
+        smooth_both_ways(track(|step| step.formants[1]), TONGUE),
+        smooth_both_ways(track(|step| step.formants[2]), TONGUE),
     ];
 
-    // A noise that dies away keeps the band it had.
+    // A noise that fades out keeps its band.
     let mut band = at[0].band;
     at.iter()
         .enumerate()
@@ -72,10 +73,10 @@ pub fn score(sentence: &str, style: &Style, dice: &mut Dice) -> Vec<Frame> {
                 band = step.band;
             }
             let time = i as f64 * FRAME;
-            let tremble = trembling(time);
+            let tremor = tremor(time);
             Frame {
-                pitch: ((melody(time) + tremble) / 12.0).exp2(),
-                voicing: voicing[i] * decibels(TREMBLING_LOUDNESS * tremble),
+                pitch: ((melody(time) + tremor) / 12.0).exp2(),
+                voicing: voicing[i] * decibels(LOUDNESS_TREMOR * tremor),
                 aspiration: aspiration[i],
                 friction: friction[i],
                 band,
@@ -86,9 +87,8 @@ pub fn score(sentence: &str, style: &Style, dice: &mut Dice) -> Vec<Frame> {
         .collect()
 }
 
-/// Silence around the sentence, tempo, stress, final lengthening and what is never quite the same
-/// twice.
-fn timed(spoken: Vec<Step>, style: &Style, dice: &mut Dice) -> Vec<Step> {
+/// Adds silence around the sentence, tempo, stress, final lengthening and random variation.
+fn timed(spoken: Vec<Step>, style: &Style, rng: &mut DemoRng) -> Vec<Step> {
     let last_vowel = spoken
         .iter()
         .rposition(|step| matches!(step.kind, Kind::Vowel { .. }))
@@ -102,20 +102,20 @@ fn timed(spoken: Vec<Step>, style: &Style, dice: &mut Dice) -> Vec<Step> {
         kind: Kind::Pause,
         ..like.clone()
     };
-    let before = silence(&spoken[0], dice.between(0.03, 0.08));
-    let after = silence(&spoken[count - 1], dice.between(0.05, 0.11));
+    let before = silence(&spoken[0], rng.between(0.03, 0.08));
+    let after = silence(&spoken[count - 1], rng.between(0.05, 0.11));
 
     let spoken = spoken.into_iter().enumerate().map(|(i, mut step)| {
         let lengthening = if i >= last_vowel { 1.35 } else { 1.0 };
         if step.kind != Kind::Pause {
-            step.seconds *= lengthening * (1.0 + 0.07 * dice.bell()) / style.tempo;
+            step.seconds *= lengthening * (1.0 + 0.07 * rng.bell()) / style.tempo;
         }
         if let Kind::Vowel { accented } = step.kind {
             let shape = |f: f64, schwa: f64| style.lips * (schwa + style.precision * (f - schwa));
             step.formants = std::array::from_fn(|k| shape(step.formants[k], phone::SCHWA[k]));
             let course = style.swell * i as f64 / count as f64;
             let stress = if accented { style.stress } else { 0.0 };
-            step.voicing *= decibels(stress + course + 0.8 * dice.bell());
+            step.voicing *= decibels(stress + course + 0.8 * rng.bell());
         }
         step
     });
@@ -125,13 +125,13 @@ fn timed(spoken: Vec<Step>, style: &Style, dice: &mut Dice) -> Vec<Step> {
         .collect()
 }
 
-/// Pitch over time, in semitones above the voice's usual one: declination, a hump on every accent,
-/// the final movement.
+/// Pitch as a function of time in seconds, in semitones above the usual pitch of the voice:
+/// declination, a bump at every accent, and the final movement.
 fn melody(
     steps: &[Step],
     onsets: &[f64],
     style: &Style,
-    dice: &mut Dice,
+    rng: &mut DemoRng,
 ) -> impl Fn(f64) -> f64 + use<> {
     let total = steps.iter().map(|step| step.seconds).sum::<f64>();
     let accents: Vec<(f64, f64)> = steps
@@ -140,29 +140,30 @@ fn melody(
         .filter(|(step, _)| step.kind == Kind::Vowel { accented: true })
         .map(|(step, onset)| {
             (
-                onset + step.seconds * dice.between(0.3, 0.7),
-                style.range * (1.0 + 0.2 * dice.bell()),
+                onset + step.seconds * rng.between(0.3, 0.7),
+                style.range * (1.0 + 0.2 * rng.bell()),
             )
         })
         .collect();
     let (level, end) = (style.pitch, style.final_move);
     let final_start = total - 0.35;
     move |time| {
-        let humps: f64 = accents
+        let bumps: f64 = accents
             .iter()
             .map(|(centre, height)| height * (-((time - centre) / 0.09).powi(2)).exp())
             .sum();
         let ending = end * ((time - final_start) / 0.25).clamp(0.0, 1.0);
-        level + humps + ending + DECLINATION * (0.5 * total - time)
+        level + bumps + ending + DECLINATION * (0.5 * total - time)
     }
 }
 
+/// The amplitude factor of a level in decibels.
 pub fn decibels(level: f64) -> f64 {
     10.0_f64.powf(level / 20.0)
 }
 
-/// A target is neither reached nor left at once.
-fn onward(mut track: Vec<f64>, seconds: f64) -> Vec<f64> {
+/// Smooths a track forward in time with a time constant of `seconds`.
+fn smooth_forward(mut track: Vec<f64>, seconds: f64) -> Vec<f64> {
     let keep = (-FRAME / seconds).exp();
     for i in 1..track.len() {
         track[i] = keep * track[i - 1] + (1.0 - keep) * track[i];
@@ -170,11 +171,12 @@ fn onward(mut track: Vec<f64>, seconds: f64) -> Vec<f64> {
     track
 }
 
-/// Coarticulation: a sound both lingers in the next and is prepared in the one before.
-fn both_ways(track: Vec<f64>, seconds: f64) -> Vec<f64> {
-    let mut track = onward(track, seconds);
+/// Smooths a track forward and backward in time (coarticulation): a sound influences both the next
+/// sound and the sound before.
+fn smooth_both_ways(track: Vec<f64>, seconds: f64) -> Vec<f64> {
+    let mut track = smooth_forward(track, seconds);
     track.reverse();
-    let mut track = onward(track, seconds);
+    let mut track = smooth_forward(track, seconds);
     track.reverse();
     track
 }

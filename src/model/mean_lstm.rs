@@ -1,5 +1,5 @@
-//! The recipe emovox comes from: MFCCs averaged over time, read by an LSTM as if the 40 numbers
-//! were 40 moments.
+//! The baseline architecture: MFCCs averaged over time, read by an LSTM as a sequence of 40 steps
+//! with one value each.
 
 use tch::nn::{self, LSTM, Module, RNN};
 use tch::{Kind, Tensor};
@@ -7,8 +7,9 @@ use tch::{Kind, Tensor};
 use super::config::SeedConfig;
 use super::{init, mask};
 
+/// An LSTM over time-averaged MFCCs, followed by dense layers.
 #[derive(Debug)]
-pub(super) struct Seed {
+pub(super) struct MeanLstm {
     dropout: f64,
     lstm: LSTM,
     dense1: nn::Linear,
@@ -16,9 +17,9 @@ pub(super) struct Seed {
     output: nn::Linear,
 }
 
-impl Seed {
+impl MeanLstm {
     pub(super) fn new(root: &nn::Path, c: &SeedConfig, classes: i64) -> Self {
-        Seed {
+        MeanLstm {
             dropout: c.dropout,
             lstm: init::lstm(&(root / "lstm"), 1, c.hidden),
             dense1: dense(root / "dense1", c.hidden, c.dense1),
@@ -27,11 +28,11 @@ impl Seed {
         }
     }
 
-    /// What is made of each clip before its classes are told apart: `[batch, width]`.
+    /// Embedding of each clip, the input of the last layer: `[batch, dense2]`.
     pub(super) fn embed(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
-        let real = mask::real_frames(lengths, features.size()[1]).unsqueeze(-1);
+        let mask = mask::length_mask(lengths, features.size()[1]).unsqueeze(-1);
         let sum = features
-            .masked_fill(&real.logical_not(), 0.0)
+            .masked_fill(&mask.logical_not(), 0.0)
             .sum_dim_intlist(1, false, None);
         let mean = sum / lengths.unsqueeze(1).to_kind(Kind::Float);
 
@@ -45,13 +46,13 @@ impl Seed {
         self.dense2.forward(&dense1).relu()
     }
 
-    /// Logits of embedded clips: `[batch, classes]`.
+    /// Logits of embeddings: `[batch, classes]`.
     pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
         self.output.forward(&embedded.dropout(self.dropout, train))
     }
 }
 
-/// A linear layer that starts as Keras' `Dense` does: Glorot-uniform, biases zero.
+/// A linear layer with the initial weights of Keras' `Dense`: Glorot-uniform, biases zero.
 fn dense(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
     let glorot = (6.0 / (inputs + outputs) as f64).sqrt();
     let config = nn::LinearConfig {
