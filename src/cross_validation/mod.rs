@@ -277,7 +277,17 @@ pub(crate) fn differing_settings(begun: &RunConfig, asked: &RunConfig) -> Result
     let differences = begun.differences(asked)?.into_iter();
     Ok(differences
         .filter(|(key, ..)| !["training.device", "emovox"].contains(&key.as_str()))
-        .map(|(key, begun, asked)| format!("{key} is {begun}, not {asked}"))
+        .map(|(key, begun, asked)| {
+            let advice = match (key.as_str(), begun.as_str()) {
+                // Earlier versions did not have this setting.
+                ("training.piece_seconds", "0.0") => {
+                    " (to continue the trainings of an earlier version, write piece_seconds = 0 below \
+                     [training] in a file for --config)"
+                }
+                _ => "",
+            };
+            format!("{key} is {begun}, not {asked}{advice}")
+        })
         .collect())
 }
 
