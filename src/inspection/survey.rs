@@ -125,15 +125,11 @@ impl Survey {
 
     /// True for a file that [`Survey::write_csv`] wrote, which has the same columns.
     pub fn is_own_csv(path: &Path) -> bool {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        let table = table
-            .serialize(ClipFacts::default())
-            .map(|()| table.into_inner().ok());
-        let Ok(Some(table)) = table else {
-            return false;
-        };
+        let mut table = Vec::new();
+        let written = csv::Writer::from_writer(&mut table).serialize(ClipFacts::default());
         let header = table.split_inclusive(|&byte| byte == b'\n').next();
-        header.is_some_and(|header| beginning(path, header.len() as u64) == header)
+        let is_same = |header: &[u8]| beginning(path, header.len() as u64) == header;
+        written.is_ok() && header.is_some_and(is_same)
     }
 
     /// Warnings about the corpus, one line each: properties that predict the label, and duplicate,
