@@ -9,6 +9,7 @@
     reason = "every other module prints through this one"
 )]
 
+use std::ffi::OsString;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -102,10 +103,14 @@ pub fn print_error(reason: &str) {
 
 /// Prints help, the version, or why the command line is not understood, as clap formats it.
 pub fn print_usage(usage: &clap::Error) -> ExitCode {
-    let text = usage.render().to_string();
-    if escape_text(&text) != text {
-        // An argument steers; its text is printed without clap's colours.
-        write_error(escape_text(&text).trim_end());
+    let steers = |argument: OsString| {
+        let argument = argument.to_string_lossy();
+        escape_line(&argument) != argument
+    };
+    if usage.use_stderr() && std::env::args_os().any(steers) {
+        // The message quotes arguments. Without clap's colours it is escaped as other errors are.
+        let text = usage.render().to_string();
+        print_error(text.trim_start_matches("error: ").trim_end());
     } else if let Err(error) = usage.print()
         && !usage.use_stderr()
     {
