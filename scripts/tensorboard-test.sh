@@ -37,5 +37,7 @@ for tag, column in tags.items():
     assert times == sorted(times)
     for scalar, row in zip(scalars, rows):
         assert math.isclose(scalar.value, float(row[column]), rel_tol=1e-6), (tag, scalar, row)
+notes = events.Tensors("notes")[0].tensor_proto.string_val
+assert list(notes) == [b"synthetic demo corpus"], notes
 print("TensorBoard read", sum(len(events.Scalars(tag)) for tag in tags), "values, all as in metrics.csv")
 PYTHON

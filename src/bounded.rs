@@ -5,8 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// The most bytes of a file of settings or results: TOML and JSON.
-pub const SETTINGS: u64 = 16_000_000;
+/// The most bytes of a file of settings that people write: of a hostile one, a reader of TOML makes four
+/// hundred times as much.
+pub const SETTINGS: u64 = 1_000_000;
+/// The most bytes of plans, results and label maps: TOML and JSON.
+pub const RESULTS: u64 = 16_000_000;
 /// The most bytes of a table or a list of recordings: two million lines or so.
 pub const TABLE: u64 = 256_000_000;
 /// The most bytes of weights: a thousand times those of the default model.

@@ -11,16 +11,19 @@ use crate::audio;
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
-use crate::corpus::{self, Clip, Corpus};
+use crate::corpus::{self, Changes, Clip, Corpus};
 use crate::dataset::{Labelled, Loaded, PartTensors};
 use crate::device::{DeviceChoice, cuda_devices};
 use crate::distributed::Ranks;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::features::Features;
 use crate::inference;
+use crate::leakage::{self, Caveats};
 use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
-use crate::run::{RunFolder, RunLock, write_bytes, write_skipped, write_split};
+use crate::run::{
+    Lineage, RunFolder, RunLock, write_bytes, write_lineage, write_skipped, write_split,
+};
 use crate::training::{self, Data, Event, Progress, Spectrum};
 
 /// Finds the recordings that settings name: below a folder or several, or in a list.
@@ -52,6 +55,8 @@ pub struct Experiment {
     pub loaded: Loaded,
     /// Their parts.
     pub split: Split,
+    /// Everything about them that a reader of the scores must know.
+    pub caveats: Caveats,
     /// True where the test part was scored before.
     pub scored_before: bool,
     /// Where the last layer comes from, in a new run that starts from given weights.
@@ -91,14 +96,18 @@ impl Experiment {
 
         let mut head = None;
         let mut initial = None;
+        let mut lineage = Lineage::default();
         if let Some(weights) = config.training.init_weights.clone() {
             let weights = absolute(&weights)?;
+            lineage = leakage::lineage_of_weights(&weights)?;
             head = Some(model::start_from(&fresh(&config, device), &weights)?);
             // The run must not depend on a file that may change or go.
             let bytes = bounded::read(&weights, bounded::WEIGHTS);
             initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
             config.training.init_weights = Some(weights);
         }
+        let caveats = Caveats::new(&config.data, &loaded.clips, &split, &lineage);
+        leakage::refuse_leak(&caveats.test, &config)?;
 
         let base = format!("{}-{}", corpus.name(), config.model.arch());
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
@@ -107,6 +116,7 @@ impl Experiment {
             write_skipped(&run.skipped_csv(), &skipped)?;
             if let Some(bytes) = &initial {
                 write_bytes(&run.init_ot(), bytes)?;
+                write_lineage(&run.ancestors_csv(), &lineage)?;
             }
             config.write(&run.config_toml())
         };
@@ -128,6 +138,7 @@ impl Experiment {
             config,
             loaded,
             split,
+            caveats,
             scored_before: false,
             head,
             ranks,
@@ -158,7 +169,16 @@ impl Experiment {
                 lost.reason
             );
         }
+        let changes = Changes::between(&own.corpus.clips, &loaded.clips);
+        ensure!(
+            changes.is_empty(),
+            "the recordings of {} are not those that it was trained on, so it would become another run: \
+             {changes}. Put the recordings back as they were, or begin a new run",
+            run.name()
+        );
         let split = Split::new(&loaded.clips, own.parts);
+        let initial = leakage::initial_lineage(&run, &config)?;
+        let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
         agree(&ranks, &config, &loaded.clips, &split.parts)?;
         let scored_before = run.report_json().exists();
         if !progress.is_over(&config.training) {
@@ -176,6 +196,7 @@ impl Experiment {
             config,
             loaded,
             split,
+            caveats,
             scored_before,
             head: None,
             ranks,
@@ -241,7 +262,7 @@ impl Experiment {
             &self.run,
             &progress.epochs,
             progress.kept(training),
-            &self.notes(),
+            &self.caveats.notes(),
         )?;
         Ok(progress)
     }
@@ -279,9 +300,9 @@ impl Experiment {
             run: self.run.name(),
             corpus: data.name(),
             part: Part::Test.to_string(),
-            speakers_shared: self.split.shared.any() || data.leaked > 0,
-            notes: self.notes(),
-            synthetic: data.is_synthetic(),
+            speakers_shared: self.caveats.speakers_shared(),
+            notes: self.caveats.notes(),
+            synthetic: self.caveats.synthetic,
             epoch: progress.kept(&self.config.training).map(|kept| kept.epoch),
             skipped_recordings: data.skipped,
             unknown_label: 0,
@@ -301,11 +322,6 @@ impl Experiment {
             .into_iter()
             .map(|(first, second)| (clip(first), clip(second)))
             .collect()
-    }
-
-    /// What must stand beside every number of this run.
-    fn notes(&self) -> Vec<String> {
-        notes(&self.config, &self.split)
     }
 
     /// What has the same share of an epoch, a number for each training clip.
@@ -349,7 +365,8 @@ impl Experiment {
 }
 
 /// How far a run has come that is to go on with these settings, by what it has saved.
-/// `from_previous` sets a broken `last.ot` aside and goes on from `previous.ot`.
+/// `from_previous` looks at `previous.ot` in place of a broken `last.ot`. Nothing is written: before the
+/// run is trained on, [`RunFolder::set_aside_last`] moves the broken file out of the way.
 pub fn saved_progress(
     run: &RunFolder,
     config: &RunConfig,
@@ -364,9 +381,6 @@ pub fn saved_progress(
         run.name(),
         config.training.epochs
     );
-    if from_previous {
-        run.set_aside_last()?;
-    }
     Ok(progress)
 }
 
@@ -398,25 +412,6 @@ pub fn own_recordings(
     };
     let whole = corpus.clips.iter().all(|clip| corpus.path(clip).is_file());
     Ok(whole.then_some(Own { corpus, parts }))
-}
-
-/// What must stand beside every number of a run: that its recordings were made by a machine, that
-/// speakers or recordings are in several parts.
-pub fn notes(config: &RunConfig, split: &Split) -> Vec<String> {
-    let synthetic = config
-        .data
-        .is_synthetic()
-        .then(|| "synthetic demo corpus".to_string());
-    let leaked = match config.data.leaked {
-        0 => None,
-        1 => Some("1 recording is in several parts".to_string()),
-        leaked => Some(format!("{leaked} recordings are in several parts")),
-    };
-    synthetic
-        .into_iter()
-        .chain(split.shared.note())
-        .chain(leaked)
-        .collect()
 }
 
 /// The same recordings under two names, where the two are not in the same part.

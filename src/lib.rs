@@ -3,7 +3,7 @@
 //!
 //! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
 //! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`];
-//! [`inspection`] looks at recordings before any of it; [`experiment`] goes the whole way, [`cross_validation`] many times,
+//! [`inspection`] looks at recordings before any of it; [`leakage`] compares them with those that a model knows; [`experiment`] goes the whole way, [`cross_validation`] many times,
 //! [`cross_corpus`] from one corpus to another, [`grid`] with many settings, [`distributed`] in several processes. The run folder's files are
 //! known to [`run`] alone, its settings to [`config`].
 
@@ -30,6 +30,7 @@ pub mod grid;
 pub mod inference;
 pub mod inspection;
 pub mod io;
+pub mod leakage;
 pub mod memory;
 pub mod model;
 #[cfg(unix)]

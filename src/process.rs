@@ -150,3 +150,32 @@ pub fn exit_at_once(code: u8) -> ! {
     // SAFETY: _exit does not return, and leaves everything to the operating system.
     unsafe { libc::_exit(code.into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those that Rust installs for the stack overflow of a thread, and what libtorch may bring along.
+    #[test]
+    fn handlers_that_remain_use_a_stack_of_their_own() {
+        let _ = tch::Tensor::ones([64, 64], (tch::Kind::Float, tch::Device::Cpu)).sum(None);
+        for signal in 1..=libc::SIGRTMAX() {
+            // SAFETY: as in `is_ignored`.
+            let action = unsafe {
+                let mut action: libc::sigaction = mem::zeroed();
+                libc::sigaction(signal, ptr::null(), &mut action);
+                action
+            };
+            if ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) {
+                assert!(action.sa_flags & libc::SA_ONSTACK != 0, "signal {signal}");
+            }
+        }
+        // SAFETY: sigaltstack only writes the present stack.
+        let stack = unsafe {
+            let mut stack: libc::stack_t = mem::zeroed();
+            libc::sigaltstack(ptr::null(), &mut stack);
+            stack
+        };
+        assert_eq!(stack.ss_flags & libc::SS_DISABLE, 0, "a thread has one");
+    }
+}

@@ -212,21 +212,20 @@ fn settings_and_lists_without_an_end_are_refused() {
     for endless in ["/dev/zero", "/dev/urandom", "pipe"] {
         bounded(&desk, &format!("{train} --config {endless}")).fails_with(&[endless, device]);
         bounded(&desk, &format!("grid {endless}")).fails_with(&[endless, device]);
-        bounded(&desk, &format!("train --manifest {endless} --run mine"))
-            .fails_with(&[endless, device]);
+        bounded(&desk, &format!("train --manifest {endless} --run mine")).fails_with(&[endless]);
         bounded(
             &desk,
             &format!("corpus fetch emodb --yes --source {endless}"),
         )
         .fails_with(&[endless, device]);
     }
-    bounded(&desk, "train --manifest zeros.csv --run mine").fails_with(&["zeros.csv", device]);
+    bounded(&desk, "train --manifest zeros.csv --run mine").fails_with(&["zeros.csv"]);
     File::create(desk.path("huge.toml"))
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
     bounded(&desk, &format!("{train} --config huge.toml"))
-        .fails_with(&["huge.toml", "more than 16 MB"]);
+        .fails_with(&["huge.toml", "more than 1.0 MB"]);
     bounded(&desk, "train --manifest huge.toml --run mine")
         .fails_with(&["huge.toml", "more than 256 MB"]);
     bounded(
@@ -359,13 +358,14 @@ fn without_long_recordings_pieces_change_no_weight() {
     let weights = |run: &str, seconds: &str| {
         let settings = format!("{small}\npiece_seconds = {seconds}\n");
         fs::write(desk.path("small.toml"), settings).unwrap();
-        let seen = desk.types(&TRAIN.replace("mine", run)).fine();
+        let seen = desk
+            .types(&TRAIN.replace("mine", &format!("{run} --epochs 1")))
+            .fine();
         assert!(!seen.out.contains("longer than"), "{}", seen.out);
         fs::read(desk.path(&format!("runs/{run}/best.ot"))).unwrap()
     };
     let whole = weights("whole", "0");
-    assert!(whole == weights("default", "20"));
-    assert!(whole == weights("other", "10.5"));
+    assert!(whole == weights("pieces", "10.5"));
 }
 
 #[test]

@@ -123,6 +123,26 @@ fn train(run: &str) -> String {
     format!("train --data corpus --config exact.toml --device cpu --run {run}")
 }
 
+/// The others start from the weights in the folder that the first one made.
+#[test]
+fn processes_without_a_name_for_their_run_train_in_the_same_one() {
+    let desk = desk();
+    desk.types(&train("one")).fine();
+    let line = train("").replace("--run", "--init-weights runs/one/best.ot");
+    desk.types(&line).fine();
+    for seen in together(&desk, 2, &line) {
+        seen.fine();
+    }
+    let runs = fs::read_dir(desk.path("runs")).unwrap().flatten();
+    let mut names: Vec<String> = runs
+        .map(|run| run.file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| name != "one");
+    names.sort();
+    assert_eq!(names[1], format!("{}-2", names[0]));
+    same(&curve(&desk, &names[1]), &curve(&desk, &names[0]));
+}
+
 /// 18 clips train in batches of 5, so the last one has 3, fewer than four processes.
 #[test]
 fn two_and_four_processes_have_the_curve_of_one() {

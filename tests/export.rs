@@ -38,6 +38,7 @@ fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
         corpus: String::new(),
         speaker: speaker.into(),
         sentence: String::new(),
+        content: None,
     };
     let clips = [clip("v01"), clip("v02"), clip("v03")];
     let parts = [Part::Train, Part::Validation, Part::Test];

@@ -183,7 +183,7 @@ fn a_training_that_is_interrupted_many_times_ends_as_if_it_had_not_been() {
     desk.types(&format!("{SEED} whole")).fine();
     let run = desk.path("runs/mine");
     let mut line = format!("{SEED} mine");
-    for round in 1..=12 {
+    for round in 1..=8 {
         let mut child = begin(desk.command(&line));
         wait_for_epochs(&mut child, &run, 4 * round);
         send(child.id(), libc::SIGINT);
@@ -242,7 +242,7 @@ fn a_hangup_that_is_ignored_stays_ignored() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
-/// What is interrupted where nothing can be saved: a download from a server that does not answer.
+/// A command that has nothing to save: a download from a server that does not answer.
 fn fetching(desk: &Desk, preparation: &str) -> (Child, std::net::TcpStream) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/corpus.zip", server.local_addr().unwrap());

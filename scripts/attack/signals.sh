@@ -17,6 +17,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 export EMOVOX_CACHE=$work/cache
+# Threads that wait by spinning would take the cores from what runs beside.
+export OMP_WAIT_POLICY=passive
 failed=0
 
 # Starts or resumes the training `attacked` and waits until one more epoch is in its journal.

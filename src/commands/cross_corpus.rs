@@ -51,7 +51,9 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
     let default = format!("{}-{}-cross", union.name(), plan.config.model.arch());
     let name = args.name.as_deref().unwrap_or(&default);
     RunFolder::check_name(name)?;
-    let all = CrossCorpus::open(&args.many.runs.runs_dir.join(name), plan)?;
+    let folder = args.many.runs.runs_dir.join(name);
+    plan.check(&folder, args.many.cache.open().as_ref())?;
+    let all = CrossCorpus::open(&folder, plan)?;
     describe(&all);
     for note in &union.notes {
         say!("{note}");

@@ -14,6 +14,7 @@ use super::{open_data, say, warning};
 use emovox::corpus;
 use emovox::corpus::folds::Folds;
 use emovox::cross_validation::{Cell, CrossValidation, Plan, read_results, write_results};
+use emovox::dataset::read_contents;
 use emovox::run::RunFolder;
 
 /// Trains over folds by speaker, so that every speaker is tested once by a model that never heard it
@@ -53,7 +54,7 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
         !args.settings.data.has_test_list(),
         "every speaker tests once here, so there is no --test-manifest; one list may hold all"
     );
-    let corpus = open_data(&config.data)?;
+    let mut corpus = open_data(&config.data)?;
     let plan = Plan::new(config, &corpus, args.folds, args.many.seeds())?;
     let default = format!(
         "{}-{}-cv-{}",
@@ -63,7 +64,12 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
     );
     let name = args.name.as_deref().unwrap_or(&default);
     RunFolder::check_name(name)?;
-    let all = CrossValidation::open(&args.many.runs.runs_dir.join(name), plan)?;
+    let folder = args.many.runs.runs_dir.join(name);
+    if plan.compares_contents(&folder) {
+        read_contents(&mut corpus, args.many.cache.open().as_ref());
+        plan.check(&folder, &corpus)?;
+    }
+    let all = CrossValidation::open(&folder, plan)?;
     describe(&all, &corpus::speakers(&corpus.clips), corpus.clips.len());
     for note in &corpus.notes {
         say!("{note}");
@@ -169,9 +175,10 @@ fn tell(all: &CrossValidation, cell: Cell, outcome: &Outcome, seconds: f64) {
     match outcome {
         Outcome::Done => match all.score_of(cell) {
             Ok(score) => say!(
-                "{name}: UAR {:.1} %, accuracy {:.1} %   {seconds:.0} s",
+                "{name}: UAR {:.1} %, accuracy {:.1} %   {seconds:.0} s{}",
                 100.0 * score.uar,
-                100.0 * score.accuracy
+                100.0 * score.accuracy,
+                score.note()
             ),
             Err(error) => say!("{name}: {error:#}"),
         },

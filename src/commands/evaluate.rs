@@ -1,6 +1,6 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,15 +11,19 @@ use super::cache::{CacheArgs, tell_uncached};
 use super::list::ListArgs;
 use super::progress::bar;
 use super::terminal::{print_json, print_text};
-use super::{CorpusName, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped};
-use emovox::config::RunConfig;
-use emovox::corpus::split::{Part, Split};
-use emovox::corpus::{self, Clip, Corpus, CorpusKind, Source, SpeakerId};
+use super::{
+    CorpusName, NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped,
+    warning,
+};
+use emovox::config::{DataConfig, RunConfig};
+use emovox::corpus::split::Part;
+use emovox::corpus::{Changes, Clip, Corpus, Source, listed};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
-use emovox::experiment::{Own, notes, own_recordings};
+use emovox::experiment::{Own, own_recordings};
 use emovox::inference::{Predictor, Trained, naming_clip};
+use emovox::leakage::Comparison;
 use emovox::report::Report;
 use emovox::training::Keep;
 
@@ -91,7 +95,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     let config = predictor.config();
-    let mut chosen = choose(&args, predictor.trained())?;
+    let chosen = choose(&args, predictor.trained())?;
 
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
     let cache = args.cache.open();
@@ -101,13 +105,28 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     })?;
     progress.finish_and_clear();
     tell_uncached(&loaded);
+    tell_skipped(&chosen.corpus.skipped);
     tell_skipped(&loaded.skipped);
+    for note in &chosen.corpus.notes {
+        warning!("{note}");
+    }
 
-    let labels = map_labels(&args.map, chosen.own, predictor.classes(), &loaded.clips)?;
+    let Standing {
+        speakers_shared,
+        mut notes,
+    } = match chosen.own {
+        Some(part) => {
+            let recorded = &chosen.corpus.clips;
+            standing_of_own(part, recorded, &loaded.clips, predictor.trained())?
+        }
+        None => standing_of_others(&chosen.corpus, &loaded.clips, predictor.trained())?,
+    };
+    let own = chosen.own.is_some();
+    let labels = map_labels(&args.map, own, predictor.classes(), &loaded.clips)?;
     for clip in &mut loaded.clips {
         clip.label = labels.of(&clip.label);
     }
-    chosen.notes.extend(labels.note());
+    notes.extend(labels.note());
 
     let classes = labels.classes();
     let all: Vec<usize> = (0..loaded.clips.len()).collect();
@@ -126,8 +145,8 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         run: predictor.trained().name().to_string(),
         corpus: chosen.corpus.name(),
         part: chosen.part,
-        speakers_shared: chosen.speakers_shared,
-        notes: chosen.notes,
+        speakers_shared,
+        notes,
         synthetic: chosen.corpus.kind.is_synthetic() || config.data.is_synthetic(),
         epoch: None,
         skipped_recordings: chosen.skipped_before + loaded.skipped.len(),
@@ -188,14 +207,12 @@ pub(super) fn pair(word: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The clips to score, and what to say about them.
+/// The clips to score.
 struct Chosen {
     corpus: Corpus,
     part: String,
-    speakers_shared: bool,
-    notes: Vec<String>,
-    /// Whether they are the run's own.
-    own: bool,
+    /// The part of the run's own recordings. None for others.
+    own: Option<PartName>,
     /// Recordings of the run that its training could not read.
     skipped_before: usize,
 }
@@ -203,7 +220,7 @@ struct Chosen {
 /// The run's own clips by their part, wherever they lie now; or all clips of another corpus.
 fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
     if let Some(listed) = args.list.data()? {
-        return other(args, open_data(&listed)?, run);
+        return other(args, open_data(&listed)?);
     }
     let (split, config) = (run.split()?, run.config());
     let Some(data) = &args.data else {
@@ -213,50 +230,29 @@ fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
         Some(own) => own_part(args, own, config),
         None => {
             let corpus = open_corpus(data, args.corpus.map(Into::into))?;
-            other(args, corpus, run)
+            other(args, corpus)
         }
     }
 }
 
 fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen> {
     let Own { mut corpus, parts } = own;
-    let part = args.part.unwrap_or(PartName::Test);
-    let split = Split::new(&corpus.clips, parts);
-    let mut notes = notes(config, &split);
-    match part {
-        PartName::Test => {}
-        PartName::Validation => notes.push(
-            match config.training.keep {
-                Keep::Best => "the best epoch was chosen on these clips",
-                Keep::Last => "the temperature was chosen on these clips",
-            }
-            .into(),
-        ),
-        PartName::Train => notes.push("speakers shared: trained on these clips".into()),
-        PartName::All => notes.push("speakers shared: trained on some of these clips".into()),
-    }
-    if let Some(part) = part.part() {
-        let of_part = split.indices(part);
-        corpus.clips = of_part
-            .into_iter()
-            .map(|clip| corpus.clips[clip].clone())
-            .collect();
+    let name = args.part.unwrap_or(PartName::Test);
+    if let Some(part) = name.part() {
+        let of_part = corpus.clips.into_iter().zip(parts);
+        let of_part = of_part.filter(|&(_, of)| of == part);
+        corpus.clips = of_part.map(|(clip, _)| clip).collect();
     }
     Ok(Chosen {
         corpus,
-        part: part.part().map_or("all".into(), |part| part.to_string()),
-        speakers_shared: split.shared.any()
-            || config.data.leaked > 0
-            || matches!(part, PartName::Train | PartName::All),
-        notes,
-        own: true,
+        part: name.part().map_or("all".into(), |part| part.to_string()),
+        own: Some(name),
         skipped_before: config.data.skipped,
     })
 }
 
-/// Another corpus, or a part of the run's own: then its speakers may be known to the model.
-fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chosen> {
-    let config = run.config();
+/// Another corpus, or a part of the run's own.
+fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
     let part = args.part.and_then(PartName::part);
     match part {
         Some(part) if !corpus.given.is_empty() => {
@@ -275,80 +271,101 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus, run: &Trained) -> Result<Chose
         ),
         None => {}
     }
-    let (clips, parts) = run.split()?;
-    let heard: BTreeSet<SpeakerId> = clips
-        .iter()
-        .zip(&parts)
-        .filter(|&(_, &part)| part != Part::Test)
-        .map(|(clip, _)| clip.speaker_id())
-        .collect();
-    let lists = [config.data.corpus, Some(corpus.kind)].contains(&Some(CorpusKind::Manifest));
-    let mut known = corpus::speakers(&corpus.clips);
-    known.retain(|speaker| is_known(speaker, &corpus, lists, &heard, config));
-    let speakers_shared = !known.is_empty();
+    Ok(Chosen {
+        corpus,
+        part: part.map_or("all".into(), |part| part.to_string()),
+        own: None,
+        skipped_before: 0,
+    })
+}
+
+/// Everything about the clips that a reader of their scores must know.
+struct Standing {
+    speakers_shared: bool,
+    notes: Vec<String>,
+}
+
+/// The standing of the run's own clips, which may be other recordings than at its training.
+fn standing_of_own(
+    part: PartName,
+    recorded: &[Clip],
+    loaded: &[Clip],
+    run: &Trained,
+) -> Result<Standing> {
+    let caveats = run.caveats()?;
+    let mut notes = caveats.notes();
+    match part {
+        PartName::Test => {}
+        PartName::Validation => notes.push(
+            match run.config().training.keep {
+                Keep::Best => "the best epoch was chosen on these clips",
+                Keep::Last => "the temperature was chosen on these clips",
+            }
+            .into(),
+        ),
+        PartName::Train => notes.push("speakers shared: trained on these clips".into()),
+        PartName::All => notes.push("speakers shared: trained on some of these clips".into()),
+    }
+    let changes = Changes::between(recorded, loaded);
+    if changes.not_compared > 0 {
+        notes.push(NOT_RECORDED.into());
+    }
+    let mut speakers_shared =
+        caveats.speakers_shared() || matches!(part, PartName::Train | PartName::All);
+    if !changes.replaced.is_empty() {
+        notes.push(format!(
+            "{} replaced since the training",
+            listed(&changes.replaced)
+        ));
+        let replaced = loaded.iter();
+        let replaced = replaced.filter(|clip| changes.replaced.contains(&clip.file));
+        let known = Comparison::of(&run.lineage()?, &run.config().data, replaced);
+        speakers_shared |= known.is_leak();
+        notes.extend(known.notes("this model"));
+    }
+    Ok(Standing {
+        speakers_shared,
+        notes,
+    })
+}
+
+/// The standing of other clips: their recordings and their speakers may be known to the model.
+fn standing_of_others(corpus: &Corpus, loaded: &[Clip], run: &Trained) -> Result<Standing> {
+    let config = run.config();
+    let data = DataConfig {
+        folder: corpus.folder.clone(),
+        corpus: Some(corpus.kind),
+        sources: corpus.sources.clone(),
+        ..DataConfig::default()
+    };
+    let mut clips = loaded.to_vec();
+    if let Some(source) = own_source(corpus, config) {
+        for clip in &mut clips {
+            clip.corpus.clone_from(&source.name);
+        }
+    }
+    let known = Comparison::of(&run.lineage()?, &data, &clips);
     let mut notes = Vec::new();
     if corpus.kind.is_synthetic() {
         notes.push("synthetic demo corpus".to_string());
     } else if config.data.is_synthetic() {
         notes.push("trained on the synthetic demo corpus".to_string());
     }
-    notes.push(match speakers_shared {
-        true if known.iter().all(String::is_empty) => {
-            "speakers shared: unknown ones here and in the training".into()
-        }
-        true => format!(
-            "speakers shared: {} trained or validated this model",
-            known.join(", ")
-        ),
-        false if lists => "no speaker is called as one is that the model was trained on".into(),
-        false => "other speakers and recordings than the model was trained on".into(),
-    });
-    Ok(Chosen {
-        corpus,
-        part: part.map_or("all".into(), |part| part.to_string()),
-        speakers_shared,
+    if !known.shares_speakers() {
+        notes.push(known.statement());
+    }
+    notes.extend(known.notes("this model"));
+    Ok(Standing {
+        speakers_shared: known.shares_speakers(),
         notes,
-        own: false,
-        skipped_before: 0,
     })
 }
 
-/// Whether a speaker of another corpus may be one that the model was trained or chosen by: as long as it
-/// is called as one.
-fn is_known(
-    speaker: &str,
-    corpus: &Corpus,
-    lists: bool,
-    heard: &BTreeSet<SpeakerId>,
-    config: &RunConfig,
-) -> bool {
-    // A list may name its speakers with or without the corpus before them.
-    if lists {
-        let ends =
-            |long: &str, short: &str| long.split_once(':').is_some_and(|(_, own)| own == short);
-        let alike = |name| name == speaker || ends(name, speaker) || ends(speaker, name);
-        return heard.iter().any(|id| alike(id.name));
-    }
-    let same_people = |kind: CorpusKind| kind == corpus.kind || kind.has_the_people_of(corpus.kind);
-    if config.data.sources.is_empty() {
-        return config.data.corpus.is_some_and(same_people)
-            && heard.iter().any(|id| id.name == speaker);
-    }
-    // Of several corpora this may be any that is of its kind, unless it is one's very folder.
-    let alike = |source: &&Source| same_people(source.corpus.unwrap_or(CorpusKind::Folders));
-    let alike: Vec<&Source> = config.data.sources.iter().filter(alike).collect();
-    let place = corpus.folder.canonicalize().ok();
-    let is_here = |source: &&&Source| {
-        place.is_some() && place == config.data.folder.join(&source.folder).canonicalize().ok()
-    };
-    let of = |source: &Source| {
-        heard.contains(&SpeakerId {
-            corpus: &source.name,
-            name: speaker,
-        })
-    };
-    match alike.iter().find(is_here) {
-        Some(source) => of(source),
-        None => alike.into_iter().any(of),
-    }
+/// The corpus, of several that the run was made of, whose very folder this is.
+fn own_source<'a>(corpus: &Corpus, config: &'a RunConfig) -> Option<&'a Source> {
+    let place = corpus.folder.canonicalize().ok()?;
+    config.data.sources.iter().find(|source| {
+        let folder = config.data.folder.join(&source.folder);
+        folder.canonicalize().is_ok_and(|folder| folder == place)
+    })
 }

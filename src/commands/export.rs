@@ -26,8 +26,8 @@ Examples:
       weights by PyTorch's names, the settings in the metadata
 
 A bundle holds weights, settings, labels, temperature, a note of the corpus' licence, and the names
-of the clips and speakers that the model was made with, so that `evaluate` can tell them from new
-ones. It holds no place on this machine. docs/export.md shows how the others are used, and the way
+and content hashes of the clips and speakers that the model, and the weights it started from, learned
+from, so that `evaluate` can tell them from new ones. It holds no place on this machine. docs/export.md shows how the others are used, and the way
 to ONNX.")]
 pub struct ExportArgs {
     /// The run: its name below runs/, its folder, or its bundle
@@ -81,6 +81,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     outputs.protect_run(&args.runs.runs_dir, &args.run);
     outputs.check(&out, |file| args.format.is_own(file))?;
     let licence = trained.licence();
+    let notes = trained.caveats()?.notes();
     let bytes = match args.format {
         Format::Bundle => trained.bundle()?,
         Format::Torchscript => torchscript(&on_cpu(trained)?)?,
@@ -89,6 +90,9 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     write_output(&out, |file| Ok(file.write_all(&bytes)?))?;
     let kilobytes = bytes.len().div_ceil(1000);
     say!("{}: {kilobytes} kB, {licence}", out.display());
+    if !notes.is_empty() {
+        say!("Note: {}.", notes.join("; "));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -36,9 +36,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Part;
-use emovox::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
+use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
 use emovox::experiment::{self, Own, own_recordings};
-use emovox::run::{RunFolder, read_split};
+use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
 pub use stop::respond;
@@ -246,15 +246,50 @@ fn find_own_of(
     moved: Option<&Path>,
 ) -> Result<Own> {
     let moved = moved.map(data_folder).transpose()?;
+    let folder = moved.unwrap_or(&config.data.folder);
+    let files = split.0.iter().map(|clip| clip.file.clone());
+    let gone: Vec<PathBuf> = files.filter(|file| !folder.join(file).is_file()).collect();
     let own = own_recordings(split, config, moved)?;
-    own.with_context(|| match moved {
-        Some(folder) => format!("{} lacks recordings of this run", folder.display()),
-        None => format!(
-            "recordings of this run are gone from {}; --data tells where they are now",
-            config.data.folder.display()
-        ),
+    own.with_context(|| {
+        let what = listed(&gone);
+        match moved {
+            Some(folder) => format!("{} lacks recordings of this run: {what}", folder.display()),
+            None => format!(
+                "recordings of this run are gone from {}; --data tells where they are now: {what}",
+                folder.display()
+            ),
+        }
     })
 }
+
+/// Tells how the recordings of a run that is resumed compare with those that are there now. Those that
+/// were replaced are an error later.
+fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
+    if own.corpus.clips.iter().any(|clip| clip.content.is_none()) {
+        say!("{NOT_RECORDED}");
+    }
+    let mut data = config.data.clone();
+    data.folder.clone_from(&own.corpus.folder);
+    // The run needs no more than its own recordings: a folder that cannot be searched is no error.
+    let Ok(now) = open_data(&data) else {
+        return Ok(());
+    };
+    let left_out = read_skipped(&run.skipped_csv())?;
+    let mut new = Changes::between(&own.corpus.clips, &now.clips).new;
+    new.retain(|file| !left_out.iter().any(|skipped| skipped.file == *file));
+    if !new.is_empty() {
+        say!(
+            "new in {}, and no part of this run: {}",
+            own.corpus.folder.display(),
+            listed(&new)
+        );
+    }
+    Ok(())
+}
+
+/// The note on a run whose recordings cannot be compared with those that are there now.
+const NOT_RECORDED: &str =
+    "this run was made before contents were recorded, so its recordings are not compared";
 
 /// Lists recordings that were left out: some by name, the rest by number.
 fn tell_skipped(skipped: &[Skipped]) {

@@ -10,10 +10,9 @@ use clap::Args;
 use super::output::OutputArgs;
 use super::{Runs, say};
 use emovox::config::RunConfig;
-use emovox::corpus::split::Split;
-use emovox::experiment::notes;
+use emovox::leakage::Caveats;
 use emovox::report::{Curves, curves_png, is_own_picture};
-use emovox::run::{RunFolder, read_metrics, read_split, write_bytes, write_output};
+use emovox::run::{RunFolder, read_metrics, write_bytes, write_output};
 
 /// Redraws the curves of runs from their metrics.csv
 #[derive(Args)]
@@ -64,8 +63,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
 
 fn curves_of(run: &RunFolder) -> Result<Curves> {
     let config = RunConfig::read(&run.config_toml())?;
-    let (clips, parts) = read_split(&run.split_csv(), &config.data.sources)?;
-    let notes = notes(&config, &Split::new(&clips, parts));
+    let notes = Caveats::of_run(run)?.notes();
     let epochs = read_metrics(&run.metrics_csv())
         .with_context(|| format!("{} has no curves yet", run.name()))?;
     Ok(Curves {

@@ -125,7 +125,7 @@ impl Plan {
     fn read(folder: &Path) -> Result<Plan> {
         let file = folder.join("cross-validation.toml");
         let place = || format!("cannot read {}", file.display());
-        let text = bounded::read_text(&file, bounded::SETTINGS).with_context(place)?;
+        let text = bounded::read_text(&file, bounded::RESULTS).with_context(place)?;
         toml::from_str(&text).with_context(place)
     }
 }

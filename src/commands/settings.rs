@@ -39,6 +39,9 @@ pub(super) struct Settings {
     /// Which epoch's weights count [default: last; seed, or with --early-stopping: best]
     #[arg(long, value_enum)]
     keep: Option<KeepName>,
+    /// Train also if the initial weights know the test part, and note it beside every score
+    #[arg(long)]
+    allow_leak: bool,
     /// auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
@@ -120,6 +123,7 @@ impl Settings {
         set(&mut training.balance, balance);
         set(&mut training.device, self.device);
         training.class_weights |= self.class_weights;
+        training.allow_leak |= self.allow_leak;
     }
 }
 

@@ -307,6 +307,7 @@ mod tests {
             corpus: String::new(),
             speaker: speaker.into(),
             sentence: String::new(),
+            content: None,
         }
     }
 

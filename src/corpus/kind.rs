@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The corpora that are recognised by their file names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CorpusKind {
     /// The synthetic corpus that emovox makes itself.

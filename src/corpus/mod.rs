@@ -4,8 +4,10 @@
 //! by the rule that most of its names follow. Splits into train, validation and test parts are
 //! made in [`split`].
 
+mod changes;
 mod choice;
 mod config;
+mod content;
 mod cremad;
 pub mod demo;
 mod emodb;
@@ -35,7 +37,9 @@ use std::path::{Path, PathBuf};
 
 use split::Part;
 
+pub use changes::{Changes, listed};
 pub use config::DataConfig;
+pub use content::ContentHash;
 pub use kind::CorpusKind;
 pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
@@ -59,6 +63,8 @@ pub struct Clip {
     pub speaker: String,
     /// What is said. Empty where the corpus does not tell.
     pub sentence: String,
+    /// The recording's bytes. None before they are read, and in runs of versions that did not record them.
+    pub content: Option<ContentHash>,
 }
 
 /// A recording that was left out.
@@ -297,6 +303,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
                 corpus: String::new(),
                 speaker,
                 sentence,
+                content: None,
             }),
             Err(reason) => skipped.push(Skipped {
                 file: file.clone(),

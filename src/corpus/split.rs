@@ -497,6 +497,7 @@ mod tests {
                         corpus: String::new(),
                         speaker: format!("s{speaker}"),
                         sentence: String::new(),
+                        content: None,
                     });
                 }
             }

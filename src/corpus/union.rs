@@ -75,6 +75,7 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
                 corpus: people.clone(),
                 speaker: clip.speaker.clone(),
                 sentence: clip.sentence.clone(),
+                content: clip.content,
             });
         }
         let skipped = corpus.skipped.iter().cloned().map(|mut skipped| {

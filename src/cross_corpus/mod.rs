@@ -28,7 +28,10 @@ pub use results::{Pair, Results, read_results, write_results};
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::{self, Corpus};
-use crate::cross_validation::{differing_settings, holds_something};
+use crate::cross_validation::{begun, check_recordings, differing_settings, holds_something};
+use crate::dataset::{FeatureCache, read_contents};
+use crate::experiment::open_corpus;
+use crate::leakage::{Comparison, lineage_of_weights, refuse_leak};
 use crate::run::{RunLock, write_bytes};
 
 /// What is trained and heard, and where it goes.
@@ -138,12 +141,63 @@ impl Plan {
         self.seeds.iter().flat_map(with).collect()
     }
 
+    /// Refuses recordings that differ from those of a training below `folder`, and initial weights that
+    /// have learned from any of the corpora: each of them tests.
+    ///
+    /// # Errors
+    /// Names the recordings.
+    pub fn check(&self, folder: &Path, cache: Option<&FeatureCache>) -> Result<()> {
+        let file = folder.join("cross-corpus.toml");
+        let goes_on = file.exists() && Plan::read(&file)?.has_settings_of(self)?;
+        let weights = self.config.training.init_weights.as_deref();
+        let lineage = weights.map(lineage_of_weights).transpose()?;
+        let mut known = Comparison::default();
+        for member in &self.corpus {
+            let runs = match goes_on {
+                true => begun(folder, &format!("{}-seed-", member.name)),
+                false => Vec::new(),
+            };
+            if runs.is_empty() && lineage.is_none() {
+                continue;
+            }
+            let mut corpus = open_corpus(&member.data)?;
+            read_contents(&mut corpus, cache);
+            if let Some(run) = runs.first() {
+                check_recordings(run, &member.data, &corpus)?;
+            }
+            if let Some(lineage) = &lineage {
+                known.merge(Comparison::of(lineage, &member.data, &corpus.clips));
+            }
+        }
+        refuse_leak(&known, &self.config)
+    }
+
     /// The settings of one training.
     pub fn config_of(&self, training: Training) -> RunConfig {
         let mut config = self.config.clone();
         config.data = training.on.data.clone();
         config.training.seed = training.seed;
         config
+    }
+
+    /// True where the settings and the places of the corpora are those of another plan. Others are refused
+    /// later, and their recordings may differ.
+    fn has_settings_of(&self, other: &Plan) -> Result<bool> {
+        let places = |plan: &Plan| -> Vec<DataConfig> {
+            plan.corpus
+                .iter()
+                .map(|member| member.data.clone())
+                .collect()
+        };
+        let differences = differing_settings(&self.config, &other.config)?;
+        Ok(differences.is_empty() && places(self) == places(other))
+    }
+
+    fn read(file: &Path) -> Result<Plan> {
+        let text = bounded::read_text(file, bounded::RESULTS)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        toml::from_str(&text)
+            .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", file.display()))
     }
 
     /// What is trained already belongs to these settings and recordings.
@@ -198,10 +252,7 @@ impl CrossCorpus {
             .with_context(|| format!("cannot make {}", folder.display()))?;
         let lock = RunLock::take(folder)?;
         if !is_new {
-            let text = bounded::read_text(&file, bounded::SETTINGS)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            let begun: Plan = toml::from_str(&text)
-                .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", file.display()))?;
+            let begun = Plan::read(&file)?;
             begun.refuse_another(&plan, folder)?;
             plan.seeds.extend(begun.seeds);
             plan.seeds.sort_unstable();

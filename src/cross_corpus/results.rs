@@ -1,18 +1,21 @@
 //! What a matrix of corpora comes to.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{CrossCorpus, Member, Training};
-use crate::corpus::split::Part;
-use crate::corpus::{self, CorpusKind};
+use crate::corpus::{self, Clip, ContentHash, CorpusKind};
+use crate::cross_validation::{begun, refuse_pooling};
 use crate::escape::escape_line;
 use crate::evaluation::{self, BySpeaker, Intervals, Metrics, Predictions, Spread};
+use crate::inference::Trained;
+use crate::leakage::{Caveats, Comparison};
 use crate::report::{MatrixCell, confusion_png, matrix_png};
-use crate::run::{read_predictions, read_split, write_atomically, write_bytes};
+use crate::run::{RunFolder, read_predictions, read_split, write_atomically, write_bytes};
 
 /// The scores of a matrix. All are fractions of 1.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +45,8 @@ pub struct Pair {
     pub speakers: usize,
     /// True where a voice of the training may be heard in the test.
     pub speakers_shared: bool,
+    /// Everything that a reader of these scores must know.
+    pub notes: Vec<String>,
     /// The scores with each seed.
     pub seeds: Vec<SeedScores>,
     /// Over the seeds.
@@ -72,6 +77,9 @@ pub struct SeedScores {
 pub fn read_results(all: &CrossCorpus) -> Result<Results> {
     let members = &all.plan.corpus;
     let (mut pairs, mut missing) = (Vec::new(), Vec::new());
+    members
+        .iter()
+        .try_for_each(|member| check_pooled(all, member))?;
     for on in members {
         for of in members {
             let trainings = all.plan.seeds.iter().map(|&seed| Training { on, seed });
@@ -122,7 +130,7 @@ fn pair(all: &CrossCorpus, done: &[Training], of: &Member) -> Result<Option<Pair
         probabilities: Vec::new(),
     };
     let mut clips = Vec::new();
-    let mut speakers_shared = false;
+    let (mut notes, mut speakers_shared) = (Vec::new(), false);
     for &training in done {
         let saved = read_predictions(&all.predictions_of(training, of))?;
         let metrics = saved.predictions.metrics();
@@ -133,7 +141,11 @@ fn pair(all: &CrossCorpus, done: &[Training], of: &Member) -> Result<Option<Pair
             uar: metrics.uar,
             macro_f1: metrics.macro_f1,
         });
-        speakers_shared |= shares_speakers(all, training, of, &corpus::speakers(&saved.clips))?;
+        let (own, shared) = standing(all, training, of)?;
+        speakers_shared |= shared;
+        let new = own.into_iter().filter(|note| !notes.contains(note));
+        let new: Vec<String> = new.collect();
+        notes.extend(new);
         together.classes = saved.predictions.classes;
         together.truth.extend(saved.predictions.truth);
         together
@@ -151,6 +163,7 @@ fn pair(all: &CrossCorpus, done: &[Training], of: &Member) -> Result<Option<Pair
         tested_on: of.name.clone(),
         speakers: corpus::speakers(&clips).len(),
         speakers_shared,
+        notes,
         accuracy: spread(|seed| seed.accuracy),
         uar: spread(|seed| seed.uar),
         macro_f1: spread(|seed| seed.macro_f1),
@@ -160,29 +173,61 @@ fn pair(all: &CrossCorpus, done: &[Training], of: &Member) -> Result<Option<Pair
     }))
 }
 
-/// Whether somebody who tests trained or validated, too.
-fn shares_speakers(
-    all: &CrossCorpus,
-    training: Training,
-    of: &Member,
-    testing: &[String],
-) -> Result<bool> {
-    let kinds = (training.on.data.corpus, of.data.corpus);
-    let same_people = match kinds {
-        _ if training.on.name == of.name => true,
-        (Some(on), Some(of)) => on.has_the_people_of(of),
-        _ => false,
-    };
-    if !same_people {
-        return Ok(false);
+/// The notes on a training's score on a corpus, and true where it may know a voice in it.
+fn standing(all: &CrossCorpus, training: Training, of: &Member) -> Result<(Vec<String>, bool)> {
+    let run = all.run_of(training).to_string_lossy().into_owned();
+    let run = RunFolder::open(Path::new(""), &run)?;
+    if training.on.name == of.name {
+        let caveats = Caveats::of_run(&run)?;
+        return Ok((caveats.notes(), caveats.speakers_shared()));
     }
-    let split = all.run_of(training).join("split.csv");
-    let (clips, parts) = read_split(&split, &training.on.data.sources)?;
-    let mut heard = clips
-        .iter()
-        .zip(&parts)
-        .filter(|&(_, &part)| part != Part::Test);
-    Ok(heard.any(|(clip, _)| testing.contains(&clip.speaker_id().to_string())))
+    let trained = Trained::of_folder(&run)?;
+    let mut lineage = trained.lineage()?;
+    let own = lineage.clips.iter_mut();
+    for learned in own.filter(|learned| learned.run == trained.name()) {
+        learned.clip.corpus.clone_from(&training.on.name);
+    }
+    let tested = read_predictions(&all.predictions_of(training, of))?.clips;
+    let contents = contents_of(all, of)?;
+    let clips: Vec<Clip> = tested
+        .into_iter()
+        .map(|clip| Clip {
+            content: contents.get(&clip.file).copied(),
+            corpus: of.name.clone(),
+            ..clip
+        })
+        .collect();
+    let known = Comparison::of(&lineage, &of.data, &clips);
+    Ok((known.notes("this model"), known.shares_speakers()))
+}
+
+/// The content of the recordings of a corpus, as the trainings on it have recorded it.
+fn contents_of(all: &CrossCorpus, of: &Member) -> Result<BTreeMap<PathBuf, ContentHash>> {
+    let runs = begun(&all.folder, &format!("{}-seed-", of.name));
+    let Some(run) = runs.first() else {
+        return Ok(BTreeMap::new());
+    };
+    let (clips, _) = read_split(&run.split_csv(), &of.data.sources)?;
+    let known = clips.into_iter();
+    Ok(known
+        .filter_map(|clip| Some((clip.file, clip.content?)))
+        .collect())
+}
+
+/// Refuses to put scores together whose trainings on a corpus had different recordings of it.
+fn check_pooled(all: &CrossCorpus, of: &Member) -> Result<()> {
+    let runs = begun(&all.folder, &format!("{}-seed-", of.name));
+    let recordings = |run: &RunFolder| -> Result<Vec<Clip>> {
+        Ok(read_split(&run.split_csv(), &of.data.sources)?.0)
+    };
+    let Some((first, others)) = runs.split_first() else {
+        return Ok(());
+    };
+    let ours = recordings(first)?;
+    for other in others {
+        refuse_pooling(first.path(), &ours, other.path(), &recordings(other)?)?;
+    }
+    Ok(())
 }
 
 fn name(all: &CrossCorpus) -> String {
@@ -205,8 +250,8 @@ pub fn write_results(all: &CrossCorpus, results: &Results) -> Result<()> {
         };
         let (on, of) = (&pair.trained_on, &pair.tested_on);
         let title = format!("trained on {on}, tested on {of}{seeds}");
-        let note = pair.speakers_shared.then_some("speakers shared");
-        let png = confusion_png(&pair.metrics, &title, note)?;
+        let note = (!pair.notes.is_empty()).then(|| pair.notes.join("; "));
+        let png = confusion_png(&pair.metrics, &title, note.as_deref())?;
         let name = format!("{}-to-{}.png", pair.trained_on, pair.tested_on);
         write_bytes(&file(&name), &png)?;
     }
@@ -248,6 +293,7 @@ fn write_pairs(path: &Path, results: &Results) -> Result<()> {
             "accuracy",
             "uar",
             "macro_f1",
+            "notes",
         ])?;
         for pair in &results.pairs {
             for seed in &pair.seeds {
@@ -260,6 +306,7 @@ fn write_pairs(path: &Path, results: &Results) -> Result<()> {
                     seed.accuracy.to_string(),
                     seed.uar.to_string(),
                     seed.macro_f1.to_string(),
+                    pair.notes.join("; "),
                 ])?;
             }
         }
@@ -310,13 +357,13 @@ impl Results {
                 let uar = intervals.uar;
                 format!("{:.1} – {:.1}", 100.0 * uar.low, 100.0 * uar.high)
             });
-            let shared = match pair.speakers_shared {
-                true => "   speakers shared",
-                false => "",
+            let notes = match pair.notes.as_slice() {
+                [] => String::new(),
+                notes => format!("   {}", notes.join("; ")),
             };
             // Writing to a String cannot fail.
             let line = format!(
-                "{:width$}  {:width$}  {:>8}  {:>5}  {:>8.1}   {uar:<12}  {interval}{shared}",
+                "{:width$}  {:width$}  {:>8}  {:>5}  {:>8.1}   {uar:<12}  {interval}{notes}",
                 pair.trained_on,
                 pair.tested_on,
                 pair.speakers,
@@ -325,11 +372,17 @@ impl Results {
             );
             let _ = writeln!(text, "{}", escape_line(&line));
         }
-        text += &format!(
-            "\nOn its own corpus a training is tested on speakers that it has not heard; chance is {:.1} \
-             UAR.\n",
-            100.0 * self.chance()
-        );
+        let at_home = |pair: &&Pair| pair.trained_on == pair.tested_on;
+        text += match self
+            .pairs
+            .iter()
+            .filter(at_home)
+            .any(|pair| pair.speakers_shared)
+        {
+            true => "\n",
+            false => "\nOn its own corpus a training is tested on speakers that it has not heard. ",
+        };
+        text += &format!("Chance is {:.1} UAR.\n", 100.0 * self.chance());
         for pair in &self.pairs {
             text += &format!(
                 "\nTrained on {}, tested on {} (rows: truth, columns: prediction), all seeds\n\n",

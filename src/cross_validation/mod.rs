@@ -16,6 +16,7 @@
 //!   reliability.png        how often the models are right, by how sure they are
 //! ```
 
+mod check;
 mod results;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::{begun, check_recordings, refuse_pooling};
 pub use results::{CellScores, Results, SpreadScores, heard, read_results, write_results};
 
 use crate::bounded;
@@ -186,7 +188,7 @@ impl Plan {
     }
 
     fn read(path: &Path) -> Result<Plan> {
-        let text = bounded::read_text(path, bounded::SETTINGS)
+        let text = bounded::read_text(path, bounded::RESULTS)
             .with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text)
             .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", path.display()))
@@ -252,7 +254,7 @@ impl CrossValidation {
             plan.seeds.dedup();
         }
         let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
-        match bounded::read_text(&file, bounded::SETTINGS) {
+        match bounded::read_text(&file, bounded::RESULTS) {
             Ok(there) if there == text => Ok(()),
             _ => write_bytes(&file, text.as_bytes()),
         }

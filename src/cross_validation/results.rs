@@ -9,15 +9,15 @@ use serde::Serialize;
 use super::{Cell, CrossValidation};
 use crate::bounded;
 use crate::config::RunConfig;
-use crate::corpus::split::Split;
 use crate::corpus::{self, Clip};
 use crate::escape::escape_line;
 use crate::evaluation::{
     self, BySpeaker, Calibration, Intervals, Metrics, Predictions, Scores, SpeakerScores, Spread,
 };
+use crate::leakage::Caveats;
 use crate::report::{confusion_png, recall_png, reliability_png};
 use crate::run::{
-    SavedPredictions, read_predictions, read_split, write_atomically, write_bytes, write_confusion,
+    RunFolder, SavedPredictions, read_predictions, write_atomically, write_bytes, write_confusion,
 };
 
 /// The scores of a cross-validation. All are fractions of 1.
@@ -71,6 +71,18 @@ pub struct CellScores {
     pub accuracy: f64,
     pub uar: f64,
     pub macro_f1: f64,
+    /// Everything that a reader of these scores must know, in one line.
+    pub notes: String,
+}
+
+impl CellScores {
+    /// The notes, as the end of a line that shows these scores.
+    pub fn note(&self) -> String {
+        match self.notes.as_str() {
+            "" => String::new(),
+            notes => format!("   ({notes})"),
+        }
+    }
 }
 
 /// Mean and standard deviation over the seeds.
@@ -87,13 +99,16 @@ struct Tested<'a> {
     cell: Cell<'a>,
     saved: SavedPredictions,
     metrics: Metrics,
+    caveats: Caveats,
 }
 
 impl CrossValidation {
     fn tested<'a>(&self, cell: Cell<'a>) -> Result<Tested<'a>> {
-        let saved = read_predictions(&self.run_of(cell).join("predictions.csv"))?;
+        let run = RunFolder::open(Path::new(""), &self.run_of(cell).to_string_lossy())?;
+        let saved = read_predictions(&run.predictions_csv())?;
         Ok(Tested {
             cell,
+            caveats: Caveats::of_run(&run)?,
             metrics: saved.predictions.metrics(),
             saved,
         })
@@ -115,6 +130,7 @@ impl Tested<'_> {
             accuracy: self.metrics.accuracy,
             uar: self.metrics.uar,
             macro_f1: self.metrics.macro_f1,
+            notes: self.caveats.notes().join("; "),
         }
     }
 }
@@ -137,17 +153,22 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         .cells()
         .into_iter()
         .partition(|&cell| all.is_done(cell));
+    let not_compared = all.check_pooled(&done)?;
     let tested: Vec<Tested> = done
         .into_iter()
         .map(|cell| all.tested(cell))
         .collect::<Result<_>>()?;
-    let (mut shared, mut leaked, mut skipped) = (false, 0, 0);
-    for Tested { cell, saved, .. } in &tested {
-        let run = all.run_of(*cell);
-        let data = RunConfig::read(&run.join("config.toml"))?.data;
-        let (clips, parts) = read_split(&run.join("split.csv"), &data.sources)?;
-        shared |= Split::new(&clips, parts).shared.any() || data.leaked > 0;
-        (leaked, skipped) = (data.leaked.max(leaked), data.skipped.max(skipped));
+    let (mut caveats, mut skipped) = (Caveats::default(), 0);
+    for Tested {
+        cell,
+        saved,
+        caveats: own,
+        ..
+    } in &tested
+    {
+        caveats.merge(own.clone());
+        let data = RunConfig::read(&all.run_of(*cell).join("config.toml"))?.data;
+        skipped = data.skipped.max(skipped);
         ensure!(
             saved.predictions.classes == tested[0].saved.predictions.classes,
             "{} tells apart other classes than {}; train both anew",
@@ -172,16 +193,11 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         .map(|clip| clip.speaker.clone());
 
     let data = &all.plan.config.data;
-    let mut notes = Vec::new();
-    if data.is_synthetic() {
-        notes.push("synthetic demo corpus".to_string());
-    }
-    if shared {
-        notes.push("speakers shared".to_string());
-    }
-    if leaked > 0 {
+    let mut notes = caveats.notes();
+    if not_compared > 0 {
         notes.push(format!(
-            "up to {leaked} recordings are in several parts of a fold"
+            "{not_compared} trainings were made before contents were recorded, so their recordings are \
+             not compared"
         ));
     }
     if skipped > 0 {
@@ -227,7 +243,7 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         folds: all.plan.folds.clone(),
         arch: all.plan.config.model.arch().to_string(),
         notes,
-        speakers_shared: shared,
+        speakers_shared: caveats.speakers_shared(),
         missing: missing.iter().map(Cell::name).collect(),
         cells: tested.iter().map(Tested::scores).collect(),
         mean_of_folds: of_seeds(&mean_of_folds),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
 use crate::audio::{self, AudioConfig, SampleRate};
-use crate::corpus::Skipped;
+use crate::corpus::{ContentHash, Skipped};
 use crate::features::{Extractor, FeatureConfig, Features};
 
 /// What became of a list of recordings.
@@ -19,6 +19,8 @@ pub struct Extraction {
     pub features: Vec<(usize, Features)>,
     /// Those that could not be read.
     pub skipped: Vec<Skipped>,
+    /// The hash of each recording in the list, where a cache found it. None without a cache.
+    pub contents: Option<Vec<Option<ContentHash>>>,
 }
 
 /// Reads recordings and computes their features. `advance` is called after each, from any thread.
@@ -35,6 +37,7 @@ pub fn extract(
     let mut extraction = Extraction {
         features: Vec::new(),
         skipped: Vec::new(),
+        contents: None,
     };
     for (index, (file, result)) in files.iter().zip(results).enumerate() {
         match result {

@@ -5,17 +5,18 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use rayon::prelude::*;
 use tch::Device;
 
 use super::{Extraction, FeatureCache, Normalisation, PartTensors, extract};
 use crate::audio::AudioConfig;
-use crate::corpus::{Clip, Corpus, Skipped};
+use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
 
 /// The readable clips of a corpus and their features, in the same order.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The clips that could be read.
+    /// The clips that could be read, each with the hash of its recording.
     pub clips: Vec<Clip>,
     /// Their features.
     pub features: Vec<Features>,
@@ -68,10 +69,17 @@ impl Loaded {
                 skipped[0].reason
             );
         }
+        let contents = extraction.contents.unwrap_or_else(|| contents_of(&files));
         let (clips, features): (Vec<Clip>, Vec<Features>) = extraction
             .features
             .into_iter()
-            .map(|(index, features)| (corpus.clips[index].clone(), features))
+            .map(|(index, features)| {
+                let clip = Clip {
+                    content: contents[index],
+                    ..corpus.clips[index].clone()
+                };
+                (clip, features)
+            })
             .unzip();
         Ok(Loaded {
             same: same(&features)?,
@@ -107,6 +115,23 @@ impl Loaded {
         }
         labelled
     }
+}
+
+/// Reads the hash of each recording of a corpus.
+pub fn read_contents(corpus: &mut Corpus, cache: Option<&FeatureCache>) {
+    let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
+    let contents = match cache {
+        Some(cache) => cache.contents(&corpus.folder, &files),
+        None => contents_of(&files),
+    };
+    for (clip, content) in corpus.clips.iter_mut().zip(contents) {
+        clip.content = content;
+    }
+}
+
+fn contents_of(files: &[PathBuf]) -> Vec<Option<ContentHash>> {
+    let hash = |file: &PathBuf| ContentHash::of_file(file).ok();
+    files.par_iter().map(hash).collect()
 }
 
 /// Values between those that are hashed: what is alike in them is compared as a whole.

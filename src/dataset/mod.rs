@@ -17,7 +17,7 @@ mod vocal_tract;
 pub use batch::{Batch, Plan, PlannedClip};
 pub use cache::{CacheWait, FeatureCache, Held, Unfinished};
 pub use extract::{Extraction, extract, extract_each, extract_one};
-pub use load::{Labelled, Loaded};
+pub use load::{Labelled, Loaded, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};
 pub use part::PartTensors;

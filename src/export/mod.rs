@@ -45,6 +45,8 @@ struct Card<'a> {
     run: &'a str,
     /// Licence of the training recordings.
     licence: String,
+    /// Notes that a reader needs to judge the scores of the run.
+    notes: Vec<String>,
     /// Class names in the order of the logits.
     classes: &'a [String],
     audio: &'a AudioConfig,
@@ -62,6 +64,7 @@ fn card(predictor: &Predictor) -> Result<String> {
         emovox: env!("CARGO_PKG_VERSION"),
         run: predictor.trained().name(),
         licence: predictor.trained().licence(),
+        notes: predictor.trained().caveats()?.notes(),
         classes: predictor.classes(),
         audio: &config.audio,
         features: &config.features,

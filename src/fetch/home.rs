@@ -199,7 +199,7 @@ fn check_address(address: &str) -> Result<()> {
 fn range(name: &str) -> Option<(RangeInclusive<u32>, usize)> {
     let (first, last) = name.split_once('-')?;
     let number = |digits: &str| match digits.len() {
-        1..=9 => digits.parse::<u32>().ok(),
+        1..=10 => digits.parse::<u32>().ok(),
         _ => None,
     };
     Some((number(first)?..=number(last)?, first.len()))
@@ -268,5 +268,164 @@ mod tests {
         }
         let speakers: Vec<usize> = homes.iter().map(|home| home.speakers().len()).collect();
         assert_eq!(speakers, [24, 2, 10, 91]);
+    }
+
+    const ARCHIVED: &str = "
+[[corpus]]
+name = 'emodb'
+title = 'A small EmoDB'
+home = 'http://home.example'
+licence = 'CC0'
+cite = 'nobody'
+megabytes = 1
+unpacked_megabytes = 1
+clips = 4
+speakers = ['03', '08-09']
+classes = { anger = 4 }
+clips_per_speaker = 1
+not_wav = 1
+[[corpus.archive]]
+url = 'https://home.example/corpus.zip'
+bytes = 5
+md5 = 'bc696df654c87fed845eb13823edef8a'
+compared = ''
+";
+
+    fn listed() -> String {
+        let (corpus, _) = ARCHIVED.split_once("[[corpus.archive]]").unwrap();
+        format!(
+            "{corpus}[corpus.listed]
+table = 'http://[::1]:80/table.csv'
+column = 'name'
+ending = '.wav'
+files = 'http://home.example/files/'
+notes = 'http://home.example/notes/'
+into = 'wav/all'
+compared = ''
+"
+        )
+    }
+
+    #[track_caller]
+    fn refused(table: &str, from: &str, to: &str) {
+        assert!(table.contains(from), "{from}");
+        let error = format!("{:#}", parse(&table.replace(from, to)).unwrap_err());
+        assert!(
+            error.contains("emodb") || to.starts_with("name"),
+            "{to}: {error}"
+        );
+    }
+
+    #[test]
+    fn a_table_of_ones_own_is_read() {
+        assert_eq!(parse(ARCHIVED).unwrap()[0].speakers(), ["03", "08", "09"]);
+        parse(&listed()).unwrap();
+    }
+
+    #[test]
+    fn no_name_in_a_table_leads_out_of_its_folder() {
+        for name in [
+            "..",
+            "../x",
+            "/abs",
+            "a/b",
+            "a\\\\b",
+            ".hidden",
+            "",
+            "a b",
+            "\\u001b[31m",
+            "ü",
+        ] {
+            refused(ARCHIVED, "name = 'emodb'", &format!("name = \"{name}\""));
+        }
+        for into in ["..", "wav/../..", "/etc", "", "wav//x", ".ssh", "wav/."] {
+            refused(&listed(), "into = 'wav/all'", &format!("into = '{into}'"));
+        }
+        for ending in ["", "wav", "./../../x", "/../x.wav", ".wav/x"] {
+            refused(
+                &listed(),
+                "ending = '.wav'",
+                &format!("ending = '{ending}'"),
+            );
+        }
+    }
+
+    #[test]
+    fn no_number_in_a_table_is_out_of_proportion() {
+        let with = |speakers: &str| {
+            let to = format!("speakers = ['{speakers}']");
+            parse(&ARCHIVED.replace("speakers = ['03', '08-09']", &to))
+        };
+        for speakers in ["0-4000000000", "0-100000", "9-3"] {
+            let error = format!("{:#}", with(speakers).unwrap_err());
+            assert!(error.contains("speakers"), "{speakers}: {error}");
+        }
+        // Not numbers that a program counts with: a speaker of this name.
+        let long = "0-99999999999999999999";
+        assert_eq!(with(long).unwrap()[0].speakers(), [long]);
+        refused(
+            ARCHIVED,
+            "speakers = ['03', '08-09']",
+            "speakers = ['0-99999999', '0-99999999']",
+        );
+        let largest = i64::MAX;
+        for (from, to) in [
+            ("megabytes = 1\nunp", format!("megabytes = {largest}\nunp")),
+            (
+                "unpacked_megabytes = 1",
+                format!("unpacked_megabytes = {largest}"),
+            ),
+            ("clips = 4", format!("clips = {largest}")),
+            ("clips = 4", "clips = 0".into()),
+            ("anger = 4", format!("anger = {largest}, fear = {largest}")),
+            ("clips_per_speaker = 1", "clips_per_speaker = 5".into()),
+            ("not_wav = 1", format!("not_wav = {largest}")),
+            ("bytes = 5", format!("bytes = {largest}")),
+        ] {
+            refused(ARCHIVED, from, &to);
+        }
+    }
+
+    #[test]
+    fn only_web_addresses_and_whole_hashes_are_taken() {
+        for url in [
+            "file:///etc/passwd",
+            "ftp://home.example/x",
+            "//home.example/x",
+            "https://",
+            "https:///x",
+            "https://home.example/a b",
+            "javascript:alert(1)",
+            "",
+        ] {
+            refused(
+                ARCHIVED,
+                "url = 'https://home.example/corpus.zip'",
+                &format!("url = '{url}'"),
+            );
+            refused(
+                &listed(),
+                "files = 'http://home.example/files/'",
+                &format!("files = '{url}'"),
+            );
+        }
+        for md5 in [
+            "",
+            "bc696df654c87fed845eb13823edef8",
+            "zc696df654c87fed845eb13823edef8a",
+        ] {
+            refused(
+                ARCHIVED,
+                "md5 = 'bc696df654c87fed845eb13823edef8a'",
+                &format!("md5 = '{md5}'"),
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_stands_for_one_corpus() {
+        let twice = format!("{ARCHIVED}{}", ARCHIVED.replace("'emodb'", "'EmoDB'"));
+        let error = parse(&twice).unwrap_err().to_string();
+        assert!(error.contains("two corpora are called"), "{error}");
     }
 }

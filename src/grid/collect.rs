@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Grid, GridCell, Setting, State};
 use crate::cross_validation::{
-    Cell, CellScores, Results, SpreadScores, heard, read_results, write_results,
+    Cell, CellScores, Results, SpreadScores, heard, read_results, refuse_pooling, write_results,
 };
 use crate::escape::escape_line;
 use crate::evaluation::{Interval, Intervals, Spread};
@@ -52,6 +52,8 @@ pub struct SettingRow {
     pub intervals: Option<Intervals>,
     /// How far above the baseline.
     pub above_baseline: Option<Comparison>,
+    /// Everything that a reader of the scores must know.
+    pub notes: Vec<String>,
 }
 
 /// A setting against the baseline, by the cells (fold and seed) that both have finished.
@@ -142,6 +144,10 @@ fn row(grid: &Grid, setting: &Setting, results: &Results) -> Result<SettingRow> 
         scores: some.then_some(results.pooled),
         intervals: if some { results.intervals } else { None },
         above_baseline,
+        notes: match some {
+            true => results.notes.clone(),
+            false => Vec::new(),
+        },
     })
 }
 
@@ -164,6 +170,15 @@ fn compare(setting: &Setting, baseline: &Setting) -> Result<Option<Comparison>> 
         differences.push(setting.all.score_of(ours)?.uar - baseline.all.score_of(theirs)?.uar);
     }
     let (ours, theirs): (Vec<Cell>, Vec<Cell>) = pairs.iter().copied().unzip();
+    if setting.all.plan.config.data == baseline.all.plan.config.data {
+        let [first, other] = [(&baseline.all, theirs[0]), (&setting.all, ours[0])];
+        refuse_pooling(
+            &first.0.run_of(first.1),
+            &first.0.recordings_of(first.1)?,
+            &other.0.run_of(other.1),
+            &other.0.recordings_of(other.1)?,
+        )?;
+    }
     let seed = setting.all.plan.config.split.seed;
     let ours = heard(&setting.all, &ours)?;
     let intervals = ours.intervals_above(&heard(&baseline.all, &theirs)?, seed);
@@ -251,6 +266,7 @@ fn write_settings(grid: &Grid, collected: &Collected) -> Result<()> {
             "above_baseline_high",
             "pairs",
             "pairs_higher",
+            "notes",
         ];
         let keys = collected.keys.iter().map(String::as_str);
         writer.write_record(["setting"].into_iter().chain(keys).chain(fixed))?;
@@ -284,6 +300,7 @@ fn write_settings(grid: &Grid, collected: &Collected) -> Result<()> {
             line.extend([
                 count(above.map(|a| a.pairs)),
                 count(above.map(|a| a.higher)),
+                row.notes.join("; "),
             ]);
             writer.write_record(line)?;
         }
@@ -294,7 +311,9 @@ fn write_settings(grid: &Grid, collected: &Collected) -> Result<()> {
 fn write_cells(grid: &Grid, collected: &Collected) -> Result<()> {
     write_atomically(&grid.folder.join("cells.csv"), |file| {
         let mut writer = csv::Writer::from_writer(file);
-        let columns = ["cell", "state", "accuracy", "uar", "macro_f1", "error"];
+        let columns = [
+            "cell", "state", "accuracy", "uar", "macro_f1", "error", "notes",
+        ];
         writer.write_record(columns)?;
         for row in &collected.trainings {
             let score = |of: fn(&CellScores) -> f64| {
@@ -308,6 +327,7 @@ fn write_cells(grid: &Grid, collected: &Collected) -> Result<()> {
                 &score(|scores| scores.uar),
                 &score(|scores| scores.macro_f1),
                 row.error.as_deref().unwrap_or_default(),
+                row.scores.as_ref().map_or("", |scores| &scores.notes),
             ])?;
         }
         Ok(writer.flush()?)

@@ -34,6 +34,8 @@ use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Corpus;
 use crate::cross_validation::{Cell, CrossValidation, Plan, holds_something};
+use crate::dataset::{FeatureCache, read_contents};
+use crate::experiment::open_corpus;
 use crate::run::{RunFolder, write_bytes};
 
 /// A sweep and the folder of its cells.
@@ -185,6 +187,22 @@ impl Grid {
 }
 
 impl Setting {
+    /// Refuses recordings that differ from those of a training of this setting, and initial weights that
+    /// have learned from what is tested.
+    ///
+    /// # Errors
+    /// Names the recordings.
+    pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
+        let CrossValidation { folder, plan, .. } = &self.all;
+        if !plan.compares_contents(folder) {
+            return Ok(());
+        }
+        let mut corpus = open_corpus(&plan.config.data)?;
+        read_contents(&mut corpus, cache);
+        plan.check(folder, &corpus)
+            .with_context(|| format!("setting {}", self.name))
+    }
+
     fn cells(&self) -> Vec<Cell<'_>> {
         self.all.plan.cells()
     }

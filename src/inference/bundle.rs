@@ -1,6 +1,6 @@
 //! A trained run as one file, to be given away: a safetensors file whose header holds the settings.
 //!
-//! It has what `config.toml`, `split.csv` and `best.ot` of the run have, but no place on the machine where
+//! It has what `config.toml`, `split.csv`, `ancestors.csv` and `best.ot` of the run have, but no place on the machine where
 //! it was trained. One of its tensors is a hash of all the rest, since safetensors have no checksum.
 
 use std::collections::BTreeMap;
@@ -14,9 +14,10 @@ use tch::{Device, Tensor};
 use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
-use crate::corpus::split::Part;
+use crate::corpus::split::{Part, Split};
+use crate::leakage::Caveats;
 use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
-use crate::run::{RunFolder, parse_split, print_split};
+use crate::run::{Lineage, RunFolder, parse_lineage, parse_split, print_lineage, print_split};
 
 /// The format of bundles; a file of a later one is refused.
 const FORMAT: u32 = 1;
@@ -33,6 +34,8 @@ pub(super) struct Bundle {
     /// The clips that it was trained, validated and tested with.
     pub clips: Vec<Clip>,
     pub parts: Vec<Part>,
+    /// Of the weights that it started from.
+    pub initial: Lineage,
     /// Weights and normalisation, on the CPU.
     pub tensors: Vec<(String, Tensor)>,
 }
@@ -49,6 +52,12 @@ struct Header {
     config: String,
     /// `split.csv`
     split: String,
+    /// `ancestors.csv`, of a run that started from given weights. Earlier versions did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ancestors: Option<String>,
+    /// Everything that a reader of the run's scores must know. Earlier versions did not write it.
+    #[serde(default)]
+    notes: Vec<String>,
 }
 
 impl Bundle {
@@ -56,6 +65,8 @@ impl Bundle {
     pub(super) fn encode(&self, licence: String) -> Result<Vec<u8>> {
         RunFolder::check_name(&self.name).context("rename the folder of the run")?;
         let mut split = Vec::new();
+        let mut ancestors = Vec::new();
+        print_lineage(&mut ancestors, &self.initial)?;
         print_split(&mut split, &self.clips, &self.parts)?;
         let header = serde_json::to_string(&Header {
             bundle: FORMAT,
@@ -64,6 +75,11 @@ impl Bundle {
             licence,
             config: without_places(&self.config).text()?,
             split: String::from_utf8(split)?,
+            ancestors: match self.initial.is_empty() {
+                true => None,
+                false => Some(String::from_utf8(ancestors)?),
+            },
+            notes: self.caveats().notes(),
         })?;
         let tensors = self.tensors.iter();
         let mut tensors: BTreeMap<String, Tensor> = tensors
@@ -73,6 +89,12 @@ impl Bundle {
         tensors.insert(HASH.to_string(), Tensor::from_slice(&hash));
         let tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
         to_safetensors(&tensors, &header)
+    }
+
+    /// Everything about its recordings that a reader of its scores must know.
+    pub(super) fn caveats(&self) -> Caveats {
+        let split = Split::new(&self.clips, self.parts.clone());
+        Caveats::new(&self.config.data, &self.clips, &split, &self.initial)
     }
 
     /// Reads the file. Every bit of what it says has been checked then.
@@ -112,11 +134,17 @@ impl Bundle {
         RunFolder::check_name(&header.run).context("its author gave it a name that is none")?;
         let config = RunConfig::of_text(&header.config, path)?;
         let (clips, parts) = parse_split(header.split.as_bytes(), &config.data.sources)?;
+        let initial = match (&header.ancestors, &config.training.init_weights) {
+            (Some(text), _) => parse_lineage(text.as_bytes())?,
+            (None, Some(weights)) => Lineage::unknown(weights),
+            (None, None) => Lineage::default(),
+        };
         Ok(Bundle {
             name: header.run,
             config,
             clips,
             parts,
+            initial,
             tensors: tensors.into_iter().collect(),
         })
     }
@@ -188,6 +216,7 @@ mod tests {
             config,
             clips: Vec::new(),
             parts: Vec::new(),
+            initial: Lineage::default(),
             tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],
         };
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -10,8 +10,9 @@ use crate::config::RunConfig;
 use crate::corpus::split::Part;
 use crate::corpus::{Clip, CorpusKind};
 use crate::fetch;
+use crate::leakage::{self, Caveats};
 use crate::model::{self, EmotionModel};
-use crate::run::{RunFolder, read_split};
+use crate::run::{Lineage, RunFolder, read_split};
 
 /// A trained run.
 ///
@@ -107,6 +108,36 @@ impl Trained {
         }
     }
 
+    /// The recordings that its weights have learned from: its own, and those behind the weights that it
+    /// started from.
+    pub fn lineage(&self) -> Result<Lineage> {
+        let (clips, parts) = self.split()?;
+        let made_with = (clips.as_slice(), parts.as_slice());
+        let data = &self.config.data;
+        Ok(Lineage::of_run(
+            &self.name,
+            data,
+            made_with,
+            self.initial()?,
+        ))
+    }
+
+    /// Everything about its recordings that a reader of its scores must know.
+    pub fn caveats(&self) -> Result<Caveats> {
+        match &self.place {
+            Place::Folder(run) => Caveats::of_run(run),
+            Place::Bundle(bundle) => Ok(bundle.caveats()),
+        }
+    }
+
+    /// The lineage of the weights that it started from.
+    fn initial(&self) -> Result<Lineage> {
+        match &self.place {
+            Place::Folder(run) => leakage::initial_lineage(run, &self.config),
+            Place::Bundle(bundle) => Ok(bundle.initial.clone()),
+        }
+    }
+
     /// The licence of the recordings that it was trained on, or where to look for it.
     pub fn licence(&self) -> String {
         let data = &self.config.data;
@@ -146,6 +177,7 @@ impl Trained {
             config: self.config.clone(),
             clips,
             parts,
+            initial: self.initial()?,
             tensors: self.model(Device::Cpu)?.tensors(),
         };
         bundle.encode(self.licence())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
@@ -62,28 +62,10 @@ pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
     let place = || format!("cannot read {}", path.display());
     let text = bounded::read(path, bounded::TABLE).with_context(place)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
-    let epochs: Vec<EpochRecord> = reader
+    reader
         .deserialize()
         .collect::<Result<_, _>>()
-        .with_context(place)?;
-    for (line, epoch) in epochs.iter().enumerate() {
-        let numbers = [
-            epoch.train_loss,
-            epoch.train_accuracy,
-            epoch.validation_loss,
-            epoch.validation_accuracy,
-            epoch.validation_uar,
-            epoch.learning_rate,
-            epoch.seconds,
-        ];
-        ensure!(
-            numbers.iter().all(|number| number.is_finite()),
-            "cannot read {}: line {} holds NaN or infinity",
-            path.display(),
-            line + 2
-        );
-    }
-    Ok(epochs)
+        .with_context(place)
 }
 
 /// Written even where there is no epoch yet.

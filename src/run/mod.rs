@@ -3,8 +3,9 @@
 //! ```text
 //! runs/NAME/
 //!   config.toml      every setting; with the weights all that is needed to predict or resume
-//!   split.csv        clip, corpus (of several), speaker, label, what the corpus calls it, part
+//!   split.csv        clip, corpus (of several), speaker, label, what the corpus calls it, part, hash
 //!   skipped.csv      recordings that were left out, with the reason
+//!   ancestors.csv    the recordings behind those that the training started from, where it was given some
 //!   init.ot          the weights that the training started from, where it was given some
 //!   last.ot          the whole state of the training: resumes from here
 //!   previous.ot      the state that was saved before that
@@ -28,6 +29,7 @@
 //! being written (`.writing-…`).
 
 mod journal;
+mod lineage;
 mod lock;
 mod output;
 mod tables;
@@ -43,11 +45,14 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::io;
 pub use crate::io::{write_atomically, write_bytes, write_keeping_previous, write_output};
 pub use journal::{EpochRecord, read_metrics, write_metrics};
+pub use lineage::{
+    LearnedClip, Lineage, kind_of, parse_lineage, print_lineage, read_lineage, write_lineage,
+};
 pub use lock::RunLock;
 pub use output::{Outputs, beginning};
 pub use tables::{
-    ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_split,
-    write_confusion, write_predictions, write_skipped, write_split,
+    ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_skipped,
+    read_split, write_confusion, write_predictions, write_skipped, write_split,
 };
 pub use tensorboard::EventFile;
 
@@ -160,10 +165,7 @@ impl RunFolder {
     pub fn open(runs: &Path, run: &str) -> Result<RunFolder> {
         let candidates = [PathBuf::from(run), runs.join(run)];
         for folder in &candidates {
-            let run = RunFolder {
-                folder: folder.clone(),
-            };
-            if run.config_toml().is_file() {
+            if let Some(run) = RunFolder::at(folder) {
                 return Ok(run);
             }
         }
@@ -214,6 +216,14 @@ impl RunFolder {
             .into_owned()
     }
 
+    /// The run in this folder, if it is one.
+    pub fn at(folder: &Path) -> Option<RunFolder> {
+        let run = RunFolder {
+            folder: folder.into(),
+        };
+        run.config_toml().is_file().then_some(run)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.folder
@@ -229,6 +239,10 @@ impl RunFolder {
     /// Recordings that were left out.
     pub fn skipped_csv(&self) -> PathBuf {
         self.folder.join("skipped.csv")
+    }
+    /// The recordings behind the weights that the training started from, where it was given some.
+    pub fn ancestors_csv(&self) -> PathBuf {
+        self.folder.join("ancestors.csv")
     }
     /// The weights that the training started from, where it was given some.
     pub fn init_ot(&self) -> PathBuf {

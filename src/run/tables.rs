@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::write_atomically;
 use crate::bounded;
 use crate::corpus::split::Part;
-use crate::corpus::{Clip, Skipped, Source};
+use crate::corpus::{Clip, ContentHash, Skipped, Source};
 use crate::evaluation::Predictions;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]
 struct SplitLine {
     clip: String,
-    /// Only where there are several corpora.
+    /// The corpus of the speaker, only where there are several corpora.
     #[serde(skip_serializing_if = "Option::is_none")]
     corpus: Option<String>,
     speaker: String,
@@ -25,10 +25,13 @@ struct SplitLine {
     #[serde(default)]
     corpus_label: String,
     part: Part,
+    /// Runs of before did not write it.
+    #[serde(default)]
+    content: Option<ContentHash>,
 }
 
 /// Writes `split.csv`: each clip's place in the corpus folder, corpus (where there are several), speaker,
-/// label, the corpus' own word for it, and part.
+/// label, the corpus' own word for it, part, and the hash of its recording.
 pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
     write_atomically(path, |file| print_split(file, clips, parts))
 }
@@ -41,10 +44,11 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
         writer.serialize(SplitLine {
             clip: clip.file.to_string_lossy().into_owned(),
             corpus: several.then(|| clip.corpus.clone()),
-            speaker: clip.speaker.clone(),
+            speaker: clip.speaker_id().to_string(),
             label: clip.label.clone(),
             corpus_label: clip.corpus_label.clone(),
             part,
+            content: clip.content,
         })?;
     }
     Ok(writer.flush()?)
@@ -65,9 +69,12 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
     let mut parts = Vec::new();
     for line in reader.deserialize() {
         let line: SplitLine = line?;
-        let (corpus, speaker) = match line.corpus {
-            Some(corpus) => (corpus, line.speaker),
-            None => corpus_and_speaker(line.speaker, sources),
+        let corpus = line
+            .corpus
+            .unwrap_or_else(|| corpus_of(&line.speaker, sources));
+        let speaker = match line.speaker.strip_prefix(&format!("{corpus}:")) {
+            Some(own) if !corpus.is_empty() => own.to_string(),
+            _ => line.speaker,
         };
         clips.push(Clip {
             file: line.clip.into(),
@@ -76,20 +83,18 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
             corpus,
             speaker,
             sentence: String::new(),
+            content: line.content,
         });
         parts.push(line.part);
     }
     Ok((clips, parts))
 }
 
-/// Takes apart `emodb:03`, as earlier versions wrote a speaker of one of several corpora.
-fn corpus_and_speaker(written: String, sources: &[Source]) -> (String, String) {
-    match written.split_once(':') {
-        Some((corpus, speaker)) if sources.iter().any(|source| source.name == corpus) => {
-            (corpus.to_string(), speaker.to_string())
-        }
-        _ => (String::new(), written),
-    }
+/// The corpus of `emodb:03`. Earlier versions had no column for it.
+fn corpus_of(speaker: &str, sources: &[Source]) -> String {
+    let corpus = speaker.split_once(':').map(|(corpus, _)| corpus);
+    let known = corpus.filter(|name| sources.iter().any(|source| source.name == *name));
+    known.unwrap_or_default().to_string()
 }
 
 /// Writes `skipped.csv`: each recording that was left out, and why.
@@ -102,6 +107,17 @@ pub fn write_skipped(path: &Path, skipped: &[Skipped]) -> Result<()> {
         }
         Ok(writer.flush()?)
     })
+}
+
+/// Reads the recordings that `skipped.csv` names.
+pub fn read_skipped(path: &Path) -> Result<Vec<Skipped>> {
+    let place = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let lines = reader.deserialize().map(|line| {
+        let (file, reason): (PathBuf, String) = line?;
+        Ok(Skipped { file, reason })
+    });
+    lines.collect::<Result<_>>().with_context(place)
 }
 
 /// What a model said of one clip.
@@ -197,6 +213,7 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
             corpus: String::new(),
             speaker,
             sentence: String::new(),
+            content: None,
         });
     }
     Ok(SavedPredictions {
@@ -235,6 +252,7 @@ mod tests {
             corpus: corpus.into(),
             speaker: speaker.into(),
             sentence: String::new(),
+            content: None,
         }
     }
 
@@ -260,14 +278,16 @@ mod tests {
     #[test]
     fn speakers_of_several_corpora_come_back_as_they_were() {
         let clips = [clip("emodb", "03"), clip("ravdess", "a:03"), clip("b", "")];
-        assert_eq!(read(&written(&clips), &sources()), clips);
+        let text = written(&clips);
+        assert!(text.contains(",emodb,emodb:03,anger,"), "{text}");
+        assert_eq!(read(&text, &sources()), clips);
     }
 
     #[test]
     fn one_corpus_needs_no_column_and_a_colon_means_nothing_there() {
         let clips = [clip("", "emodb:03"), clip("", "")];
         let text = written(&clips);
-        assert!(text.starts_with("clip,speaker,label,corpus_label,part\n"));
+        assert!(text.starts_with("clip,speaker,label,corpus_label,part,content\n"));
         assert_eq!(read(&text, &[]), clips);
     }
 

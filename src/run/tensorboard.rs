@@ -1,7 +1,7 @@
 //! What TensorBoard reads: a file of records, each an event in protobuf between checksums.
 //!
-//! Of its messages only what carries a number is here: `Event` (tensorboard/compat/proto/event.proto)
-//! with a `Summary` of named values.
+//! Of its messages only what carries a number or a text is here: `Event`
+//! (tensorboard/compat/proto/event.proto) with a `Summary` of named values.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -44,13 +44,55 @@ struct Value {
     tag: String,
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
+    #[prost(message, optional, tag = "8")]
+    tensor: Option<TensorProto>,
+    #[prost(message, optional, tag = "9")]
+    metadata: Option<SummaryMetadata>,
 }
 
+/// A list of texts.
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<TensorShape>,
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    string_val: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorShape {
+    #[prost(message, repeated, tag = "2")]
+    dim: Vec<Dimension>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(int64, tag = "1")]
+    size: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryMetadata {
+    #[prost(message, optional, tag = "1")]
+    plugin_data: Option<PluginData>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PluginData {
+    #[prost(string, tag = "1")]
+    plugin_name: String,
+}
+
+/// `DT_STRING` in tensorflow/core/framework/types.proto.
+const DT_STRING: i32 = 7;
+
 impl EventFile {
-    /// Begins the file with the epochs that are done. One that was there is written anew, so that a
+    /// Begins the file with the notes that belong to the scores, and the epochs that are done. One that was there is written anew, so that a
     /// resumed run leaves no half record and no epoch twice; when those epochs ended is reckoned back
     /// from how long each took.
-    pub fn begin(path: &Path, epochs: &[EpochRecord]) -> Result<EventFile> {
+    pub fn begin(path: &Path, epochs: &[EpochRecord], notes: &[String]) -> Result<EventFile> {
         let mut time = now() - epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let mut bytes = record(&Event {
             wall_time: time,
@@ -58,6 +100,9 @@ impl EventFile {
             file_version: Some("brain.Event:2".into()),
             summary: None,
         });
+        if !notes.is_empty() {
+            bytes.extend(record(&text_event("notes", notes, time)));
+        }
         for epoch in epochs {
             time += epoch.seconds;
             bytes.extend(record(&event(epoch, time)));
@@ -96,6 +141,8 @@ fn event(epoch: &EpochRecord, wall_time: f64) -> Event {
     let value = |(tag, value): (&str, f64)| Value {
         tag: tag.into(),
         simple_value: Some(value as f32),
+        tensor: None,
+        metadata: None,
     };
     Event {
         wall_time,
@@ -104,6 +151,33 @@ fn event(epoch: &EpochRecord, wall_time: f64) -> Event {
         summary: Some(Summary {
             value: values.map(value).into(),
         }),
+    }
+}
+
+/// Texts for TensorBoard's text plugin.
+fn text_event(tag: &str, texts: &[String], wall_time: f64) -> Event {
+    let size = texts.len() as i64;
+    let value = Value {
+        tag: tag.into(),
+        simple_value: None,
+        tensor: Some(TensorProto {
+            dtype: DT_STRING,
+            shape: Some(TensorShape {
+                dim: vec![Dimension { size }],
+            }),
+            string_val: texts.iter().map(|text| text.clone().into_bytes()).collect(),
+        }),
+        metadata: Some(SummaryMetadata {
+            plugin_data: Some(PluginData {
+                plugin_name: "text".into(),
+            }),
+        }),
+    };
+    Event {
+        wall_time,
+        step: 0,
+        file_version: None,
+        summary: Some(Summary { value: vec![value] }),
     }
 }
 
@@ -169,7 +243,8 @@ mod tests {
     fn a_file_that_is_begun_again_holds_every_epoch_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.out.tfevents.emovox");
-        let mut events = EventFile::begin(&path, &[]).unwrap();
+        let notes = ["speakers shared: train/test".to_string()];
+        let mut events = EventFile::begin(&path, &[], &notes).unwrap();
         events.append(&epoch(1)).unwrap();
         events.append(&epoch(2)).unwrap();
         let length = std::fs::metadata(&path).unwrap().len();
@@ -179,7 +254,7 @@ mod tests {
             .unwrap()
             .write_all(b"half")
             .unwrap();
-        EventFile::begin(&path, &[epoch(1), epoch(2)]).unwrap();
+        EventFile::begin(&path, &[epoch(1), epoch(2)], &notes).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), length);
     }
 }

@@ -55,6 +55,9 @@ pub struct TrainingConfig {
     /// File with initial weights; without it the weights are drawn at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
+    /// Allows initial weights that were trained on recordings or speakers of the test subset.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_leak: bool,
     /// Longest piece of a recording in seconds. Longer recordings are divided into equal pieces for
     /// training and prediction, so that no recording determines the cost of a step; the prediction
     /// is the mean over the pieces. 0 leaves all recordings whole.
@@ -200,6 +203,7 @@ impl Default for TrainingConfig {
             early_stopping: 0,
             keep: Keep::Last,
             init_weights: None,
+            allow_leak: false,
             piece_seconds: 20.0,
             augmentation: AugmentationConfig::default(),
         }

@@ -97,6 +97,11 @@ pub fn run(args: &GridArgs) -> Result<ExitCode> {
             State::Begun | State::Waiting => !args.failed,
         })
         .collect();
+    if args.run || args.slurm {
+        let cache = args.cache.open();
+        let mut settings = grid.settings.iter();
+        settings.try_for_each(|setting| setting.check(cache.as_ref()))?;
+    }
     if args.run {
         return train_here(&grid, &left, args);
     }
@@ -149,6 +154,7 @@ fn train_cell(cell: GridCell, grid: &Grid, args: &GridArgs) -> Result<ExitCode> 
         say!("{name} is done already");
         return Ok(ExitCode::SUCCESS);
     }
+    cell.setting.check(args.cache.open().as_ref())?;
     grid.make_folder()?;
     all.make_folder()?;
     // Whoever finds it taken has nothing to add.
@@ -250,7 +256,11 @@ fn tell(cell: GridCell, outcome: &Outcome, seconds: f64) {
     let name = cell.name();
     match outcome {
         Outcome::Done => match cell.setting.all.score_of(cell.cell) {
-            Ok(score) => say!("{name}: UAR {:.1} %   {seconds:.0} s", 100.0 * score.uar),
+            Ok(score) => say!(
+                "{name}: UAR {:.1} %   {seconds:.0} s{}",
+                100.0 * score.uar,
+                score.note()
+            ),
             Err(error) => say!("{name}: {error:#}"),
         },
         Outcome::Failed(reason) => {

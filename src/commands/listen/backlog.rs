@@ -12,8 +12,6 @@ const AHEAD: f64 = 10.0;
 /// passes and catch up by the sound that is predicted.
 pub(super) struct Backlog {
     began: Instant,
-    /// Seconds of sound that came.
-    received: f64,
     is_live: bool,
     /// The moment when nothing was waiting, and the seconds that were predicted then.
     caught_up: (Instant, f64),
@@ -24,18 +22,10 @@ impl Backlog {
     pub(super) fn new(now: Instant) -> Backlog {
         Backlog {
             began: now,
-            received: 0.0,
             is_live: true,
             caught_up: (now, 0.0),
             next_warning: FIRST_WARNING,
         }
-    }
-
-    /// Seconds of sound that came at a moment.
-    pub(super) fn receive(&mut self, at: Instant, seconds: f64) {
-        self.received += seconds;
-        let passed = at.saturating_duration_since(self.began).as_secs_f64();
-        self.is_live &= self.received - passed < AHEAD;
     }
 
     /// Nothing is waiting: all of these seconds are predicted.
@@ -43,8 +33,15 @@ impl Backlog {
         self.caught_up = (now, seconds);
     }
 
-    /// The delay once `seconds` are predicted, where it is time for a warning.
-    pub(super) fn warning(&mut self, now: Instant, seconds: f64) -> Option<Duration> {
+    /// The delay once `seconds` are predicted of those that were `received`, where it is time for a warning.
+    pub(super) fn warning(
+        &mut self,
+        now: Instant,
+        seconds: f64,
+        received: f64,
+    ) -> Option<Duration> {
+        let age = now.saturating_duration_since(self.began).as_secs_f64();
+        self.is_live &= received - age < AHEAD;
         let (since, before) = self.caught_up;
         let passed = now.saturating_duration_since(since);
         let delay = passed.saturating_sub(Duration::from_secs_f64((seconds - before).max(0.0)));
@@ -68,13 +65,15 @@ mod tests {
         let mut told = Vec::new();
         for second in 1..=seconds {
             let arrival = began + every * second;
-            backlog.receive(arrival, 1.0);
             if arrival > free {
                 free = arrival;
                 backlog.catch_up(free, f64::from(second - 1));
             }
             free += costs;
-            let delay = backlog.warning(free, f64::from(second));
+            let came = (0..=seconds)
+                .rev()
+                .find(|&second| began + every * second <= free);
+            let delay = backlog.warning(free, f64::from(second), f64::from(came.unwrap_or(0)));
             told.extend(delay.map(|delay| delay.as_secs()));
         }
         told

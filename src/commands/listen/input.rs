@@ -1,6 +1,8 @@
 //! Sound as it arrives: read by a thread of its own, so that Ctrl-C is heard in silence too.
 
 use std::io::{IsTerminal, Read, Stdin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -34,10 +36,19 @@ pub(super) struct Input {
     pub sample_rate: u32,
     pub described: String,
     pub arrivals: Receiver<Arrival>,
+    /// Samples that were read from a pipe or a file, also those that wait in the queue.
+    pub read: Arc<AtomicU64>,
     /// Keeps the microphone open.
     #[cfg(feature = "microphone")]
     #[expect(dead_code, reason = "held, not read")]
     pub device: Option<cpal::Stream>,
+}
+
+impl Input {
+    /// Seconds of sound that were read.
+    pub(super) fn received(&self) -> f64 {
+        self.read.load(Ordering::Relaxed) as f64 / f64::from(self.sample_rate)
+    }
 }
 
 /// A WAV stream on standard input.
@@ -99,17 +110,20 @@ fn start(stream: SoundStream<impl Read + Send + 'static>) -> Input {
         channels => format!("{channels} channels"),
     };
     // It ends with the stream or with the process, whichever comes first.
-    thread::spawn(move || read(stream, &sender));
+    let count = Arc::<AtomicU64>::default();
+    let counter = count.clone();
+    thread::spawn(move || read(stream, &sender, &counter));
     Input {
         sample_rate,
         described: format!("{sample_rate} Hz, {channels}"),
         arrivals,
+        read: count,
         #[cfg(feature = "microphone")]
         device: None,
     }
 }
 
-fn read(mut stream: SoundStream<impl Read>, sender: &SyncSender<Arrival>) {
+fn read(mut stream: SoundStream<impl Read>, sender: &SyncSender<Arrival>, count: &AtomicU64) {
     loop {
         let mut samples = Vec::new();
         let arrival = match stream.read(&mut samples) {
@@ -122,6 +136,9 @@ fn read(mut stream: SoundStream<impl Read>, sender: &SyncSender<Arrival>) {
             },
             Err(error) => Arrival::Broken(error.to_string()),
         };
+        if let Arrival::Sound { samples, .. } = &arrival {
+            count.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        }
         let last = !matches!(arrival, Arrival::Sound { .. });
         // Nobody listens any more.
         if sender.send(arrival).is_err() || last {

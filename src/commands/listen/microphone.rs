@@ -39,6 +39,8 @@ pub(super) fn open() -> Result<Input> {
             config.channels()
         ),
         arrivals,
+        // It is live, whatever comes.
+        read: Default::default(),
         device: Some(stream),
     })
 }

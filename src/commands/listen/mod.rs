@@ -132,13 +132,12 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         });
         match arrival {
             Ok(Arrival::Sound { at, samples }) => {
-                backlog.receive(at, samples.len() as f64 / f64::from(input.sample_rate));
                 ear.hear(&samples, |heard| {
                     show.heard(&heard)?;
                     if heard.speech.is_some() {
                         delays.add(at.elapsed());
                     }
-                    if let Some(delay) = backlog.warning(Instant::now(), heard.time) {
+                    if let Some(delay) = backlog.warning(Instant::now(), heard.time, input.received()) {
                         warning!(
                             "warning: the predictions are {:.0} s behind the sound, and fall further behind: \
                              this machine does not keep up; try a longer --hop than {} s",

@@ -38,14 +38,16 @@ Examples:
   emovox train --config runs/ravdess-bilstm/config.toml --seed 2 --run second
       the same settings with another seed
   emovox train --data data/emodb --init-weights runs/ravdess-bilstm/best.ot
-      fine-tunes: starts from these weights, with a new last layer for other classes
+      fine-tunes: starts from these weights, with a new last layer for other classes; refused if they
+      have learned from the test part (--allow-leak notes it beside every score instead)
 
 Ctrl-C (or SIGTERM) finishes the step, saves, and prints the line that goes on; once more stops at
 once. A training that was killed goes on with --resume from the last epoch (or five minutes) that
 was saved. A resumed run may change --epochs, --early-stopping, --device and --data (where its
 recordings have moved to); with another setting it would be another run, and is refused.
 
-The run folder runs/NAME/ holds config.toml, split.csv, skipped.csv, metrics.csv (a line an epoch),
+The run folder runs/NAME/ holds config.toml, split.csv, skipped.csv, ancestors.csv (with --init-weights:
+the recordings behind these weights), metrics.csv (a line an epoch),
 curves.png (drawn again while it trains), confusion.png, confusion.csv, recall.png, reliability.png,
 report.txt, report.json, predictions.csv, best.ot, last.ot and previous.ot.")]
 pub struct TrainArgs {

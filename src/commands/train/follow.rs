@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::commands::warning;
-use emovox::experiment::{Experiment, notes};
+use emovox::experiment::Experiment;
 use emovox::report::write_curves;
 use emovox::run::{EpochRecord, EventFile, RunFolder, read_metrics};
 use emovox::training::Keep;
@@ -29,7 +29,7 @@ impl Follower {
         let run = experiment.run.clone();
         Follower {
             keep: experiment.config.training.keep,
-            notes: notes(&experiment.config, &experiment.split),
+            notes: experiment.caveats.notes(),
             next_drawing: Instant::now(),
             wants_events: tensorboard || run.events().exists(),
             events: None,
@@ -68,7 +68,7 @@ impl Follower {
         }
         // All epochs so far, this one among them.
         let epochs = read_metrics(&self.run.metrics_csv())?;
-        self.events = Some(EventFile::begin(&self.run.events(), &epochs)?);
+        self.events = Some(EventFile::begin(&self.run.events(), &epochs, &self.notes)?);
         Ok(())
     }
 }

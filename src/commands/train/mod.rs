@@ -14,7 +14,7 @@ use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
 use super::terminal::{be_quiet, print_error, print_text};
-use super::{find_own, open_data, say, tell_skipped, typed};
+use super::{find_own, open_data, say, tell_changes, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
@@ -39,7 +39,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         |who| say!("{who}"),
         |reason| {
             // The training itself may wait for the one that is gone.
-            print_error(&reason.to_string());
+            print_error(reason);
             // At once: what usually runs at an end could wait for it too.
             process::exit_at_once(1);
         },
@@ -182,13 +182,29 @@ fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
     let config = configure_resumed(args, &run)?;
     config.validate()?;
     config.training.device.resolve()?;
-    // What it finds is needed by all, and the first one may set a broken file aside.
+    // What it finds is needed by all.
     let progress =
         ranks.first_of_all_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
     let own = find_own(&run, &config, args.settings.data.moved()?)?;
+    if ranks.is_first() {
+        tell_changes(&run, &own, &config)?;
+    }
     let loaded = ranks.first_of_machine_first(|| load(&own.corpus, &config, args))?;
-    Experiment::resume(run, lock, config, &progress, own, loaded, ranks.clone())
+    let experiment = Experiment::resume(
+        run.clone(),
+        lock,
+        config,
+        &progress,
+        own,
+        loaded,
+        ranks.clone(),
+    )?;
+    // Nothing was written before the recordings were known to be those of the run.
+    if args.from_previous && ranks.is_first() {
+        run.set_aside_last()?;
+    }
+    Ok(experiment)
 }
 
 fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded> {

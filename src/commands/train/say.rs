@@ -144,6 +144,9 @@ pub(super) fn describe_head(experiment: &Experiment) {
             "starts from the weights in {} ({head}); the optimizer starts fresh",
             weights.display()
         );
+        for note in experiment.caveats.notes_on_weights() {
+            say!("{note}");
+        }
     }
 }
 
@@ -197,8 +200,10 @@ pub(super) fn describe_split(experiment: &Experiment) {
         say!("{part:>10}: {:>5} clips, {who}", indices.len());
     }
     let leaked = experiment.leaked().len();
+    let weights = experiment.caveats.test.notes("the initial weights");
+    let unheard = split.shared.test_is_unheard() && leaked == 0 && weights.is_empty();
     match split.shared.note() {
-        Some(note) if split.shared.test_is_unheard() && leaked == 0 => {
+        Some(note) if unheard => {
             say!("{note}; the test part is still of voices never heard");
         }
         Some(note) => say!("{note}; the scores say nothing about voices never heard"),

@@ -67,12 +67,11 @@ impl LabelMap {
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, String>, ManifestError> {
-    let text = bounded::read_text(file, bounded::SETTINGS).map_err(|source| {
-        ManifestError::Unreadable {
+    let text =
+        bounded::read_text(file, bounded::RESULTS).map_err(|source| ManifestError::Unreadable {
             file: file.into(),
             source,
-        }
-    })?;
+        })?;
     serde_json::from_str(&text).map_err(|error| ManifestError::Wrong {
         place: file.display().to_string(),
         what: format!("this is no JSON object from labels to labels: {error}"),

@@ -136,6 +136,7 @@ impl Manifest {
                     corpus: String::new(),
                     speaker: speaker.map_or(String::new(), |cell| cell.text.clone()),
                     sentence: String::new(),
+                    content: None,
                 });
             }
         }

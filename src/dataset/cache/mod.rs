@@ -32,16 +32,17 @@ use serde::Serialize;
 
 use super::extract::Extraction;
 use crate::audio::AudioConfig;
-use crate::corpus::Skipped;
+use crate::corpus::{ContentHash, Skipped};
 use crate::features::{self, FeatureConfig};
 use crate::io::{LockFile, TEMPORARY, is_abandoned, write_bytes};
+use shard::Hash;
 use store::{Make, Store};
 
 /// Time that a run waits for another one that makes shards.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Values that are read into memory at most: 512 MiB of them. Where there are more, all stay in their
+/// Values that are read into memory at most: 256 MiB of them. Where there are more, all stay in their
 /// files, and are read from there whenever they are needed.
-const IN_MEMORY: usize = 1 << 27;
+const IN_MEMORY: usize = 1 << 26;
 
 /// A folder with features that were computed before.
 #[derive(Debug, Clone)]
@@ -119,7 +120,7 @@ impl FeatureCache {
         FeatureCache { patience, ..self }
     }
 
-    /// Reads at most so many values into memory [default: 512 MiB of them]; where a corpus has more,
+    /// Reads at most so many values into memory [default: 256 MiB of them]; where a corpus has more,
     /// all of them stay in their files.
     pub fn with_memory(self, in_memory: usize) -> FeatureCache {
         FeatureCache { in_memory, ..self }
@@ -164,10 +165,8 @@ impl FeatureCache {
             // It does no harm if it stays.
             let _ = fs::remove_file(left);
         }
-        let place = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
-        let note = place.to_string_lossy();
-        let stamps = format!("{}.stamps", name_of(note.as_bytes()));
-        let contents = stamps::contents(files, corpus, &self.folder.join(stamps));
+        let note = place_of(corpus);
+        let contents = self.hashes(corpus, files);
 
         let take = || Store::open(&folder).take(&contents, self.in_memory);
         let mut found = take();
@@ -196,6 +195,7 @@ impl FeatureCache {
         let mut extraction = Extraction {
             features: Vec::new(),
             skipped: Vec::new(),
+            contents: Some(contents.iter().map(|hash| hash.map(Into::into)).collect()),
         };
         for (index, features) in found.into_iter().enumerate() {
             match (features, reasons.remove(&index)) {
@@ -253,6 +253,18 @@ impl FeatureCache {
         all
     }
 
+    /// The hash of each recording, of which those that have not changed since are not read again. None
+    /// where one cannot be read.
+    pub fn contents(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<ContentHash>> {
+        let hashes = self.hashes(corpus, files).into_iter();
+        hashes.map(|hash| hash.map(Into::into)).collect()
+    }
+
+    fn hashes(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<Hash>> {
+        let stamps = format!("{}.stamps", name_of(place_of(corpus).as_bytes()));
+        stamps::contents(files, corpus, &self.folder.join(stamps))
+    }
+
     /// What it holds.
     pub fn list(&self) -> Vec<Held> {
         let mut all: Vec<Held> = Vec::new();
@@ -303,6 +315,12 @@ impl FeatureCache {
         }
         Ok(())
     }
+}
+
+/// The folder of a corpus, however it was typed.
+fn place_of(corpus: &Path) -> String {
+    let place = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
+    place.to_string_lossy().into_owned()
 }
 
 /// A name for what has these bytes.

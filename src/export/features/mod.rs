@@ -213,6 +213,7 @@ impl Task<'_> {
             let Extraction {
                 features,
                 skipped: unreadable,
+                ..
             } = dataset::extract(&files, self.audio, self.config, &advance)?;
             skipped.extend(unreadable);
             for (index, features) in features {

@@ -23,6 +23,8 @@ pub(super) struct SavedResults {
     folds: String,
     pub(super) arch: String,
     pub(super) notes: Vec<String>,
+    #[serde(default)]
+    speakers_shared: bool,
     cells: Vec<SavedCell>,
     mean_of_folds: SavedSpread,
     pub(super) pooled: SavedSpread,
@@ -53,7 +55,7 @@ pub(super) struct SavedSpread {
 impl SavedResults {
     pub(super) fn read(folder: &Path) -> Result<SavedResults> {
         let path = folder.join("report.json");
-        let text = bounded::read_text(&path, bounded::SETTINGS).with_context(|| {
+        let text = bounded::read_text(&path, bounded::RESULTS).with_context(|| {
             format!(
                 "cannot read {}; a cross-validation has this file after its first trainings",
                 path.display()
@@ -80,7 +82,7 @@ pub fn folds_page(
     advance: impl Fn() + Sync,
 ) -> Result<String> {
     let results = SavedResults::read(folder)?;
-    let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::SETTINGS)
+    let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
     let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
     let mut files = FileIndex::default();
@@ -108,9 +110,16 @@ pub fn folds_page(
     let page = Page {
         title: results.name.clone(),
         subtitle: format!(
-            "cross-validation of {} on {}, folds {}: every speaker is tested once, by a model that was \
-             not trained on this speaker; {} predictions",
-            results.arch, results.corpus, results.folds, metrics.clips
+            "cross-validation of {} on {}, folds {}: every speaker is tested once{}; {} predictions",
+            results.arch,
+            results.corpus,
+            results.folds,
+            if results.speakers_shared {
+                ""
+            } else {
+                ", by a model that was not trained on this speaker"
+            },
+            metrics.clips
         ),
         notes: results.notes.clone(),
         figures: figures(metrics, results.intervals, results.calibration.ece),
@@ -239,6 +248,7 @@ fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions
             corpus: String::new(),
             speaker,
             sentence: String::new(),
+            content: None,
         });
     }
     Ok(all)

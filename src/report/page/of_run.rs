@@ -23,7 +23,7 @@ pub(super) struct Scored {
 impl Scored {
     pub(super) fn read(run: &RunFolder) -> Result<Scored> {
         let read = |path: PathBuf| {
-            bounded::read_text(&path, bounded::SETTINGS).with_context(|| {
+            bounded::read_text(&path, bounded::RESULTS).with_context(|| {
                 format!(
                     "cannot read {}; a run has this file after its training (emovox train --resume {})",
                     path.display(),

@@ -101,7 +101,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
         intervals: results.intervals,
         ece: results.calibration.ece,
         curves: None,
-        config: bounded::read_text(&folder.join("cross-validation.toml"), bounded::SETTINGS).ok(),
+        config: bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS).ok(),
     })
 }
 

@@ -1,0 +1,168 @@
+//! Recordings compared with those that a run was made with, by their content.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Clip;
+
+/// The differences between the recordings of a run and those that are there now. Each recording is named
+/// by its path in the corpus folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Recordings with other bytes.
+    pub replaced: Vec<PathBuf>,
+    /// Recordings with another label or another speaker.
+    pub relabelled: Vec<PathBuf>,
+    /// Recordings that are not there any more.
+    pub gone: Vec<PathBuf>,
+    /// Recordings that the run does not have.
+    pub new: Vec<PathBuf>,
+    /// Number of recordings whose content is not known on one of the two sides.
+    pub not_compared: usize,
+}
+
+impl Changes {
+    /// Compares the recordings of a run with those that are there now.
+    pub fn between(run: &[Clip], now: &[Clip]) -> Changes {
+        let by_file = |clips: &'_ [Clip]| -> BTreeMap<PathBuf, usize> {
+            let files = clips.iter().map(|clip| clip.file.clone());
+            files.zip(0..).collect()
+        };
+        let (ours, theirs) = (by_file(run), by_file(now));
+        let mut changes = Changes::default();
+        for clip in run {
+            let Some(&other) = theirs.get(&clip.file) else {
+                changes.gone.push(clip.file.clone());
+                continue;
+            };
+            let other = &now[other];
+            match (clip.content, other.content) {
+                (Some(before), Some(after)) if before != after => {
+                    changes.replaced.push(clip.file.clone());
+                }
+                (Some(_), Some(_)) => {}
+                _ => changes.not_compared += 1,
+            }
+            if clip.label != other.label || clip.speaker_id() != other.speaker_id() {
+                changes.relabelled.push(clip.file.clone());
+            }
+        }
+        let files = now.iter().map(|clip| &clip.file);
+        let new = files.filter(|&file| !ours.contains_key(file));
+        changes.new = new.cloned().collect();
+        changes
+    }
+
+    /// The number of recordings that differ.
+    pub fn count(&self) -> usize {
+        self.lists().iter().map(|(_, files)| files.len()).sum()
+    }
+
+    /// True where nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    fn lists(&self) -> [(&'static str, &[PathBuf]); 4] {
+        [
+            ("replaced", &self.replaced),
+            ("with another label or speaker", &self.relabelled),
+            ("gone", &self.gone),
+            ("new", &self.new),
+        ]
+    }
+}
+
+impl fmt::Display for Changes {
+    /// `2 replaced (a.wav, b.wav), 1 gone (c.wav)`
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let lists = self.lists().into_iter();
+        let lists = lists.filter(|(_, files)| !files.is_empty());
+        let parts: Vec<String> = lists
+            .map(|(what, files)| format!("{} {what} ({})", files.len(), some_of(files)))
+            .collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// The number of some recordings and the names of the first of them: `2 recordings (a.wav, b.wav)`.
+pub fn listed<P: AsRef<Path>>(files: &[P]) -> String {
+    let plural = if files.len() == 1 { "" } else { "s" };
+    format!("{} recording{plural} ({})", files.len(), some_of(files))
+}
+
+/// The first of some files by name, and the number of the others.
+fn some_of<P: AsRef<Path>>(files: &[P]) -> String {
+    const SHOWN: usize = 5;
+    let shown = files.iter().take(SHOWN);
+    let shown: Vec<String> = shown
+        .map(|file| file.as_ref().display().to_string())
+        .collect();
+    let shown = shown.join(", ");
+    match files.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus::ContentHash;
+
+    fn clip(file: &str, label: &str, content: Option<u8>) -> Clip {
+        Clip {
+            file: file.into(),
+            label: label.into(),
+            corpus_label: String::new(),
+            corpus: String::new(),
+            speaker: "ann".into(),
+            sentence: String::new(),
+            content: content.map(|byte| ContentHash::from([byte; 32])),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_difference_is_named() {
+        let run = [
+            clip("same.wav", "joy", Some(1)),
+            clip("other.wav", "joy", Some(2)),
+            clip("gone.wav", "joy", Some(3)),
+            clip("label.wav", "joy", Some(4)),
+        ];
+        let now = [
+            clip("label.wav", "fear", Some(4)),
+            clip("new.wav", "joy", Some(3)),
+            clip("other.wav", "joy", Some(9)),
+            clip("same.wav", "joy", Some(1)),
+        ];
+        let changes = Changes::between(&run, &now);
+        assert_eq!(
+            changes.to_string(),
+            "1 replaced (other.wav), 1 with another label or speaker (label.wav), 1 gone (gone.wav), 1 \
+             new (new.wav)"
+        );
+        assert_eq!(changes.count(), 4);
+        assert!(Changes::between(&run, &run).is_empty());
+    }
+
+    #[test]
+    fn content_that_is_not_recorded_is_counted_and_not_taken_as_equal() {
+        let (run, now) = (
+            [clip("a.wav", "joy", None)],
+            [clip("a.wav", "joy", Some(1))],
+        );
+        let changes = Changes::between(&run, &now);
+        assert!(changes.is_empty());
+        assert_eq!(changes.not_compared, 1);
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let files: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+        assert_eq!(some_of(&files), "0, 1, 2, 3, 4 and 3 more");
+        assert_eq!(listed(&files[..2]), "2 recordings (0, 1)");
+        assert_eq!(listed(&files[..1]), "1 recording (0)");
+    }
+}

@@ -1,0 +1,336 @@
+//! Recordings compared with those that weights have learned from.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+
+use crate::config::DataConfig;
+use crate::corpus::split::Part;
+use crate::corpus::{Clip, ContentHash, CorpusKind, SpeakerId, listed, spelling_key};
+use crate::run::{LearnedClip, Lineage, kind_of};
+
+/// The recordings and speakers that a list of clips has in common with the lineage of some weights.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Comparison {
+    /// Clips whose recording, byte for byte, trained or validated the weights.
+    pub recordings: BTreeSet<PathBuf>,
+    /// Speakers who may be people that trained or validated the weights, as a run writes them.
+    pub speakers: BTreeSet<String>,
+    /// True where both sides have recordings by unknown speakers, who may be the same people.
+    pub unknown_speakers: bool,
+    /// True where one of the two sides has recordings by unknown speakers.
+    pub nameless: bool,
+    /// True where the content of a recording is not recorded, on one of the two sides.
+    pub unknown_contents: bool,
+    /// True where nothing is known of weights at the beginning of the lineage.
+    pub unknown_weights: bool,
+    /// True where a name may be given to several people: outside the published corpora.
+    pub names_only: bool,
+}
+
+/// A speaker as far as names tell.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Person<'a> {
+    kind: Option<CorpusKind>,
+    id: SpeakerId<'a>,
+    /// The name however it is spelled.
+    key: String,
+}
+
+impl<'a> Person<'a> {
+    fn of(kind: Option<CorpusKind>, clip: &'a Clip) -> Person<'a> {
+        let id = clip.speaker_id();
+        Person {
+            kind,
+            id,
+            key: spelling_key(id.name),
+        }
+    }
+
+    /// True in a published corpus, where a name is one person's.
+    fn is_published(&self) -> bool {
+        self.kind
+            .is_some_and(|kind| CorpusKind::NAMED.contains(&kind))
+    }
+
+    /// True where two names may be one person's.
+    fn may_be(&self, other: &Person) -> bool {
+        match (self.kind, other.kind) {
+            (Some(own), Some(theirs)) if self.is_published() && other.is_published() => {
+                own.has_the_people_of(theirs) && self.id.name == other.id.name
+            }
+            (Some(CorpusKind::Folders), Some(CorpusKind::Folders)) => {
+                // A corpus without a name is the only one of its run, and may be any.
+                let corpora = [self.id.corpus, other.id.corpus];
+                let apart = !corpora.contains(&"") && corpora[0] != corpora[1];
+                self.key == other.key && !apart
+            }
+            (Some(own), Some(theirs)) if [own, theirs].iter().all(|kind| is_scanned(*kind)) => {
+                false
+            }
+            _ => alike(&self.key, &other.key),
+        }
+    }
+}
+
+/// True where the layout of a folder names the speakers.
+fn is_scanned(kind: CorpusKind) -> bool {
+    !matches!(kind, CorpusKind::Manifest | CorpusKind::Union)
+}
+
+/// A list may name its speakers with or without the corpus before them.
+fn alike(one: &str, other: &str) -> bool {
+    let ends = |long: &str, short: &str| long.split_once(':').is_some_and(|(_, own)| own == short);
+    one == other || ends(one, other) || ends(other, one)
+}
+
+impl Comparison {
+    /// Compares clips of the corpora that `data` names with the lineage of some weights.
+    pub fn of<'a>(
+        lineage: &Lineage,
+        data: &DataConfig,
+        clips: impl IntoIterator<Item = &'a Clip>,
+    ) -> Comparison {
+        Comparison::with(lineage, lineage.clips.iter().collect(), data, clips)
+    }
+
+    /// The same with the recordings alone that the weights were fitted to.
+    pub fn with_trained<'a>(
+        lineage: &Lineage,
+        data: &DataConfig,
+        clips: impl IntoIterator<Item = &'a Clip>,
+    ) -> Comparison {
+        let learned = lineage.clips.iter();
+        let trained = learned.filter(|learned| learned.part == Part::Train);
+        Comparison::with(lineage, trained.collect(), data, clips)
+    }
+
+    fn with<'a>(
+        lineage: &Lineage,
+        learned: Vec<&LearnedClip>,
+        data: &DataConfig,
+        clips: impl IntoIterator<Item = &'a Clip>,
+    ) -> Comparison {
+        let clips: Vec<&Clip> = clips.into_iter().collect();
+        let mut comparison = Comparison {
+            unknown_weights: !lineage.unknown.is_empty(),
+            ..Comparison::default()
+        };
+        if learned.is_empty() || clips.is_empty() {
+            return comparison;
+        }
+        let contents: HashSet<ContentHash> =
+            learned.iter().filter_map(|one| one.clip.content).collect();
+        let is_known = |clip: &&&Clip| clip.content.is_some_and(|hash| contents.contains(&hash));
+        let known = clips.iter().filter(is_known);
+        comparison.recordings = known.map(|clip| clip.file.clone()).collect();
+        comparison.unknown_contents = learned.iter().any(|one| one.clip.content.is_none())
+            || clips.iter().any(|clip| clip.content.is_none());
+
+        let people: HashSet<Person> = clips
+            .iter()
+            .map(|clip| Person::of(kind_of(data, clip), clip))
+            .collect();
+        let teachers: HashSet<Person> = learned
+            .iter()
+            .map(|one| Person::of(one.kind, &one.clip))
+            .collect();
+        let everybody = || people.iter().chain(&teachers);
+        comparison.nameless = everybody().any(|person| person.id.name.is_empty());
+        comparison.names_only = everybody().any(|person| !person.is_published());
+        for teacher in &teachers {
+            for person in people.iter().filter(|&other| teacher.may_be(other)) {
+                match person.id.name {
+                    "" => comparison.unknown_speakers = true,
+                    _ => _ = comparison.speakers.insert(person.id.to_string()),
+                }
+            }
+        }
+        comparison
+    }
+
+    /// True where a recording or a speaker is known to the weights.
+    pub fn is_leak(&self) -> bool {
+        !self.recordings.is_empty() || !self.speakers.is_empty()
+    }
+
+    /// True where voices may be known to the weights.
+    pub fn shares_speakers(&self) -> bool {
+        self.is_leak() || self.unknown_speakers
+    }
+
+    /// Adds the result of another comparison.
+    pub fn merge(&mut self, other: Comparison) {
+        self.recordings.extend(other.recordings);
+        self.speakers.extend(other.speakers);
+        self.unknown_speakers |= other.unknown_speakers;
+        self.nameless |= other.nameless;
+        self.unknown_contents |= other.unknown_contents;
+        self.unknown_weights |= other.unknown_weights;
+        self.names_only |= other.names_only;
+    }
+
+    /// The notes that belong to a score on these recordings: everything shared, and everything that could
+    /// not be compared. `who` is what learned.
+    pub fn notes(&self, who: &str) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.speakers.is_empty() {
+            let speakers: Vec<&str> = self.speakers.iter().map(String::as_str).collect();
+            notes.push(format!(
+                "speakers shared: {} trained or validated {who}",
+                speakers.join(", ")
+            ));
+        }
+        if self.unknown_speakers {
+            notes.push(format!(
+                "speakers shared: unknown ones here and in the training of {who}"
+            ));
+        }
+        match self.recordings.len() {
+            0 => {}
+            1 => notes.push(format!("recordings shared: 1 trained or validated {who}")),
+            many => notes.push(format!(
+                "recordings shared: {many} trained or validated {who}"
+            )),
+        }
+        if self.unknown_contents {
+            notes.push(format!(
+                "recordings are not compared with all that trained {who}: some contents are not recorded"
+            ));
+        }
+        if self.unknown_weights {
+            notes.push("what the initial weights were trained on is not known".into());
+        }
+        notes
+    }
+
+    /// The recordings and speakers that are shared, by name, for an error.
+    pub fn listed(&self) -> String {
+        let mut shared = Vec::new();
+        if !self.recordings.is_empty() {
+            let files: Vec<&PathBuf> = self.recordings.iter().collect();
+            shared.push(listed(&files));
+        }
+        if !self.speakers.is_empty() {
+            let speakers: Vec<&str> = self.speakers.iter().map(String::as_str).collect();
+            let names = if self.names_only { " by name" } else { "" };
+            shared.push(format!("speakers {}{names}", speakers.join(", ")));
+        }
+        shared.join("; ")
+    }
+
+    /// A statement for a score on which nothing is shared, which claims no more than was compared.
+    pub fn statement(&self) -> String {
+        if !self.unknown_weights && !self.unknown_contents && !self.nameless && !self.names_only {
+            return "other speakers and recordings than the model was trained on".into();
+        }
+        let speakers = match self.nameless {
+            true => "not all speakers are known",
+            false => "no speaker is called as one that the model was trained on",
+        };
+        match self.unknown_contents {
+            true => speakers.into(),
+            false => format!(
+                "{speakers}; no recording is, byte for byte, one that the model was trained on"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip(corpus: &str, speaker: &str, content: Option<u8>) -> Clip {
+        Clip {
+            file: format!("{speaker}.wav").into(),
+            label: "joy".into(),
+            corpus_label: String::new(),
+            corpus: corpus.into(),
+            speaker: speaker.into(),
+            sentence: String::new(),
+            content: content.map(|byte| ContentHash::from([byte; 32])),
+        }
+    }
+
+    fn data(kind: CorpusKind) -> DataConfig {
+        DataConfig {
+            corpus: Some(kind),
+            ..DataConfig::default()
+        }
+    }
+
+    fn learned(kind: CorpusKind, clip: Clip) -> Lineage {
+        Lineage::of_run(
+            "first",
+            &data(kind),
+            (&[clip], &[Part::Train]),
+            Lineage::default(),
+        )
+    }
+
+    /// The speakers that two corpora may have in common.
+    fn shared(own: (CorpusKind, &str, &str), tested: (CorpusKind, &str, &str)) -> bool {
+        let lineage = learned(own.0, clip(own.1, own.2, Some(1)));
+        let tested_clip = clip(tested.1, tested.2, Some(2));
+        let known = Comparison::of(&lineage, &data(tested.0), [&tested_clip]);
+        assert!(known.recordings.is_empty());
+        known.shares_speakers()
+    }
+
+    #[test]
+    fn a_published_corpus_has_its_own_people() {
+        use CorpusKind::{Emodb, Folders, Ravdess, RavdessSong};
+        assert!(shared((Ravdess, "", "03"), (RavdessSong, "", "03")));
+        assert!(shared((Ravdess, "a", "03"), (Ravdess, "b", "03")));
+        assert!(!shared((Ravdess, "", "03"), (Ravdess, "", "04")));
+        assert!(!shared((Ravdess, "", "03"), (Emodb, "", "03")));
+        assert!(!shared((Ravdess, "", "03"), (Folders, "", "03")));
+    }
+
+    #[test]
+    fn a_name_in_a_folder_or_a_list_may_be_the_same_person() {
+        use CorpusKind::{Emodb, Folders, Manifest};
+        assert!(shared((Folders, "", "Ann 03"), (Folders, "", "ann 3")));
+        assert!(shared((Folders, "", "03"), (Folders, "b", "03")));
+        assert!(!shared((Folders, "a", "03"), (Folders, "b", "03")));
+        assert!(!shared((Folders, "", "03"), (Folders, "", "04")));
+        assert!(shared((Emodb, "emodb", "03"), (Manifest, "", "3")));
+        assert!(shared((Manifest, "", "emodb:03"), (Emodb, "", "03")));
+        assert!(shared((Folders, "", ""), (Folders, "", "")), "both unknown");
+    }
+
+    #[test]
+    fn a_recording_is_known_under_any_name_in_any_corpus() {
+        let lineage = learned(CorpusKind::Emodb, clip("", "03", Some(7)));
+        let clips = [clip("", "someone", Some(7)), clip("", "else", Some(8))];
+        let known = Comparison::of(&lineage, &data(CorpusKind::Folders), &clips);
+        assert_eq!(known.listed(), "1 recording (someone.wav)");
+        assert!(known.is_leak() && known.speakers.is_empty());
+    }
+
+    #[test]
+    fn a_statement_claims_no_more_than_was_compared() {
+        let other = "other speakers and recordings than the model was trained on";
+        let of = |lineage: &Lineage, kind: CorpusKind, speaker: &str| {
+            Comparison::of(lineage, &data(kind), [&clip("", speaker, Some(2))])
+        };
+        let compared = learned(CorpusKind::Ravdess, clip("", "03", Some(1)));
+        assert_eq!(of(&compared, CorpusKind::Ravdess, "04").statement(), other);
+        // Names of folders, unknown speakers, unknown contents, unknown weights.
+        let folders = of(&compared, CorpusKind::Folders, "04").statement();
+        assert!(folders.contains("called") && folders.contains("byte for byte"));
+        let nameless = of(&compared, CorpusKind::Folders, "").statement();
+        assert!(nameless.contains("not all speakers are known"));
+        let old = learned(CorpusKind::Ravdess, clip("", "03", None));
+        let old = of(&old, CorpusKind::Ravdess, "04");
+        assert!(old.statement() != other && !old.statement().contains("byte for byte"));
+        assert!(old.notes("this model")[0].contains("not compared"));
+        let unknown = Lineage {
+            unknown: vec!["x.ot".into()],
+            ..compared
+        };
+        let unknown = of(&unknown, CorpusKind::Ravdess, "04");
+        assert!(unknown.statement() != other);
+        assert!(unknown.notes("this model")[0].contains("is not known"));
+    }
+}

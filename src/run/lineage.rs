@@ -1,0 +1,201 @@
+//! `ancestors.csv`: the recordings behind the weights that a training started from.
+//!
+//! A line for each recording that trained or validated them, and those that they started from
+//! themselves, back to the first training. A line without a recording stands for weights of which
+//! nothing is known.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::write_atomically;
+use crate::config::DataConfig;
+use crate::corpus::split::Part;
+use crate::corpus::{Clip, ContentHash, CorpusKind, source_of};
+
+/// A recording that weights have learned from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearnedClip {
+    /// The name of the run that learned from it.
+    pub run: String,
+    /// The kind of its corpus. None where it is not recorded.
+    pub kind: Option<CorpusKind>,
+    /// The recording.
+    pub clip: Clip,
+    /// [`Part::Train`], or [`Part::Validation`] if it only selected among the weights.
+    pub part: Part,
+}
+
+/// All recordings that some weights have learned from, as far as they are known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Lineage {
+    /// The recordings, those of the first training first.
+    pub clips: Vec<LearnedClip>,
+    /// Names of weights that a training started from, and of which nothing is known.
+    pub unknown: Vec<String>,
+}
+
+impl Lineage {
+    /// The lineage of the weights of a run, from that of the weights that it started from.
+    pub fn of_run(
+        run: &str,
+        data: &DataConfig,
+        (clips, parts): (&[Clip], &[Part]),
+        initial: Lineage,
+    ) -> Lineage {
+        let own = clips.iter().zip(parts);
+        let own = own.filter(|&(_, &part)| part != Part::Test);
+        let own = own.map(|(clip, &part)| LearnedClip {
+            run: run.to_string(),
+            kind: kind_of(data, clip),
+            clip: clip.clone(),
+            part,
+        });
+        Lineage {
+            clips: initial.clips.into_iter().chain(own).collect(),
+            unknown: initial.unknown,
+        }
+    }
+
+    /// The lineage of weights of which nothing is known.
+    pub fn unknown(weights: &Path) -> Lineage {
+        let name = weights.file_name().unwrap_or_default();
+        Lineage {
+            clips: Vec::new(),
+            unknown: vec![name.to_string_lossy().into_owned()],
+        }
+    }
+
+    /// True for weights that were drawn at random.
+    pub fn is_empty(&self) -> bool {
+        self.clips.is_empty() && self.unknown.is_empty()
+    }
+}
+
+/// The kind of the corpus of a clip.
+pub fn kind_of(data: &DataConfig, clip: &Clip) -> Option<CorpusKind> {
+    match source_of(&data.sources, clip) {
+        Some(source) => data.sources[source].corpus,
+        None => data.corpus,
+    }
+}
+
+/// A line of `ancestors.csv`.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    run: String,
+    clip: String,
+    kind: Option<CorpusKind>,
+    corpus: String,
+    speaker: String,
+    label: String,
+    part: Option<Part>,
+    content: Option<ContentHash>,
+}
+
+/// Writes `ancestors.csv`.
+pub fn write_lineage(path: &Path, lineage: &Lineage) -> Result<()> {
+    write_atomically(path, |file| print_lineage(file, lineage))
+}
+
+/// The text of `ancestors.csv`.
+pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    for run in &lineage.unknown {
+        writer.serialize(Line {
+            run: run.clone(),
+            clip: String::new(),
+            kind: None,
+            corpus: String::new(),
+            speaker: String::new(),
+            label: String::new(),
+            part: None,
+            content: None,
+        })?;
+    }
+    for learned in &lineage.clips {
+        let clip = &learned.clip;
+        writer.serialize(Line {
+            run: learned.run.clone(),
+            clip: clip.file.to_string_lossy().into_owned(),
+            kind: learned.kind,
+            corpus: clip.corpus.clone(),
+            speaker: clip.speaker.clone(),
+            label: clip.label.clone(),
+            part: Some(learned.part),
+            content: clip.content,
+        })?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// Reads `ancestors.csv`.
+pub fn read_lineage(path: &Path) -> Result<Lineage> {
+    let place = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(place)?;
+    parse_lineage(file).with_context(place)
+}
+
+/// Reads the text that [`print_lineage`] writes.
+pub fn parse_lineage(text: impl Read) -> Result<Lineage> {
+    let mut lineage = Lineage::default();
+    for line in csv::Reader::from_reader(text).deserialize() {
+        let line: Line = line?;
+        match line.part {
+            None => lineage.unknown.push(line.run),
+            Some(part) => lineage.clips.push(LearnedClip {
+                run: line.run,
+                kind: line.kind,
+                clip: Clip {
+                    file: line.clip.into(),
+                    label: line.label,
+                    corpus_label: String::new(),
+                    corpus: line.corpus,
+                    speaker: line.speaker,
+                    sentence: String::new(),
+                    content: line.content,
+                },
+                part,
+            }),
+        }
+    }
+    Ok(lineage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lineage_reads_back_as_it_was_written() {
+        let clip = |file: &str, content: Option<ContentHash>| Clip {
+            file: file.into(),
+            label: "joy".into(),
+            corpus_label: String::new(),
+            corpus: "a".into(),
+            speaker: "ann, the \"first\"".into(),
+            sentence: String::new(),
+            content,
+        };
+        let clips = [
+            clip("x/1.wav", Some(ContentHash::from([7; 32]))),
+            clip("x/2.wav", None),
+            clip("x/3.wav", None),
+        ];
+        let parts = [Part::Train, Part::Test, Part::Validation];
+        let data = DataConfig {
+            corpus: Some(CorpusKind::CremaD),
+            ..DataConfig::default()
+        };
+        let initial = Lineage::unknown(Path::new("/somewhere/first.ot"));
+        let lineage = Lineage::of_run("second", &data, (&clips, &parts), initial);
+        assert_eq!(lineage.clips.len(), 2, "a test clip teaches nothing");
+        assert_eq!(lineage.unknown, ["first.ot"]);
+        let mut text = Vec::new();
+        print_lineage(&mut text, &lineage).unwrap();
+        assert_eq!(parse_lineage(text.as_slice()).unwrap(), lineage);
+    }
+}

@@ -1,0 +1,83 @@
+//! `emovox corpus fetch --source`: a table of corpora from a stranger harms nothing.
+
+mod desk;
+
+use std::fs;
+use std::net::TcpListener;
+
+use desk::Desk;
+
+fn table(name: &str, speakers: &str, address: &str) -> String {
+    format!(
+        "[[corpus]]
+name = '{name}'
+title = 'A corpus'
+home = 'http://home.example'
+licence = 'CC0'
+cite = 'nobody'
+megabytes = 1
+unpacked_megabytes = 1
+clips = 4
+speakers = ['{speakers}']
+classes = {{ anger = 4 }}
+[[corpus.archive]]
+url = 'http://{address}/corpus.zip'
+compared = ''
+"
+    )
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_removes_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let desk = Desk::new();
+    let precious = desk.path("precious/unpacked");
+    fs::create_dir_all(&precious).unwrap();
+    fs::write(precious.join("thesis.txt"), "years of work").unwrap();
+    fs::create_dir_all(desk.path("data/.fetching-x")).unwrap();
+    for name in ["x/../../precious", "../precious", "..", "/tmp/x"] {
+        let table = table(name, "03", &address);
+        fs::write(desk.path("table.toml"), table).unwrap();
+        desk.types(&format!("corpus fetch {name} --yes --source table.toml"))
+            .fails_with(&[
+                "table.toml is no table of corpora",
+                "name is that of its folder",
+            ]);
+    }
+    assert!(precious.join("thesis.txt").exists());
+    assert!(listener.accept().is_err(), "nothing was asked for");
+}
+
+/// Whoever wrote into the data folder before could lead a fetch to any other.
+#[cfg(unix)]
+#[test]
+fn a_planted_link_in_place_of_the_fetched_is_not_followed() {
+    let desk = Desk::new();
+    let precious = desk.path("precious/unpacked");
+    fs::create_dir_all(&precious).unwrap();
+    fs::create_dir_all(desk.path("data")).unwrap();
+    std::os::unix::fs::symlink(desk.path("precious"), desk.path("data/.fetching-x")).unwrap();
+    // Nobody listens there.
+    fs::write(desk.path("table.toml"), table("x", "03", "127.0.0.1:1")).unwrap();
+    desk.types("corpus fetch x --yes --source table.toml")
+        .fails_with(&["data/.fetching-x is a symbolic link"]);
+    assert!(precious.is_dir());
+    assert_eq!(fs::read_dir(desk.path("precious")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_range_of_four_billion_speakers_is_an_error_of_a_line() {
+    let desk = Desk::new();
+    let table = table("x", "0-4000000000", "home.example");
+    fs::write(desk.path("table.toml"), table).unwrap();
+    for line in [
+        "corpus list --source table.toml",
+        "corpus fetch x --yes --source table.toml",
+        "corpus check . --corpus x --source table.toml",
+    ] {
+        desk.types(line)
+            .fails_with(&["table.toml", "4000000001 speakers; at most 100000"]);
+    }
+}
