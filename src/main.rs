@@ -18,9 +18,7 @@ use commands::terminal::{self, OutputFailed};
 fn main() -> ExitCode {
     // Before any other thread begins.
     if let Err(error) = emovox::process::take_signals(commands::respond) {
-        terminal::print_error(&format!(
-            "cannot start the thread that waits for signals: {error}"
-        ));
+        terminal::print_error(&format!("cannot start the thread that waits for signals: {error}"));
         return ExitCode::FAILURE;
     }
     let code = match commands::Cli::try_parse() {

@@ -17,7 +17,9 @@ use crate::corpus::Clip;
 use crate::corpus::split::{Part, Split};
 use crate::leakage::Caveats;
 use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
-use crate::run::{Lineage, RunFolder, parse_lineage, parse_split, print_lineage, print_split};
+use crate::run::{
+    Lineage, RunFolder, parse_lineage, parse_split, print_lineage, print_split,
+};
 
 /// The format of bundles; a file of a later one is refused.
 const FORMAT: u32 = 1;

@@ -117,11 +117,8 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     bar.finish_and_clear();
     survey.write_csv(&csv)?;
     write(&picture, &survey_png(&survey)?)?;
-    print_text(
-        &(survey_text(&survey)
-            + "
-"),
-    );
+    print_text(&(survey_text(&survey) + "
+"));
     say!("wrote {} and {}", csv.display(), picture.display());
     Ok(ExitCode::SUCCESS)
 }
