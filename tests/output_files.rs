@@ -52,8 +52,10 @@ fn desk() -> Desk {
         file: format!("joy/{speaker}/1.wav").into(),
         label: "joy".into(),
         corpus_label: "joy".into(),
+        corpus: String::new(),
         speaker: speaker.into(),
         sentence: String::new(),
+        content: None,
     };
     let epoch = EpochRecord {
         epoch: 1,

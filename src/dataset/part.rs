@@ -232,7 +232,7 @@ mod tests {
         let plan = Plan::by_length(part, 3);
         let mut clips = vec![Vec::new(); part.clips()];
         for index in 0..plan.batches() {
-            let batch = plan.batch(index);
+            let batch = plan.batch(index).unwrap();
             let lengths = Vec::<i64>::try_from(batch.lengths).unwrap();
             for (row, (clip, length)) in plan.clips(index).zip(lengths).enumerate() {
                 let row = batch.features.get(row as i64).narrow(0, 0, length);
