@@ -175,7 +175,7 @@ fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
     let mut told = false;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(outcome(status, log, told));
+            return Ok(outcome(status, log, stop.is_asked()));
         }
         if stop.is_asked() && !told {
             process::ask_to_stop(&child).context("a training cannot be stopped")?;
@@ -185,15 +185,15 @@ fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
     }
 }
 
-/// The end of a training, which was `told` to stop or not.
-fn outcome(status: ExitStatus, log: &Path, told: bool) -> Outcome {
+/// The end of a training, which may have been asked to stop.
+fn outcome(status: ExitStatus, log: &Path, asked: bool) -> Outcome {
     if status.success() {
         return Outcome::Done;
     }
     match (status.code(), status.signal()) {
-        (Some(code), _) if told && is_stopped(code) => Outcome::Stopped("stopped and saved"),
+        (Some(code), _) if asked && is_stopped(code) => Outcome::Stopped("stopped and saved"),
         (Some(_), _) => Outcome::Failed(last_line(log).unwrap_or_else(|| status.to_string())),
-        (None, Some(libc::SIGTERM)) if told => Outcome::Stopped("stopped before it trained"),
+        (None, Some(libc::SIGTERM)) if asked => Outcome::Stopped("stopped before it trained"),
         (None, signal) => {
             // Such as "signal: 6 (SIGABRT) (core dumped)".
             let killed = status.to_string().replace("signal:", "killed by signal");
