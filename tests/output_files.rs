@@ -245,7 +245,8 @@ fn every_export_is_known_by_its_own_kind_alone() {
         let run = Trained::open(&desk.path("runs"), "mine").unwrap();
         Predictor::of(run, Device::Cpu).unwrap()
     };
-    let kinds: [(Vec<u8>, fn(&Path) -> bool); 3] = [
+    type Kind = (Vec<u8>, fn(&Path) -> bool);
+    let kinds: [Kind; 3] = [
         (predictor().trained().bundle().unwrap(), export::is_bundle),
         (
             export::safetensors(&predictor()).unwrap(),
