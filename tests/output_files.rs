@@ -13,11 +13,15 @@ use std::thread;
 use std::time::Duration;
 
 use desk::Desk;
+use emovox::audio::AudioConfig;
 use emovox::config::RunConfig;
 use emovox::corpus::split::Part;
 use emovox::corpus::{Clip, CorpusKind};
+use emovox::export::{self, FeatureFormat};
+use emovox::features::FeatureConfig;
+use emovox::inference::{Predictor, Trained};
 use emovox::model::{Arch, BilstmConfig, EmotionModel, ModelConfig, save_weights};
-use emovox::run::{EpochRecord, RunFolder, write_metrics, write_split};
+use emovox::run::{EpochRecord, Outputs, RunFolder, write_metrics, write_split};
 use tch::Device;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -174,27 +178,9 @@ fn what_is_not_ours_is_replaced_by_force_alone_and_what_is_ours_without() {
     let desk = desk();
     let outputs = [
         ("export mine", "mine.emovox"),
-        ("export mine --format torchscript", "mine.pt"),
-        ("export mine --format safetensors --out w.st", "w.st"),
         ("predict mine sounds --csv --out x.csv", "x.csv"),
-        ("predict mine sounds --json --out x.json", "x.json"),
-        (
-            "predict mine sounds --format jsonl --out x.jsonl",
-            "x.jsonl",
-        ),
-        (
-            "predict mine sounds/1.wav --format audacity --out x.txt",
-            "x.txt",
-        ),
-        (
-            "predict mine sounds/1.wav --format webvtt --out x.vtt",
-            "x.vtt",
-        ),
-        ("features sounds --out f.csv", "f.csv"),
-        ("features sounds --out f.npz", "f.npz"),
-        ("features sounds --out f.safetensors", "f.metadata.csv"),
-        ("features sounds --out f.safetensors", "f.safetensors"),
         ("features sounds --out npy", "npy/2.npy"),
+        ("features sounds --out f.csv", "f.metadata.csv"),
         ("features sounds/1.wav --out one.npy", "one.npy"),
         ("plot mine other", "curves.png"),
         ("inspect sounds/1.wav", "1.png"),
@@ -252,6 +238,62 @@ fn another_kind_of_ours_is_not_this_kind() {
         "features sounds --format safetensors --out mine.emovox",
         &ours,
     );
+}
+
+#[test]
+fn every_export_is_known_by_its_own_kind_alone() {
+    let desk = desk();
+    let predictor = || {
+        let run = Trained::open(&desk.path("runs"), "mine").unwrap();
+        Predictor::of(run, Device::Cpu).unwrap()
+    };
+    type Kind = (Vec<u8>, fn(&Path) -> bool);
+    let kinds: [Kind; 3] = [
+        (predictor().trained().bundle().unwrap(), export::is_bundle),
+        (
+            export::safetensors(&predictor()).unwrap(),
+            export::is_safetensors,
+        ),
+        (
+            export::torchscript(&predictor()).unwrap(),
+            export::is_torchscript,
+        ),
+    ];
+    let file = desk.path("x");
+    for (one, (bytes, _)) in kinds.iter().enumerate() {
+        fs::write(&file, bytes).unwrap();
+        for (other, (_, is_own)) in kinds.iter().enumerate() {
+            assert_eq!(is_own(&file), one == other, "{one} {other}");
+        }
+    }
+    for bytes in [&b""[..], b"mine", b"PK\x05\x06", &[0xff; 100]] {
+        fs::write(&file, bytes).unwrap();
+        assert!(!kinds.iter().any(|(_, is_own)| is_own(&file)));
+    }
+}
+
+#[test]
+fn features_are_known_in_every_format_of_many() {
+    let desk = desk();
+    let sounds = desk.path("sounds");
+    let recordings = export::describe(&sounds, &["1.wav".into(), "2.wav".into()]);
+    let (audio, features) = (AudioConfig::default(), FeatureConfig::default());
+    for ending in ["npz", "safetensors", "csv"] {
+        let out = desk.path(&format!("f.{ending}"));
+        let format = FeatureFormat::of(&out).unwrap();
+        let check = || {
+            let mut outputs = Outputs::new(false);
+            export::check_features(&mut outputs, &recordings, (&out, format))
+        };
+        fs::write(&out, "mine").unwrap();
+        assert!(check().is_err(), "{ending}");
+        fs::remove_file(&out).unwrap();
+        for _ in 0..2 {
+            check().unwrap();
+            let out = (out.as_path(), format);
+            export::write_features(&sounds, &recordings, &audio, &features, out, || {}).unwrap();
+        }
+    }
 }
 
 #[test]

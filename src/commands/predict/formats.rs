@@ -214,7 +214,11 @@ pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
     let text = String::from_utf8_lossy(&there);
     match format {
         Format::Table { .. } => false,
-        Format::Json => serde_json::from_slice::<Vec<Written>>(&there).is_ok(),
+        _ if there.is_empty() => false,
+        Format::Json => {
+            let all = serde_json::from_slice::<Vec<Written>>(&there);
+            all.is_ok_and(|all| !all.is_empty())
+        }
         Format::JsonLines => text
             .lines()
             .all(|line| serde_json::from_str::<Written>(line).is_ok()),
@@ -400,6 +404,52 @@ mod tests {
         }
         whole.extend(text.end().unwrap());
         String::from_utf8(whole).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_known_by_its_own_format() {
+        let answer = |file: &str, label: &str| Answer {
+            file: file.into(),
+            span: Some((0.0, 1.5)),
+            label: label.into(),
+            probability: 0.75,
+            probabilities: vec![0.75, 0.25],
+        };
+        let answers = [answer("x.wav", "a, b"), answer("y.wav", "joy")];
+        let classes = ["a, b", "joy"].map(String::from);
+        let formats = [
+            Format::Json,
+            Format::JsonLines,
+            Format::Csv { windows: true },
+            Format::Csv { windows: false },
+            Format::Audacity,
+            Format::WebVtt,
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x");
+        for one in formats {
+            let mut text = Vec::new();
+            write(&mut text, one, &classes, &answers).unwrap();
+            std::fs::write(&file, &text).unwrap();
+            for other in formats {
+                assert_eq!(is_own(&file, other, &classes), one == other);
+            }
+        }
+        let foreign = [
+            "file,label,speaker\nx.wav,joy,v01\n",
+            "{\"file\": \"x.wav\", \"label\": \"joy\"}\n",
+            "0.0\t1.0\tsomebody laughs\n",
+            "WEBVTT\n\n00:00.000 --> 00:01.000\nHe gives 100 % of himself.\n",
+            "WEBVTT\n\nNOTE mine\n",
+            "[]",
+            "",
+        ];
+        for text in foreign {
+            std::fs::write(&file, text).unwrap();
+            for format in formats {
+                assert!(!is_own(&file, format, &classes), "{text}");
+            }
+        }
     }
 
     #[test]
