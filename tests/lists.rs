@@ -230,7 +230,7 @@ fn what_is_wrong_with_a_list_is_told_before_anything_is_made() {
         .collect();
     let nobody = format!("file;label\n{nobody}");
     train(&nobody, "").fails_with(&[
-        "nobody knows who speaks",
+        "the speaker of 30 of the 30 recordings is unknown",
         "--split random",
         "a column for the speaker",
     ]);
