@@ -180,7 +180,7 @@ fn what_cannot_be_one_corpus_is_told() {
     train("--data two --labels anger,joy")
         .fails_with(&["no recording is of joy; there are anger, calm"]);
     train("--data two --map joy=anger").fails_with(&["no recording is of joy"]);
-    train("--data two --class-weights --balance class").fails_with(&["take one of them"]);
+    train("--data two --class-weights --balance class").fails_with(&["use one of them"]);
     let seen = train("--data a=two --data b/c=two");
     assert_eq!(seen.code, 2, "{}", seen.error);
     assert_eq!(desk.runs(), 0);
