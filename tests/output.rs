@@ -277,13 +277,14 @@ fn no_label_speaker_or_name_steers_a_terminal() {
     assert_harmless(&seen);
     assert_eq!(seen.code, 2);
 
-    // The run is called so, and the bundle made of it.
+    // The run has such a name.
     fs::rename(desk.path("runs/mine"), desk.path("runs").join(HOSTILE)).unwrap();
     shown(typed(&["evaluate", "other"]));
     shown(typed(&["plot", HOSTILE]).fine());
     shown(typed(&["report", HOSTILE]).fine());
-    typed(&["export", HOSTILE, "--out", "x.emovox"]).fine();
-    assert_harmless(&typed(&["evaluate", "x.emovox"]).fine());
+    // No bundle carries such a name to others.
+    let seen = typed(&["export", HOSTILE, "--out", "x.emovox"]).fails_with(&["cannot name a run"]);
+    assert_harmless(&seen);
 }
 
 /// The licence and the title in a stranger's table, and the answer of a server.

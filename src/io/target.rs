@@ -36,6 +36,10 @@ pub fn write_output(
     let mut whole = whole;
     whole.rewind().with_context(place)?;
     if is_standard_output(&target) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the user's file is standard output, and gets its bytes"
+        )]
         let mut out = io::stdout().lock();
         io::copy(&mut whole, &mut out)
             .and_then(|_| out.flush())

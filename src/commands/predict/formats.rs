@@ -415,7 +415,6 @@ mod tests {
             probability: 0.75,
             probabilities: vec![0.75, 0.25],
         };
-        let answers = [answer("x.wav", "a, b"), answer("y.wav", "joy")];
         let classes = ["a, b", "joy"].map(String::from);
         let formats = [
             Format::Json,
@@ -428,9 +427,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x");
         for one in formats {
-            let mut text = Vec::new();
-            write(&mut text, one, &classes, &answers).unwrap();
-            std::fs::write(&file, &text).unwrap();
+            let mut text = Text::new(one, &classes, &[]);
+            let answers = vec![answer("x.wav", "a, b"), answer("y.wav", "joy")];
+            let written = [text.next(answers).unwrap(), text.end().unwrap()].concat();
+            std::fs::write(&file, written).unwrap();
             for other in formats {
                 assert_eq!(is_own(&file, other, &classes), one == other);
             }
