@@ -601,7 +601,10 @@ fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
             );
         }
     }
-    train("flat").fails_with(&["recordings is unknown, so they cannot be split", "--split random"]);
+    train("flat").fails_with(&[
+        "recordings is unknown, so they cannot be split",
+        "--split random",
+    ]);
     train("solo").fails_with(&["only one speaker (anna)", "--split random"]);
     train("one-class").fails_with(&["one class only ('sadness')"]);
 
