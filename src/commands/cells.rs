@@ -21,6 +21,7 @@ use super::settings::{Settings, set};
 use super::stop::{Stop, is_stopped};
 use emovox::config::RunConfig;
 use emovox::cross_validation::{Cell, CrossValidation};
+use emovox::io::no_follow;
 use emovox::process;
 
 /// What became of a cell.
@@ -149,7 +150,7 @@ pub(super) fn usual_jobs(on_cpu: bool) -> usize {
 fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
     let log = &job.log;
     // A cell that goes on adds to what it printed before.
-    let file = OpenOptions::new().create(true).append(true).open(log);
+    let file = no_follow(OpenOptions::new().create(true).append(true)).open(log);
     let file = file.with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = process::command(std::env::current_exe()?);
     process::stop_with_parent(&mut command);

@@ -15,7 +15,7 @@ pub(crate) use target::{FileId, is_written_straight, target_of};
 use std::fs::OpenOptions;
 
 /// Makes these options refuse a symbolic link, and not wait for the other end of a FIFO.
-pub(crate) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+pub fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
