@@ -136,10 +136,11 @@ pub fn stop_with_parent(command: &mut Command) {
     }
 }
 
-/// Sends SIGTERM to a process that this one started and has not waited for yet.
+/// Sends SIGUSR1 to a process that this one started and has not waited for yet. A SIGTERM could be its second
+/// one, which means "at once": systemd sends one to every process of a service.
 pub fn ask_to_stop(child: &Child) -> io::Result<()> {
     // SAFETY: kill reads and writes no memory, and the number belongs to the child until it is waited for.
-    match unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) } {
+    match unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGUSR1) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

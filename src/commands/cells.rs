@@ -194,7 +194,9 @@ fn outcome(status: ExitStatus, log: &Path, asked: bool) -> Outcome {
     match (status.code(), status.signal()) {
         (Some(code), _) if asked && is_stopped(code) => Outcome::Stopped("stopped and saved"),
         (Some(_), _) => Outcome::Failed(last_line(log).unwrap_or_else(|| status.to_string())),
-        (None, Some(libc::SIGTERM)) if asked => Outcome::Stopped("stopped before it trained"),
+        (None, Some(libc::SIGTERM | libc::SIGUSR1)) if asked => {
+            Outcome::Stopped("stopped before it trained")
+        }
         (None, signal) => {
             // Such as "signal: 6 (SIGABRT) (core dumped)".
             let killed = status.to_string().replace("signal:", "killed by signal");
