@@ -292,40 +292,26 @@ fn json_lines(
     text: &str,
     renamed: &BTreeMap<Role, String>,
 ) -> Result<Vec<Row>, ManifestError> {
-    let mut objects = Vec::new();
+    let lines = text.lines().zip(1..);
+    let lines: Vec<(&str, usize)> = lines.filter(|(line, _)| !line.trim().is_empty()).collect();
     let mut names: Vec<String> = Vec::new();
     let mut known: HashSet<String> = HashSet::new();
-    for (index, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, l)| !l.trim().is_empty())
-    {
-        let number = index + 1;
-        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
-            at(
-                path,
-                number,
-                format!(
-                    "column {}: this is no JSON object ({}); JSON Lines have one object a line",
-                    error.column(),
-                    reason(&error)
-                ),
-            )
-        })?;
-        for key in object.keys() {
+    for &(line, number) in &lines {
+        for (key, _) in object(path, line, number)? {
             if known.insert(key.clone()) {
-                names.push(key.clone());
+                names.push(key);
             }
         }
         if names.len() > MOST_COLUMNS {
             return Err(at(path, number, too_many("keys", names.len())));
         }
-        objects.push((number, object));
     }
-    let first = objects.first().map_or(1, |(number, _)| *number);
+    let first = lines.first().map_or(1, |(_, number)| *number);
     let found = roles(&names, renamed).map_err(|what| at(path, first, what))?;
     let mut rows = Vec::new();
-    for (number, object) in &objects {
+    // Read again: all objects at once would take many times the memory of their text.
+    for &(line, number) in &lines {
+        let object = object(path, line, number)?;
         let mut cells = BTreeMap::new();
         for (&role, &place) in &found {
             let key = &names[place];
@@ -346,9 +332,21 @@ fn json_lines(
             };
             cells.insert(role, Cell { text, place });
         }
-        rows.push(row(path, *number, |role| cells.remove(&role))?);
+        rows.push(row(path, number, |role| cells.remove(&role))?);
     }
     Ok(rows)
+}
+
+/// The object in a line.
+fn object(path: &Path, line: &str, number: usize) -> Result<Map<String, Value>, ManifestError> {
+    serde_json::from_str(line).map_err(|error| {
+        let what = format!(
+            "column {}: this is no JSON object ({}); JSON Lines have one object a line",
+            error.column(),
+            reason(&error)
+        );
+        at(path, number, what)
+    })
 }
 
 /// What serde says without its own account of the place, which is that of the line alone.
