@@ -394,7 +394,7 @@ fn a_training_that_was_killed_is_not_called_saved() {
     send(child.id(), libc::SIGTERM);
     wait_until("it is asked to stop", || {
         let pending = signals(&proc(trainings[1]), "ShdPnd").unwrap();
-        pending & bit(libc::SIGTERM) != 0
+        pending & bit(libc::SIGUSR1) != 0
     });
     send(trainings[1], libc::SIGKILL);
     let output = child.wait_with_output().unwrap();
