@@ -30,7 +30,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Reads a file of at most `most` bytes.
 ///
 /// # Errors
-/// What [`open`] refuses, a file that is longer, and one that does not fit into memory.
+/// Fails if [`open`] fails, or if the file is longer or does not fit into memory.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let too_long = || {

@@ -18,7 +18,7 @@ pub struct OutOfMemory {
 }
 
 impl OutOfMemory {
-    /// What libtorch, or C++ below it, says where it cannot get memory.
+    /// The messages of libtorch, or of C++ below it, when there is no memory.
     fn of_message(message: &str) -> Option<OutOfMemory> {
         const TELLS: [&str; 3] = ["allocate memory", "bad_alloc", "out of memory"];
         if !TELLS.iter().any(|tell| message.contains(tell)) {
@@ -58,7 +58,7 @@ pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Resu
 /// An empty vector with room for exactly so many values.
 ///
 /// # Errors
-/// Where there is no room for them.
+/// Fails if there is no room for them.
 pub fn reserve<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut values = Vec::new();
     match values.try_reserve_exact(count) {
@@ -72,7 +72,7 @@ pub fn reserve<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
 /// So many zeros.
 ///
 /// # Errors
-/// Where there is no room for them.
+/// Fails if there is no room for them.
 pub fn zeros<T: Copy + Default>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut values = reserve(count)?;
     values.resize(count, T::default());

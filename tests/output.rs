@@ -1,4 +1,4 @@
-//! What commands print: to a disk that is full, to a program that is gone, and with names that would steer a
+//! The output of commands: to a full disk, to a program that is gone, and with names that would control a
 //! terminal.
 
 #![cfg(target_os = "linux")]
@@ -376,7 +376,7 @@ fn silent(desk: &Desk) -> std::path::PathBuf {
     desk.path("silence.wav")
 }
 
-/// What a command shows on a terminal of its own.
+/// The text that a command shows on a terminal of its own.
 fn on_terminal(command: &mut Command) -> String {
     let (mut master, mut slave) = (-1, -1);
     // SAFETY: openpty writes two descriptors, which nobody else owns.

@@ -65,7 +65,7 @@ struct Search<'a> {
     folder: &'a Path,
     bounds: Bounds,
     found: Found,
-    /// How many files and folders were met.
+    /// Number of files and folders so far.
     entries: usize,
     /// The real folders that were searched, with the path that each goes by.
     searched: BTreeMap<PathBuf, PathBuf>,

@@ -19,7 +19,7 @@ pub struct SpeakerId<'a> {
 }
 
 impl Clip {
-    /// Who speaks. All unknown speakers are the same one: nothing shows that they are several.
+    /// Name of the speaker. All unknown speakers are the same one: nothing shows that they are several.
     pub fn speaker_id(&self) -> SpeakerId<'_> {
         SpeakerId {
             corpus: match self.speaker.is_empty() {

@@ -11,7 +11,7 @@ use super::{Clip, Corpus, CorpusError, CorpusKind};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// What it is called.
+    /// Name of the corpus.
     pub name: String,
     /// Its folder, relative to the one that all have in common.
     pub folder: PathBuf,

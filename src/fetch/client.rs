@@ -45,7 +45,7 @@ impl Default for Patience {
 pub(super) struct Pace<'a> {
     patience: &'a Patience,
     began: Instant,
-    /// Where the present window began, and the bytes since then.
+    /// Start of the present window, and the bytes since then.
     window: Instant,
     bytes: u64,
 }

@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a download; it must end by itself, long before a test that hangs is killed.
+    /// The result of a download, which must end by itself long before a test that hangs is killed.
     fn error_of(url: &str, patience: &Patience) -> String {
         let folder = tempfile::tempdir().unwrap();
         let wanted = Wanted {

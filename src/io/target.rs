@@ -88,7 +88,7 @@ fn is_standard_output(target: &Path) -> bool {
     names.iter().any(|name| target == Path::new(name))
 }
 
-/// What a file is, by whatever name: two paths with the same id are one file.
+/// Identity of a file: two paths with the same id are one file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use super::{OWN, RunFolder, is_own_file};
 use crate::io::{FileId, folder_of, is_written_straight, remove_abandoned, target_of};
 
-/// What a command reads, and so must not write over; and the user's leave to replace other files.
+/// The files that a command reads and must not write over, and the permission to replace other files.
 #[derive(Debug, Default)]
 pub struct Outputs {
     force: bool,

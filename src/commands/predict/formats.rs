@@ -93,7 +93,7 @@ impl Text {
         self.format
     }
 
-    /// What the next recording's answers add.
+    /// The text that the next recording's answers add.
     pub(super) fn next(&mut self, mut answers: Vec<Answer>) -> Result<Vec<u8>> {
         for answer in &mut answers {
             answer.file = self.format.shown(&answer.file);
@@ -133,7 +133,7 @@ impl Text {
         Ok(out)
     }
 
-    /// What follows the last answer.
+    /// The text after the last answer.
     pub(super) fn end(mut self) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         match (self.format, self.first.take()) {
@@ -198,7 +198,7 @@ pub(super) fn print(format: Format, text: &[u8]) {
 /// Bytes that are read of a file to know it as ours: of a longer one, its beginning.
 const KNOWN_BY: u64 = 1 << 26;
 
-/// What every object in our JSON has.
+/// The fields that every object in our JSON has.
 #[derive(Deserialize)]
 #[allow(dead_code, reason = "they need only be there")]
 struct Written {

@@ -184,7 +184,7 @@ impl PredictArgs {
 /// The answers on their way out: to standard output as they come, or into a file once all are there.
 struct Output {
     text: Text,
-    /// What goes into a file.
+    /// The text for a file.
     kept: Option<Vec<u8>>,
     answers: usize,
 }

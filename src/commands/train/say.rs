@@ -218,7 +218,7 @@ pub(super) fn describe_split(experiment: &Experiment) {
     }
 }
 
-/// Which recordings are there twice, first those of two speakers.
+/// Prints the recordings that are there twice, first those of two speakers.
 fn describe_repeated(loaded: &Loaded) {
     let of_two = loaded.same_of_two_speakers();
     let of_one = loaded.same.iter().filter(|pair| !of_two.contains(pair));

@@ -64,7 +64,7 @@ pub struct CacheWait {
     pub at_most: Duration,
 }
 
-/// What killed processes left unfinished.
+/// Files that killed processes left unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unfinished {
     /// Number of files.
@@ -241,7 +241,7 @@ impl FeatureCache {
         Ok(lock)
     }
 
-    /// What killed processes left in it, and the next run removes.
+    /// The files of killed processes, which the next run removes.
     pub fn unfinished(&self) -> Unfinished {
         let folders = entries(&self.folder);
         let inside = folders.iter().flat_map(|folder| abandoned(folder));
