@@ -36,7 +36,8 @@ fn run(cli: commands::Cli) -> ExitCode {
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
     panic::set_hook(Box::new(|info| {
         if let Ok(mut message) = PANIC.lock() {
-            message.get_or_insert(info.to_string());
+            // An earlier one may have been caught: the last one ends the command.
+            *message = Some(info.to_string());
         }
     }));
     match panic::catch_unwind(|| commands::run(cli)) {

@@ -8,12 +8,15 @@ use crate::bounded::size;
 /// Memory that could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is not enough memory for the recording ({} more are needed); cut it into shorter ones, or \
-     predict it with --window SECONDS",
-    size(*.bytes)
+    "there is not enough memory for the recording{}; cut it into shorter ones, or predict it with \
+     --window SECONDS",
+    match .bytes {
+        0 => String::new(),
+        bytes => format!(" ({} more are needed)", size(*bytes)),
+    }
 )]
 pub struct OutOfMemory {
-    /// The size of the part that could not be reserved.
+    /// The size of the part that could not be reserved; 0 where it is not known.
     pub bytes: u64,
 }
 

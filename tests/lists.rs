@@ -89,7 +89,7 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
         seen.out
     );
     assert!(
-        seen.out.contains("no speaker is called as one"),
+        seen.out.contains("no speaker is known to be one"),
         "{}",
         seen.out
     );

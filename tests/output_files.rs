@@ -382,6 +382,15 @@ fn standard_output_is_written_into() {
         assert_eq!(text, format!("{kept}{expected}"));
     }
     assert!(Path::new("/dev/stdout").is_symlink());
+    // No message is between the bytes.
+    desk.types("export mine --format safetensors --out x.safetensors")
+        .fine();
+    let export = desk
+        .command("export mine --format safetensors --out /dev/stdout")
+        .output()
+        .unwrap();
+    assert_eq!(export.stdout, fs::read(desk.path("x.safetensors")).unwrap());
+    assert!(String::from_utf8_lossy(&export.stderr).contains("/dev/stdout: "));
 }
 
 #[test]

@@ -239,8 +239,8 @@ fn evaluate_knows_training_recordings_under_other_names() {
         assert!(seen.out.contains(note), "{}", seen.out);
 
         let text = desk.types(&format!("evaluate {run} --data new")).fine().out;
-        let note = "no speaker is called as one that the model was trained on; no recording is, byte \
-                    for byte, one that the model was trained on";
+        let note = "no speaker is known to be one that the model was trained on; no recording is, \
+                    byte for byte, one that the model was trained on";
         assert!(text.contains(note), "{text}");
         // Names of folders are not people.
         assert!(!text.contains("other speakers and recordings"), "{text}");

@@ -91,7 +91,7 @@ number=$(cat "$settings/.lock")
 children+=("$number")
 run "${train[@]}" --run waited \
     && grep -q "waiting for process $number" log \
-    && grep -q "features are not kept for the next run: process $number still held" log
+    && grep -q "features are not kept for the next run: process $number holds" log
 report "a stopped process holds the lock of the cache"
 kill -KILL "$number" "$holder" 2>/dev/null
 wait "$holder" 2>/dev/null

@@ -74,8 +74,8 @@ fn tell_waiting(wait: &CacheWait) {
         format!("process {number}")
     });
     warning!(
-        "waiting for {holder}, which holds {} (after {:.0} s this run computes its features without \
-         the cache)",
+        "waiting for {holder}, which holds {} (if it writes nothing for {:.0} s, this run computes its \
+         features without the cache)",
         wait.lock.display(),
         wait.at_most.as_secs_f64()
     );

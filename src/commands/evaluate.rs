@@ -1,6 +1,6 @@
 //! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -317,8 +317,8 @@ fn standing_of_own(
             "{} replaced since the training",
             listed(&changes.replaced)
         ));
-        let replaced = loaded.iter();
-        let replaced = replaced.filter(|clip| changes.replaced.contains(&clip.file));
+        let files: HashSet<&PathBuf> = changes.replaced.iter().collect();
+        let replaced = loaded.iter().filter(|clip| files.contains(&clip.file));
         let known = Comparison::of(&run.lineage()?, &run.config().data, replaced);
         speakers_shared |= known.is_leak();
         notes.extend(known.notes("this model"));

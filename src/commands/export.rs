@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::output::OutputArgs;
-use super::{Runs, say};
+use super::Runs;
+use super::output::{OutputArgs, report_written};
 use emovox::export::{is_bundle, is_safetensors, is_torchscript, safetensors, torchscript};
 use emovox::inference::{Predictor, Trained};
 use emovox::run::write_output;
@@ -89,9 +89,12 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     };
     write_output(&out, |file| Ok(file.write_all(&bytes)?))?;
     let kilobytes = bytes.len().div_ceil(1000);
-    say!("{}: {kilobytes} kB, {licence}", out.display());
+    report_written(
+        &out,
+        &format!("{}: {kilobytes} kB, {licence}", out.display()),
+    );
     if !notes.is_empty() {
-        say!("Note: {}.", notes.join("; "));
+        report_written(&out, &format!("Note: {}.", notes.join("; ")));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use super::output::OutputArgs;
+use super::output::{OutputArgs, report_written};
 use super::progress::bar;
-use super::{Runs, say, tell_skipped};
+use super::{Runs, tell_skipped};
 use emovox::audio::{AudioConfig, SampleRate};
 use emovox::corpus::{Found, find_recordings};
 use emovox::dataset::extract_one;
@@ -166,12 +166,13 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     outputs.protect(&args.recordings);
     outputs.check(&args.out, |file| is_own_matrix(file, &features, format))?;
     write_matrix(&features, &args.recordings, (&args.out, format))?;
-    say!(
+    let line = format!(
         "{}: {} frames × {} coefficients",
         args.out.display(),
         features.frames(),
         features.coefficients()
     );
+    report_written(&args.out, &line);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -236,11 +237,12 @@ fn folder(
     let written = names.len() - unreadable.len();
     skipped.extend(unreadable);
     tell_skipped(&skipped);
-    say!(
+    let line = format!(
         "{}: {written} recordings, {} skipped",
         out.display(),
         skipped.len()
     );
+    report_written(out, &line);
     Ok(if skipped.is_empty() {
         ExitCode::SUCCESS
     } else {

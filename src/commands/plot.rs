@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::output::OutputArgs;
-use super::{Runs, say};
+use super::Runs;
+use super::output::{OutputArgs, report_written};
 use emovox::config::RunConfig;
 use emovox::leakage::Caveats;
 use emovox::report::{Curves, curves_png, is_own_picture};
@@ -57,7 +57,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
         outputs.check(&out, is_own_picture)?;
         write_output(&out, |file| Ok(file.write_all(&picture)?))?;
     }
-    say!("drew {}", out.display());
+    report_written(&out, &format!("drew {}", out.display()));
     Ok(ExitCode::SUCCESS)
 }
 

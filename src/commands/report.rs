@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::output::OutputArgs;
+use super::output::{OutputArgs, report_written};
 use super::progress::bar;
-use super::{Runs, data_folder, say, warning};
+use super::{Runs, data_folder, warning};
 use emovox::bounded;
 use emovox::config::RunConfig;
 use emovox::report::{Sounds, comparison_page, folds_page, is_own_page, run_page};
@@ -107,10 +107,11 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         false => write_output(&out, |file| Ok(file.write_all(html.as_bytes())?))?,
     }
     let megabytes = html.len() as f64 / 1e6;
-    say!(
+    let line = format!(
         "wrote {} ({megabytes:.1} MB); open it in a browser",
         out.display()
     );
+    report_written(&out, &line);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::emotion::COUNTS_AS;
+use super::spelling::is_missing;
 use super::union::source_of;
-use super::{Corpus, CorpusError, classes};
+use super::{Clip, Corpus, CorpusError, Skipped, classes};
 
 impl Corpus {
     /// Counts labels as others and leaves out clips whose label is not wanted.
@@ -18,6 +19,7 @@ impl Corpus {
         wanted: &[String],
         counts_as: &BTreeMap<String, String>,
     ) -> Result<(), CorpusError> {
+        self.leave_out_missing(wanted, counts_as);
         let known = classes(&self.clips);
         if let Some(unknown) = counts_as.keys().find(|&label| !known.contains(label)) {
             return Err(self.no_such_label(unknown, &known));
@@ -64,6 +66,21 @@ impl Corpus {
             label: unknown.into(),
             known: known.join(", "),
         }
+    }
+
+    /// Leaves out the clips in folders whose names stand for a missing value, unless the user names them.
+    fn leave_out_missing(&mut self, wanted: &[String], counts_as: &BTreeMap<String, String>) {
+        let is_named = |label: &String| wanted.contains(label) || counts_as.contains_key(label);
+        let (kept, left_out) = std::mem::take(&mut self.clips)
+            .into_iter()
+            .partition(|clip| !is_missing(&clip.label) || is_named(&clip.label));
+        self.clips = kept;
+        self.skipped.extend(left_out.into_iter().map(|Clip { file, label, .. }| Skipped {
+            file,
+            reason: format!(
+                "its label is '{label}', which is not a class; --map '{label}={label}' makes it one"
+            ),
+        }));
     }
 
     fn rename(&mut self, counts_as: &BTreeMap<String, String>) {

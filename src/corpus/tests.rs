@@ -653,3 +653,28 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
     let error = unite(vec![one, inner]).unwrap_err().to_string();
     assert!(error.contains("in a/sad as well as in another"), "{error}");
 }
+
+#[test]
+fn a_folder_that_is_called_as_a_missing_value_is_not_a_class() {
+    let of = |wanted: &[String], map: &[(&str, &str)]| {
+        let folder = tempfile::tempdir().unwrap();
+        for class in ["anger", "joy", "unknown", "NaN"] {
+            let folder = folder.path().join(class).join("ann");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("1.wav"), "").unwrap();
+        }
+        let mut corpus = scan(folder.path(), Some(CorpusKind::Folders)).unwrap();
+        let map = map
+            .iter()
+            .map(|(from, to)| (from.to_string(), to.to_string()));
+        corpus.choose(wanted, &map.collect()).unwrap();
+        (classes(&corpus.clips), corpus.skipped.len())
+    };
+    assert_eq!(of(&[], &[]).1, 2, "both are listed");
+    assert_eq!(of(&[], &[]).0, ["anger", "happiness"]);
+    let (named, skipped) = of(&[], &[("unknown", "unknown")]);
+    assert_eq!(named, ["anger", "happiness", "unknown"]);
+    assert_eq!(skipped, 1);
+    let wanted = ["anger", "unknown"].map(String::from);
+    assert_eq!(of(&wanted, &[]).0, wanted);
+}

@@ -28,7 +28,9 @@ pub use results::{Pair, Results, read_results, write_results};
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::{self, Corpus};
-use crate::cross_validation::{begun, check_recordings, differing_settings, holds_something};
+use crate::cross_validation::{
+    begun, check_recordings, differing_settings, holds_something, keep_begun,
+};
 use crate::dataset::{FeatureCache, read_contents};
 use crate::experiment::open_corpus;
 use crate::leakage::{Comparison, lineage_of_weights, refuse_leak};
@@ -254,6 +256,7 @@ impl CrossCorpus {
         if !is_new {
             let begun = Plan::read(&file)?;
             begun.refuse_another(&plan, folder)?;
+            keep_begun(&mut plan.config, &begun.config);
             plan.seeds.extend(begun.seeds);
             plan.seeds.sort_unstable();
             plan.seeds.dedup();
@@ -289,8 +292,19 @@ impl CrossCorpus {
         }
     }
 
-    /// True where it has heard a corpus.
+    /// True where it has predicted a corpus: after its own training, and after the training on that corpus with
+    /// the same seed, whose recordings may have been replaced before.
     pub fn has_heard(&self, training: Training, of: &Member) -> bool {
-        self.is_trained(training) && self.predictions_of(training, of).exists()
+        let modified = |path: PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+        let Some(predicted) = modified(self.predictions_of(training, of)) else {
+            return false;
+        };
+        let there = Training { on: of, ..training };
+        let before = [
+            self.run_of(training).join("best.ot"),
+            self.run_of(there).join("split.csv"),
+        ];
+        let newer = |path: PathBuf| modified(path).is_some_and(|time| time > predicted);
+        self.is_trained(training) && !before.into_iter().any(newer)
     }
 }

@@ -13,7 +13,7 @@ use crate::cross_validation::{begun, refuse_pooling};
 use crate::escape::escape_line;
 use crate::evaluation::{self, BySpeaker, Intervals, Metrics, Predictions, Spread};
 use crate::inference::Trained;
-use crate::leakage::{Caveats, Comparison};
+use crate::leakage::{Caveats, Comparison, is_in_question};
 use crate::report::{MatrixCell, confusion_png, matrix_png};
 use crate::run::{RunFolder, read_predictions, read_split, write_atomically, write_bytes};
 
@@ -377,7 +377,7 @@ impl Results {
             .pairs
             .iter()
             .filter(at_home)
-            .any(|pair| pair.speakers_shared)
+            .any(|pair| pair.speakers_shared || is_in_question(&pair.notes))
         {
             true => "\n",
             false => "\nOn its own corpus a training is tested on speakers that it has not heard. ",

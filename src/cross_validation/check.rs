@@ -52,7 +52,8 @@ impl Plan {
         let lineage = lineage_of_weights(weights)?;
         let mut all = Comparison::default();
         let mut folds = Vec::new();
-        for cell in self.cells() {
+        // The parts of a fold are the same with every seed.
+        for cell in self.cells().into_iter().take(self.fold.len()) {
             let config = self.config_of(cell);
             let parts = split(&corpus.clips, &config.split, &corpus.given)?;
             let test = parts.indices(Part::Test);

@@ -34,6 +34,7 @@ use crate::corpus::split::SplitKind;
 use crate::corpus::{self, Corpus};
 use crate::experiment::absolute_lists;
 use crate::run::{RunLock, write_bytes};
+use crate::training::TrainingConfig;
 
 /// What is trained, and where it goes.
 #[derive(Debug)]
@@ -212,6 +213,7 @@ impl CrossValidation {
         if file.exists() {
             let begun = Plan::read(&file)?;
             begun.refuse_another(&plan, folder)?;
+            keep_begun(&mut plan.config, &begun.config);
             let missing = begun.seeds.iter().filter(|seed| !plan.seeds.contains(seed));
             let missing: Vec<u64> = missing.copied().collect();
             plan.seeds.extend(missing);
@@ -228,10 +230,12 @@ impl CrossValidation {
 
     /// The same for one of many processes, on other machines perhaps, each of which trains cells of
     /// its own or looks at those that are there: nobody is kept out, and nothing is written.
-    pub fn beside_others(folder: &Path, plan: Plan) -> Result<CrossValidation> {
+    pub fn beside_others(folder: &Path, mut plan: Plan) -> Result<CrossValidation> {
         let file = folder.join("cross-validation.toml");
         if file.exists() {
-            Plan::read(&file)?.refuse_another(&plan, folder)?;
+            let begun = Plan::read(&file)?;
+            begun.refuse_another(&plan, folder)?;
+            keep_begun(&mut plan.config, &begun.config);
         }
         Ok(CrossValidation {
             folder: folder.into(),
@@ -272,23 +276,25 @@ impl CrossValidation {
     }
 }
 
-/// Settings by which trainings would be others; the device is not one of them.
+/// Settings that differ and make another training. The device does not, nor the permission to train in spite
+/// of a leak, which is noted beside every score.
 pub(crate) fn differing_settings(begun: &RunConfig, asked: &RunConfig) -> Result<Vec<String>> {
-    let differences = begun.differences(asked)?.into_iter();
+    const SAME_TRAINING: [&str; 3] = ["training.device", "training.allow_leak", "emovox"];
+    let mut asked = asked.clone();
+    keep_begun(&mut asked, begun);
+    let differences = begun.differences(&asked)?.into_iter();
     Ok(differences
-        .filter(|(key, ..)| !["training.device", "emovox"].contains(&key.as_str()))
-        .map(|(key, begun, asked)| {
-            let advice = match (key.as_str(), begun.as_str()) {
-                // Earlier versions did not have this setting.
-                ("training.piece_seconds", "0.0") => {
-                    " (to continue the trainings of an earlier version, write piece_seconds = 0 below \
-                     [training] in a file for --config)"
-                }
-                _ => "",
-            };
-            format!("{key} is {begun}, not {asked}{advice}")
-        })
+        .filter(|(key, ..)| !SAME_TRAINING.contains(&key.as_str()))
+        .map(|(key, begun, asked)| format!("{key} is {begun}, not {asked}"))
         .collect())
+}
+
+/// Keeps recordings whole in the trainings that an earlier version began, which could not divide them.
+pub(crate) fn keep_begun(asked: &mut RunConfig, begun: &RunConfig) {
+    let usual = TrainingConfig::default().piece_seconds;
+    if begun.training.piece_seconds == 0.0 && asked.training.piece_seconds == usual {
+        asked.training.piece_seconds = 0.0;
+    }
 }
 
 /// True where a folder holds more than what a process leaves that was killed before its first file.
@@ -297,4 +303,29 @@ pub(crate) fn holds_something(folder: &Path) -> bool {
     entries
         .into_iter()
         .any(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Arch;
+
+    #[test]
+    fn trainings_of_an_earlier_version_continue_with_whole_recordings() {
+        let asked = RunConfig::recipe(Arch::Bilstm);
+        let mut begun = asked.clone();
+        begun.training.piece_seconds = 0.0;
+        begun.training.allow_leak = true;
+        assert!(differing_settings(&begun, &asked).unwrap().is_empty());
+        let mut continued = asked.clone();
+        keep_begun(&mut continued, &begun);
+        assert_eq!(continued.training.piece_seconds, 0.0);
+        // Another length was asked for, or begun with.
+        let mut other = asked.clone();
+        other.training.piece_seconds = 10.0;
+        for (begun, asked) in [(&begun, &other), (&other, &asked)] {
+            let differences = differing_settings(begun, asked).unwrap();
+            assert!(differences[0].starts_with("training.piece_seconds is "));
+        }
+    }
 }

@@ -10,6 +10,7 @@ use ureq::Body;
 use ureq::http::{Response, StatusCode, header};
 
 use super::client::{Client, Failure, Pace, content_range, header_text};
+use crate::io::no_follow;
 
 /// What is to come.
 pub(super) struct Wanted<'a> {
@@ -78,7 +79,7 @@ fn attempt(
         }
     };
     let expected = wanted.bytes.or(total);
-    let mut out = OpenOptions::new().create(true).append(true).open(file)?;
+    let mut out = no_follow(OpenOptions::new().create(true).append(true)).open(file)?;
     out.set_len(have)?;
     out.seek(io::SeekFrom::End(0))?;
 

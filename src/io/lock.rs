@@ -72,25 +72,36 @@ impl LockFile {
         Ok(true)
     }
 
-    /// Takes the lock once it is free; false if another process still holds it after `at_most`.
-    /// `waiting` is called after two seconds, with the number of that process if the file holds one.
-    pub fn wait(&mut self, at_most: Duration, waiting: impl FnOnce(Option<u32>)) -> Result<bool> {
+    /// Takes the lock once it is free; false if another process still holds it and `progress`, a number
+    /// that changes while it works, has not changed for `at_most`. `waiting` is called after two seconds,
+    /// with the number of that process if the file holds one.
+    pub fn wait(
+        &mut self,
+        at_most: Duration,
+        progress: impl Fn() -> u64,
+        waiting: impl FnOnce(Option<u32>),
+    ) -> Result<bool> {
         let started = Instant::now();
+        let (mut changed, mut last) = (started, progress());
         let mut waiting = Some(waiting);
         loop {
             if self.try_lock()? {
                 return Ok(true);
             }
-            let waited = started.elapsed();
-            if waited >= at_most {
+            let now = progress();
+            if now != last {
+                (changed, last) = (Instant::now(), now);
+            }
+            let idle = changed.elapsed();
+            if idle >= at_most {
                 return Ok(false);
             }
-            if waited >= SILENCE
+            if started.elapsed() >= SILENCE
                 && let Some(waiting) = waiting.take()
             {
                 waiting(self.holder());
             }
-            thread::sleep(ATTEMPTS.min(at_most - waited));
+            thread::sleep(ATTEMPTS.min(at_most - idle));
         }
     }
 
@@ -106,5 +117,33 @@ impl LockFile {
             .and_then(|()| (&self.file).take(LONGEST).read_to_end(&mut bytes))
             .with_context(|| format!("cannot read {}", self.path.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_makes_progress_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock");
+        let mut holder = LockFile::open(&path).unwrap();
+        assert!(holder.try_lock().unwrap());
+        let holder = RefCell::new(Some(holder));
+        let calls = Cell::new(0);
+        let progress = || {
+            calls.set(calls.get() + 1);
+            if calls.get() == 10 {
+                holder.take();
+            }
+            calls.get()
+        };
+        let mut waiting = LockFile::open(&path).unwrap();
+        let at_most = 3 * ATTEMPTS;
+        assert!(waiting.wait(at_most, progress, |_| {}).unwrap());
+        assert_eq!(calls.get(), 10);
     }
 }

@@ -9,8 +9,8 @@ pub(crate) use atomic::{TEMPORARY, folder_of, is_abandoned, remove_abandoned};
 pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
 pub use lock::LockFile;
 pub use name::is_file_name;
-pub use target::write_output;
 pub(crate) use target::{FileId, is_written_straight, target_of};
+pub use target::{goes_to_standard_output, write_output};
 
 use std::fs::OpenOptions;
 

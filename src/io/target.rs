@@ -41,17 +41,22 @@ pub fn write_output(
             reason = "the user's file is standard output, and gets its bytes"
         )]
         let mut out = io::stdout().lock();
-        io::copy(&mut whole, &mut out)
-            .and_then(|_| out.flush())
-            .with_context(place)?;
-        return Ok(());
+        let written = io::copy(&mut whole, &mut out).and_then(|_| out.flush());
+        return unless_closed(written).with_context(place);
     }
     let mut out = OpenOptions::new()
         .append(true)
         .open(&target)
         .with_context(place)?;
-    io::copy(&mut whole, &mut out).with_context(place)?;
-    Ok(())
+    unless_closed(io::copy(&mut whole, &mut out).map(|_| ())).with_context(place)
+}
+
+/// A reader that has read enough is no error.
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// The file that a path stands for: the end of its links, whether it is there or not.
@@ -81,6 +86,11 @@ pub(crate) fn is_written_straight(target: &Path) -> bool {
 
 fn is_of_a_process(path: &Path) -> bool {
     path.starts_with("/proc") || path.starts_with("/dev/fd")
+}
+
+/// True for a path that leads to standard output, such as `/dev/stdout`.
+pub fn goes_to_standard_output(path: &Path) -> bool {
+    target_of(path).is_ok_and(|target| is_standard_output(&target))
 }
 
 fn is_standard_output(target: &Path) -> bool {

@@ -8,6 +8,14 @@ use crate::corpus::Clip;
 use crate::corpus::split::{Part, Shared, Split};
 use crate::run::{Lineage, RunFolder, read_split};
 
+/// The note of recordings that were made by a machine. It says nothing about speakers.
+const SYNTHETIC: &str = "synthetic demo corpus";
+
+/// True where notes question that the test speakers are new to a model.
+pub fn is_in_question(notes: &[String]) -> bool {
+    notes.iter().any(|note| note != SYNTHETIC)
+}
+
 /// Everything about the recordings of a run that a reader of its scores must know.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caveats {
@@ -70,7 +78,7 @@ impl Caveats {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.synthetic {
-            notes.push("synthetic demo corpus".to_string());
+            notes.push(SYNTHETIC.to_string());
         }
         notes.extend(self.shared.note());
         match self.repeated {

@@ -175,8 +175,12 @@ impl Comparison {
         let mut notes = Vec::new();
         if !self.speakers.is_empty() {
             let speakers: Vec<&str> = self.speakers.iter().map(String::as_str).collect();
+            let compared = match self.names_only {
+                true => " (compared by name only)",
+                false => "",
+            };
             notes.push(format!(
-                "speakers shared: {} trained or validated {who}",
+                "speakers shared: {} trained or validated {who}{compared}",
                 speakers.join(", ")
             ));
         }
@@ -225,7 +229,7 @@ impl Comparison {
         }
         let speakers = match self.nameless {
             true => "not all speakers are known",
-            false => "no speaker is called as one that the model was trained on",
+            false => "no speaker is known to be one that the model was trained on",
         };
         match self.unknown_contents {
             true => speakers.into(),
@@ -318,7 +322,7 @@ mod tests {
         assert_eq!(of(&compared, CorpusKind::Ravdess, "04").statement(), other);
         // Names of folders, unknown speakers, unknown contents, unknown weights.
         let folders = of(&compared, CorpusKind::Folders, "04").statement();
-        assert!(folders.contains("called") && folders.contains("byte for byte"));
+        assert!(folders.contains("known to be one") && folders.contains("byte for byte"));
         let nameless = of(&compared, CorpusKind::Folders, "").statement();
         assert!(nameless.contains("not all speakers are known"));
         let old = learned(CorpusKind::Ravdess, clip("", "03", None));

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-pub use caveats::Caveats;
+pub use caveats::{Caveats, is_in_question};
 pub use comparison::Comparison;
 
 use crate::config::RunConfig;

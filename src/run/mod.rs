@@ -319,10 +319,11 @@ const MARKS: [&[&str]; 4] = [
 ];
 
 /// Files that emovox itself writes into such a folder, and no output of the user's may replace.
-const OWN: [&str; 30] = [
+const OWN: [&str; 31] = [
     "config.toml",
     "split.csv",
     "skipped.csv",
+    "ancestors.csv",
     "init.ot",
     "last.ot",
     "previous.ot",
@@ -470,6 +471,36 @@ mod tests {
 
     fn create(runs: &Path, name: &str) -> Result<(RunFolder, RunLock)> {
         RunFolder::create(runs, name, |run| Ok(fs::write(run.config_toml(), "")?))
+    }
+
+    #[test]
+    fn every_file_of_a_run_is_its_own() {
+        let run = RunFolder::of_another_process(Path::new("runs"), "mine");
+        let files = [
+            run.config_toml(),
+            run.split_csv(),
+            run.skipped_csv(),
+            run.ancestors_csv(),
+            run.init_ot(),
+            run.metrics_csv(),
+            run.best_ot(),
+            run.last_ot(),
+            run.previous_ot(),
+            run.broken_ot(),
+            run.predictions_csv(),
+            run.report_txt(),
+            run.report_json(),
+            run.confusion_csv(),
+            run.curves_png(),
+            run.confusion_png(),
+            run.recall_png(),
+            run.reliability_png(),
+            run.events(),
+        ];
+        for file in files {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(OWN.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub struct CacheWait {
     pub lock: PathBuf,
     /// The number of the process that holds it, where the file has one.
     pub holder: Option<u32>,
-    /// The longest time that the run waits.
+    /// The time without progress of that process after which the run continues without the cache.
     pub at_most: Duration,
 }
 
@@ -224,7 +224,10 @@ impl FeatureCache {
             holder: None,
             at_most: self.patience,
         };
-        let is_taken = lock.wait(self.patience, |holder| {
+        // A run that makes shards writes all the time.
+        let bytes = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
+        let written = || entries(folder).iter().map(bytes).sum();
+        let is_taken = lock.wait(self.patience, written, |holder| {
             wait.holder = holder;
             (self.waiting)(&wait);
         })?;
@@ -233,7 +236,7 @@ impl FeatureCache {
                 format!("process {number}")
             });
             bail!(
-                "{holder} still held {} after {:.0} s",
+                "{holder} holds {} and wrote nothing for {:.0} s",
                 wait.lock.display(),
                 self.patience.as_secs_f64()
             );

@@ -46,9 +46,15 @@ pub(super) struct Entry {
 }
 
 impl Shard {
-    /// `None` where the file is damaged, cut off, or no shard.
-    pub(super) fn open(path: &Path) -> Option<Shard> {
-        let file = ShardFile::open(path).ok()?;
+    /// Opens a shard. `None` where the file is damaged, cut off, or not a shard.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, which says nothing about its content.
+    pub(super) fn open(path: &Path) -> io::Result<Option<Shard>> {
+        Ok(Shard::of(path, ShardFile::open(path)?))
+    }
+
+    fn of(path: &Path, file: ShardFile) -> Option<Shard> {
         let before = file.length.checked_sub(TAIL as u64)?;
         let tail = file.read(before, TAIL).ok()?;
         let (fields, hash) = tail.split_at(32);

@@ -34,8 +34,10 @@ impl Store {
         let mut shards = Vec::new();
         for path in paths {
             match Shard::open(&path) {
-                Some(shard) => shards.push(shard),
-                None => _ = fs::remove_file(&path),
+                Ok(Some(shard)) => shards.push(shard),
+                Ok(None) => _ = fs::remove_file(&path),
+                // Too many open files, perhaps: its features are computed again.
+                Err(_) => {}
             }
         }
         let mut places = HashMap::new();

@@ -264,7 +264,7 @@ fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
         .extract(&place.corpus(), &files, &audio, &place.config, || {})
         .unwrap_err()
         .to_string();
-    let holder = format!("process {} still held ", std::process::id());
+    let holder = format!("process {} holds ", std::process::id());
     assert!(error.starts_with(&holder), "{error}");
     drop(held);
     place.check(&place.corpus());

@@ -18,6 +18,7 @@ use crate::audio::{AudioConfig, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
+use crate::io::{is_written_straight, target_of};
 use crate::run::{Outputs, write_output};
 use format::Writer;
 use metadata::Line;
@@ -36,10 +37,13 @@ pub fn check_features(
     (out, format): (&Path, FeatureFormat),
 ) -> Result<()> {
     let table = table_of(out, format);
-    outputs.check(&table, metadata::is_own)?;
     if !format.is_folder() {
+        if !is_stream(out)? {
+            outputs.check(&table, metadata::is_own)?;
+        }
         return outputs.check(out, |file| format.is_own(file));
     }
+    outputs.check(&table, metadata::is_own)?;
     let known = metadata::names(&table);
     for recording in recordings {
         let name = name(&recording.file);
@@ -57,6 +61,11 @@ pub fn is_own_matrix(file: &Path, features: &Features, format: FeatureFormat) ->
     } else {
         format.is_own(file)
     }
+}
+
+/// True for a pipe, a device or standard output.
+fn is_stream(out: &Path) -> Result<bool> {
+    Ok(is_written_straight(&target_of(out)?))
 }
 
 /// Path of the metadata table.
@@ -103,7 +112,10 @@ pub fn write_features(
         })?;
         done
     };
-    metadata::write(&table_of(out, format), &lines)?;
+    // Beside a pipe or standard output there is no place for the table.
+    if format.is_folder() || !is_stream(out)? {
+        metadata::write(&table_of(out, format), &lines)?;
+    }
     skipped.extend(unreadable);
     Ok(skipped)
 }

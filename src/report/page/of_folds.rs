@@ -12,6 +12,7 @@ use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, re
 use crate::bounded;
 use crate::corpus::Clip;
 use crate::evaluation::{Calibration, Intervals, Metrics, Predictions, SpeakerScores, Spread};
+use crate::leakage::is_in_question;
 use crate::report::{recall_png, reliability_png};
 use crate::run::SavedPredictions;
 
@@ -114,7 +115,7 @@ pub fn folds_page(
             results.arch,
             results.corpus,
             results.folds,
-            match results.speakers_shared {
+            match results.speakers_shared || is_in_question(&results.notes) {
                 true => "",
                 false => ", by a model that was not trained on this speaker",
             },
