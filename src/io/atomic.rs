@@ -113,10 +113,32 @@ fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
 /// True for a temporary file whose writer is dead: a live one holds its lock. On a file system without
 /// locks no file is.
 pub(crate) fn is_abandoned(path: &Path) -> bool {
+    lock_abandoned(path).is_some()
+}
+
+/// Removes a temporary file if its writer is dead, and returns true if it did.
+///
+/// The lock is held until the file is gone. A writer that has just made the file has not locked it yet: it
+/// finds it locked or gone, and makes another one.
+///
+/// # Errors
+/// If the file cannot be removed.
+pub(crate) fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
+    let Some(_lock) = lock_abandoned(path) else {
+        return Ok(false);
+    };
+    match fs::remove_file(path) {
+        // Its writer has renamed it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
+    }
+}
+
+fn lock_abandoned(path: &Path) -> Option<File> {
     let mut options = OpenOptions::new();
-    let file = no_follow(options.read(true).write(true)).open(path);
-    let is_file = |file: &File| file.metadata().is_ok_and(|metadata| metadata.is_file());
-    file.is_ok_and(|file| is_file(&file) && file.try_lock().is_ok())
+    let file = no_follow(options.read(true).write(true)).open(path).ok()?;
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    (is_file && file.try_lock().is_ok()).then_some(file)
 }
 
 /// Removes the temporary files that dead writers left in a folder of the user's.
@@ -124,9 +146,9 @@ pub(crate) fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(TEMPORARY) && name.ends_with(ENDING) && is_abandoned(&entry.path()) {
+        if name.starts_with(TEMPORARY) && name.ends_with(ENDING) {
             // It does no harm if it stays.
-            let _ = fs::remove_file(entry.path());
+            let _ = remove_if_abandoned(&entry.path());
         }
     }
 }

@@ -5,7 +5,9 @@ mod lock;
 mod name;
 mod target;
 
-pub(crate) use atomic::{TEMPORARY, folder_of, is_abandoned, remove_abandoned};
+pub(crate) use atomic::{
+    TEMPORARY, folder_of, is_abandoned, remove_abandoned, remove_if_abandoned,
+};
 pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
 pub use lock::LockFile;
 pub use name::is_file_name;

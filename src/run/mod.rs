@@ -152,10 +152,9 @@ impl RunFolder {
         let lock = RunLock::take(&self.folder)?;
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(io::TEMPORARY) && io::is_abandoned(&entry.path())
-            {
+            if name.to_string_lossy().starts_with(io::TEMPORARY) {
                 // It does no harm if it stays.
-                let _ = fs::remove_file(entry.path());
+                let _ = io::remove_if_abandoned(&entry.path());
             }
         }
         Ok(lock)

@@ -34,7 +34,7 @@ use super::extract::Extraction;
 use crate::audio::AudioConfig;
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{self, FeatureConfig};
-use crate::io::{LockFile, TEMPORARY, is_abandoned, write_bytes};
+use crate::io::{LockFile, TEMPORARY, is_abandoned, remove_if_abandoned, write_bytes};
 use shard::Hash;
 use store::{Make, Store};
 
@@ -161,9 +161,9 @@ impl FeatureCache {
         })?;
         let folder = self.folder.join(name_of(text.as_bytes()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for left in abandoned(&self.folder).chain(abandoned(&folder)) {
+        for left in temporary(&self.folder).chain(temporary(&folder)) {
             // It does no harm if it stays.
-            let _ = fs::remove_file(left);
+            let _ = remove_if_abandoned(&left);
         }
         let note = place_of(corpus);
         let contents = self.hashes(corpus, files);
@@ -247,9 +247,10 @@ impl FeatureCache {
     /// The files of killed processes, which the next run removes.
     pub fn unfinished(&self) -> Unfinished {
         let folders = entries(&self.folder);
-        let inside = folders.iter().flat_map(|folder| abandoned(folder));
+        let inside = folders.iter().flat_map(|folder| temporary(folder));
+        let all_temporary = temporary(&self.folder).chain(inside);
         let mut all = Unfinished::default();
-        for file in abandoned(&self.folder).chain(inside) {
+        for file in all_temporary.filter(|file| is_abandoned(file)) {
             all.files += 1;
             all.bytes += fs::metadata(&file).map_or(0, |metadata| metadata.len());
         }
@@ -304,12 +305,18 @@ impl FeatureCache {
             let is_stamps = entry
                 .extension()
                 .is_some_and(|extension| extension == "stamps");
-            if is_stamps || (is_temporary(&entry) && is_abandoned(&entry)) {
+            if is_stamps {
                 remove(&entry)?;
+            } else if is_temporary(&entry) {
+                remove_leftover(&entry)?;
             }
             let inside = entries(&entry);
-            for file in inside.iter().filter(|file| may_be_cleared(file)) {
-                remove(file)?;
+            for file in &inside {
+                if is_made(file) {
+                    remove(file)?;
+                } else if name(file) == ".lock" || is_temporary(file) {
+                    remove_leftover(file)?;
+                }
             }
             if !inside.is_empty() {
                 // Stays where something else is in it.
@@ -344,24 +351,29 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Temporary files in a folder whose writers are dead.
-fn abandoned(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let files = entries(folder).into_iter();
-    files.filter(|file| is_temporary(file) && is_abandoned(file))
+/// Temporary files in a folder.
+fn temporary(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    entries(folder)
+        .into_iter()
+        .filter(|file| is_temporary(file))
 }
 
 fn is_temporary(path: &Path) -> bool {
     name(path).starts_with(TEMPORARY)
 }
 
-/// True for what is in the folder of some settings, which nothing but ours has, unless another process
-/// is just now writing it or holds it locked.
-fn may_be_cleared(path: &Path) -> bool {
+/// True for the files that only emovox makes in the folder of some settings.
+fn is_made(path: &Path) -> bool {
     let name = name(path);
-    let is_made = name.ends_with(".shard") || name == "settings.toml";
-    is_made || ((name == ".lock" || is_temporary(path)) && is_abandoned(path))
+    name.ends_with(".shard") || name == "settings.toml"
 }
 
 fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
+}
+
+/// Removes a lock or a temporary file, unless another process holds it.
+fn remove_leftover(path: &Path) -> Result<()> {
+    remove_if_abandoned(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    Ok(())
 }
