@@ -252,7 +252,8 @@ impl Experiment {
             train,
         };
         let ranks = &self.ranks;
-        let progress = training::train_by(ranks, model, &data, training, &self.run, stop, tell)?;
+        let progress =
+            training::train_in_group(ranks, model, &data, training, &self.run, stop, tell)?;
         // What is left to do is for one.
         ranks.part()?;
         if !ranks.is_first() {

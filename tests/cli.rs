@@ -661,7 +661,7 @@ fn weights_of_another_model_are_refused() {
     fs::remove_file(desk.path("runs/mine/previous.ot")).unwrap();
     let metrics = fs::read(desk.path("runs/mine/metrics.csv")).unwrap();
     desk.types("train --resume mine")
-        .fails_with(&["last.ot is gone", "left as it is"]);
+        .fails_with(&["last.ot is missing", "was not changed"]);
     assert_eq!(
         fs::read(desk.path("runs/mine/metrics.csv")).unwrap(),
         metrics

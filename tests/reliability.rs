@@ -432,8 +432,9 @@ fn a_broken_checkpoint_is_told_in_a_line_and_the_previous_one_is_offered() {
         let seen = seen.fails_with(&["runs/mine/last.ot", words]);
         assert_eq!(seen.error.lines().count(), 1, "{damage}: {}", seen.error);
         assert!(
-            seen.error
-                .contains("previous.ot is whole and has 2 epochs behind it: add --from-previous"),
+            seen.error.contains(
+                "previous.ot is not damaged and has 2 completed epochs: add --from-previous"
+            ),
             "{damage}: {}",
             seen.error
         );
@@ -445,14 +446,17 @@ fn a_broken_checkpoint_is_told_in_a_line_and_the_previous_one_is_offered() {
     desk.types("train --resume mine --from-previous").fine();
     assert!(outcome(&desk, "mine") == before, "it ends as it had");
     desk.types("train --resume mine --from-previous")
-        .fails_with(&["last.ot is whole; leave --from-previous out"]);
+        .fails_with(&["last.ot is not damaged; omit --from-previous"]);
     assert!(desk.path("runs/mine/broken.ot").exists());
 
     let previous = desk.path("runs/mine/previous.ot");
     fs::write(&last, b"").unwrap();
     fs::write(&previous, b"").unwrap();
-    desk.types("train --resume mine")
-        .fails_with(&["last.ot", "cannot go on", "left as it is"]);
+    desk.types("train --resume mine").fails_with(&[
+        "last.ot",
+        "cannot be resumed",
+        "was not changed",
+    ]);
 }
 
 #[test]

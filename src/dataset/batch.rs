@@ -54,6 +54,8 @@ pub struct Plan<'a> {
     part: &'a PartTensors,
     /// Where in `order` each batch lies.
     batches: Vec<Range<usize>>,
+    /// Number of clips of each batch that count.
+    sizes: Vec<usize>,
     /// The part's clips in the order in which they come.
     order: Vec<PlannedClip>,
     /// Frames that each batch is padded to.
@@ -78,7 +80,8 @@ impl<'a> Plan<'a> {
 
     /// The share of one of several processes in the same batches, where `share` gives the part of so many
     /// clips that is its own; a batch's clips are dealt out in turn, so that long ones meet no process
-    /// more often than others. A share may be empty: there is no such batch to gather.
+    /// more often than others. If a share is empty, the batch is a stand-in of one clip, and
+    /// [`Plan::size`] is 0.
     pub fn shared(
         part: &'a PartTensors,
         mut order: Vec<PlannedClip>,
@@ -86,7 +89,7 @@ impl<'a> Plan<'a> {
         processes: usize,
         share: impl Fn(usize) -> Range<usize>,
     ) -> Self {
-        let mut batches = Vec::new();
+        let (mut batches, mut sizes) = (Vec::new(), Vec::new());
         let mut start = 0;
         for batch in order.chunks_mut(batch_size) {
             let dealt: Vec<PlannedClip> = (0..processes)
@@ -94,10 +97,15 @@ impl<'a> Plan<'a> {
                 .collect();
             batch.copy_from_slice(&dealt);
             let own = share(batch.len());
-            batches.push(start + own.start..start + own.end);
+            let first = start + own.start.min(batch.len() - 1);
+            batches.push(first..first + own.len().max(1));
+            sizes.push(own.len());
             start += batch.len();
         }
-        Plan::of(part, order, batches)
+        Plan {
+            sizes,
+            ..Plan::of(part, order, batches)
+        }
     }
 
     /// All clips as they are, the short ones first, so that little is padded. A batch has at most
@@ -139,6 +147,7 @@ impl<'a> Plan<'a> {
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
         Plan {
             part,
+            sizes: batches.iter().map(Range::len).collect(),
             padded: padded.collect(),
             starts: Tensor::from_slice(&gather(&part.starts)).to_device(device),
             lengths: Tensor::from_slice(&gather(&part.lengths)).to_device(device),
@@ -157,12 +166,13 @@ impl<'a> Plan<'a> {
 
     /// How many clips a batch has.
     pub fn size(&self, batch: usize) -> usize {
-        self.batches[batch].len()
+        self.sizes[batch]
     }
 
     /// The clips of a batch, as numbers of the part's clips.
     pub fn clips(&self, batch: usize) -> impl Iterator<Item = usize> {
-        self.planned(batch).iter().map(|planned| planned.clip)
+        let counted = self.planned(batch).iter().take(self.sizes[batch]);
+        counted.map(|planned| planned.clip)
     }
 
     /// Gathers a batch on the device. Between two frames of a clip whose speed was changed stands
@@ -222,7 +232,8 @@ impl<'a> Plan<'a> {
                 Ok((frames.shallow_clone(), starts))
             }
             Frames::Apart(clips, normalisation) => {
-                let clips: Vec<&Features> = self.clips(batch).map(|clip| &clips[clip]).collect();
+                let planned = self.planned(batch).iter();
+                let clips: Vec<&Features> = planned.map(|planned| &clips[planned.clip]).collect();
                 let starts: Vec<i64> = clips
                     .iter()
                     .scan(0, |next, clip| {
@@ -290,6 +301,25 @@ mod tests {
                     && row[clip.len()..].iter().all(|&frame| frame == 0.0)
             );
         }
+    }
+
+    #[test]
+    fn a_process_without_clips_gets_a_stand_in_that_does_not_count() {
+        let part = part(&[3, 1, 2]);
+        let order: Vec<PlannedClip> = (0..3)
+            .map(|clip| PlannedClip { clip, speed: 1.0 })
+            .collect();
+        let mut clips = Vec::new();
+        for rank in 0..5 {
+            let own = |count| count * rank / 5..count * (rank + 1) / 5;
+            let plan = Plan::shared(&part, order.clone(), 3, 5, own);
+            assert_eq!(plan.batches(), 1);
+            clips.extend(plan.clips(0));
+            assert_eq!(plan.clips(0).count(), plan.size(0));
+            assert_eq!(plan.batch(0).unwrap().labels.size(), [1]);
+        }
+        clips.sort();
+        assert_eq!(clips, [0, 1, 2]);
     }
 
     #[test]

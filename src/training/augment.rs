@@ -45,7 +45,7 @@ pub(super) fn plan_epoch(
     batches.into_iter().flatten().chain(rest).collect()
 }
 
-/// Features and targets of a batch after augmentation.
+/// A batch after augmentation.
 pub(super) struct Augmented {
     /// Normalised features `[batch, frames, coefficients]`.
     pub features: Tensor,
