@@ -494,7 +494,7 @@ fn the_same_recording_under_two_names_is_told() {
         seen.out
     );
     for text in [seen.out, desk.types("evaluate leaking").fine().out] {
-        assert!(text.contains("1 recording is in several parts"), "{text}");
+        assert!(text.contains("1 recording is in several subsets"), "{text}");
     }
 }
 
@@ -636,7 +636,7 @@ fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
     desk.types("train --config nowhere.toml")
         .fails_with(&["nowhere.toml"]);
     desk.types("train --data corpus --run a/b")
-        .fails_with(&["cannot name a run"]);
+        .fails_with(&["cannot be the name of a run"]);
     assert_eq!(desk.runs(), 0, "nothing half-written");
 }
 
