@@ -268,7 +268,7 @@ fn a_run_of_before_is_used_and_its_recordings_are_not_called_compared() {
     let cut = split.lines().map(|line| line.rsplit_once(',').unwrap().0);
     let cut: Vec<&str> = cut.collect();
     fs::write(desk.path("runs/old/split.csv"), cut.join("\n") + "\n").unwrap();
-    let note = "made before contents were recorded";
+    let note = "from a version without content hashes";
     let seen = desk.types("train --resume old --epochs 2").fine();
     assert!(seen.out.contains(note), "{}", seen.out);
     let text = desk.types("evaluate old").fine().out;
@@ -317,8 +317,11 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
     desk.types(&format!("{resume} --no-cache"))
         .fails_with(&["2 replaced (sadness/v02/1.wav, sadness/v02/2.wav)"]);
     fs::remove_file(&one).unwrap();
-    desk.types(resume)
-        .fails_with(&["gone", "1 recording (sadness/v02/1.wav)", "--data"]);
+    desk.types(resume).fails_with(&[
+        "are missing in",
+        "1 recording (sadness/v02/1.wav)",
+        "--data",
+    ]);
     assert_eq!(state(&desk, "mine"), before, "nothing is written");
 
     // A new date and another folder change no recording; a new one is named.
@@ -335,7 +338,7 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
     let seen = desk.types(&format!("{resume} --data kept")).fine();
     assert!(
         seen.out
-            .contains("new in kept, and no part of this run: 1 recording (anger/v01/3.wav)"),
+            .contains("new in kept, but not used by this run: 1 recording (anger/v01/3.wav)"),
         "{}",
         seen.out
     );
