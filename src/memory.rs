@@ -22,7 +22,7 @@ pub struct OutOfMemory {
 
 impl OutOfMemory {
     /// Recognises the messages of libtorch and of the C++ library for a failed allocation.
-    fn of_message(message: &str) -> Option<OutOfMemory> {
+    fn from_message(message: &str) -> Option<OutOfMemory> {
         const MARKS: [&str; 3] = ["allocate memory", "bad_alloc", "out of memory"];
         if !MARKS.iter().any(|mark| message.contains(mark)) {
             return None;
@@ -44,7 +44,7 @@ impl OutOfMemory {
 pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let panicked = match panic::catch_unwind(AssertUnwindSafe(compute)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => match OutOfMemory::of_message(&format!("{error:#}")) {
+        Ok(Err(error)) => match OutOfMemory::from_message(&format!("{error:#}")) {
             Some(failure) => return Err(failure.into()),
             None => return Err(error),
         },
@@ -52,7 +52,7 @@ pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Resu
     };
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     let text = text.or(panicked.downcast_ref::<&str>().copied());
-    match text.and_then(OutOfMemory::of_message) {
+    match text.and_then(OutOfMemory::from_message) {
         Some(failure) => Err(failure.into()),
         None => panic::resume_unwind(panicked),
     }

@@ -59,7 +59,7 @@ pub fn take_signals(respond: fn(i32) -> Response) -> io::Result<()> {
         libc::sigdelset(&mut signals, libc::SIGXFSZ);
         signals
     };
-    let take = move || {
+    let wait_for_signals = move || {
         loop {
             let mut signal = 0;
             // SAFETY: sigwait reads the set and writes the number.
@@ -73,7 +73,9 @@ pub fn take_signals(respond: fn(i32) -> Response) -> io::Result<()> {
             }
         }
     };
-    thread::Builder::new().name("signals".into()).spawn(take)?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait_for_signals)?;
     Ok(())
 }
 
@@ -93,7 +95,7 @@ fn act_by_default(signal: i32) {
 
 /// Returns true if the process was started with this signal ignored, as `nohup` does with SIGHUP.
 pub fn is_ignored(signal: i32) -> bool {
-    // SAFETY: sigaction only writes the present action, for which there is room.
+    // SAFETY: sigaction only writes the present action to the given variable.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         libc::sigaction(signal, ptr::null(), &mut action) == 0

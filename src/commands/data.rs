@@ -14,8 +14,8 @@ use emovox::corpus::{CorpusKind, Source};
 #[derive(Args)]
 pub(super) struct DataArgs {
     /// Folder with the recordings, or `demo`; for several corpora, repeat as NAME=DIR
-    #[arg(long = "data", id = "data", value_name = "DIR", value_parser = Place::read)]
-    places: Vec<Place>,
+    #[arg(long = "data", id = "data", value_name = "DIR", value_parser = CorpusArg::read)]
+    corpora: Vec<CorpusArg>,
     /// Kind of the corpus, if emovox does not recognise it by the file names
     #[arg(long, value_enum)]
     corpus: Option<CorpusName>,
@@ -34,29 +34,29 @@ pub(super) struct DataArgs {
 
 /// The value of --data.
 #[derive(Clone)]
-struct Place {
+struct CorpusArg {
     /// Name of the corpus, if there are several corpora.
     name: Option<String>,
     folder: PathBuf,
 }
 
-impl Place {
+impl CorpusArg {
     /// Parses a folder, or a name and a folder. The name of an existing folder may contain an
     /// equals sign.
-    fn read(word: &str) -> Result<Place, String> {
+    fn read(word: &str) -> Result<CorpusArg, String> {
         let plain = |name: &str| {
             let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(letters)
         };
         match word.split_once('=') {
-            Some((name, folder)) if !Path::new(word).exists() && plain(name) => Ok(Place {
+            Some((name, folder)) if !Path::new(word).exists() && plain(name) => Ok(CorpusArg {
                 name: Some(name.into()),
                 folder: folder.into(),
             }),
             Some((name, _)) if !Path::new(word).exists() => Err(format!(
                 "'{name}' cannot be the name of a corpus: use letters, digits, '-', '_' and '.'"
             )),
-            _ => Ok(Place {
+            _ => Ok(CorpusArg {
                 name: None,
                 folder: word.into(),
             }),
@@ -67,9 +67,9 @@ impl Place {
 impl DataArgs {
     /// The new folder of a run's recordings, if they have moved.
     pub(super) fn moved(&self) -> Result<Option<&Path>> {
-        match self.places.as_slice() {
+        match self.corpora.as_slice() {
             [] => Ok(None),
-            [Place { name: None, folder }] => Ok(Some(folder)),
+            [CorpusArg { name: None, folder }] => Ok(Some(folder)),
             _ => bail!(
                 "a run has its corpora already; --data must be the one folder that they have moved to, with \
                  the same folders in it"
@@ -79,7 +79,7 @@ impl DataArgs {
 
     /// Replaces settings by the values of the flags.
     pub(super) fn choose(&self, config: &mut RunConfig) -> Result<()> {
-        let chosen = match (self.list.data()?, self.places.as_slice()) {
+        let chosen = match (self.list.data()?, self.corpora.as_slice()) {
             (Some(manifest), _) => {
                 self.test_manifest.as_deref().map_or(Ok(()), check_list)?;
                 Some(DataConfig {
@@ -88,11 +88,11 @@ impl DataArgs {
                 })
             }
             (None, []) => None,
-            (None, [Place { name: None, folder }]) => Some(DataConfig {
+            (None, [CorpusArg { name: None, folder }]) => Some(DataConfig {
                 folder: folder.clone(),
                 ..DataConfig::default()
             }),
-            (None, places) => Some(self.several(places)?),
+            (None, corpora) => Some(self.several(corpora)?),
         };
         if let Some(chosen) = chosen {
             config.data = chosen;
@@ -114,14 +114,14 @@ impl DataArgs {
         }
     }
 
-    fn several(&self, places: &[Place]) -> Result<DataConfig> {
+    fn several(&self, corpora: &[CorpusArg]) -> Result<DataConfig> {
         let mut sources: Vec<Source> = Vec::new();
-        for place in places {
-            let Some(name) = &place.name else {
+        for arg in corpora {
+            let Some(name) = &arg.name else {
                 bail!(
                     "several corpora need names, as in --data ravdess=data/ravdess --data \
                      emodb=data/emodb; {} has no name",
-                    place.folder.display()
+                    arg.folder.display()
                 );
             };
             if sources.iter().any(|source| source.name == *name) {
@@ -131,7 +131,7 @@ impl DataArgs {
             let kind = CorpusName::from_str(name, false).ok().map(CorpusKind::from);
             sources.push(Source {
                 name: name.clone(),
-                folder: place.folder.clone(),
+                folder: arg.folder.clone(),
                 corpus: kind,
             });
         }

@@ -122,8 +122,8 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         }
         None => caveats_of_others(&chosen.corpus, &loaded.clips, predictor.trained())?,
     };
-    let own = chosen.own.is_some();
-    let labels = map_labels(&args.map, own, predictor.classes(), &loaded.clips)?;
+    let is_own = chosen.own.is_some();
+    let labels = map_labels(&args.map, is_own, predictor.classes(), &loaded.clips)?;
     for clip in &mut loaded.clips {
         clip.label = labels.of(&clip.label);
     }
@@ -167,7 +167,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
 /// Maps the classes of the model and the labels of the recordings to common labels.
 fn map_labels(
     given: &[(String, String)],
-    own: bool,
+    is_own: bool,
     classes: &[String],
     clips: &[Clip],
 ) -> Result<MappedLabels> {
@@ -184,7 +184,7 @@ fn map_labels(
             "--map {from}=… is given twice; a label can be mapped to only one other label"
         );
     }
-    let map = if own {
+    let map = if is_own {
         LabelMap::within(map)
     } else {
         LabelMap::across(map)
@@ -240,9 +240,9 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
     let Own { mut corpus, parts } = own;
     let name = args.part.unwrap_or(PartName::Test);
     if let Some(part) = name.part() {
-        let of_part = corpus.clips.into_iter().zip(parts);
-        let of_part = of_part.filter(|&(_, clip_part)| clip_part == part);
-        corpus.clips = of_part.map(|(clip, _)| clip).collect();
+        let in_part = corpus.clips.into_iter().zip(parts);
+        let in_part = in_part.filter(|&(_, clip_part)| clip_part == part);
+        corpus.clips = in_part.map(|(clip, _)| clip).collect();
     }
     Ok(Chosen {
         corpus,

@@ -96,7 +96,7 @@ pub fn run(args: &CorpusCommand) -> Result<ExitCode> {
 }
 
 fn list(homes: &[Home]) -> Result<ExitCode> {
-    say!("name      clips  speakers      MB  licence          home");
+    say!("name      clips  speakers      MB  licence          source");
     for home in homes {
         say!(
             "{:<8} {:>6}  {:>8}  {:>6}  {:<15}  {}",
@@ -125,13 +125,13 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
     let into = args.into.clone();
     let into = into.unwrap_or_else(|| Path::new("data").join(&home.name));
     say!(
-        "{}: {} recordings of {} people",
+        "{}: {} recordings by {} speakers",
         home.title,
         home.clips,
         home.speakers().len()
     );
     say!("licence  {}", home.licence);
-    say!("home     {}", home.home);
+    say!("source   {}", home.home);
     say!("cite     {}", home.cite);
     say!(
         "size     about {} MB to download, {} MB in {}",
@@ -245,14 +245,14 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
         found(&holds.classes),
         home.classes.len()
     );
-    for (what, count) in holds.lacking() {
+    for (kind, count) in holds.lacking() {
         match count.expected {
             Some(expected) => say!(
-                "missing     {what} {}: {} of {expected}",
+                "missing     {kind} {}: {} of {expected}",
                 count.name,
                 count.found
             ),
-            None => say!("missing     {what} {}", count.name),
+            None => say!("missing     {kind} {}", count.name),
         }
     }
     if !holds.is_whole() {

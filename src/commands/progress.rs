@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::terminal::is_quiet;
 
-/// A bar for `length` items. `things` is their unit (`clips`, `steps`).
-pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
+/// A bar for `length` items. `unit` is their unit (`clips`, `steps`).
+pub(super) fn bar(length: usize, label: &str, unit: &str) -> ProgressBar {
     // indicatif draws nothing if standard error is not a terminal.
     let target = match is_quiet() {
         true => ProgressDrawTarget::hidden(),
@@ -15,7 +15,7 @@ pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
     };
     let bar = ProgressBar::with_draw_target(Some(length as u64), target);
     let template =
-        format!("{what} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {things}  {{rate:>8}}  ETA {{eta}}");
+        format!("{label} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {unit}  {{rate:>8}}  ETA {{eta}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         let rate = |state: &ProgressState, text: &mut dyn Write| {
             // A failed write of the bar cannot be reported.
@@ -27,10 +27,10 @@ pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
 }
 
 /// A bar for bytes, whose total number may be unknown.
-pub(super) fn bytes_bar(what: &str) -> ProgressBar {
+pub(super) fn bytes_bar(label: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let template = format!(
-        "{what} {{wide_bar:.cyan/dim}} {{decimal_bytes}}/{{decimal_total_bytes}}  \
+        "{label} {{wide_bar:.cyan/dim}} {{decimal_bytes}}/{{decimal_total_bytes}}  \
          {{decimal_bytes_per_sec}}  ETA {{eta}}"
     );
     if let Ok(style) = ProgressStyle::with_template(&template) {

@@ -10,7 +10,7 @@ use libc::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 /// The stop requests that this process has received.
 pub struct Stop {
     /// True if the command saves before it stops. Otherwise a signal has its default action.
-    listens: AtomicBool,
+    saves: AtomicBool,
     asked: AtomicBool,
     /// True if the next signal ends the process immediately.
     at_once: AtomicBool,
@@ -18,7 +18,7 @@ pub struct Stop {
 }
 
 static STOP: Stop = Stop {
-    listens: AtomicBool::new(false),
+    saves: AtomicBool::new(false),
     asked: AtomicBool::new(false),
     at_once: AtomicBool::new(false),
     signal: AtomicI32::new(0),
@@ -33,7 +33,7 @@ impl Stop {
     /// From now on, the first signal is a stop request, and the second one ends the process
     /// immediately.
     pub(super) fn listen() -> &'static Stop {
-        STOP.listens.store(true, Ordering::Relaxed);
+        STOP.saves.store(true, Ordering::Relaxed);
         &STOP
     }
 
@@ -45,7 +45,7 @@ impl Stop {
             SIGHUP => !emovox::process::is_ignored(SIGHUP),
             _ => false,
         };
-        if !is_request || !self.listens.load(Ordering::Relaxed) {
+        if !is_request || !self.saves.load(Ordering::Relaxed) {
             return Response::Default;
         }
         // A repeated SIGUSR1 never means "immediately": a job script forwards a signal that the

@@ -72,7 +72,7 @@ impl RunFolder {
         RunFolder::check_name(name)?;
         let folder = runs.join(name);
         if folder.exists() {
-            return Err(taken(&folder, name));
+            return Err(name_in_use(&folder, name));
         }
         Ok(())
     }
@@ -391,7 +391,7 @@ fn is_own_file(path: &Path) -> bool {
 const UNFINISHED: &str = ".making-";
 
 /// The error for a name that is not free.
-fn taken(folder: &Path, name: &str) -> anyhow::Error {
+fn name_in_use(folder: &Path, name: &str) -> anyhow::Error {
     anyhow!(
         "{} exists, and no run is ever overwritten; continue it with --resume {name}, or choose \
          another name with --run",
@@ -455,7 +455,7 @@ fn create_as(
         let _ = temporary.keep();
         return Ok((RunFolder { folder }, lock));
     }
-    Err(taken(&runs.join(name), name))
+    Err(name_in_use(&runs.join(name), name))
 }
 
 /// Removes the unfinished folders of killed processes: those older than an hour, since making one

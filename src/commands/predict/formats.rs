@@ -59,7 +59,7 @@ pub(super) struct Text {
     /// True if there are several recordings, so that all tables of segments have the same columns.
     several: bool,
     /// True after the first prediction.
-    begun: bool,
+    started: bool,
     /// The first prediction of a table, until the second one: a single prediction has another
     /// format.
     first: Option<Answer>,
@@ -86,7 +86,7 @@ impl Text {
             },
             classes,
             several: files.len() > 1,
-            begun: false,
+            started: false,
             first: None,
         }
     }
@@ -105,7 +105,7 @@ impl Text {
         if answers.is_empty() {
             return Ok(out);
         }
-        let begins = !std::mem::replace(&mut self.begun, true);
+        let is_first = !std::mem::replace(&mut self.started, true);
         match self.format {
             Format::Table { windows: true } => {
                 let labels = answers.iter().map(|answer| answer.label.as_str());
@@ -115,10 +115,10 @@ impl Text {
                 };
                 segments(&mut out, &answers, label)?;
             }
-            Format::Table { .. } => self.table(&mut out, answers, begins)?,
+            Format::Table { .. } => self.table(&mut out, answers, is_first)?,
             Format::Json => {
                 for (index, answer) in answers.iter().enumerate() {
-                    let opening = if begins && index == 0 { "[" } else { "," };
+                    let opening = if is_first && index == 0 { "[" } else { "," };
                     let object = serde_json::to_string_pretty(&object(&self.classes, answer))?;
                     write!(out, "{opening}\n  {}", object.replace('\n', "\n  "))?;
                 }
@@ -128,9 +128,9 @@ impl Text {
                     writeln!(out, "{}", object(&self.classes, answer))?;
                 }
             }
-            Format::Csv { windows } => csv(&mut out, &self.classes, &answers, windows, begins)?,
+            Format::Csv { windows } => csv(&mut out, &self.classes, &answers, windows, is_first)?,
             Format::Audacity => audacity(&mut out, &answers)?,
-            Format::WebVtt => webvtt(&mut out, &answers, begins)?,
+            Format::WebVtt => webvtt(&mut out, &answers, is_first)?,
         }
         Ok(out)
     }
@@ -140,23 +140,23 @@ impl Text {
         let mut out = Vec::new();
         match (self.format, self.first.take()) {
             (Format::Table { windows: false }, Some(only)) => bars(&mut out, &self.classes, &only)?,
-            (Format::Table { windows: false }, None) if !self.begun => {
+            (Format::Table { windows: false }, None) if !self.started => {
                 self.table_header(&mut out)?
             }
-            (Format::Json, _) => write!(out, "{}", if self.begun { "\n]\n" } else { "[]\n" })?,
-            (Format::Csv { windows }, _) if !self.begun => {
+            (Format::Json, _) => write!(out, "{}", if self.started { "\n]\n" } else { "[]\n" })?,
+            (Format::Csv { windows }, _) if !self.started => {
                 csv(&mut out, &self.classes, &[], windows, true)?;
             }
-            (Format::WebVtt, _) if !self.begun => webvtt(&mut out, &[], true)?,
+            (Format::WebVtt, _) if !self.started => webvtt(&mut out, &[], true)?,
             _ => {}
         }
         Ok(out)
     }
 
     /// Writes one line per recording, from the second recording on.
-    fn table(&mut self, out: &mut impl Write, answers: Vec<Answer>, begins: bool) -> Result<()> {
+    fn table(&mut self, out: &mut impl Write, answers: Vec<Answer>, is_first: bool) -> Result<()> {
         for (index, answer) in answers.into_iter().enumerate() {
-            if begins && index == 0 {
+            if is_first && index == 0 {
                 self.first = Some(answer);
                 continue;
             }
@@ -286,10 +286,10 @@ fn csv(
     classes: &[String],
     answers: &[Answer],
     windows: bool,
-    begins: bool,
+    is_first: bool,
 ) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    if begins {
+    if is_first {
         let columns: &[&str] = match windows {
             true => &["file", "start", "end", "label"],
             false => &["file", "label"],
@@ -338,8 +338,8 @@ fn audacity(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
     Ok(())
 }
 
-fn webvtt(out: &mut impl Write, answers: &[Answer], begins: bool) -> Result<()> {
-    if begins {
+fn webvtt(out: &mut impl Write, answers: &[Answer], is_first: bool) -> Result<()> {
+    if is_first {
         writeln!(out, "WEBVTT")?;
     }
     for answer in answers {

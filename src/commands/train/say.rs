@@ -196,13 +196,13 @@ pub(super) fn describe_split(experiment: &Experiment) {
     let (clips, split) = (&experiment.loaded.clips, &experiment.split);
     for part in Part::ALL {
         let indices = split.indices(part);
-        let of_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
-        let speakers = corpus::speakers(&of_part);
-        let who = match speakers.as_slice() {
+        let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
+        let speakers = corpus::speakers(&in_part);
+        let speakers = match speakers.as_slice() {
             [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
             _ => format!("{} speakers ({})", speakers.len(), speakers.join(", ")),
         };
-        say!("{part:>10}: {:>5} clips, {who}", indices.len());
+        say!("{part:>10}: {:>5} clips, {speakers}", indices.len());
     }
     let leaked = experiment.leaked().len();
     let weights = experiment.caveats.test.notes("the initial weights");
