@@ -210,7 +210,7 @@ wait_for_queue || fail "the queue does not empty"
 "$emovox" collect sweep.toml > collected.log
 "$emovox" grid sweep.toml --status | tail -1
 for of in "$task $requeued" "$fourth $warned"; do
-    grep -q "goes on after" "runs/sweep/slurm/${job}_${of%% *}.log" ||
+    grep -q "continues after" "runs/sweep/slurm/${job}_${of%% *}.log" ||
         fail "${of#* } did not go on from its checkpoint"
 done
 
@@ -229,12 +229,12 @@ done
 for cell in $(cat runs/sweep/slurm/0.cells); do
     cmp "here/sweep/$cell/best.ot" "runs/sweep/$cell/best.ot" || fail "the weights of $cell differ"
 done
-grep -h "goes on after\|stopped after" runs/sweep/slurm/*.log || true
+grep -h "continues after\|stopped after" runs/sweep/slurm/*.log || true
 if [ -n "${SRUN:-}" ]; then
     step "one training by two tasks of srun"
     MASTER_ADDR=127.0.0.1 MASTER_PORT=29431 srun --partition short --ntasks 2 --export ALL \
         "$emovox" train --arch seed --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
-    grep "2 processes train together" srun.log
+    grep "2 processes train one model" srun.log
     tail -1 srun.log
 fi
 if [ -n "${LIMIT:-}" ]; then
@@ -248,7 +248,7 @@ if [ -n "${LIMIT:-}" ]; then
         done
         sleep 0.5
     done
-    grep -h "goes on after\|stopped after" runs/long/slurm/*.log
+    grep -h "continues after\|stopped after" runs/long/slurm/*.log
     "$emovox" grid long.toml | tail -1 | grep "1 of 1 done" || fail "it is not done"
 fi
 step "ok: 12 cells through Slurm, one requeued, one killed, one cancelled, one at its time limit; the same tables and weights"

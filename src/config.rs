@@ -1,4 +1,4 @@
-//! The configuration of a run: each room's own, together one `config.toml`.
+//! The configuration of a run: the settings of all modules, in one `config.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,55 +18,55 @@ use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 use crate::run::write_bytes;
 use crate::training::{AugmentationConfig, Keep, Schedule, TrainingConfig};
 
-/// The format of `config.toml`; a file of a later one is refused.
+/// Version of the format of `config.toml`; files with another version are rejected.
 pub const FORMAT: u32 = 1;
 
-/// Everything that makes a run what it is.
+/// Every setting of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// The format of this file, [`FORMAT`].
+    /// Version of the file format, [`FORMAT`].
     pub format: u32,
-    /// The version of emovox that wrote it.
+    /// Version of emovox that wrote the file.
     pub emovox: String,
-    /// Which recordings.
+    /// Recordings and labels.
     pub data: DataConfig,
-    /// Which of them train, validate and test.
+    /// Division into training, validation and test subset.
     pub split: SplitConfig,
-    /// How they become waveforms.
+    /// Sample rate and trimming of the waveforms.
     pub audio: AudioConfig,
-    /// How those become MFCCs.
+    /// MFCCs and further features.
     pub features: FeatureConfig,
-    /// What reads them.
+    /// Architecture and layer sizes.
     pub model: ModelConfig,
-    /// How it learns to.
+    /// Optimisation and augmentation.
     pub training: TrainingConfig,
-    /// How it is asked what it hears.
+    /// Test-time augmentation.
     #[serde(default)]
     pub inference: InferenceConfig,
-    /// How its probabilities are to be taken.
+    /// Calibration of the probabilities.
     #[serde(default)]
     pub calibration: CalibrationConfig,
 }
 
-/// How a model's probabilities are to be taken; found out on the validation part once it is trained.
+/// Calibration of a model's probabilities, fitted to the validation subset after the training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CalibrationConfig {
-    /// Logits are divided by this, which changes how sure the model is and never what it says
-    /// (Guo et al. 2017).
+    /// Divisor of the logits. It changes the probabilities, but never the predicted class (Guo et
+    /// al. 2017).
     pub temperature: f64,
 }
 
 impl Default for CalibrationConfig {
-    /// Probabilities as they are.
+    /// Uncalibrated probabilities: temperature 1.
     fn default() -> Self {
         CalibrationConfig { temperature: 1.0 }
     }
 }
 
 impl RunConfig {
-    /// The settings that an architecture is trained with unless told otherwise.
+    /// The default settings of an architecture.
     pub fn recipe(arch: Arch) -> RunConfig {
         let (audio, features, model, training) = match arch {
             Arch::Bilstm => bilstm_recipe(),
@@ -95,14 +95,22 @@ impl RunConfig {
         }
     }
 
-    /// Reads what stands in a TOML file, over the recipe of its architecture (or of `arch`, where
-    /// the command line names one): a file need only name what differs. A run's own `config.toml` has
-    /// every setting that there was when it was written, and stands for itself.
+    /// Reads a TOML file whose settings override the recipe of its architecture, or of `arch` if
+    /// the command line names one: the file only needs the settings that differ. The `config.toml`
+    /// of a run is read without the recipe: it has every setting that existed when it was written.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is not TOML, or has an unknown key or a value of the wrong
+    /// type.
     pub fn over_recipe(path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
         RunConfig::over_recipe_table(read_table(path)?, path, arch)
     }
 
-    /// The same of what was read from a file already.
+    /// Like [`RunConfig::over_recipe`], with a table that was already read from `path`.
+    ///
+    /// # Errors
+    /// Fails if the table has an unknown key or a value of the wrong type; the message names
+    /// `path`.
     pub fn over_recipe_table(table: Table, path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
         let in_file = table.get("model").and_then(|model| model.get("arch"));
         let arch = match (arch, in_file) {
@@ -111,10 +119,10 @@ impl RunConfig {
                 .with_context(|| format!("in {}: model.arch", path.display()))?,
             (None, None) => Arch::default(),
         };
-        // Sizes of one architecture mean nothing to another.
+        // Layer sizes of one architecture have no meaning for another.
         let same_arch = in_file.is_none_or(|name| name.as_str() == Some(&arch.to_string()));
-        let of_a_run = table.contains_key("format") && table.contains_key("emovox");
-        if of_a_run && same_arch {
+        let is_from_run = table.contains_key("format") && table.contains_key("emovox");
+        if is_from_run && same_arch {
             return parse(table, path);
         }
         let mut merged = Table::try_from(RunConfig::recipe(arch))?;
@@ -126,7 +134,11 @@ impl RunConfig {
         parse(merged, path)
     }
 
-    /// These settings, with what stands in a TOML file over them.
+    /// These settings, overridden by those in a TOML file.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is not TOML, or has an unknown key or a value of the wrong
+    /// type.
     pub fn with(&self, path: &Path) -> Result<RunConfig> {
         let mut merged = Table::try_from(self)?;
         for (key, value) in read_table(path)? {
@@ -135,8 +147,9 @@ impl RunConfig {
         parse(merged, path)
     }
 
-    /// The frames of the longest piece that a recording is trained on and predicted in; `None` where all stay
-    /// whole. Where recordings keep their sample rates, it is that of 48 kHz.
+    /// Maximum number of frames of one piece: longer recordings are divided for training and
+    /// prediction. `None` if recordings are not divided. If recordings keep their sample rates, the
+    /// number is that for 48 kHz.
     pub fn piece_frames(&self) -> Option<usize> {
         let rate = match self.audio.sample_rate {
             SampleRate::Hz(rate) => f64::from(rate),
@@ -147,15 +160,21 @@ impl RunConfig {
         (seconds > 0.0).then_some(1 + hops)
     }
 
-    /// Where other settings differ: the key, the value here, the value there.
+    /// The settings with different values: (key, value in `self`, value in `other`).
+    ///
+    /// # Errors
+    /// Fails if the settings cannot be represented in TOML.
     pub fn differences(&self, other: &RunConfig) -> Result<Vec<(String, String, String)>> {
         let (here, there) = (Table::try_from(self)?, Table::try_from(other)?);
         let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
         flatten("", &Value::Table(here), &mut ours);
         flatten("", &Value::Table(there), &mut theirs);
         let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-        let value = |of: &BTreeMap<String, String>, key: &String| {
-            of.get(key).cloned().unwrap_or_else(|| "not given".into())
+        let value = |settings: &BTreeMap<String, String>, key: &String| {
+            settings
+                .get(key)
+                .cloned()
+                .unwrap_or_else(|| "not set".into())
         };
         Ok(keys
             .into_iter()
@@ -165,27 +184,43 @@ impl RunConfig {
     }
 
     /// Reads the `config.toml` of a run.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is not TOML, has another [`FORMAT`], or has an unknown key
+    /// or a value of the wrong type.
     pub fn read(path: &Path) -> Result<RunConfig> {
         parse(read_table(path)?, path)
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the settings to `path`, atomically.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_bytes(path, self.text()?.as_bytes())
     }
 
-    /// What [`RunConfig::write`] writes.
+    /// The text of `config.toml`, as [`RunConfig::write`] writes it.
+    ///
+    /// # Errors
+    /// Fails if the settings cannot be represented in TOML.
     pub fn text(&self) -> Result<String> {
         let text = toml::to_string(self).context("the configuration cannot be written as TOML")?;
         Ok(format!("{HEADER}{text}"))
     }
 
-    /// Reads that text again; `path` says in messages where it stands.
+    /// Parses the text of a `config.toml`; error messages name `path` as its source.
+    ///
+    /// # Errors
+    /// Fails like [`RunConfig::read`].
     pub fn of_text(text: &str, path: &Path) -> Result<RunConfig> {
         parse(table(text, path)?, path)
     }
 
-    /// Refuses settings that cannot work, before any time is spent on them.
+    /// Checks all settings before any computation.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of its range or does not fit another setting.
     pub fn validate(&self) -> Result<()> {
         // TOML has nan and inf.
         if let Some(setting) = not_finite("", &Value::Table(Table::try_from(self)?)) {
@@ -196,7 +231,7 @@ impl RunConfig {
         self.split.validate()?;
         ensure!(
             self.training.seed.max(self.split.seed) <= i64::MAX as u64,
-            "a seed must be at most {}, the largest whole number that TOML knows",
+            "a seed must be at most {}, the largest integer in TOML",
             i64::MAX
         );
         self.model.validate()?;
@@ -209,7 +244,7 @@ impl RunConfig {
         for source in &self.data.sources {
             ensure!(
                 is_file_name(&source.name),
-                "'{}' cannot name a corpus: take letters, digits, '-', '_' and '.'",
+                "'{}' cannot be the name of a corpus: use letters, digits, '-', '_' and '.'",
                 source.name.escape_debug()
             );
         }
@@ -221,22 +256,22 @@ impl RunConfig {
         ensure!(
             !varies_spectrum
                 || (self.audio.sample_rate != SampleRate::Native && self.features.lifter == 0.0),
-            "frequency_warp, frequency_masks, channel and vocal_tracts work on MFCCs of one sample rate \
-             without a lifter; set the first three to 0 in [training.augmentation] and the last to [] \
-             in [inference], or change [audio] and [features]"
+            "frequency_warp, frequency_masks, channel and vocal_tracts need MFCCs with one sample rate \
+             and without a lifter; set the first three to 0 in [training.augmentation] and the last \
+             to [] in [inference], or change [audio] and [features]"
         );
         Ok(())
     }
 }
 
 const HEADER: &str = "\
-# A run of emovox: every setting, as it was trained. `emovox train --config FILE` trains the same
-# again; a file of your own need only name what differs from the recipe of its architecture.
+# A run of emovox: every setting of the training. `emovox train --config FILE` trains with the same
+# settings again; your own file only needs the settings that differ from the recipe.
 
 ";
 
-/// MFCCs and prosody with deltas, windows of 25 ms every 12.5 ms at 16 kHz: speech changes faster than librosa's
-/// windows of 93 ms, and has little above 8 kHz.
+/// MFCCs and prosody with deltas, in windows of 25 ms every 12.5 ms at 16 kHz: speech changes
+/// faster than librosa's windows of 93 ms can follow, and has little energy above 8 kHz.
 fn bilstm_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
     let audio = AudioConfig {
         sample_rate: SampleRate::Hz(16_000),
@@ -260,7 +295,7 @@ fn bilstm_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) 
     )
 }
 
-/// The recipe emovox comes from: librosa's defaults, Keras' Adam, nothing else.
+/// The recipe that emovox comes from: the defaults of librosa and of Adam in Keras.
 fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
     let training = TrainingConfig {
         epochs: 100,
@@ -293,9 +328,9 @@ fn read_table(path: &Path) -> Result<Table> {
 }
 
 fn table(text: &str, path: &Path) -> Result<Table> {
-    // The parser's own message shows the line and what is wrong with it.
+    // The message of the parser shows the line and the error in it.
     text.parse()
-        .map_err(|error| anyhow!("{} is no valid TOML:\n{error}", path.display()))
+        .map_err(|error| anyhow!("{} is not valid TOML:\n{error}", path.display()))
 }
 
 fn parse(table: Table, path: &Path) -> Result<RunConfig> {
@@ -305,15 +340,19 @@ fn parse(table: Table, path: &Path) -> Result<RunConfig> {
         .unwrap_or_default();
     ensure!(
         format == i64::from(FORMAT),
-        "{} has format {format}, this emovox ({}) reads {FORMAT}",
+        "{} has format {format}, but this version of emovox ({}) reads format {FORMAT}",
         path.display(),
         env!("CARGO_PKG_VERSION")
     );
-    RunConfig::deserialize(table)
-        .map_err(|error| anyhow!("{} is no configuration of emovox:\n{error}", path.display()))
+    RunConfig::deserialize(table).map_err(|error| {
+        anyhow!(
+            "{} is not a configuration of emovox:\n{error}",
+            path.display()
+        )
+    })
 }
 
-/// Every value by its path: `training.seed`.
+/// Adds every value below `value` to `into`, with the path as key: `training.seed`.
 fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) => {
@@ -327,7 +366,7 @@ fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The first number that is NaN or infinite: `training.noise is inf`.
+/// Names the first number that is NaN or infinite: `training.noise is inf`.
 fn not_finite(path: &str, value: &Value) -> Option<String> {
     match value {
         Value::Float(number) => (!number.is_finite()).then(|| format!("{path} is {number}")),
@@ -347,7 +386,7 @@ fn below(path: &str, key: &str) -> String {
     }
 }
 
-/// Puts a value into a table, tables into tables.
+/// Sets a value in a table. A table is merged key by key.
 fn merge(into: &mut Table, key: String, value: Value) {
     match (into.get_mut(&key), value) {
         (Some(Value::Table(inner)), Value::Table(value)) => {
@@ -386,10 +425,10 @@ mod tests {
         }
     }
 
-    /// As a version wrote it that knew neither prosody nor channels nor vocal tracts, and kept the
-    /// best epoch.
+    /// A file of a version without prosody, cepstral offsets and test-time augmentation, which used
+    /// the weights of the best epoch.
     #[test]
-    fn a_run_s_own_configuration_stays_what_it_was() {
+    fn a_configuration_of_an_earlier_version_keeps_its_meaning() {
         let mut config = RunConfig::recipe(Arch::Bilstm);
         config.features.prosody = false;
         config.training.augmentation.channel = 0.0;
@@ -425,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_need_only_name_what_differs() {
+    fn a_file_needs_only_the_settings_that_differ() {
         let file = written("[model]\narch = \"seed\"\nhidden = 32\n[training]\nepochs = 7\n");
         let mut expected = RunConfig::recipe(Arch::Seed);
         expected.model = ModelConfig::Seed(SeedConfig {
@@ -434,7 +473,8 @@ mod tests {
         });
         expected.training.epochs = 7;
         assert_eq!(RunConfig::over_recipe(file.path(), None).unwrap(), expected);
-        // Another architecture on the command line: its own sizes, the file's other settings.
+        // Another architecture on the command line has its default sizes and the file's other
+        // settings.
         let config = RunConfig::over_recipe(file.path(), Some(Arch::Bilstm)).unwrap();
         assert_eq!(config.model, ModelConfig::Bilstm(BilstmConfig::default()));
         assert_eq!(config.training.epochs, 7);
@@ -452,7 +492,7 @@ mod tests {
         assert!(message("[training]\nepoch = 3\n").contains("epoch"));
         assert!(message("[features]\nn_mfcc = \"many\"\n").contains("n_mfcc"));
         assert!(message("[model]\narch = \"gru\"\n").contains("gru"));
-        assert!(message("[model\n").contains("no valid TOML"));
+        assert!(message("[model\n").contains("not valid TOML"));
         assert!(message("format = 9\n").contains("format 9"));
     }
 }

@@ -300,7 +300,7 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
     desk.types("evaluate mine --data other --map joy=anger")
         .fails_with(&["--map joy=", "neither"]);
     desk.types("evaluate mine --data other --part test")
-        .fails_with(&["not hold all recordings", "--part"]);
+        .fails_with(&["not have all recordings", "--part"]);
 
     // Some of the run's own recordings are no strangers.
     fs::create_dir_all(desk.path("some")).unwrap();
@@ -325,7 +325,8 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
 
     // The run's own recordings, moved elsewhere, keep their parts.
     fs::rename(desk.path("corpus"), desk.path("moved")).unwrap();
-    desk.types("evaluate mine").fails_with(&["gone", "--data"]);
+    desk.types("evaluate mine")
+        .fails_with(&["are missing in", "--data"]);
     let moved = desk.types("evaluate mine --data moved --json").fine().out;
     let moved: Value = serde_json::from_str(&moved).unwrap();
     assert_eq!(moved["clips"], 6);
@@ -433,7 +434,8 @@ fn what_a_scan_leaves_out_stands_in_a_table_and_is_an_error_if_asked() {
     fs::write(corpus.join("broken.wav"), "").unwrap();
     let seen = desk.types(TRAIN).fine();
     assert!(
-        seen.out.contains("4 more WAV files or places are left out"),
+        seen.out
+            .contains("4 more WAV files or folders are left out"),
         "{}",
         seen.out
     );
@@ -483,7 +485,7 @@ fn the_same_recording_under_two_names_is_told() {
     let seen = desk.types(&format!("{TRAIN} {parts}")).fine();
     let pair = "anger/v01/1.wav and anger/v01/other.wav are the same recording";
     assert!(seen.out.contains(pair), "{}", seen.out);
-    assert!(!seen.out.contains("in different parts"), "{}", seen.out);
+    assert!(!seen.out.contains("in different subsets"), "{}", seen.out);
 
     copy("v01/1", "v02/other");
     let train = TRAIN.replace("mine", "leaking");
@@ -494,7 +496,7 @@ fn the_same_recording_under_two_names_is_told() {
         seen.out
     );
     for text in [seen.out, desk.types("evaluate leaking").fine().out] {
-        assert!(text.contains("1 recording is in several parts"), "{text}");
+        assert!(text.contains("1 recording is in several subsets"), "{text}");
     }
 }
 
@@ -513,7 +515,7 @@ fn given_weights_start_a_training() {
         first.split(',').nth(1).unwrap().parse().unwrap()
     };
     let seen = more("runs/first/best.ot", "second").fine();
-    let told = "runs/first/best.ot (all layers); the optimizer starts fresh";
+    let told = "runs/first/best.ot (all layers); the state of the optimizer is new";
     assert!(seen.out.contains(told), "{}", seen.out);
     desk.types(&TRAIN.replace("mine", "fresh --epochs 1"))
         .fine();
@@ -544,7 +546,7 @@ fn given_weights_start_a_training() {
     // Other classes: a new head. Another architecture or other sizes: refused.
     fs::remove_dir_all(desk.path("corpus/neutral")).unwrap();
     let seen = more("runs/second/best.ot", "fewer").fine();
-    assert!(seen.out.contains("the last layer is new"), "{}", seen.out);
+    assert!(seen.out.contains("a new last layer"), "{}", seen.out);
     more("runs/second/best.ot --arch seed", "seed").fails_with(&[
         "best.ot cannot start this model",
         "holds a bilstm model",
@@ -636,7 +638,7 @@ fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
     desk.types("train --config nowhere.toml")
         .fails_with(&["nowhere.toml"]);
     desk.types("train --data corpus --run a/b")
-        .fails_with(&["cannot name a run"]);
+        .fails_with(&["cannot be the name of a run"]);
     assert_eq!(desk.runs(), 0, "nothing half-written");
 }
 

@@ -111,7 +111,7 @@ fn two_corpora_are_trained_as_one() {
         assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
     }
     desk.types("evaluate both --data x=one")
-        .fails_with(&["needs no name 'x'", "--data one"]);
+        .fails_with(&["has no name 'x'", "--data one"]);
     // A list may name them without their corpus.
     let list = "file,label,speaker\n03a01Wa.wav,anger,03\n08a01Na.wav,neutral,08\n";
     fs::write(desk.path("list.csv"), list).unwrap();
@@ -137,11 +137,14 @@ fn two_corpora_are_trained_as_one() {
         fs::rename(desk.path(corpus), desk.path("moved").join(corpus)).unwrap();
     }
     desk.types("train --resume both --epochs 3")
-        .fails_with(&["--data tells where they are now"]);
+        .fails_with(&["--data gives their new folder"]);
     desk.types("train --resume both --epochs 3 --data x=moved")
         .fails_with(&["the one folder"]);
     desk.types("train --resume both --epochs 3 --data moved --labels anger,sadness")
-        .fails_with(&["would become another run", "data.labels is not given"]);
+        .fails_with(&[
+            "the settings differ from those of both",
+            "data.labels is not set",
+        ]);
     desk.types("train --resume both --epochs 3 --data moved")
         .fine();
     desk.types("report both").fine();

@@ -154,7 +154,7 @@ fn two_and_four_processes_have_the_curve_of_one() {
         for (rank, seen) in seen.into_iter().enumerate() {
             let seen = seen.fine();
             assert_eq!(
-                seen.out.contains("holds everything"),
+                seen.out.contains("all results are in"),
                 rank == 0,
                 "{}",
                 seen.out

@@ -237,7 +237,7 @@ fn a_bundle_is_taken_in_place_of_its_run() {
     fs::remove_dir_all(desk.path("runs")).unwrap();
     desk.types("predict mine.emovox corpus").fine();
     desk.types("evaluate mine.emovox")
-        .fails_with(&["gone from corpus", "--data"]);
+        .fails_with(&["missing in corpus", "--data"]);
     desk.types("train --resume mine.emovox")
         .fails_with(&["is a file"]);
 }

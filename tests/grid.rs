@@ -157,12 +157,12 @@ fn a_cell_that_is_told_to_stop_saves_and_goes_on() {
     let output = child.wait_with_output().unwrap();
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(matches!(output.status.code(), Some(138 | 143)), "{out}");
-    assert!(out.contains("and saved; go on"), "{out}");
+    assert!(out.contains("and saved; to continue"), "{out}");
     let seen = desk.types("grid sizes.toml").fine();
     assert!(seen.out.contains("0  begun "), "{}", seen.out);
     let seen = desk.types(line).fine();
     assert!(
-        seen.out.contains("fold-1-seed-1 goes on after"),
+        seen.out.contains("fold-1-seed-1 continues after"),
         "{}",
         seen.out
     );

@@ -83,7 +83,8 @@ fn the_run_name_of_a_bundle_leads_nowhere() {
     let before = fs::read_dir(desk.path("")).unwrap().count();
     for name in names {
         put(name).unwrap();
-        let seen = export("bundle").fails_with(&["x.emovox cannot be used", "cannot name a run"]);
+        let seen = export("bundle")
+            .fails_with(&["x.emovox cannot be used", "cannot be the name of a run"]);
         assert!(!seen.error.contains('\u{1b}'), "{name:?}");
         assert_eq!(
             fs::read_dir(desk.path("inside")).unwrap().count(),
@@ -100,7 +101,7 @@ fn the_run_name_of_a_bundle_leads_nowhere() {
     // A folder that was renamed so makes no bundle that nobody can read.
     fs::rename(desk.path("runs/mine"), desk.path("runs/mine.")).unwrap();
     desk.types("export mine.")
-        .fails_with(&["rename the folder", "'mine.' cannot name a run"]);
+        .fails_with(&["rename the folder", "'mine.' cannot be the name of a run"]);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn the_name_of_a_corpus_leads_nowhere() {
         fs::write(desk.path(&file), config).unwrap();
         for command in ["train", "cross-corpus", "cross-validate"] {
             desk.types(&format!("{command} --config {file} --device cpu"))
-                .fails_with(&["cannot name a corpus"]);
+                .fails_with(&["cannot be the name of a corpus"]);
         }
         assert!(!desk.path("runs").exists());
     }

@@ -201,7 +201,7 @@ fn whole_programs_listen(desk: &Desk, predictor: &Predictor, talk: &[f32]) {
         "{}",
         seen.out
     );
-    let told = ["listening to 16000 Hz, mono", "heard 0:2", "answers"];
+    let told = ["input: 16000 Hz, mono", "0:2", "predictions"];
     assert!(
         told.iter().all(|words| seen.error.contains(words)),
         "{}",
@@ -218,18 +218,18 @@ fn what_is_wrong_with_a_stream_is_told(desk: &Desk, talk: &[f32]) {
     let file = read(&desk.path("talk.wav"));
     listens(desk, JSON, b"").fails_with(&["standard input", "empty"]);
     listens(desk, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);
-    listens(desk, JSON, &s16le(talk)).fails_with(&["no WAV stream", "--raw s16le"]);
+    listens(desk, JSON, &s16le(talk)).fails_with(&["not a WAV stream", "--raw s16le"]);
     listens(desk, JSON, b"fLaC\0\0\0\x22\x10\0\x10\0").fails_with(&["FLAC", "ffmpeg"]);
     let raw = format!("{JSON} --raw f32le --rate 16000");
-    listens(desk, &raw, b"").fails_with(&["no sound came"]);
+    listens(desk, &raw, b"").fails_with(&["no audio: the stream ended"]);
 
     // What came before the stream broke was heard.
     let cut = listens(desk, JSON, &file[..file.len() - 10_001])
-        .fails_with(&["broke after 0:2", "10001 bytes too early"]);
+        .fails_with(&["failed after 0:2", "10001 bytes too early"]);
     assert!(cut.out.lines().count() > 20);
     let mut floats: Vec<u8> = talk.iter().flat_map(|x| x.to_le_bytes()).collect();
     floats[4 * 160_000..4 * 160_000 + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    let seen = listens(desk, &raw, &floats).fails_with(&["broke after", "sample 160000 is not"]);
+    let seen = listens(desk, &raw, &floats).fails_with(&["failed after", "sample 160000 is not"]);
     assert!(seen.out.lines().count() >= 9, "{}", seen.out);
 
     listens(desk, "listen mine --hop 5", &file).fails_with(&["hop of 5 s"]);

@@ -283,7 +283,8 @@ fn no_label_speaker_or_name_steers_a_terminal() {
     shown(typed(&["plot", HOSTILE]).fine());
     shown(typed(&["report", HOSTILE]).fine());
     // No bundle carries such a name to others.
-    let seen = typed(&["export", HOSTILE, "--out", "x.emovox"]).fails_with(&["cannot name a run"]);
+    let seen = typed(&["export", HOSTILE, "--out", "x.emovox"])
+        .fails_with(&["cannot be the name of a run"]);
     assert_harmless(&seen);
 }
 

@@ -327,7 +327,7 @@ fn a_link_stays_and_its_target_is_written() {
     refused(
         &desk,
         "predict mine sounds --csv --out round",
-        &["in a circle"],
+        &["form a cycle"],
     );
     symlink("nowhere/x.csv", desk.path("gone.csv")).unwrap();
     refused(

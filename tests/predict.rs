@@ -194,7 +194,7 @@ fn what_cannot_be_done_is_told(desk: &Desk) {
     desk.types("predict mine talk.wav --window 1000")
         .fails_with(&["window of 1000 s", "60 s"]);
     desk.types("predict mine corpus --window 2 --format audacity")
-        .fails_with(&["belong to one recording", "30 were named"]);
+        .fails_with(&["are for one recording", "there are 30"]);
 
     // One bad recording does not cost the others, in windows as well.
     fs::write(desk.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();

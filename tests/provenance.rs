@@ -71,7 +71,7 @@ fn weights_that_know_the_test_speakers_are_refused_or_stamped_on_every_output() 
         from("runs/first/best.ot")
     );
     desk.types(&leak).fails_with(&[
-        "first/best.ot have learned from what is tested",
+        "first/best.ot were trained or validated on the test subset",
         "6 recordings (anger/v01/1.wav",
         "speakers v01",
         "--allow-leak",
@@ -181,7 +181,7 @@ fn recordings_are_known_by_their_content_when_the_speakers_have_other_names() {
     let seen = desk
         .types(&format!("{line} {}", from("runs/first/best.ot")))
         .fine();
-    let note = "the initial weights were trained on the validation part: 6 recordings";
+    let note = "the initial weights were trained on the validation subset: 6 recordings";
     assert!(seen.out.contains(note), "{}", seen.out);
     let report = json(&read(&desk, "runs/third/report.json"));
     assert_eq!(report["speakers_shared"], false);
@@ -192,7 +192,7 @@ fn of_weights_outside_their_run_nothing_is_claimed() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     fs::copy(desk.path("runs/first/best.ot"), desk.path("found.ot")).unwrap();
-    let unknown = "what the initial weights were trained on is not known";
+    let unknown = "the training recordings of the initial weights are not known";
     let line = train("corpus", "second", "v01", "v02");
     desk.types(&format!("{line} {}", from("found.ot"))).fine();
     let line = train("corpus", "third", "v01", "v02");
@@ -209,7 +209,10 @@ fn of_weights_outside_their_run_nothing_is_claimed() {
         let seen = desk.types(&format!("evaluate {run} --data strangers"));
         let text = seen.fine().out;
         assert!(text.contains(unknown), "{text}");
-        assert!(!text.contains("other speakers and recordings"), "{text}");
+        assert!(
+            !text.contains("speakers and recordings other than"),
+            "{text}"
+        );
     }
     // A link leads to the run, whose recordings are known.
     #[cfg(unix)]
@@ -239,11 +242,14 @@ fn evaluate_knows_training_recordings_under_other_names() {
         assert!(seen.out.contains(note), "{}", seen.out);
 
         let text = desk.types(&format!("evaluate {run} --data new")).fine().out;
-        let note = "no speaker is known to be one that the model was trained on; no recording is, \
-                    byte for byte, one that the model was trained on";
+        let note = "no speaker is known to be one that the model was trained on; no recording is \
+                    byte for byte one that the model was trained on";
         assert!(text.contains(note), "{text}");
         // Names of folders are not people.
-        assert!(!text.contains("other speakers and recordings"), "{text}");
+        assert!(
+            !text.contains("speakers and recordings other than"),
+            "{text}"
+        );
     }
     // A list gives the recordings any speaker.
     let list =
@@ -262,7 +268,7 @@ fn a_run_of_before_is_used_and_its_recordings_are_not_called_compared() {
     let cut = split.lines().map(|line| line.rsplit_once(',').unwrap().0);
     let cut: Vec<&str> = cut.collect();
     fs::write(desk.path("runs/old/split.csv"), cut.join("\n") + "\n").unwrap();
-    let note = "made before contents were recorded";
+    let note = "from a version without content hashes";
     let seen = desk.types("train --resume old --epochs 2").fine();
     assert!(seen.out.contains(note), "{}", seen.out);
     let text = desk.types("evaluate old").fine().out;
@@ -311,8 +317,11 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
     desk.types(&format!("{resume} --no-cache"))
         .fails_with(&["2 replaced (sadness/v02/1.wav, sadness/v02/2.wav)"]);
     fs::remove_file(&one).unwrap();
-    desk.types(resume)
-        .fails_with(&["gone", "1 recording (sadness/v02/1.wav)", "--data"]);
+    desk.types(resume).fails_with(&[
+        "are missing in",
+        "1 recording (sadness/v02/1.wav)",
+        "--data",
+    ]);
     assert_eq!(state(&desk, "mine"), before, "nothing is written");
 
     // A new date and another folder change no recording; a new one is named.
@@ -329,7 +338,7 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
     let seen = desk.types(&format!("{resume} --data kept")).fine();
     assert!(
         seen.out
-            .contains("new in kept, and no part of this run: 1 recording (anger/v01/3.wav)"),
+            .contains("new in kept, but not used by this run: 1 recording (anger/v01/3.wav)"),
         "{}",
         seen.out
     );

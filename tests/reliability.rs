@@ -153,7 +153,7 @@ fn a_signal_saves_and_prints_the_line_that_goes_on() {
         assert_eq!(exit, Some(code), "{out}\n{error}");
         let last = out.lines().last().unwrap();
         assert!(
-            last.contains("and saved; go on: emovox train --resume mine"),
+            last.contains("and saved; to continue: emovox train --resume mine"),
             "{out}"
         );
         line = last.split_once("emovox ").unwrap().1.to_string();
@@ -292,8 +292,8 @@ fn a_full_disk_keeps_what_was_saved() {
     let (exit, _, error) = output(child);
     assert_eq!(exit, Some(1), "{error}");
     for words in [
-        "the training stopped; what it had saved is kept",
-        "`emovox train --resume mine` goes on",
+        "the training stopped; its saved state remains",
+        "`emovox train --resume mine` continues",
         "cannot write runs/mine/",
         "No space left on device",
     ] {

@@ -141,7 +141,7 @@ fn a_run_is_seen_heard_and_told_to_tensorboard() {
     );
     fs::rename(desk.path("corpus"), desk.path("elsewhere")).unwrap();
     let seen = desk.types("report mine --out gone.html").fine();
-    assert!(seen.error.contains("--data tells"), "{}", seen.error);
+    assert!(seen.error.contains("--data gives"), "{}", seen.error);
     desk.types("report mine --data elsewhere").fine();
     let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
     assert!(page.contains("../../elsewhere/anger/v01/1.wav"));

@@ -190,7 +190,7 @@ fn a_training_that_is_interrupted_many_times_ends_as_if_it_had_not_been() {
         let output = child.wait_with_output().unwrap();
         let out = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(130), "{}: {out}", output.status);
-        assert!(out.contains("and saved; go on"), "{out}");
+        assert!(out.contains("and saved; to continue"), "{out}");
         line = "train --resume mine".into();
     }
     desk.types(&line).fine();
@@ -356,7 +356,7 @@ fn trainings_end_with_the_process_that_started_them_and_go_on() {
     for fold in 1..=2 {
         let log = desk.path(&format!("runs/all/fold-{fold}-seed-1.log"));
         let log = fs::read_to_string(log).unwrap();
-        assert!(log.contains("and saved; go on"), "{log}");
+        assert!(log.contains("and saved; to continue"), "{log}");
     }
     let seen = desk.types(&format!("{CROSS_VALIDATE} --epochs 300")).fine();
     assert!(!seen.out.contains("not done yet"), "{}", seen.out);

@@ -170,7 +170,7 @@ fn a_recording_of_two_speakers_is_told_and_nothing_is_certified_across_parts() {
     let from = desk.path("corpus/anger/v01/1.wav");
     fs::copy(from, desk.path("corpus/anger/v06/x.wav")).unwrap();
     let train = "train --data corpus --config small.toml --epochs 1 --device cpu";
-    let told = "the same recording is of speaker v01 and of speaker v06: anger/v01/1.wav and \
+    let told = "the same recording belongs to speaker v01 and to speaker v06: anger/v01/1.wav and \
                 anger/v06/x.wav";
 
     let parts = "--test-speakers v01 --validation-speakers v02";
@@ -216,10 +216,14 @@ fn many_recordings_that_are_there_twice_are_counted() {
     let seen = desk
         .types("train --data corpus --config small.toml --epochs 1 --device cpu")
         .fine();
-    let listed = seen.out.matches("the same recording is of speaker").count();
+    let listed = seen
+        .out
+        .matches("the same recording belongs to speaker")
+        .count();
     assert_eq!(listed, 10, "{}", seen.out);
     assert!(
-        seen.out.contains("2 more recordings are there twice"),
+        seen.out
+            .contains("2 more pairs of recordings are identical"),
         "{}",
         seen.out
     );

@@ -84,7 +84,7 @@ attack() {
         sent=$((sent + 1))
         codes[$code]=$((${codes[$code]:-0} + 1))
         # While it scores the test part there is nothing left to save.
-        if [ $code -eq $wanted ] && { grep -q "and saved; go on" log || [ "$(epochs_of attacked)" -eq $epochs ]; }; then
+        if [ $code -eq $wanted ] && { grep -q "and saved; to continue" log || [ "$(epochs_of attacked)" -eq $epochs ]; }; then
             saved=$((saved + 1))
         fi
     done

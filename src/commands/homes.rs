@@ -1,4 +1,4 @@
-//! `emovox corpus`: where corpora are at home; fetches them, and tells whether a folder holds all of one.
+//! `emovox corpus`: lists and downloads corpora, and checks that a folder has a complete corpus.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use super::terminal::{check as check_output, error_is_terminal, print_unfinished
 use super::{say, tell_skipped, warning};
 use emovox::fetch::{self, Count, Home, Patience, Step};
 
-/// Lists the corpora that can be fetched, fetches one, or checks a folder
+/// List the corpora that can be downloaded, download one, or check a folder
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox corpus list
-  emovox corpus fetch emodb            into data/emodb, after its licence was shown
-  emovox corpus fetch ravdess --yes    without asking
-  emovox corpus check data/ravdess     how many of its recordings, speakers, classes are there
+  emovox corpus fetch emodb            into data/emodb, after you accept the licence
+  emovox corpus fetch ravdess --yes    accept the licence without a question
+  emovox corpus check data/ravdess     count recordings, speakers and classes
 
-A fetch that was stopped or cut off goes on where it was when the same command is given again. A
-corpus is in its folder once it is whole; until then it lies beside, in data/.fetching-NAME.")]
+To continue an interrupted download, repeat the command. A corpus gets its folder only when it is
+complete; until then it is in data/.fetching-NAME.")]
 pub struct CorpusCommand {
     #[command(subcommand)]
     action: Action,
@@ -37,34 +37,34 @@ enum Action {
     Check(CheckArgs),
 }
 
-/// Names, sizes, licences and homes
+/// List names, sizes, licences and sources
 #[derive(Args)]
 struct ListArgs {
     #[command(flatten)]
     source: Source,
 }
 
-/// Fetches a corpus from its home
+/// Download a corpus from its source
 #[derive(Args)]
 struct FetchArgs {
-    /// Which one: a name of `emovox corpus list`
+    /// Name of the corpus in `emovox corpus list`
     name: String,
-    /// The folder to put it in [default: data/NAME]
+    /// Folder for the corpus [default: data/NAME]
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
-    /// Take the licence without being asked
+    /// Accept the licence without a question
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     source: Source,
 }
 
-/// Compares a folder with what its corpus should hold
+/// Compare a folder with the expected content of its corpus
 #[derive(Args)]
 struct CheckArgs {
-    /// The folder with the recordings
+    /// Folder with the recordings
     folder: PathBuf,
-    /// Which corpus it is, if its names do not tell
+    /// Name of the corpus, if the file names do not show it
     #[arg(long, value_name = "NAME")]
     corpus: Option<String>,
     #[command(flatten)]
@@ -73,7 +73,7 @@ struct CheckArgs {
 
 #[derive(Args)]
 struct Source {
-    /// Another table of corpora, in the form of src/fetch/homes.toml: a mirror's, or your own
+    /// Another table of corpora, in the format of src/fetch/homes.toml, for example for a mirror
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
 }
@@ -96,7 +96,7 @@ pub fn run(args: &CorpusCommand) -> Result<ExitCode> {
 }
 
 fn list(homes: &[Home]) -> Result<ExitCode> {
-    say!("name      clips  speakers      MB  licence          home");
+    say!("name      clips  speakers      MB  licence          source");
     for home in homes {
         say!(
             "{:<8} {:>6}  {:>8}  {:>6}  {:<15}  {}",
@@ -117,7 +117,7 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
     let home = home.with_context(|| {
         let names: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
         format!(
-            "no corpus is called '{}'; there are {}",
+            "there is no corpus '{}'; the corpora are {}",
             args.name,
             names.join(", ")
         )
@@ -125,16 +125,16 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
     let into = args.into.clone();
     let into = into.unwrap_or_else(|| Path::new("data").join(&home.name));
     say!(
-        "{}: {} recordings of {} people",
+        "{}: {} recordings by {} speakers",
         home.title,
         home.clips,
         home.speakers().len()
     );
     say!("licence  {}", home.licence);
-    say!("home     {}", home.home);
+    say!("source   {}", home.home);
     say!("cite     {}", home.cite);
     say!(
-        "size     about {} MB to fetch, {} MB in {}",
+        "size     about {} MB to download, {} MB in {}",
         home.megabytes,
         home.unpacked_megabytes,
         into.display()
@@ -145,74 +145,79 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
         .filter(|archive| archive.compared.is_empty())
     {
         say!(
-            "note     {} states no checksum; its recordings are counted",
+            "note     {} provides no checksum; the recordings are counted instead",
             archive.url
         );
     }
-    if !args.yes && !asked()? {
-        bail!("nothing was fetched");
+    if !args.yes && !accepts_licence()? {
+        bail!("nothing was downloaded, because the licence was not accepted");
     }
-    let show = Show::default();
-    let clips = fetch::fetch(home, &into, &Patience::default(), &|step| show.step(step));
-    show.finish();
+    let progress = FetchProgress::default();
+    let clips = fetch::fetch(home, &into, &Patience::default(), &|step| {
+        progress.step(step)
+    });
+    progress.finish();
     say!("{}: {} recordings", into.display(), clips?);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the person at the terminal takes the licence.
-fn asked() -> Result<bool> {
+/// Asks the user to accept the licence, and returns true if the answer is yes.
+fn accepts_licence() -> Result<bool> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        bail!("nobody is here to take the licence; --yes takes it");
+        bail!("standard input is not a terminal; --yes accepts the licence");
     }
-    print_unfinished("Fetch it under this licence? [y/N] ");
+    print_unfinished("Download it under this licence? [y/N] ");
     check_output()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// A bar for each thing that is done after the other.
+/// Progress of a download: one bar per step.
 #[derive(Default)]
-struct Show {
-    at: Mutex<Option<(&'static str, ProgressBar)>>,
+struct FetchProgress {
+    /// The name of the present step, and its bar.
+    current: Mutex<Option<(&'static str, ProgressBar)>>,
 }
 
-impl Show {
+impl FetchProgress {
     fn step(&self, step: Step) {
-        let (what, done, of) = match step {
-            Step::Bytes { have, of } => ("fetching", have, of),
-            Step::Recordings { done, of } => ("fetching recordings", done as u64, Some(of as u64)),
+        let (name, done, total) = match step {
+            Step::Bytes { have, of } => ("downloading", have, of),
+            Step::Recordings { done, of } => {
+                ("downloading recordings", done as u64, Some(of as u64))
+            }
             Step::Checking => ("checking", 0, None),
             Step::Unpacking { done, of } => ("unpacking", done as u64, Some(of as u64)),
         };
-        let Ok(mut at) = self.at.lock() else {
+        let Ok(mut current) = self.current.lock() else {
             return;
         };
-        if at.as_ref().is_none_or(|(before, _)| *before != what) {
-            if let Some((_, before)) = at.take() {
-                before.finish_and_clear();
+        if current.as_ref().is_none_or(|(step, _)| *step != name) {
+            if let Some((_, bar)) = current.take() {
+                bar.finish_and_clear();
             }
             if !error_is_terminal() {
-                warning!("{what}");
+                warning!("{name}");
             }
             let bar = match step {
-                Step::Bytes { .. } | Step::Checking => bytes_bar(what),
-                _ => bar(0, what, "recordings"),
+                Step::Bytes { .. } | Step::Checking => bytes_bar(name),
+                _ => bar(0, name, "recordings"),
             };
-            *at = Some((what, bar));
+            *current = Some((name, bar));
         }
-        if let Some((_, bar)) = at.as_ref() {
-            if let Some(of) = of {
-                bar.set_length(of);
+        if let Some((_, bar)) = current.as_ref() {
+            if let Some(total) = total {
+                bar.set_length(total);
             }
             bar.set_position(done);
         }
     }
 
     fn finish(&self) {
-        if let Ok(mut at) = self.at.lock()
-            && let Some((_, bar)) = at.take()
+        if let Ok(mut current) = self.current.lock()
+            && let Some((_, bar)) = current.take()
         {
             bar.finish_and_clear();
         }
@@ -227,37 +232,37 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
     progress.finish_and_clear();
     tell_skipped(&holds.skipped);
 
-    let whole = |counts: &[Count]| counts.iter().filter(|count| count.found > 0).count();
+    let found = |counts: &[Count]| counts.iter().filter(|count| count.found > 0).count();
     say!("{}: {}", args.folder.display(), home.title);
     say!("recordings  {} of {}", holds.clips.found, home.clips);
     say!(
         "speakers    {} of {}",
-        whole(&holds.speakers),
+        found(&holds.speakers),
         home.speakers().len()
     );
     say!(
         "classes     {} of {}",
-        whole(&holds.classes),
+        found(&holds.classes),
         home.classes.len()
     );
-    for (what, count) in holds.lacking() {
+    for (kind, count) in holds.lacking() {
         match count.expected {
             Some(expected) => say!(
-                "missing     {what} {}: {} of {expected}",
+                "missing     {kind} {}: {} of {expected}",
                 count.name,
                 count.found
             ),
-            None => say!("missing     {what} {}", count.name),
+            None => say!("missing     {kind} {}", count.name),
         }
     }
     if !holds.is_whole() {
         say!(
-            "`emovox corpus fetch {}` fetches the whole of it, from {}",
+            "`emovox corpus fetch {}` downloads the complete corpus from {}",
             home.name,
             home.home
         );
         return Ok(ExitCode::FAILURE);
     }
-    say!("it is whole");
+    say!("the corpus is complete");
     Ok(ExitCode::SUCCESS)
 }

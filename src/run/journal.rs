@@ -1,4 +1,4 @@
-//! `metrics.csv`: one line an epoch, on the disk as soon as the epoch is over.
+//! `metrics.csv`: one line per epoch, written at the end of each epoch.
 
 use std::path::Path;
 
@@ -8,31 +8,32 @@ use serde::{Deserialize, Serialize};
 use super::write_atomically;
 use crate::bounded;
 
-/// One epoch. Losses are means per clip, accuracies and UAR fractions of 1.
+/// The metrics of one epoch. Losses are means per clip; accuracies and UAR are fractions of 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// What was minimised, as the epoch went on: with dropout and augmentation, against targets
-    /// that are mixed and smoothed. So it may lie above the validation loss, which is plain.
+    /// The minimised loss, averaged during the epoch: with dropout, augmentation, mixup and label
+    /// smoothing. So it can be higher than the validation loss, which has none of these.
     pub train_loss: f64,
-    /// As `train_loss`, while the epoch goes on.
+    /// Accuracy on the training subset, averaged during the epoch like `train_loss`.
     pub train_accuracy: f64,
-    /// Plain cross-entropy at the end of the epoch, clips as they are.
+    /// Cross-entropy on the validation subset at the end of the epoch, without augmentation.
     pub validation_loss: f64,
-    /// At the end of the epoch.
+    /// Accuracy on the validation subset at the end of the epoch.
     pub validation_accuracy: f64,
-    /// Unweighted average recall; the best epoch has the highest.
+    /// Unweighted average recall on the validation subset; the best epoch has the highest value.
     pub validation_uar: f64,
-    /// At the epoch's last step.
+    /// Learning rate in the last step of the epoch.
     pub learning_rate: f64,
-    /// How long the epoch took, validation included.
+    /// Duration of the epoch in seconds, including the validation.
     pub seconds: f64,
 }
 
 impl EpochRecord {
-    /// The best epoch: the one with the highest validation UAR, and of those the one with the lowest
-    /// loss (a small validation part gives the same UAR often). Its weights are in `best.ot`.
+    /// The best epoch: the epoch with the highest validation UAR, and among equal ones the epoch
+    /// with the lowest validation loss (with a small validation subset, equal UARs are frequent).
+    /// Its weights are in `best.ot`. `None` if there is no epoch.
     pub fn best(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
         epochs.iter().reduce(|best, epoch| {
             let better = epoch.validation_uar > best.validation_uar
@@ -43,7 +44,10 @@ impl EpochRecord {
     }
 }
 
-/// Writes all epochs, whole or not at all.
+/// Writes `metrics.csv` atomically, with all epochs.
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
     write_atomically(path, |file| {
         let mut writer = csv::WriterBuilder::new()
@@ -57,18 +61,21 @@ pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
     })
 }
 
-/// Reads all epochs.
+/// Reads all epochs from `metrics.csv`.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if a line is not an [`EpochRecord`].
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
-    let place = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let context = || format!("cannot read {}", path.display());
+    let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
     reader
         .deserialize()
         .collect::<Result<_, _>>()
-        .with_context(place)
+        .with_context(context)
 }
 
-/// Written even where there is no epoch yet.
+/// The header of `metrics.csv`, which is also written if there is no epoch yet.
 const COLUMNS: [&str; 8] = [
     "epoch",
     "train_loss",
@@ -98,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_come_back_to_the_last_bit() {
+    fn epochs_are_read_back_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
         write_metrics(&path, &[]).unwrap();

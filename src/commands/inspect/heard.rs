@@ -1,4 +1,4 @@
-//! What a run hears in a recording, as a whole and over time.
+//! Predictions of a run for a recording, as a whole and over time.
 
 use anyhow::{Result, ensure};
 
@@ -8,9 +8,13 @@ use emovox::inference::{Hearing, Predictor};
 use emovox::inspection::Recording;
 use emovox::report::{Heard, HeardWindow};
 
-/// A longer recording has windows further apart: more nobody can see.
-const MOST_WINDOWS: usize = 1000;
+/// Maximum number of windows in a picture. A longer recording has a longer hop.
+const MAX_WINDOWS: usize = 1000;
 
+/// Predicts the whole recording, and windows of `window` seconds every `hop` seconds.
+///
+/// # Errors
+/// Fails if `window` or `hop` is not positive, or if the prediction fails.
 pub(super) fn heard(
     predictor: &Predictor,
     recording: &Recording,
@@ -27,12 +31,12 @@ pub(super) fn heard(
     } = &recording.heard;
     let rate = f64::from(*sample_rate);
     let length = ((window * rate) as usize).clamp(1, samples.len());
-    let least_hop = (samples.len() - length) / MOST_WINDOWS;
-    let hop = ((hop * rate) as usize).max(least_hop).max(1);
+    let min_hop = (samples.len() - length) / MAX_WINDOWS;
+    let hop = ((hop * rate) as usize).max(min_hop).max(1);
     let starts: Vec<usize> = (0..=samples.len() - length).step_by(hop).collect();
-    // As `predict` hears windows, so that pictures and tables agree.
-    let hearing = Hearing::new(predictor, *sample_rate)?;
-    let features = |&start: &usize| hearing.features(&samples[start..start + length]);
+    // The same windows as in `predict`, so that pictures and tables agree.
+    let window_predictor = Hearing::new(predictor, *sample_rate)?;
+    let features = |&start: &usize| window_predictor.features(&samples[start..start + length]);
     let features: Vec<Features> = starts.iter().map(features).collect();
     let all = predictor.probabilities(&features.iter().collect::<Vec<_>>())?;
     let window = |(start, probabilities): (&usize, Vec<f32>)| HeardWindow {
@@ -48,7 +52,7 @@ pub(super) fn heard(
     })
 }
 
-/// The place of the highest probability.
+/// The index of the highest probability; the first one if several are equal.
 pub(super) fn most_probable(row: &[f32]) -> usize {
     (0..row.len())
         .rev()

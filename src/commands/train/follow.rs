@@ -1,4 +1,4 @@
-//! What can be watched while a training goes on: curves.png, and TensorBoard's events.
+//! Output during a training: curves.png, and events for TensorBoard.
 
 use std::time::{Duration, Instant};
 
@@ -10,44 +10,45 @@ use emovox::report::write_curves;
 use emovox::run::{EpochRecord, EventFile, RunFolder, read_metrics};
 use emovox::training::Keep;
 
-/// The curves are drawn again once this many times what that costs has gone by.
-const PATIENCE: u32 = 20;
+/// Pause between two drawings of the curves, as a multiple of the duration of a drawing.
+const PAUSE: u32 = 20;
 
 pub(super) struct Follower {
     run: RunFolder,
     keep: Keep,
     notes: Vec<String>,
-    /// When the curves are drawn next.
+    /// Time of the next drawing of the curves.
     next_drawing: Instant,
-    wants_events: bool,
+    writes_events: bool,
     events: Option<EventFile>,
 }
 
 impl Follower {
-    /// A run that was asked for events once goes on with them.
+    /// Writes events if `tensorboard` is true, or if the run already has an event file.
     pub(super) fn new(experiment: &Experiment, tensorboard: bool) -> Follower {
         let run = experiment.run.clone();
         Follower {
             keep: experiment.config.training.keep,
             notes: experiment.caveats.notes(),
             next_drawing: Instant::now(),
-            wants_events: tensorboard || run.events().exists(),
+            writes_events: tensorboard || run.events().exists(),
             events: None,
             run,
         }
     }
 
-    /// An epoch is over. A picture that cannot be drawn ends no training.
+    /// Updates curves and events after an epoch. A failure is only a warning, because it must not
+    /// end the training.
     pub(super) fn epoch(&mut self, record: &EpochRecord) {
         if let Err(error) = self.draw() {
-            warning!("the curves are not drawn: {error:#}");
+            warning!("cannot draw the curves: {error:#}");
             self.next_drawing += Duration::from_secs(3600);
         }
-        if self.wants_events
-            && let Err(error) = self.tell(record)
+        if self.writes_events
+            && let Err(error) = self.write_event(record)
         {
-            warning!("no events for TensorBoard: {error:#}");
-            self.wants_events = false;
+            warning!("cannot write events for TensorBoard: {error:#}");
+            self.writes_events = false;
         }
     }
 
@@ -57,16 +58,16 @@ impl Follower {
             let epochs = read_metrics(&self.run.metrics_csv())?;
             let kept = self.keep.of(&epochs);
             write_curves(&self.run, &epochs, kept, &self.notes)?;
-            self.next_drawing = Instant::now() + PATIENCE * started.elapsed();
+            self.next_drawing = Instant::now() + PAUSE * started.elapsed();
         }
         Ok(())
     }
 
-    fn tell(&mut self, record: &EpochRecord) -> Result<()> {
+    fn write_event(&mut self, record: &EpochRecord) -> Result<()> {
         if let Some(events) = &mut self.events {
             return events.append(record);
         }
-        // All epochs so far, this one among them.
+        // All epochs so far, including this one.
         let epochs = read_metrics(&self.run.metrics_csv())?;
         self.events = Some(EventFile::begin(&self.run.events(), &epochs, &self.notes)?);
         Ok(())

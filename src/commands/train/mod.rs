@@ -1,4 +1,4 @@
-//! `emovox train`: recordings in; a trained model, its curves and an honest score out.
+//! `emovox train`: trains a model on recordings, draws its curves and scores it on the test subset.
 
 mod args;
 mod follow;
@@ -36,11 +36,11 @@ use say::{
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let ranks = Ranks::join(
-        |who| say!("{who}"),
+        |message| say!("{message}"),
         |reason| {
-            // The training itself may wait for the one that is gone.
+            // The training may wait for the process that has ended.
             print_error(reason);
-            // At once: what usually runs at an end could wait for it too.
+            // Exit handlers could wait for that process too.
             process::exit_at_once(1);
         },
     )?;
@@ -50,19 +50,19 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     if !ranks.is_first() {
         be_quiet();
     }
-    // As torchrun has it: several processes of as many threads as there are cores would wait for each
-    // other by spinning.
+    // The same as in torchrun: several processes with one thread per core would slow each other
+    // down by spinning.
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
         tch::set_num_threads(1);
     }
-    say!("{} processes train together", ranks.size());
+    say!("{} processes train one model", ranks.size());
     match panic::catch_unwind(AssertUnwindSafe(|| train(args, &ranks))) {
         Ok(trained) => trained.map_err(|error| ranks.fail(error)),
-        Err(fault) => {
-            let words = fault.downcast_ref::<String>().map(String::as_str);
-            let first = words.and_then(|words| words.lines().next());
-            ranks.fail(anyhow!("{}", first.unwrap_or("a fault")));
-            panic::resume_unwind(fault)
+        Err(panicked) => {
+            let message = panicked.downcast_ref::<String>().map(String::as_str);
+            let first = message.and_then(|message| message.lines().next());
+            ranks.fail(anyhow!("{}", first.unwrap_or("internal error")));
+            panic::resume_unwind(panicked)
         }
     }
 }
@@ -84,23 +84,23 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
     );
     if ranks.are_several() {
         let collectives = ranks.collectives(model.device());
-        say!("gradients are added up by {collectives}");
+        say!("gradients are summed by {collectives}");
     }
     describe_head(&experiment);
     describe_long(&experiment);
     if experiment.scored_before {
         say!(
-            "the test part of this run was scored before, and will be again at the end: to choose \
-             between trainings by it would be to train on it"
+            "the test subset of this run was scored before, and will be scored again at the end; do \
+             not select a training by this score, because that would be training on the test subset"
         );
     }
     say!("");
     let stop = Stop::listen();
     let mut follower = Follower::new(&experiment, args.tensorboard);
     let progress = train_with_bar(&experiment, &model, stop.asked(), &mut follower)
-        .map_err(|error| kept(error, run))?;
+        .map_err(|error| with_resume_command(error, run))?;
     if !progress.is_over(&experiment.config.training) {
-        interrupted(&progress, &how_to_go_on(run));
+        interrupted(&progress, &resume_command(run));
         return Ok(stop.exit_code());
     }
     stop.no_more_to_save();
@@ -111,14 +111,17 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
 
     print_text(&format!("\n{}\n", report.text()));
     let folder = run.path().display();
-    say!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
-    say!("hear its test clips: emovox report {}", typed(run));
-    say!("hear more: emovox predict {} FILE.wav", typed(run));
-    say!("took {:.0} s", started.elapsed().as_secs_f64());
+    say!("all results are in {folder}; see {folder}/curves.png and {folder}/confusion.png");
+    say!("play the test clips: emovox report {}", typed(run));
+    say!(
+        "predict other recordings: emovox predict {} FILE.wav",
+        typed(run)
+    );
+    say!("duration {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
-/// What can be checked is checked before the first recording is read.
+/// Starts a new run. Everything that needs no recording is checked before the first one is read.
 fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
     let mut config = configure(args)?;
     config.validate()?;
@@ -130,25 +133,26 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
         RunFolder::check_free(runs, name)?;
     }
     if let Some(weights) = &config.training.init_weights {
-        let place = weights.display();
+        let file = weights.display();
         ensure!(
             weights.is_file(),
-            "there is no file {place}; --init-weights takes an .ot file"
+            "there is no file {file}; --init-weights must be an .ot file"
         );
         ensure!(
             weights.extension().is_none_or(|ending| ending != "emovox"),
-            "{place} is a bundle; --init-weights takes the weights of a run folder, runs/NAME/best.ot"
+            "{file} is a bundle; --init-weights must be the weights in a run folder, \
+             runs/NAME/best.ot"
         );
     }
     if config.data.sources.len() < 2
         && let balance @ (Balance::Corpus | Balance::CorpusClass) = config.training.balance
     {
         bail!(
-            "--balance {balance} needs several corpora (--data NAME=DIR, given for each); of one, \
+            "--balance {balance} needs several corpora (--data NAME=DIR for each); for one corpus, \
              --balance class balances the classes"
         );
     }
-    // The demo corpus may have to be made, and features be computed.
+    // This may make the demo corpus and compute features.
     let open = || {
         let corpus = open_data(&config.data)?;
         if keeps_parts(args, &config, &corpus) {
@@ -160,7 +164,7 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
         Ok((corpus, loaded))
     };
     let (corpus, loaded) = ranks.first_of_machine_first(open)?;
-    // No folder is made before all can train.
+    // The run folder is made only when all processes can train.
     ranks.wait_for_all()?;
     Experiment::begin(config, &corpus, loaded, runs, name, ranks.clone())
 }
@@ -182,7 +186,7 @@ fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
     let config = configure_resumed(args, &run)?;
     config.validate()?;
     config.training.device.resolve()?;
-    // What it finds is needed by all.
+    // All processes need the result.
     let progress =
         ranks.first_of_all_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
@@ -200,7 +204,7 @@ fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
         loaded,
         ranks.clone(),
     )?;
-    // Nothing was written before the recordings were known to be those of the run.
+    // Files are changed only after the check that the recordings are those of the run.
     if args.from_previous && ranks.is_first() {
         run.set_aside_last()?;
     }
@@ -225,18 +229,19 @@ fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded>
     Ok(loaded)
 }
 
-/// An error of the training, and how to go on once its cause is mended.
-fn kept(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
+/// Adds the command that continues the run to an error of the training.
+fn with_resume_command(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
     if error.is::<Explosion>() {
         return error;
     }
-    let go_on = how_to_go_on(run);
+    let command = resume_command(run);
     error.context(format!(
-        "the training stopped; what it had saved is kept, and `{go_on}` goes on from there once this \
-         is mended"
+        "the training stopped; its saved state remains, and `{command}` continues from it after the \
+         problem is fixed"
     ))
 }
 
-fn how_to_go_on(run: &RunFolder) -> String {
+/// The command that continues a run.
+fn resume_command(run: &RunFolder) -> String {
     format!("emovox train --resume {}", typed(run))
 }

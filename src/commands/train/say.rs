@@ -1,4 +1,4 @@
-//! What a training tells while it goes on.
+//! Output of a training on standard output.
 
 use std::sync::atomic::AtomicBool;
 
@@ -17,10 +17,10 @@ use emovox::model::{EmotionModel, Head};
 use emovox::run::RunFolder;
 use emovox::training::{Event, Progress};
 
-/// So many recordings that are there twice are listed.
+/// Maximum number of pairs of identical recordings that are listed.
 const LISTED: usize = 10;
 
-/// Trains with a bar on a terminal, and a line an epoch everywhere.
+/// Trains with a progress bar on a terminal, and prints one line per epoch.
 pub(super) fn train_with_bar(
     experiment: &Experiment,
     model: &EmotionModel,
@@ -34,7 +34,7 @@ pub(super) fn train_with_bar(
         Event::Step { epoch, step, steps } => {
             bar.set_length((config.epochs * steps) as u64);
             if bar.position() == 0 {
-                // A resumed training starts in the middle; its rate must not count what was done.
+                // A resumed training starts in the middle; its rate must not include earlier steps.
                 bar.set_position(((epoch - 1) * steps) as u64);
                 bar.reset_eta();
             }
@@ -49,7 +49,7 @@ pub(super) fn train_with_bar(
             if experiment.ranks.is_first() {
                 follower.epoch(record);
             }
-            // With its mark a line fits a terminal of 80 columns.
+            // With `best`, the line fits into 80 columns.
             say!(
                 "epoch {:>3}/{:<4}{:>7.3}{:>9.1} %{:>9.3}{:>9.1} %{:>8.1} %{:>8.1} s{}",
                 record.epoch,
@@ -65,7 +65,7 @@ pub(super) fn train_with_bar(
         }),
         Event::StoppedEarly { epoch } => bar.suspend(|| {
             say!(
-                "stopped after epoch {epoch}: {} epochs brought no better validation UAR",
+                "stopped after epoch {epoch}: {} epochs without a better validation UAR",
                 config.early_stopping
             );
         }),
@@ -75,7 +75,7 @@ pub(super) fn train_with_bar(
         && progress.epochs.len() >= config.epochs
     {
         say!(
-            "nothing left to train: {} epochs are done, and --epochs asks for {}",
+            "nothing left to train: {} epochs are finished, and --epochs is {}",
             progress.epochs.len(),
             config.epochs
         );
@@ -83,25 +83,28 @@ pub(super) fn train_with_bar(
     progress
 }
 
-/// Where a training that was asked to stop has got to.
-pub(super) fn interrupted(progress: &Progress, go_on: &str) {
+/// Reports the state of an interrupted training, and the command that continues it.
+pub(super) fn interrupted(progress: &Progress, command: &str) {
     say!("");
-    say!("stopped {} and saved; go on: {go_on}", place(progress));
+    say!(
+        "stopped {} and saved; to continue: {command}",
+        position(progress)
+    );
 }
 
-/// Where a run goes on.
+/// Reports the position at which a resumed run continues.
 pub(super) fn describe_place(run: &RunFolder, progress: &Progress) {
     let is_new = *progress == Progress::default();
     match is_new {
         true => say!(
-            "{} has saved nothing yet, and starts from the beginning",
+            "{} has no saved state yet, and starts from the beginning",
             run.name()
         ),
-        false => say!("{} goes on {}", run.name(), place(progress)),
+        false => say!("{} continues {}", run.name(), position(progress)),
     }
 }
 
-fn place(progress: &Progress) -> String {
+fn position(progress: &Progress) -> String {
     let epochs = progress.epochs.len();
     match progress.partial.steps {
         0 => format!("after epoch {epochs}"),
@@ -109,20 +112,22 @@ fn place(progress: &Progress) -> String {
     }
 }
 
-/// Names the recordings that are trained on in pieces: some by name, the others by number.
+/// Lists the recordings that are divided into pieces: the first ones by name, the others as a
+/// count.
 pub(super) fn describe_long(experiment: &Experiment) {
     const SHOWN: usize = 5;
     let long = experiment.long_recordings();
     if long.is_empty() {
         return;
     }
-    let most = experiment.config.training.piece_seconds;
+    let limit = experiment.config.training.piece_seconds;
     let (number, verb) = match long.len() {
         1 => ("1 recording".to_string(), "is"),
         number => (format!("{number} recordings"), "are"),
     };
     say!(
-        "{number} longer than {most} s {verb} trained on and predicted in pieces ([training] piece_seconds):"
+        "{number} longer than {limit} s {verb} divided into pieces for training and prediction ([training] \
+         piece_seconds):"
     );
     for (clip, seconds) in long.iter().take(SHOWN) {
         say!("  {}: {}", clip.file.display(), clock(*seconds));
@@ -132,16 +137,16 @@ pub(super) fn describe_long(experiment: &Experiment) {
     }
 }
 
-/// What a run that was given weights starts from.
+/// Reports the initial weights of a run with --init-weights.
 pub(super) fn describe_head(experiment: &Experiment) {
     let weights = &experiment.config.training.init_weights;
     if let (Some(weights), Some(head)) = (weights, experiment.head) {
         let head = match head {
             Head::Kept => "all layers",
-            Head::New => "the last layer is new, for these classes",
+            Head::New => "with a new last layer for these classes",
         };
         say!(
-            "starts from the weights in {} ({head}); the optimizer starts fresh",
+            "initial weights: {} ({head}); the state of the optimizer is new",
             weights.display()
         );
         for note in experiment.caveats.notes_on_weights() {
@@ -150,7 +155,7 @@ pub(super) fn describe_head(experiment: &Experiment) {
     }
 }
 
-/// What was found.
+/// Reports the corpus.
 pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
@@ -162,7 +167,7 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
         classes.len(),
         classes.join(", "),
         if corpus.is_synthetic() {
-            "; synthetic, not people"
+            "; synthetic, not human speech"
         } else {
             ""
         }
@@ -172,13 +177,13 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     }
     if !corpus.given.is_empty() && config.split.kind != SplitKind::Given {
         say!(
-            "the manifest says who tests, which is not looked at: the split is {}",
+            "the subsets of the manifest are not used: the split is {}",
             config.split.kind
         );
     }
     if let Some(first) = corpus.skipped.first() {
         say!(
-            "{} more WAV files or places are left out, such as {}: {}",
+            "{} more WAV files or folders are left out, such as {}: {}",
             corpus.skipped.len(),
             first.file.display(),
             first.reason
@@ -186,39 +191,39 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     }
 }
 
-/// Who is in which part.
+/// Reports clips and speakers of each subset, and everything that limits the meaning of the scores.
 pub(super) fn describe_split(experiment: &Experiment) {
     let (clips, split) = (&experiment.loaded.clips, &experiment.split);
     for part in Part::ALL {
         let indices = split.indices(part);
-        let of_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
-        let speakers = corpus::speakers(&of_part);
-        let who = match speakers.as_slice() {
+        let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
+        let speakers = corpus::speakers(&in_part);
+        let speakers = match speakers.as_slice() {
             [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
             _ => format!("{} speakers ({})", speakers.len(), speakers.join(", ")),
         };
-        say!("{part:>10}: {:>5} clips, {who}", indices.len());
+        say!("{part:>10}: {:>5} clips, {speakers}", indices.len());
     }
     let leaked = experiment.leaked().len();
     let weights = experiment.caveats.test.notes("the initial weights");
-    let unheard = split.shared.test_is_unheard() && leaked == 0 && weights.is_empty();
+    let is_test_new = split.shared.test_is_unheard() && leaked == 0 && weights.is_empty();
     match split.shared.note() {
-        Some(note) if unheard => {
-            say!("{note}; the test part is still of voices never heard");
+        Some(note) if is_test_new => {
+            say!("{note}; the test speakers are not in the training or validation subset");
         }
-        Some(note) => say!("{note}; the scores say nothing about voices never heard"),
+        Some(note) => say!("{note}; the scores do not predict the scores on new speakers"),
         None => {}
     }
     describe_repeated(&experiment.loaded);
     if leaked > 0 {
         say!(
-            "{leaked} of these pairs are in different parts, so the scores are too high: remove one of \
-             each"
+            "{leaked} of these pairs are in different subsets, so the scores are too high: remove one \
+             recording of each pair"
         );
     }
 }
 
-/// Prints the recordings that are there twice, first those of two speakers.
+/// Lists pairs of identical recordings, starting with those of two speakers.
 fn describe_repeated(loaded: &Loaded) {
     let of_two = loaded.same_of_two_speakers();
     let of_one = loaded.same.iter().filter(|pair| !of_two.contains(pair));
@@ -228,7 +233,7 @@ fn describe_repeated(loaded: &Loaded) {
         let (file, same) = (one.file.display(), other.file.display());
         if of_two.contains(&(first, second)) {
             say!(
-                "the same recording is of speaker {} and of speaker {}: {file} and {same}",
+                "the same recording belongs to speaker {} and to speaker {}: {file} and {same}",
                 one.speaker_id(),
                 other.speaker_id()
             );
@@ -238,13 +243,13 @@ fn describe_repeated(loaded: &Loaded) {
     }
     if loaded.same.len() > LISTED {
         say!(
-            "{} more recordings are there twice",
+            "{} more pairs of recordings are identical",
             loaded.same.len() - LISTED
         );
     }
     if !of_two.is_empty() {
         say!(
-            "{} recording(s) are of two speakers, who may be one person: remove the wrong one of each pair",
+            "{} recording(s) belong to two speakers, who may be one person: remove the wrong one of each pair",
             of_two.len()
         );
     }

@@ -314,13 +314,16 @@ fn a_planted_lock_is_not_followed() {
     };
     fs::remove_file(&lock).unwrap();
     std::os::unix::fs::symlink(&victim, &lock).unwrap();
-    assert!(refused().contains("is not a file"), "a symbolic link");
+    assert!(
+        refused().contains("is not a regular file"),
+        "a symbolic link"
+    );
     fs::remove_file(&lock).unwrap();
     fs::hard_link(&victim, &lock).unwrap();
-    assert!(refused().contains("holds something else"), "a hard link");
+    assert!(refused().contains("has other content"), "a hard link");
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
-    assert!(refused().contains("is not a file"), "a folder");
+    assert!(refused().contains("is not a regular file"), "a folder");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
 }
 
