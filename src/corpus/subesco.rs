@@ -19,7 +19,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         && digits(sentence, sentence.len().min(2)).is_some()
         && EMOTIONS.contains(&word)
         && digits(take, 1).is_some();
-    // A number is given once to a woman and once to a man.
+    // Women and men have the same numbers.
     known.then(|| {
         Labels::new(
             emotion::common(word),

@@ -487,8 +487,8 @@ fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
     let (name, corpus) = written(folder.path(), "mine", &files);
     assert_eq!(speakers(&corpus.clips), ["", "ann"]);
     let notes = [
-        "'unknown' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-        "speaker 'ann' is also written 'Ann': 2 spellings are one speaker",
+        "'unknown' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+        "speaker 'ann' is also written 'Ann': 2 spellings of one speaker",
     ];
     assert_eq!(corpus.notes, notes);
 
@@ -651,7 +651,10 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
     let one = written(folder.path(), "a", &["happy/x/1.wav", "sad/x/1.wav"]);
     let inner = written(folder.path(), "a/sad", &["y/1.wav", "z/2.wav"]);
     let error = unite(vec![one, inner]).unwrap_err().to_string();
-    assert!(error.contains("in a/sad as well as in another"), "{error}");
+    assert!(
+        error.contains("in a/sad as well as in an earlier"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -498,8 +498,8 @@ fn a_speaker_of_a_list_is_one_person_however_it_is_spelled() {
     assert_eq!(
         corpus.notes,
         [
-            "'N/A' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-            "speaker '03' is also written '3': 2 spellings are one speaker",
+            "'N/A' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+            "speaker '03' is also written '3': 2 spellings of one speaker",
         ]
     );
     let json = "{\"file\":\"a.wav\",\"label\":\"anger\",\"speaker\":3}\n\
