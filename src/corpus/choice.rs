@@ -10,11 +10,12 @@ use super::{Clip, Corpus, CorpusError, Skipped, classes};
 impl Corpus {
     /// Renames labels by aliases and removes clips of other labels.
     ///
-    /// The aliases `counts_as` are always applied. With several corpora, only the labels that all of
-    /// them have are used, because a model could recognise a label of one corpus only by the sound
-    /// of its recordings. Before that, the default aliases are applied where one corpus lacks a label
-    /// and has its alias: calm and boredom count as neutral, pleasant surprise counts as surprise.
-    /// A list of `wanted` labels takes precedence over both rules; an empty list requests all labels.
+    /// The aliases `counts_as` are always applied. With several corpora, only the labels that all
+    /// of them have are used, because a model could recognise a label of one corpus only by the
+    /// sound of its recordings. Before that, the default aliases are applied where one corpus lacks
+    /// a label and has its alias: calm and boredom count as neutral, pleasant surprise counts as
+    /// surprise. A list of `wanted` labels takes precedence over both rules; an empty list requests
+    /// all labels.
     ///
     /// # Errors
     /// If no recording has a requested label, or if fewer than two labels remain.

@@ -1,6 +1,6 @@
-//! CREMA-D (Cao et al. 2014): `actor_sentence_EMOTION_level`, as in `1001_DFA_ANG_XX`: actors 1001 to
-//! 1091, a code of three letters for each of twelve sentences, and the intensity: LO, MD, HI or XX
-//! (unspecified). In the published corpus, one name ends in a single X (`1040_ITH_SAD_X`).
+//! CREMA-D (Cao et al. 2014): `actor_sentence_EMOTION_level`, as in `1001_DFA_ANG_XX`: actors 1001
+//! to 1091, a code of three letters for each of twelve sentences, and the intensity: LO, MD, HI or
+//! XX (unspecified). In the published corpus, one name ends in a single X (`1040_ITH_SAD_X`).
 
 use super::{Labels, Sex, digits};
 

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::{Clip, CorpusKind, SpeakerId};
 
 /// Fraction of the remaining speakers of a fold that are in the validation subset. It is small,
-/// because more training speakers improve the model more than a better choice of the epoch does: the
-/// learning rate falls to almost zero, so that late epochs are similar.
+/// because more training speakers improve the model more than a better choice of the epoch does:
+/// the learning rate falls to almost zero, so that late epochs are similar.
 const VALIDATION_FRACTION: f64 = 0.1;
 
 /// Test actors of the EmoBox folds for RAVDESS (Ma et al. 2024).
@@ -141,14 +141,14 @@ pub enum FoldError {
 /// tenth of the other speakers of a fold (at least one), drawn with the seed and the fold, is the
 /// validation subset.
 ///
-/// Groups differ by at most one speaker and have similar numbers of clips: the speakers are shuffled
-/// with the seed, and assigned in order of their numbers of clips, the largest first, each to the
-/// group with the fewest clips so far. With several corpora, each corpus is distributed over all
-/// groups. The sex of the speakers is not balanced, because clips do not have this information.
+/// Groups differ by at most one speaker and have similar numbers of clips: the speakers are
+/// shuffled with the seed, and assigned in order of their numbers of clips, the largest first, each
+/// to the group with the fewest clips so far. With several corpora, each corpus is distributed over
+/// all groups. The sex of the speakers is not balanced, because clips do not have this information.
 ///
-/// A published fold keeps only the speakers that the clips have, and a fold without speakers is left
-/// out. Scores on such folds are not comparable with scores on the whole corpus: compare the folds
-/// with [`Folds::published`] and report the difference.
+/// A published fold keeps only the speakers that the clips have, and a fold without speakers is
+/// left out. Scores on such folds are not comparable with scores on the whole corpus: compare the
+/// folds with [`Folds::published`] and report the difference.
 ///
 /// # Errors
 /// If a speaker is unknown, if there are too few speakers for the folds, or if the clips are not
@@ -224,8 +224,8 @@ fn interleave_corpora(speakers: Vec<SpeakerId>) -> Vec<SpeakerId> {
     turns.into_iter().map(|(_, speaker)| speaker).collect()
 }
 
-/// Name of the fold that leaves a speaker out: the name of the speaker, with characters that are not
-/// allowed in folder names replaced. The speakers of a manifest can have any name.
+/// Name of the fold that leaves a speaker out: the name of the speaker, with characters that are
+/// not allowed in folder names replaced. The speakers of a manifest can have any name.
 fn folder_name(speaker: &str, number: usize) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.+:@".contains(c);
     match speaker.chars().all(plain) && !speaker.starts_with('.') {

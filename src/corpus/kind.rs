@@ -117,8 +117,8 @@ impl CorpusKind {
         self == CorpusKind::Demo
     }
 
-    /// True if two corpora are known to have the same speakers: the speakers of RAVDESS also sing in
-    /// it. For folders per class this is not known.
+    /// True if two corpora are known to have the same speakers: the speakers of RAVDESS also sing
+    /// in it. For folders per class this is not known.
     pub fn has_the_people_of(self, other: CorpusKind) -> bool {
         let people = |kind: CorpusKind| match kind {
             CorpusKind::RavdessSong => CorpusKind::Ravdess,
@@ -127,8 +127,8 @@ impl CorpusKind {
         CorpusKind::NAMED.contains(&self) && people(self) == people(other)
     }
 
-    /// A name that is unique in the corpus, so that a second clip with this name is a copy. `None` if
-    /// names can repeat.
+    /// A name that is unique in the corpus, so that a second clip with this name is a copy. `None`
+    /// if names can repeat.
     pub(super) fn once<'a>(self, file: &'a Path, labels: &Labels) -> Option<Cow<'a, str>> {
         match self {
             CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => None,

@@ -1,7 +1,7 @@
 //! Reads a folder of recordings as clips with label, speaker and sentence.
 //!
-//! Each corpus has a separate source file with the rule of its file names; a folder is recognised by
-//! the rule that most of its file names follow. The module [`split`] divides a corpus into the
+//! Each corpus has a separate source file with the rule of its file names; a folder is recognised
+//! by the rule that most of its file names follow. The module [`split`] divides a corpus into the
 //! subsets for training, validation and test.
 
 mod changes;
@@ -63,8 +63,8 @@ pub struct Clip {
     pub speaker: String,
     /// The spoken sentence; empty if it is unknown.
     pub sentence: String,
-    /// Hash of the bytes of the recording. `None` before they are read, and in runs of versions that
-    /// did not store it.
+    /// Hash of the bytes of the recording. `None` before they are read, and in runs of versions
+    /// that did not store it.
     pub content: Option<ContentHash>,
 }
 

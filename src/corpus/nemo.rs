@@ -1,5 +1,6 @@
-//! nEMO (Christop 2024): `speaker_emotion_sentence`, as in `EB0_anger_1`, in the folder `samples`. The
-//! file `data.tsv` beside this folder has the same information and more; it can be used as a manifest.
+//! nEMO (Christop 2024): `speaker_emotion_sentence`, as in `EB0_anger_1`, in the folder `samples`.
+//! The file `data.tsv` beside this folder has the same information and more; it can be used as a
+//! manifest.
 
 use super::{Labels, Sex, digits, emotion};
 

@@ -1,6 +1,7 @@
 //! RAVDESS (Livingstone & Russo 2018): seven two-digit fields,
 //! `modality-channel-emotion-intensity-statement-repetition-actor`, as in `03-01-06-01-02-01-12`.
-//! Channel 01 is speech, 02 is song. The actors are the same, and each channel is a separate corpus.
+//! Channel 01 is speech, 02 is song. The actors are the same, and each channel is a separate
+//! corpus.
 
 use super::{Labels, Sex, digits, emotion};
 

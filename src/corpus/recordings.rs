@@ -32,9 +32,9 @@ pub struct Found {
 }
 
 /// Finds all WAV files below a folder, including those behind symbolic links. Each real folder is
-/// searched once, for any number of links to it. Hidden files and folders are left out: archives from
-/// macOS contain files such as `._name.wav` that are not recordings, and the trash folder of a desktop
-/// contains deleted files.
+/// searched once, for any number of links to it. Hidden files and folders are left out: archives
+/// from macOS contain files such as `._name.wav` that are not recordings, and the trash folder of a
+/// desktop contains deleted files.
 ///
 /// # Errors
 /// If the folder has more than five million entries.

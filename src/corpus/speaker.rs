@@ -7,8 +7,8 @@ use super::Clip;
 
 /// The name of a speaker with its corpus: speaker 03 of one corpus is not speaker 03 of another.
 ///
-/// It is displayed as `emodb:03`, or as `03` with one corpus. Speakers are sorted by their displayed
-/// names.
+/// It is displayed as `emodb:03`, or as `03` with one corpus. Speakers are sorted by their
+/// displayed names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpeakerId<'a> {
     /// The corpus of the speaker. Empty with one corpus, and for an unknown speaker.

@@ -49,9 +49,9 @@ pub(super) fn is_missing(word: &str) -> bool {
     word.is_empty() || MISSING.contains(&word.as_str())
 }
 
-/// A key that is equal for all spellings of one name: without spaces around the name, in the composed
-/// form of Unicode, without case, and without leading zeros of numbers. A number that a program wrote
-/// as a fraction (`3.0`) is the same number.
+/// A key that is equal for all spellings of one name: without spaces around the name, in the
+/// composed form of Unicode, without case, and without leading zeros of numbers. A number that a
+/// program wrote as a fraction (`3.0`) is the same number.
 pub fn spelling_key(name: &str) -> String {
     let key = without_leading_zeros(&folded(name));
     match key.strip_suffix(".0") {
@@ -60,8 +60,8 @@ pub fn spelling_key(name: &str) -> String {
     }
 }
 
-/// Case folding as in Unicode, except for letters without another case: `ß` becomes `ss`, and the `ς`
-/// at the end of a word becomes `σ`. Invisible characters are left out.
+/// Case folding as in Unicode, except for letters without another case: `ß` becomes `ss`, and the
+/// `ς` at the end of a word becomes `σ`. Invisible characters are left out.
 fn folded(word: &str) -> String {
     let visible: String = word
         .chars()
@@ -100,7 +100,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The letters and digits of a key, without separators. A separator between two numbers becomes `-`.
+/// The letters and digits of a key, without separators. A separator between two numbers becomes
+/// `-`.
 fn skeleton(key: &str) -> String {
     let letters: Vec<char> = key.chars().collect();
     let is_separator = |letter: &char| " _-.:#/".contains(*letter);
@@ -120,8 +121,8 @@ fn ends_in_digit(text: &str) -> bool {
     text.ends_with(|letter: char| letter.is_ascii_digit())
 }
 
-/// Rejects `spk03` together with `spk_03`, or with the bare number `03`. `speakers` has the key of each
-/// speaker and the count of each spelling.
+/// Rejects `spk03` together with `spk_03`, or with the bare number `03`. `speakers` has the key of
+/// each speaker and the count of each spelling.
 fn reject_unclear(
     speakers: &BTreeMap<String, BTreeMap<String, usize>>,
 ) -> Result<(), UnclearSpeakers> {
@@ -161,8 +162,8 @@ fn reject_unclear(
     })
 }
 
-/// Renames each speaker to its most frequent spelling, and turns missing values into unknown speakers.
-/// Returns notes about both.
+/// Renames each speaker to its most frequent spelling, and turns missing values into unknown
+/// speakers. Returns notes about both.
 ///
 /// # Errors
 /// If some names may be spellings of one name or names of several people.

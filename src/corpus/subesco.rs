@@ -1,5 +1,6 @@
 //! SUBESCO (Sultana et al. 2021): `sex_number_NAME_S_sentence_EMOTION_take`, as in
-//! `F_01_OISHI_S_10_ANGRY_1`: ten women and ten men, each sex numbered from 01, ten sentences, five takes.
+//! `F_01_OISHI_S_10_ANGRY_1`: ten women and ten men, each sex numbered from 01, ten sentences, five
+//! takes.
 
 use super::{Labels, Sex, digits, emotion};
 

@@ -33,9 +33,9 @@ pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
         .max_by_key(|&source| sources[source].folder.components().count())
 }
 
-/// Merges several corpora, given with their names. The paths of the clips are relative to the common
-/// folder of all corpora, and each clip has the name of its corpus. A person in two corpora (the
-/// actors of RAVDESS also sing) is the same speaker in both.
+/// Merges several corpora, given with their names. The paths of the clips are relative to the
+/// common folder of all corpora, and each clip has the name of its corpus. A person in two corpora
+/// (the actors of RAVDESS also sing) is the same speaker in both.
 ///
 /// # Errors
 /// If a folder does not exist, or if a recording is in two corpora.

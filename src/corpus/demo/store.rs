@@ -46,8 +46,8 @@ impl Clip {
 /// leaves no partial corpus.
 ///
 /// # Errors
-/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the error
-/// names the file), or if reading or writing fails.
+/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the
+/// error names the file), or if reading or writing fails.
 pub fn ensure(folder: &Path) -> Result<DemoSummary> {
     if let Some(bytes) = complete(folder) {
         return Ok(DemoSummary {

@@ -18,8 +18,8 @@ pub(super) struct LabelMap {
 }
 
 impl LabelMap {
-    /// Reads the given file. Without one, reads the file in the folder of a manifest in JSON Lines, or
-    /// in the folder above, if it exists.
+    /// Reads the given file. Without one, reads the file in the folder of a manifest in JSON Lines,
+    /// or in the folder above, if it exists.
     pub fn of(given: Option<&Path>, table: &Table) -> Result<LabelMap, ManifestError> {
         let file = given.map(Path::to_path_buf).or_else(|| {
             let folders = table.path.ancestors().skip(1).take(2);

@@ -49,8 +49,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the manifests. `seconds` returns the duration of a recording in seconds; it is called only
-    /// for lines with an end time.
+    /// Reads the manifests. `seconds` returns the duration of a recording in seconds; it is called
+    /// only for lines with an end time.
     ///
     /// # Errors
     /// If a manifest cannot be read, if an entry is invalid, if most recordings do not exist, or if
@@ -178,8 +178,8 @@ impl Manifest {
     }
 }
 
-/// If the manifest has absolute paths, makes all paths relative to the deepest common folder, so that
-/// the recordings can be moved like those of a corpus folder.
+/// If the manifest has absolute paths, makes all paths relative to the deepest common folder, so
+/// that the recordings can be moved like those of a corpus folder.
 fn make_relative(corpus: &mut Corpus) {
     if !corpus.clips.iter().any(|clip| clip.file.is_absolute()) {
         return;
@@ -249,8 +249,8 @@ fn check_whole(row: &Row, seconds: impl Fn() -> Option<f64>) -> Result<(), Manif
     Ok(())
 }
 
-/// If no line has a speaker and all file names follow the rule of one corpus, takes the speakers from
-/// the file names.
+/// If no line has a speaker and all file names follow the rule of one corpus, takes the speakers
+/// from the file names.
 fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
     if clips.is_empty() || clips.iter().any(|clip| !clip.speaker.is_empty()) {
         return None;

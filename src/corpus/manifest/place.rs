@@ -16,8 +16,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Drops the smallest number of folders with which some recording exists below the root. `None` if
-    /// no recording exists.
+    /// Drops the smallest number of folders with which some recording exists below the root. `None`
+    /// if no recording exists.
     pub fn find(root: &Path, files: &[&str]) -> Option<Places> {
         let step = files.len().div_ceil(SAMPLED).max(1);
         let sample: Vec<&str> = files.iter().copied().step_by(step).collect();

@@ -181,9 +181,9 @@ fn separated(
     Ok(rows)
 }
 
-/// Finds an unbalanced quote: its line and a message. The quote is never closed, or is closed in the
-/// middle of a value. The csv reader accepts both, and lines of the manifest would be lost without an
-/// error.
+/// Finds an unbalanced quote: its line and a message. The quote is never closed, or is closed in
+/// the middle of a value. The csv reader accepts both, and lines of the manifest would be lost
+/// without an error.
 fn loose_quote(text: &str, delimiter: u8) -> Option<(usize, &'static str)> {
     let mut line = 1;
     let mut bytes = text.bytes().peekable();
@@ -314,7 +314,8 @@ fn json_lines(
     let first = lines.first().map_or(1, |(_, number)| *number);
     let found = roles(&names, renamed).map_err(|what| at(path, first, what))?;
     let mut rows = Vec::new();
-    // The lines are parsed again, because all objects together need many times the memory of the text.
+    // The lines are parsed again, because all objects together need many times the memory of the
+    // text.
     for &(line, number) in &lines {
         let object = object(path, line, number)?;
         let mut cells = BTreeMap::new();

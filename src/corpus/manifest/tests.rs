@@ -561,8 +561,8 @@ proptest! {
         }
     }
 
-    /// Any text that the csv crate writes is read back unchanged, and an error has the line number of
-    /// the text.
+    /// Any text that the csv crate writes is read back unchanged, and an error has the line number
+    /// of the text.
     #[test]
     fn any_label_and_speaker_comes_back(
         words in proptest::collection::vec("[^\\s\0]([^\0\r\n]{0,12}[^\\s\0])?", 2..8),
