@@ -78,7 +78,7 @@ fn two_corpora_are_trained_as_one() {
         ": 64 clips, 8 speakers, 3 classes (anger, neutral, sadness)",
         "boredom counts as neutral",
         "calm counts as neutral",
-        "8 clips are left out, of surprise",
+        "8 clips with the labels surprise are left out",
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
     }
@@ -176,7 +176,7 @@ fn what_cannot_be_one_corpus_is_told() {
         |words: &str| desk.types(&format!("train --config small.toml --device cpu {words}"));
     train("--data one --data two").fails_with(&["several corpora need names", "one has none"]);
     train("--data a=one --data a=two").fails_with(&["two corpora are called a"]);
-    train("--data a=one --data b=one").fails_with(&["is in b as well as in another"]);
+    train("--data a=one --data b=one").fails_with(&["is in b as well as in an earlier"]);
     train("--data a=one --data b=lost").fails_with(&["there is no folder lost"]);
     train("--data ravdess=one --data b=two").fails_with(&["follows the rule of ravdess"]);
     train("--data a=one --data b=two --corpus tess").fails_with(&["--data ravdess=DIR"]);

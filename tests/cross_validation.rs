@@ -195,8 +195,8 @@ fn what_is_done_is_not_done_again() {
 fn folds_that_cannot_be_are_told() {
     let desk = Desk::with_corpus();
     let folds = |folds: &str| desk.types(&format!("{CROSS_VALIDATE} --folds {folds}"));
-    folds("ravdess-luna5").fails_with(&["no recording of RAVDESS"]);
-    folds("9").fails_with(&["9 group(s) cannot be made of 5 speakers"]);
+    folds("ravdess-luna5").fails_with(&["is not a recording of RAVDESS"]);
+    folds("9").fails_with(&["cannot divide 5 speakers into 9 group(s)"]);
     let seen = folds("many");
     assert_eq!(seen.code, 2);
     assert!(seen.error.contains("ravdess-emobox6"), "{}", seen.error);

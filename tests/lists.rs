@@ -236,8 +236,8 @@ fn what_is_wrong_with_a_list_is_told_before_anything_is_made() {
     ]);
     train(&nobody, "--split given").fails_with(&["--split given", "--test-manifest"]);
     train("file;label\nanger/v01/1.wav;anger\nanger/v01/2.wav;\n", "")
-        .fails_with(&["list.csv, line 3, column 2 (label): this is empty"]);
-    train("file;label\nlost.wav;anger\n", "").fails_with(&["line 2", "--root names the folder"]);
+        .fails_with(&["list.csv, line 3, column 2 (label): the value is empty"]);
+    train("file;label\nlost.wav;anger\n", "").fails_with(&["line 2", "relative to with --root"]);
     desk.types(&format!("{TRAIN} --manifest lost.csv"))
         .fails_with(&["there is no file lost.csv"]);
     desk.types(&format!("{TRAIN} --manifest list.csv --root lost"))

@@ -57,7 +57,7 @@ fn a_voice_under_several_spellings_is_in_one_part() {
     let seen = desk.types(&format!("{TRAIN} --run mine")).fine();
     assert!(seen.out.contains("30 clips, 5 speakers"), "{}", seen.out);
     assert!(
-        seen.out.contains("spellings are one speaker"),
+        seen.out.contains("spellings of one speaker"),
         "{}",
         seen.out
     );
@@ -99,7 +99,7 @@ fn folders_of_a_speaker_may_be_spelled_in_several_ways() {
     let seen = desk
         .types("train --data corpus --config small.toml --epochs 1 --device cpu --run mine")
         .fine();
-    let note = "speaker 'V3' is also written 'v003', 'v03': 3 spellings are one speaker";
+    let note = "speaker 'V3' is also written 'v003', 'v03': 3 spellings of one speaker";
     assert!(seen.out.contains(note), "{}", seen.out);
     let parts = table(&desk, "mine/split.csv");
     let of_voice = parts.iter().filter(|line| line["speaker"] == "V3");
@@ -128,8 +128,8 @@ fn a_word_for_a_missing_value_is_neither_a_speaker_nor_a_class() {
         .fine();
     for words in [
         "29 clips, 4 speakers, 3 classes (anger, neutral, sadness)",
-        "'Unknown' is not the name of a speaker: who speaks in 6 clip(s) is unknown",
-        "'n/a' is not the name of a speaker: who speaks in 6 clip(s) is unknown",
+        "'Unknown' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
+        "'n/a' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
         "its label is 'NaN', which is not a class (list.csv, line 6, column 2 (label))",
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);

@@ -96,7 +96,7 @@ fn a_folder_per_class() {
     assert_eq!(parse("1.wav"), None);
 }
 
-/// Names as each corpus gives them, with label, speaker and sentence.
+/// File names of each corpus, with label, speaker and sentence.
 const NAMES: [(CorpusKind, &str, [&str; 3]); 33] = [
     (
         CorpusKind::Demo,
@@ -256,7 +256,7 @@ fn each_name_is_read_by_its_own_rule_and_by_no_other() {
 #[test]
 fn nearly_right_names_are_nobody_s() {
     let strange = [
-        // Fields too few and too many, actors, emotions, levels and takes that there are not.
+        // Too few and too many fields, and actors, emotions, levels and takes that do not exist.
         "1001_DFA_ANG.wav",
         "1001_DFA_ANG_XX_1.wav",
         "1092_DFA_ANG_XX.wav",
@@ -311,7 +311,7 @@ fn nearly_right_names_are_nobody_s() {
         "SM1_F1_A.wav",
         "SM1_F1_é1.wav",
         "SM1_F+1_A01.wav",
-        // Sung disgust, and fields that RAVDESS does not have.
+        // Sung disgust, and field values that RAVDESS does not have.
         "03-02-07-01-01-01-01.wav",
         "03-03-05-01-01-01-01.wav",
         "03-01-05-03-01-01-01.wav",
@@ -387,7 +387,7 @@ fn recognises_each_corpus_among_strays() {
             paths(&["DC/a01.wav", "JE/a01.wav", "Info.wav"]),
             Some(CorpusKind::Savee),
         ),
-        // More speech than song: the songs are strays.
+        // More speech than song: the songs are foreign files.
         (
             paths(&[
                 "03-01-05-01-01-01-01.wav",
@@ -487,8 +487,8 @@ fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
     let (name, corpus) = written(folder.path(), "mine", &files);
     assert_eq!(speakers(&corpus.clips), ["", "ann"]);
     let notes = [
-        "'unknown' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-        "speaker 'ann' is also written 'Ann': 2 spellings are one speaker",
+        "'unknown' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+        "speaker 'ann' is also written 'Ann': 2 spellings of one speaker",
     ];
     assert_eq!(corpus.notes, notes);
 
@@ -555,7 +555,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
         assert!(clip.file.starts_with(&union.sources[place].folder));
     }
 
-    // Surprise and disgust are of one corpus alone; calm and boredom meet in neutral.
+    // Only one corpus has surprise and disgust; calm and boredom count as neutral.
     union.choose(&[], &BTreeMap::new()).unwrap();
     assert_eq!(classes(&union.clips), ["anger", "neutral"]);
     assert_eq!(union.clips.len(), 6);
@@ -563,7 +563,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
     for words in [
         "calm counts as neutral",
         "boredom counts as neutral",
-        "2 clips are left out, of disgust, surprise",
+        "2 clips with the labels disgust, surprise are left out",
     ] {
         assert!(notes.contains(words), "{notes}");
     }
@@ -574,7 +574,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
         .collect();
     assert_eq!(counts, [["calm"], ["boredom"]]);
 
-    // What is asked for is kept under its own name.
+    // A requested label keeps its name.
     let wanted = ["anger", "calm", "neutral", "disgust"].map(String::from);
     let mut union = unite(both()).unwrap();
     union.choose(&wanted, &BTreeMap::new()).unwrap();
@@ -598,7 +598,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("no recording is of joy; there are anger"),
+        error.contains("no recording has the label joy; the labels are anger"),
         "{error}"
     );
     let error = union
@@ -642,7 +642,7 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
     assert_eq!(union.clips.len(), 6);
     assert!(union.skipped.is_empty(), "each is in one of them");
     assert_eq!(speakers(&union.clips), ["both:01", "both:02", "both:03"]);
-    assert!(union.notes[0].contains("song has the speakers of both"));
+    assert!(union.notes[0].contains("song has the same speakers as both"));
     for clip in &union.clips {
         let sung = clip.file.to_str().unwrap().contains("03-02-");
         assert_eq!(source_of(&union.sources, clip), Some(usize::from(sung)));
@@ -651,7 +651,10 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
     let one = written(folder.path(), "a", &["happy/x/1.wav", "sad/x/1.wav"]);
     let inner = written(folder.path(), "a/sad", &["y/1.wav", "z/2.wav"]);
     let error = unite(vec![one, inner]).unwrap_err().to_string();
-    assert!(error.contains("in a/sad as well as in another"), "{error}");
+    assert!(
+        error.contains("in a/sad as well as in an earlier"),
+        "{error}"
+    );
 }
 
 #[test]

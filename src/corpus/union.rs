@@ -1,4 +1,4 @@
-//! Several corpora as one: their speakers are kept apart, their labels brought together.
+//! Merges several corpora: their speakers stay separate, and their labels are aligned.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,29 +13,32 @@ use super::{Clip, Corpus, CorpusError, CorpusKind};
 pub struct Source {
     /// Name of the corpus.
     pub name: String,
-    /// Its folder, relative to the one that all have in common.
+    /// Folder of the corpus, relative to the common folder of all corpora.
     pub folder: PathBuf,
-    /// Recognised by the file names where it is not given.
+    /// Kind of the corpus; if it is not given, it is recognised by the file names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus: Option<CorpusKind>,
 }
 
-/// Which of the sources a clip comes from.
+/// Index of the source that a clip belongs to.
 pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
-    let holds = |source: &Source| -> bool {
+    let contains = |source: &Source| -> bool {
         let inside = clip.file.strip_prefix(&source.folder).ok();
         inside.is_some_and(|file| source.corpus.is_none_or(|kind| kind.parse(file).is_some()))
     };
-    // Of a folder in a folder, the inner one.
+    // If one folder contains another, the inner folder takes precedence.
     (0..sources.len())
         .rev()
-        .filter(|&source| holds(&sources[source]))
+        .filter(|&source| contains(&sources[source]))
         .max_by_key(|&source| sources[source].folder.components().count())
 }
 
-/// Makes one corpus of several. Clips lie relative to the folder that all have in common, and
-/// each knows its corpus. Who speaks in two of them (the actors of RAVDESS sing, too) is
-/// the same speaker in both.
+/// Merges several corpora, given with their names. The paths of the clips are relative to the
+/// common folder of all corpora, and each clip has the name of its corpus. A person in two corpora
+/// (the actors of RAVDESS also sing) is the same speaker in both.
+///
+/// # Errors
+/// If a folder does not exist, or if a recording is in two corpora.
 pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
     let folders = corpora.iter().map(|(_, corpus)| {
         let folder = &corpus.folder;
@@ -57,7 +60,7 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
         union.notes.extend(notes);
         if people != name {
             union.notes.push(format!(
-                "{name} has the speakers of {people}, and they are called so"
+                "{name} has the same speakers as {people}; they have the same names"
             ));
         }
         for clip in &corpus.clips {
@@ -89,14 +92,14 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
             corpus: Some(corpus.kind),
         });
     }
-    // What lies in one folder and is no part of the one corpus may be one of the other.
+    // If two corpora are in one folder, a file that one of them skips may belong to the other.
     union
         .skipped
         .retain(|skipped| !files.contains(&skipped.file));
     Ok(union)
 }
 
-/// The deepest folder that holds all of these.
+/// The deepest folder that contains all these folders.
 pub(super) fn common_folder(folders: &[PathBuf]) -> PathBuf {
     let above_all = |above: &&Path| folders.iter().all(|folder| folder.starts_with(above));
     let first = folders.first().map_or(Path::new("/"), PathBuf::as_path);

@@ -46,8 +46,8 @@ impl Clip {
 /// leaves no partial corpus.
 ///
 /// # Errors
-/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the error
-/// names the file), or if reading or writing fails.
+/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the
+/// error names the file), or if reading or writing fails.
 pub fn ensure(folder: &Path) -> Result<DemoSummary> {
     if let Some(bytes) = complete(folder) {
         return Ok(DemoSummary {
@@ -191,11 +191,11 @@ fn readme() -> String {
     format!(
         "{TITLE}{VERSION}
 
-Nobody speaks here. Every clip was made by the formant synthesiser built into emovox:
-{voices} synthetic voices ({male} male-like, {female} female-like, {child} child-like) say
+These clips are not recordings of people. The formant synthesiser built into emovox computed them:
+{voices} synthetic voices ({male} male-like, {female} female-like, {child} child-like) with
 {sentences} meaningless sentences in {emotions} emotions. The emotions differ by rules taken from the
-literature on vocal expression. A score reached on these clips says that the program
-works; it says nothing about hearing emotion in people.
+literature on vocal expression. A score on these clips shows that the program works; it does not
+predict a score on recordings of people.
 
 File names: demo-v07-s03-anger-2.wav is voice 07, sentence 03, anger, take 2. 16 kHz, mono, 16 bits.
 Emotions:   {labels}

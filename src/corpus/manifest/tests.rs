@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::super::speakers;
 use super::*;
 
-/// A folder with recordings (empty files: nobody listens here) and lists.
+/// A folder with recordings (empty files, because these tests read no audio) and manifests.
 struct Desk(TempDir);
 
 impl Desk {
@@ -33,7 +33,7 @@ impl Desk {
         }
     }
 
-    /// Every recording is two seconds long.
+    /// Reads a manifest; every recording has a duration of two seconds.
     fn read(&self, name: &str, text: &str) -> Result<Corpus, ManifestError> {
         self.manifest(name, text).read(|_| Some(2.0))
     }
@@ -98,7 +98,7 @@ fn a_wrong_line_is_named_with_its_column() {
     let with = |line: &str| format!("{head}{line}\n");
     refuses(
         &with("b.wav,fear,bob"),
-        &["list.csv, line 3", "3 values, where the first line has 4"],
+        &["list.csv, line 3", "3 values, but the first line has 4"],
     );
     refuses(
         &with("b.wav,,bob,test"),
@@ -124,7 +124,7 @@ fn a_wrong_line_is_named_with_its_column() {
         &with("b.wav,fear,bob,test\na.wav,anger,ann,train"),
         &[
             "line 4, column 1 (file)",
-            "a.wav is there already",
+            "a.wav is listed already",
             "line 2, column 1 (file)",
         ],
     );
@@ -147,8 +147,8 @@ fn a_wrong_line_is_named_with_its_column() {
     );
     refuses("x,y\n1,2\n", &["line 1", "a name for the file"]);
     refuses("ann,a.wav,anger\n", &["line 1", "in this order"]);
-    refuses("", &["no recording in it", "clips/a.wav,anger,anna"]);
-    refuses("file,label\n", &["no recording in it"]);
+    refuses("", &["lists no recordings", "clips/a.wav,anger,anna"]);
+    refuses("file,label\n", &["lists no recordings"]);
     refuses(
         "file,label\na.wav,anger\nb.wav,angry\n",
         &["one class only ('anger')"],
@@ -170,14 +170,17 @@ fn a_wrong_line_is_named_with_its_column() {
     );
     refuses(
         &json("{\"wav\": \"b.wav\", \"emo\": [\"x\"]}"),
-        &["line 2, \"emo\"", "[\"x\"] is no text"],
+        &["line 2, \"emo\"", "[\"x\"] is not text"],
     );
     refuses(
         &json("{\"wav\": \"b.wav\" \"emo\": 1}"),
-        &["line 2", "column 17", "no JSON object"],
+        &["line 2", "column 17", "not a JSON object"],
     );
-    refuses("[{\"wav\": \"a.wav\"}]", &["line 1", "one object a line"]);
-    refuses("{\n\"a\": {}\n}", &["line 1", "one object a line"]);
+    refuses(
+        "[{\"wav\": \"a.wav\"}]",
+        &["line 1", "one object on each line"],
+    );
+    refuses("{\n\"a\": {}\n}", &["line 1", "one object on each line"]);
 
     fs::write(desk.0.path().join("bad.csv"), b"file,label\na.wav,\xff\n").unwrap();
     let bad = Manifest {
@@ -215,7 +218,7 @@ fn a_loose_quote_swallows_no_lines() {
     ] {
         desk.refuses("list.csv", &list(last), &words);
     }
-    // What is said may go over lines, and an inch stands within a value.
+    // A text can extend over several lines, and a value can contain a quote as the sign for inches.
     let text = "file,label,text\na.wav,anger,\"Go,\n\"\"now\"\"\"\nb.wav,fear,12\" record\n";
     assert_eq!(desk.read("list.csv", text).unwrap().clips.len(), 2);
 }
@@ -244,7 +247,11 @@ fn a_recording_is_the_same_however_its_path_is_spelled() {
     let whole = format!("{}/day/a.wav", folder.display());
     for again in ["day/../day/a.wav", whole.as_str()] {
         let list = format!("file,label\nday/a.wav,anger\nb.wav,fear\n{again},fear\n");
-        desk.refuses("list.csv", &list, &["line 4", "is there already", "line 2"]);
+        desk.refuses(
+            "list.csv",
+            &list,
+            &["line 4", "is listed already", "line 2"],
+        );
     }
 }
 
@@ -282,7 +289,7 @@ fn parts_are_those_of_the_list_or_of_two() {
     desk.write("test.csv", "file,label,speaker\nc.wav,anger,ann\n");
     let error = two.read(|_| None).unwrap_err().to_string();
     assert!(
-        error.contains("train.csv, line 2") && error.contains("names no speakers"),
+        error.contains("train.csv, line 2") && error.contains("has no speakers"),
         "{error}"
     );
     desk.write("test.csv", "file,label,split\nc.wav,anger,train\n");
@@ -313,7 +320,7 @@ fn a_piece_of_a_recording_is_refused() {
         &[
             "line 3, column 2 (start)",
             "starts at 0.5",
-            "cut the pieces",
+            "cut the sections",
         ],
     );
     refuses("0 days 00:00:00.500000,NaT", &["line 3, column 2 (start)"]);
@@ -322,8 +329,11 @@ fn a_piece_of_a_recording_is_refused() {
         &["line 3, column 3 (end)", "ends at 1.5", "whole recordings"],
     );
     refuses("0 days,0 days 00:00:01", &["line 3, column 3 (end)"]);
-    refuses("soon,2", &["line 3, column 2 (start)", "'soon' is no time"]);
-    refuses("0,1:2:3:4", &["line 3, column 3 (end)", "is no time"]);
+    refuses(
+        "soon,2",
+        &["line 3, column 2 (start)", "'soon' is not a time"],
+    );
+    refuses("0,1:2:3:4", &["line 3, column 3 (end)", "is not a time"]);
 }
 
 #[test]
@@ -351,7 +361,8 @@ fn what_is_not_there_is_left_out_and_told() {
     );
 }
 
-/// As EmoBox publishes URDU: folders of whoever made the list, letters for labels, and no speakers.
+/// A manifest of EmoBox for URDU: it has the folders of its authors, letters for labels, and no
+/// speakers.
 #[test]
 fn emobox_s_lists_are_understood() {
     let line = |folder: &str, name: &str, emo: &str| {
@@ -372,26 +383,26 @@ fn emobox_s_lists_are_understood() {
     ];
     assert_eq!(clips(&corpus), expected);
     let notes = corpus.notes.join("\n");
-    for word in ["first 2 folder(s)", "label_map.json", "the names of urdu"] {
+    for word in ["first 2 folder(s)", "label_map.json", "the rule of urdu"] {
         assert!(notes.contains(word), "{notes}");
     }
     let strange = text.clone() + &line("Sad", "SM24_F19_S032", "X");
     desk.refuses(
         "lists/fold_1/train.jsonl",
         &strange,
-        &["line 3, \"emo\"", "'X' means, only A, S"],
+        &["line 3, \"emo\"", "no meaning for 'X', only for A, S"],
     );
     desk.write("lists/label_map.json", "{\"A\": \"Angry\", \"S\": \" \"}");
     desk.refuses(
         "lists/fold_1/train.jsonl",
         &text,
-        &["line 2, \"emo\"", "says nothing for 'S'"],
+        &["line 2, \"emo\"", "an empty meaning for 'S'"],
     );
     desk.write("lists/label_map.json", "[1]");
     desk.refuses(
         "lists/fold_1/train.jsonl",
         &text,
-        &["label_map.json", "no JSON object"],
+        &["label_map.json", "not a JSON object"],
     );
 }
 
@@ -411,7 +422,7 @@ fn columns_may_be_called_anything() {
     manifest.columns.insert(Role::Split, "fold".into());
     let error = manifest.read(|_| None).unwrap_err().to_string();
     assert!(
-        error.contains("no 'fold' for the split, only recording, felt"),
+        error.contains("no column 'fold' for the split; the columns are recording, felt"),
         "{error}"
     );
 }
@@ -450,7 +461,7 @@ fn a_row_whose_label_is_missing_is_left_out_and_named() {
     desk.refuses(
         "list.csv",
         text,
-        &["list.csv names a class for none of its recordings"],
+        &["list.csv has no recording with a class"],
     );
 }
 
@@ -487,8 +498,8 @@ fn a_speaker_of_a_list_is_one_person_however_it_is_spelled() {
     assert_eq!(
         corpus.notes,
         [
-            "'N/A' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-            "speaker '03' is also written '3': 2 spellings are one speaker",
+            "'N/A' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+            "speaker '03' is also written '3': 2 spellings of one speaker",
         ]
     );
     let json = "{\"file\":\"a.wav\",\"label\":\"anger\",\"speaker\":3}\n\
@@ -517,7 +528,7 @@ fn two_lists_may_spell_a_speaker_in_two_ways() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// A damaged list is read or refused, and what is read lies in the folder.
+    /// A damaged manifest is read or rejected, and all recordings that are read are in the folder.
     #[test]
     fn damage_does_no_harm(
         name in proptest::sample::select(vec!["list.csv", "list.tsv", "list.jsonl"]),
@@ -550,7 +561,7 @@ proptest! {
         }
     }
 
-    /// Whatever the csv crate writes of any text is read back, and the line of a mistake is that
+    /// Any text that the csv crate writes is read back unchanged, and an error has the line number
     /// of the text.
     #[test]
     fn any_label_and_speaker_comes_back(
@@ -567,7 +578,7 @@ proptest! {
             .from_writer(Vec::new());
         writer.write_record(["file", "label", "speaker"]).unwrap();
         for (n, (file, word)) in files.iter().zip(&words).enumerate() {
-            // Two classes at least, and as many speakers, whatever the words are.
+            // The number makes at least two classes and as many speakers, for any words.
             let (label, speaker) = (format!("{n} {word}"), format!("{n}x{word}"));
             writer.write_record([file, &label, &speaker]).unwrap();
         }
