@@ -232,7 +232,7 @@ fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
         }
     };
     for seen in end(start_with(&desk, &vec![train("mine"); 2], no_way)) {
-        seen.fails_with(&["rank 1", "does not reach the others"]);
+        seen.fails_with(&["rank 1", "cannot connect to the other processes"]);
     }
     assert_eq!(desk.runs(), 0);
 
