@@ -546,8 +546,8 @@ fn given_weights_start_a_training() {
     let seen = more("runs/second/best.ot", "fewer").fine();
     assert!(seen.out.contains("the last layer is new"), "{}", seen.out);
     more("runs/second/best.ot --arch seed", "seed").fails_with(&[
-        "best.ot cannot start this model",
-        "holds a bilstm model",
+        "best.ot cannot initialise this model",
+        "contains a bilstm model",
         "--config",
     ]);
     fs::write(
@@ -557,7 +557,7 @@ fn given_weights_start_a_training() {
     .unwrap();
     let train = TRAIN.replace("small", "wide").replace("mine", "wide");
     desk.types(&format!("{train} --init-weights runs/second/best.ot"))
-        .fails_with(&["cannot start this model", "but the model needs"]);
+        .fails_with(&["cannot initialise this model", "but the model needs"]);
     more("nowhere.ot", "none").fails_with(&["there is no file nowhere.ot", "--init-weights"]);
     assert_eq!(desk.runs(), 4, "second, third, fresh, fewer");
 }
@@ -668,7 +668,7 @@ fn weights_of_another_model_are_refused() {
     );
     fs::write(desk.path("runs/mine/best.ot"), [0; 1000]).unwrap();
     desk.types("evaluate mine")
-        .fails_with(&["no weights that can be read"]);
+        .fails_with(&["cannot read the weights"]);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn weights_and_statistics_that_are_no_numbers_are_not_loaded(desk: &Desk) {
         fs::write(&best, bytes).unwrap();
         desk.types("predict mine x.wav").fails_with(&[
             "runs/mine/best.ot",
-            "'normalisation.deviation' holds standard deviations that are not above 0",
+            "'normalisation.deviation' has standard deviations that are not above 0",
         ]);
     }
     // Neither does a training start from them.
@@ -118,7 +118,7 @@ fn a_training_does_not_resume_from_moments_that_are_no_numbers(desk: &Desk) {
         (
             "optimizer.v.member0.output.bias",
             -1e-9,
-            "squares that are negative",
+            "has negative squares",
         ),
         ("best.normalisation.deviation", 0.0, "not above 0"),
         ("training.epochs", f64::NAN, "NaN or infinite"),

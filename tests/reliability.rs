@@ -352,17 +352,17 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
     vec![
         ("empty", Vec::new(), "it is empty"),
-        ("zeros", vec![0; 50_000], "it holds nothing but zeros"),
+        ("zeros", vec![0; 50_000], "it contains only zeros"),
         (
             "cut off",
             whole[..whole.len() / 2].to_vec(),
             "it was cut off, or its end is damaged",
         ),
-        ("text", b"weights".repeat(100), "it is no .ot file"),
+        ("text", b"weights".repeat(100), "it is not an .ot file"),
         (
             "another zip",
             [b"PK\x05\x06".as_slice(), &[0; 18]].concat(),
-            "holds no weights that can be read",
+            "cannot read the weights in",
         ),
         (
             "one tensor more",
@@ -387,7 +387,7 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "no origin",
             with(&|t| drop(t.remove("emovox"))),
-            "it does not say which model it belongs to",
+            "it does not name the model that it belongs to",
         ),
         (
             "later format",
@@ -397,17 +397,17 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "other classes",
             about("anger", "rage"),
-            "it tells apart rage, neutral, sadness",
+            "its classes are rage, neutral, sadness",
         ),
         (
             "other architecture",
             about("bilstm", "seed"),
-            "it holds a seed model",
+            "it contains a seed model",
         ),
         (
-            "garbled origin",
+            "damaged description",
             about("{", "["),
-            "what it says about itself is garbled",
+            "its description of the model is damaged",
         ),
     ]
 }
