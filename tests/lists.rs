@@ -84,7 +84,7 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
     let again = "evaluate mine --manifest list.csv --root corpus";
     let seen = desk.types(&format!("{again} --part test")).fine();
     assert!(
-        seen.out.contains("test part of manifest, 6 clips"),
+        seen.out.contains("test subset of manifest, 6 clips"),
         "{}",
         seen.out
     );
@@ -261,5 +261,5 @@ fn recordings_named_from_the_root_on_may_move() {
     desk.types(&format!("{TRAIN} --manifest list.csv")).fine();
     fs::rename(place, desk.path("moved")).unwrap();
     let seen = desk.types("evaluate mine --data moved").fine();
-    assert!(seen.out.contains("test part of manifest"), "{}", seen.out);
+    assert!(seen.out.contains("test subset of manifest"), "{}", seen.out);
 }

@@ -72,7 +72,7 @@ fn a_corpus_is_described() {
     }
     assert!(
         seen.out
-            .contains("warning: the duration alone tells the class"),
+            .contains("warning: the duration alone predicts the class"),
         "{}",
         seen.out
     );
