@@ -96,7 +96,7 @@ fn assert_flat(memories: &[f64]) {
 
 #[test]
 #[ignore = "ten minutes; scripts/soak.sh"]
-fn at_the_speed_of_speech() {
+fn listen_in_real_time() {
     let desk = Desk::with_corpus();
     let mut child = listener(&desk);
     let receiver = predictions(&mut child);
@@ -138,7 +138,7 @@ fn at_the_speed_of_speech() {
     delays.sort_by(f64::total_cmp);
     let share = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize];
     println!(
-        "{seconds} s at the speed of speech: {} predictions; after their last sample came, p50 {:.1} ms, \
+        "{seconds} s in real time: {} predictions; delay after their last sample: p50 {:.1} ms, \
          p90 {:.1} ms, p99 {:.1} ms, at most {:.1} ms",
         delays.len(),
         share(0.5),
@@ -152,7 +152,7 @@ fn at_the_speed_of_speech() {
 
 #[test]
 #[ignore = "minutes; scripts/soak.sh"]
-fn as_fast_as_it_goes() {
+fn listen_at_full_speed() {
     let desk = Desk::with_corpus();
     let mut child = listener(&desk);
     let receiver = predictions(&mut child);
@@ -178,7 +178,7 @@ fn as_fast_as_it_goes() {
     let lines: Vec<_> = receiver.iter().collect();
     let spoken = lines.iter().filter(|(_, _, speech)| *speech).count();
     println!(
-        "{seconds} s as fast as it goes: {took:.1} s, {:.0} times the speed of speech; {spoken} predictions",
+        "{seconds} s at full speed: {took:.1} s, {:.0} times real time; {spoken} predictions",
         seconds as f64 / took
     );
     assert!(lines.len() >= seconds && spoken > seconds / 4);
