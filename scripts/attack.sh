@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Attacks emovox for as long as it takes: signals and kills during trainings, hostile files, links and locks,
-# limits on memory, slow servers. Each script in scripts/attack covers one subject, prints one line per attack
-# and fails if emovox loses a training, writes over a file that is not its own, or dies by a signal.
-# The quick versions of these attacks are part of `cargo test`.
+# Attacks emovox without a time limit: signals and kills during trainings, hostile files, links and locks,
+# memory limits, slow servers. Each script in scripts/attack covers one subject, prints one line per attack,
+# and fails if emovox loses a training, overwrites a foreign file, or is ended by a signal.
+# `cargo test` has quick versions of these attacks.
 #
-#     scripts/attack.sh [SUBJECT…]        all subjects, or those named: files, signals …
+#     scripts/attack.sh [SUBJECT…]        all subjects, or the given ones: files, signals, …
 #
 # EMOVOX names the program (default: target/release/emovox, which is built first).
 set -uo pipefail

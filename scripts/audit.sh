@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the dependencies: licences, sources, crates in two versions (deny.toml names the allowed ones), yanked
-# crates, and known vulnerabilities where their database can be fetched. The rules are in deny.toml.
+# Checks the dependencies: licences, sources, crates in two versions (deny.toml lists the exceptions), yanked
+# crates, and known vulnerabilities if their database can be downloaded. The rules are in deny.toml.
 # Needs cargo-deny.
 #
 #     scripts/audit.sh
@@ -18,7 +18,7 @@ fi
 
 cargo deny --locked check --hide-inclusion-graph licenses bans sources
 
-# cargo itself names the yanked crates of Cargo.lock when it packs a crate.
+# cargo reports the yanked crates of Cargo.lock when it packages a crate.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cargo package --locked --no-verify --allow-dirty --target-dir "$work" 2>"$work/log" ||
@@ -31,6 +31,6 @@ echo "no yanked crate"
 if cargo deny --locked fetch db >"$work/log" 2>&1; then
     cargo deny --locked check --hide-inclusion-graph advisories
 else
-    echo "audit: LEFT OUT: known vulnerabilities; their database could not be fetched:" >&2
+    echo "audit: SKIPPED: known vulnerabilities, because their database could not be downloaded:" >&2
     tail -n 3 "$work/log" >&2
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Opens the pages of `emovox report` in a real browser: they load without an error and ask the network
-# for nothing, a click on a cell filters, players play, 2000 clips stay usable, a hostile file name stays
-# text. Screenshots, light and dark, stay in target/browser to be looked at.
+# Opens the pages of `emovox report` in a real browser: they load without errors and network requests, a
+# click on a cell filters, players play, 2000 clips stay usable, a hostile file name stays text.
+# Screenshots with light and dark colours are in target/browser, for a visual check.
 #
-# It takes Debian's chromium (installed with apt-get where it is missing, so as root), Node with npm,
-# which brings playwright-core into a folder of its own, and a built emovox.
+# Needs Debian's chromium (installed with apt-get if it is missing, as root), Node with npm, which installs
+# playwright-core into its own folder, and a built emovox.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

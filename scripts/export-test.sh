@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Holds what `emovox export` writes against emovox itself: TorchScript and the module of docs/export.md, in
-# PyTorch, and ONNX, in its runtime, must give the probabilities of `emovox predict` within 1e-5.
+# Compares the files of `emovox export` with emovox: TorchScript and the module of docs/export.md in PyTorch,
+# and ONNX in ONNX Runtime, must give the probabilities of `emovox predict` within 1e-5.
 #
 #     scripts/export-test.sh
 #
-# It trains three small runs on the demo corpus, a minute or two, in a folder that it removes again. PyTorch
-# and the rest are installed with pip into an environment of their own, once (torch's Linux wheel brings
-# CUDA along: 6 GB).
+# Trains three small runs on the demo corpus, in one or two minutes, in a temporary folder. PyTorch and the
+# other packages are installed once, with pip, into a virtual environment (6 GB, because torch's Linux wheel
+# includes CUDA).
 #
 # Environment:
 #   EMOVOX         a built emovox (default: builds target/release/emovox)
-#   EXPORT_ENV     an environment of your own that has torch, numpy, safetensors, onnx and onnxruntime
-#   EMOVOX_CACHE   where the environment is kept (default: ~/.cache/emovox)
-#   PYTHON         the Python to make it with (default: python3; 3.11 was tried)
+#   EXPORT_ENV     your own environment with torch, numpy, safetensors, onnx and onnxruntime
+#   EMOVOX_CACHE   folder of the environment (default: ~/.cache/emovox)
+#   PYTHON         the Python of the environment (default: python3; tested with 3.11)
 set -euo pipefail
 unset CDPATH
 

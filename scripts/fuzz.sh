@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Throws broken input at whatever reads a file: recordings, their names, configurations,
-# checkpoints. Fails where one of them crashes, hangs (10 s) or takes more than 2 GB.
+# Fuzzes the readers of files: recordings, file names, configurations and checkpoints. Fails if a
+# reader crashes, hangs (10 s) or uses more than 2 GB.
 #
-#     scripts/fuzz.sh [SECONDS [TARGET...]]    600 seconds and all targets unless told otherwise
+#     scripts/fuzz.sh [SECONDS [TARGET...]]    default: 600 seconds and all targets
 #
-# Needs nightly Rust and cargo-fuzz. What a crash needs to be seen again is left in tests/fuzz/artifacts.
+# Needs nightly Rust and cargo-fuzz. The inputs of crashes are in tests/fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,18 +19,18 @@ need() { echo "fuzz: $1 is missing; install it with: $2" >&2; exit 2; }
 cargo +nightly --version >/dev/null 2>&1 || need "nightly Rust" "rustup toolchain install nightly"
 cargo +nightly fuzz --version >/dev/null 2>&1 || need cargo-fuzz "cargo install cargo-fuzz"
 
-# No address sanitizer: emovox is safe Rust, where it finds nothing that a panic does not, and
-# libtorch was built without it.
+# No address sanitizer: in safe Rust it finds nothing that a panic does not report, and libtorch was
+# built without it.
 fuzz=(--fuzz-dir tests/fuzz --sanitizer none)
-# The dependencies that emovox is built with, not the newest ones.
+# The dependencies of emovox's Cargo.lock, not the newest ones.
 cp Cargo.lock tests/fuzz/Cargo.lock
-# In memory where there is such a folder: some targets write each input to a file.
+# In memory if possible, because some targets write each input to a file.
 work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 failed=0
 for target; do
-    # What the fuzzer adds to the seeds stays out of the tree.
+    # The fuzzer's new inputs are kept out of the repository.
     cp -R "tests/fuzz/seeds/$target" "$work/$target"
     log=$work/$target.log
     cargo +nightly fuzz build "${fuzz[@]}" "$target" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }

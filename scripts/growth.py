@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""How time and memory grow with the corpus: 1, 4, 16, … times 1200 clips.
+"""Measures the growth of time and memory with the corpus: 1, 4, 16, … times 1200 clips.
 
     cargo build --release && scripts/growth.py --sizes 1,4,16 --out growth
 
-Makes a corpus of each size from the demo corpus (3 s a clip, none like another), trains on it for one
-epoch with nothing kept and once more with its features kept, and removes it. The largest is trained on
-a third time with the process's own memory limited (RLIMIT_DATA: what is mapped from the cache does not
-count, as the system can let go of it). Times are the processor's, of one thread. Writes OUT.csv, and
-OUT.png where Python has matplotlib. Needs about 180 KB of disk a clip: 4 GB for size 16, 14 GB for size
-64. For Linux.
+Makes a corpus of each size from the demo corpus (3 s a clip, all different), trains on it for one epoch
+with an empty cache and once more with cached features, and removes it. On the largest corpus it trains a
+third time with limited memory (RLIMIT_DATA; memory that is mapped from the cache does not count, because
+the system can release it). Times are processor times of one thread. Writes OUT.csv, and OUT.png if Python
+has matplotlib. Needs about 180 KB of disk for each clip: 4 GB for size 16, 14 GB for size 64. For Linux.
 """
 
 import argparse
@@ -45,7 +44,7 @@ def demo(folder):
 
 
 def make(folder, clips, sound):
-    """CLASS/SPEAKER/clip.wav: stretches of the demo corpus, each from another place."""
+    """Writes CLASS/SPEAKER/clip.wav: sections of the demo corpus, each from a different position."""
     length = 2 * RATE * SECONDS
     for clip in range(clips):
         place = Path(folder, f"class-{clip % 6}", f"speaker-{clip // 6 % 20:02}")
@@ -57,8 +56,8 @@ def make(folder, clips, sound):
 
 
 def train(folder, corpus, run, limit=None):
-    """Trains an epoch: seconds of processor time until the features are there and in the epoch, and the
-    megabytes that were its own at most."""
+    """Trains one epoch. Returns the processor seconds for the features and for the epoch, and the peak of
+    the anonymous memory in megabytes."""
     command = [EMOVOX, "train", "--data", corpus, "--corpus", "folders", "--epochs", "1"]
     command += ["--device", "cpu", "--run", run, "--cache", "kept"]
 
@@ -85,13 +84,13 @@ def train(folder, corpus, run, limit=None):
 
 
 def processor_time(pid):
-    """What else the machine does has no part in it."""
+    """Processor seconds of a process, which do not depend on other load."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def watch(process, most):
-    """Kilobytes of a process that are its own, and not a file's."""
+    """Records the peak of the anonymous memory of a process, in kilobytes."""
     while process.poll() is None:
         try:
             status = Path(f"/proc/{process.pid}/status").read_text()
@@ -109,9 +108,9 @@ def kept(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sizes", default="1,4,16", help="times 1200 clips")
-    parser.add_argument("--out", default="growth", help="where OUT.csv and OUT.png go")
-    parser.add_argument("--limit", type=int, default=700, help="MB for the training under a limit")
-    parser.add_argument("--work", default=None, help="where the corpora are made for the while")
+    parser.add_argument("--out", default="growth", help="path of OUT.csv and OUT.png")
+    parser.add_argument("--limit", type=int, default=700, help="memory limit of the third training, in MB")
+    parser.add_argument("--work", default=None, help="folder for the temporary corpora")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("RAYON_NUM_THREADS", "1")

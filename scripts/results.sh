@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the tables of results again (README.md, docs/results.md): cross-validates both architectures, and
-# prints mean ± standard deviation over the seeds. What is finished is not done again, so an interrupted
-# run of this script goes on where it was. On two cores it takes hours.
+# Computes the tables of results (README.md, docs/results.md): cross-validates both architectures, and
+# prints mean ± standard deviation over the seeds. Finished trainings are not repeated, so an interrupted
+# script continues when it is started again. On two cores it takes hours.
 #
 #     scripts/results.sh data/ravdess data/emodb
 set -euo pipefail

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Finds or fetches libtorch (the C++ libraries of PyTorch) and links .libtorch to it.
-# `scripts/setup.sh --help` tells what it does. Written for bash 3.2, which macOS still has.
-# Tried on x86-64 Linux. Untried, though written with their wheels at hand: arm64 Linux, macOS.
+# Finds or downloads libtorch (the C++ libraries of PyTorch) and links .libtorch to it.
+# `scripts/setup.sh --help` describes its use. Written for bash 3.2, the version of macOS.
+# Tested on x86-64 Linux. Not tested on arm64 Linux and macOS; their wheels were inspected.
 set -euo pipefail
 unset CDPATH
 
-VERSION=2.11.0 # the one libtorch that tch 0.24.0 builds against
+VERSION=2.11.0 # the only libtorch version that tch 0.24.0 supports
 
 say() { echo "setup: $*" >&2; }
 die() { say "$1"; shift; for line in "$@"; do echo "       $line" >&2; done; exit 1; }
@@ -14,21 +14,21 @@ usage() {
     cat <<END
 Usage: scripts/setup.sh [--cpu | --cuda]
 
-Makes .libtorch point to a libtorch $VERSION, so that plain cargo commands work. It takes the first of
-  1. the folder in LIBTORCH, if that is set
-  2. the PyTorch $VERSION that python3 can import, if there is one
-  3. the torch $VERSION wheel, brought with pip into a cache that all your clones share
+Links .libtorch to libtorch $VERSION, so that plain cargo commands work. It uses the first of
+  1. the folder in LIBTORCH, if it is set
+  2. the PyTorch $VERSION that python3 can import, if any
+  3. the torch $VERSION wheel, which pip downloads into a cache that all clones share
 
-  --cpu    without CUDA (0.5 GB); the default where there is no NVIDIA driver
-  --cuda   with CUDA (3.8 GB); the default where there is an NVIDIA driver
+  --cpu    without CUDA (0.5 GB); the default without an NVIDIA driver
+  --cuda   with CUDA (3.8 GB); the default with an NVIDIA driver
 
 Environment:
-  LIBTORCH       a libtorch $VERSION of your own: the folder that holds include/ and lib/
-  EMOVOX_CACHE   where the libraries are kept (default: ~/.cache/emovox)
+  LIBTORCH       your own libtorch $VERSION: the folder with include/ and lib/
+  EMOVOX_CACHE   folder for the libraries (default: ~/.cache/emovox)
 END
 }
 
-# ---- what is wanted --------------------------------------------------------------------------
+# ---- arguments and tools ---------------------------------------------------------------------
 
 asked=
 for argument in "$@"; do
@@ -47,19 +47,19 @@ so=so
 [ "$os" != Darwin ] || so=dylib
 [ "$os $asked" != "Darwin cuda" ] || die "there is no CUDA on macOS; run: scripts/setup.sh"
 
-# A container without access to its host's GPU may see /proc/driver/nvidia, so that is no sign.
+# /proc/driver/nvidia does not prove access: a container without access to the GPU may have it too.
 has_nvidia_driver() {
     command -v nvidia-smi >/dev/null ||
         { PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null || true; } |
-        grep -v /compat/ | grep 'libcuda\.so\.1 ' >/dev/null # not grep -q: it would break the pipe
+        grep -v /compat/ | grep 'libcuda\.so\.1 ' >/dev/null # not grep -q, which would break the pipe
 }
 want=${asked:-cpu}
 [ -n "$asked" ] || ! has_nvidia_driver || want=cuda
 
 if ! command -v cargo >/dev/null; then
-    fix='install it as https://rustup.rs says'
+    fix='install it with https://rustup.rs'
     [ ! -e "${CARGO_HOME:-$HOME/.cargo}/env" ] || fix=". \"${CARGO_HOME:-$HOME/.cargo}/env\""
-    die "cargo is not on the PATH. To have Rust there:" "$fix"
+    die "cargo is not on the PATH. To install Rust or add it to the PATH:" "$fix"
 fi
 if ! { [ -n "${CXX:-}" ] || command -v c++ || command -v g++ || command -v clang++; } >/dev/null; then
     fix="apt install g++   (Fedora: dnf install gcc-c++)"
@@ -67,7 +67,7 @@ if ! { [ -n "${CXX:-}" ] || command -v c++ || command -v g++ || command -v clang
     die "a C++ compiler is missing. Install one:" "$fix"
 fi
 
-# ---- judging a libtorch folder ---------------------------------------------------------------
+# ---- checking a libtorch folder --------------------------------------------------------------
 
 version_of() { # the version of the libtorch in folder $1
     local headers=$1/include/torch
@@ -81,7 +81,7 @@ version_of() { # the version of the libtorch in folder $1
     fi
 }
 
-problem() { # why the libtorch in folder $1 does not serve as $2 (cpu or cuda); nothing if it does
+problem() { # why the libtorch in folder $1 cannot be used for $2 (cpu or cuda); nothing if it can
     local version file missing
     [ -d "$1" ] || { echo "there is no folder $1" && return; }
     for file in include/torch/csrc/api/include/torch/torch.h lib/libtorch.$so lib/libtorch_cpu.$so lib/libc10.$so; do
@@ -89,19 +89,19 @@ problem() { # why the libtorch in folder $1 does not serve as $2 (cpu or cuda); 
     done
     version=$(version_of "$1")
     [ "${version%%+*}" = $VERSION ] ||
-        { echo "$1 holds libtorch ${version:-of unknown version}, but $VERSION is needed" && return; }
+        { echo "$1 has libtorch ${version:-of unknown version}, but $VERSION is needed" && return; }
     file=$1/lib/libtorch_cpu.$so
     if [ "$2" = cuda ]; then
         file=$1/lib/libtorch_cuda.so
         [ -s "$file" ] || { echo "$1 has no CUDA libraries" && return; }
     fi
     [ "$os" = Linux ] || return 0
-    # libcuda.so.1 is the driver's own.
+    # libcuda.so.1 belongs to the driver.
     missing=$({ ldd "$file" 2>&1 || true; } | grep 'not found' | grep -v 'libcuda\.so' | tr -s '\n\t' ' ' || true)
-    [ -z "$missing" ] || echo "$file needs what is not on this system:$missing"
+    [ -z "$missing" ] || echo "$file needs libraries that this system lacks:$missing"
 }
 
-finish() { # links .libtorch to folder $1, unless it leads there already
+finish() { # links .libtorch to folder $1, unless it already does
     local kind=cpu
     [ ! -e "$1/lib/libtorch_cuda.so" ] || kind=cuda
     [ "$1" -ef "$link" ] || ln -sfn "$1" "$link" || ln -sfn "$1" "$link"
@@ -111,28 +111,28 @@ finish() { # links .libtorch to folder $1, unless it leads there already
 
 # ---- 1. LIBTORCH -----------------------------------------------------------------------------
 
-# Below cargo, LIBTORCH is our own link (.cargo/config.toml): that says nothing about the user's wish.
+# cargo sets LIBTORCH to .libtorch (.cargo/config.toml), so that value is not a choice of the user.
 if [ -n "${LIBTORCH:-}" ] && ! { [ "$(basename "$LIBTORCH")" = .libtorch ] &&
     [ "$(dirname "$LIBTORCH")" -ef "$root" ]; }; then
     why=$(problem "$LIBTORCH" "${asked:-cpu}")
-    [ -z "$why" ] || die "LIBTORCH does not serve: $why." \
-        "Point it to a libtorch $VERSION, or let this script find one:" "unset LIBTORCH; scripts/setup.sh"
+    [ -z "$why" ] || die "LIBTORCH cannot be used: $why." \
+        "Set it to a libtorch $VERSION, or let this script find one:" "unset LIBTORCH; scripts/setup.sh"
     [ -L "$link" ] || [ ! -e "$link" ] || [ "$LIBTORCH" -ef "$link" ] ||
-        die "$link is in the way: a folder of your own, not a link. Move it away."
-    say "taking LIBTORCH; .libtorch leads there too, so LIBTORCH need not be set any more"
+        die "$link is a folder, not a link, and is not replaced. Move it away, then run this script again."
+    say "using LIBTORCH; .libtorch now links to it, so LIBTORCH need not be set any more"
     finish "$(cd "$LIBTORCH" && pwd)"
 fi
 
-# ---- what is there already -------------------------------------------------------------------
+# ---- an existing .libtorch -------------------------------------------------------------------
 
 if [ -e "$link" ] && [ ! -L "$link" ]; then
     why=$(problem "$link" "${asked:-cpu}")
-    [ -z "$why" ] || die "$link is a folder of your own, and it does not serve: $why." \
+    [ -z "$why" ] || die "$link is a folder, not a link, and it cannot be used: $why." \
         "Move it away, then run this script again."
     finish "$link"
 elif [ -L "$link" ] && [ -z "$(problem "$link" "$want")" ]; then
     case $asked$(readlink "$link") in
-    cpu*-cuda13-*) ;; # asked for the small ones, has the full ones
+    cpu*-cuda13-*) ;; # the CPU libraries were requested, the CUDA libraries are linked
     *) finish "$(cd "$link" && pwd -P)" ;;
     esac
 fi
@@ -147,7 +147,7 @@ print(os.path.dirname(torch.origin) if torch and torch.origin else "")' 2>/dev/n
 if [ -n "$installed" ]; then
     why=$(problem "$installed" "$want")
     [ -n "$why" ] || finish "$installed"
-    say "leaving the installed PyTorch alone: $why"
+    say "not using the installed PyTorch: $why"
 fi
 
 # ---- 3. the wheel ----------------------------------------------------------------------------
@@ -179,17 +179,17 @@ python3 -c '' 2>/dev/null || die "Python 3 is missing. Install it with its pip:"
     "apt install python3-pip   (macOS: xcode-select --install)"
 pip=$(python3 -m pip --version 2>/dev/null || true) # "pip 24.0 from ..."
 pip=${pip#pip }
-[ -n "$pip" ] || die "python3 has no pip. Type one of these, then run this script again:" \
+[ -n "$pip" ] || die "python3 has no pip. Run one of these commands, then this script again:" \
     "python3 -m ensurepip --user" "apt install python3-pip"
-[ "${pip%%.*}" -ge 20 ] || die "pip ${pip%% *} is too old. Type this, then run this script again:" \
+[ "${pip%%.*}" -ge 20 ] || die "pip ${pip%% *} is too old. Run this command, then this script again:" \
     "python3 -m pip install --upgrade pip"
 free=$(df -Pk "$cache" | awk 'NR == 2 { for (i = 4; i <= NF; i++) if ($i ~ /%$/) { print $(i - 1); exit } }')
 [ "${free:-$kilobytes}" -ge $kilobytes ] ||
     die "not enough disk space in $cache: $((free / 1000)) MB free, $((kilobytes / 1000)) MB needed." \
-        "Free some, or choose another disk: EMOVOX_CACHE=/some/folder scripts/setup.sh"
+        "Free some space, or choose another disk: EMOVOX_CACHE=/some/folder scripts/setup.sh"
 
-# All work happens in a folder of this run's own; only when complete it gets its final name, at a
-# stroke. So a run that dies leaves nothing that a later one trusts, and two runs do not meet.
+# Each run works in its own folder, which gets its final name in one step when it is complete. So an
+# interrupted run leaves nothing that a later run uses, and two runs do not disturb each other.
 part=$cache/.part-$(uname -n)-$$
 for old in "$cache"/.part-"$(uname -n)"-*; do
     [ ! -d "$old" ] || kill -0 "${old##*-}" 2>/dev/null || rm -rf "$old"
@@ -202,16 +202,16 @@ new=$part/new
 mkdir -p "$new" "$part/tmp"
 
 quiet=-q
-[ ! -t 2 ] || quiet= # a terminal sees pip's progress bar
+[ ! -t 2 ] || quiet= # on a terminal, pip shows its progress bar
 
 # Downloads the wheel $1 for platform $2, compares its SHA-256 with scripts/libtorch.sha256, and unpacks
-# those of its files that match $3. The Python that runs pip may be any version: the tags request a wheel
-# for 3.12, and only its libraries are taken.
+# the files that match $3. The Python that runs pip may have any version: the tags request a wheel for
+# 3.12, of which only the libraries are used.
 fetch() {
     TMPDIR=$part/tmp PIP_REQUIRE_VIRTUALENV=0 python3 -m pip download $quiet --no-deps --no-cache-dir \
         --disable-pip-version-check --only-binary=:all: --implementation cp --python-version 312 \
         --abi cp312 --platform "${2}_$arch" --dest "$part/wheel" "$1" >&2 ||
-        die "pip could not bring $1 (its message is above). Check the network and pip's settings, then run this script again."
+        die "pip could not download $1 (see its message above). Check the network and pip's settings, then run this script again."
     sum=$(python3 -c '
 import hashlib, sys
 hash = hashlib.sha256()
@@ -222,8 +222,8 @@ print(hash.hexdigest())' "$part"/wheel/*.whl) || die "could not read the wheel o
     local file=${1/==/-}
     grep -q "^$sum  ${file//-/[-_]}-" "$root/scripts/libtorch.sha256" ||
         die "the wheel of $1 is not the one that emovox was tested with: its SHA-256 is $sum," \
-            "which scripts/libtorch.sha256 does not list. Nothing of it was unpacked. A package index in pip's" \
-            "settings may serve another build: try without it, or install that PyTorch yourself and name it:" \
+            "which is not in scripts/libtorch.sha256. Nothing was unpacked. A package index in pip's settings may" \
+            "have another build: try without it, or install PyTorch yourself and set its folder:" \
             "LIBTORCH=/path/to/torch scripts/setup.sh"
     python3 - "$part"/wheel/*.whl "$new" "$3" <<'END' || die "could not unpack $1. Run this script again."
 import re, sys, zipfile
@@ -238,15 +238,15 @@ END
 
 driver=$(sed -n 's/^NVRM.*  \([0-9]*\)\.[0-9.]*  .*/\1/p' /proc/driver/nvidia/version 2>/dev/null || true)
 [ "$want" != cuda ] || [ "${driver:-580}" -ge 580 ] ||
-    say "note: CUDA 13 needs NVIDIA driver 580 or newer; with your $driver the GPU stays unused"
-say "fetching torch $VERSION ($want, about $size, once) into $cache"
+    say "note: CUDA 13 needs NVIDIA driver 580 or newer; with driver $driver the GPU is not used"
+say "downloading torch $VERSION ($want, about $size, once) into $cache"
 cuda_files='nvidia/.*/(lib/[^/]+\.so[^/]*|include/(?!cccl/|cooperative_groups/|cub/|cuda/|nvtx3/|thrust/).*)'
 if [ "$want" = cpu ]; then
     fetch torch==$VERSION $tag \
         'torch/include/.*|torch/version\.py|torch/lib/(?!libtorch\.so|.*(cuda|nvrtc|nvshmem|python|shm|global_deps))[^/]+\.(so|dylib)[^/]*'
-    # The wheel's libtorch.so only joins libtorch_cpu.so and libtorch_cuda.so.
+    # The wheel's libtorch.so only loads libtorch_cpu.so and libtorch_cuda.so.
     [ "$os" != Linux ] || ln -s libtorch_cpu.so "$new/torch/lib/libtorch.so"
-    # The Linux wheel is the CUDA build. Its CPU libraries need no more of CUDA than these two files.
+    # The Linux wheel is the CUDA build. Its CPU libraries need only these two files of CUDA.
     if [ "$os" = Linux ] && grep -q "cuda.*'13\." "$new/torch/version.py"; then
         fetch nvidia-cuda-runtime==13.0.96 manylinux2014 'nvidia/.*/libcudart\.so\.13'
         fetch nvidia-cuda-cupti==13.0.85 manylinux_2_25 'nvidia/.*/libcupti\.so\.13'
@@ -254,8 +254,8 @@ if [ "$want" = cpu ]; then
         rm -rf "$new/nvidia"
     fi
 else
-    # What the wheel itself requires, less what only Python uses, and the two packages whose
-    # headers those of the others include (where NCCL is built in: feature `distributed`).
+    # The requirements of the wheel without those that only Python uses, and two packages whose headers
+    # the others include (to build NCCL: feature `distributed`).
     fetch torch==$VERSION $tag 'torch/include/.*|torch/version\.py|torch/lib/(?!.*python)[^/]+\.so[^/]*'
     cufile=manylinux2014
     [ "$arch" != aarch64 ] || cufile=manylinux_2_27
@@ -283,13 +283,13 @@ END
 fi
 
 why=$(problem "$new/torch" "$want")
-[ -z "$why" ] || die "the wheel that pip brought does not serve: $why." \
-    "If your pip settings name another package index, try without it."
+[ -z "$why" ] || die "the downloaded wheel cannot be used: $why." \
+    "If pip's settings have another package index, try without it."
 echo $VERSION >"$new/torch/build-version"
-[ -z "$(problem "$done/torch" "$want")" ] || [ ! -e "$done" ] || mv "$done" "$part/spoilt" || true
-sync # so that a power cut does not leave a good name on half-written files
-# Unlike mv, rename never moves into a folder that another run has just put there.
+[ -z "$(problem "$done/torch" "$want")" ] || [ ! -e "$done" ] || mv "$done" "$part/damaged" || true
+sync # so that a power failure does not leave the final name on incomplete files
+# Unlike mv, rename never moves into a folder that another run has just created.
 python3 -c 'import os, sys; os.rename(*sys.argv[1:])' "$new" "$done" 2>/dev/null || true
 why=$(problem "$done/torch" "$want")
-[ -z "$why" ] || die "could not put the libraries into place: $why. Run this script again."
+[ -z "$why" ] || die "could not install the libraries: $why. Run this script again."
 finish "$done/torch"

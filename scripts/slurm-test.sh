@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs a sweep of twelve cells through a real Slurm on this machine, requeues a cell, kills one, cancels one,
-# warns one of its time limit, and compares the collected tables byte for byte with those of `emovox grid
-# --run`. It installs Slurm from Debian's packages and needs root. A Slurm that is configured already is
-# not touched: the script refuses. Where no Slurm can be started it ends with 77.
+# Runs a sweep of twelve trials through a real Slurm on this machine, requeues a trial, kills one, cancels
+# one, sends one the warning before its time limit, and compares the collected tables byte for byte with
+# those of `emovox grid --run`. It installs Slurm from Debian's packages and needs root. If Slurm is already
+# configured, the script stops without changes. If Slurm cannot be started, the exit code is 77.
 #
 #     scripts/slurm-test.sh
-#     LIMIT=1500 scripts/slurm-test.sh     also a cell of so many epochs, with a time limit of two minutes
-#     SRUN=1 scripts/slurm-test.sh         also one training by two tasks, with a build that has `distributed`
+#     LIMIT=1500 scripts/slurm-test.sh     also a trial of 1500 epochs with a time limit of two minutes
+#     SRUN=1 scripts/slurm-test.sh         also one training in two tasks, with a build that has `distributed`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,13 +17,13 @@ emovox=${EMOVOX:-$PWD/target/release/emovox}
 marker="# emovox: scripts/slurm-test.sh"
 conf=/etc/slurm/slurm.conf
 if [ -e $conf ] && ! grep -q "^$marker" $conf; then
-    echo "$conf is not of this script, and is left alone" >&2
+    echo "$conf was not written by this script, so it is not replaced" >&2
     exit 2
 fi
 started=$(date +%s)
 step() { printf '== %3d s  %s\n' "$(($(date +%s) - started))" "$*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# Nothing of emovox has been tried then.
+# Slurm cannot be started, so emovox was not tested.
 no_slurm() { echo "Slurm does not run here: $*" >&2; exit 77; }
 
 step "Slurm from Debian's packages"
@@ -64,8 +64,8 @@ SchedulerParameters=sched_interval=2,batch_sched_delay=1
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=short Nodes=$host Default=YES MaxTime=INFINITE State=UP
 END
-# The daemons write their state once more as they end: their folder goes when they are gone, and what is
-# left of it is not what the test is about.
+# The daemons write their state when they end, so their folder is removed afterwards. A failure to remove it
+# is not a failure of the test.
 stop() {
     scancel --name=emovox-sweep 2>/dev/null || true
     for file in "$work"/slurmd.pid "$work"/slurmctld.pid; do
@@ -108,11 +108,11 @@ END
 step "the same sweep by --run"
 "$emovox" grid sweep.toml --runs-dir here --run --jobs 2 > here.log || { cat here.log; fail "--run"; }
 
-# The step that a cell is in, by its metrics.csv; 0 before the first epoch.
+# Number of completed epochs of a trial, from its metrics.csv.
 epochs() { local csv=runs/sweep/$1/metrics.csv; [ ! -e "$csv" ] || echo $(($(wc -l < "$csv") - 1)); }
 cell_of() { sed -n "$(($1 + 1))p" runs/sweep/slurm/0.cells; }
 running() { squeue -h -r -t R -o %K --name=emovox-sweep | sort -n; }
-# The process that trains a cell: its own, not the shell of its job.
+# The process that trains a trial, not the shell of its job.
 process_of() {
     local file words
     for file in /proc/[0-9]*/cmdline; do
@@ -126,8 +126,8 @@ process_of() {
     done
     return 1
 }
-# Waits for a running cell, other than those given, that has an epoch behind it and is not over, and holds
-# it still, so that it is not over either when the test gets to it; says which, and its process.
+# Waits for a running trial, other than the given ones, that has completed an epoch, and stops it with
+# SIGSTOP, so that it does not end before the test uses it. Prints its task number and its process.
 begun() {
     local task done cell process
     for _ in $(seq 600); do
@@ -148,7 +148,7 @@ begun() {
     done
     return 1
 }
-# Lets a process that is held still go on, once a signal waits for it; Slurm itself may have done so before.
+# Continues a stopped process when a signal is pending for it. Slurm may have continued it already.
 release() {
     for _ in $(seq 100); do
         grep -q "^State:.T" "/proc/$1/status" 2>/dev/null || return 0
@@ -158,47 +158,47 @@ release() {
     kill -CONT "$1" 2>/dev/null || true
 }
 
-step "sbatch: a job array of twelve cells"
+step "sbatch: a job array of twelve trials"
 "$emovox" grid sweep.toml --slurm --partition short --time 10 > submit.log || { cat submit.log; fail "submit"; }
 cat submit.log
 job=$(sed -n 's/.*as job \([0-9]*\)$/\1/p' submit.log)
 "$emovox" grid sweep.toml --slurm --partition short | grep -q "12 cells are in the queue already" ||
-    fail "cells were submitted twice"
+    fail "trials were submitted twice"
 
-read -r task process < <(begun) || fail "no cell began"
+read -r task process < <(begun) || fail "no trial started"
 requeued=$(cell_of "$task")
 step "requeue $requeued after epoch $(epochs "$requeued"), as preemption does"
 scontrol requeue "${job}_$task"
 release "$process"
-for _ in $(seq 200); do # saved, and out of the way
+for _ in $(seq 200); do # until it has saved and ended
     running | grep -qx "$task" || break
     sleep 0.1
 done
 "$emovox" grid sweep.toml --status | tee status.log
 grep -q "in the queue" status.log || fail "--status"
 
-read -r second process < <(begun "$task") || fail "no second cell began"
+read -r second process < <(begun "$task") || fail "no second trial started"
 killed=$(cell_of "$second")
 step "kill -9 of $killed after epoch $(epochs "$killed")"
 kill -9 "$process"
 
-read -r third process < <(begun "$task" "$second") || fail "no third cell began"
+read -r third process < <(begun "$task" "$second") || fail "no third trial started"
 cancelled=$(cell_of "$third")
 step "scancel of $cancelled after epoch $(epochs "$cancelled")"
 scancel "${job}_$third"
 release "$process"
 
-read -r fourth process < <(begun "$task" "$second" "$third") || fail "no fourth cell began"
+read -r fourth process < <(begun "$task" "$second" "$third") || fail "no fourth trial started"
 warned=$(cell_of "$fourth")
-step "the warning before the time limit to $warned after epoch $(epochs "$warned"): to the job's shell alone"
-# The job puts itself back into the queue at once, where scancel would try to reach it again and again.
+step "the warning before the time limit to $warned after epoch $(epochs "$warned"): only to the job's shell"
+# The job requeues itself immediately, and scancel would retry to reach it there.
 timeout 3 scancel --signal=USR1 --batch "$(squeue -h -j "${job}_$fourth" -o %A)" 2>/dev/null || true
 release "$process"
 
 wait_for_queue() {
     for _ in $(seq 1200); do
         [ -n "$(squeue -h --name=emovox-sweep)" ] || return 0
-        # A requeued job waits two minutes for its turn unless told otherwise.
+        # By default, a requeued job waits two minutes.
         for held in $(squeue -h -r -t PD -o %i --name=emovox-sweep); do
             scontrol update JobId="$held" StartTime=now >/dev/null 2>&1 || true
         done
@@ -206,18 +206,18 @@ wait_for_queue() {
     done
     return 1
 }
-wait_for_queue || fail "the queue does not empty"
+wait_for_queue || fail "jobs remain in the queue"
 "$emovox" collect sweep.toml > collected.log
 "$emovox" grid sweep.toml --status | tail -1
 for of in "$task $requeued" "$fourth $warned"; do
     grep -q "continues after" "runs/sweep/slurm/${job}_${of%% *}.log" ||
-        fail "${of#* } did not go on from its checkpoint"
+        fail "${of#* } did not continue from its checkpoint"
 done
 
-step "what was killed and cancelled once more"
+step "the killed and the cancelled trial again"
 "$emovox" grid sweep.toml --slurm --partition short --time 10 | tee again.log
-grep -q "submitted 2 cells" again.log || fail "not the two cells that are missing"
-wait_for_queue || fail "the queue does not empty"
+grep -q "submitted 2 cells" again.log || fail "the two missing trials were not submitted"
+wait_for_queue || fail "jobs remain in the queue"
 "$emovox" collect sweep.toml > collected.log
 cat collected.log
 
@@ -231,14 +231,14 @@ for cell in $(cat runs/sweep/slurm/0.cells); do
 done
 grep -h "continues after\|stopped after" runs/sweep/slurm/*.log || true
 if [ -n "${SRUN:-}" ]; then
-    step "one training by two tasks of srun"
+    step "one training in two tasks of srun"
     MASTER_ADDR=127.0.0.1 MASTER_PORT=29431 srun --partition short --ntasks 2 --export ALL \
         "$emovox" train --arch seed --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
     grep "2 processes train one model" srun.log
     tail -1 srun.log
 fi
 if [ -n "${LIMIT:-}" ]; then
-    step "a cell that takes longer than its time limit of two minutes"
+    step "a trial that takes longer than its time limit of two minutes"
     sed 's/folds = 3//; s/seeds = .*/seeds = [1]/; s/\[16, 32\]/[16]/; s/epochs = [0-9]*/epochs = '"$LIMIT"'/' sweep.toml > long.toml
     "$emovox" grid long.toml --slurm --partition short --time 2 --sbatch=--signal=B:USR1@20
     for _ in $(seq 1200); do
@@ -249,6 +249,6 @@ if [ -n "${LIMIT:-}" ]; then
         sleep 0.5
     done
     grep -h "continues after\|stopped after" runs/long/slurm/*.log
-    "$emovox" grid long.toml | tail -1 | grep "1 of 1 done" || fail "it is not done"
+    "$emovox" grid long.toml | tail -1 | grep "1 of 1 done" || fail "the trial is not finished"
 fi
-step "ok: 12 cells through Slurm, one requeued, one killed, one cancelled, one at its time limit; the same tables and weights"
+step "ok: 12 trials through Slurm, one requeued, one killed, one cancelled, one at its time limit; the same tables and weights"

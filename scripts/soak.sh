@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# How late are the answers of a live ear, and does its memory stay flat? Ten minutes of synthetic talk at
-# the speed of speech and an hour of it as fast as it goes, through the release build, on one core.
+# Measures the delay and the memory of `emovox listen`: ten minutes of synthetic speech in real time, and one
+# hour at full speed, with the release build, on one core.
 #
 #   scripts/soak.sh              both
-#   scripts/soak.sh 3600 36000   an hour at the speed of speech, ten as fast as it goes
+#   scripts/soak.sh 3600 36000   one hour in real time, ten hours at full speed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +16,6 @@ if command -v taskset > /dev/null; then
     one_core=(taskset -c 0)
 fi
 cargo test --test soak --no-run
-for test in as_fast_as_it_goes at_the_speed_of_speech; do
+for test in listen_at_full_speed listen_in_real_time; do
     "${one_core[@]}" cargo test --test soak -- --ignored --nocapture --exact "$test"
 done

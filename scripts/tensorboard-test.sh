@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lets TensorBoard itself read what `emovox train --tensorboard` writes, and compares every number with
-# metrics.csv. It brings TensorBoard into a virtual environment of its own.
+# Reads the events of `emovox train --tensorboard` with TensorBoard, and compares every number with
+# metrics.csv. Installs TensorBoard into its own virtual environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

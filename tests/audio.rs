@@ -1,5 +1,5 @@
-//! Recordings in, waveforms out: every bit depth, channels, resampling, trimming, and what is
-//! said about files that are no recordings.
+//! Waveforms from recordings: every bit depth, channels, resampling, trimming, and the errors for
+//! other files.
 
 use std::f64::consts::TAU;
 use std::fs;
@@ -29,7 +29,7 @@ fn write<S: hound::Sample + Copy>(path: &Path, spec: WavSpec, samples: &[S]) {
     writer.finalize().unwrap();
 }
 
-/// The samples of a file that hound wrote.
+/// The samples that are read from a file written by hound.
 fn written_and_read<S: hound::Sample + Copy>(spec: WavSpec, samples: &[S]) -> Vec<f32> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sound.wav");
@@ -39,7 +39,7 @@ fn written_and_read<S: hound::Sample + Copy>(spec: WavSpec, samples: &[S]) -> Ve
     waveform.samples
 }
 
-/// Reads a file that holds these bytes.
+/// Reads a file with these bytes.
 fn read_bytes(bytes: &[u8]) -> Result<Waveform, AudioError> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sound.wav");
@@ -47,8 +47,8 @@ fn read_bytes(bytes: &[u8]) -> Result<Waveform, AudioError> {
     read_wav(&path)
 }
 
-/// What is said about such a file, in one line.
-fn complaint(bytes: &[u8]) -> String {
+/// The error for a file with these bytes, which must be one line.
+fn error_of(bytes: &[u8]) -> String {
     let message = read_bytes(bytes).unwrap_err().to_string();
     assert!(!message.contains('\n'), "{message}");
     message
@@ -108,7 +108,7 @@ fn integers_become_fractions_of_full_scale() {
 }
 
 #[test]
-fn the_smallest_step_of_each_depth_is_kept() {
+fn the_smallest_step_of_each_depth_is_preserved() {
     for (bits, step) in [(8, 128.0), (16, 32_768.0), (24, 8_388_608.0)] {
         let samples = written_and_read(spec(1, bits, SampleFormat::Int), &[1_i32, -1]);
         assert_eq!(samples, [1.0 / step, -1.0 / step], "{bits} bits");
@@ -116,7 +116,7 @@ fn the_smallest_step_of_each_depth_is_kept() {
 }
 
 #[test]
-fn floats_stay_as_they_are() {
+fn floats_are_unchanged() {
     let samples = [0.1_f32, -1.0, 1.5, f32::MIN_POSITIVE];
     assert_eq!(
         written_and_read(spec(1, 32, SampleFormat::Float), &samples),
@@ -170,18 +170,18 @@ fn chunks_around_the_sound_are_skipped() {
 }
 
 #[test]
-fn a_sound_that_was_cut_off_ends_early() {
+fn a_truncated_data_chunk_is_read_up_to_its_last_whole_frame() {
     let mut bytes = riff(&[
         format_chunk(1, 2, 16),
         chunk(b"data", &[0, 64, 0, 64, 0, 32, 0, 32]),
     ]);
-    // One whole frame of two channels and a half.
+    // One whole frame of two channels, and half a frame.
     bytes.truncate(bytes.len() - 2);
     assert_eq!(read_bytes(&bytes).unwrap().samples, [0.5]);
 }
 
 #[test]
-fn a_header_tells_without_the_sound() {
+fn probe_reads_only_the_header() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sound.wav");
     write(&path, spec(2, 24, SampleFormat::Int), &[0_i32; 16_000]);
@@ -194,7 +194,7 @@ fn a_header_tells_without_the_sound() {
 }
 
 #[test]
-fn other_formats_are_called_by_their_names() {
+fn an_error_names_the_other_audio_format() {
     let others: [(&[u8], &str); 8] = [
         (b"FORM\0\0\0\x10AIFFCOMM", "AIFF"),
         (b"fLaC\0\0\0\x22", "FLAC"),
@@ -206,7 +206,7 @@ fn other_formats_are_called_by_their_names() {
         (b"RIFF\x10\0\0\0AVI LIST", "AVI"),
     ];
     for (bytes, name) in others {
-        let message = complaint(bytes);
+        let message = error_of(bytes);
         assert!(
             message.starts_with("not a WAV file but ") && message.contains(name),
             "{message}"
@@ -216,51 +216,51 @@ fn other_formats_are_called_by_their_names() {
             "{message}"
         );
     }
-    assert!(complaint(b"<!DOCTYPE html>").contains("not a WAV file"));
+    assert!(error_of(b"<!DOCTYPE html>").contains("not a WAV file"));
 }
 
 #[test]
-fn broken_files_are_described() {
-    assert!(complaint(b"").starts_with("the file is empty"));
+fn broken_files_are_rejected_with_the_reason() {
+    assert!(error_of(b"").starts_with("the file is empty"));
     let whole = riff(&[format_chunk(1, 1, 16), chunk(b"data", &[0; 8])]);
     let header = whole.len() - 8;
     for length in 1..header {
-        let message = complaint(&whole[..length]);
+        let message = error_of(&whole[..length]);
         let expected = "the file ends inside its header";
         assert!(message.starts_with(expected), "{length} bytes: {message}");
     }
-    assert!(complaint(&whole[..header]).starts_with("no samples"));
+    assert!(error_of(&whole[..header]).starts_with("no samples"));
     let silent = riff(&[format_chunk(1, 1, 16), chunk(b"data", &[])]);
-    assert!(complaint(&silent).starts_with("no samples"));
+    assert!(error_of(&silent).starts_with("no samples"));
     let no_channels = riff(&[format_chunk(1, 0, 16), chunk(b"data", &[0; 8])]);
-    assert!(complaint(&no_channels).starts_with("broken WAV header"));
+    assert!(error_of(&no_channels).starts_with("broken WAV header"));
     let mut no_rate = whole.clone();
     no_rate[24..32].fill(0);
-    assert!(complaint(&no_rate).starts_with("a sample rate of 0 Hz"));
+    assert!(error_of(&no_rate).starts_with("a sample rate of 0 Hz"));
 }
 
 #[test]
-fn unread_encodings_are_described() {
+fn unsupported_encodings_are_rejected_with_advice() {
     let adpcm = riff(&[format_chunk(2, 1, 16), chunk(b"data", &[0; 8])]);
     let half = riff(&[format_chunk(3, 1, 16), chunk(b"data", &[0; 8])]);
     for bytes in [adpcm, half] {
-        let message = complaint(&bytes);
+        let message = error_of(&bytes);
         assert!(message.starts_with("unsupported WAV encoding"), "{message}");
         assert!(message.contains("pcm_s16le"), "{message}");
     }
 }
 
 #[test]
-fn numbers_that_are_none_are_found() {
+fn samples_that_are_not_finite_are_rejected() {
     for bad in [f32::NAN, f32::INFINITY] {
         let sound: Vec<u8> = [0.5, bad].iter().flat_map(|x| x.to_le_bytes()).collect();
-        let message = complaint(&riff(&[format_chunk(3, 1, 32), chunk(b"data", &sound)]));
+        let message = error_of(&riff(&[format_chunk(3, 1, 32), chunk(b"data", &sound)]));
         assert!(message.starts_with("sample 1 is not a finite"), "{message}");
     }
 }
 
 #[test]
-fn missing_files_and_folders_are_told_apart() {
+fn a_missing_file_and_a_folder_have_different_errors() {
     let folder = TempDir::new().unwrap();
     let missing = read_wav(&folder.path().join("none.wav")).unwrap_err();
     assert_eq!(missing.to_string(), "no such file; check the path");
@@ -270,7 +270,7 @@ fn missing_files_and_folders_are_told_apart() {
 
 #[test]
 fn a_resampled_tone_keeps_amplitude_and_phase() {
-    // The last is TESS's rate, with no simple ratio to any other.
+    // The last rate is that of TESS, which has no simple ratio to the others.
     for (from, to) in [
         (48_000, 16_000),
         (48_000, 22_050),
@@ -284,7 +284,7 @@ fn a_resampled_tone_keeps_amplitude_and_phase() {
             assert_eq!(resampled.sample_rate, to);
             let expected = tone(to, hz, to as usize);
             assert_eq!(resampled.samples.len(), expected.samples.len());
-            // The ends ring: outside there is silence.
+            // The ends are excluded: the filter rings there, because the signal starts and stops abruptly.
             let inside = 1000..to as usize - 1000;
             let furthest = resampled.samples[inside.clone()]
                 .iter()
@@ -297,7 +297,7 @@ fn a_resampled_tone_keeps_amplitude_and_phase() {
 }
 
 #[test]
-fn what_the_new_rate_cannot_hold_vanishes() {
+fn frequencies_above_half_the_new_rate_are_removed() {
     for (from, to, hz) in [
         (48_000, 16_000, 8_100.0),
         (48_000, 16_000, 20_000.0),
@@ -316,7 +316,7 @@ fn what_the_new_rate_cannot_hold_vanishes() {
 
 #[test]
 fn resampling_up_adds_no_images() {
-    // 3.6 kHz at 8 kHz has its first image at 4.4 kHz: at 16 kHz only the tone may be left.
+    // A tone of 3.6 kHz at 8 kHz has its first image at 4.4 kHz. At 16 kHz only the tone may remain.
     let resampled = resample(&tone(8_000, 3_600.0, 8_000), 16_000).unwrap();
     let expected = tone(16_000, 3_600.0, 16_000);
     for i in 1000..15_000 {
@@ -328,7 +328,7 @@ fn resampling_up_adds_no_images() {
 fn resampling_keeps_the_last_samples() {
     for (from, to) in [(48_000, 22_050), (16_000, 22_050), (24_414, 22_050)] {
         for samples in 3000..3050 {
-            // Zeros behind a sound change nothing about it, up to its very end.
+            // Zeros after a sound do not change it, not even its last samples.
             let mut sound = Waveform {
                 samples: vec![1.0; samples],
                 sample_rate: from,
@@ -344,7 +344,7 @@ fn resampling_keeps_the_last_samples() {
 }
 
 #[test]
-fn short_sounds_resample_too() {
+fn short_sounds_are_resampled() {
     for (from, to) in [(48_000, 16_000), (16_000, 22_050), (24_414, 16_000)] {
         for samples in [1, 2, 3, 100, 1001] {
             let resampled = resample(&tone(from, 440.0, samples), to).unwrap();
@@ -374,7 +374,7 @@ fn trimming_cuts_where_librosa_cuts() {
 }
 
 #[test]
-fn silence_alone_is_not_trimmed() {
+fn pure_silence_is_not_trimmed() {
     let silence = Waveform {
         samples: vec![0.0; 5000],
         sample_rate: 16_000,
@@ -412,7 +412,7 @@ fn loading_resamples_and_trims() {
 }
 
 #[test]
-fn settings_survive_toml() {
+fn settings_are_unchanged_after_toml() {
     for (sample_rate, trim_db) in [
         (SampleRate::Native, None),
         (SampleRate::Hz(16_000), Some(30.0)),
@@ -433,7 +433,7 @@ fn settings_survive_toml() {
 }
 
 #[test]
-fn sample_rates_are_checked_where_they_are_written() {
+fn sample_rates_are_checked_when_parsed() {
     assert_eq!("native".parse(), Ok(SampleRate::Native));
     assert_eq!("16000".parse(), Ok(SampleRate::Hz(16_000)));
     for wrong in ["16k", "", "0", "-1", "99999999", "99999999999999"] {

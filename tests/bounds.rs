@@ -1,4 +1,4 @@
-//! Work out of proportion: what is long, endless, deep or slow has a bound, and a message.
+//! Bounds on input: long, endless and deeply nested input costs bounded time and memory, or is an error.
 
 mod desk;
 
@@ -14,7 +14,7 @@ use emovox::device::DeviceChoice;
 use emovox::inference::Predictor;
 use emovox::run::RunFolder;
 
-/// A file of zeros, mono with 16 bits, that takes no room on the disk.
+/// A sparse file of silence, mono with 16 bits, which needs almost no disk space.
 fn silence(file: &Path, seconds: u32, sample_rate: u32) {
     let length = seconds * sample_rate * 2;
     let mut out = File::create(file).unwrap();
@@ -29,7 +29,7 @@ fn silence(file: &Path, seconds: u32, sample_rate: u32) {
     out.set_len(44 + u64::from(length)).unwrap();
 }
 
-/// A command line that ends within a minute and has a gigabyte and a half of addresses.
+/// Runs a command line with a limit of one minute and 1.5 GB of address space.
 fn bounded(desk: &Desk, line: &str) -> Seen {
     limited(desk, line, 1_500_000)
 }
@@ -50,14 +50,14 @@ fn limited(desk: &Desk, line: &str, kilobytes: u32) -> Seen {
 fn long_recordings_and_many_are_predicted_within_bounds() {
     let desk = Desk::with_corpus();
     desk.types(&TRAIN.replace("mine", "mine --epochs 1")).fine();
-    an_hour_that_does_not_fit_is_one_line_and_costs_no_other(&desk);
-    what_is_longer_than_a_minute_is_named(&desk);
-    predictions_come_before_the_last_recording_is_read(&desk);
-    a_ladder_of_links_is_predicted_once(&desk);
-    what_has_no_end_is_no_run(&desk);
+    a_recording_too_long_for_memory_does_not_affect_the_others(&desk);
+    recordings_longer_than_a_minute_cause_a_warning(&desk);
+    predictions_are_returned_before_the_last_recording_is_read(&desk);
+    a_recording_with_many_links_is_predicted_once(&desk);
+    an_endless_or_huge_file_is_rejected_as_run(&desk);
 }
 
-fn an_hour_that_does_not_fit_is_one_line_and_costs_no_other(desk: &Desk) {
+fn a_recording_too_long_for_memory_does_not_affect_the_others(desk: &Desk) {
     silence(&desk.path("hour.wav"), 3600, 44_100);
     let clip = "corpus/anger/v01/1.wav";
     let seen = limited(
@@ -69,7 +69,7 @@ fn an_hour_that_does_not_fit_is_one_line_and_costs_no_other(desk: &Desk) {
     assert_eq!(seen.error.matches("not enough memory").count(), 1);
     assert_eq!(seen.out.lines().count(), 2, "{}", seen.out);
     assert!(seen.out.contains(clip));
-    // Features alike.
+    // The same applies to features.
     limited(desk, "features hour.wav --out hour.npy", 1_000_000).fails_with(&[
         "hour.wav",
         "not enough memory",
@@ -78,7 +78,7 @@ fn an_hour_that_does_not_fit_is_one_line_and_costs_no_other(desk: &Desk) {
     assert!(!desk.path("hour.npy").exists());
 }
 
-fn what_is_longer_than_a_minute_is_named(desk: &Desk) {
+fn recordings_longer_than_a_minute_cause_a_warning(desk: &Desk) {
     silence(&desk.path("short.wav"), 60, 8_000);
     silence(&desk.path("long.wav"), 61, 8_000);
     let seen = desk.types("predict mine short.wav long.wav").fine();
@@ -91,7 +91,7 @@ fn what_is_longer_than_a_minute_is_named(desk: &Desk) {
         .types("predict mine long.wav --window 30 --hop 30")
         .fine();
     assert_eq!(warned(&seen), 0, "{}", seen.error);
-    // Some by name, the rest by number.
+    // Ten are listed by name, the others only counted.
     let many = (0..13).map(|number| format!("long-{number}.wav"));
     let many: Vec<String> = many
         .inspect(|name| {
@@ -107,7 +107,7 @@ fn what_is_longer_than_a_minute_is_named(desk: &Desk) {
     assert!(seen.error.contains("and 3 more"), "{}", seen.error);
 }
 
-fn predictions_come_before_the_last_recording_is_read(desk: &Desk) {
+fn predictions_are_returned_before_the_last_recording_is_read(desk: &Desk) {
     let run = RunFolder::open(&desk.path("runs"), "mine").unwrap();
     let predictor = Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap();
     let clip = desk.path("corpus/anger/v01/1.wav");
@@ -128,7 +128,7 @@ fn predictions_come_before_the_last_recording_is_read(desk: &Desk) {
             },
         )
         .unwrap();
-    // Eight for each core are in memory, and no more.
+    // At most eight predictions for each core are in memory.
     assert!(most_waiting <= 8 * rayon_threads(), "{most_waiting}");
     for (index, (file, prediction)) in files.iter().zip(&taken).enumerate() {
         match prediction {
@@ -136,7 +136,7 @@ fn predictions_come_before_the_last_recording_is_read(desk: &Desk) {
             Err(skipped) => assert!(index == missing && skipped.file == *file),
         }
     }
-    // The first that is taken may also be the last.
+    // The receiver can stop after the first prediction.
     let mut count = 0;
     let stopped = predictor.predict_each(
         &files,
@@ -156,7 +156,7 @@ fn rayon_threads() -> usize {
     rayon::current_num_threads()
 }
 
-fn a_ladder_of_links_is_predicted_once(desk: &Desk) {
+fn a_recording_with_many_links_is_predicted_once(desk: &Desk) {
     for level in 0..26 {
         let here = desk.path(&format!("ladder/{level}"));
         fs::create_dir_all(&here).unwrap();
@@ -176,7 +176,7 @@ fn a_ladder_of_links_is_predicted_once(desk: &Desk) {
     assert!(seen.error.contains("and 42 more"), "{}", seen.error);
 }
 
-fn what_has_no_end_is_no_run(desk: &Desk) {
+fn an_endless_or_huge_file_is_rejected_as_run(desk: &Desk) {
     let clip = "corpus/anger/v01/1.wav";
     bounded(desk, &format!("predict /dev/zero {clip}")).fails_with(&["/dev/zero"]);
     File::create(desk.path("huge.emovox"))
@@ -184,7 +184,7 @@ fn what_has_no_end_is_no_run(desk: &Desk) {
         .set_len(1 << 40)
         .unwrap();
     bounded(desk, &format!("predict huge.emovox {clip}")).fails_with(&["huge.emovox"]);
-    // Beyond its bound, though it begins as one does.
+    // A valid bundle that is longer than the limit.
     desk.types("export mine").fine();
     File::options()
         .write(true)
@@ -197,7 +197,7 @@ fn what_has_no_end_is_no_run(desk: &Desk) {
 }
 
 #[test]
-fn settings_and_lists_without_an_end_are_refused() {
+fn endless_settings_and_manifests_are_rejected() {
     let desk = Desk::with_corpus();
     let train = "train --data corpus --device cpu --run mine";
     let device = "a pipe, a socket or a device";
@@ -237,7 +237,7 @@ fn settings_and_lists_without_an_end_are_refused() {
 }
 
 #[test]
-fn lists_of_many_keys_and_long_lines_are_read_in_proportion() {
+fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
     let desk = Desk::with_corpus();
     let list = |name: &str, text: String| fs::write(desk.path(name), text).unwrap();
     let line = |more: &str| format!("{{\"file\":\"a.wav\",\"label\":\"anger\"{more}}}\n");
@@ -270,7 +270,7 @@ fn lists_of_many_keys_and_long_lines_are_read_in_proportion() {
     );
     bounded(&desk, "train --manifest long.jsonl --run mine")
         .fails_with(&["long.jsonl, line 1", "longer than 1 MiB"]);
-    // Wide, but a list; a message names some of its columns.
+    // A wide table within the limits; the message names only some of its columns.
     list(
         "wide.csv",
         format!(
@@ -290,9 +290,9 @@ fn lists_of_many_keys_and_long_lines_are_read_in_proportion() {
 }
 
 #[test]
-fn a_long_recording_among_short_ones_is_trained_on_in_pieces() {
+fn a_long_recording_among_short_ones_is_split_for_training() {
     let desk = Desk::with_corpus();
-    // As long as all others together, and one of them tests.
+    // Each is as long as all other clips together, and one of them is in the test subset.
     for (voice, speaker) in [(1, "v01"), (2, "v02"), (3, "v03"), (4, "v04"), (5, "v05")] {
         let turns =
             (0..30).flat_map(|turn| emovox::corpus::demo::synthesise(voice, 1 + turn % 3, 0, 1));
@@ -311,7 +311,7 @@ fn a_long_recording_among_short_ones_is_trained_on_in_pieces() {
         "{}",
         seen.out
     );
-    // Scored as one recording each, here and wherever it is scored again.
+    // A long recording is scored as a whole, after the training and by `evaluate`.
     let predictions = fs::read_to_string(desk.path("runs/mine/predictions.csv")).unwrap();
     assert_eq!(predictions.matches("long.wav").count(), 1, "{predictions}");
     let report = fs::read_to_string(desk.path("runs/mine/report.json")).unwrap();
@@ -352,7 +352,7 @@ fn a_long_recording_among_short_ones_is_trained_on_in_pieces() {
 }
 
 #[test]
-fn without_long_recordings_pieces_change_no_weight() {
+fn without_long_recordings_the_piece_length_changes_no_weight() {
     let desk = Desk::with_corpus();
     let small = fs::read_to_string(desk.path("small.toml")).unwrap();
     let weights = |run: &str, seconds: &str| {
@@ -369,7 +369,7 @@ fn without_long_recordings_pieces_change_no_weight() {
 }
 
 #[test]
-fn a_run_from_before_there_were_pieces_stays_without_them() {
+fn a_run_without_the_piece_length_setting_uses_no_pieces() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     let config = desk.path("runs/mine/config.toml");

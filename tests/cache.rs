@@ -1,4 +1,4 @@
-//! Features that are kept from one run to the next, as a user sees it.
+//! The feature cache, as a user sees it.
 
 mod desk;
 
@@ -7,7 +7,7 @@ use std::fs;
 use desk::Desk;
 
 #[test]
-fn a_run_with_kept_features_is_the_same_run() {
+fn cached_features_do_not_change_a_run() {
     let desk = Desk::with_corpus();
     fs::write(desk.path("corpus/broken.wav"), "RIFF").unwrap();
     let class = fs::read_dir(desk.path("corpus")).unwrap().flatten();
@@ -46,9 +46,9 @@ fn a_run_with_kept_features_is_the_same_run() {
     assert!(elsewhere.contains("clips"), "{elsewhere}");
 }
 
-/// Where nothing can be kept, a training does without.
+/// If the cache cannot be written, a training computes its features itself.
 #[test]
-fn a_cache_that_cannot_be_written_costs_no_training() {
+fn a_training_works_without_a_writable_cache() {
     let desk = Desk::with_corpus();
     fs::write(desk.path("file"), "not a folder").unwrap();
     let train = "train --data corpus --config small.toml --epochs 1 --device cpu --cache file";

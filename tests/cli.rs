@@ -1,4 +1,4 @@
-//! The program as a person meets it: commands typed, files found, messages read.
+//! The command line as a user sees it: commands, files and messages.
 
 mod desk;
 
@@ -10,7 +10,7 @@ use emovox::corpus::demo;
 use serde_json::Value;
 
 #[test]
-fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
+fn a_training_writes_a_complete_run_folder() {
     let desk = Desk::with_corpus();
     let seen = desk.types(TRAIN).fine();
     assert!(
@@ -24,7 +24,11 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
     let lines = |file: &str| fs::read_to_string(run(file)).unwrap().lines().count();
     assert_eq!(lines("metrics.csv"), 1 + 3);
     assert_eq!(lines("split.csv"), 1 + 30);
-    assert_eq!(lines("predictions.csv"), 1 + 6, "one speaker of five tests");
+    assert_eq!(
+        lines("predictions.csv"),
+        1 + 6,
+        "one of five speakers is in the test subset"
+    );
     assert_eq!(lines("confusion.csv"), 1 + 3);
     for file in [
         "curves.png",
@@ -78,7 +82,7 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
         assert!((sum - 1.0).abs() < 1e-5, "probabilities sum to {sum}");
     }
 
-    // The same score from the folder alone, and the same keys.
+    // `evaluate` gives the same scores under the same keys.
     let again = desk.types("evaluate mine --json").fine();
     let again: Value = serde_json::from_str(&again.out).unwrap();
     for key in [
@@ -95,14 +99,14 @@ fn a_folder_of_recordings_becomes_a_run_with_everything_in_it() {
         assert_eq!(again[key], report[key], "{key}");
     }
 
-    // A run that is there is not written over, by its name or by chance.
+    // An existing run is not overwritten.
     desk.types(TRAIN)
         .fails_with(&["mine exists", "--resume mine"]);
     assert_eq!(desk.runs(), 1);
 }
 
 #[test]
-fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
+fn a_finished_run_can_be_extended_and_plotted() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     let metrics = || fs::read_to_string(desk.path("runs/mine/metrics.csv")).unwrap();
@@ -128,7 +132,7 @@ fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
     desk.types("train --resume other")
         .fails_with(&["no run 'other'", "mine"]);
 
-    // What was scored before is of other weights, and other sound is not the same run.
+    // A run cannot be resumed with other recordings.
     assert!(scored.exists());
     for voice in 1..=5 {
         for emotion in [0, 5, 6] {
@@ -151,7 +155,7 @@ fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
     }
     desk.types("train --resume mine --data other --epochs 6")
         .fails_with(&["the recordings of mine are not those", "30 replaced"]);
-    // Nothing was written yet.
+    // Nothing was changed.
     assert!(scored.exists());
     desk.types("train --resume mine --data corpus").fine();
     assert!(scored.exists());
@@ -168,7 +172,7 @@ fn a_finished_run_goes_on_for_more_epochs_and_is_drawn_again() {
 }
 
 #[test]
-fn shared_speakers_are_told_wherever_there_are_numbers() {
+fn shared_speakers_are_noted_beside_every_score() {
     let desk = Desk::with_corpus();
     let seen = desk
         .types(&format!("{TRAIN} --split random --arch seed --epochs 2"))
@@ -183,7 +187,7 @@ fn shared_speakers_are_told_wherever_there_are_numbers() {
     let json = desk.types("evaluate mine --json").fine().out;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["speakers_shared"], true);
-    // Of a speaker-independent run the training part is shared with itself.
+    // The training subset of a speaker-independent run shares its speakers with itself.
     desk.types(&TRAIN.replace("mine", "apart")).fine();
     let text = desk.types("evaluate apart --part train").fine().out;
     assert!(
@@ -193,7 +197,7 @@ fn shared_speakers_are_told_wherever_there_are_numbers() {
 }
 
 #[test]
-fn named_speakers_test_and_validate() {
+fn the_split_has_the_given_speakers() {
     let desk = Desk::with_corpus();
     desk.types(&format!(
         "{TRAIN} --test-speakers v02,v04 --validation-speakers v01"
@@ -212,7 +216,7 @@ fn named_speakers_test_and_validate() {
 }
 
 #[test]
-fn predicts_any_rate_channels_and_length() {
+fn recordings_of_any_rate_channels_and_length_are_predicted() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     let tone: Vec<f32> = (0..48_000).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
@@ -222,14 +226,14 @@ fn predicts_any_rate_channels_and_length() {
     desk.wav("odd/a-minute.wav", 16_000, 1, &tone.repeat(20));
 
     let seen = desk.types("predict mine odd --json").fine();
-    let answers: Value = serde_json::from_str(&seen.out).unwrap();
-    let answers = answers.as_array().unwrap();
-    assert_eq!(answers.len(), 4);
-    for answer in answers {
-        let probabilities = answer["probabilities"].as_object().unwrap();
+    let predictions: Value = serde_json::from_str(&seen.out).unwrap();
+    let predictions = predictions.as_array().unwrap();
+    assert_eq!(predictions.len(), 4);
+    for prediction in predictions {
+        let probabilities = prediction["probabilities"].as_object().unwrap();
         let sum: f64 = probabilities.values().map(|p| p.as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-5);
-        assert!(probabilities.contains_key(answer["label"].as_str().unwrap()));
+        assert!(probabilities.contains_key(prediction["label"].as_str().unwrap()));
     }
     let csv = desk.types("predict mine odd --csv").fine().out;
     assert!(
@@ -238,7 +242,7 @@ fn predicts_any_rate_channels_and_length() {
     );
     assert_eq!(csv.lines().count(), 1 + 4);
 
-    // A file alone is answered as it is among others.
+    // The prediction for a file does not depend on the other files.
     let alone = desk
         .types("predict mine odd/telephone.wav --csv")
         .fine()
@@ -257,7 +261,7 @@ fn predicts_any_rate_channels_and_length() {
         assert!((a - b).abs() < 1e-5, "{a} {b}");
     }
 
-    // One bad recording does not cost the others.
+    // One unreadable recording does not affect the others.
     fs::write(desk.path("odd/broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
     let seen = desk
         .types("predict mine odd --csv")
@@ -268,7 +272,7 @@ fn predicts_any_rate_channels_and_length() {
 }
 
 #[test]
-fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
+fn another_corpus_is_scored_on_the_labels_of_the_model() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     for (class, emotion) in [("anger", 0), ("boredom", 1)] {
@@ -302,7 +306,7 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
     desk.types("evaluate mine --data other --part test")
         .fails_with(&["not have all recordings", "--part"]);
 
-    // Some of the run's own recordings are no strangers.
+    // A folder with some of the run's recordings shares their speakers.
     fs::create_dir_all(desk.path("some")).unwrap();
     for class in ["anger", "sadness"] {
         fs::create_dir_all(desk.path(&format!("some/{class}/v01"))).unwrap();
@@ -323,7 +327,7 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["speakers_shared"], true, "{json}");
 
-    // The run's own recordings, moved elsewhere, keep their parts.
+    // The run's recordings keep their subsets after a move.
     fs::rename(desk.path("corpus"), desk.path("moved")).unwrap();
     desk.types("evaluate mine")
         .fails_with(&["are missing in", "--data"]);
@@ -334,7 +338,7 @@ fn another_corpus_is_scored_as_far_as_its_labels_are_known() {
 }
 
 #[test]
-fn features_are_numpys_with_frames_as_rows() {
+fn features_are_npy_files_with_frames_as_rows() {
     let desk = Desk::with_corpus();
     desk.types("features corpus/anger/v01/1.wav --out x.npy --sample-rate native")
         .fine();
@@ -362,7 +366,7 @@ fn features_are_numpys_with_frames_as_rows() {
 }
 
 #[test]
-fn doctor_tells_what_a_scan_finds() {
+fn doctor_reports_the_result_of_a_scan() {
     let desk = Desk::with_corpus();
     fs::write(desk.path("corpus/anger/v01/3.wav"), b"no recording").unwrap();
     let seen = desk.types("doctor --data corpus").fine();
@@ -378,7 +382,7 @@ fn doctor_tells_what_a_scan_finds() {
 }
 
 #[test]
-fn a_few_unreadable_recordings_are_named_and_left_out() {
+fn unreadable_recordings_are_named_and_skipped() {
     let desk = Desk::with_corpus();
     fs::write(desk.path("corpus/anger/v01/1.wav"), b"").unwrap();
     fs::write(
@@ -402,7 +406,7 @@ fn a_few_unreadable_recordings_are_named_and_left_out() {
     assert_eq!(report["skipped_recordings"], 2);
 }
 
-/// Reads `skipped.csv`: file, reason.
+/// The rows of `skipped.csv`: file and reason.
 fn skipped(desk: &Desk) -> Vec<(String, String)> {
     let mut table = csv::Reader::from_path(desk.path("runs/mine/skipped.csv")).unwrap();
     table.deserialize().map(Result::unwrap).collect()
@@ -410,7 +414,7 @@ fn skipped(desk: &Desk) -> Vec<(String, String)> {
 
 #[test]
 #[cfg(unix)]
-fn what_a_scan_leaves_out_stands_in_a_table_and_is_an_error_if_asked() {
+fn skipped_files_are_in_a_table_and_an_error_with_strict() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
@@ -468,7 +472,7 @@ fn what_a_scan_leaves_out_stands_in_a_table_and_is_an_error_if_asked() {
 }
 
 #[test]
-fn the_same_recording_under_two_names_is_told() {
+fn identical_recordings_are_reported() {
     let desk = Desk::with_corpus();
     let copy = |from: &str, to: &str| {
         fs::copy(
@@ -498,7 +502,7 @@ fn the_same_recording_under_two_names_is_told() {
 }
 
 #[test]
-fn given_weights_start_a_training() {
+fn a_training_starts_from_given_weights() {
     let desk = Desk::with_corpus();
     desk.types(&TRAIN.replace("mine", "first --epochs 8"))
         .fine();
@@ -512,18 +516,18 @@ fn given_weights_start_a_training() {
         first.split(',').nth(1).unwrap().parse().unwrap()
     };
     let seen = more("runs/first/best.ot", "second").fine();
-    let told = "runs/first/best.ot (all layers); the state of the optimizer is new";
-    assert!(seen.out.contains(told), "{}", seen.out);
+    let message = "runs/first/best.ot (all layers); the state of the optimizer is new";
+    assert!(seen.out.contains(message), "{}", seen.out);
     desk.types(&TRAIN.replace("mine", "fresh --epochs 1"))
         .fine();
     assert!(
         loss("second") < loss("fresh"),
-        "it starts where the other ended"
+        "initial weights lower the first loss"
     );
-    // All the state of a training holds weights, too.
+    // A checkpoint also contains weights.
     more("runs/first/last.ot", "third").fine();
 
-    // Its own copy: the run goes on as it was begun wherever the file goes.
+    // The run has a copy of the initial weights, so it can be resumed after their file was removed.
     fs::remove_dir_all(desk.path("runs/first")).unwrap();
     let metrics = || fs::read(desk.path("runs/second/metrics.csv")).unwrap();
     let before = metrics();
@@ -540,13 +544,13 @@ fn given_weights_start_a_training() {
     };
     assert_eq!(timeless(metrics()), timeless(before));
 
-    // Other classes: a new head. Another architecture or other sizes: refused.
+    // With other classes the last layer is new; another architecture or other sizes are rejected.
     fs::remove_dir_all(desk.path("corpus/neutral")).unwrap();
     let seen = more("runs/second/best.ot", "fewer").fine();
     assert!(seen.out.contains("a new last layer"), "{}", seen.out);
     more("runs/second/best.ot --arch seed", "seed").fails_with(&[
-        "best.ot cannot start this model",
-        "holds a bilstm model",
+        "best.ot cannot initialise this model",
+        "contains a bilstm model",
         "--config",
     ]);
     fs::write(
@@ -556,13 +560,13 @@ fn given_weights_start_a_training() {
     .unwrap();
     let train = TRAIN.replace("small", "wide").replace("mine", "wide");
     desk.types(&format!("{train} --init-weights runs/second/best.ot"))
-        .fails_with(&["cannot start this model", "but the model needs"]);
+        .fails_with(&["cannot initialise this model", "but the model needs"]);
     more("nowhere.ot", "none").fails_with(&["there is no file nowhere.ot", "--init-weights"]);
     assert_eq!(desk.runs(), 4, "second, third, fresh, fewer");
 }
 
 #[test]
-fn a_training_that_explodes_names_the_step_and_its_clips() {
+fn a_nan_loss_is_an_error_with_the_step_and_its_clips() {
     let desk = Desk::with_corpus();
     let wild = SMALL.replace("[training]", "[training]\nweight_decay = 1e30");
     fs::write(desk.path("wild.toml"), wild).unwrap();
@@ -577,7 +581,7 @@ fn a_training_that_explodes_names_the_step_and_its_clips() {
 }
 
 #[test]
-fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
+fn a_rejected_training_leaves_no_files() {
     let desk = Desk::with_corpus();
     let train = |data: &str| desk.types(&format!("train --data {data} --config small.toml"));
     let tone = vec![0.1f32; 8_000];
@@ -639,11 +643,11 @@ fn what_cannot_be_trained_on_is_told_and_leaves_nothing_behind() {
         .fails_with(&["nowhere.toml"]);
     desk.types("train --data corpus --run a/b")
         .fails_with(&["cannot be the name of a run"]);
-    assert_eq!(desk.runs(), 0, "nothing half-written");
+    assert_eq!(desk.runs(), 0, "no run folder");
 }
 
 #[test]
-fn weights_of_another_model_are_refused() {
+fn weights_of_another_model_are_rejected() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     desk.types(
@@ -670,11 +674,11 @@ fn weights_of_another_model_are_refused() {
     );
     fs::write(desk.path("runs/mine/best.ot"), [0; 1000]).unwrap();
     desk.types("evaluate mine")
-        .fails_with(&["no weights that can be read"]);
+        .fails_with(&["cannot read the weights"]);
 }
 
 #[test]
-fn help_teaches_by_example() {
+fn the_help_of_every_command_has_examples() {
     let desk = Desk::new();
     for command in [
         "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor", "export",
@@ -690,9 +694,9 @@ fn help_teaches_by_example() {
     assert_eq!(desk.types("train --no-such-flag").code, 2);
 }
 
-/// The quick start of the README: the synthetic corpus, made where there is none.
+/// The quick start of the README: without data, the demo corpus is synthesised.
 #[test]
-fn without_data_the_demo_corpus_is_made_and_named_synthetic() {
+fn without_data_the_demo_corpus_is_synthesised_and_labelled() {
     let desk = Desk::new();
     let seen = desk.types("train --config small.toml --epochs 1").fine();
     assert!(seen.out.contains("synthetic"), "{}", seen.out);

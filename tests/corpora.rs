@@ -1,4 +1,4 @@
-//! Several corpora as one, some labels of one, and a matrix of what a training on one says of another.
+//! Training on several corpora, selecting labels, and cross-corpus evaluation.
 
 mod desk;
 
@@ -9,7 +9,7 @@ use desk::Desk;
 use emovox::corpus::demo;
 use serde_json::Value;
 
-/// Two corpora by their names: EmoDB with boredom, RAVDESS with calm and surprise.
+/// Two corpora, recognised by their file names: EmoDB with boredom, RAVDESS with calm and surprise.
 fn desk() -> Desk {
     let desk = Desk::new();
     let write = |file: String, voice: usize, emotion: &str, take: usize| {
@@ -60,7 +60,7 @@ fn small(desk: &Desk) {
     fs::write(desk.path("small.toml"), small).unwrap();
 }
 
-/// The lines of a run's `split.csv`, each value by the name of its column.
+/// The rows of a run's `split.csv`, as maps from column to value.
 fn split(desk: &Desk, run: &str) -> Vec<BTreeMap<String, String>> {
     let table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
     table.into_deserialize().map(Result::unwrap).collect()
@@ -98,21 +98,21 @@ fn two_corpora_are_trained_as_one() {
         assert!(written.contains(own_word), "lacks {own_word}: {written}");
     }
 
-    // The run needs neither names nor folders again.
+    // The run finds its corpora without --data.
     let report = fs::read_to_string(desk.path("runs/both/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["corpus"], "emodb+ravdess");
     let scored = desk.types("evaluate both --json").fine();
     let scored: Value = serde_json::from_str(&scored.out).unwrap();
     assert_eq!(scored["confusion"], report["confusion"]);
-    // One of the two by itself: its speakers are known again.
+    // The speakers are also recognised if only one of the corpora is evaluated.
     for corpus in ["one", "two"] {
         let seen = desk.types(&format!("evaluate both --data {corpus}")).fine();
         assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
     }
     desk.types("evaluate both --data x=one")
         .fails_with(&["has no name 'x'", "--data one"]);
-    // A list may name them without their corpus.
+    // A manifest may name the speakers without their corpus.
     let list = "file,label,speaker\n03a01Wa.wav,anger,03\n08a01Na.wav,neutral,08\n";
     fs::write(desk.path("list.csv"), list).unwrap();
     let seen = desk
@@ -131,7 +131,11 @@ fn two_corpora_are_trained_as_one() {
     desk.types("train --config runs/both/config.toml --run again")
         .fine();
     let weights = |run: &str| fs::read(desk.path(&format!("runs/{run}/best.ot"))).unwrap();
-    assert_eq!(weights("both"), weights("again"), "config.toml says it all");
+    assert_eq!(
+        weights("both"),
+        weights("again"),
+        "config.toml has all settings"
+    );
     fs::create_dir(desk.path("moved")).unwrap();
     for corpus in ["one", "two"] {
         fs::rename(desk.path(corpus), desk.path("moved").join(corpus)).unwrap();
@@ -151,7 +155,7 @@ fn two_corpora_are_trained_as_one() {
 }
 
 #[test]
-fn the_second_of_two_folders_is_known_too() {
+fn speakers_of_the_second_folder_are_recognised() {
     let desk = Desk::with_corpus();
     small(&desk);
     for emotion in ["anger", "neutral", "sadness"] {
@@ -169,7 +173,7 @@ fn the_second_of_two_folders_is_known_too() {
 }
 
 #[test]
-fn what_cannot_be_one_corpus_is_told() {
+fn invalid_combinations_of_corpora_are_rejected() {
     let desk = desk();
     small(&desk);
     let train =
@@ -197,7 +201,7 @@ fn what_cannot_be_one_corpus_is_told() {
     desk.types("evaluate few").fine();
 }
 
-/// Unweighted average recall of a `predictions.csv`, by hand.
+/// Number of clips and UAR of a `predictions.csv`, computed independently.
 fn uar(desk: &Desk, file: &str) -> (usize, f64) {
     let mut classes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     let mut table = csv::Reader::from_path(desk.path(&format!("runs/all/{file}"))).unwrap();
@@ -214,7 +218,7 @@ fn uar(desk: &Desk, file: &str) -> (usize, f64) {
 }
 
 #[test]
-fn each_corpus_is_heard_by_the_training_of_each() {
+fn cross_corpus_scores_each_corpus_with_each_model() {
     let desk = desk();
     small(&desk);
     let line = format!("cross-corpus {BOTH} --epochs 1 --name all");
@@ -248,7 +252,7 @@ fn each_corpus_is_heard_by_the_training_of_each() {
         );
         assert_eq!(pair["speakers_shared"], false);
         assert!(pair["metrics"]["confusion"].is_array());
-        // One speaker of four tests at home, and one voice makes no interval.
+        // On its own corpus, a model is tested on one of four speakers, which is too few for an interval.
         assert_eq!(pair["intervals"].is_null(), on == of, "{pair}");
         assert!(all(&format!("{on}-to-{of}.png")).is_file());
     }
@@ -260,7 +264,7 @@ fn each_corpus_is_heard_by_the_training_of_each() {
     let table = fs::read_to_string(all("pairs.csv")).unwrap();
     assert_eq!(table.lines().count(), 1 + 4);
 
-    // What is done stays; what was lost is made again, the same; a seed may be added.
+    // Finished trainings are not repeated, a lost file is restored with the same bytes, and a seed can be added.
     let lost = fs::read(all("emodb-to-ravdess-seed-1.csv")).unwrap();
     fs::remove_file(all("emodb-to-ravdess-seed-1.csv")).unwrap();
     let trained = fs::metadata(all("emodb-seed-1/best.ot"))

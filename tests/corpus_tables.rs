@@ -1,4 +1,4 @@
-//! `emovox corpus fetch --source`: a table of corpora from a stranger harms nothing.
+//! `emovox corpus fetch --source`: an untrusted table of corpora does no harm.
 
 mod desk;
 
@@ -28,7 +28,7 @@ compared = ''
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_removes_nothing() {
+fn a_corpus_name_with_a_path_removes_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -47,19 +47,19 @@ fn a_name_that_leads_elsewhere_removes_nothing() {
             ]);
     }
     assert!(precious.join("thesis.txt").exists());
-    assert!(listener.accept().is_err(), "nothing was asked for");
+    assert!(listener.accept().is_err(), "no request was sent");
 }
 
-/// Whoever wrote into the data folder before could lead a fetch to any other.
+/// Another user with access to the data folder could redirect a fetch to any folder.
 #[cfg(unix)]
 #[test]
-fn a_planted_link_in_place_of_the_fetched_is_not_followed() {
+fn a_link_in_place_of_the_download_folder_is_not_followed() {
     let desk = Desk::new();
     let precious = desk.path("precious/unpacked");
     fs::create_dir_all(&precious).unwrap();
     fs::create_dir_all(desk.path("data")).unwrap();
     std::os::unix::fs::symlink(desk.path("precious"), desk.path("data/.fetching-x")).unwrap();
-    // Nobody listens there.
+    // No server listens at this port.
     fs::write(desk.path("table.toml"), table("x", "03", "127.0.0.1:1")).unwrap();
     desk.types("corpus fetch x --yes --source table.toml")
         .fails_with(&["data/.fetching-x is a symbolic link"]);
@@ -68,7 +68,7 @@ fn a_planted_link_in_place_of_the_fetched_is_not_followed() {
 }
 
 #[test]
-fn a_range_of_four_billion_speakers_is_an_error_of_a_line() {
+fn a_range_of_four_billion_speakers_is_rejected() {
     let desk = Desk::new();
     let table = table("x", "0-4000000000", "home.example");
     fs::write(desk.path("table.toml"), table).unwrap();

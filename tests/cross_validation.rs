@@ -1,5 +1,5 @@
-//! Every speaker tests once, a finished training is not done again, and the report says what the
-//! predictions say.
+//! Every speaker is tested once, a finished training is not repeated, and the report agrees with the
+//! predictions.
 
 mod desk;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
                               --epochs 1 --name all";
 
-/// A line of `predictions.csv`.
+/// A row of `predictions.csv`.
 #[derive(Clone)]
 struct Line {
     seed: String,
@@ -39,7 +39,7 @@ fn predictions(desk: &Desk) -> Vec<Line> {
         .collect()
 }
 
-/// Unweighted average recall, by hand.
+/// UAR, computed independently of emovox.
 fn uar<'a>(lines: impl Iterator<Item = &'a Line>) -> f64 {
     let mut classes: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for line in lines {
@@ -56,7 +56,7 @@ fn report(desk: &Desk) -> Value {
 }
 
 #[test]
-fn every_speaker_tests_once_and_the_report_can_be_made_again() {
+fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
     let desk = Desk::with_corpus();
     let seen = desk
         .types(&format!("{CROSS_VALIDATE} --folds 3 --seeds 1,2"))
@@ -69,7 +69,7 @@ fn every_speaker_tests_once_and_the_report_can_be_made_again() {
         let clips: BTreeSet<&str> = of_seed.clone().map(|line| line.clip.as_str()).collect();
         assert_eq!((of_seed.count(), clips.len()), (30, 30), "each clip once");
     }
-    // Nobody who tests was heard before.
+    // No speaker is in two subsets of a fold.
     for cell in ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"] {
         let split = fs::read_to_string(desk.path(&format!("runs/all/{cell}/split.csv"))).unwrap();
         let speakers = |part: &str| -> BTreeSet<String> {
@@ -105,7 +105,7 @@ fn every_speaker_tests_once_and_the_report_can_be_made_again() {
         number(&report["pooled"]["uar"]["deviation"]),
         (first - second).abs() / 2f64.sqrt(),
     );
-    // The seeds as one: what is most probable on their mean.
+    // The ensemble over seeds predicts the class with the highest mean probability.
     let classes = ["anger", "neutral", "sadness"];
     let as_one: Vec<Line> = lines
         .iter()
@@ -151,7 +151,7 @@ fn every_speaker_tests_once_and_the_report_can_be_made_again() {
 }
 
 #[test]
-fn what_is_done_is_not_done_again() {
+fn finished_trainings_are_not_repeated() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{CROSS_VALIDATE} --folds 2 --jobs 2"))
         .fine();
@@ -164,7 +164,7 @@ fn what_is_done_is_not_done_again() {
     };
     let (first, second) = (written("fold-1-seed-1"), written("fold-2-seed-1"));
 
-    // One that was lost is made again, the same to the last bit beside no other; a seed is added.
+    // A lost training is repeated with the same result to the last bit, and a seed is added.
     fs::remove_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
     let seen = desk
         .types(&format!("{CROSS_VALIDATE} --folds 2 --seeds 2 --jobs 1"))
@@ -192,7 +192,7 @@ fn what_is_done_is_not_done_again() {
 }
 
 #[test]
-fn folds_that_cannot_be_are_told() {
+fn invalid_folds_are_rejected() {
     let desk = Desk::with_corpus();
     let folds = |folds: &str| desk.types(&format!("{CROSS_VALIDATE} --folds {folds}"));
     folds("ravdess-luna5").fails_with(&["is not a recording of RAVDESS"]);
@@ -204,9 +204,9 @@ fn folds_that_cannot_be_are_told() {
 }
 
 #[test]
-fn a_training_that_fails_costs_no_other() {
+fn a_failed_training_does_not_affect_the_others() {
     let desk = Desk::with_corpus();
-    // In the way of one of them.
+    // A folder in the place of one of the trainings.
     fs::create_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
     let plan = format!("{CROSS_VALIDATE} --folds 2");
     desk.types(&plan).fails_with(&["is no cross-validation"]);
@@ -228,7 +228,7 @@ fn a_training_that_fails_costs_no_other() {
 
 #[test]
 #[cfg(unix)]
-fn a_stopped_cross_validation_goes_on_where_it_was() {
+fn a_stopped_cross_validation_continues() {
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
@@ -256,7 +256,7 @@ fn a_stopped_cross_validation_goes_on_where_it_was() {
     assert!(desk.path("runs/all/fold-1-seed-1/last.ot").exists());
     assert!(
         !desk.path("runs/all/fold-2-seed-1").exists(),
-        "no other was begun"
+        "no other training was started"
     );
     desk.types(&line).fine();
     assert_eq!(report(&desk)["cells"].as_array().unwrap().len(), 2);

@@ -1,5 +1,4 @@
-//! The built-in demo corpus: what it sounds like, and that it never overwrites what it has not
-//! made.
+//! The built-in demo corpus: its sound, and that it never overwrites other files.
 
 use emovox::corpus::demo::{
     self, DemoName, EMOTIONS, SAMPLE_RATE, SENTENCES, VOICES, parse_name, synthesise,
@@ -34,7 +33,7 @@ fn pitch(samples: &[f32]) -> f64 {
             };
             let lags: Vec<f32> = (rate / 500..rate / 70).map(alike).collect();
             let best = lags.iter().copied().fold(f32::MIN, f32::max);
-            // The first peak nearly as high as the highest: the period, not twice the period.
+            // The first peak that is nearly as high as the highest: one period, not two.
             let first = lags
                 .windows(3)
                 .position(|l| l[1] > 0.85 * best && l[1] >= l[0] && l[1] >= l[2])?;
@@ -51,7 +50,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 #[test]
-fn a_clip_follows_from_its_arguments() {
+fn a_clip_is_determined_by_its_arguments() {
     let clip = synthesise(3, 2, emotion("fear"), 1);
     assert_eq!(clip, synthesise(3, 2, emotion("fear"), 1));
     assert_ne!(clip, synthesise(3, 2, emotion("fear"), 2));
@@ -60,9 +59,9 @@ fn a_clip_follows_from_its_arguments() {
     assert_ne!(clip, synthesise(3, 2, emotion("anger"), 1));
 }
 
-/// Levels to a tenth of a percent, not a hash: the last bit of a sine may differ between machines.
+/// Compares levels to 0.1 % and not a hash, because the last bit of a sine differs between machines.
 #[test]
-fn a_clip_stays_what_it_was() {
+fn the_clips_do_not_change() {
     let clip = synthesise(7, 3, emotion("anger"), 2);
     assert_eq!(clip.len(), 14_680);
     let quarters = clip.chunks(clip.len() / 4).map(rms);
@@ -75,7 +74,7 @@ fn a_clip_stays_what_it_was() {
 }
 
 #[test]
-fn clips_are_sound() {
+fn clips_have_plausible_length_level_and_offset() {
     for (voice, emotion) in (1..=VOICES).zip((0..EMOTIONS.len()).cycle()) {
         let clip = synthesise(voice, 1 + voice % SENTENCES, emotion, 1);
         let what = format!("voice {voice}, {}", EMOTIONS[emotion]);
@@ -94,7 +93,7 @@ fn clips_are_sound() {
 }
 
 #[test]
-fn the_excited_speak_higher_than_the_dejected() {
+fn excited_emotions_have_a_higher_pitch_than_low_emotions() {
     for voice in 1..=VOICES {
         let average = |names: [&str; 2]| {
             let clips = names
@@ -114,7 +113,7 @@ fn the_excited_speak_higher_than_the_dejected() {
 }
 
 #[test]
-fn a_name_says_what_the_clip_is() {
+fn a_file_name_has_voice_sentence_emotion_and_seed() {
     let name = DemoName {
         voice: "v07".into(),
         sentence: "s03".into(),
@@ -138,7 +137,7 @@ fn a_name_says_what_the_clip_is() {
     }
 }
 
-/// Every file below `folder` with its content's length and the time it was written.
+/// Every file below `folder` with its length and modification time.
 fn files(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -154,7 +153,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
 }
 
 #[test]
-fn the_corpus_is_written_once_and_mended_when_broken() {
+fn the_corpus_is_written_once_and_repaired_if_damaged() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data").join("demo");
 
@@ -174,7 +173,7 @@ fn the_corpus_is_written_once_and_mended_when_broken() {
         made.clips
     );
     let beside: Vec<_> = fs::read_dir(folder.parent().unwrap()).unwrap().collect();
-    assert_eq!(beside.len(), 1, "nothing is left beside the corpus");
+    assert_eq!(beside.len(), 1, "no other files remain beside the corpus");
 
     let clip = folder.join("v02").join("demo-v02-s01-fear-2.wav");
     let reader = hound::WavReader::open(&clip).unwrap();
@@ -186,7 +185,7 @@ fn the_corpus_is_written_once_and_mended_when_broken() {
     let found = demo::ensure(&folder).unwrap();
     assert!(!found.written);
     assert_eq!((found.clips, found.bytes), (made.clips, made.bytes));
-    assert_eq!(files(&folder), first, "a second call touches nothing");
+    assert_eq!(files(&folder), first, "a second call changes no file");
 
     fs::remove_file(&clip).unwrap();
     assert!(demo::ensure(&folder).unwrap().written);
@@ -209,7 +208,7 @@ fn the_corpus_is_written_once_and_mended_when_broken() {
     fs::write(folder.join("notes.txt"), "mine").unwrap();
     assert!(
         !demo::ensure(&folder).unwrap().written,
-        "a complete corpus may have company"
+        "other files beside a complete corpus are accepted"
     );
     fs::remove_file(&clip).unwrap();
     let error = demo::ensure(&folder).unwrap_err().to_string();
@@ -221,7 +220,7 @@ fn the_corpus_is_written_once_and_mended_when_broken() {
 }
 
 #[test]
-fn a_folder_of_something_else_is_left_alone() {
+fn a_folder_with_other_files_is_not_changed() {
     for name in ["README.txt", "song.wav", "v01"] {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join(name), "mine").unwrap();
@@ -236,7 +235,7 @@ fn a_folder_of_something_else_is_left_alone() {
 }
 
 #[test]
-fn where_no_folder_can_be_the_error_says_where() {
+fn an_error_names_the_folder_that_cannot_be_created() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     fs::write(&file, "mine").unwrap();

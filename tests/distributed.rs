@@ -1,5 +1,5 @@
-//! Several processes train one model: the curve is that of one process, and what goes wrong in one ends
-//! all. `cargo test --features distributed --test distributed`
+//! Several processes train one model: the learning curve equals that of one process, and a failure of one
+//! process stops all. `cargo test --features distributed --test distributed`
 
 #![cfg(feature = "distributed")]
 
@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use desk::{Desk, Seen};
 use emovox::run::read_metrics;
 
-/// Nothing is left to chance but the order and the speed of the clips, which all processes draw alike. Two
-/// members, the contrastive loss, class weights and a changing learning rate are in it.
+/// Settings without per-process randomness: only the order and the speed of the clips are random, and all
+/// processes draw the same. They include an ensemble of two, the contrastive loss, class weights and a
+/// changing learning rate.
 const EXACT: &str = "
 [features]
 n_mfcc = 13
@@ -50,7 +51,7 @@ fn desk() -> Desk {
     desk
 }
 
-/// A port that nobody listens at.
+/// A free port.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -59,17 +60,17 @@ fn free_port() -> u16 {
         .port()
 }
 
-/// Starts processes as torchrun would, each with a line of its own.
+/// Starts one process for each command line, with the variables of torchrun.
 fn start(desk: &Desk, lines: &[String]) -> Vec<Child> {
     start_with(desk, lines, |_, _| {})
 }
 
-/// The same where each rank's command has something of its own.
-fn start_with(desk: &Desk, lines: &[String], own: impl Fn(usize, &mut Command)) -> Vec<Child> {
+/// Like [`start`]; `prepare` changes the command of each rank.
+fn start_with(desk: &Desk, lines: &[String], prepare: impl Fn(usize, &mut Command)) -> Vec<Child> {
     let (size, port) = (lines.len().to_string(), free_port().to_string());
     let started = lines.iter().enumerate().map(|(rank, line)| {
         let mut command: Command = desk.command(line);
-        own(rank, &mut command);
+        prepare(rank, &mut command);
         let rank = rank.to_string();
         command
             .env("WORLD_SIZE", &size)
@@ -95,7 +96,7 @@ fn together(desk: &Desk, size: usize, line: &str) -> Vec<Seen> {
     end(start(desk, &vec![line.to_string(); size]))
 }
 
-/// Every number of the curve, but for the time it took.
+/// Every number of the learning curve except the seconds.
 fn curve(desk: &Desk, run: &str) -> Vec<[f64; 6]> {
     let epochs = read_metrics(&desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
     let row = |e: &emovox::run::EpochRecord| {
@@ -123,9 +124,9 @@ fn train(run: &str) -> String {
     format!("train --data corpus --config exact.toml --device cpu --run {run}")
 }
 
-/// The others start from the weights in the folder that the first one made.
+/// The other processes read the initial weights from the run folder that rank 0 created.
 #[test]
-fn processes_without_a_name_for_their_run_train_in_the_same_one() {
+fn processes_without_a_run_name_share_one_run() {
     let desk = desk();
     desk.types(&train("one")).fine();
     let line = train("").replace("--run", "--init-weights runs/one/best.ot");
@@ -143,9 +144,9 @@ fn processes_without_a_name_for_their_run_train_in_the_same_one() {
     same(&curve(&desk, &names[1]), &curve(&desk, &names[0]));
 }
 
-/// 18 clips train in batches of 5, so the last one has 3, fewer than four processes.
+/// With 18 training clips in batches of 5, the last batch has 3 clips, fewer than four processes.
 #[test]
-fn two_and_four_processes_have_the_curve_of_one() {
+fn two_and_four_processes_have_the_learning_curve_of_one() {
     let desk = desk();
     desk.types(&train("one")).fine();
     let one = curve(&desk, "one");
@@ -171,7 +172,7 @@ fn two_and_four_processes_have_the_curve_of_one() {
             .collect()
     };
     assert_eq!(files("one"), files("four"));
-    // Told to one process alone, a training of several is refused by it.
+    // A single process with WORLD_SIZE but without RANK is rejected.
     let seen = desk
         .command(&train("none"))
         .env("WORLD_SIZE", "2")
@@ -181,7 +182,7 @@ fn two_and_four_processes_have_the_curve_of_one() {
 }
 
 #[test]
-fn one_that_is_told_to_stop_stops_all_and_others_go_on() {
+fn a_signal_to_one_process_stops_all_and_the_run_can_be_resumed() {
     let desk = desk();
     let long = EXACT.replace("epochs = 3", "epochs = 60");
     fs::write(desk.path("exact.toml"), long).unwrap();
@@ -197,7 +198,7 @@ fn one_that_is_told_to_stop_stops_all_and_others_go_on() {
     for seen in end(children) {
         assert_eq!(seen.code, 143, "{}\n{}", seen.out, seen.error);
     }
-    // As two, then alone.
+    // The run continues with two processes; the comparison runs in one.
     for seen in together(&desk, 2, "train --resume mine") {
         seen.fine();
     }
@@ -206,7 +207,7 @@ fn one_that_is_told_to_stop_stops_all_and_others_go_on() {
 }
 
 #[test]
-fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
+fn a_failed_or_killed_process_stops_all_and_is_named() {
     let desk = desk();
     let mut lines = vec![train("mine"); 3];
     lines[2] = lines[2].replace("corpus", "nowhere");
@@ -217,7 +218,7 @@ fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
     }
     assert_eq!(desk.runs(), 0);
 
-    // One that was told something else.
+    // A process with other settings.
     let mut lines = vec![train("mine"); 2];
     lines[1] += " --learning-rate 0.5";
     for seen in end(start(&desk, &lines)) {
@@ -225,14 +226,18 @@ fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
     }
     assert_eq!(desk.runs(), 0);
 
-    // One that finds the others, and then no way to them.
-    let no_way = |rank, command: &mut Command| {
+    // A process that reaches the store, but cannot connect to the others.
+    let without_interface = |rank, command: &mut Command| {
         if rank == 1 {
             command.env("GLOO_SOCKET_IFNAME", "nowhere0");
         }
     };
-    for seen in end(start_with(&desk, &vec![train("mine"); 2], no_way)) {
-        seen.fails_with(&["rank 1", "does not reach the others"]);
+    for seen in end(start_with(
+        &desk,
+        &vec![train("mine"); 2],
+        without_interface,
+    )) {
+        seen.fails_with(&["rank 1", "cannot connect to the other processes"]);
     }
     assert_eq!(desk.runs(), 0);
 
@@ -252,6 +257,6 @@ fn a_process_that_fails_or_is_killed_ends_all_and_is_named() {
             }
         }
     }
-    // Seconds, not the half hour that a collective would wait for; with room for a busy machine.
+    // A generous limit: the processes stop within seconds, while a collective would wait for hours.
     assert!(started.elapsed() < Duration::from_secs(120));
 }

@@ -1,4 +1,4 @@
-//! What leaves emovox: a bundle says what its run says, TorchScript and safetensors hold the same model.
+//! Exports: a bundle predicts like its run, TorchScript and safetensors contain the same model.
 
 mod desk;
 
@@ -22,7 +22,7 @@ use emovox::model::{
 use emovox::run::{RunFolder, write_split};
 use tch::{CModule, Device, Tensor};
 
-/// A run as if it had been trained: weights as they are drawn, statistics that are not 0 and 1.
+/// A run folder like that of a trained run: random weights, and statistics other than 0 and 1.
 fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
     tch::manual_seed(11);
     let width = config.features.coefficients();
@@ -85,7 +85,7 @@ fn seed() -> RunConfig {
     }))
 }
 
-/// Recordings of lengths that leave each another rest when frames are stacked.
+/// Recordings whose numbers of frames have different remainders when frames are stacked.
 fn recordings(desk: &Desk) -> Vec<PathBuf> {
     let lengths = [0.3, 1.9, 0.71, 1.234, 0.05, 1.0];
     let name = |(number, seconds): (usize, f64)| {
@@ -103,7 +103,7 @@ fn features(config: &RunConfig, files: &[PathBuf]) -> Vec<Features> {
     files.iter().map(one).collect()
 }
 
-/// `[batch, frames, coefficients]`; rubbish behind the end of each clip.
+/// Features `[batch, frames, coefficients]` with arbitrary values as padding, and lengths `[batch]`.
 fn batch(clips: &[&Features]) -> (Tensor, Tensor) {
     let width = clips[0].coefficients() as i64;
     let lengths: Vec<i64> = clips.iter().map(|clip| clip.frames() as i64).collect();
@@ -132,14 +132,14 @@ fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], what: &str) {
 }
 
 #[test]
-fn torchscript_says_what_predict_says_whatever_the_batch() {
+fn torchscript_predicts_like_emovox_for_any_batch() {
     let desk = Desk::new();
     let files = recordings(&desk);
     let mut plain = bilstm(1, 2, 3, false);
     plain.inference.vocal_tracts.clear();
     plain.audio.sample_rate = SampleRate::Hz(16_000);
     let runs = [
-        ("committee", bilstm(3, 1, 5, true)),
+        ("ensemble", bilstm(3, 1, 5, true)),
         ("two-layers", plain),
         ("seed", seed()),
     ];
@@ -150,7 +150,7 @@ fn torchscript_says_what_predict_says_whatever_the_batch() {
         assert_eq!(
             bytes,
             torchscript(&predictor).unwrap(),
-            "the same bytes again"
+            "the same bytes a second time"
         );
         let script = CModule::load_data(&mut Cursor::new(bytes)).unwrap();
         let clips = features(&config, &files);
@@ -158,15 +158,15 @@ fn torchscript_says_what_predict_says_whatever_the_batch() {
         let ours = predictor.probabilities(&clips).unwrap();
         for (first, count) in [(0, 1), (1, 1), (4, 1), (0, 6), (2, 3), (0, 2)] {
             let (batch, lengths) = batch(&clips[first..first + count]);
-            let said = script.forward_ts(&[batch, lengths]).unwrap().exp();
-            let said = Vec::<Vec<f32>>::try_from(said).unwrap();
-            assert_close(&said, &ours[first..], name);
+            let outputs = script.forward_ts(&[batch, lengths]).unwrap().exp();
+            let outputs = Vec::<Vec<f32>>::try_from(outputs).unwrap();
+            assert_close(&outputs, &ours[first..], name);
         }
     }
 }
 
 #[test]
-fn safetensors_hold_the_weights_by_pytorchs_names() {
+fn safetensors_contain_the_weights_under_pytorchs_names() {
     let desk = Desk::new();
     run(&desk, "mine", &bilstm(1, 2, 3, true));
     let predictor = predictor(&desk, "mine");
@@ -192,13 +192,13 @@ fn safetensors_hold_the_weights_by_pytorchs_names() {
 }
 
 #[test]
-fn a_bundle_is_taken_in_place_of_its_run() {
+fn a_bundle_replaces_its_run() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
-    let told = desk.types("export mine").fine().out;
+    let message = desk.types("export mine").fine().out;
     assert!(
-        told.contains("mine.emovox") && told.contains("licence"),
-        "{told}"
+        message.contains("mine.emovox") && message.contains("licence"),
+        "{message}"
     );
     desk.types("export mine.emovox --out again.emovox").fine();
     let bytes = fs::read(desk.path("mine.emovox")).unwrap();
@@ -214,10 +214,10 @@ fn a_bundle_is_taken_in_place_of_its_run() {
     same("predict mine corpus/anger/v01/1.wav --window 0.5 --json");
     same("evaluate mine --data corpus");
     same("evaluate mine --data corpus --part validation --json");
-    // Other recordings, of speakers that it knows.
+    // Other recordings of the training's speakers.
     fs::remove_dir_all(desk.path("corpus/anger/v02")).unwrap();
-    let heard = desk.types("evaluate mine.emovox --data corpus").fine().out;
-    assert!(heard.contains("speakers shared"), "{heard}");
+    let scores = desk.types("evaluate mine.emovox --data corpus").fine().out;
+    assert!(scores.contains("speakers shared"), "{scores}");
 
     let listen = |run: &str| {
         let wav = fs::File::open(desk.path("corpus/anger/v01/1.wav")).unwrap();
@@ -230,7 +230,7 @@ fn a_bundle_is_taken_in_place_of_its_run() {
         .fine();
     assert!(desk.path("seen.png").is_file());
 
-    // It holds no place on this machine, and needs none.
+    // A bundle contains no path of this machine, and works without the run folder.
     let home = desk.path("").display().to_string();
     let text = String::from_utf8_lossy(&bytes);
     assert!(!text.contains(home.trim_end_matches('/')));
@@ -243,7 +243,7 @@ fn a_bundle_is_taken_in_place_of_its_run() {
 }
 
 #[test]
-fn what_is_no_bundle_or_not_whole_is_said() {
+fn damaged_and_other_files_are_rejected_as_bundles() {
     let desk = Desk::new();
     run(&desk, "mine", &seed());
     desk.types("export mine").fine();
@@ -256,15 +256,15 @@ fn what_is_no_bundle_or_not_whole_is_said() {
         );
         opened.map(|trained| trained.config().clone())
     };
-    let right = open(&bytes).unwrap();
-    assert_eq!(right.data.folder, Path::new("corpus"));
+    let expected_config = open(&bytes).unwrap();
+    assert_eq!(expected_config.data.folder, Path::new("corpus"));
 
     for length in [0, 7, 20, 100, 5000, bytes.len() - 4, bytes.len() - 1] {
         let error = format!("{:#}", open(&bytes[..length]).unwrap_err());
         let expected = if length < 100 { "no bundle" } else { "cut off" };
         assert!(error.contains(expected), "{length}: {error}");
     }
-    // Any flipped bit: in the lengths, the header, the hash, the weights.
+    // Every flipped bit is detected: in the lengths, the header, the hash and the weights.
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     for at in (0..header)
         .step_by(7)
@@ -293,5 +293,5 @@ fn what_is_no_bundle_or_not_whole_is_said() {
     assert!(error.contains("its format is 7"), "{error}");
     desk.types("export mine --out runs")
         .fails_with(&["is a folder"]);
-    assert_eq!(Arch::Seed, right.model.arch());
+    assert_eq!(Arch::Seed, expected_config.model.arch());
 }

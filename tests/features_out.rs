@@ -1,4 +1,4 @@
-//! `emovox features`: the same numbers in every format, and NumPy reads them.
+//! `emovox features`: every format has the same numbers, and NumPy reads them.
 
 mod desk;
 
@@ -15,7 +15,7 @@ use tch::{Device, Tensor};
 
 const CLIPS: usize = 30;
 
-/// By the name that each recording has in what is written.
+/// Expected features by the name that each recording has in the output.
 fn expected(desk: &Desk) -> BTreeMap<String, Features> {
     let config = FeatureConfig {
         n_mfcc: 13,
@@ -45,7 +45,7 @@ fn expected(desk: &Desk) -> BTreeMap<String, Features> {
 }
 
 #[test]
-fn every_format_holds_the_same_numbers() {
+fn every_format_has_the_same_numbers() {
     let desk = Desk::with_corpus();
     let expected = expected(&desk);
     for out in ["npy", "f.npz", "f.safetensors", "f.csv"] {
@@ -113,7 +113,7 @@ fn every_format_holds_the_same_numbers() {
 }
 
 #[test]
-fn numpy_reads_them() {
+fn numpy_reads_the_same_numbers() {
     let desk = Desk::with_corpus();
     desk.types("features corpus --n-mfcc 13 --out f.npz").fine();
     desk.types("features corpus --n-mfcc 13 --out npy").fine();
@@ -146,7 +146,7 @@ for row in rows:
 }
 
 #[test]
-fn two_recordings_of_one_name_are_told_and_the_rest_is_written() {
+fn a_repeated_name_is_reported_and_the_others_are_written() {
     let desk = Desk::with_corpus();
     let first = desk.path("corpus/anger/v01/1.wav");
     fs::copy(&first, desk.path("corpus/anger/v01/1.WAV")).unwrap();
@@ -168,13 +168,13 @@ fn two_recordings_of_one_name_are_told_and_the_rest_is_written() {
 }
 
 #[test]
-fn a_run_tells_which_features_it_takes() {
+fn features_of_a_run_have_its_settings() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
     desk.types("features corpus/anger/v01/1.wav --out x.csv --run mine")
         .fine();
     let header = fs::read_to_string(desk.path("x.csv")).unwrap();
-    // 13 MFCCs, pitch, voicing and loudness, and the deltas of all.
+    // 13 MFCCs, pitch, voicing and loudness, and the deltas of all 16.
     assert!(header.lines().next().unwrap().ends_with("c31"), "{header}");
     let both = desk.types("features corpus --out y.npz --run mine --n-mfcc 20");
     assert_eq!(both.code, 2, "{}", both.error);

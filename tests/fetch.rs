@@ -1,4 +1,4 @@
-//! `emovox corpus fetch` against a server that behaves as badly as servers do.
+//! `emovox corpus fetch` against servers that break off, stall, or send wrong data.
 
 mod desk;
 
@@ -17,16 +17,16 @@ use sha2::Sha256;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// What a client asked for.
+/// The request of a client.
 #[derive(Debug, Clone, Default)]
 struct Request {
     path: String,
-    /// The first byte that it lacks.
+    /// First byte of the requested range.
     from: Option<usize>,
     if_range: Option<String>,
 }
 
-/// Answers each connection by `answer`, which hears how many came before.
+/// A server that replies to each request with `respond`, which gets the number of earlier requests.
 struct Server {
     address: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -91,9 +91,9 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
     Some(request)
 }
 
-/// The head of an answer, and as much of the body as is given.
+/// Sends a reply: its head, and `body`, which may be shorter than the announced length.
 fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
-    // The client may have gone.
+    // The client may have disconnected.
     let _ = write!(
         stream,
         "HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n"
@@ -111,7 +111,7 @@ fn whole(stream: &mut TcpStream, body: &[u8]) {
     );
 }
 
-/// As a good server answers: the part that was asked for, of which `sent` bytes are sent before it breaks.
+/// Replies with the requested range, but breaks the connection after `sent` bytes of it.
 fn part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usize) {
     let from = request.from.unwrap_or(0);
     let rest = &body[from..];
@@ -130,7 +130,7 @@ fn part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usize) {
     }
 }
 
-/// Four recordings by EmoDB's names, and a file that is none.
+/// Names of four recordings, in the scheme of EmoDB.
 const NAMES: [&str; 4] = ["03a01Wa", "03a02Na", "08a01Wa", "08a02Na"];
 
 fn recording(number: usize) -> Vec<u8> {
@@ -164,7 +164,7 @@ fn md5(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A table with this corpus, fetched as `what` says.
+/// A table of corpora with one corpus; `what` describes its download.
 fn table(what: &str) -> String {
     format!(
         "[[corpus]]
@@ -204,7 +204,7 @@ fn impatient() -> Patience {
     }
 }
 
-/// Fetches into `data/emodb`; a corpus that does not come leaves nothing there.
+/// Fetches into `data/emodb`, and checks that a failed fetch leaves no folder there.
 fn try_fetch(desk: &Desk, table: &str) -> Result<usize, String> {
     let home = home(desk, table);
     let into = desk.path("data/emodb");
@@ -219,7 +219,7 @@ fn assert_whole(desk: &Desk) {
         let file = desk.path(&format!("data/emodb/wav/{name}.wav"));
         assert_eq!(fs::read(file).unwrap(), recording(number));
     }
-    // Nothing is left of the way there.
+    // The temporary folder is removed.
     assert_eq!(fs::read_dir(desk.path("data")).unwrap().count(), 1);
 }
 
@@ -289,12 +289,12 @@ fn a_corpus_is_fetched_and_checked() {
 }
 
 #[test]
-fn what_was_cut_off_or_stalls_goes_on() {
+fn an_interrupted_or_stalled_download_continues() {
     let bytes = corpus();
     let length = bytes.len();
     let sent = length / 4;
     let server = Server::new(move |number, request, stream| match number {
-        // Says nothing more, and does not go.
+        // Stalls without closing the connection.
         1 => {
             part(stream, request, &bytes, sent);
             thread::sleep(Duration::from_secs(20));
@@ -311,7 +311,7 @@ fn what_was_cut_off_or_stalls_goes_on() {
     assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
     assert_whole(&desk);
     let requests = server.requests();
-    // Each byte came once.
+    // Each byte was sent once.
     let mut from: Vec<usize> = requests
         .iter()
         .map(|request| request.from.unwrap_or(0))
@@ -331,7 +331,7 @@ fn what_was_cut_off_or_stalls_goes_on() {
 }
 
 #[test]
-fn a_stopped_fetch_goes_on_in_the_next_process() {
+fn a_stopped_fetch_continues_in_the_next_process() {
     let bytes = corpus();
     let half = bytes.len() / 2;
     let server = Server::new(move |number, request, stream| match number {
@@ -357,10 +357,10 @@ fn a_stopped_fetch_goes_on_in_the_next_process() {
 }
 
 #[test]
-fn a_server_that_knows_no_parts_or_has_another_file_now_sends_all_again() {
+fn a_server_without_ranges_or_with_a_wrong_range_sends_the_whole_file() {
     let bytes = corpus();
     let half = bytes.len() / 2;
-    // Each time the whole of it, the first time not to the end.
+    // The server always sends the whole file; the first time it breaks off.
     let server = Server::new(move |number, _, stream| {
         let length = format!("Content-Length: {}\r\n", bytes.len());
         let sent = if number == 0 { half } else { bytes.len() };
@@ -370,7 +370,7 @@ fn a_server_that_knows_no_parts_or_has_another_file_now_sends_all_again() {
     assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
     assert_whole(&desk);
 
-    // A part that was not asked for would be sewn on to the wrong place.
+    // A range that was not requested would be appended at the wrong position.
     let bytes = corpus();
     let server = Server::new(move |number, request, stream| {
         let wrong = Request {
@@ -413,12 +413,12 @@ fn wrong_bytes_never_become_a_corpus() {
         error.contains("no zip archive") && error.contains("<!doctype"),
         "{error}"
     );
-    // It says that there is more than there is, each time.
+    // Every reply is shorter than announced.
     let (error, requests, _) = refused("", |stream| {
         answer(stream, "200 OK", "Content-Length: 5000\r\n", b"short")
     });
     assert!(error.contains("cut") && requests == 4, "{error} {requests}");
-    // Or has no end.
+    // A reply without a length that is too long.
     let (error, ..) = refused("", |stream| {
         answer(stream, "200 OK", "", &vec![7; 3_000_000])
     });
@@ -446,12 +446,12 @@ fn wrong_bytes_never_become_a_corpus() {
 }
 
 #[test]
-fn no_archive_reaches_out_of_its_folder_or_fills_the_disk() {
+fn hostile_archives_are_rejected() {
     let refused = |bytes: Vec<u8>| {
         let server = Server::new(move |_, _, stream| whole(stream, &bytes));
         let desk = Desk::new();
         let error = try_fetch(&desk, &archived(&server, "")).unwrap_err();
-        // Neither outside nor half of it inside.
+        // Nothing was unpacked.
         assert_eq!(
             fs::read_dir(desk.path("data")).unwrap().count(),
             0,
@@ -476,7 +476,7 @@ fn no_archive_reaches_out_of_its_folder_or_fills_the_disk() {
 }
 
 #[test]
-fn recordings_that_lie_each_by_itself_are_held_against_their_notes() {
+fn recordings_in_single_files_are_checked_against_their_hashes() {
     let broken = Arc::new(Mutex::new(true));
     let is_broken = broken.clone();
     let server = Server::new(move |_, request, stream| {

@@ -1,4 +1,4 @@
-//! Numbers that are none, in whatever a stranger may hand over: weights, statistics, optimizers, settings.
+//! NaN and infinity in untrusted files are rejected: weights, statistics, optimizers, settings.
 
 mod desk;
 
@@ -10,7 +10,7 @@ use emovox::model::{about_safetensors, encode, from_safetensors, read_tensors, t
 use tch::{Device, Kind, Tensor};
 
 #[test]
-fn files_that_hold_no_numbers_are_refused_with_their_name() {
+fn files_with_nan_or_infinity_are_rejected_by_name() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
@@ -19,11 +19,11 @@ fn files_that_hold_no_numbers_are_refused_with_their_name() {
         (fs::read(&file).unwrap(), file)
     });
     let checks: [fn(&Desk); 5] = [
-        weights_and_statistics_that_are_no_numbers_are_not_loaded,
-        a_training_does_not_resume_from_moments_that_are_no_numbers,
-        a_bundle_of_numbers_that_are_none_is_not_loaded,
-        a_prediction_that_is_no_number_is_an_error_with_the_name_of_the_recording,
-        probabilities_in_a_table_that_are_no_numbers_are_named,
+        weights_and_statistics_with_nan_are_not_loaded,
+        a_training_does_not_resume_from_moments_with_nan,
+        a_bundle_with_nan_is_not_loaded,
+        a_prediction_with_nan_is_an_error_that_names_the_recording,
+        probabilities_with_nan_in_a_table_are_rejected,
     ];
     for check in checks {
         check(&desk);
@@ -33,13 +33,13 @@ fn files_that_hold_no_numbers_are_refused_with_their_name() {
     }
 }
 
-/// Puts `value` into the last place of a tensor.
+/// Sets the last value of a tensor.
 fn plant(tensors: &mut BTreeMap<String, Tensor>, name: &str, value: f64) {
     let tensor = &tensors[name];
     let _ = tensor.view([-1]).get(-1).fill_(value);
 }
 
-/// The file with a number in it that it did not have, and with right checksums.
+/// The file with one changed value and correct checksums.
 fn planted(whole: &[u8], name: &str, value: f64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.ot");
@@ -54,7 +54,7 @@ fn listen(desk: &Desk, line: &str) -> Seen {
     Seen::of(line, desk.command(line).stdin(wav).output().unwrap())
 }
 
-fn weights_and_statistics_that_are_no_numbers_are_not_loaded(desk: &Desk) {
+fn weights_and_statistics_with_nan_are_not_loaded(desk: &Desk) {
     let best = desk.path("runs/mine/best.ot");
     let whole = fs::read(&best).unwrap();
     for (name, value) in [
@@ -86,22 +86,22 @@ fn weights_and_statistics_that_are_no_numbers_are_not_loaded(desk: &Desk) {
         fs::write(&best, bytes).unwrap();
         desk.types("predict mine x.wav").fails_with(&[
             "runs/mine/best.ot",
-            "'normalisation.deviation' holds standard deviations that are not above 0",
+            "'normalisation.deviation' has standard deviations that are not above 0",
         ]);
     }
-    // Neither does a training start from them.
+    // A training cannot start from them either.
     fs::write(
-        desk.path("stranger.ot"),
+        desk.path("hostile.ot"),
         planted(&whole, "member0.output.bias", f64::NAN),
     )
     .unwrap();
     let more = TRAIN.replace("mine", "more");
-    desk.types(&format!("{more} --init-weights stranger.ot"))
-        .fails_with(&["stranger.ot", "'member0.output.bias' are NaN"]);
+    desk.types(&format!("{more} --init-weights hostile.ot"))
+        .fails_with(&["hostile.ot", "'member0.output.bias' are NaN"]);
     assert!(!desk.path("runs/more").exists());
 }
 
-fn a_training_does_not_resume_from_moments_that_are_no_numbers(desk: &Desk) {
+fn a_training_does_not_resume_from_moments_with_nan(desk: &Desk) {
     let last = desk.path("runs/mine/last.ot");
     let whole = fs::read(&last).unwrap();
     for (name, value, words) in [
@@ -118,7 +118,7 @@ fn a_training_does_not_resume_from_moments_that_are_no_numbers(desk: &Desk) {
         (
             "optimizer.v.member0.output.bias",
             -1e-9,
-            "squares that are negative",
+            "has negative squares",
         ),
         ("best.normalisation.deviation", 0.0, "not above 0"),
         ("training.epochs", f64::NAN, "NaN or infinite"),
@@ -134,8 +134,7 @@ fn a_training_does_not_resume_from_moments_that_are_no_numbers(desk: &Desk) {
     }
 }
 
-/// The bundle with a number in it that it did not have, and with the right hash: as anyone can write it
-/// who reads `src/inference/bundle.rs`.
+/// The bundle with one changed value and the correct hash, which anyone can compute.
 fn planted_bundle(bytes: &[u8], name: &str, value: f64) -> Vec<u8> {
     let header = about_safetensors(bytes).unwrap();
     let mut tensors = from_safetensors(bytes, Device::Cpu).unwrap();
@@ -162,7 +161,7 @@ fn planted_bundle(bytes: &[u8], name: &str, value: f64) -> Vec<u8> {
     to_safetensors(&tensors.into_iter().collect::<Vec<_>>(), &header).unwrap()
 }
 
-fn a_bundle_of_numbers_that_are_none_is_not_loaded(desk: &Desk) {
+fn a_bundle_with_nan_is_not_loaded(desk: &Desk) {
     desk.types("export mine").fine();
     let whole = fs::read(desk.path("mine.emovox")).unwrap();
     let same = planted_bundle(&whole, "normalisation.deviation", 1.0);
@@ -189,8 +188,8 @@ fn a_bundle_of_numbers_that_are_none_is_not_loaded(desk: &Desk) {
     }
 }
 
-/// Every weight is finite, and the model's answer is not.
-fn a_prediction_that_is_no_number_is_an_error_with_the_name_of_the_recording(desk: &Desk) {
+/// All weights are finite, but the output of the model is not.
+fn a_prediction_with_nan_is_an_error_that_names_the_recording(desk: &Desk) {
     let best = desk.path("runs/mine/best.ot");
     let mut tensors = read_tensors(&best, Device::Cpu).unwrap();
     for (name, tensor) in &mut tensors {
@@ -233,7 +232,7 @@ fn a_prediction_that_is_no_number_is_an_error_with_the_name_of_the_recording(des
     assert!(!desk.path("x.png").exists());
 }
 
-fn probabilities_in_a_table_that_are_no_numbers_are_named(desk: &Desk) {
+fn probabilities_with_nan_in_a_table_are_rejected(desk: &Desk) {
     let path = desk.path("runs/mine/predictions.csv");
     let text = fs::read_to_string(&path).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
@@ -247,10 +246,10 @@ fn probabilities_in_a_table_that_are_no_numbers_are_named(desk: &Desk) {
     }
 }
 
-/// Every setting that is a number with a fraction, of both architectures: found by itself, so that a new one
-/// is among them.
+/// Checks all floating-point settings of both architectures. They are listed from the recipes, so that a
+/// new setting is included.
 #[test]
-fn no_setting_takes_nan_or_infinity() {
+fn every_setting_rejects_nan_and_infinity() {
     let desk = Desk::with_corpus();
     let mut settings = 0;
     for arch in ["bilstm", "seed"] {
@@ -266,15 +265,15 @@ fn no_setting_takes_nan_or_infinity() {
                     "model" => format!("[model]\narch = '{arch}'\n{key} = {value}\n"),
                     _ => text,
                 };
-                fs::write(desk.path("stranger.toml"), text).unwrap();
+                fs::write(desk.path("hostile.toml"), text).unwrap();
                 settings += 1;
                 if settings % 7 == 1 {
-                    // As a whole program only now and then, which takes longer.
-                    desk.types("train --data corpus --device cpu --config stranger.toml")
+                    // Every seventh case also runs the program, which takes longer.
+                    desk.types("train --data corpus --device cpu --config hostile.toml")
                         .fails_with(&[&path, "must be a finite number"]);
                 }
                 let config =
-                    emovox::config::RunConfig::over_recipe(&desk.path("stranger.toml"), None);
+                    emovox::config::RunConfig::over_recipe(&desk.path("hostile.toml"), None);
                 let error = config.unwrap().validate().unwrap_err().to_string();
                 assert!(error.contains(&path), "{path} = {value}: {error}");
             }
@@ -284,7 +283,7 @@ fn no_setting_takes_nan_or_infinity() {
     assert_eq!(desk.runs(), 0);
 }
 
-/// The paths of all fractions in a recipe; true for a list of them.
+/// Paths of all floating-point settings of a recipe; true for a list of numbers.
 fn fractions(arch: &str) -> Vec<(String, bool)> {
     let arch = match arch {
         "seed" => emovox::model::Arch::Seed,
@@ -316,7 +315,7 @@ fn fractions(arch: &str) -> Vec<(String, bool)> {
 }
 
 #[test]
-fn settings_that_divide_are_above_0() {
+fn settings_out_of_range_are_rejected() {
     let desk = Desk::with_corpus();
     for (table, setting, words) in [
         ("calibration", "temperature = 0.0", "temperature"),
@@ -337,12 +336,8 @@ fn settings_that_divide_are_above_0() {
         ("audio", "trim_db = 0.0", "trim threshold of 0 dB"),
         ("features", "fmin = -1.0", "fmin -1 Hz"),
     ] {
-        fs::write(
-            desk.path("stranger.toml"),
-            format!("[{table}]\n{setting}\n"),
-        )
-        .unwrap();
-        desk.types("train --data corpus --device cpu --config stranger.toml")
+        fs::write(desk.path("hostile.toml"), format!("[{table}]\n{setting}\n")).unwrap();
+        desk.types("train --data corpus --device cpu --config hostile.toml")
             .fails_with(&[words]);
     }
     assert_eq!(desk.runs(), 0);

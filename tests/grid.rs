@@ -1,4 +1,4 @@
-//! A grid's cells run alone, in any order, and come to the same tables as when one process runs all.
+//! Trials of a sweep: run alone and in any order, they give the same tables as in one process.
 
 mod desk;
 
@@ -19,7 +19,7 @@ model.hidden = { from = 4, to = 8, step = 4 }
 model.hidden = 4
 ";
 
-/// The tables and the picture of a grid, as they are on the disk.
+/// Files with the results of a sweep.
 const TABLES: [&str; 5] = [
     "grid.txt",
     "grid.json",
@@ -40,14 +40,14 @@ fn tables(desk: &Desk) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn cells_that_run_alone_come_to_what_one_process_comes_to() {
+fn trials_that_run_alone_give_the_same_tables_as_one_process() {
     let desk = desk();
     let seen = desk.types("grid sizes.toml --run --jobs 2").fine();
     assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
     let together = tables(&desk);
     fs::rename(desk.path("runs"), desk.path("together")).unwrap();
 
-    // The last first, by number and by name; what is not done yet is said.
+    // Starts with the last trials, by number and by name; missing trials are reported.
     desk.types("grid sizes.toml --cell 7").fine();
     desk.types("grid sizes.toml --cell hidden-4/fold-2-seed-1")
         .fine();
@@ -71,7 +71,7 @@ fn cells_that_run_alone_come_to_what_one_process_comes_to() {
         assert!(ours == theirs, "{file} differs");
     }
 
-    // Differences, by hand: the cells' own scores.
+    // The difference to the baseline, computed from the scores of the trials.
     let json = desk.types("collect sizes.toml --json").fine().out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let uar = |place: usize| json["trainings"][place]["scores"]["uar"].as_f64().unwrap();
@@ -82,14 +82,14 @@ fn cells_that_run_alone_come_to_what_one_process_comes_to() {
     assert!(json["settings"][0]["above_baseline"].is_null());
     assert_eq!(json["baseline"], "hidden-4");
 
-    // A value and a seed more: what is done stays.
+    // After adding a value and a seed, the finished trials remain.
     let more = GRID
         .replace("to = 8", "to = 12")
         .replace("[1, 2]", "[1, 2, 3]");
     fs::write(desk.path("sizes.toml"), more).unwrap();
     let seen = desk.types("grid sizes.toml").fine();
     assert!(seen.out.contains("8 of 18 done"), "{}", seen.out);
-    // But with another setting for all it is another grid.
+    // A different common setting makes it a different sweep.
     fs::write(
         desk.path("sizes.toml"),
         GRID.replace("epochs = 1", "epochs = 2"),
@@ -100,7 +100,7 @@ fn cells_that_run_alone_come_to_what_one_process_comes_to() {
 }
 
 #[test]
-fn a_cell_that_fails_costs_no_other_and_is_run_again_alone() {
+fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
     let desk = desk();
     fs::create_dir_all(desk.path("runs/sizes/hidden-8")).unwrap();
     desk.types("grid sizes.toml --run")
@@ -131,10 +131,10 @@ fn a_cell_that_fails_costs_no_other_and_is_run_again_alone() {
     assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
 }
 
-/// As a scheduler does it: SIGUSR1 and SIGTERM in any order, to a cell that is alone.
+/// A trial that runs alone gets SIGUSR1 and SIGTERM, as from a scheduler.
 #[test]
 #[cfg(unix)]
-fn a_cell_that_is_told_to_stop_saves_and_goes_on() {
+fn a_stopped_trial_saves_and_can_be_resumed() {
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
@@ -169,7 +169,7 @@ fn a_cell_that_is_told_to_stop_saves_and_goes_on() {
 }
 
 #[test]
-fn one_split_and_the_job_script() {
+fn the_job_script_runs_one_trial_of_the_sweep() {
     let desk = desk();
     let one = GRID.replace("folds = 2", "").replace("[1, 2]", "[1]");
     fs::write(desk.path("sizes.toml"), one).unwrap();
@@ -193,7 +193,7 @@ fn one_split_and_the_job_script() {
             "{option}: {script}"
         );
     }
-    // What Slurm would do with it.
+    // Runs the script like Slurm.
     let mut shell = std::process::Command::new("bash");
     let seen = shell.arg(desk.path("runs/sizes/slurm/0.sh"));
     seen.env("SLURM_ARRAY_TASK_ID", "1")
@@ -206,11 +206,11 @@ fn one_split_and_the_job_script() {
     );
     let seen = desk.types("collect sizes.toml").fine();
     assert!(seen.out.contains("1 of 2 cells done"), "{}", seen.out);
-    for (typed, told) in [
+    for (line, message) in [
         ("grid sizes.toml --cell 2", "numbered from 0 to 1"),
         ("grid missing.toml", "missing.toml"),
         ("grid small.toml", "unknown field"),
     ] {
-        desk.types(typed).fails_with(&[told]);
+        desk.types(line).fails_with(&[message]);
     }
 }

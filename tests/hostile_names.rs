@@ -1,4 +1,4 @@
-//! Names from a stranger's file: none of them leads out of its folder.
+//! Names in untrusted files: no name leads out of its folder.
 
 mod desk;
 
@@ -11,7 +11,7 @@ use emovox::model::{about_safetensors, from_safetensors, to_safetensors};
 use emovox::run::RunFolder;
 use tch::{Device, Tensor};
 
-/// The hash that a bundle holds of its header and its tensors.
+/// The hash in a bundle, over its header and its tensors.
 fn hash(header: &str, tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
@@ -29,7 +29,7 @@ fn hash(header: &str, tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
     hasher.finalize().as_bytes().to_vec()
 }
 
-/// The same bundle as if its run had another name.
+/// The same bundle with another run name and the correct hash.
 fn renamed(bundle: &[u8], name: &str) -> Vec<u8> {
     let mut header: serde_json::Value =
         serde_json::from_str(&about_safetensors(bundle).unwrap()).unwrap();
@@ -44,7 +44,7 @@ fn renamed(bundle: &[u8], name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_run_name_of_a_bundle_leads_nowhere() {
+fn a_bundle_cannot_write_outside_the_folder() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
     desk.types("export mine").fine();
@@ -56,7 +56,7 @@ fn the_run_name_of_a_bundle_leads_nowhere() {
         let output = command.current_dir(desk.path("inside")).output().unwrap();
         desk::Seen::of(format, output)
     };
-    // The control: another good name is taken.
+    // Control: another valid name is accepted.
     put("a friend's run").unwrap();
     export("bundle").fine();
     assert!(desk.path("inside/a friend's run.emovox").is_file());
@@ -98,14 +98,14 @@ fn the_run_name_of_a_bundle_leads_nowhere() {
         );
     }
 
-    // A folder that was renamed so makes no bundle that nobody can read.
+    // A run folder with an invalid name cannot be exported, because nobody could read the bundle.
     fs::rename(desk.path("runs/mine"), desk.path("runs/mine.")).unwrap();
     desk.types("export mine.")
         .fails_with(&["rename the folder", "'mine.' cannot be the name of a run"]);
 }
 
 #[test]
-fn the_name_of_a_corpus_leads_nowhere() {
+fn a_corpus_name_cannot_be_a_path() {
     let desk = Desk::with_corpus();
     for (number, name) in ["../../outside", "/outside", "", "x."]
         .into_iter()

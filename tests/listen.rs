@@ -1,4 +1,4 @@
-//! `emovox listen`: a stream goes in, a line comes out for each second.
+//! `emovox listen`: one line of output for each second of a stream.
 
 mod desk;
 
@@ -56,7 +56,7 @@ fn an_answer_is_what_predict_says_of_the_same_samples(
     predictor: &Predictor,
     talk: &[f32],
 ) {
-    // A file has 16 bits, so the stream has no more.
+    // The samples are rounded to 16 bits, as in a file.
     desk.wav("talk.wav", 16_000, 1, talk);
     let talk = emovox::audio::read_wav(&desk.path("talk.wav"))
         .unwrap()
@@ -76,7 +76,7 @@ fn an_answer_is_what_predict_says_of_the_same_samples(
         let place = |seconds: f64| (seconds * 16_000.0).round() as usize;
         let window: Vec<f32> = talk[place(speech.start)..place(speech.end)]
             .iter()
-            // As it is written: not rounded down to one step less.
+            // Divided as when a file is read.
             .map(|sample| sample * 32_768.0 / 32_767.0 + sample.signum() * 1e-6)
             .collect();
         desk.wav("window.wav", 16_000, 1, &window);
@@ -113,14 +113,14 @@ fn any_pieces_give_the_same_answers(predictor: &Predictor, talk: &[f32]) {
     }
 }
 
-/// The program with this on its standard input, in pieces.
+/// Runs the program with `bytes` on its standard input, in pieces.
 fn listens(desk: &Desk, line: &str, bytes: &[u8]) -> Seen {
     let mut child = start(desk, line);
     let mut stdin = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     let writer = std::thread::spawn(move || {
         for piece in bytes.chunks(3_001) {
-            // It may have heard enough.
+            // The program may have ended.
             if stdin.write_all(piece).is_err() {
                 break;
             }
@@ -175,7 +175,7 @@ fn whole_programs_listen(desk: &Desk, predictor: &Predictor, talk: &[f32]) {
         }
     }
 
-    // The same sound without a header; in stereo; from a pipe that knew no lengths.
+    // The same sound without a header, in stereo, and with a header from a pipe, without lengths.
     let raw = format!("{JSON} --raw s16le --rate 16000");
     assert_eq!(listens(desk, &raw, &s16le(talk)).fine().out, lines);
     let stereo: Vec<f32> = talk.iter().flat_map(|&x| [x, x]).collect();
@@ -188,7 +188,7 @@ fn whole_programs_listen(desk: &Desk, predictor: &Predictor, talk: &[f32]) {
     }
     assert_eq!(listens(desk, JSON, &endless).fine().out, lines);
 
-    // For people.
+    // The text output.
     let seen = listens(desk, "listen mine", &file).fine();
     assert_eq!(seen.out.lines().count(), expected.len());
     assert!(
@@ -223,7 +223,7 @@ fn what_is_wrong_with_a_stream_is_told(desk: &Desk, talk: &[f32]) {
     let raw = format!("{JSON} --raw f32le --rate 16000");
     listens(desk, &raw, b"").fails_with(&["no audio: the stream ended"]);
 
-    // What came before the stream broke was heard.
+    // The part before the damage is predicted.
     let cut = listens(desk, JSON, &file[..file.len() - 10_001])
         .fails_with(&["failed after 0:2", "10001 bytes too early"]);
     assert!(cut.out.lines().count() > 20);
@@ -245,7 +245,7 @@ fn a_signal_and_a_closed_pipe_end_it(desk: &Desk, talk: &[f32]) {
     let raw = format!("{JSON} --raw s16le --rate 16000");
     let sound = s16le(&talk[..10 * 16_000]);
 
-    // Ctrl-C while it waits for more, as at a microphone that is quiet.
+    // Ctrl-C while the program waits for input, as with a silent microphone.
     let mut child = start(desk, &raw);
     let mut stdin = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -260,7 +260,7 @@ fn a_signal_and_a_closed_pipe_end_it(desk: &Desk, talk: &[f32]) {
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(rest.iter().all(|line| line.ends_with('}')), "{rest:?}");
 
-    // Whoever reads has seen enough: `emovox listen … | head -1`.
+    // The reader of the output ends: `emovox listen … | head -1`.
     let mut child = start(desk, &raw);
     let mut stdin = child.stdin.take().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());

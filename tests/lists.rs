@@ -1,5 +1,4 @@
-//! Recordings that a list names instead of a folder: trained on, stopped, resumed, scored again, and no
-//! flag typed twice.
+//! Runs from manifests: training, resuming and evaluation, without repeating any flag.
 
 mod desk;
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 const TRAIN: &str = "train --config small.toml --device cpu --run mine";
 
-/// A line for each recording of the desk's corpus; `part` says its part by its voice.
+/// A row for each recording of the corpus; `part` maps a voice to its subset.
 fn lines(desk: &Desk, part: impl Fn(&str) -> Option<&'static str>) -> Vec<String> {
     let mut lines = Vec::new();
     for emotion in ["anger", "neutral", "sadness"] {
@@ -40,7 +39,7 @@ fn parts(desk: &Desk, run: &str) -> Vec<[String; 2]> {
 }
 
 #[test]
-fn a_list_becomes_a_run_that_needs_it_no_more() {
+fn a_run_does_not_need_its_manifest_after_the_training() {
     let desk = Desk::with_corpus();
     let split = |voice: &str| {
         Some(match voice {
@@ -84,7 +83,7 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
     let again = "evaluate mine --manifest list.csv --root corpus";
     let seen = desk.types(&format!("{again} --part test")).fine();
     assert!(
-        seen.out.contains("test part of manifest, 6 clips"),
+        seen.out.contains("test subset of manifest, 6 clips"),
         "{}",
         seen.out
     );
@@ -100,21 +99,21 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
         seen.out
     );
 
-    // A file of settings that names the list means the same.
+    // A configuration file that names the manifest gives the same run.
     let settings = fs::read_to_string(desk.path("small.toml")).unwrap();
     let settings = settings + "\n[data]\nmanifest = \"list.csv\"\nfolder = \"corpus\"\n";
     fs::write(desk.path("listed.toml"), settings).unwrap();
     desk.types("train --config listed.toml --device cpu --run listed")
         .fine();
     assert_eq!(parts(&desk, "listed"), expected);
-    // What leaves does not tell where the list was.
+    // An export does not contain the path of the manifest.
     desk.types("export mine").fine();
     let bundle = fs::read(desk.path("mine.emovox")).unwrap();
     let place = desk.path("list.csv").canonicalize().unwrap();
     let place = place.parent().unwrap().display().to_string();
     assert!(!String::from_utf8_lossy(&bundle).contains(&place));
 
-    // From here on nobody needs the list, and the recordings may move.
+    // From here on, the manifest is removed and the recordings are moved.
     fs::remove_file(desk.path("list.csv")).unwrap();
     let scores =
         |line: &str| -> Value { serde_json::from_str(&desk.types(line).fine().out).unwrap() };
@@ -140,7 +139,7 @@ fn a_list_becomes_a_run_that_needs_it_no_more() {
 }
 
 #[test]
-fn two_lists_of_json_keep_training_and_test_apart() {
+fn two_json_manifests_give_training_and_test_subset() {
     let desk = Desk::with_corpus();
     let json = |tests: bool| -> String {
         let mut text = String::new();
@@ -189,7 +188,7 @@ fn two_lists_of_json_keep_training_and_test_apart() {
         "a training speaker validates: {parts:?}"
     );
 
-    // A fold is another split than these lists have.
+    // The folds of a cross-validation contradict the split of the manifests.
     desk.types(
         &both
             .replace("train --config", "cross-validate --config")
@@ -199,7 +198,7 @@ fn two_lists_of_json_keep_training_and_test_apart() {
 }
 
 #[test]
-fn each_speaker_of_a_list_tests_once() {
+fn a_cross_validation_of_a_manifest_tests_each_speaker_once() {
     let desk = Desk::with_corpus();
     let list = format!("file;emotion;spk\n{}\n", lines(&desk, |_| None).join("\n"));
     fs::write(desk.path("corpus/list.csv"), list).unwrap();
@@ -218,7 +217,7 @@ fn each_speaker_of_a_list_tests_once() {
 }
 
 #[test]
-fn what_is_wrong_with_a_list_is_told_before_anything_is_made() {
+fn an_invalid_manifest_is_rejected_before_files_are_written() {
     let desk = Desk::with_corpus();
     let train = |list: &str, more: &str| {
         fs::write(desk.path("list.csv"), list).unwrap();
@@ -249,7 +248,7 @@ fn what_is_wrong_with_a_list_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn recordings_named_from_the_root_on_may_move() {
+fn recordings_with_absolute_paths_may_move() {
     let desk = Desk::with_corpus();
     let place = desk.path("corpus").canonicalize().unwrap();
     let lines = lines(&desk, |_| None);
@@ -261,5 +260,5 @@ fn recordings_named_from_the_root_on_may_move() {
     desk.types(&format!("{TRAIN} --manifest list.csv")).fine();
     fs::rename(place, desk.path("moved")).unwrap();
     let seen = desk.types("evaluate mine --data moved").fine();
-    assert!(seen.out.contains("test part of manifest"), "{}", seen.out);
+    assert!(seen.out.contains("test subset of manifest"), "{}", seen.out);
 }

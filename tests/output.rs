@@ -1,5 +1,4 @@
-//! The output of commands: to a full disk, to a program that is gone, and with names that would control a
-//! terminal.
+//! The output of commands: on a full disk, into a closed pipe, and with names that would control a terminal.
 
 #![cfg(target_os = "linux")]
 
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 use desk::{Desk, Seen, TRAIN};
 use serde_json::Value;
 
-/// Commands that take seconds at most, each with what it reads from standard input.
+/// Commands that take a few seconds at most, each with the file for its standard input.
 const COMMANDS: &[(&str, &str)] = &[
     ("--help", ""),
     ("--version", ""),
@@ -76,12 +75,12 @@ fn full() -> File {
 #[test]
 fn what_commands_print_goes_to_a_full_disk_a_closed_pipe_or_a_terminal() {
     let desk = desk_with_a_run();
-    a_standard_error_that_is_full_is_no_error(&desk);
-    a_terminal_gets_no_sequence_but_emovox_own(&desk);
-    a_standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none(&desk);
+    a_full_standard_error_does_not_change_the_exit_code(&desk);
+    a_terminal_gets_only_control_sequences_of_emovox(&desk);
+    a_full_standard_output_is_an_error_and_a_closed_one_is_not(&desk);
 }
 
-fn a_standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none(desk: &Desk) {
+fn a_full_standard_output_is_an_error_and_a_closed_one_is_not(desk: &Desk) {
     for &command in COMMANDS {
         let seen = with_output(desk, command, full());
         assert_eq!(seen.code, 1, "{}: {}", seen.line, seen.error);
@@ -112,9 +111,9 @@ fn a_standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none(des
     }
 }
 
-/// The first line is read, and the pipe closed: what is printed behind it goes nowhere.
+/// The reader closes the pipe after the first byte; the remaining output is discarded.
 #[test]
-fn a_reader_that_takes_one_line_is_no_error() {
+fn a_reader_that_closes_the_pipe_causes_no_error() {
     let desk = Desk::new();
     for line in ["corpus list", "doctor", "man", "completions bash", "--help"] {
         let mut child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();
@@ -148,7 +147,7 @@ fn a_training_continues_without_its_output_and_fails_at_the_end() {
     assert!(desk.path("runs/folds/report.txt").exists());
 }
 
-fn a_standard_error_that_is_full_is_no_error(desk: &Desk) {
+fn a_full_standard_error_does_not_change_the_exit_code(desk: &Desk) {
     let broken = desk.path("corpus/anger/v01/broken.wav");
     fs::write(&broken, b"").unwrap();
     let printed = desk.types("predict mine corpus/anger --csv");
@@ -162,30 +161,30 @@ fn a_standard_error_that_is_full_is_no_error(desk: &Desk) {
     assert!(command.stderr(full()).output().unwrap().status.success());
 }
 
-/// A label, a speaker or a name as a stranger may write it: it sets the title of a window, colours what
-/// follows, goes back over the line, and fakes a line.
+/// A hostile label, speaker or name: it sets the title of the window, changes the colour, overwrites the
+/// line, and imitates an error.
 const HOSTILE: &str =
     "a\u{1b}]0;pwned\u{7}\u{1b}[31m\u{9b}5m\r\nerror:_faked\u{202e}\u{7f}\u{2066}z";
-/// The same as it is shown.
+/// The hostile name as emovox prints it.
 const SHOWN: &str =
     "a\\u{1b}]0;pwned\\u{7}\\u{1b}[31m\\u{9b}5m\\u{d}\\u{a}error:_faked\\u{202e}\\u{7f}\\u{2066}z";
 
 #[track_caller]
 fn assert_harmless(seen: &Seen) {
     for text in [&seen.out, &seen.error] {
-        let steers = |c: char| {
+        let controls = |c: char| {
             (c.is_control() && !"\n\t".contains(c))
                 || ('\u{202a}'..='\u{202e}').contains(&c)
                 || ('\u{2066}'..='\u{2069}').contains(&c)
         };
-        assert!(!text.contains(steers), "{}: {text:?}", seen.line);
+        assert!(!text.contains(controls), "{}: {text:?}", seen.line);
         let faked = text.lines().find(|line| line.starts_with("error:_faked"));
         assert_eq!(faked, None, "{}: {text}", seen.line);
     }
 }
 
 #[test]
-fn no_label_speaker_or_name_steers_a_terminal() {
+fn no_label_speaker_or_name_controls_a_terminal() {
     let desk = Desk::with_corpus();
     let hostile = |text: &str| text.replace("HOSTILE", HOSTILE);
     fs::rename(
@@ -193,7 +192,7 @@ fn no_label_speaker_or_name_steers_a_terminal() {
         desk.path(&hostile("corpus/HOSTILE")),
     )
     .unwrap();
-    // A speaker is called so, too; and a recording.
+    // A speaker and a recording also have this name.
     for class in [HOSTILE, "neutral", "sadness"] {
         let folder = desk.path("corpus").join(class);
         fs::rename(folder.join("v05"), folder.join(HOSTILE)).unwrap();
@@ -224,7 +223,7 @@ fn no_label_speaker_or_name_steers_a_terminal() {
     ] {
         shown(desk.types(line).fine());
     }
-    // These shorten what is long, or name the most probable class alone.
+    // These commands shorten long names, or print only the most probable class.
     assert_harmless(&desk.types("inspect corpus --out pictures").fine());
     assert_harmless(
         &desk
@@ -232,9 +231,9 @@ fn no_label_speaker_or_name_steers_a_terminal() {
             .fine(),
     );
     let wav = File::open(desk.path("corpus/neutral/v01/1.wav")).unwrap();
-    let heard = desk.command("listen mine").stdin(wav).output().unwrap();
-    assert_harmless(&Seen::of("listen mine", heard).fine());
-    // A list takes no line breaks, and all else.
+    let listened = desk.command("listen mine").stdin(wav).output().unwrap();
+    assert_harmless(&Seen::of("listen mine", listened).fine());
+    // A manifest may contain every character except line breaks.
     let label = HOSTILE.replace(['\r', '\n'], "");
     fs::write(
         desk.path("list.csv"),
@@ -249,7 +248,7 @@ fn no_label_speaker_or_name_steers_a_terminal() {
         seen.error
     );
 
-    // What goes to a program: JSON has the same values, CSV the same bytes.
+    // Output for programs: JSON has the same values, CSV the same bytes.
     let json = desk.types("evaluate mine --json").fine();
     assert_harmless(&json);
     let json: Value = serde_json::from_str(&json.out).unwrap();
@@ -263,34 +262,34 @@ fn no_label_speaker_or_name_steers_a_terminal() {
     let csv = desk.types("predict mine corpus --csv").fine().out;
     assert!(csv.contains(HOSTILE), "{csv:?}");
 
-    // A recording that cannot be read, a run that is not there, an argument that is none.
+    // An unreadable recording, a missing run and an invalid argument.
     fs::write(desk.path(&hostile("corpus/HOSTILE.wav")), b"").unwrap();
     let seen = shown(desk.types("predict mine corpus"));
     assert_eq!(seen.code, 1);
-    let typed = |arguments: &[&str]| {
+    let run = |arguments: &[&str]| {
         let mut command = desk.command("");
-        Seen::of("typed", command.args(arguments).output().unwrap())
+        Seen::of("run", command.args(arguments).output().unwrap())
     };
-    assert_eq!(shown(typed(&["evaluate", HOSTILE])).code, 1);
-    // clap leaves sequences out of what it quotes.
-    let seen = typed(&["evaluate", "mine", "--part", HOSTILE]);
+    assert_eq!(shown(run(&["evaluate", HOSTILE])).code, 1);
+    // clap removes control sequences from quoted arguments.
+    let seen = run(&["evaluate", "mine", "--part", HOSTILE]);
     assert_harmless(&seen);
     assert_eq!(seen.code, 2);
 
-    // The run has such a name.
+    // The run itself has the hostile name.
     fs::rename(desk.path("runs/mine"), desk.path("runs").join(HOSTILE)).unwrap();
-    shown(typed(&["evaluate", "other"]));
-    shown(typed(&["plot", HOSTILE]).fine());
-    shown(typed(&["report", HOSTILE]).fine());
-    // No bundle carries such a name to others.
-    let seen = typed(&["export", HOSTILE, "--out", "x.emovox"])
-        .fails_with(&["cannot be the name of a run"]);
+    shown(run(&["evaluate", "other"]));
+    shown(run(&["plot", HOSTILE]).fine());
+    shown(run(&["report", HOSTILE]).fine());
+    // A run with this name cannot be exported.
+    let seen =
+        run(&["export", HOSTILE, "--out", "x.emovox"]).fails_with(&["cannot be the name of a run"]);
     assert_harmless(&seen);
 }
 
-/// The licence and the title in a stranger's table, and the answer of a server.
+/// Licence and title in an untrusted table, and the reply of a server.
 #[test]
-fn no_table_of_corpora_and_no_server_steers_a_terminal() {
+fn no_table_of_corpora_and_no_server_controls_a_terminal() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -355,8 +354,8 @@ compared = ''
     );
 }
 
-/// On a terminal CSV is escaped too, and silence is shown in place by emovox's own sequence.
-fn a_terminal_gets_no_sequence_but_emovox_own(desk: &Desk) {
+/// On a terminal, CSV is escaped too. `listen` overwrites the line of a silence with a sequence of its own.
+fn a_terminal_gets_only_control_sequences_of_emovox(desk: &Desk) {
     let file = format!("{}.wav", HOSTILE.replace('\n', ""));
     fs::copy(desk.path("x.wav"), desk.path(&file)).unwrap();
     let mut command = desk.command("predict mine --csv");
@@ -377,10 +376,10 @@ fn silent(desk: &Desk) -> std::path::PathBuf {
     desk.path("silence.wav")
 }
 
-/// The text that a command shows on a terminal of its own.
+/// The output of a command on a pseudo-terminal.
 fn on_terminal(command: &mut Command) -> String {
     let (mut master, mut slave) = (-1, -1);
-    // SAFETY: openpty writes two descriptors, which nobody else owns.
+    // SAFETY: openpty writes two new descriptors, which have no other owner.
     let (master, slave) = unsafe {
         let null = std::ptr::null_mut();
         let opened = libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast());
@@ -388,11 +387,11 @@ fn on_terminal(command: &mut Command) -> String {
         (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave))
     };
     let mut child = command.stdout(slave).stderr(Stdio::null()).spawn().unwrap();
-    // The command holds the other end, too.
+    // The command also owns a copy of the other end.
     command.stdout(Stdio::null());
     let reader = thread::spawn(move || {
         let (mut master, mut seen) = (File::from(master), Vec::new());
-        // It ends with an error where nobody holds the other end any more.
+        // Reading ends with an error when the other end is closed.
         let _ = master.read_to_end(&mut seen);
         String::from_utf8_lossy(&seen).into_owned()
     });
@@ -401,7 +400,7 @@ fn on_terminal(command: &mut Command) -> String {
 }
 
 #[test]
-fn help_has_the_colours_that_are_asked_for() {
+fn help_follows_the_variables_for_colours() {
     let desk = Desk::new();
     let help = |name: &str| {
         let output = desk
@@ -418,7 +417,7 @@ fn help_has_the_colours_that_are_asked_for() {
     assert!(!help("NO_COLOR").contains('\u{1b}'));
 }
 
-/// The exit code of a process that ends within a minute.
+/// Waits at most one minute for a process, and returns its exit code.
 fn ended(child: &mut Child) -> Option<i32> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

@@ -1,5 +1,5 @@
-//! Files that a command writes where the user says: never over an input, a recording, a run, or what
-//! is not emovox's own.
+//! Output files at paths of the user: a command never overwrites an input, a recording, a file of a run, or
+//! a file that emovox did not write.
 
 mod desk;
 
@@ -26,7 +26,7 @@ use tch::Device;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A run as if it had been trained, and two recordings.
+/// Two run folders like those of trained runs, and two recordings.
 fn desk() -> Desk {
     let desk = Desk::new();
     for (number, name) in ["sounds/1.wav", "sounds/2.wav"].into_iter().enumerate() {
@@ -87,7 +87,7 @@ fn desk() -> Desk {
     desk
 }
 
-/// Everything below a folder, with its bytes.
+/// All files below a folder, with their bytes.
 fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -101,9 +101,9 @@ fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     all
 }
 
-/// The command fails with these words, and no file anywhere has changed.
+/// Asserts that the command fails with these words and changes no file.
 #[track_caller]
-fn refused(desk: &Desk, line: &str, words: &[&str]) {
+fn assert_rejected(desk: &Desk, line: &str, words: &[&str]) {
     let before = everything(&desk.path(""));
     desk.types(line).fails_with(words);
     assert!(
@@ -128,12 +128,12 @@ fn a_recording_is_never_replaced_under_any_name() {
         "features sounds --format csv --out soft.csv",
         "features sounds --format safetensors --out folder/2.wav",
     ] {
-        refused(&desk, &format!("{line} --force"), &read);
+        assert_rejected(&desk, &format!("{line} --force"), &read);
     }
-    // Not an input of this command, but a recording.
+    // A recording that is not an input of the command.
     for line in ["report mine other", "plot mine other", "export mine"] {
         let line = format!("{line} --force --out hard.csv");
-        refused(&desk, &line, &["hard.csv is a recording"]);
+        assert_rejected(&desk, &line, &["hard.csv is a recording"]);
     }
 }
 
@@ -151,22 +151,22 @@ fn a_file_of_a_run_is_never_replaced() {
         "export mine --out runs/other/best.ot",
         "plot mine other --out runs/mine/curves.png",
     ] {
-        refused(&desk, &format!("{line} --force"), &["a file of a run"]);
+        assert_rejected(&desk, &format!("{line} --force"), &["a file of a run"]);
     }
     let read = ["which this command reads"];
-    refused(&desk, "export mine --force --out weights", &read);
-    refused(&desk, "report mine --force --out weights", &read);
-    refused(
+    assert_rejected(&desk, "export mine --force --out weights", &read);
+    assert_rejected(&desk, "report mine --force --out weights", &read);
+    assert_rejected(
         &desk,
         "features sounds --format csv --run mine --force --out weights",
         &read,
     );
-    refused(
+    assert_rejected(
         &desk,
         "predict mine.emovox sounds --csv --force --out mine.emovox",
         &read,
     );
-    refused(
+    assert_rejected(
         &desk,
         "export mine.emovox --format safetensors --force --out mine.emovox",
         &read,
@@ -174,7 +174,7 @@ fn a_file_of_a_run_is_never_replaced() {
 }
 
 #[test]
-fn what_is_not_ours_is_replaced_by_force_alone_and_what_is_ours_without() {
+fn only_files_of_emovox_are_replaced_without_force() {
     let desk = desk();
     let outputs = [
         ("export mine", "mine.emovox"),
@@ -187,17 +187,17 @@ fn what_is_not_ours_is_replaced_by_force_alone_and_what_is_ours_without() {
         ("man --out man", "man/emovox.1"),
     ];
     for (line, file) in outputs {
-        needs_force(&desk, line, file);
+        assert_needs_force(&desk, line, file);
     }
 }
 
 #[test]
-fn a_page_is_ours_and_may_be_written_again() {
+fn a_page_of_emovox_can_be_written_again() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
-    needs_force(&desk, "report mine --out page.html", "page.html");
-    needs_force(&desk, "report mine mine", "report.html");
-    // In its own folder it is the run's.
+    assert_needs_force(&desk, "report mine --out page.html", "page.html");
+    assert_needs_force(&desk, "report mine mine", "report.html");
+    // The page in the run folder belongs to the run.
     for line in [
         "report mine",
         "report mine --out runs/mine/report.html",
@@ -208,13 +208,13 @@ fn a_page_is_ours_and_may_be_written_again() {
     }
 }
 
-/// A file of the user's is replaced with --force alone, and ours without.
+/// Asserts that a file of the user is replaced only with --force, and a file of emovox also without it.
 #[track_caller]
-fn needs_force(desk: &Desk, line: &str, file: &str) {
+fn assert_needs_force(desk: &Desk, line: &str, file: &str) {
     let path = desk.path(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "file,label\nmine,mine\n").unwrap();
-    refused(desk, line, &["exists, and nothing shows", "--force", file]);
+    assert_rejected(desk, line, &["exists, and nothing shows", "--force", file]);
     desk.types(&format!("{line} --force")).fine();
     let made = fs::read(&path).unwrap();
     desk.types(line).fine();
@@ -222,18 +222,18 @@ fn needs_force(desk: &Desk, line: &str, file: &str) {
 }
 
 #[test]
-fn another_kind_of_ours_is_not_this_kind() {
+fn a_file_of_emovox_of_another_kind_needs_force() {
     let desk = desk();
     desk.types("export mine").fine();
     desk.types("features sounds --out f.csv").fine();
     let ours = ["nothing shows that emovox wrote it as this kind"];
-    refused(
+    assert_rejected(
         &desk,
         "export mine --format safetensors --out mine.emovox",
         &ours,
     );
-    refused(&desk, "predict mine sounds --csv --out f.csv", &ours);
-    refused(
+    assert_rejected(&desk, "predict mine sounds --csv --out f.csv", &ours);
+    assert_rejected(
         &desk,
         "features sounds --format safetensors --out mine.emovox",
         &ours,
@@ -241,7 +241,7 @@ fn another_kind_of_ours_is_not_this_kind() {
 }
 
 #[test]
-fn every_export_is_known_by_its_own_kind_alone() {
+fn every_export_is_recognised_as_its_own_kind_only() {
     let desk = desk();
     let predictor = || {
         let run = Trained::open(&desk.path("runs"), "mine").unwrap();
@@ -273,7 +273,7 @@ fn every_export_is_known_by_its_own_kind_alone() {
 }
 
 #[test]
-fn features_are_known_in_every_format_of_many() {
+fn feature_files_are_recognised_in_every_format() {
     let desk = desk();
     let sounds = desk.path("sounds");
     let recordings = export::describe(&sounds, &["1.wav".into(), "2.wav".into()]);
@@ -297,24 +297,24 @@ fn features_are_known_in_every_format_of_many() {
 }
 
 #[test]
-fn a_list_beside_its_corpus_stays() {
+fn inspect_does_not_replace_a_manifest_beside_the_corpus() {
     let desk = Desk::with_corpus();
     fs::rename(desk.path("corpus"), desk.path("mine")).unwrap();
     fs::write(desk.path("mine.csv"), "file,label,speaker\n").unwrap();
-    refused(&desk, "inspect mine", &["mine.csv exists", "--force"]);
+    assert_rejected(&desk, "inspect mine", &["mine.csv exists", "--force"]);
     desk.types("inspect mine --out seen").fine();
     desk.types("inspect mine --out seen").fine();
     fs::write(desk.path("seen/mine.png"), "a photo").unwrap();
-    refused(&desk, "inspect mine --out seen", &["mine.png exists"]);
+    assert_rejected(&desk, "inspect mine --out seen", &["mine.png exists"]);
 }
 
 #[test]
-fn a_link_stays_and_its_target_is_written() {
+fn output_through_a_link_writes_its_target() {
     let desk = desk();
     fs::create_dir(desk.path("elsewhere")).unwrap();
     symlink("elsewhere/x.csv", desk.path("x.csv")).unwrap();
     let line = "predict mine sounds --csv --out x.csv";
-    // It dangles first.
+    // At first, the target does not exist.
     for _ in 0..2 {
         desk.types(line).fine();
         assert!(desk.path("x.csv").is_symlink());
@@ -324,13 +324,13 @@ fn a_link_stays_and_its_target_is_written() {
     }
     symlink("round", desk.path("circle")).unwrap();
     symlink("circle", desk.path("round")).unwrap();
-    refused(
+    assert_rejected(
         &desk,
         "predict mine sounds --csv --out round",
         &["form a cycle"],
     );
     symlink("nowhere/x.csv", desk.path("gone.csv")).unwrap();
-    refused(
+    assert_rejected(
         &desk,
         "predict mine sounds --csv --out gone.csv",
         &["nowhere/x.csv"],
@@ -338,7 +338,7 @@ fn a_link_stays_and_its_target_is_written() {
 }
 
 #[test]
-fn a_pipe_is_written_into() {
+fn output_goes_into_a_pipe() {
     let desk = desk();
     let pipe = desk.path("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -353,7 +353,7 @@ fn a_pipe_is_written_into() {
         let reader = pipe.clone();
         thread::spawn(move || send.send(fs::read(reader).unwrap()));
         desk.types(line).fine();
-        let bytes = receive.recv_timeout(DEADLINE).expect("what was written");
+        let bytes = receive.recv_timeout(DEADLINE).expect("bytes from the pipe");
         assert!(bytes.starts_with(beginning), "{line}");
         let metadata = fs::symlink_metadata(&pipe).unwrap();
         assert!(!metadata.is_file(), "{line} replaced the pipe");
@@ -361,12 +361,12 @@ fn a_pipe_is_written_into() {
 }
 
 #[test]
-fn standard_output_is_written_into() {
+fn output_goes_to_standard_output() {
     let desk = desk();
     let line = "predict mine sounds --csv --out /dev/stdout";
     let expected = desk.types("predict mine sounds --csv").fine().out;
     assert_eq!(desk.types(line).fine().out, expected);
-    // As a shell does for `> x.csv` and `>> x.csv`.
+    // Like `> x.csv` and `>> x.csv` in a shell.
     for (kept, append) in [("", false), ("before\n", true)] {
         fs::write(desk.path("x.csv"), "before\n").unwrap();
         let mut file = fs::OpenOptions::new();
@@ -382,7 +382,7 @@ fn standard_output_is_written_into() {
         assert_eq!(text, format!("{kept}{expected}"));
     }
     assert!(Path::new("/dev/stdout").is_symlink());
-    // No message is between the bytes.
+    // Standard output contains only the exported bytes.
     desk.types("export mine --format safetensors --out x.safetensors")
         .fine();
     let export = desk
@@ -394,7 +394,7 @@ fn standard_output_is_written_into() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_removed_by_the_next_output() {
+fn temporary_files_of_killed_processes_are_removed() {
     let desk = desk();
     let left = desk.path(".writing-dead01.tmp");
     fs::write(&left, "half").unwrap();

@@ -1,4 +1,4 @@
-//! `emovox predict` on long recordings: windows, segments, and what other programs read of them.
+//! `emovox predict` on long recordings: windows, segments, and the formats for other programs.
 
 mod desk;
 
@@ -7,7 +7,7 @@ use std::fs;
 use desk::{Desk, TRAIN};
 use serde_json::Value;
 
-/// A segment as it was read back: start, end, label, probability.
+/// A segment read from the output: start, end, label, probability.
 type Read = (f64, f64, String, f64);
 
 fn close(a: f64, b: f64, tolerance: f64) -> bool {
@@ -47,7 +47,7 @@ fn of_object(object: &Value) -> Read {
     (number("start"), number("end"), label, probability)
 }
 
-/// `anger 72 %`
+/// Parses a caption such as `anger 72 %`.
 fn of_caption(caption: &str) -> (String, f64) {
     let mut words = caption.split(' ');
     let label = words.next().unwrap().to_string();
@@ -66,7 +66,7 @@ fn of_timestamp(text: &str) -> f64 {
 #[test]
 fn a_long_recording_becomes_segments_in_every_format() {
     let desk = Desk::with_corpus();
-    // Long enough to tell some classes apart.
+    // Enough epochs to distinguish some classes.
     desk.types(&format!("{TRAIN} --epochs 20")).fine();
     let talk = desk::talk(40.0);
     let seconds = talk.len() as f64 / 16_000.0;
@@ -138,14 +138,14 @@ fn a_long_recording_becomes_segments_in_every_format() {
         "{table}"
     );
 
-    // Smoothed over all of it, there is one segment left.
+    // Smoothing over the whole recording leaves one segment.
     let one = desk
         .types(&format!("{windows} --smooth 200 --format jsonl"))
         .fine()
         .out;
     assert_eq!(one.lines().count(), 1, "{one}");
 
-    // A file has what standard output had; one that fails leaves it alone.
+    // --out writes the same text, and a failed command does not change the file.
     desk.types(&format!("{windows} --format webvtt --out talk.vtt"))
         .fine();
     let written = || fs::read_to_string(desk.path("talk.vtt")).unwrap();
@@ -155,7 +155,7 @@ fn a_long_recording_becomes_segments_in_every_format() {
     assert_eq!(written(), subtitles);
 
     one_window_is_the_recording_as_a_whole(&desk);
-    what_cannot_be_done_is_told(&desk);
+    invalid_windows_are_rejected(&desk);
 }
 
 fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
@@ -173,7 +173,7 @@ fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
     for (a, b) in whole.iter().zip(&window) {
         assert!(close(*a, *b, 1e-5), "{whole:?} {window:?}");
     }
-    // A track of a recording as a whole has one label.
+    // Without windows, a track has one label.
     let track = desk
         .types(&format!("predict mine {clip} --format audacity"))
         .fine()
@@ -186,7 +186,7 @@ fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
     assert_eq!(bars.lines().count(), 1 + 3, "{bars}");
 }
 
-fn what_cannot_be_done_is_told(desk: &Desk) {
+fn invalid_windows_are_rejected(desk: &Desk) {
     desk.types("predict mine talk.wav --window 2 --hop 3")
         .fails_with(&["hop of 3 s", "the window, 2 s"]);
     desk.types("predict mine talk.wav --window 2 --smooth 1")
@@ -196,7 +196,7 @@ fn what_cannot_be_done_is_told(desk: &Desk) {
     desk.types("predict mine corpus --window 2 --format audacity")
         .fails_with(&["are for one recording", "there are 30"]);
 
-    // One bad recording does not cost the others, in windows as well.
+    // With windows too, one unreadable recording does not affect the others.
     fs::write(desk.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
     let seen = desk
         .types("predict mine broken.wav talk.wav --window 3 --format jsonl")

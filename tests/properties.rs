@@ -1,6 +1,5 @@
-//! The doors through which anything may come in, knocked at with whatever comes to mind: names,
-//! lists, settings, checkpoints. (Recordings have theirs in `tests/recordings.rs`; `scripts/fuzz.sh` knocks
-//! longer.)
+//! Property tests of the readers of untrusted input: names, manifests, settings and checkpoints. The tests
+//! for recordings are in `tests/recordings.rs`; `scripts/fuzz.sh` fuzzes for longer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use emovox::model::{Arch, decode, encode};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-/// Those with a rule for names, and plain folders.
+/// The corpora with a rule for file names, and plain folders.
 fn kinds() -> impl Iterator<Item = CorpusKind> {
     CorpusKind::NAMED.into_iter().chain([CorpusKind::Folders])
 }
@@ -24,7 +23,7 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Something like a number, a word or a table, as it may stand behind a key.
+/// The value of a setting: a number, a word, a list or a table.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
@@ -36,7 +35,7 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A whole checkpoint of a few tensors.
+/// A valid checkpoint with two tensors.
 fn checkpoint() -> Vec<u8> {
     let weights = Tensor::arange(60, (Kind::Float, Device::Cpu)).view([12, 5]);
     let step = Tensor::from_slice(&[3i64]);
@@ -45,7 +44,7 @@ fn checkpoint() -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn any_name_has_a_label_or_none(
+    fn no_file_name_gives_an_empty_label(
         name in prop_oneof![
             any::<String>(),
             "([a-zA-Z0-9_]{0,6}[-/._]){0,8}(wav|WAV)?",
@@ -65,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn settings_of_any_kind_are_read_or_refused(
+    fn random_settings_are_rejected_or_written_back_unchanged(
         changes in prop::collection::vec((0usize..60, value()), 1..4),
         seed in any::<bool>(),
     ) {
@@ -89,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_list_of_any_kind_is_read_or_refused(
+    fn random_manifests_are_rejected_or_have_labels_and_files(
         text in prop_oneof![
             any::<String>(),
             "(file|label|speaker|split|start|end|x|[,;\t\"\n]){0,12}\n([ab]\\.wav|anger|fear|test|NaT|0|[,;\t\"\r\n]){0,40}",
@@ -119,14 +118,14 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_checkpoint_is_refused_or_says_what_it_said(
+    fn a_damaged_checkpoint_is_rejected_or_has_the_same_tensors(
         at in any::<prop::sample::Index>(),
         bytes in prop::collection::vec(any::<u8>(), 1..40),
         end in any::<prop::sample::Index>(),
         cut in any::<bool>(),
     ) {
         let whole = checkpoint();
-        let right = decode(whole.clone(), Device::Cpu).unwrap();
+        let expected = decode(whole.clone(), Device::Cpu).unwrap();
         let mut damaged = whole.clone();
         let at = at.index(whole.len());
         for (byte, other) in damaged[at..].iter_mut().zip(bytes) {
@@ -136,7 +135,7 @@ proptest! {
             damaged.truncate(end.index(whole.len()));
         }
         if let Ok(tensors) = decode(damaged, Device::Cpu) {
-            prop_assert_eq!(tensors, right);
+            prop_assert_eq!(tensors, expected);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Weights remember the recordings that they learned from, and scores are pooled only if their recordings
-//! are the same.
+//! Weights carry the list of the recordings of their training, and scores are pooled only over the same
+//! recordings.
 
 mod desk;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use desk::Desk;
 use serde_json::Value;
 
-/// `train` on a folder of voices, of which some test and validate.
+/// A `train` command with the given test and validation speakers.
 fn train(data: &str, run: &str, test: &str, validation: &str) -> String {
     format!(
         "train --data {data} --config small.toml --device cpu --epochs 1 --run {run} \
@@ -17,7 +17,7 @@ fn train(data: &str, run: &str, test: &str, validation: &str) -> String {
     )
 }
 
-/// Starts from the weights of another training and changes next to nothing.
+/// Flags for a training that starts from other weights and hardly changes them.
 fn from(weights: &str) -> String {
     format!("--learning-rate 1e-6 --init-weights {weights}")
 }
@@ -34,7 +34,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of some voices of the corpus under other names of folders and files.
+/// Copies some voices of the corpus under other folder and file names.
 fn renamed_copies(desk: &Desk, to: &str, voices: &[&str]) {
     for emotion in ["anger", "neutral", "sadness"] {
         for voice in voices {
@@ -48,7 +48,7 @@ fn renamed_copies(desk: &Desk, to: &str, voices: &[&str]) {
     }
 }
 
-/// Other sound under the name of a recording.
+/// Replaces the sound of a recording.
 fn replace(desk: &Desk, file: &str) {
     desk.wav(file, 16_000, 1, &desk::noise(0.8, -30.0));
 }
@@ -62,7 +62,7 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn weights_that_know_the_test_speakers_are_refused_or_stamped_on_every_output() {
+fn weights_trained_on_test_speakers_are_rejected_or_noted_in_every_output() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     let leak = format!(
@@ -76,12 +76,12 @@ fn weights_that_know_the_test_speakers_are_refused_or_stamped_on_every_output() 
         "speakers v01",
         "--allow-leak",
     ]);
-    assert_eq!(desk.runs(), 1, "refused before anything is written");
+    assert_eq!(desk.runs(), 1, "rejected before files are written");
 
     let seen = desk
         .types(&format!("{leak} --allow-leak --tensorboard"))
         .fine();
-    let stamps = [
+    let notes = [
         "speakers shared: v01 trained or validated the initial weights",
         "recordings shared: 6 trained or validated the initial weights",
     ];
@@ -110,18 +110,15 @@ fn weights_that_know_the_test_speakers_are_refused_or_stamped_on_every_output() 
         ),
     ];
     for (output, text) in outputs {
-        for stamp in stamps {
-            assert!(text.contains(stamp), "{output} lacks '{stamp}': {text}");
+        for note in notes {
+            assert!(text.contains(note), "{output} lacks '{note}': {text}");
         }
-        assert!(
-            !text.contains("No speaker is heard in two parts"),
-            "{output}"
-        );
+        assert!(!text.contains("No speaker is in two subsets"), "{output}");
     }
     let report = json(&read(&desk, "runs/second/report.json"));
     assert_eq!(report["speakers_shared"], true);
 
-    // The pictures have a note that those of a run without a leak lack.
+    // `plot` draws the same picture, which contains the note.
     desk.types("plot second --out again.png").fine();
     assert_eq!(
         fs::read(desk.path("again.png")).unwrap(),
@@ -130,9 +127,9 @@ fn weights_that_know_the_test_speakers_are_refused_or_stamped_on_every_output() 
 }
 
 #[test]
-fn weights_remember_all_trainings_before_them() {
+fn weights_list_the_recordings_of_all_earlier_trainings() {
     let desk = Desk::with_corpus();
-    // The first learns from v01; the second, on a corpus without them, only from v02 and v03.
+    // The first run trains on v01; the second, on a corpus without v01, only on v02 and v03.
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     copy_folder(&desk.path("corpus"), &desk.path("later"));
     for emotion in ["anger", "neutral", "sadness"] {
@@ -143,7 +140,7 @@ fn weights_remember_all_trainings_before_them() {
         .types(&format!("{second} {}", from("runs/first/best.ot")))
         .fine();
     assert!(
-        seen.out.contains("No speaker is heard in two parts"),
+        seen.out.contains("No speaker is in two subsets"),
         "{}",
         seen.out
     );
@@ -151,13 +148,13 @@ fn weights_remember_all_trainings_before_them() {
     let from_second = third.replace("weights w", "weights runs/second/best.ot");
     desk.types(&from_second)
         .fails_with(&["second/best.ot", "speakers v01", "6 recordings"]);
-    // The run remembers them when the first is gone, and so do all the weights in its folder.
+    // The list is complete without the first run, and all weights in the folder have it.
     fs::remove_dir_all(desk.path("runs/first")).unwrap();
     for weights in ["best.ot", "last.ot", "init.ot"] {
         let line = from_second.replace("best.ot", weights);
         desk.types(&line).fails_with(&[weights, "speakers v01"]);
     }
-    // So does a bundle: on the recordings of its ancestors it has not heard other speakers.
+    // A bundle has the list too: a score on recordings of the first training is marked.
     desk.types("export second").fine();
     renamed_copies(&desk, "elsewhere", &["v01"]);
     fs::remove_dir_all(desk.path("runs")).unwrap();
@@ -169,14 +166,14 @@ fn weights_remember_all_trainings_before_them() {
 }
 
 #[test]
-fn recordings_are_known_by_their_content_when_the_speakers_have_other_names() {
+fn recordings_are_recognised_by_content_under_other_speaker_names() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     renamed_copies(&desk, "copies", &["v01", "v02", "v05"]);
     let line = train("copies", "second", "wv01", "wv05");
     desk.types(&format!("{line} {}", from("runs/first/best.ot")))
         .fails_with(&["6 recordings (anger/wv01/take-1.wav"]);
-    // The test part of the first was never learned from.
+    // The first run was not trained on its test subset.
     let line = train("copies", "third", "wv05", "wv01");
     let seen = desk
         .types(&format!("{line} {}", from("runs/first/best.ot")))
@@ -188,7 +185,7 @@ fn recordings_are_known_by_their_content_when_the_speakers_have_other_names() {
 }
 
 #[test]
-fn of_weights_outside_their_run_nothing_is_claimed() {
+fn weights_without_a_run_are_noted_as_unknown() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     fs::copy(desk.path("runs/first/best.ot"), desk.path("found.ot")).unwrap();
@@ -201,12 +198,12 @@ fn of_weights_outside_their_run_nothing_is_claimed() {
     for run in ["second", "third"] {
         let text = read(&desk, &format!("runs/{run}/report.txt"));
         assert!(text.contains(unknown), "{text}");
-        assert!(!text.contains("No speaker is heard"), "{text}");
+        assert!(!text.contains("No speaker is in two subsets"), "{text}");
     }
-    renamed_copies(&desk, "strangers", &["v01"]);
+    renamed_copies(&desk, "unseen", &["v01"]);
     desk.types("export third").fine();
     for run in ["third", "third.emovox"] {
-        let seen = desk.types(&format!("evaluate {run} --data strangers"));
+        let seen = desk.types(&format!("evaluate {run} --data unseen"));
         let text = seen.fine().out;
         assert!(text.contains(unknown), "{text}");
         assert!(
@@ -214,7 +211,7 @@ fn of_weights_outside_their_run_nothing_is_claimed() {
             "{text}"
         );
     }
-    // A link leads to the run, whose recordings are known.
+    // A link leads to the run, so its recordings are known.
     #[cfg(unix)]
     {
         let target = desk.path("runs/first/best.ot");
@@ -226,7 +223,7 @@ fn of_weights_outside_their_run_nothing_is_claimed() {
 }
 
 #[test]
-fn evaluate_knows_training_recordings_under_other_names() {
+fn evaluate_recognises_training_recordings_under_other_names() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "mine", "v05", "v04")).fine();
     renamed_copies(&desk, "known", &["v01", "v04"]);
@@ -245,13 +242,13 @@ fn evaluate_knows_training_recordings_under_other_names() {
         let note = "no speaker is known to be one that the model was trained on; no recording is \
                     byte for byte one that the model was trained on";
         assert!(text.contains(note), "{text}");
-        // Names of folders are not people.
+        // Folder names do not prove that the speakers differ.
         assert!(
             !text.contains("speakers and recordings other than"),
             "{text}"
         );
     }
-    // A list gives the recordings any speaker.
+    // A manifest can give the recordings any speaker.
     let list =
         "file,label,speaker\nanger/v01/1.wav,anger,nobody\nsadness/v01/1.wav,sadness,nobody\n";
     fs::write(desk.path("list.csv"), list).unwrap();
@@ -261,7 +258,7 @@ fn evaluate_knows_training_recordings_under_other_names() {
 }
 
 #[test]
-fn a_run_of_before_is_used_and_its_recordings_are_not_called_compared() {
+fn an_old_run_without_content_hashes_can_be_used() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "old", "v05", "v04")).fine();
     let split = read(&desk, "runs/old/split.csv");
@@ -279,7 +276,7 @@ fn a_run_of_before_is_used_and_its_recordings_are_not_called_compared() {
     assert!(!text.contains("byte for byte"), "{text}");
 }
 
-/// The bytes of each file of a run that must not change.
+/// The bytes of the files of a run that must not change.
 fn state(desk: &Desk, run: &str) -> Vec<Vec<u8>> {
     let files = [
         "config.toml",
@@ -293,7 +290,7 @@ fn state(desk: &Desk, run: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
+fn a_run_can_only_be_resumed_with_its_own_recordings() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "mine", "v05", "v04")).fine();
     let before = state(&desk, "mine");
@@ -307,7 +304,7 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
         "2 replaced (anger/v01/1.wav, anger/v05/2.wav)",
         "begin a new run",
     ]);
-    // Recordings that change places have the same names, speakers and lengths as before.
+    // Two swapped recordings have the same names, speakers and lengths as before.
     fs::remove_dir_all(desk.path("corpus")).unwrap();
     copy_folder(&desk.path("kept"), &desk.path("corpus"));
     let [one, two] = [1, 2].map(|n| desk.path(&format!("corpus/sadness/v02/{n}.wav")));
@@ -322,9 +319,9 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
         "1 recording (sadness/v02/1.wav)",
         "--data",
     ]);
-    assert_eq!(state(&desk, "mine"), before, "nothing is written");
+    assert_eq!(state(&desk, "mine"), before, "no file is changed");
 
-    // A new date and another folder change no recording; a new one is named.
+    // A new date and another folder do not change a recording; a new recording is reported.
     let touched = fs::File::options()
         .append(true)
         .open(desk.path("kept/anger/v01/1.wav"))
@@ -345,7 +342,7 @@ fn a_run_is_resumed_with_its_own_recordings_or_left_as_it_is() {
 }
 
 #[test]
-fn evaluate_names_recordings_that_are_not_those_of_the_run() {
+fn evaluate_names_replaced_recordings() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "mine", "v05", "v04")).fine();
     fs::copy(
@@ -369,7 +366,7 @@ fn trials_of_other_recordings_are_not_pooled() {
     let report = fs::read(desk.path("runs/all/report.json")).unwrap();
     copy_folder(&desk.path("corpus"), &desk.path("kept"));
 
-    // As if it had been stopped between two trials, and the recordings replaced.
+    // Simulates a stop between two trials, followed by a change of the recordings.
     fs::rename(desk.path("runs/all/fold-2-seed-1"), desk.path("aside")).unwrap();
     replace(&desk, "corpus/anger/v01/1.wav");
     fs::remove_file(desk.path("corpus/neutral/v03/2.wav")).unwrap();
@@ -386,7 +383,7 @@ fn trials_of_other_recordings_are_not_pooled() {
     assert!(!desk.path("runs/all/fold-2-seed-1").exists());
     assert_eq!(fs::read(desk.path("runs/all/report.json")).unwrap(), report);
 
-    // A trial of such recordings that is there all the same is named, and nothing is pooled.
+    // An existing trial on other recordings is named, and nothing is pooled.
     fs::copy(
         desk.path("kept/neutral/v03/2.wav"),
         desk.path("corpus/neutral/v03/2.wav"),
@@ -422,7 +419,7 @@ model.hidden = 4
 ";
 
 #[test]
-fn a_random_split_is_stamped_on_what_leaves_and_a_sweep_pools_one_corpus_only() {
+fn a_random_split_is_noted_in_exports_and_a_sweep_pools_one_corpus_only() {
     let desk = Desk::with_corpus();
     fs::write(desk.path("sizes.toml"), GRID).unwrap();
     desk.types("grid sizes.toml --run --jobs 2").fine();
@@ -444,7 +441,7 @@ fn a_random_split_is_stamped_on_what_leaves_and_a_sweep_pools_one_corpus_only() 
         assert!(read(&desk, file).contains(stamp), "{file}");
     }
 
-    // A trial of other recordings: not collected with the others, not compared with the baseline.
+    // A trial on other recordings is neither collected nor compared with the baseline.
     fs::rename(desk.path("runs/sizes/hidden-8"), desk.path("aside")).unwrap();
     replace(&desk, "corpus/anger/v01/1.wav");
     desk.types("grid sizes.toml --cell 2").fine();
@@ -461,7 +458,7 @@ fn a_random_split_is_stamped_on_what_leaves_and_a_sweep_pools_one_corpus_only() 
 }
 
 #[test]
-fn a_cross_validation_from_weights_that_know_a_fold_is_refused_before_it_begins() {
+fn a_cross_validation_from_weights_trained_on_its_folds_is_rejected() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     let small = read(&desk, "small.toml");
@@ -482,7 +479,7 @@ fn a_cross_validation_from_weights_that_know_a_fold_is_refused_before_it_begins(
     let report = json(&read(&desk, "runs/all/report.json"));
     assert_eq!(report["speakers_shared"], true);
 
-    // Each of several corpora tests.
+    // In a cross-corpus evaluation, every corpus is tested.
     copy_folder(&desk.path("corpus"), &desk.path("two"));
     let line = "cross-corpus --data a=corpus --data b=two --config from.toml --device cpu --name x";
     desk.types(line)
@@ -491,7 +488,7 @@ fn a_cross_validation_from_weights_that_know_a_fold_is_refused_before_it_begins(
 }
 
 #[test]
-fn one_corpus_under_two_names_is_known_to_be_one() {
+fn one_corpus_under_two_names_is_recognised() {
     let desk = Desk::with_corpus();
     renamed_copies(&desk, "two", &["v01", "v02", "v03", "v04", "v05"]);
     let line = "cross-corpus --data a=corpus --data b=two --config small.toml --device cpu --epochs 1 \
@@ -508,7 +505,7 @@ fn one_corpus_under_two_names_is_known_to_be_one() {
     let table = read(&desk, "runs/x/pairs.csv");
     assert_eq!(table.matches("recordings shared: 24").count(), 2, "{table}");
 
-    // The recordings of a training that is there may not be replaced either.
+    // The recordings of a finished training may not be replaced either.
     replace(&desk, "two/anger/wv01/take-1.wav");
     desk.types(&format!("{line} --seeds 2"))
         .fails_with(&["runs/x/b-seed-1", "1 replaced (anger/wv01/take-1.wav)"]);

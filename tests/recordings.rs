@@ -1,6 +1,5 @@
-//! Every kind of recording that people have, and what becomes of it: read, or skipped with which
-//! message. The tables in `docs/audio-input.md` are what happens here. After a wanted change, write
-//! them anew and read them:
+//! All kinds of recordings, and their outcome: read, or skipped with a message. The test compares with the
+//! tables in `docs/audio-input.md`. After an intended change, write the tables again and review them:
 //!
 //! ```text
 //! EMOVOX_BLESS=1 cargo test --test recordings
@@ -21,7 +20,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tempfile::TempDir;
 
-/// A sound that 8 bits hold as exactly as 64.
+/// A sound that is exact in every encoding from 8 to 64 bits.
 const SOUND: [f32; 8] = [
     0.0,
     0.5,
@@ -35,15 +34,15 @@ const SOUND: [f32; 8] = [
 
 const RATE: u32 = 16_000;
 
-/// Format tags.
+/// Format tags of the `fmt ` chunk.
 const PCM: u16 = 0x0001;
 const FLOAT: u16 = 0x0003;
 const EXTENSIBLE: u16 = 0xFFFE;
 
-/// A length that the writer did not know.
+/// Length in the header of a streamed file, whose writer did not know it.
 const STREAMED: u32 = u32::MAX;
 
-/// A recording and what should become of it.
+/// A recording and its expected outcome.
 struct Case {
     what: String,
     file: OsString,
@@ -53,7 +52,7 @@ struct Case {
 
 enum Expected {
     Read(Waveform),
-    /// With a message that has these words in it.
+    /// Skipped, with a message that contains these words.
     Skipped(&'static str),
 }
 
@@ -82,7 +81,7 @@ fn every_recording_is_read_or_skipped_as_documented() {
     assert_documented(&(tables + "\n"));
 }
 
-/// What becomes of the recording, after it was found to be what should.
+/// Checks the outcome of a case, and returns it as text for the table.
 fn outcome(path: &Path, case: &Case) -> String {
     let what = &case.what;
     match (&case.expected, read_or_denied(path)) {
@@ -120,13 +119,15 @@ fn read_or_denied(path: &Path) -> Result<Waveform, AudioError> {
     read
 }
 
-/// Compares with what the page says between two markers, or writes it there.
+/// Compares `tables` with the page between two markers, or writes them there with EMOVOX_BLESS.
 fn assert_documented(tables: &str) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/audio-input.md");
     let text = fs::read_to_string(&page).expect("the page");
     let (begin, end) = ("<!-- recordings -->\n", "<!-- end of recordings -->");
-    let (before, rest) = text.split_once(begin).expect("where the tables begin");
-    let (documented, after) = rest.split_once(end).expect("where the tables end");
+    let (before, rest) = text
+        .split_once(begin)
+        .expect("the marker before the tables");
+    let (documented, after) = rest.split_once(end).expect("the marker after the tables");
     if std::env::var_os("EMOVOX_BLESS").is_some() {
         let text = [before, begin, tables, end, after].concat();
         fs::write(&page, text).expect("the page is written");
@@ -135,7 +136,7 @@ fn assert_documented(tables: &str) {
     for (documented, happened) in documented.lines().zip(tables.lines()) {
         assert_eq!(
             documented, happened,
-            "EMOVOX_BLESS=1 writes the tables anew"
+            "EMOVOX_BLESS=1 writes the tables again"
         );
     }
     assert_eq!(documented.lines().count(), tables.lines().count());
@@ -198,7 +199,7 @@ fn encodings() -> Vec<Case> {
         ("IMA ADPCM", 0x11, 4, "IMA ADPCM"),
         ("GSM 6.10", 0x31, 0, "GSM"),
         ("MP3 inside WAV", 0x55, 0, "MP3"),
-        ("an encoding nobody knows", 0x4242, 16, "format tag 0x4242"),
+        ("an unknown encoding", 0x4242, 16, "format tag 0x4242"),
     ] {
         let format = chunk(b"fmt ", &format(tag, 1, RATE, bits));
         cases.push(skipped(name, riff(&[format, data16()]), words));
@@ -618,7 +619,7 @@ fn names_and_places() -> Vec<Case> {
     ]
 }
 
-/// A file of these bytes, with these samples in it at 16 kHz.
+/// A file with these bytes, which is read as these samples at 16 kHz.
 fn read(what: &str, bytes: Vec<u8>, samples: &[f32]) -> Case {
     let expected = Expected::Read(Waveform {
         samples: samples.to_vec(),
@@ -630,7 +631,7 @@ fn read(what: &str, bytes: Vec<u8>, samples: &[f32]) -> Case {
     }
 }
 
-/// A file of these bytes, skipped with these words in the message.
+/// A file with these bytes, which is skipped with these words in the message.
 fn skipped(what: &str, bytes: Vec<u8>, words: &'static str) -> Case {
     Case {
         what: what.to_string(),
@@ -640,7 +641,7 @@ fn skipped(what: &str, bytes: Vec<u8>, words: &'static str) -> Case {
     }
 }
 
-/// The name, the format tag and the bits of what is read.
+/// Name, format tag and bits of each supported encoding.
 const ENCODINGS: [(&str, u16, u16); 6] = [
     ("8-bit integer", PCM, 8),
     ("16-bit integer", PCM, 16),
@@ -650,7 +651,7 @@ const ENCODINGS: [(&str, u16, u16); 6] = [
     ("64-bit float", FLOAT, 64),
 ];
 
-/// Samples as they stand in a file.
+/// Samples as bytes in a file.
 fn encoded(samples: &[f32], tag: u16, bits: u16) -> Vec<u8> {
     let bytes = |&sample: &f32| -> Vec<u8> {
         let full_scale = |bits: u16| (f64::from(sample) * f64::from(bits - 1).exp2()) as i32;
@@ -664,7 +665,7 @@ fn encoded(samples: &[f32], tag: u16, bits: u16) -> Vec<u8> {
     samples.iter().flat_map(bytes).collect()
 }
 
-/// The content of a `fmt ` chunk: WAVEFORMAT with the bits.
+/// The content of a `fmt ` chunk of 16 bytes.
 fn format(tag: u16, channels: u16, rate: u32, bits: u16) -> Vec<u8> {
     let frame = channels * bits.div_ceil(8);
     let mut content = Vec::new();
@@ -677,12 +678,12 @@ fn format(tag: u16, channels: u16, rate: u32, bits: u16) -> Vec<u8> {
     content
 }
 
-/// The content of a `fmt ` chunk: WAVEFORMATEXTENSIBLE, mono.
+/// The content of a `fmt ` chunk with WAVEFORMATEXTENSIBLE, mono.
 fn extensible(tag: u16, rate: u32, bits: u16, valid_bits: u16) -> Vec<u8> {
     let mut content = format(EXTENSIBLE, 1, rate, bits);
     content.extend(22_u16.to_le_bytes());
     content.extend(valid_bits.to_le_bytes());
-    // The speaker in front.
+    // Channel mask: front centre.
     content.extend(4_u32.to_le_bytes());
     content.extend(tag.to_le_bytes());
     content.extend(b"\0\0\0\0\x10\0\x80\0\0\xAA\0\x38\x9B\x71");
@@ -694,12 +695,12 @@ fn format16() -> Vec<u8> {
     chunk(b"fmt ", &format(PCM, 1, RATE, 16))
 }
 
-/// The sound to go with it.
+/// The `data` chunk for [`format16`].
 fn data16() -> Vec<u8> {
     chunk(b"data", &encoded(&SOUND, PCM, 16))
 }
 
-/// A chunk by the rules: of even length, through a pad byte if need be.
+/// A valid chunk, with a pad byte after content of odd length.
 fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let mut chunk = with_length(name, content.len() as u32, content);
     if content.len() % 2 == 1 {
@@ -708,7 +709,7 @@ fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     chunk
 }
 
-/// A chunk that claims another length than it has.
+/// A chunk with a wrong length in its header.
 fn with_length(name: &[u8; 4], length: u32, content: &[u8]) -> Vec<u8> {
     [name, &length.to_le_bytes()[..], content].concat()
 }
@@ -722,7 +723,7 @@ fn with_riff_length(mut bytes: Vec<u8>, length: u32) -> Vec<u8> {
     bytes
 }
 
-/// RF64 or BW64: what does not fit into 32 bits is in `ds64`.
+/// RF64 or BW64, which have their 64-bit lengths in the chunk `ds64`.
 fn rf64(name: &[u8; 4], sound_length: u64) -> Vec<u8> {
     let mut lengths = Vec::new();
     let whole = if sound_length == 0 {
@@ -740,7 +741,7 @@ fn rf64(name: &[u8; 4], sound_length: u64) -> Vec<u8> {
     with_riff_length(bytes, STREAMED)
 }
 
-/// Chunks that mean nothing to us, each by the rules.
+/// Valid chunks that emovox does not use.
 fn junk() -> impl Strategy<Value = Vec<u8>> {
     let one = ("[A-Z_]{3}[a-z0-9 ]", vec(any::<u8>(), 0..40)).prop_map(|(name, content)| {
         let name = name.as_bytes().try_into().expect("four letters");
@@ -749,7 +750,7 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
     vec(one, 0..6).prop_map(|chunks| chunks.concat())
 }
 
-/// A chunk of odd length, and what a writer may make of its pad byte.
+/// A chunk of odd length, with the pad bytes that writers produce.
 fn odd_chunk() -> impl Strategy<Value = Vec<u8>> {
     let pads = select(vec![vec![], vec![0], vec![b' '], vec![0xFF], vec![b'd']]);
     (vec(any::<[u8; 2]>(), 0..20), pads).prop_map(|(content, pad)| {
@@ -758,7 +759,7 @@ fn odd_chunk() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A file that is read, with any of the encodings.
+/// A valid file in one of the supported encodings.
 fn whole_file() -> impl Strategy<Value = Vec<u8>> {
     (select(&ENCODINGS), 1_u16..4, junk(), junk()).prop_map(
         |((_, tag, bits), channels, before, after)| {
@@ -770,7 +771,7 @@ fn whole_file() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// What may happen to a file on its way.
+/// One damage of a file.
 #[derive(Debug, Clone)]
 enum Damage {
     Flip { at: usize, bits: u8 },
@@ -779,7 +780,7 @@ enum Damage {
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
-    // Most of the places in the header.
+    // Most positions are in the header.
     let at = || prop_oneof![3 => 0..120_usize, 1 => 0..2_000_usize];
     let numbers = vec![
         0,
@@ -812,7 +813,7 @@ fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
-/// Whatever the bytes are: no panic, no more samples than bytes, each of them usable.
+/// Asserts that any bytes give an error, or at most as many samples as bytes, all within bounds.
 fn assert_harmless(bytes: &[u8]) {
     match read_wav_from(Cursor::new(bytes)) {
         Ok(waveform) => {
@@ -825,7 +826,7 @@ fn assert_harmless(bytes: &[u8]) {
     }
 }
 
-/// What hound writes.
+/// The bytes of a file that hound writes.
 fn written_by_hound(channels: u16, bits: u16, samples: &[i32]) -> Vec<u8> {
     let spec = WavSpec {
         channels,

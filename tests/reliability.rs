@@ -1,5 +1,5 @@
-//! What a person finds in the morning: processes killed, stopped and started twice, disks that are
-//! full, files that are broken.
+//! Trainings under adverse conditions: killed and stopped processes, two processes on one run, full disks,
+//! damaged files.
 
 #![cfg(unix)]
 
@@ -17,8 +17,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-/// What must be the same however a run was interrupted: `metrics.csv` but for the seconds, the
-/// weights, what was said of the test clips, and the report but for the run's name.
+/// The results that an interruption must not change: `metrics.csv` without the seconds, the weights, the
+/// predictions, and the report without the run's name.
 fn outcome(desk: &Desk, run: &str) -> BTreeMap<&'static str, Vec<u8>> {
     let read = |file: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
     let metrics = String::from_utf8(read("metrics.csv")).unwrap();
@@ -45,15 +45,15 @@ fn assert_same_outcome(desk: &Desk, run: &str, other: &str) {
     }
 }
 
-/// Files that are being written in a run folder, or were when their process was killed.
-fn being_written(folder: &Path) -> usize {
+/// Number of unfinished files in a run folder.
+fn unfinished_files(folder: &Path) -> usize {
     let names = fs::read_dir(folder).into_iter().flatten().flatten();
     names
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(".writing-"))
         .count()
 }
 
-fn quietly(mut command: Command) -> Child {
+fn spawn_quietly(mut command: Command) -> Child {
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -62,7 +62,7 @@ fn quietly(mut command: Command) -> Child {
 }
 
 #[test]
-fn a_run_killed_at_twenty_moments_ends_as_if_it_had_not_been() {
+fn a_run_killed_twenty_times_has_the_same_result() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("--run mine", "--epochs 40 --run");
     let started = Instant::now();
@@ -77,30 +77,33 @@ fn a_run_killed_at_twenty_moments_ends_as_if_it_had_not_been() {
             true => "train --resume killed".to_string(),
             false => format!("{train} killed"),
         };
-        let mut child = quietly(desk.command(&line));
+        let mut child = spawn_quietly(desk.command(&line));
         // Any moment, reading recordings and scoring included; or then the next one in which a file
         // is being written.
         std::thread::sleep(whole.mul_f64(random.random_range(0.0..0.4)));
         if kill % 2 == 1 {
-            while being_written(&folder) == 0 && child.try_wait().unwrap().is_none() {}
+            while unfinished_files(&folder) == 0 && child.try_wait().unwrap().is_none() {}
         }
-        // SIGKILL: nothing can be tidied up.
+        // SIGKILL leaves no time to clean up.
         child.kill().unwrap();
         child.wait().unwrap();
-        cut_short += usize::from(being_written(&folder) > 0);
+        cut_short += usize::from(unfinished_files(&folder) > 0);
     }
     assert!(cut_short > 0, "no file was cut short");
     desk.types("train --resume killed").fine();
     assert_same_outcome(&desk, "killed", "whole");
-    assert_eq!(being_written(&folder), 0, "what was left is cleared away");
+    assert_eq!(unfinished_files(&folder), 0, "unfinished files are removed");
 }
 
-/// Lets a training go on until this many lines are in its journal.
+/// Waits until `epochs` epochs are in a training's `metrics.csv`.
 fn wait_for_epochs(child: &mut Child, metrics: &Path, epochs: usize) {
-    let patience = Instant::now();
+    let started = Instant::now();
     while fs::read_to_string(metrics).map_or(0, |text| text.lines().count()) <= epochs {
-        assert!(child.try_wait().unwrap().is_none(), "it ended early");
-        assert!(patience.elapsed() < Duration::from_secs(120));
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the training ended early"
+        );
+        assert!(started.elapsed() < Duration::from_secs(120));
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -122,7 +125,7 @@ fn output(child: Child) -> (Option<i32>, String, String) {
     )
 }
 
-fn listened_to(mut command: Command) -> Child {
+fn spawn(mut command: Command) -> Child {
     command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -131,13 +134,13 @@ fn listened_to(mut command: Command) -> Child {
 }
 
 #[test]
-fn a_signal_saves_and_prints_the_line_that_goes_on() {
+fn a_signal_saves_and_prints_the_command_that_resumes() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
     desk.types(&format!("{train} whole")).fine();
     let metrics = desk.path("runs/mine/metrics.csv");
     let mut line = format!("{train} mine");
-    // Tests that were started by nohup hand it on.
+    // If the tests run under nohup, emovox inherits the ignored SIGHUP.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
@@ -146,7 +149,7 @@ fn a_signal_saves_and_prints_the_line_that_goes_on() {
         signals.push(("HUP", 129, 15));
     }
     for (name, code, epochs) in signals {
-        let mut child = listened_to(desk.command(&line));
+        let mut child = spawn(desk.command(&line));
         wait_for_epochs(&mut child, &metrics, epochs);
         signal(&child, name);
         let (exit, out, error) = output(child);
@@ -163,11 +166,11 @@ fn a_signal_saves_and_prints_the_line_that_goes_on() {
 }
 
 #[test]
-fn the_line_that_goes_on_can_be_typed_wherever_the_run_is() {
+fn the_command_that_resumes_is_quoted_for_a_shell() {
     let desk = Desk::with_corpus();
     let mut command = desk.command(&TRAIN.replace("--run mine", "--epochs 3000"));
     command.args(["--runs-dir", "my runs", "--run", "it's mine"]);
-    let mut child = listened_to(command);
+    let mut child = spawn(command);
     wait_for_epochs(&mut child, &desk.path("my runs/it's mine/metrics.csv"), 2);
     signal(&child, "INT");
     let (_, out, _) = output(child);
@@ -179,9 +182,9 @@ fn the_line_that_goes_on_can_be_typed_wherever_the_run_is() {
         .unwrap()
         .1;
     assert_eq!(line, r"--resume 'my runs/it'\''s mine'");
-    let typed = format!("exec \"$0\" train {line} --epochs 1");
+    let shell_line = format!("exec \"$0\" train {line} --epochs 1");
     let seen = Command::new("sh")
-        .args(["-c", &typed, env!("CARGO_BIN_EXE_emovox")])
+        .args(["-c", &shell_line, env!("CARGO_BIN_EXE_emovox")])
         .current_dir(desk.path(""))
         .output()
         .unwrap();
@@ -190,7 +193,7 @@ fn the_line_that_goes_on_can_be_typed_wherever_the_run_is() {
 }
 
 #[test]
-fn nohup_keeps_its_meaning() {
+fn a_training_under_nohup_ignores_sighup() {
     let desk = Desk::with_corpus();
     let emovox = desk.command(&TRAIN.replace("mine", "mine --epochs 200"));
     let mut command = Command::new("sh");
@@ -200,7 +203,7 @@ fn nohup_keeps_its_meaning() {
         .args(emovox.get_args())
         .current_dir(desk.path(""))
         .env("OMP_NUM_THREADS", "1");
-    let mut child = listened_to(command);
+    let mut child = spawn(command);
     wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
     signal(&child, "HUP");
     assert_eq!(output(child).0, Some(0));
@@ -210,9 +213,9 @@ fn nohup_keeps_its_meaning() {
 fn a_second_signal_stops_at_once() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
-    let mut child = listened_to(desk.command(&train));
+    let mut child = spawn(desk.command(&train));
     wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
-    // Held still, so that it finds both when it goes on.
+    // The process is stopped first, so that it receives both signals at once.
     for name in ["STOP", "INT", "TERM", "CONT"] {
         signal(&child, name);
     }
@@ -224,9 +227,9 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn a_training_goes_on_when_nobody_listens_any_more() {
+fn a_training_continues_after_its_output_is_closed() {
     let desk = Desk::with_corpus();
-    let mut child = listened_to(desk.command(TRAIN));
+    let mut child = spawn(desk.command(TRAIN));
     drop((child.stdout.take(), child.stderr.take()));
     assert!(child.wait().unwrap().success());
     assert!(desk.path("runs/mine/report.txt").exists());
@@ -236,22 +239,22 @@ fn a_training_goes_on_when_nobody_listens_any_more() {
 fn one_run_is_trained_by_one_process() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
-    let mut child = listened_to(desk.command(&train));
+    let mut child = spawn(desk.command(&train));
     wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
     let holder = format!("process {}", child.id());
     desk.types("train --resume mine")
         .fails_with(&["runs/mine is being trained by another process", &holder]);
-    // Others may look.
+    // Other commands can read the run.
     desk.types("evaluate mine").fine();
     desk.types("plot mine").fine();
-    // The lock of a dead process is none.
+    // A killed process leaves no lock.
     child.kill().unwrap();
     child.wait().unwrap();
     let seen = desk.types("train --resume mine --epochs 1");
     seen.fails_with(&["epochs behind it"]);
 }
 
-/// A small file system of its own, where the test may make one.
+/// A tmpfs of limited size, which only root can mount.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -284,7 +287,7 @@ fn a_full_disk_keeps_what_was_saved() {
     };
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
     desk.types(&format!("{train} whole")).fine();
-    let mut child = listened_to(desk.command(&format!("{train} mine")));
+    let mut child = spawn(desk.command(&format!("{train} mine")));
     wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 4);
     let ballast = disk.0.join("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
@@ -299,10 +302,10 @@ fn a_full_disk_keeps_what_was_saved() {
     ] {
         assert!(error.contains(words), "{error}");
     }
-    assert_eq!(being_written(&desk.path("runs/mine")), 0);
+    assert_eq!(unfinished_files(&desk.path("runs/mine")), 0);
     desk.types("evaluate mine").fine();
 
-    // A new run finds no place either, and leaves nothing.
+    // A new run fails too and leaves no files.
     let full = desk.types(&format!("{train} other"));
     full.fails_with(&["No space left on device"]);
     assert_eq!(desk.runs(), 3, "two runs and the ballast");
@@ -314,12 +317,12 @@ fn a_full_disk_keeps_what_was_saved() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_or_vanishes_is_told() {
+fn a_run_folder_that_disappears_is_an_error() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
-    let mut child = listened_to(desk.command(&train));
+    let mut child = spawn(desk.command(&train));
     wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
-    // Moved away at once: a folder that is emptied file by file may get another one meanwhile.
+    // Renamed, because the training could write into the folder during its removal.
     fs::rename(desk.path("runs/mine"), desk.path("elsewhere")).unwrap();
     let (exit, _, error) = output(child);
     assert_eq!(exit, Some(1), "{error}");
@@ -331,7 +334,7 @@ fn a_folder_that_cannot_be_written_or_vanishes_is_told() {
     }
 }
 
-/// What may have become of a file of weights, and what is said about it.
+/// Damaged files of weights, each with words of its error.
 fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.ot");
@@ -352,17 +355,17 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
     vec![
         ("empty", Vec::new(), "it is empty"),
-        ("zeros", vec![0; 50_000], "it holds nothing but zeros"),
+        ("zeros", vec![0; 50_000], "it contains only zeros"),
         (
             "cut off",
             whole[..whole.len() / 2].to_vec(),
             "it was cut off, or its end is damaged",
         ),
-        ("text", b"weights".repeat(100), "it is no .ot file"),
+        ("text", b"weights".repeat(100), "it is not an .ot file"),
         (
             "another zip",
             [b"PK\x05\x06".as_slice(), &[0; 18]].concat(),
-            "holds no weights that can be read",
+            "cannot read the weights in",
         ),
         (
             "one tensor more",
@@ -387,7 +390,7 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "no origin",
             with(&|t| drop(t.remove("emovox"))),
-            "it does not say which model it belongs to",
+            "it does not name the model that it belongs to",
         ),
         (
             "later format",
@@ -397,23 +400,23 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "other classes",
             about("anger", "rage"),
-            "it tells apart rage, neutral, sadness",
+            "its classes are rage, neutral, sadness",
         ),
         (
             "other architecture",
             about("bilstm", "seed"),
-            "it holds a seed model",
+            "it contains a seed model",
         ),
         (
-            "garbled origin",
+            "damaged description",
             about("{", "["),
-            "what it says about itself is garbled",
+            "its description of the model is damaged",
         ),
     ]
 }
 
 #[test]
-fn a_broken_checkpoint_is_told_in_a_line_and_the_previous_one_is_offered() {
+fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     let last = desk.path("runs/mine/last.ot");
@@ -442,9 +445,12 @@ fn a_broken_checkpoint_is_told_in_a_line_and_the_previous_one_is_offered() {
     let before = outcome(&desk, "mine");
     desk.types("train --resume mine --from-previous --epochs 1")
         .fails_with(&["2 epochs behind it"]);
-    assert!(last.exists(), "nothing is moved before it can go on");
+    assert!(
+        last.exists(),
+        "no file is moved unless the training can continue"
+    );
     desk.types("train --resume mine --from-previous").fine();
-    assert!(outcome(&desk, "mine") == before, "it ends as it had");
+    assert!(outcome(&desk, "mine") == before, "the result is the same");
     desk.types("train --resume mine --from-previous")
         .fails_with(&["last.ot is not damaged; omit --from-previous"]);
     assert!(desk.path("runs/mine/broken.ot").exists());
@@ -460,7 +466,7 @@ fn a_broken_checkpoint_is_told_in_a_line_and_the_previous_one_is_offered() {
 }
 
 #[test]
-fn broken_weights_are_told_in_a_line() {
+fn damaged_weights_are_a_one_line_error() {
     let desk = Desk::with_corpus();
     desk.types(TRAIN).fine();
     let best = desk.path("runs/mine/best.ot");

@@ -1,5 +1,5 @@
-//! What can be looked at and heard, as a person asks for it: pictures of recordings and corpora, the
-//! page of a run, events for TensorBoard, completions and the manual.
+//! Commands that show data: pictures of recordings and corpora, the page of a run, events for TensorBoard,
+//! completions and the manual.
 
 mod desk;
 
@@ -15,7 +15,7 @@ fn a_recording_is_drawn() {
     assert!(seen.out.contains("16000 Hz, 16 bits, mono"), "{}", seen.out);
     assert_eq!(width(&desk, "1.png"), 1400);
 
-    // Two recordings of one name are two pictures; one that cannot be read does not cost the others.
+    // Two recordings of the same name give two pictures; an unreadable one does not affect the others.
     desk.types(&format!(
         "inspect {clip} corpus/anger/v02/1.wav nothing.wav --out pictures"
     ))
@@ -42,7 +42,7 @@ fn a_recording_is_drawn() {
 #[test]
 fn a_corpus_is_described() {
     let desk = Desk::with_corpus();
-    // A second copy, one that is cut off at full scale, one of nothing; and a class that is longer.
+    // A duplicate, a clipped and a silent recording, and a class with longer recordings.
     fs::copy(
         desk.path("corpus/anger/v01/1.wav"),
         desk.path("corpus/anger/v01/3.wav"),
@@ -72,7 +72,7 @@ fn a_corpus_is_described() {
     }
     assert!(
         seen.out
-            .contains("warning: the duration alone tells the class"),
+            .contains("warning: the duration alone predicts the class"),
         "{}",
         seen.out
     );
@@ -97,7 +97,7 @@ fn a_corpus_is_described() {
 }
 
 #[test]
-fn a_run_is_seen_heard_and_told_to_tensorboard() {
+fn a_run_has_a_page_with_sound_and_tensorboard_events() {
     let desk = Desk::with_corpus();
     let hostile = "corpus/anger/v01/\"><script>alert('a')&.wav";
     fs::copy(
@@ -153,14 +153,14 @@ fn a_run_is_seen_heard_and_told_to_tensorboard() {
     assert!(page.contains("Recall of each class") && !page.contains("<section id=\"clips\">"));
 
     let seen = desk
-        .types("inspect elsewhere/anger/v01/1.wav --run mine --out heard.png")
+        .types("inspect elsewhere/anger/v01/1.wav --run mine --out predicted.png")
         .fine();
     assert!(seen.out.contains(" %; "), "{}", seen.out);
-    assert_eq!(width(&desk, "heard.png"), 1400);
+    assert_eq!(width(&desk, "predicted.png"), 1400);
 }
 
 #[test]
-fn shells_and_manuals_are_told() {
+fn completions_and_manual_list_all_commands() {
     let desk = Desk::new();
     for shell in ["bash", "zsh", "fish"] {
         let seen = desk.types(&format!("completions {shell}")).fine();
@@ -180,7 +180,7 @@ fn shells_and_manuals_are_told() {
 }
 
 #[test]
-fn nothing_is_coloured_in_a_pipe() {
+fn output_into_a_pipe_has_no_colours() {
     let desk = Desk::new();
     for line in ["--help", "inspect --help", "report nothing", "doctor"] {
         let seen = desk.types(line);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Drives scripts/setup.sh in throw-away folders, with stand-ins for python3's pip and the system's
-# tools, so nothing is downloaded. Run: bash tests/setup.sh
+# Tests scripts/setup.sh in temporary folders, with fakes of pip and of the system's tools, so that
+# nothing is downloaded. Run: bash tests/setup.sh
 set -u
 
 script=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/scripts/setup.sh
@@ -9,50 +9,50 @@ trap 'rm -rf "$top"' EXIT
 bin=$top/bin
 mkdir "$bin"
 
-# ---- stand-ins -------------------------------------------------------------------------------
+# ---- fakes -----------------------------------------------------------------------------------
 
 for tool in awk basename bash cat cp dirname env grep head ln mkdir mv readlink rm sed sleep tr; do
     ln -s "$(command -v $tool)" "$bin/$tool"
 done
 
-stand_in() { # NAME: the body comes from standard input
+fake() { # NAME: a fake of this program, with the body from standard input
     { echo "#!$BASH" && cat; } >"$bin/$1" && chmod +x "$bin/$1"
 }
-stand_in cargo </dev/null
-stand_in c++ </dev/null
-stand_in ldconfig </dev/null
-stand_in sync </dev/null
-stand_in uname <<'END'
+fake cargo </dev/null
+fake c++ </dev/null
+fake ldconfig </dev/null
+fake sync </dev/null
+fake uname <<'END'
 case $1 in -s) echo "${FAKE_OS:-Linux}" ;; -m) echo "${FAKE_MACHINE:-x86_64}" ;; -n) echo box ;; esac
 END
-stand_in getconf <<'END'
+fake getconf <<'END'
 echo "glibc ${FAKE_GLIBC:-2.36}"
 END
-stand_in df <<'END'
+fake df <<'END'
 echo "Filesystem 1024-blocks Used Available Capacity Mounted on"
 echo "a disk 900000000 100 ${FAKE_FREE:-800000000} 1% /a b"
 END
-stand_in ldd <<'END'
+fake ldd <<'END'
 [ -z "${FAKE_MISSING:-}" ] || echo "	$FAKE_MISSING => not found"
 echo "	libcuda.so.1 => not found"
 END
 export REAL_PYTHON
 REAL_PYTHON=$(python3 -c 'import sys; print(sys.executable)') || exit 1
-stand_in python3 <<'END'
+fake python3 <<'END'
 case "$*" in
 "-m pip --version") [ -z "${NO_PIP:-}" ] && echo "pip ${FAKE_PIP:-24.0} from somewhere"; exit ;;
 "-m pip download "*) ;;
-*) exec "$REAL_PYTHON" -S "$@" ;; # without site-packages: a real PyTorch must not be seen
+*) exec "$REAL_PYTHON" -S "$@" ;; # without site-packages: a real PyTorch must not be found
 esac
 package="${!#}"
 while [ "$1" != --dest ]; do shift; done
 echo "$package" >>"$BOX/pip calls"
 mkdir -p "$2"
 if [ -n "${PIP_HANGS:-}" ]; then
-    echo half >"$2/half.whl"
+    echo incomplete >"$2/incomplete.whl"
     echo $$ >"$BOX/pip hangs"
     exec sleep 60
-elif [ -n "${PIP_MEETS:-}" ]; then # wait until a second run has come as far
+elif [ -n "${PIP_MEETS:-}" ]; then # wait until a second run has also reached this point
     : >"$BOX/met $PIP_MEETS"
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         [ -e "$BOX/met 1" ] && [ -e "$BOX/met 2" ] && break
@@ -82,7 +82,7 @@ for package, names in files.items():
             text = "__version__ = '2.11.0+cu130'\ncuda: Optional[str] = '13.0'\n" if name == "version.py" else "x"
             z.writestr(package.split("-")[0] + "/" + name, text)
 END
-# The SHA-256 of these, listed as those of the real wheels are.
+# Their SHA-256, in the format of the list for the real wheels.
 for package in $(grep -o '[a-z][a-z0-9-]*==[0-9][0-9.]*' "$script") torch==2.11.0; do
     wheel=$WHEELS/${package%%==*}
     [ -e "$wheel" ] || wheel=$WHEELS/other
@@ -91,7 +91,7 @@ for package in $(grep -o '[a-z][a-z0-9-]*==[0-9][0-9.]*' "$script") torch==2.11.
     echo "${sum%% *}  ${file//-/_}-none-any.whl"
 done | sed 's/_\([0-9.]*-none\)/-\1/' >"$WHEELS/libtorch.sha256"
 
-libtorch() { # FOLDER VERSION [cuda]: a pretended libtorch
+libtorch() { # FOLDER VERSION [cuda]: a fake libtorch
     mkdir -p "$1/include/torch/csrc/api/include/torch" "$1/lib"
     for file in include/torch/csrc/api/include/torch/torch.h lib/libtorch_cpu.so lib/libc10.so lib/libtorch.so; do
         echo x >"$1/$file"
@@ -101,7 +101,7 @@ libtorch() { # FOLDER VERSION [cuda]: a pretended libtorch
     : >"$1/__init__.py"
 }
 
-# ---- the frame of a case ---------------------------------------------------------------------
+# ---- functions for the cases -----------------------------------------------------------------
 
 passed=0 failed=0 name=
 begin() {
@@ -125,7 +125,7 @@ end() {
     fi
     name=
 }
-# setup [NAME=VALUE | --FLAG] ...: runs the script; its exit status goes to $rc, what it says to $BOX/out
+# setup [NAME=VALUE | --FLAG] ...: runs the script; sets $rc to its exit status, and writes its output to $BOX/out
 setup() {
     local argument settings=() flags=()
     for argument in "$@"; do
@@ -136,22 +136,22 @@ setup() {
         "$BASH" "$clone/scripts/setup.sh" ${flags[@]+"${flags[@]}"} >"$BOX/out" 2>&1
     rc=$?
 }
-that() { # a command that must succeed, with an exclamation mark first: that must fail
+that() { # a command that must succeed, or fail if the first word is '!'
     if [ "$1" = '!' ]; then
         shift
-        ! "$@" || faults="$faults [not wanted: $*]"
+        ! "$@" || faults="$faults [expected to fail: $*]"
     else
-        "$@" || faults="$faults [wanted: $*]"
+        "$@" || faults="$faults [expected: $*]"
     fi
 }
 works() { that [ "$rc" = 0 ]; }
-refuses() { # PATTERN...: it must fail, say each of these, and leave neither link nor libraries
+fails_with() { # PATTERN...: it must fail, print each pattern, and leave neither link nor libraries
     that [ "$rc" = 1 ]
-    for pattern in "$@"; do says "$pattern"; done
+    for pattern in "$@"; do prints "$pattern"; done
     that '!' [ -L "$clone/.libtorch" ]
     leaves_nothing
 }
-says() { that grep -q -e "$1" "$BOX/out"; }
+prints() { that grep -q -e "$1" "$BOX/out"; }
 links() { that [ "$clone/.libtorch" -ef "$1" ]; }
 pip_calls() { cat "$BOX/pip calls" 2>/dev/null | grep -c .; }
 leaves_nothing() { that [ -z "$(ls -A "$cache" 2>/dev/null)" ]; }
@@ -161,38 +161,38 @@ cuda=libtorch-2.11.0-cuda13-x86_64
 
 # ---- arguments and tools ---------------------------------------------------------------------
 
-begin "--help explains itself"
+begin "--help prints the usage"
 setup --help
-works && says "Usage: scripts/setup.sh"
+works && prints "Usage: scripts/setup.sh"
 
-begin "an unknown argument is refused"
+begin "an unknown argument is rejected"
 setup --gpu
-refuses "unknown argument: --gpu"
+fails_with "unknown argument: --gpu"
 
 begin "without cargo it names rustup"
 mv "$bin/cargo" "$bin/cargo.off"
 setup --cpu
-refuses "cargo is not on the PATH" rustup
+fails_with "cargo is not on the PATH" rustup
 mv "$bin/cargo.off" "$bin/cargo"
 
 begin "without a C++ compiler it names g++, before any download"
 mv "$bin/c++" "$bin/c++.off"
 setup --cpu
-refuses "C++ compiler is missing" "apt install g++"
+fails_with "C++ compiler is missing" "apt install g++"
 setup --cpu FAKE_OS=Darwin
-refuses "xcode-select --install"
+fails_with "xcode-select --install"
 that [ "$(pip_calls)" = 0 ]
 mv "$bin/c++.off" "$bin/c++"
 
 # ---- LIBTORCH --------------------------------------------------------------------------------
 
-begin "LIBTORCH of 2.11.0 is taken and linked"
+begin "LIBTORCH of 2.11.0 is used and linked"
 libtorch "$BOX/my torch" 2.11.0+cpu
 setup LIBTORCH="$BOX/my torch"
-works && says "taking LIBTORCH" && links "$BOX/my torch"
+works && prints "using LIBTORCH" && links "$BOX/my torch"
 that [ "$(pip_calls)" = 0 ]
 
-begin "LIBTORCH that tells its version only in build-version or only in headers"
+begin "LIBTORCH with its version only in build-version or only in headers"
 libtorch "$BOX/my torch" 1.0.0
 echo 2.11.0+cpu >"$BOX/my torch/build-version"
 setup LIBTORCH="$BOX/my torch"
@@ -203,49 +203,49 @@ printf '#define TORCH_VERSION_%s\n' 'MAJOR 2' 'MINOR 11' 'PATCH 0' >"$BOX/my tor
 setup LIBTORCH="$BOX/my torch"
 works
 
-begin "LIBTORCH of another version is refused, with what to type"
+begin "LIBTORCH of another version is rejected, with the command that helps"
 libtorch "$BOX/my torch" 2.9.1+cu128
 setup LIBTORCH="$BOX/my torch"
-refuses "holds libtorch 2.9.1+cu128, but 2.11.0 is needed" "unset LIBTORCH"
+fails_with "has libtorch 2.9.1+cu128, but 2.11.0 is needed" "unset LIBTORCH"
 
-begin "LIBTORCH that is not there, or is incomplete, is refused"
+begin "a missing or incomplete LIBTORCH is rejected"
 setup LIBTORCH="$BOX/nowhere"
-refuses "there is no folder"
+fails_with "there is no folder"
 libtorch "$BOX/my torch" 2.11.0
 : >"$BOX/my torch/lib/libtorch_cpu.so"
 setup LIBTORCH="$BOX/my torch"
-refuses "has no lib/libtorch_cpu.so"
+fails_with "has no lib/libtorch_cpu.so"
 
-begin "LIBTORCH without CUDA does not serve --cuda"
+begin "LIBTORCH without CUDA is rejected with --cuda"
 libtorch "$BOX/my torch" 2.11.0
 setup LIBTORCH="$BOX/my torch" --cuda
-refuses "has no CUDA libraries"
+fails_with "has no CUDA libraries"
 
-begin "LIBTORCH as cargo sets it, the clone's own link, counts as unset"
+begin "LIBTORCH as cargo sets it, to .libtorch, counts as unset"
 setup LIBTORCH="$clone/.libtorch" --cpu
 works && links "$cache/$cpu/torch"
 
 # ---- an installed PyTorch --------------------------------------------------------------------
 
-begin "an installed PyTorch 2.11.0 is taken, without pip"
+begin "an installed PyTorch 2.11.0 is used, without pip"
 libtorch "$BOX/site packages/torch" 2.11.0+cu130 cuda
 setup PYTHONPATH="$BOX/site packages" --cuda
 works && links "$BOX/site packages/torch"
 that [ "$(pip_calls)" = 0 ]
 
-begin "an installed PyTorch of another version is left alone"
+begin "an installed PyTorch of another version is not used"
 libtorch "$BOX/site packages/torch" 2.8.0
 setup PYTHONPATH="$BOX/site packages" --cpu
-works && says "leaving the installed PyTorch alone" && links "$cache/$cpu/torch"
+works && prints "not using the installed PyTorch" && links "$cache/$cpu/torch"
 
-begin "an installed PyTorch without CUDA does not serve --cuda"
+begin "an installed PyTorch without CUDA is not used with --cuda"
 libtorch "$BOX/site packages/torch" 2.11.0
 setup PYTHONPATH="$BOX/site packages" PIP_FAILS=1 --cuda
-refuses "leaving the installed PyTorch alone: .* has no CUDA libraries" "fetching torch 2.11.0 (cuda"
+fails_with "not using the installed PyTorch: .* has no CUDA libraries" "downloading torch 2.11.0 (cuda"
 
 # ---- the wheel -------------------------------------------------------------------------------
 
-begin "the CPU layout holds what it must and no CUDA"
+begin "the CPU libraries are complete and without CUDA"
 setup --cpu
 works && links "$cache/$cpu/torch" && only_in_cache $cpu
 for file in build-version lib/libgomp.so.1 lib/libcudart.so.13 lib/libcupti.so.13; do
@@ -262,7 +262,7 @@ setup --cpu
 calls=$(pip_calls)
 TIMEFORMAT=%R
 seconds=$({ time setup --cpu NO_PIP=1; } 2>&1)
-works && says ready
+works && prints ready
 that awk "BEGIN { exit !($seconds < 1) }"
 that [ "$(pip_calls)" = "$calls" ]
 
@@ -279,7 +279,7 @@ cache=
 setup --cpu
 works && links "$BOX/home/.cache/emovox/$cpu/torch"
 
-begin "--cuda brings the full set; --cpu leads back"
+begin "--cuda installs the CUDA libraries, and --cpu links the CPU libraries again"
 setup --cpu
 setup --cuda
 works && links "$cache/$cuda/torch"
@@ -288,79 +288,79 @@ that [ -s "$clone/.libtorch/../nvidia/cudnn/lib/libcudnn.so.9" ]
 setup --cpu
 works && links "$cache/$cpu/torch"
 
-begin "with an NVIDIA driver the full set is the default"
-stand_in nvidia-smi </dev/null
+begin "with an NVIDIA driver the CUDA libraries are the default"
+fake nvidia-smi </dev/null
 setup PIP_FAILS=1
 rm "$bin/nvidia-smi"
-refuses "fetching torch 2.11.0 (cuda"
+fails_with "downloading torch 2.11.0 (cuda"
 
-begin "without an NVIDIA driver the CPU set is the default"
+begin "without an NVIDIA driver the CPU libraries are the default"
 setup
 works && links "$cache/$cpu/torch"
 
-begin "arm64 Linux and macOS on Apple silicon get their own"
+begin "arm64 Linux and macOS on Apple silicon have their own libraries"
 setup FAKE_MACHINE=aarch64 --cpu
 works && links "$cache/libtorch-2.11.0-cpu-aarch64/torch"
 setup FAKE_OS=Darwin FAKE_MACHINE=arm64 --cuda
-that [ $rc = 1 ] && says "no CUDA on macOS"
+that [ $rc = 1 ] && prints "no CUDA on macOS"
 
-# ---- what stands in the way ------------------------------------------------------------------
+# ---- missing requirements --------------------------------------------------------------------
 
-begin "without pip it says what to type"
+begin "without pip it prints the command that helps"
 setup NO_PIP=1 --cpu
-refuses "has no pip" "python3 -m ensurepip --user" "apt install python3-pip"
+fails_with "has no pip" "python3 -m ensurepip --user" "apt install python3-pip"
 
-begin "an old pip is refused, with what to type"
+begin "an old pip is rejected, with the command that helps"
 setup FAKE_PIP=18.1 --cpu
-refuses "pip 18.1 is too old" "install --upgrade pip"
+fails_with "pip 18.1 is too old" "install --upgrade pip"
 
-begin "without Python it says what to type"
+begin "without Python it prints the command that helps"
 mv "$bin/python3" "$bin/python3.off"
 setup --cpu
-refuses "Python 3 is missing" "apt install python3-pip"
+fails_with "Python 3 is missing" "apt install python3-pip"
 mv "$bin/python3.off" "$bin/python3"
 
-begin "without disk space it says how much is needed"
+begin "without disk space it prints the size that is needed"
 setup FAKE_FREE=1000000 --cpu
-refuses "not enough disk space" "1000 MB free, 1300 MB needed" EMOVOX_CACHE=
+fails_with "not enough disk space" "1000 MB free, 1300 MB needed" EMOVOX_CACHE=
 setup FAKE_FREE=2000000 --cuda
-refuses "2000 MB free, 4500 MB needed"
+fails_with "2000 MB free, 4500 MB needed"
 that [ "$(pip_calls)" = 0 ]
 
 begin "a cache folder that cannot be written is named"
 echo x >"$BOX/file"
 cache="$BOX/file/cache"
 setup --cpu
-refuses "cannot write to the cache folder $BOX/file/cache" EMOVOX_CACHE=
+fails_with "cannot write to the cache folder $BOX/file/cache" EMOVOX_CACHE=
 
-begin "other platforms are refused, with what to do instead"
+begin "other platforms are rejected, with an alternative"
 for platform in "FreeBSD amd64" "Linux riscv64" "Darwin x86_64" "MINGW64_NT AMD64"; do
     setup FAKE_OS="${platform% *}" FAKE_MACHINE="${platform#* }" --cpu
-    refuses "no ready-made libtorch 2.11.0 for ${platform% *} on ${platform#* }" "LIBTORCH=/path/to/torch"
+    fails_with "no ready-made libtorch 2.11.0 for ${platform% *} on ${platform#* }" "LIBTORCH=/path/to/torch"
 done
 
-begin "an old C library is refused"
+begin "an old C library is rejected"
 setup FAKE_GLIBC=2.17 --cpu
-refuses "2.28 or newer, and this system has 2.17"
+fails_with "2.28 or newer, and this system has 2.17"
 
-begin "libraries that would not load are not trusted"
+begin "libraries that cannot be loaded are rejected"
 setup FAKE_MISSING=libz.so.9 --cpu
-refuses "libz.so.9"
+fails_with "libz.so.9"
 
-begin "a wheel with another SHA-256 is refused before anything of it is unpacked"
+begin "a wheel with another SHA-256 is rejected before it is unpacked"
 grep -v torch-2.11.0 "$WHEELS/libtorch.sha256" >"$clone/scripts/libtorch.sha256"
 setup --cpu
-refuses "the wheel of torch==2.11.0 is not the one" "LIBTORCH=/path/to/torch"
+fails_with "the wheel of torch==2.11.0 is not the one" "LIBTORCH=/path/to/torch"
 
-begin "the SHA-256 of one package does not serve for another"
+begin "the SHA-256 of one package is not valid for another"
 sed 's/torch-2.11.0/nvidia_cublas-13.1.0.3/' "$WHEELS/libtorch.sha256" >"$clone/scripts/libtorch.sha256"
 setup --cpu
-refuses "the wheel of torch==2.11.0 is not the one"
+fails_with "the wheel of torch==2.11.0 is not the one"
 
-begin "a wheel that was changed by one byte is refused"
+begin "a wheel with one changed byte is rejected"
 cp -r "$WHEELS" "$BOX/wheels" && echo >>"$BOX/wheels/nvidia-cuda-cupti"
 setup --cpu WHEELS="$BOX/wheels"
-refuses "the wheel of nvidia-cuda-cupti==13.0.85 is not the one"
+fails_with "the wheel of nvidia-cuda-cupti==13.0.85 is not the one"
 
 begin "every wheel that setup.sh downloads has a SHA-256 for each platform"
 sums=${script%/*}/libtorch.sha256
@@ -376,11 +376,11 @@ that [ "$(grep -c 'torch-2.11.0-.*macosx_.*_arm64.whl$' "$sums")" = 1 ]
 
 begin "a failed download leaves nothing, and the next run succeeds"
 setup PIP_FAILS=1 --cpu
-refuses "no network" "pip could not bring torch==2.11.0"
+fails_with "no network" "pip could not download torch==2.11.0"
 setup --cpu
 works && links "$cache/$cpu/torch"
 
-begin "a run killed in the download leaves nothing trusted, and the next run cleans up"
+begin "a run killed in the download leaves nothing that is used, and the next run cleans up"
 env -i HOME="$BOX/home" PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" EMOVOX_CACHE="$cache" \
     PIP_HANGS=1 "$BASH" "$clone/scripts/setup.sh" --cpu >"$BOX/out" 2>&1 &
 killed=$!
@@ -396,14 +396,14 @@ that '!' [ -L "$clone/.libtorch" ]
 setup --cpu
 works && links "$cache/$cpu/torch" && only_in_cache $cpu
 
-begin "spoilt libraries in the cache are replaced"
+begin "damaged libraries in the cache are replaced"
 setup --cpu
 : >"$cache/$cpu/torch/lib/libtorch_cpu.so"
 setup --cpu
 works && links "$cache/$cpu/torch" && only_in_cache $cpu
 that [ -s "$cache/$cpu/torch/lib/libtorch_cpu.so" ]
 
-begin "two runs at once do not hurt each other"
+begin "two simultaneous runs do not disturb each other"
 mkdir -p "$BOX/other/clone/scripts" && cp "$script" "$WHEELS/libtorch.sha256" "$BOX/other/clone/scripts/"
 env -i HOME="$BOX/home" PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" EMOVOX_CACHE="$cache" \
     PIP_MEETS=2 "$BASH" "$BOX/other/clone/scripts/setup.sh" --cpu >"$BOX/other/out" 2>&1 &
@@ -413,24 +413,24 @@ works && links "$cache/$cpu/torch" && only_in_cache $cpu
 that [ "$BOX/other/clone/.libtorch" -ef "$cache/$cpu/torch" ]
 that [ "$(pip_calls)" = 6 ]
 
-# ---- a .libtorch that is there already -------------------------------------------------------
+# ---- an existing .libtorch -------------------------------------------------------------------
 
 begin "a dangling .libtorch is replaced"
 ln -s "$BOX/gone" "$clone/.libtorch"
 setup --cpu
 works && links "$cache/$cpu/torch"
 
-begin "a .libtorch folder of the user's own is used if right, and never removed"
+begin "a .libtorch folder of the user is used if it is valid, and never removed"
 libtorch "$clone/.libtorch" 2.11.0
 setup --cpu
-works && says ready
+works && prints ready
 libtorch "$clone/.libtorch" 2.10.0
 setup --cpu
-refuses "a folder of your own" "2.10.0"
+fails_with "is a folder, not a link, and it cannot be used" "2.10.0"
 that [ -s "$clone/.libtorch/version.py" ]
 libtorch "$BOX/my torch" 2.11.0
 setup LIBTORCH="$BOX/my torch"
-refuses "in the way"
+fails_with "is a folder, not a link, and is not replaced"
 that [ -s "$clone/.libtorch/version.py" ]
 
 end

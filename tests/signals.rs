@@ -1,4 +1,5 @@
-//! Signals reach no thread that computes, and nothing that emovox starts outlives it or loses its signals.
+//! Signals interrupt no computing thread, and processes that emovox starts neither outlive it nor have
+//! signals blocked.
 
 #![cfg(target_os = "linux")]
 
@@ -16,15 +17,15 @@ use std::time::{Duration, Instant};
 use desk::{Desk, TRAIN};
 use emovox::process::is_ignored;
 
-/// A training that oneDNN's generated code computes, which uses the stack pointer for something else.
+/// A training in oneDNN's generated code, which uses the stack pointer as a general register.
 const SEED: &str = "train --data corpus --arch seed --device cpu --epochs 60 --run";
 
-/// Waits for something, two minutes at most.
+/// Waits until a condition is true, at most two minutes.
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "timeout: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -38,12 +39,15 @@ fn epochs(run: &Path) -> usize {
 #[track_caller]
 fn wait_for_epochs(child: &mut Child, run: &Path, count: usize) {
     wait_until("epochs", || {
-        assert!(child.try_wait().unwrap().is_none(), "it ended early");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the process ended early"
+        );
         epochs(run) >= count
     });
 }
 
-fn begin(mut command: Command) -> Child {
+fn spawn(mut command: Command) -> Child {
     command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -51,7 +55,7 @@ fn begin(mut command: Command) -> Child {
         .unwrap()
 }
 
-/// A shell that prepares the process before it becomes emovox.
+/// A shell that runs `preparation` and then replaces itself with emovox.
 fn after(desk: &Desk, preparation: &str, line: &str) -> Command {
     let emovox = desk.command(line);
     let mut shell = Command::new("sh");
@@ -95,12 +99,12 @@ fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// True once a process has ended, whether or not its parent has taken note.
+/// True if a process has ended, even if its parent has not waited for it.
 fn is_gone(process: u32) -> bool {
     status(&proc(process), "State").is_none_or(|state| state.starts_with(['Z', 'X']))
 }
 
-/// Processes that a process has started.
+/// Running child processes.
 fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes
@@ -110,12 +114,12 @@ fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The kernel writes to the stack of a thread when the thread receives a signal that has a handler. So no
-/// signal may have one, but for the faults, which are those of the thread itself; and in case a library
-/// installs one, all threads block the signals that come from outside. In the thread that waits for them
-/// /proc shows them as not blocked while it waits.
+/// Asserts that no signal interrupts a computing thread. To call a handler, the kernel writes to the stack
+/// of the thread. So no signal may have a handler, except faults, which the thread itself causes. In case
+/// a library installs a handler, all threads block the signals that come from outside. The thread that
+/// waits for signals is an exception: /proc shows its signals as not blocked.
 #[track_caller]
-fn assert_no_thread_takes_signals(process: u32) {
+fn assert_no_computing_thread_takes_signals(process: u32) {
     let faults = [libc::SIGSEGV, libc::SIGBUS].map(bit).iter().sum::<u64>();
     let of_glibc = bit(32) | bit(33);
     let outside = [
@@ -146,7 +150,7 @@ fn assert_no_thread_takes_signals(process: u32) {
             signals(&thread, "SigCgt"),
             signals(&thread, "SigBlk"),
         ) else {
-            continue; // It has just ended.
+            continue; // The thread has just ended.
         };
         assert_eq!(caught & !faults & !of_glibc, 0, "{name} has handlers");
         if name == "signals" {
@@ -168,23 +172,23 @@ fn no_thread_of_a_training_takes_a_signal() {
         let line = SEED.replace("60", "30000") + &format!(" {name} --tensorboard");
         let mut command = desk.command(&line);
         command.env("OMP_NUM_THREADS", threads);
-        let mut child = begin(command);
+        let mut child = spawn(command);
         let run = desk.path(&format!("runs/{name}"));
         wait_for_epochs(&mut child, &run, 2);
-        assert_no_thread_takes_signals(child.id());
+        assert_no_computing_thread_takes_signals(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
     }
 }
 
 #[test]
-fn a_training_that_is_interrupted_many_times_ends_as_if_it_had_not_been() {
+fn a_training_interrupted_many_times_has_the_same_result() {
     let desk = Desk::with_corpus();
     desk.types(&format!("{SEED} whole")).fine();
     let run = desk.path("runs/mine");
     let mut line = format!("{SEED} mine");
     for round in 1..=8 {
-        let mut child = begin(desk.command(&line));
+        let mut child = spawn(desk.command(&line));
         wait_for_epochs(&mut child, &run, 4 * round);
         send(child.id(), libc::SIGINT);
         let output = child.wait_with_output().unwrap();
@@ -194,12 +198,12 @@ fn a_training_that_is_interrupted_many_times_ends_as_if_it_had_not_been() {
         line = "train --resume mine".into();
     }
     desk.types(&line).fine();
-    let seconds_aside = |run: &str| {
+    let without_seconds = |run: &str| {
         let metrics = fs::read_to_string(desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
         let lines = metrics.lines().map(|line| line.rsplit_once(',').unwrap().0);
         lines.map(str::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(seconds_aside("mine"), seconds_aside("whole"));
+    assert_eq!(without_seconds("mine"), without_seconds("whole"));
     for file in ["best.ot", "predictions.csv", "confusion.csv"] {
         let read = |run: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
         assert!(read("mine") == read("whole"), "{file} differs");
@@ -207,12 +211,12 @@ fn a_training_that_is_interrupted_many_times_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_stopped_terminal_job_goes_on() {
+fn a_stopped_terminal_job_continues() {
     let desk = Desk::with_corpus();
     let mut command = desk.command(&TRAIN.replace("mine", "mine --epochs 30000"));
-    // The kernel does not stop what has no shell to continue it: a group of its own has this process.
+    // The kernel does not stop an orphaned process group; in its own group, the process has this parent.
     command.process_group(0);
-    let mut child = begin(command);
+    let mut child = spawn(command);
     let run = desk.path("runs/mine");
     wait_for_epochs(&mut child, &run, 2);
     send(child.id(), libc::SIGTSTP);
@@ -229,10 +233,10 @@ fn a_stopped_terminal_job_goes_on() {
 }
 
 #[test]
-fn a_hangup_that_is_ignored_stays_ignored() {
+fn an_ignored_sighup_stays_ignored() {
     let desk = Desk::with_corpus();
     let line = TRAIN.replace("mine", "mine --epochs 30000");
-    let mut child = begin(after(&desk, "trap '' HUP", &line));
+    let mut child = spawn(after(&desk, "trap '' HUP", &line));
     let run = desk.path("runs/mine");
     wait_for_epochs(&mut child, &run, 2);
     send(child.id(), libc::SIGHUP);
@@ -242,7 +246,7 @@ fn a_hangup_that_is_ignored_stays_ignored() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
-/// A command that has nothing to save: a download from a server that does not answer.
+/// A command without anything to save: a download from a server that does not reply.
 fn fetching(desk: &Desk, preparation: &str) -> (Child, std::net::TcpStream) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/corpus.zip", server.local_addr().unwrap());
@@ -265,7 +269,7 @@ compared = ''"
     );
     fs::write(desk.path("homes.toml"), table).unwrap();
     let line = "corpus fetch emodb --yes --source homes.toml";
-    let child = begin(after(desk, preparation, line));
+    let child = spawn(after(desk, preparation, line));
     server.set_nonblocking(true).unwrap();
     let mut stream = None;
     wait_until("it asks the server", || {
@@ -287,7 +291,7 @@ fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
         libc::SIGALRM,
         libc::SIGPROF,
     ];
-    // What started the tests may ignore some, as `nohup` does.
+    // Signals that the parent of the tests ignores, for example `nohup`, are left out.
     for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
         let (mut child, _stream) = fetching(&desk, ":");
         send(child.id(), signal);
@@ -296,7 +300,7 @@ fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
 }
 
 #[test]
-fn a_signal_that_is_ignored_ends_nothing() {
+fn an_ignored_signal_ends_no_process() {
     let desk = Desk::new();
     let (mut child, _stream) = fetching(&desk, "trap '' HUP INT USR1");
     for signal in [
@@ -309,8 +313,8 @@ fn a_signal_that_is_ignored_ends_nothing() {
         libc::SIGTERM,
     ] {
         send(child.id(), signal);
-        // One after the other.
-        wait_until("the signal is taken", || {
+        // Waits for each signal before the next.
+        wait_until("the signal is delivered", || {
             signals(&proc(child.id()), "ShdPnd").is_none_or(|pending| pending & bit(signal) == 0)
         });
     }
@@ -320,10 +324,10 @@ fn a_signal_that_is_ignored_ends_nothing() {
 const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
                               --name all --folds 2 --jobs 2";
 
-/// A cross-validation whose two trainings have begun to train.
+/// A cross-validation whose two trainings have completed two epochs.
 fn cross_validating(desk: &Desk, epochs: usize) -> (Child, Vec<u32>) {
     let line = format!("{CROSS_VALIDATE} --epochs {epochs}");
-    let mut child = begin(after(desk, "ulimit -c 0", &line));
+    let mut child = spawn(after(desk, "ulimit -c 0", &line));
     for fold in 1..=2 {
         let run = desk.path(&format!("runs/all/fold-{fold}-seed-1"));
         wait_for_epochs(&mut child, &run, 2);
@@ -338,14 +342,14 @@ fn no_thread_of_a_cross_validation_takes_a_signal() {
     let desk = Desk::with_corpus();
     let (mut child, trainings) = cross_validating(&desk, 30_000);
     for &process in trainings.iter().chain([&child.id()]) {
-        assert_no_thread_takes_signals(process);
+        assert_no_computing_thread_takes_signals(process);
     }
     send(child.id(), libc::SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
 #[test]
-fn trainings_end_with_the_process_that_started_them_and_go_on() {
+fn trainings_end_with_their_parent_and_can_be_resumed() {
     let desk = Desk::with_corpus();
     let (mut child, trainings) = cross_validating(&desk, 300);
     child.kill().unwrap();
@@ -363,7 +367,7 @@ fn trainings_end_with_the_process_that_started_them_and_go_on() {
 }
 
 #[test]
-fn cells_of_a_grid_end_with_the_process_that_started_them() {
+fn trials_of_a_sweep_end_with_their_parent() {
     let desk = Desk::with_corpus();
     let grid = "
 [config]
@@ -374,39 +378,39 @@ training = { epochs = 30000, batch_size = 8, device = \"cpu\" }
 model.hidden = [4]
 ";
     fs::write(desk.path("sizes.toml"), grid).unwrap();
-    let mut child = begin(desk.command("grid sizes.toml --run --jobs 1"));
+    let mut child = spawn(desk.command("grid sizes.toml --run --jobs 1"));
     wait_for_epochs(&mut child, &desk.path("runs/sizes/hidden-4/seed-1"), 2);
     let cells = children(child.id());
     assert_eq!(cells.len(), 1);
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_until("the cell ends", || is_gone(cells[0]));
+    wait_until("the trial ends", || is_gone(cells[0]));
 }
 
 #[test]
-fn a_training_that_was_killed_is_not_called_saved() {
+fn a_killed_training_is_not_reported_as_saved() {
     let desk = Desk::with_corpus();
     let (child, trainings) = cross_validating(&desk, 30_000);
     send(trainings[0], libc::SIGABRT);
-    wait_until("it ends", || is_gone(trainings[0]));
-    // The other one is killed after it was asked to stop and before it can.
+    wait_until("the training ends", || is_gone(trainings[0]));
+    // The other training is killed after the request to stop, before it can react.
     send(trainings[1], libc::SIGSTOP);
     send(child.id(), libc::SIGTERM);
-    wait_until("it is asked to stop", || {
+    wait_until("the training gets SIGUSR1", || {
         let pending = signals(&proc(trainings[1]), "ShdPnd").unwrap();
         pending & bit(libc::SIGUSR1) != 0
     });
     send(trainings[1], libc::SIGKILL);
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(143), "{told}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(143), "{error}");
     for words in [
         "killed by signal 6 (SIGABRT)",
         "killed by signal 9 (SIGKILL)",
     ] {
-        assert!(told.contains(words), "{told}");
+        assert!(error.contains(words), "{error}");
     }
-    assert!(told.contains("(see runs/all/fold-"), "{told}");
+    assert!(error.contains("(see runs/all/fold-"), "{error}");
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(!out.contains("and saved"), "{out}");
 }
@@ -443,10 +447,10 @@ fn programs_that_emovox_starts_have_no_signal_blocked() {
 }
 
 #[test]
-fn trainings_that_begin_at_once_take_the_next_name() {
+fn trainings_that_start_together_take_different_names() {
     let desk = Desk::with_corpus();
     let line = "train --data corpus --config small.toml --device cpu --epochs 1";
-    let children: Vec<Child> = (0..4).map(|_| begin(desk.command(line))).collect();
+    let children: Vec<Child> = (0..4).map(|_| spawn(desk.command(line))).collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
@@ -458,17 +462,17 @@ fn trainings_that_begin_at_once_take_the_next_name() {
         .collect();
     names.sort();
     let base = names[0].clone();
-    let wanted = ["", "-2", "-3", "-4"].map(|number| format!("{base}{number}"));
-    assert_eq!(names, wanted);
+    let expected = ["", "-2", "-3", "-4"].map(|number| format!("{base}{number}"));
+    assert_eq!(names, expected);
     for name in names {
         assert!(desk.path(&format!("runs/{name}/report.txt")).exists());
     }
 }
 
 #[test]
-fn trainings_that_begin_at_once_under_a_given_name_are_one() {
+fn only_one_of_several_trainings_with_one_name_starts() {
     let desk = Desk::with_corpus();
-    let children: Vec<Child> = (0..3).map(|_| begin(desk.command(TRAIN))).collect();
+    let children: Vec<Child> = (0..3).map(|_| spawn(desk.command(TRAIN))).collect();
     let mut trained = 0;
     for child in children {
         let output = child.wait_with_output().unwrap();
@@ -487,13 +491,13 @@ fn trainings_that_begin_at_once_under_a_given_name_are_one() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_is_an_ordinary_error() {
+fn a_file_size_limit_is_an_ordinary_error() {
     let desk = Desk::with_corpus();
     desk.types("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
         .fine();
     let mut output = String::new();
-    // In blocks of 512 bytes, in some shells 1024: less than the weights need.
-    let mut child = begin(after(&desk, "ulimit -f 60", TRAIN));
+    // In blocks of 512 bytes (1024 in some shells): less than the weights need.
+    let mut child = spawn(after(&desk, "ulimit -f 60", TRAIN));
     child
         .stderr
         .take()
@@ -509,6 +513,6 @@ fn a_file_that_may_not_grow_is_an_ordinary_error() {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().starts_with(".writing-"));
     }
-    // Nothing was saved; the same run trains from its beginning.
+    // No checkpoint was saved, so the run is trained from its beginning.
     desk.types("train --resume mine").fine();
 }

@@ -1,5 +1,5 @@
-//! `emovox listen` for hours: is its memory flat, and how late are its answers? `scripts/soak.sh` runs
-//! this; it is too long for every day.
+//! `emovox listen` for hours: constant memory, and the delay of its predictions. `scripts/soak.sh` runs
+//! these tests, which are too long for every day.
 
 mod desk;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use desk::{Desk, talk};
 
 const RATE: usize = 16_000;
-/// What a microphone gives at once: 20 ms.
+/// Samples in a block from a microphone: 20 ms.
 const PIECE: usize = RATE / 50;
 
 /// Seconds of sound, from the environment.
@@ -20,7 +20,7 @@ fn seconds(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// A listening program with the default model. It has learnt next to nothing, which takes as long.
+/// `emovox listen` with the default model, trained for one epoch; its speed does not depend on the training.
 fn listener(desk: &Desk) -> Child {
     desk.types("train --data corpus --device cpu --epochs 1 --run mine")
         .fine();
@@ -39,7 +39,7 @@ fn listener(desk: &Desk) -> Child {
         .unwrap()
 }
 
-/// Two minutes of talk, over and over.
+/// Two minutes of speech, repeated, in blocks.
 fn sound() -> impl Iterator<Item = Vec<u8>> {
     let talk = talk(120.0);
     let bytes: Vec<u8> = talk
@@ -65,20 +65,20 @@ fn memory(child: &Child) -> f64 {
     kilobytes / 1024.0
 }
 
-/// The lines of the program as they come: when, the time in the stream, and whether it is speech.
-fn answers(child: &mut Child) -> mpsc::Receiver<(Instant, f64, bool)> {
+/// The output lines as they arrive: time of arrival, time in the stream, and true for speech.
+fn predictions(child: &mut Child) -> mpsc::Receiver<(Instant, f64, bool)> {
     let (sender, receiver) = mpsc::channel();
     let out = BufReader::new(child.stdout.take().unwrap());
     thread::spawn(move || {
         for line in out.lines() {
             let now = Instant::now();
             let object: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let answer = (
+            let prediction = (
                 now,
                 object["time"].as_f64().unwrap(),
                 object["speech"] == true,
             );
-            if sender.send(answer).is_err() {
+            if sender.send(prediction).is_err() {
                 return;
             }
         }
@@ -96,14 +96,14 @@ fn assert_flat(memories: &[f64]) {
 
 #[test]
 #[ignore = "ten minutes; scripts/soak.sh"]
-fn at_the_speed_of_speech() {
+fn listen_in_real_time() {
     let desk = Desk::with_corpus();
     let mut child = listener(&desk);
-    let receiver = answers(&mut child);
+    let receiver = predictions(&mut child);
     let mut stdin = child.stdin.take().unwrap();
     let seconds = seconds("EMOVOX_SOAK_SECONDS", 600);
 
-    // It loads the model while the first sound waits in the pipe, as with a microphone.
+    // The model is loaded while the first sound waits in the pipe, as with a microphone.
     let start = Instant::now();
     let mut written: Vec<Instant> = Vec::new();
     let mut memories = Vec::new();
@@ -116,7 +116,7 @@ fn at_the_speed_of_speech() {
         let due = Duration::from_secs_f64(bytes as f64 / (2 * RATE) as f64);
         thread::sleep(due.saturating_sub(start.elapsed()));
         stdin.write_all(&piece).unwrap();
-        // When each whole second of the stream was there.
+        // The time at which each whole second of the stream was written.
         while written.len() < bytes / (2 * RATE) {
             written.push(Instant::now());
             if written.len().is_multiple_of((seconds / 20).max(1)) {
@@ -138,7 +138,7 @@ fn at_the_speed_of_speech() {
     delays.sort_by(f64::total_cmp);
     let share = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize];
     println!(
-        "{seconds} s at the speed of speech: {} answers; after their last sample came, p50 {:.1} ms, \
+        "{seconds} s in real time: {} predictions; delay after their last sample: p50 {:.1} ms, \
          p90 {:.1} ms, p99 {:.1} ms, at most {:.1} ms",
         delays.len(),
         share(0.5),
@@ -152,10 +152,10 @@ fn at_the_speed_of_speech() {
 
 #[test]
 #[ignore = "minutes; scripts/soak.sh"]
-fn as_fast_as_it_goes() {
+fn listen_at_full_speed() {
     let desk = Desk::with_corpus();
     let mut child = listener(&desk);
-    let receiver = answers(&mut child);
+    let receiver = predictions(&mut child);
     let mut stdin = child.stdin.take().unwrap();
     let seconds = seconds("EMOVOX_SOAK_FAST_SECONDS", 3600);
 
@@ -178,7 +178,7 @@ fn as_fast_as_it_goes() {
     let lines: Vec<_> = receiver.iter().collect();
     let spoken = lines.iter().filter(|(_, _, speech)| *speech).count();
     println!(
-        "{seconds} s as fast as it goes: {took:.1} s, {:.0} times the speed of speech; {spoken} answers",
+        "{seconds} s at full speed: {took:.1} s, {:.0} times real time; {spoken} predictions",
         seconds as f64 / took
     );
     assert!(lines.len() >= seconds && spoken > seconds / 4);

@@ -1,4 +1,4 @@
-//! A speaker is one person however the name is spelled, and belongs to one corpus whatever is in the name.
+//! Names of speakers: several spellings are one speaker, and a speaker belongs to one corpus.
 
 mod desk;
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 const TRAIN: &str =
     "train --config small.toml --epochs 1 --device cpu --manifest list.csv --root corpus";
 
-const CERTIFICATE: &str = "No speaker is heard in two parts";
+const NO_SHARED_SPEAKER: &str = "No speaker is in two subsets";
 
-/// Writes `list.csv` of the desk's corpus; `named` gives label and speaker of each recording by its
-/// number, voice (1 to 5) and emotion.
+/// Writes the manifest `list.csv` of the corpus. `named` returns the label and the speaker of a recording,
+/// given its number, voice (1 to 5) and emotion.
 fn list(desk: &Desk, named: impl Fn(usize, usize, &str) -> (String, String)) {
     let mut text = "file,label,speaker\n".to_string();
     let mut number = 0;
@@ -30,14 +30,14 @@ fn list(desk: &Desk, named: impl Fn(usize, usize, &str) -> (String, String)) {
     fs::write(desk.path("list.csv"), text).unwrap();
 }
 
-/// The lines of a run's table, each value by the name of its column.
+/// The rows of a run's table, as maps from column to value.
 fn table(desk: &Desk, file: &str) -> Vec<BTreeMap<String, String>> {
     let table = csv::Reader::from_path(desk.path(&format!("runs/{file}"))).unwrap();
     table.into_deserialize().map(Result::unwrap).collect()
 }
 
-/// The parts in which each voice is, by the folder of its recordings.
-fn parts_of_voices(desk: &Desk, run: &str) -> BTreeMap<String, BTreeSet<String>> {
+/// The subsets of each voice; the voice is the folder of a recording.
+fn subsets_of_voices(desk: &Desk, run: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in table(desk, &format!("{run}/split.csv")) {
         let voice = line["clip"].split('/').nth(1).unwrap().to_string();
@@ -47,7 +47,7 @@ fn parts_of_voices(desk: &Desk, run: &str) -> BTreeMap<String, BTreeSet<String>>
 }
 
 #[test]
-fn a_voice_under_several_spellings_is_in_one_part() {
+fn a_speaker_with_several_spellings_is_in_one_subset() {
     let desk = Desk::with_corpus();
     let spellings = ["spk{}", "Spk0{} ", "SPK{}", " spk00{}"];
     list(&desk, |number, voice, emotion| {
@@ -61,19 +61,19 @@ fn a_voice_under_several_spellings_is_in_one_part() {
         "{}",
         seen.out
     );
-    assert!(seen.out.contains(CERTIFICATE), "{}", seen.out);
-    let parts = parts_of_voices(&desk, "mine");
+    assert!(seen.out.contains(NO_SHARED_SPEAKER), "{}", seen.out);
+    let parts = subsets_of_voices(&desk, "mine");
     assert!(parts.values().all(|parts| parts.len() == 1), "{parts:?}");
 
-    // A speaker may be typed in any of these ways.
+    // The flags accept every spelling.
     let typed = "--run typed --test-speakers SPK02 --validation-speakers spk005";
     desk.types(&format!("{TRAIN} {typed}")).fine();
-    let parts = parts_of_voices(&desk, "typed");
+    let parts = subsets_of_voices(&desk, "typed");
     assert!(parts["v02"].contains("test") && parts["v05"].contains("validation"));
 }
 
 #[test]
-fn names_that_may_be_one_person_or_two_make_no_run() {
+fn names_that_may_be_one_speaker_or_two_are_rejected() {
     let desk = Desk::with_corpus();
     list(&desk, |number, voice, emotion| {
         let speaker = match number % 2 {
@@ -90,7 +90,7 @@ fn names_that_may_be_one_person_or_two_make_no_run() {
 }
 
 #[test]
-fn folders_of_a_speaker_may_be_spelled_in_several_ways() {
+fn folders_of_a_speaker_may_have_several_spellings() {
     let desk = Desk::with_corpus();
     for (emotion, spelling) in [("anger", "V3"), ("sadness", "v003")] {
         let folder = desk.path(&format!("corpus/{emotion}"));
@@ -140,7 +140,7 @@ fn a_word_for_a_missing_value_is_neither_a_speaker_nor_a_class() {
 }
 
 #[test]
-fn a_class_may_be_called_unknown_if_one_says_so() {
+fn a_class_may_be_called_unknown_with_map() {
     let desk = Desk::with_corpus();
     list(&desk, |_, voice, emotion| {
         let label = if emotion == "sadness" {
@@ -164,44 +164,44 @@ fn a_class_may_be_called_unknown_if_one_says_so() {
 }
 
 #[test]
-fn a_recording_of_two_speakers_is_told_and_nothing_is_certified_across_parts() {
+fn a_recording_of_two_speakers_is_reported_and_marks_the_score() {
     let desk = Desk::with_corpus();
     fs::create_dir_all(desk.path("corpus/anger/v06")).unwrap();
     let from = desk.path("corpus/anger/v01/1.wav");
     fs::copy(from, desk.path("corpus/anger/v06/x.wav")).unwrap();
     let train = "train --data corpus --config small.toml --epochs 1 --device cpu";
-    let told = "the same recording belongs to speaker v01 and to speaker v06: anger/v01/1.wav and \
+    let message = "the same recording belongs to speaker v01 and to speaker v06: anger/v01/1.wav and \
                 anger/v06/x.wav";
 
     let parts = "--test-speakers v01 --validation-speakers v02";
     let seen = desk.types(&format!("{train} {parts} --run apart")).fine();
-    assert!(seen.out.contains(told), "{}", seen.out);
-    let before_training = seen.out.find(told) < seen.out.find("epoch ");
+    assert!(seen.out.contains(message), "{}", seen.out);
+    let before_training = seen.out.find(message) < seen.out.find("epoch ");
     assert!(before_training, "{}", seen.out);
-    assert!(!seen.out.contains(CERTIFICATE), "{}", seen.out);
+    assert!(!seen.out.contains(NO_SHARED_SPEAKER), "{}", seen.out);
     let report = fs::read_to_string(desk.path("runs/apart/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["speakers_shared"], true);
     let seen = desk.types("evaluate apart").fine();
-    assert!(!seen.out.contains(CERTIFICATE), "{}", seen.out);
+    assert!(!seen.out.contains(NO_SHARED_SPEAKER), "{}", seen.out);
     desk.types("report apart").fine();
     let page = fs::read_to_string(desk.path("runs/apart/report.html")).unwrap();
-    assert!(!page.contains("no speaker is heard in two parts"));
+    assert!(!page.contains("no speaker is in two subsets"));
 
-    // In one part it does no harm to the score.
+    // If both are in one subset, the score is not affected.
     let parts = "--test-speakers v03 --validation-speakers v02";
     let seen = desk
         .types(&format!("{train} {parts} --run together"))
         .fine();
-    assert!(seen.out.contains(told), "{}", seen.out);
-    assert!(seen.out.contains(CERTIFICATE), "{}", seen.out);
+    assert!(seen.out.contains(message), "{}", seen.out);
+    assert!(seen.out.contains(NO_SHARED_SPEAKER), "{}", seen.out);
     desk.types("report together").fine();
     let page = fs::read_to_string(desk.path("runs/together/report.html")).unwrap();
-    assert!(page.contains("no speaker is heard in two parts"));
+    assert!(page.contains("no speaker is in two subsets"));
 }
 
 #[test]
-fn many_recordings_that_are_there_twice_are_counted() {
+fn many_duplicate_recordings_are_counted() {
     let desk = Desk::with_corpus();
     for emotion in ["anger", "neutral", "sadness"] {
         for voice in 1..=2 {
@@ -230,7 +230,7 @@ fn many_recordings_that_are_there_twice_are_counted() {
 }
 
 #[test]
-fn a_colon_in_the_names_of_a_list_changes_nothing() {
+fn a_colon_in_the_speakers_of_a_manifest_changes_nothing() {
     let desk = Desk::with_corpus();
     let parts = |separator: &str| {
         list(&desk, |_, voice, emotion| {
@@ -241,22 +241,22 @@ fn a_colon_in_the_names_of_a_list_changes_nothing() {
         });
         let run = if separator == ":" { "colon" } else { "dash" };
         desk.types(&format!("{TRAIN} --run {run}")).fine();
-        parts_of_voices(&desk, run)
+        subsets_of_voices(&desk, run)
     };
     assert_eq!(parts(":"), parts("-"));
 
-    // Neither does a name that looks like that of a corpus and its speaker.
+    // The same applies to a name that looks like a corpus and its speaker.
     list(&desk, |_, voice, emotion| {
         (emotion.into(), format!("manifest:v{voice}"))
     });
     desk.types(&format!("{TRAIN} --run like --test-speakers manifest:v2"))
         .fine();
-    assert!(parts_of_voices(&desk, "like")["v02"].contains("test"));
+    assert!(subsets_of_voices(&desk, "like")["v02"].contains("test"));
     desk.types("evaluate like").fine();
 }
 
 #[test]
-fn a_run_of_several_corpora_from_an_earlier_version_goes_on() {
+fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
     let desk = Desk::with_corpus();
     for emotion in ["anger", "neutral", "sadness"] {
         for voice in ["v04", "v05"] {
@@ -273,7 +273,7 @@ fn a_run_of_several_corpora_from_an_earlier_version_goes_on() {
         ))
         .fine();
     }
-    // As it was written when only the name of the speaker had the corpus.
+    // The earlier version had no column for the corpus.
     let mut text = csv::Writer::from_writer(Vec::new());
     text.write_record(["clip", "speaker", "label", "corpus_label", "part"])
         .unwrap();
@@ -295,7 +295,7 @@ fn a_run_of_several_corpora_from_an_earlier_version_goes_on() {
         "evaluate RUN --part train",
         "evaluate RUN --data other",
     ] {
-        // The second line is about contents, which the earlier version did not record.
+        // The second line is about content hashes, which the earlier version did not record.
         let scores = |run: &str| {
             let out = desk.types(&command.replace("RUN", run)).fine().out;
             let mut lines: Vec<String> = out.lines().map(String::from).collect();

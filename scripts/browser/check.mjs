@@ -1,4 +1,4 @@
-// node check.mjs WORK SHOTS: the pages in WORK, opened and used as a person would.
+// node check.mjs WORK SHOTS: opens the pages in WORK, uses them like a reader, and writes screenshots to SHOTS.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
@@ -37,7 +37,7 @@ for (const file of ['runs/many/report.html', 'embedded.html']) {
   // The most confident mistake comes first.
   assert.match(await page.textContent('#list li:first-child .verdict'), /^✗/);
 
-  // A cell lists its clips and no others; once more lists all.
+  // A click on a cell lists only its clips; a second click lists all clips.
   const cell = page.locator('#confusion button[data-truth="0"][data-predicted="1"]');
   const wanted = Number(await cell.locator('b').textContent());
   assert.ok(wanted > 0);
@@ -72,7 +72,7 @@ for (const file of ['runs/many/report.html', 'embedded.html']) {
   await page.waitForFunction(() => [...document.querySelectorAll('audio')].every((player) => player.paused));
   await page.keyboard.press('Escape');
 
-  // To the last of 2000 clips.
+  // Scrolls to the last of 2000 clips.
   const started = Date.now();
   for (let rows = 0; rows < 2000;) {
     await page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
@@ -81,7 +81,7 @@ for (const file of ['runs/many/report.html', 'embedded.html']) {
   }
   console.log(`${file}: scrolled through 2000 clips in ${Date.now() - started} ms`);
 
-  // A name is a name.
+  // A hostile name is shown as text.
   await page.selectOption('select[name=order]', 'name');
   assert.equal(await page.evaluate(() => window.hacked), undefined);
   assert.ok((await page.content()).includes('&lt;script&gt;window.hacked'), 'the hostile name is listed');

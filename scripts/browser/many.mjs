@@ -1,4 +1,4 @@
-// node many.mjs RUN CORPUS FOLDER N: gives a run the predictions of N made-up test clips, which are
+// node many.mjs RUN CORPUS FOLDER N: writes predictions of N invented test clips into a run. The clips are
 // links in FOLDER to recordings of the corpus.
 import fs from 'node:fs';
 import path from 'node:path';

@@ -19,15 +19,15 @@ def arguments():
         "Measures emovox against librosa, torchaudio, Keras and PyTorch. Rows: "
         + ", ".join(row.name for row in ROWS)))
     parser.add_argument("folder", help="a folder of WAV files")
-    parser.add_argument("--rounds", type=int, default=5, help="how often all is run [default: 5]")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds [default: 5]")
     parser.add_argument("--only", metavar="ROW,…", help="only these rows")
     parser.add_argument("--epochs", type=int, default=4,
                         help="epochs of a training; the first one is not counted [default: 4]")
     parser.add_argument("--out", default=str(ROOT / "target/compare"),
-                        help="where compare.csv, rounds.csv, compare.md and compare.png go [default: target/compare]")
+                        help="folder for compare.csv, rounds.csv, compare.md and compare.png [default: target/compare]")
     parser.add_argument("--write", metavar="DOCUMENT",
-                        help=f"put the table between {table.BEGIN} and {table.END} in this document, "
-                             "and the picture beside it as images/compare.png")
+                        help=f"write the table between {table.BEGIN} and {table.END} in this document, "
+                             "and the picture to images/compare.png beside it")
     args = parser.parse_args()
     known = {row.name for row in ROWS}
     args.only = set(args.only.split(",")) if args.only else known
@@ -75,7 +75,7 @@ def main():
     measured, failed = [], {}
     for number in range(args.rounds):
         measured.append({})
-        # Every other round backwards, so that nobody always comes first.
+        # Every second round is in reverse order, so that the order has no effect.
         for contender in contenders if number % 2 == 0 else contenders[::-1]:
             if contender.name in failed:
                 continue
@@ -92,7 +92,7 @@ def main():
                 f"{what} {value:.4g}" for (name, what), value in measured[-1].items()
                 if name == contender.name))
         table.write_rounds(out / "rounds.csv", measured)
-    foot += [f"{name} could not run: {why}" for name, why in failed.items()]
+    foot += [f"{name} failed: {why}" for name, why in failed.items()]
 
     lines = list(table.lines(rows, measured))
     table.write_csv(out / "compare.csv", lines)
@@ -116,7 +116,7 @@ def main():
             images.mkdir(exist_ok=True)
             (images / "compare.png").write_bytes(picture.read_bytes())
     prepare.clean(work)
-    prepare.say(f"{out} holds compare.csv, rounds.csv, compare.md and compare.png")
+    prepare.say(f"{out} contains compare.csv, rounds.csv, compare.md and compare.png")
 
 
 main()

@@ -1,9 +1,9 @@
-//! emovox's part in `scripts/compare`: what no command of it does alone.
+//! Measurements of emovox for `scripts/compare` that no command of emovox makes.
 //!
 //! ```text
 //! compare extract LIST          WAV → MFCC of the files in LIST, with librosa's defaults
 //! compare kernels LIST          MFCC alone, and the FFT alone on the same frames, one core
-//! compare dump CONFIG DIR OUT   what a run with this config.toml trains on, a .npy per clip
+//! compare dump CONFIG DIR OUT   the features that a run with this config.toml trains on, as .npy
 //! ```
 //! The first two print a line of JSON.
 
@@ -32,14 +32,14 @@ fn main() -> Result<()> {
     }
 }
 
-/// The paths in a text file, one a line.
+/// The paths in a text file, one on each line.
 fn files(list: &str) -> Result<Vec<PathBuf>> {
     let text = fs::read_to_string(list).with_context(|| format!("cannot read {list}"))?;
     Ok(text.lines().map(PathBuf::from).collect())
 }
 
-/// Reading, resampling to 22 050 Hz and MFCCs; `RAYON_NUM_THREADS` says on how many cores. As with the
-/// peers, the first file is read once before the clock starts.
+/// Reading, resampling to 22 050 Hz and MFCCs, on `RAYON_NUM_THREADS` cores. As with the peers, the first
+/// file is read once before the measurement.
 fn extract(files: &[PathBuf]) -> Result<()> {
     let (audio, config) = (AudioConfig::default(), FeatureConfig::default());
     let frames = |files: &[PathBuf]| {
@@ -55,8 +55,8 @@ fn extract(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// MFCCs of waveforms in memory at their own rate, and of that the least that any program needs that
-/// computes them through the same FFT.
+/// MFCCs of waveforms in memory at their own rate, and the time of the FFTs alone, which every program
+/// with the same FFT needs.
 fn kernels(files: &[PathBuf]) -> Result<()> {
     let config = FeatureConfig::default();
     let mut extractors = BTreeMap::new();
@@ -88,7 +88,7 @@ fn kernels(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// The time of the FFTs alone. Framing is done before the clock starts.
+/// The time of the FFTs alone. Framing is not measured.
 fn ffts(waveforms: &[Waveform], config: &FeatureConfig) -> Duration {
     let (n_fft, hop) = (config.n_fft, config.hop_length);
     let plan = RealFftPlanner::<f32>::new().plan_fft_forward(n_fft);
@@ -110,8 +110,8 @@ fn ffts(waveforms: &[Waveform], config: &FeatureConfig) -> Duration {
     total
 }
 
-/// Features as the run has them (trimmed, with deltas and prosody where it asks for them), for the
-/// peers to train on the same numbers.
+/// The features of a run, with its trimming, deltas and prosody, so that the peers train on the same
+/// numbers.
 fn dump(config: &Path, folder: &Path, out: &Path) -> Result<()> {
     let config = RunConfig::read(config)?;
     let corpus = corpus::scan(folder, config.data.corpus)?;

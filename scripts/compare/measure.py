@@ -1,6 +1,6 @@
-"""Runs one process and says what it took.
+"""Runs one process and measures its time and memory.
 
-This module imports nothing large: on Linux a child's peak memory starts from what its parent had."""
+This module imports no large module, because on Linux a child's peak memory starts from that of its parent."""
 import csv
 import json
 import os
@@ -19,7 +19,7 @@ class Failed(Exception):
 
 
 def run(command, one_core=False, log=None):
-    """Wall time, peak memory, when the line of the first epoch came, and the last line of JSON."""
+    """Wall time, peak memory, time of the first epoch's line, and the values of the last line, if it is JSON."""
     environment = dict(os.environ)
     prepare = None
     if one_core:
@@ -40,15 +40,15 @@ def run(command, one_core=False, log=None):
             if line.startswith("epoch"):
                 now = time.perf_counter() - started
                 result.setdefault("first", now)
-                result.setdefault("told", []).append(now)
+                result.setdefault("times", []).append(now)
             lines.append(line.rstrip("\n"))
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         result["wall"] = time.perf_counter() - started
         if child.returncode != 0:
             errors.seek(0)
-            said = errors.read().strip().splitlines()
-            raise Failed(said[-1] if said else f"exit code {child.returncode}")
+            messages = errors.read().strip().splitlines()
+            raise Failed(messages[-1] if messages else f"exit code {child.returncode}")
     unit = 1 if sys.platform == "darwin" else 1024
     result["memory"] = usage.ru_maxrss * unit / 1e6
     result["lines"] = lines
@@ -58,8 +58,8 @@ def run(command, one_core=False, log=None):
 
 
 def contender(contender, places, log):
-    """A contender's run, with the median of its epochs but for the first, in which peers set up. emovox' are
-    taken from one line to the next, so that nothing it does between them is left out."""
+    """A contender's run, with the median of its epochs except the first, in which peers are set up. The epochs
+    of emovox are measured from one line to the next, which includes all work between them."""
     folder = f"{places['work']}/rounds/{places['run']}"
     shutil.rmtree(folder, ignore_errors=True)
     command = []
@@ -69,8 +69,8 @@ def contender(contender, places, log):
     if contender.run:
         with open(f"{folder}/metrics.csv", newline="") as table:
             first = float(next(csv.DictReader(table))["seconds"])
-        told = result["told"]
-        result["epochs"] = [first] + [after - before for before, after in zip(told, told[1:])]
+        times = result["times"]
+        result["epochs"] = [first] + [after - before for before, after in zip(times, times[1:])]
     if "epochs" in result:
         result["epoch"] = statistics.median(result["epochs"][1:] or result["epochs"])
     if "first" in result and "epochs" in result:

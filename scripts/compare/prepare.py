@@ -1,5 +1,5 @@
-"""What must be there before the clock runs: labels, runs, cached features; and that the peers compute
-what emovox computes."""
+"""Preparation before the measurements: labels, runs and cached features, and a check that the peers give the
+same results as emovox."""
 import csv
 import json
 import os
@@ -21,13 +21,13 @@ def wavs(folder):
 
 
 def corpus(folder, files, places):
-    """The folder itself where emovox knows its labels; else links to its files under made-up ones."""
+    """The folder itself if emovox recognises its labels; otherwise links to its files with invented labels."""
     try:
         measure.run([places["emovox"], "doctor", "--data", folder])
         return folder
     except measure.Failed:
         pass
-    say("emovox does not know the labels of these recordings; made-up ones do for a timing")
+    say("emovox does not recognise the labels of these recordings; invented labels are used, as only time is measured")
     staged = Path(places["work"]) / "corpus"
     for index, file in enumerate(files):
         place = staged / f"class{index % 8}" / f"speaker{index // 8 % 20:02}" / f"{index:05}.wav"
@@ -37,7 +37,7 @@ def corpus(folder, files, places):
 
 
 def runs(places, archs):
-    """Short trainings: their splits and settings are the peers', and their weights check these."""
+    """Short trainings: the peers use their splits and settings, and are checked with their weights."""
     for arch in archs:
         measure.run([places["emovox"], "train", "--data", places["corpus"], "--arch", arch, "--epochs", "3",
                      "--config", f"{places['here']}/no-augmentation.toml", "--device", "cpu",
@@ -52,7 +52,7 @@ def classes(places, arch):
 
 
 def agreement(places, files, archs):
-    """Lines for the table's foot: how far the peers' numbers are from emovox'."""
+    """Lines for the table's foot: the differences between the peers' numbers and those of emovox."""
     lines = []
 
     def peer(script, *arguments):
@@ -81,17 +81,17 @@ def agreement(places, files, archs):
         listed = folder / "files.txt"
         listed.write_text("\n".join(some))
         result = peer("features.py", "check", str(listed), str(folder))
-        told = ", ".join(f"{name} {difference:.2g}" for name, difference in result.items() if "," in name)
-        tell(f"MFCCs of {len(some)} clips, largest difference from emovox' (they reach some hundreds): {told}")
+        differences = ", ".join(f"{name} {difference:.2g}" for name, difference in result.items() if "," in name)
+        tell(f"MFCCs of {len(some)} clips, largest difference from emovox (values reach some hundreds): {differences}")
 
     def model(name, script, run, *flags):
         result = peer(script, f"{places['work']}/runs/{run}", f"{places['work']}/features/{run}", *flags,
                       "--check")
         loss, ours = result["loss"], result["emovox loss"]
-        # Batches that are padded for the backward direction are known to differ.
+        # Padded batches differ, because of the backward direction (see models.py).
         differs = abs(loss - ours) > 1e-4 * ours and "padded" not in name
-        tell(f"{name}: {result['parameters']} parameters; with emovox' weights its validation loss is "
-             f"{loss:.6f}, emovox' {ours:.6f}{': IT COMPUTES SOMETHING ELSE' if differs else ''}")
+        tell(f"{name}: {result['parameters']} parameters; with emovox's weights its validation loss is "
+             f"{loss:.6f}, that of emovox {ours:.6f}{': THE RESULTS DIFFER' if differs else ''}")
 
     attempt("MFCCs", mfccs)
     if "seed" in archs:
@@ -109,20 +109,20 @@ def agreement(places, files, archs):
 
 
 def predictions(places, tell):
-    """The label and probabilities of the clip, by emovox and by each peer."""
-    said = measure.run([places["emovox"], "predict", "seed", places["clip"], "--csv", "--runs-dir",
+    """Label and probability of the clip from emovox and from each peer."""
+    output = measure.run([places["emovox"], "predict", "seed", places["clip"], "--csv", "--runs-dir",
                         f"{places['work']}/runs", "--device", "cpu"])["lines"]
-    _, label, *probabilities = next(csv.reader(said[-1:]))
-    told = [f"emovox {label} {max(map(float, probabilities)):.4f}"]
+    _, label, *probabilities = next(csv.reader(output[-1:]))
+    results = [f"emovox {label} {max(map(float, probabilities)):.4f}"]
     for peer in ("torch", "keras"):
         try:
             theirs = measure.run([places["python"], f"{places['peers']}/predict_{peer}.py",
                                   f"{places['work']}/runs/seed", places["clip"], *places["classes"]])
             label, *probabilities = theirs["lines"][-1].split()
-            told.append(f"{peer} {label} {max(map(float, probabilities)):.4f}")
+            results.append(f"{peer} {label} {max(map(float, probabilities)):.4f}")
         except measure.Failed as error:
-            told.append(f"{peer} failed ({error})")
-    tell("predict, label and its probability: " + ", ".join(told))
+            results.append(f"{peer} failed ({error})")
+    tell("predict, label and its probability: " + ", ".join(results))
 
 
 def clean(folder):
@@ -140,7 +140,7 @@ def has_cuda(places):
 
 
 def machine(places):
-    """What it ran on and with."""
+    """Versions of the programs, and the machine."""
     code = ("import json, importlib.metadata as m; print(json.dumps({d.metadata['Name'].lower().replace('_', '-'):"
             " d.version for d in m.distributions()}))")
     installed = json.loads(measure.run([places["python"], "-c", code])["lines"][-1])

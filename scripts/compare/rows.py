@@ -1,10 +1,10 @@
-"""What is compared: the processes, and the rows of the table made of what they measure."""
+"""The processes to compare, and the rows of the table."""
 from dataclasses import dataclass
 
 
 @dataclass
 class Contender:
-    """A process. `command` may name {list}, {corpus}, {work}, {epochs}, {clip}, {classes}, {run}."""
+    """A process. `command` may contain {list}, {corpus}, {work}, {epochs}, {clip}, {classes}, {run}."""
     name: str
     command: list
     one_core: bool = False
@@ -17,7 +17,7 @@ class Contender:
 class Row:
     name: str
     what: str
-    ours: tuple      # contender, what of it
+    ours: tuple      # contender and its measurement
     peer: tuple
     against: str
     goal: str
@@ -89,15 +89,15 @@ ROWS = [
         "PyTorch, padded to the batch's longest", "≥ 1.3"),
     Row("default-bucketed", DEFAULT, ("emovox default", "epoch"), ("torch bucketed", "epoch"),
         "PyTorch, padded, sorted by length", ""),
-    Row("augmented-padded", "the same, emovox augmenting, the peer not", ("emovox augmented", "epoch"),
+    Row("augmented-padded", "the same, with augmentation only in emovox", ("emovox augmented", "epoch"),
         ("torch padded", "epoch"), "PyTorch, padded to the batch's longest", ""),
     Row("cuda-loader", "one epoch, default model, GPU", ("emovox cuda", "epoch"), ("torch cuda", "epoch"),
         "PyTorch, DataLoader", "≥ 3"),
     Row("cuda-resident", "one epoch, default model, GPU", ("emovox cuda", "epoch"),
         ("torch cuda resident", "epoch"), "PyTorch, all data on the GPU", "≥ 1.5"),
-    Row("first-torch", FIRST + ": until it begins", ("emovox default", "begins"),
+    Row("first-torch", FIRST + ": until its start", ("emovox default", "begins"),
         ("torch padded", "begins"), "PyTorch, cached `.npy`", "≥ 5"),
-    Row("first-torch-ends", FIRST + ": until it is over", ("emovox default", "first"),
+    Row("first-torch-ends", FIRST + ": until its end", ("emovox default", "first"),
         ("torch padded", "first"), "PyTorch, cached `.npy`", ""),
     Row("predict-torch", "`predict` one clip, whole process", ("emovox predict", "wall"),
         ("torch predict", "wall"), "PyTorch + torchaudio", "≥ 8"),

@@ -1,4 +1,4 @@
-"""Measurements → CSV, Markdown, and (as a program of its own, for it loads matplotlib) a picture."""
+"""Measurements → CSV, Markdown, and (as a separate program, because it loads matplotlib) a picture."""
 import csv
 import statistics
 import sys
@@ -8,8 +8,8 @@ BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
 
 
 def lines(rows, measured):
-    """A dictionary for each row that was measured. The ratio is that of the medians; its range is that of
-    the rounds, each with itself."""
+    """A dictionary for each measured row. The ratio is that of the medians; its range is that of the ratios
+    within each round."""
     for row in rows:
         pairs = [(round[row.ours], round[row.peer]) for round in measured
                  if row.ours in round and row.peer in round]
@@ -71,7 +71,7 @@ def write_between(path, text):
     before, found, rest = document.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not (found and closed):
-        sys.exit(f"{path} lacks the lines {BEGIN} and {END}, between which the table would go")
+        sys.exit(f"{path} lacks the lines {BEGIN} and {END} for the table")
     Path(path).write_text(f"{before}{BEGIN}\n{text}{END}{after}")
 
 

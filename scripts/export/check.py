@@ -1,4 +1,4 @@
-"""Holds the exports of one run against `emovox predict`: TorchScript, safetensors, ONNX."""
+"""Compares the exports of one run with `emovox predict`: TorchScript, safetensors, ONNX."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 import torch
 
-# What the exporter to ONNX says of loops over constants.
+# The ONNX exporter warns of loops over constants.
 warnings.simplefilter("ignore")
 
 TOLERANCE = 1e-5
@@ -17,34 +17,33 @@ CLIPS = "data/demo/v01"
 
 
 def main(emovox, run, docs):
-    def asks(*words):
+    def run_emovox(*words):
         return subprocess.run([emovox, *words], check=True, capture_output=True, text=True).stdout
 
-    # Recordings of many lengths: whole ones, and some that are cut to a part.
-    answers = json.loads(asks("predict", run, CLIPS, "--json"))
-    asks("features", CLIPS, "--run", run, "--out", "f.npz")
+    predictions = json.loads(run_emovox("predict", run, CLIPS, "--json"))
+    run_emovox("features", CLIPS, "--run", run, "--out", "f.npz")
     features = numpy.load("f.npz")
     clips, ours = [], []
-    for answer in answers:
-        name = str(Path(answer["file"]).relative_to(CLIPS).with_suffix(""))
+    for prediction in predictions:
+        name = str(Path(prediction["file"]).relative_to(CLIPS).with_suffix(""))
         clips.append(torch.from_numpy(features[name]))
-        ours.append(list(answer["probabilities"].values()))
+        ours.append(list(prediction["probabilities"].values()))
     ours = torch.tensor(ours)
     lengths = torch.tensor([len(clip) for clip in clips])
     print(f"{run}: {len(clips)} clips of {lengths.min()} to {lengths.max()} frames", end="")
 
-    asks("export", run, "--format", "torchscript")
+    run_emovox("export", run, "--format", "torchscript")
     extra = {"emovox.json": ""}
     script = torch.jit.load(f"{run}.pt", _extra_files=extra)
-    if json.loads(extra["emovox.json"])["classes"] != list(answers[0]["probabilities"]):
-        sys.exit("the card in the TorchScript names other classes")
+    if json.loads(extra["emovox.json"])["classes"] != list(predictions[0]["probabilities"]):
+        sys.exit("the metadata of the TorchScript file have other classes")
     for first, last in [(0, 1), (1, 2), (2, 5), (0, len(clips))]:
         batch = torch.nn.utils.rnn.pad_sequence(clips[first:last], batch_first=True)
         with torch.no_grad():
             theirs = script(batch, lengths[first:last]).exp()
         compare("TorchScript", theirs, ours[first:last])
 
-    asks("export", run, "--format", "safetensors")
+    run_emovox("export", run, "--format", "safetensors")
     scope = {}
     exec(blocks(docs)[0], scope)
     model = scope["load"](f"{run}.safetensors")
@@ -55,7 +54,7 @@ def main(emovox, run, docs):
         import onnx  # noqa: F401
         import onnxruntime
     except ImportError as error:
-        print(f"; ONNX not tried: {error}")
+        print(f"; ONNX skipped: {error}")
         return
     exec(blocks(docs)[1], {**scope, "model": model, "features": clips[0]})
     session = onnxruntime.InferenceSession("model.onnx")
@@ -65,14 +64,14 @@ def main(emovox, run, docs):
 
 
 def compare(what, theirs, ours):
-    apart = (theirs - ours).abs().max().item()
-    print(f"; {what} {apart:.1e}", end="", flush=True)
-    if not apart < TOLERANCE:
-        sys.exit(f"\n{what} is {apart} from emovox, more than {TOLERANCE}")
+    difference = (theirs - ours).abs().max().item()
+    print(f"; {what} {difference:.1e}", end="", flush=True)
+    if not difference < TOLERANCE:
+        sys.exit(f"\n{what} differs from emovox by {difference}, more than {TOLERANCE}")
 
 
 def blocks(docs):
-    """The Python in a Markdown file."""
+    """The Python code blocks of a Markdown file."""
     parts = Path(docs).read_text().split("```python\n")[1:]
     return [part.split("```")[0] for part in parts]
 

@@ -1,12 +1,12 @@
-"""Writes what librosa computes for a few short sounds, for tests/features.rs and tests/audio.rs.
+"""Writes librosa's results for a few short sounds, for tests/features.rs and tests/audio.rs.
 
     pip install librosa==0.11.0 numpy
     python scripts/reference/make_features.py
 
-The sounds are made here from a fixed seed; the same versions write the same bytes. Under
+The sounds are generated from a fixed seed; the same versions write the same bytes. In
 tests/data/features/:
 
-    index.json         what there is: sounds, MFCC cases, filter banks, deltas, trims, resamplings
+    index.json         list of sounds, MFCC cases, filter banks, deltas, trims and resamplings
     NAME.wav           a sound, 16-bit mono
     *.bin              expected matrices, little-endian f32, row-major (frames x coefficients)
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "features"
 
-# name: sample rate, samples. Shorter than a window, whole hops, one more and one less, odd.
+# name: sample rate, samples. Shorter than a window, whole hops, one sample more and less, odd.
 SOUNDS = {
     "blip_8k": (8000, 300),
     "short_16k": (16000, 1000),
@@ -30,7 +30,7 @@ SOUNDS = {
     "odd_8k": (8000, 4321),
 }
 
-# name: sound, settings as FeatureConfig spells them; what is left out is its default.
+# name: sound, settings with the names of FeatureConfig; missing settings have their defaults.
 CASES = {
     "default_blip": ("blip_8k", {}),
     "default_short": ("short_16k", {}),
@@ -67,7 +67,7 @@ FILTER_BANKS = {
     "mel_8k_400_64": (8000, 400, 64, 0.0, 4000.0),
 }
 
-# frames of the noise whose deltas are taken, width.
+# number of frames of noise for the deltas, width.
 DELTAS = {"delta_30": (30, 9), "delta_9": (9, 9), "delta_8": (8, 7), "delta_4": (4, 3)}
 
 # from sound, to rate.
@@ -132,7 +132,7 @@ def main():
 
     for name, (rate, n_fft, n_mels, fmin, fmax) in FILTER_BANKS.items():
         weights = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-        # Most weights are zero: the others, band by band, and where they stand.
+        # Most weights are zero. The others are written band by band, with their positions.
         bands = [np.flatnonzero(band) for band in weights]
         write_matrix(name, weights[weights != 0])
         index["mel"].append(

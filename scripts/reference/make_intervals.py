@@ -1,5 +1,5 @@
-"""Writes tests/data/intervals.json: predictions, and what numpy, scikit-learn and scipy measure on
-resamples of their speakers, on their probabilities and at other temperatures.
+"""Writes tests/data/intervals.json: predictions, and the results of numpy, scikit-learn and scipy for
+resamples of their speakers, for their probabilities and for other temperatures.
 
 Run with a Python that has numpy, scikit-learn and scipy:
 
@@ -35,7 +35,7 @@ def scores(truth, predicted):
 
 
 def bins(confidence, right, count=15):
-    """The reliability diagram as the paper writes it down: sets of clips between two edges."""
+    """The reliability diagram by the definition in the paper: sets of clips between two edges."""
     edges = np.linspace(0, 1, count + 1)
     rows = []
     for low, high in zip(edges[:-1], edges[1:]):
@@ -63,7 +63,7 @@ def calibration(probabilities, truth):
 
 
 def temperature(rng, clips, hit_rate, scale):
-    """Log-probabilities that are too sure of themselves, or not enough, and what corrects them."""
+    """Overconfident or underconfident log-probabilities, and the temperature that corrects them."""
     truth = rng.integers(0, 4, clips)
     heard = np.where(rng.random(clips) < hit_rate, truth, rng.integers(0, 4, clips))
     logits = scale * (rng.normal(size=(clips, 4)) + 2 * np.eye(4)[heard])
@@ -87,7 +87,7 @@ def temperature(rng, clips, hit_rate, scale):
 def main():
     rng = np.random.default_rng(20)
     speakers = np.repeat(list(CLIPS), list(CLIPS.values()))
-    # Only ben and finn are ever sad: some resamples have no clip of that class.
+    # Only ben and finn have clips of sad, so that some resamples have no clip of this class.
     truth = rng.integers(0, 3, len(speakers))
     sad = np.isin(speakers, ["ben", "finn"]) & (rng.random(len(speakers)) < 0.3)
     truth[sad] = 3
@@ -128,8 +128,8 @@ def main():
         "resamples": resamples,
         "each": each,
         "percentiles": percentiles,
-        # Sixteen speakers, of whom half are always understood: the accuracy of a resample is the
-        # share of good ones drawn.
+        # Sixteen speakers, half of whom are always predicted correctly: the accuracy of a resample is the
+        # fraction of these speakers in it.
         "half_of_16": {
             "low": binom.ppf(0.025, 16, 0.5) / 16,
             "high": binom.ppf(0.975, 16, 0.5) / 16,

@@ -1,4 +1,4 @@
-"""Writes tests/data/metrics/*.json: labels and what scikit-learn measures on them.
+"""Writes tests/data/metrics/*.json: labels and scikit-learn's metrics of them.
 
 Run with a Python that has numpy and scikit-learn:
 
@@ -30,7 +30,8 @@ def case(name, classes, truth, predicted):
         )
         return {"precision": p, "recall": r, "f1": f, "support": len(truth)}
 
-    # Without a single hit scikit-learn 1.9 prints the support as a float ("1.0"): no model for us.
+    # Without a correct prediction, scikit-learn 1.9 prints the support as a float ("1.0"), which emovox
+    # does not imitate.
     report = None
     if (truth == predicted).any():
         report = metrics.classification_report(

@@ -1,5 +1,5 @@
-"""A wire with a delay: passes packets between a tun device in each of two network namespaces, each so many
-milliseconds later. For kernels without netem; nothing limits how much passes at once.
+"""A network link with delay: forwards packets between tun devices in two network namespaces, each packet
+with the given delay in milliseconds. For kernels without netem. The bandwidth is not limited.
 
     delay.py NAMESPACE ADDRESS NAMESPACE ADDRESS MILLISECONDS
 """
@@ -13,7 +13,7 @@ CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x40000000, 0x400454CA, 0x0001, 0x
 
 
 def end(namespace, address):
-    """A tun device `wire` in a namespace, as a file to read its packets from."""
+    """Creates the tun device `wire` in a namespace, and returns a file of its packets."""
     with open(f"/var/run/netns/{namespace}") as place:
         if libc.setns(place.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
@@ -25,7 +25,7 @@ def end(namespace, address):
 
 
 ends = [end(left, left_address), end(right, right_address)]
-queues = [collections.deque(), collections.deque()]  # to each end: when, and what
+queues = [collections.deque(), collections.deque()]  # for each end: due time and packet
 print("ready", flush=True)
 while True:
     now = time.monotonic()

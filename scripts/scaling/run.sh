@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures one training over several processes: how many clips a second one process and two have, each pinned
-# to a core of its own, and what the sum of gradients costs on a network with delay (two network namespaces,
-# and a wire between them that delay.py holds back). It needs a build with --features distributed; the second
-# half needs root and iproute2. Quiet machine, please: it prints seconds.
+# Measures one training in several processes: the clips per second of one and two processes, each pinned to
+# its own core, and the cost of summing gradients over a network with delay (two network namespaces with a
+# link that delay.py delays). Needs a build with --features distributed; the second half needs root and
+# iproute2. Run it on an idle machine, because it measures time.
 #
 #     scripts/scaling/run.sh [ROUNDS]
 set -euo pipefail
@@ -30,7 +30,7 @@ epochs = $epochs
 device = "cpu"
 END
 printf '[model]\narch = "seed"\n[training]\nepochs = %s\ndevice = "cpu"\n' "$epochs" > seed.toml
-"$emovox" train --config seed.toml --epochs 1 --run warm > /dev/null # makes the corpus, and fills the cache
+"$emovox" train --config seed.toml --epochs 1 --run warm > /dev/null # synthesises the corpus and fills the cache
 "$emovox" train --config bilstm.toml --epochs 1 --run warm-too > /dev/null
 clips=$(grep -c ',train$' runs/warm-too/split.csv)
 parameters() { sed -n "s/^model .*: \([0-9]*\) parameters.*/\1/p" "$1"; }
@@ -42,8 +42,8 @@ seconds() {
 }
 port=29700
 run=0
-# together SIZE ARCH BATCH PREFIX…: trains with SIZE processes, each behind PREFIX with %r its rank; prints
-# the seconds of an epoch.
+# together SIZE ARCH BATCH PREFIX…: trains with SIZE processes, each started by PREFIX, in which %r is its
+# rank. Prints the seconds of an epoch.
 together() {
     local size=$1 arch=$2 batch=$3 rank pids=() host=127.0.0.1
     shift 3
@@ -67,7 +67,7 @@ echo "|---|---|---|---|---|"
 for arch in bilstm seed; do
     for batch in 32 128; do
         : > one; : > two
-        for _ in $(seq "$rounds"); do # in turn, so that a busy minute meets both
+        for _ in $(seq "$rounds"); do # in turn, so that other load affects both
             together 1 $arch $batch $(pin) >> one
             together 2 $arch $batch $(pin) >> two
         done
@@ -81,7 +81,7 @@ ip netns add $right
 for side in $left $right; do ip -n $side link set lo up; done
 cat > inside <<'END'
 #!/bin/bash
-# inside RANK LEFT RIGHT …: the process of this rank in its namespace, on its core.
+# inside RANK LEFT RIGHT …: starts the process of this rank in its namespace, on its core.
 rank=$1 left=$2 right=$3
 shift 3
 side=$left
@@ -90,7 +90,7 @@ exec ip netns exec "$side" env GLOO_SOCKET_IFNAME=wire taskset -c "$rank" "$@"
 END
 chmod +x inside
 echo
-echo "| round trip, as ping has it | architecture | batch | steps an epoch | seconds an epoch | added a step |"
+echo "| round trip, by ping | architecture | batch | steps an epoch | seconds an epoch | added a step |"
 echo "|---|---|---|---|---|---|"
 for arch in bilstm seed; do
     before=

@@ -1,13 +1,13 @@
-//! Compiles the shim to libtorch's collectives (feature `distributed`). libtorch has Gloo's code in it, but
-//! not its headers: Debian's package libgloo-dev has them, or GLOO_INCLUDE names a folder. Beside a libtorch
-//! with CUDA the shim to NCCL is compiled too, a library of its own.
+//! Compiles the shim to libtorch's collectives (feature `distributed`). libtorch contains Gloo's code,
+//! but not its headers: Debian's package libgloo-dev has them, or GLOO_INCLUDE names their folder. With
+//! a CUDA build of libtorch, the shim to NCCL is compiled too, as a separate library.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 const HERE: &str = "src/distributed";
 
-/// Compiles the shims against a libtorch, by the folder of its libraries and that of its headers.
+/// Compiles the shims. `libtorch` is the folder of libtorch's libraries, `headers` that of its headers.
 pub fn compile(libtorch: &Path, headers: &Path) {
     for file in ["build.rs", "collectives.cpp", "nccl.cpp"] {
         println!("cargo:rerun-if-changed={HERE}/{file}");
@@ -19,9 +19,9 @@ pub fn compile(libtorch: &Path, headers: &Path) {
     let gloo = env::var_os("GLOO_INCLUDE").map_or(USUAL.into(), PathBuf::from);
     if !gloo.join("gloo/rendezvous/store.h").is_file() {
         println!(
-            "cargo::error=--features distributed needs Gloo's headers, and there is no gloo/ in {}: \
-             apt install libgloo-dev, or set GLOO_INCLUDE to a folder that has it (its version does not \
-             matter: only libtorch's own Gloo is linked)",
+            "cargo::error=--features distributed needs Gloo's headers, and {} has no folder gloo: \
+             apt install libgloo-dev, or set GLOO_INCLUDE to a folder that has it (any version works: \
+             only libtorch's own Gloo is linked)",
             gloo.display()
         );
         return;
@@ -38,7 +38,7 @@ pub fn compile(libtorch: &Path, headers: &Path) {
 }
 
 fn compile_nccl(libtorch: &Path, headers: &Path) {
-    // The wheels of NVIDIA lie beside that of PyTorch.
+    // NVIDIA's wheels are installed beside PyTorch's wheel.
     let real = libtorch.canonicalize();
     let wheels = real.unwrap_or_default().join("../../nvidia");
     let given = |name| env::var_os(name).map(PathBuf::from);
@@ -57,7 +57,8 @@ fn compile_nccl(libtorch: &Path, headers: &Path) {
         .into_iter()
         .flatten()
         .find(|folder| has(folder, "nccl.h"));
-    // A toolkit has them all, PyTorch's wheels lack some; nvcc would look in cccl by itself.
+    // A CUDA toolkit has all headers; PyTorch's wheels lack some. nvcc searches cccl by itself, a C++
+    // compiler does not.
     let cuda = cuda.into_iter().flatten().find(|folder| {
         let own = ["cublas_v2.h", "crt/host_config.h"];
         own.iter().all(|header| has(folder, header))
@@ -65,9 +66,9 @@ fn compile_nccl(libtorch: &Path, headers: &Path) {
     });
     let (Some(nccl), Some(cuda)) = (nccl, cuda) else {
         println!(
-            "cargo::warning=built without NCCL, whose headers or CUDA's are not to be found: GPUs of \
-             several processes will add up gradients through memory. `scripts/setup.sh --cuda` brings \
-             both, or set NCCL_INCLUDE to the folder of nccl.h and CUDA_HOME to that of a CUDA 13 toolkit"
+            "cargo::warning=built without NCCL, because its headers or CUDA's were not found: processes \
+             with GPUs will sum gradients in main memory. `scripts/setup.sh --cuda` installs both, or set \
+             NCCL_INCLUDE to the folder of nccl.h and CUDA_HOME to the folder of a CUDA 13 toolkit"
         );
         return;
     };
@@ -79,7 +80,7 @@ fn compile_nccl(libtorch: &Path, headers: &Path) {
     let library =
         PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("libemovox_nccl.so");
     let mut command = build.get_compiler().to_command();
-    // What it does not define is in libtorch's libraries, loaded before it.
+    // Its undefined symbols are in libtorch's libraries, which are loaded before it.
     command.args(["-shared", "-fPIC", "-o"]).arg(&library);
     command.arg(format!("{HERE}/nccl.cpp"));
     match command.status() {
@@ -87,12 +88,14 @@ fn compile_nccl(libtorch: &Path, headers: &Path) {
             println!("cargo:rustc-env=EMOVOX_NCCL={}", library.display());
         }
         _ => {
-            println!("cargo::error=the shim to NCCL does not compile; the compiler says why, above")
+            println!(
+                "cargo::error=the shim to NCCL does not compile; see the compiler's message above"
+            )
         }
     }
 }
 
-/// A build of one of these files, with libtorch's headers.
+/// Compiler settings for one of the C++ files, with libtorch's headers.
 fn against(headers: &Path, file: &str) -> cc::Build {
     let mut build = cc::Build::new();
     build
@@ -102,7 +105,7 @@ fn against(headers: &Path, file: &str) -> cc::Build {
         .opt_level(1)
         .debug(false)
         .warnings(false);
-    // As system headers: their warnings are not ours.
+    // System headers, so that they give no warnings.
     for folder in [headers, &headers.join("torch/csrc/api/include")] {
         build.flag("-isystem").flag(folder);
     }

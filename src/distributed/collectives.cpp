@@ -1,5 +1,5 @@
-// c10d's store and its process groups, as functions that Rust can call: Gloo for what is in memory, NCCL
-// for what is on GPUs where nccl.cpp was built. An exception becomes a message and a return value of 1.
+// c10d's store and process groups as C functions: Gloo for tensors in main memory, NCCL for tensors on
+// GPUs if nccl.cpp was built. An exception becomes a message and the return value 1.
 
 #include <ATen/ATen.h>
 #include <c10/util/Logging.h>
@@ -21,8 +21,8 @@ namespace {
 using Gloo = c10d::ProcessGroupGloo;
 
 struct Group {
-  // The one that the collectives and the training use, and one of the watch's own: a client answers one
-  // question at a time.
+  // One client for the collectives and the training, and one for the monitor thread: a client handles
+  // one request at a time.
   c10::intrusive_ptr<c10d::Store> store[2];
   c10::intrusive_ptr<c10d::Backend> gloo;
   c10::intrusive_ptr<c10d::Backend> nccl;
@@ -32,7 +32,7 @@ struct Group {
   }
 };
 
-// A function of the library that nccl.cpp becomes; libtorch_cuda.so must be loaded before.
+// A function of the library built from nccl.cpp. libtorch_cuda.so must be loaded before.
 template <typename F>
 F* of_nccl(const char* library, const char* name) {
   void* loaded = dlopen(library, RTLD_NOW);
@@ -58,8 +58,8 @@ int guarded(char* message, size_t length, F&& work) {
   return 1;
 }
 
-// The network interfaces that GLOO_SOCKET_IFNAME names, as PyTorch has it; else the one that reaches
-// this machine's own name, or the loopback where the store is there.
+// Uses the network interfaces in GLOO_SOCKET_IFNAME, as PyTorch does. Otherwise uses the interface that
+// this machine's host name resolves to, or the loopback interface if the store is there.
 void choose_devices(Gloo::Options& options, const std::string& host, const char* interfaces) {
   std::stringstream names(interfaces);
   for (std::string name; std::getline(names, name, ',');) {
@@ -73,7 +73,8 @@ void choose_devices(Gloo::Options& options, const std::string& host, const char*
       here ? Gloo::createDeviceForHostname(host) : Gloo::createDefaultDevice());
 }
 
-// Gloo itself would wait for one that never comes as long as for a sum.
+// Waits until all ranks have joined. Without this, Gloo would wait for a missing rank as long as for a
+// sum.
 void wait_for_all(c10d::Store& store, int rank, int size, int64_t seconds) {
   const auto key = [](int of) { return "joined/" + std::to_string(of); };
   store.set(key(rank), std::vector<uint8_t>{1});
@@ -93,9 +94,9 @@ void wait_for_all(c10d::Store& store, int rank, int size, int64_t seconds) {
     if (missing.empty()) {
       throw;
     }
-    throw std::runtime_error("of " + std::to_string(size) + " processes those of rank " + missing +
-                             " did not come within " + std::to_string(seconds) +
-                             " s; is each started, with the same MASTER_ADDR and MASTER_PORT?");
+    throw std::runtime_error("of the " + std::to_string(size) + " processes, rank " + missing +
+                             " did not join within " + std::to_string(seconds) +
+                             " s; check that all are started with the same MASTER_ADDR and MASTER_PORT");
   }
 }
 
@@ -103,11 +104,11 @@ void wait_for_all(c10d::Store& store, int rank, int size, int64_t seconds) {
 
 extern "C" {
 
-// Finds the others through the store.
+// Connects to the store and waits until all processes have joined.
 int emovox_group_join(const char* host, uint16_t port, int serve, const char* prefix, int rank,
                       int size, int64_t seconds, void** joined, char* message, size_t length) {
   return guarded(message, length, [&] {
-    // That a peer is gone is told in our words, not as a warning with a stack of C++.
+    // emovox reports a lost peer itself; libtorch's warning would print a C++ stack.
     setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
     c10::initLogging();
     auto group = std::make_unique<Group>();
@@ -125,7 +126,7 @@ int emovox_group_join(const char* host, uint16_t port, int serve, const char* pr
   });
 }
 
-// Connects each with each, for what is in memory.
+// Connects every process with every other, for tensors in main memory.
 int emovox_group_connect(void* group, const char* host, const char* interfaces, int rank, int size,
                          int64_t seconds, char* message, size_t length) {
   return guarded(message, length, [&] {
@@ -139,7 +140,7 @@ int emovox_group_connect(void* group, const char* host, const char* interfaces, 
 
 void emovox_group_leave(void* group) { delete static_cast<Group*>(group); }
 
-// Which GPU of this machine it is, in letters.
+// The PCI bus id of a GPU, which is unique on this machine.
 int emovox_gpu_name(const char* library, int index, char* name, size_t room, char* message,
                     size_t length) {
   return guarded(message, length, [&] {
@@ -150,7 +151,7 @@ int emovox_gpu_name(const char* library, int index, char* name, size_t room, cha
   });
 }
 
-// What is on GPUs goes through NCCL from now on. All processes must call this, each with a GPU of its own.
+// From now on, tensors on GPUs are summed by NCCL. All processes must call this, each with its own GPU.
 int emovox_group_use_nccl(void* group, const char* library, int rank, int size, int64_t seconds,
                           char* message, size_t length) {
   return guarded(message, length, [&] {
@@ -164,7 +165,7 @@ int emovox_group_use_nccl(void* group, const char* library, int rank, int size, 
   });
 }
 
-// Ends NCCL's threads, which must not run any more when the program ends.
+// Ends NCCL's threads, which must not run when the program ends.
 int emovox_group_end_nccl(void* group, char* message, size_t length) {
   return guarded(message, length, [&] {
     auto& nccl = static_cast<Group*>(group)->nccl;
@@ -183,7 +184,7 @@ int emovox_all_reduce(void* group, void* tensor, char* message, size_t length) {
   });
 }
 
-// Copies a tensor of rank 0 to all others.
+// Copies a tensor of rank 0 to all other ranks.
 int emovox_broadcast(void* group, void* tensor, char* message, size_t length) {
   return guarded(message, length, [&] {
     std::vector<at::Tensor> tensors{*static_cast<at::Tensor*>(tensor)};
@@ -200,7 +201,7 @@ int emovox_store_set(void* group, int which, const char* key, const char* value,
   });
 }
 
-// The value of a key, cut to what there is room for; `there` is 0 where nobody has set it.
+// The value of a key, cut to `room` bytes; `there` is 0 if the key is not set.
 int emovox_store_get(void* group, int which, const char* key, char* value, size_t room,
                      int* there, char* message, size_t length) {
   return guarded(message, length, [&] {

@@ -1,5 +1,5 @@
-//! Whether sums of what lies on GPUs go through NCCL. All processes must do the same, so each tells the
-//! others what it has.
+//! The choice between NCCL and Gloo for tensors on GPUs. All processes must make the same choice, so
+//! each publishes the name of its GPU in the store.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,17 +10,17 @@ use tch::{Device, Tensor};
 use super::group::{Client, Group, gpu_name};
 use super::place::Place;
 
-/// Before the reason of a process that cannot use NCCL, in place of its GPU's name.
+/// Prefix of the reason that a process without NCCL publishes instead of a GPU name.
 const NONE: char = '!';
 
-/// Uses NCCL from now on, or gives the reason why it cannot be used. To be called by all.
+/// Starts NCCL, or returns the reason against it. All processes must call this.
 pub(super) fn connect(group: &Group, place: &Place, device: Device) -> Result<Result<(), String>> {
     let own = own_gpu(device).unwrap_or_else(|reason| format!("{NONE}{reason}"));
     let key = |rank: usize| format!("gpu-{rank}");
     group.set(Client::Training, &key(place.rank), &own)?;
-    group.all_reduce(&mut Tensor::from_slice(&[0i64]))?; // all have told theirs
-    let told = |rank| Ok(group.get(Client::Training, &key(rank))?.unwrap_or_default());
-    let gpus: Vec<String> = (0..place.size).map(told).collect::<Result<_>>()?;
+    group.all_reduce(&mut Tensor::from_slice(&[0i64]))?; // waits until all have published theirs
+    let published = |rank| Ok(group.get(Client::Training, &key(rank))?.unwrap_or_default());
+    let gpus: Vec<String> = (0..place.size).map(published).collect::<Result<_>>()?;
     if let Some(reason) = why_not(&gpus) {
         return Ok(Err(reason));
     }
@@ -29,21 +29,21 @@ pub(super) fn connect(group: &Group, place: &Place, device: Device) -> Result<Re
     Ok(Ok(()))
 }
 
-/// What keeps these GPUs from using NCCL together.
+/// The reason why these GPUs cannot use NCCL together, or `None` if they can.
 fn why_not(gpus: &[String]) -> Option<String> {
-    let mut whose = HashMap::new();
+    let mut rank_by_gpu = HashMap::new();
     for (rank, gpu) in gpus.iter().enumerate() {
         if let Some(reason) = gpu.strip_prefix(NONE) {
             return Some(reason.into());
         }
-        if let Some(other) = whose.insert(gpu, rank) {
+        if let Some(other) = rank_by_gpu.insert(gpu, rank) {
             return Some(format!("ranks {other} and {rank} share a GPU"));
         }
     }
     None
 }
 
-/// A name that no other GPU of all machines has.
+/// A name for this process's GPU that is unique over all machines.
 fn own_gpu(device: Device) -> Result<String, String> {
     let Device::Cuda(index) = device else {
         return Err("not all processes have a GPU".into());
@@ -55,8 +55,8 @@ fn own_gpu(device: Device) -> Result<String, String> {
     Ok(format!("{} {gpu}", machine.trim()))
 }
 
-/// What `nccl.cpp` was compiled to: beside the program, for one that was carried here, or where it was
-/// built.
+/// The library built from `nccl.cpp`: beside the program if emovox was copied here, otherwise in the
+/// build folder.
 fn library() -> Option<PathBuf> {
     let built = PathBuf::from(option_env!("EMOVOX_NCCL")?);
     let program = std::env::current_exe().ok();
@@ -70,8 +70,7 @@ mod tests {
     use super::*;
     use crate::device::{cuda_devices, load_globally};
 
-    /// As far as a machine gets: on a GPU a sum over one process, without one libtorch's own word that
-    /// there is none.
+    /// With a GPU: a sum over one process. Without a GPU: libtorch's error that none was found.
     #[test]
     fn nccl_is_reached() {
         let Some(library) = library() else {
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nccl_needs_a_gpu_for_each() {
+    fn nccl_needs_one_gpu_per_process() {
         let gpus = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
         assert_eq!(why_not(&gpus(&["a 1", "a 2", "b 1"])), None);
         let shared = why_not(&gpus(&["a 1", "b 1", "a 1"])).unwrap();

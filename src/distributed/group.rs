@@ -91,35 +91,36 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Whose connection to the store.
+/// One of the two connections to the store.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Client {
     Training = 0,
     Watch = 1,
 }
 
-/// How long processes wait for each other at the start, and in a collective: one may read a whole corpus
-/// meanwhile. That one is gone is noticed by the watch, not by this.
+/// Time limit for all processes to join, in seconds.
 const JOIN_SECONDS: i64 = 300;
+/// Time limit of a collective, in seconds. It is long, because the other processes may be reading a
+/// whole corpus; the monitor thread detects a lost process much sooner.
 const SECONDS: i64 = 24 * 3600;
 
-/// The processes that train together, and their store.
+/// The processes of one training, and their store.
 #[derive(Debug)]
 pub(super) struct Group {
     group: *mut c_void,
 }
 
-// SAFETY: the store's clients lock themselves, and collectives are called by the training's thread alone,
-// as `Ranks` sees to.
+// SAFETY: the store's clients have locks, and only the thread of the training calls collectives
+// (`Ranks` ensures this).
 unsafe impl Send for Group {}
 unsafe impl Sync for Group {}
 
 impl Group {
-    /// Finds the others. The store can be used from then on; sums need [`Group::connect`].
+    /// Connects to the store and waits for all processes. Collectives also need [`Group::connect`].
     pub(super) fn join(place: &Place) -> Result<Group> {
         let (host, prefix) = (text(&place.host)?, text(&place.prefix)?);
         let mut group = std::ptr::null_mut();
-        told(|message, length| {
+        checked(|message, length| {
             // SAFETY: all pointers are to values that outlive the call.
             unsafe {
                 emovox_group_join(
@@ -139,12 +140,13 @@ impl Group {
         Ok(Group { group })
     }
 
-    /// Connects each with each. One that fails here leaves the others waiting, so a watch must run.
+    /// Connects every process with every other. If a process fails here, the others wait for it, so the
+    /// monitor thread must be running.
     pub(super) fn connect(&self, place: &Place) -> Result<()> {
         let host = text(&place.host)?;
         let interfaces = text(&std::env::var("GLOO_SOCKET_IFNAME").unwrap_or_default())?;
-        told(|message, length| {
-            // SAFETY: all pointers are to values that outlive the call; nobody adds up before it.
+        checked(|message, length| {
+            // SAFETY: all pointers are to values that outlive the call; no collective runs before it.
             unsafe {
                 emovox_group_connect(
                     self.group,
@@ -160,11 +162,11 @@ impl Group {
         })
     }
 
-    /// What is on GPUs goes through NCCL from now on, by the library that `nccl.cpp` was compiled to.
-    /// All processes must call this, each with a GPU of its own.
+    /// From now on, NCCL sums tensors on GPUs. `library` is the library built from `nccl.cpp`. All
+    /// processes must call this, each with its own GPU.
     pub(super) fn use_nccl(&self, library: &Path, place: &Place) -> Result<()> {
         let library = path(library)?;
-        told(|message, length| {
+        checked(|message, length| {
             // SAFETY: all pointers are to values that outlive the call.
             unsafe {
                 emovox_group_use_nccl(
@@ -181,28 +183,28 @@ impl Group {
         .context("NCCL does not start")
     }
 
-    /// Nothing on GPUs is added up after this.
+    /// Ends NCCL. No tensor on a GPU can be summed after this.
     pub(super) fn end_nccl(&self) -> Result<()> {
         // SAFETY: the group lives as long as `self`.
-        told(|message, length| unsafe { emovox_group_end_nccl(self.group, message, length) })
+        checked(|message, length| unsafe { emovox_group_end_nccl(self.group, message, length) })
     }
 
     pub(super) fn all_reduce(&self, tensor: &mut Tensor) -> Result<()> {
         let tensor = tensor.as_mut_ptr().cast();
         // SAFETY: tch's pointer is to an at::Tensor, which outlives the call.
-        told(|message, length| unsafe { emovox_all_reduce(self.group, tensor, message, length) })
+        checked(|message, length| unsafe { emovox_all_reduce(self.group, tensor, message, length) })
     }
 
     pub(super) fn broadcast(&self, tensor: &mut Tensor) -> Result<()> {
         let tensor = tensor.as_mut_ptr().cast();
         // SAFETY: as above.
-        told(|message, length| unsafe { emovox_broadcast(self.group, tensor, message, length) })
+        checked(|message, length| unsafe { emovox_broadcast(self.group, tensor, message, length) })
     }
 
     pub(super) fn set(&self, client: Client, key: &str, value: &str) -> Result<()> {
         let (key, value) = (text(key)?, text(value)?);
-        told(|message, length| {
-            // SAFETY: strings that end, and outlive the call.
+        checked(|message, length| {
+            // SAFETY: NUL-terminated strings that outlive the call.
             unsafe {
                 let (key, value) = (key.as_ptr(), value.as_ptr());
                 emovox_store_set(self.group, client as c_int, key, value, message, length)
@@ -210,14 +212,14 @@ impl Group {
         })
     }
 
-    /// What stands there, if anything does.
+    /// The value of `key` in the store, or `None` if it is not set.
     pub(super) fn get(&self, client: Client, key: &str) -> Result<Option<String>> {
         let key = text(key)?;
         let mut value = vec![0u8; 4096];
         let mut there = 0;
-        told(|message, length| {
+        checked(|message, length| {
             let room = value.as_mut_ptr().cast();
-            // SAFETY: `room` has as many bytes as are said.
+            // SAFETY: `room` has as many bytes as the call is given.
             unsafe {
                 emovox_store_get(
                     self.group,
@@ -231,14 +233,14 @@ impl Group {
                 )
             }
         })?;
-        Ok((there != 0).then(|| until_end(&value)))
+        Ok((there != 0).then(|| until_nul(&value)))
     }
 
-    /// Adds to a number, which begins at 0; gives what it is then.
+    /// Adds `more` to a counter that starts at 0, and returns the new value.
     pub(super) fn add(&self, client: Client, key: &str, more: i64) -> Result<i64> {
         let key = text(key)?;
         let mut now = 0;
-        told(|message, length| {
+        checked(|message, length| {
             // SAFETY: as above.
             unsafe {
                 let key = key.as_ptr();
@@ -264,43 +266,44 @@ impl Drop for Group {
     }
 }
 
-/// What tells a GPU from the others of its machine, by the library that `nccl.cpp` was compiled to.
+/// The PCI bus id of a GPU, unique on its machine. `library` is the library built from `nccl.cpp`.
 pub(super) fn gpu_name(library: &Path, index: usize) -> Result<String> {
     let library = path(library)?;
     let mut name = [0u8; 64];
-    told(|message, length| {
+    checked(|message, length| {
         let room = name.as_mut_ptr().cast();
-        // SAFETY: `room` has as many bytes as are said; the library's name outlives the call.
+        // SAFETY: `room` has as many bytes as the call is given; the library's name outlives the call.
         unsafe {
             let (library, index) = (library.as_ptr(), index as c_int);
             emovox_gpu_name(library, index, room, name.len(), message, length)
         }
     })?;
-    Ok(until_end(&name))
+    Ok(until_nul(&name))
 }
 
-/// Calls with room for a message, which becomes an error where the call says so.
-fn told(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
+/// Calls a function of the shim with a buffer for a message, and returns the message as an error if the
+/// call fails.
+fn checked(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
     let mut message = vec![0u8; 1024];
     if call(message.as_mut_ptr().cast(), message.len()) == 0 {
         return Ok(());
     }
-    let words = until_end(&message);
+    let text = until_nul(&message);
     bail!(
         "{}",
-        words.lines().next().unwrap_or("libtorch gives no reason")
+        text.lines().next().unwrap_or("libtorch gives no reason")
     )
 }
 
-fn until_end(bytes: &[u8]) -> String {
+fn until_nul(bytes: &[u8]) -> String {
     let text = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
     text.to_string_lossy().into_owned()
 }
 
 fn path(path: &Path) -> Result<CString> {
-    text(path.to_str().context("a path that is no Unicode")?)
+    text(path.to_str().context("a path is not valid Unicode")?)
 }
 
 fn text(text: &str) -> Result<CString> {
-    CString::new(text).context("a zero byte in a variable of the environment")
+    CString::new(text).context("an environment variable contains a zero byte")
 }

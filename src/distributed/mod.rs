@@ -1,12 +1,14 @@
-//! One training over several processes, by the collectives that libtorch has: c10d's store to find each
-//! other, Gloo or (between GPUs) NCCL to add up gradients. Processes are started by whoever starts PyTorch
-//! jobs (torchrun, srun, an operator of Kubernetes), and told by its variables who they are.
+//! One training over several processes, with libtorch's collectives: the processes find each other
+//! through c10d's store, and sum gradients with Gloo or (between GPUs) NCCL. The processes are started by
+//! a launcher of PyTorch jobs (torchrun, srun, a Kubernetes operator), which sets their rank in
+//! environment variables.
 //!
-//! Each process holds the whole model and trains on its share of every batch; gradients are added up, so
-//! all take the same step. Rank 0 alone writes. A process that fails leaves its reason in the store, and all
-//! others end with it: they look there every third of a second, and rank 0 sees whose heart has stopped.
+//! Each process holds the whole model and trains on its local slice of every batch. Gradients are summed,
+//! so all processes take the same step. Only rank 0 writes files. If a process fails, it writes the
+//! reason to the store, and all other processes stop with this reason: they read the store every third of
+//! a second, and rank 0 checks the heartbeat of each process.
 //!
-//! Without the feature `distributed` there is only the process that is alone.
+//! Without the feature `distributed`, a training always has a single process.
 
 #[cfg(feature = "distributed")]
 mod gpus;
@@ -36,7 +38,7 @@ use group::Group;
 #[cfg(feature = "distributed")]
 use watch::Watch;
 
-/// This process among those that train together.
+/// The process group of a training, seen from this process.
 #[derive(Debug, Clone, Default)]
 pub struct Ranks {
     together: Option<Arc<Together>>,
@@ -49,26 +51,29 @@ struct Together {
     watch: Watch,
     #[cfg(feature = "distributed")]
     group: Arc<Group>,
-    /// Whether what is on GPUs goes through NCCL, or why not; once that is known.
+    /// `Ok` if NCCL sums tensors on GPUs, otherwise the reason why not. Set by `compute_on`.
     #[cfg(feature = "distributed")]
     nccl: OnceLock<Result<(), String>>,
 }
 
-/// A collective did not come to its end, most often because another process did.
+/// A collective failed, most often because another process has ended.
 #[derive(Debug, thiserror::Error)]
-#[error("the processes that train together lost each other: {0}")]
+#[error("the connection to the other processes of this training is lost: {0}")]
 pub struct Lost(String);
 
 impl Ranks {
-    /// A process that is alone.
+    /// The process group of a training with a single process.
     pub fn alone() -> Ranks {
         Ranks::default()
     }
 
-    /// Joins the others, where the environment says that there are some. The first one calls `waits`
-    /// before, with words about what it waits for. `end` is called from another thread, with the reason,
-    /// once one of them has failed; it should end the process, which may be waiting for the one that is
-    /// gone.
+    /// Joins the process group that the environment variables describe; without them the process is
+    /// alone. Rank 0 first calls `waits` with a message for the user. If another process fails, `end` is
+    /// called from another thread with the reason; it must end this process, because the training may be
+    /// waiting for the failed one.
+    ///
+    /// # Errors
+    /// A variable is missing or invalid, or the other processes do not join in time.
     pub fn join(waits: fn(&str), end: fn(&str)) -> Result<Ranks> {
         let Some(place) = Place::of(|name| std::env::var(name).ok())? else {
             return Ok(Ranks::alone());
@@ -87,33 +92,33 @@ impl Ranks {
         })
     }
 
-    /// From 0.
+    /// Number of this process, from 0.
     pub fn rank(&self) -> usize {
         self.together.as_ref().map_or(0, |t| t.place.rank)
     }
 
-    /// How many there are.
+    /// Number of processes.
     pub fn size(&self) -> usize {
         self.together.as_ref().map_or(1, |t| t.place.size)
     }
 
-    /// True for the one that writes and tells; a process that is alone does both.
+    /// True for rank 0, the process that writes files and prints.
     pub fn is_first(&self) -> bool {
         self.rank() == 0
     }
 
-    /// True where there are others.
+    /// True if the group has more than one process.
     pub fn are_several(&self) -> bool {
         self.size() > 1
     }
 
-    /// From 0, among those of this machine.
+    /// Number of this process among those of its machine, from 0.
     pub fn local_rank(&self) -> usize {
         self.together.as_ref().map_or(0, |t| t.place.local_rank)
     }
 
-    /// Says what this process computes on; all must. From then on GPUs add up among themselves, where
-    /// each process has one of its own and NCCL was built in; else through memory.
+    /// Sets the device of this process. All processes must call this. From then on, NCCL sums tensors on
+    /// GPUs if each process has its own GPU and NCCL was built in; otherwise sums go through main memory.
     pub fn compute_on(&self, device: Device) -> Result<()> {
         match &self.together {
             Some(together) => together.compute_on(device),
@@ -121,7 +126,7 @@ impl Ranks {
         }
     }
 
-    /// What adds up what lies on a device, in words.
+    /// Name of the library that sums tensors on `device`, with the reason if it is not NCCL.
     pub fn collectives(&self, device: Device) -> String {
         match &self.together {
             Some(together) => together.collectives(device),
@@ -129,7 +134,7 @@ impl Ranks {
         }
     }
 
-    /// Adds up a tensor over all processes, in place; the same bytes come out in each.
+    /// Sums a tensor over all processes, in place. Every process gets the same bytes.
     pub fn sum(&self, tensor: &mut Tensor) -> Result<()> {
         match &self.together {
             Some(together) => together.each_on(tensor, Together::all_reduce),
@@ -137,7 +142,7 @@ impl Ranks {
         }
     }
 
-    /// Gives all others the first one's tensor.
+    /// Copies the tensor of rank 0 to all other processes.
     pub fn spread(&self, tensor: &mut Tensor) -> Result<()> {
         match &self.together {
             Some(together) => together.each_on(tensor, Together::broadcast),
@@ -145,7 +150,7 @@ impl Ranks {
         }
     }
 
-    /// Gives all others the first one's bytes.
+    /// Sends the bytes of rank 0 to all other processes, which pass `None`.
     pub fn spread_bytes(&self, bytes: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
         if !self.are_several() {
             return Ok(bytes);
@@ -163,12 +168,12 @@ impl Ranks {
         };
         self.spread(&mut all)?;
         Ok(Some(
-            Vec::<u8>::try_from(all).context("bytes that were sent")?,
+            Vec::<u8>::try_from(all).context("cannot read the bytes from rank 0")?,
         ))
     }
 
-    /// What goes wrong in one process ends all: leaves the reason for the others, or finds theirs where
-    /// this error is only what came of it.
+    /// Publishes `error`, so that all other processes stop with it. If `error` is only a consequence of
+    /// another process's failure, returns that process's reason instead.
     pub fn fail(&self, error: anyhow::Error) -> anyhow::Error {
         match &self.together {
             Some(together) => together.fail(error),
@@ -176,7 +181,7 @@ impl Ranks {
         }
     }
 
-    /// Waits until all are here, and lets each go its way: from now on one that ends is not missed.
+    /// Waits for all processes and ends the monitoring: from now on, any process may end.
     pub fn part(&self) -> Result<()> {
         match &self.together {
             Some(together) => together.part(),
@@ -184,18 +189,18 @@ impl Ranks {
         }
     }
 
-    /// Returns once all have come here.
+    /// Returns when all processes have called this.
     pub fn wait_for_all(&self) -> Result<()> {
         self.sum(&mut Tensor::from_slice(&[0i64]))
     }
 
-    /// Lets the first process of each machine do something before the others of it: what it leaves in a
-    /// cache is there for them.
+    /// Runs `work` in the first process of each machine, then in the others of that machine, so that they
+    /// find its entries in the cache.
     pub fn first_of_machine_first<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.before_others(self.local_rank() == 0, work)
     }
 
-    /// The same of the first process of all.
+    /// Runs `work` in rank 0, then in all other processes.
     pub fn first_of_all_first<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.before_others(self.is_first(), work)
     }
@@ -212,19 +217,20 @@ impl Ranks {
     }
 }
 
-/// Bytes that another process announces, at most: a checkpoint of a model with half a billion weights.
+/// Largest accepted message from another process, in bytes: a checkpoint of half a billion weights.
 const LARGEST_MESSAGE: i64 = 8 << 30;
 
-/// A tensor for bytes that another process is about to send, `[length]`. The length comes from the network, so
-/// it is checked before memory is allocated.
+/// A tensor `[length]` for the bytes that another process will send. The length comes from the network,
+/// so it is checked before memory is allocated.
 fn room_for(length: i64) -> Result<Tensor> {
     ensure!(
         length <= LARGEST_MESSAGE,
-        "rank 0 announces a checkpoint of {length} bytes, and {LARGEST_MESSAGE} are the most that is accepted; \
-         check that only processes of this training can reach MASTER_ADDR and MASTER_PORT"
+        "rank 0 announces a checkpoint of {length} bytes, but at most {LARGEST_MESSAGE} are accepted; check \
+         that only processes of this training can reach MASTER_ADDR and MASTER_PORT"
     );
-    Tensor::f_zeros([length], (tch::Kind::Uint8, Device::Cpu))
-        .with_context(|| format!("no memory for a checkpoint of {length} bytes from rank 0"))
+    Tensor::f_zeros([length], (tch::Kind::Uint8, Device::Cpu)).with_context(|| {
+        format!("not enough memory for a checkpoint of {length} bytes from rank 0")
+    })
 }
 
 #[cfg(feature = "distributed")]
@@ -232,7 +238,7 @@ impl Together {
     fn join(place: Place, end: fn(&str)) -> Result<Together> {
         let group = Group::join(&place).with_context(|| {
             format!(
-                "process {} of {} does not find the others at {}:{}",
+                "rank {} of {} processes cannot find the others at {}:{}",
                 place.rank, place.size, place.host, place.port
             )
         })?;
@@ -246,7 +252,9 @@ impl Together {
         };
         match together.group.connect(&together.place) {
             Ok(()) => Ok(together),
-            Err(error) => Err(together.fail(error.context("it does not reach the others"))),
+            Err(error) => {
+                Err(together.fail(error.context("cannot connect to the other processes")))
+            }
         }
     }
 
@@ -260,12 +268,13 @@ impl Together {
         match (device, self.nccl.get()) {
             (Device::Cpu, _) => "Gloo".into(),
             (_, Some(Ok(()))) => "NCCL".into(),
-            (_, Some(Err(reason))) => format!("Gloo, through memory: {reason}"),
-            (_, None) => "Gloo, through memory".into(),
+            (_, Some(Err(reason))) => format!("Gloo, in main memory: {reason}"),
+            (_, None) => "Gloo, in main memory".into(),
         }
     }
 
-    /// Gloo works in memory: what is on a GPU goes there and back, where NCCL is not used.
+    /// Runs a collective. Gloo works in main memory, so without NCCL a tensor on a GPU is copied there and
+    /// back.
     fn each_on(
         &self,
         tensor: &mut Tensor,
@@ -292,7 +301,7 @@ impl Together {
 
     fn fail(&self, error: anyhow::Error) -> anyhow::Error {
         let message = match error.downcast_ref::<Lost>() {
-            // The watch goes on: whose heart stops now is taken for the one that is gone.
+            // The monitor thread still runs: the process without a heartbeat is the lost one.
             Some(lost) => watch::who_is_gone(&self.group, self.place.rank, self.place.size)
                 .unwrap_or_else(|| lost.to_string()),
             None => format!("rank {}: {error:#}", self.place.rank),
@@ -300,7 +309,7 @@ impl Together {
         self.watch.stop();
         let message = watch::leave_reason(&self.group, &message);
         if self.place.rank == 0 && self.place.first_keeps_store {
-            // The store goes with this process: the others read it first.
+            // The store ends with this process, so the others need time to read it.
             std::thread::sleep(3 * watch::EVERY);
         }
         match error.is::<Lost>() {
@@ -313,7 +322,7 @@ impl Together {
         self.all_reduce(&mut Tensor::from_slice(&[0i64]))?;
         self.watch.stop();
         self.group.end_nccl()?;
-        // Nobody may still wait for an answer of the store when the first one ends.
+        // When rank 0 ends, no process may be waiting for a reply of the store.
         self.all_reduce(&mut Tensor::from_slice(&[0i64]))
     }
 }
@@ -322,7 +331,7 @@ impl Together {
 impl Together {
     fn join(place: Place, _end: fn(&str)) -> Result<Together> {
         anyhow::bail!(
-            "WORLD_SIZE says that {} processes train together, and this emovox was built without that: \
+            "WORLD_SIZE is {}, but this emovox was built for a single process: \
              cargo build --release --features distributed (or unset WORLD_SIZE)",
             place.size
         )

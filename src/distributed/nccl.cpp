@@ -1,5 +1,5 @@
-// What needs CUDA's and NCCL's headers, and libtorch_cuda.so's symbols. It is a library of its own, loaded
-// by collectives.cpp once emovox has loaded libtorch_cuda.so: the program itself must start without CUDA.
+// The code that needs the headers of CUDA and NCCL, and the symbols of libtorch_cuda.so. It is a separate
+// library, which collectives.cpp loads after libtorch_cuda.so: the program must also start without CUDA.
 
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
@@ -8,10 +8,10 @@
 
 using Nccl = c10d::ProcessGroupNCCL;
 
-// A process group of NCCL's, as the backend that it is to its users.
+// An NCCL process group, as a c10d backend.
 extern "C" c10d::Backend* emovox_nccl_backend(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                               int size, int64_t seconds) {
-  // That a peer is gone is told by the watch; NCCL's own would end the process with a stack of C++.
+  // emovox's monitor thread reports a lost peer; NCCL's monitor would end the process with a C++ stack.
   setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
   setenv("TORCH_NCCL_ENABLE_MONITORING", "0", 0);
   auto options = Nccl::Options::create();
@@ -19,7 +19,8 @@ extern "C" c10d::Backend* emovox_nccl_backend(const c10::intrusive_ptr<c10d::Sto
   return c10::make_intrusive<Nccl>(store, rank, size, options).release();
 }
 
-// What tells a GPU from all others of its machine: two processes that share one cannot use NCCL.
+// Writes the PCI bus id of a GPU, which is unique on its machine: two processes that share a GPU cannot
+// use NCCL.
 extern "C" int emovox_nccl_gpu(int index, char* name, int length) {
   return cudaDeviceGetPCIBusId(name, length, index) == cudaSuccess ? 0 : 1;
 }

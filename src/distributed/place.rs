@@ -1,34 +1,33 @@
-//! Which process this is among those that train together, by the variables that whoever starts PyTorch
-//! jobs sets.
+//! Rank and address of this process, from the environment variables that launchers of PyTorch jobs set.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// One of the processes that train together.
+/// Rank of a process, and address of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(not(feature = "distributed"), allow(dead_code))]
 pub(super) struct Place {
     pub(super) rank: usize,
     pub(super) size: usize,
-    /// Among those of this machine.
+    /// Rank among the processes of this machine.
     pub(super) local_rank: usize,
-    /// Where the store is.
+    /// Host of the store.
     pub(super) host: String,
     pub(super) port: u16,
-    /// False where the program that started this one keeps the store, as torchrun does.
+    /// True if rank 0 runs the store; false if the launcher runs it, as torchrun does.
     pub(super) first_keeps_store: bool,
-    /// Before the store's keys: those of an attempt that failed must not be found by the next.
+    /// Prefix of the keys in the store. It differs between attempts, so that an attempt does not read the
+    /// keys of a failed one.
     pub(super) prefix: String,
 }
 
 impl Place {
-    /// From torchrun's variables, or Slurm's where MASTER_ADDR is set beside them. `None` of a process
-    /// that is alone.
+    /// Reads torchrun's variables, or Slurm's if MASTER_ADDR is set too. `None` for a single process.
     pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Place>> {
         let number = |name: &str| -> Result<Option<usize>> {
             let text = variable(name).filter(|text| !text.is_empty());
             let number = text.map(|text| {
                 let number = text.trim().parse();
-                number.with_context(|| format!("the variable {name} is '{text}', and no number"))
+                number.with_context(|| format!("the variable {name} is '{text}', not a number"))
             });
             number.transpose()
         };
@@ -47,18 +46,22 @@ impl Place {
         let given = |name: &str| {
             variable(name).with_context(|| {
                 format!(
-                    "{} is {size}, but {name} is not set; torchrun sets both, and so must whoever \
-                     starts these processes",
+                    "{} is {size}, but {name} is not set; start the processes with torchrun, which sets \
+                     both, or set both yourself",
                     names[0]
                 )
             })
         };
         given(names[1])?;
         let rank = number(names[1])?.unwrap_or(0);
-        ensure!(rank < size, "{} is {rank}, of {size} processes", names[1]);
+        ensure!(
+            rank < size,
+            "{} is {rank}, but with {size} processes ranks are below {size}",
+            names[1]
+        );
         let port = given("MASTER_PORT")?;
         let Ok(port) = port.trim().parse() else {
-            bail!("the variable MASTER_PORT is '{port}', and no port");
+            bail!("the variable MASTER_PORT is '{port}', not a port number");
         };
         let agent = variable("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|word| word == "True");
         let attempt = variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
@@ -107,16 +110,16 @@ mod tests {
         ];
         let place = with(&slurm).unwrap().unwrap();
         assert_eq!((place.rank, place.size, place.local_rank), (5, 8, 1));
-        // A job of Slurm that is no such training.
+        // A Slurm job without MASTER_ADDR is not a distributed training.
         assert_eq!(of(&slurm).unwrap(), None);
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn an_error_names_the_missing_or_invalid_variable() {
         let error = |variables: &[(&str, &str)]| of(variables).unwrap_err().to_string();
         assert!(error(&[("WORLD_SIZE", "2")]).contains("RANK is not set"));
         assert!(error(&[("WORLD_SIZE", "two")]).contains("'two'"));
-        assert!(error(&[("WORLD_SIZE", "2"), ("RANK", "2")]).contains("RANK is 2, of 2"));
+        assert!(error(&[("WORLD_SIZE", "2"), ("RANK", "2")]).contains("RANK is 2, but with 2"));
         assert!(error(&[("WORLD_SIZE", "2"), ("RANK", "1")]).contains("MASTER_PORT"));
     }
 }

@@ -1,9 +1,9 @@
-//! Which clips of a batch are a process's own.
+//! Division of a batch among processes.
 
 use std::ops::Range;
 
-/// The share of `rank` of so many clips: neighbours, as many as every other's or one more. All shares
-/// together are all clips, each once; where there are fewer clips than processes some have none.
+/// Local slice of `rank`: a range of consecutive clips. The slices of all ranks cover every clip exactly
+/// once, and their lengths differ by at most one. With fewer clips than ranks, some slices are empty.
 pub fn share(clips: usize, rank: usize, size: usize) -> Range<usize> {
     clips * rank / size..clips * (rank + 1) / size
 }
@@ -15,7 +15,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_clip_once_and_none_twice(clips in 0usize..500, size in 1usize..40) {
+        fn slices_cover_every_clip_exactly_once(clips in 0usize..500, size in 1usize..40) {
             let all: Vec<usize> = (0..size).flat_map(|rank| share(clips, rank, size)).collect();
             prop_assert_eq!(all, (0..clips).collect::<Vec<_>>());
             let lengths: Vec<usize> = (0..size).map(|rank| share(clips, rank, size).len()).collect();

@@ -1,5 +1,5 @@
-//! Watches over the processes that train together: each shows in the store that it lives, and all look for
-//! the reason that one which failed has left.
+//! Monitors the processes of a training: each counts up a heartbeat in the store, and all check the store
+//! for the reason of a failed process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::group::{Client, Group};
 
-/// Time between two looks.
+/// Time between two checks.
 pub(super) const EVERY: Duration = Duration::from_millis(300);
-/// One that gave no sign of life for so long is gone.
+/// A process without a heartbeat for this long is lost.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The key of the reason.
+/// Key of the failure's reason in the store.
 const FAILED: &str = "failed";
 
-/// A thread that watches until it is stopped.
+/// The monitor thread. It runs until it is stopped.
 #[derive(Debug)]
 pub(super) struct Watch {
     over: Arc<AtomicBool>,
@@ -44,22 +44,24 @@ impl Drop for Watch {
     }
 }
 
-/// Returns the reason once one has failed; `None` once it is over.
+/// Returns the reason when a process has failed, or `None` when `over` is set.
 fn watch_over(group: &Group, rank: usize, size: usize, over: &AtomicBool) -> Option<String> {
     let started = Instant::now();
     let mut beats = vec![(0, started); size];
     while !over.load(Ordering::Relaxed) {
         let looked = group
-            .add(Client::Watch, &heart(rank), 1)
+            .add(Client::Watch, &heartbeat_key(rank), 1)
             .and_then(|_| group.get(Client::Watch, FAILED));
         match looked {
             Ok(Some(reason)) => return Some(reason),
             Ok(None) => {}
             Err(_) => return Some("rank 0 is gone, or the program that started it".into()),
         }
-        // One looks at all hearts, lest each ask for each.
+        // Only rank 0 checks all heartbeats, which keeps the number of requests low.
         for other in (1..size).filter(|_| rank == 0) {
-            let beat = group.add(Client::Watch, &heart(other), 0).unwrap_or(0);
+            let beat = group
+                .add(Client::Watch, &heartbeat_key(other), 0)
+                .unwrap_or(0);
             if beat != beats[other].0 {
                 beats[other] = (beat, Instant::now());
             } else if beats[other].1.elapsed() > PATIENCE {
@@ -71,10 +73,10 @@ fn watch_over(group: &Group, rank: usize, size: usize, over: &AtomicBool) -> Opt
     None
 }
 
-/// The reason why a collective failed: what another process has left, or that its heart has stopped.
+/// The reason why a collective failed: the reason in the store, or a process without a heartbeat.
 pub(super) fn who_is_gone(group: &Group, rank: usize, size: usize) -> Option<String> {
     let others: Vec<usize> = (0..size).filter(|&other| other != rank).collect();
-    let beat = |other: usize| group.add(Client::Training, &heart(other), 0).ok();
+    let beat = |other: usize| group.add(Client::Training, &heartbeat_key(other), 0).ok();
     let before: Vec<Option<i64>> = others.iter().map(|&other| beat(other)).collect();
     let until = Instant::now() + 5 * EVERY;
     while Instant::now() < until {
@@ -89,13 +91,13 @@ pub(super) fn who_is_gone(group: &Group, rank: usize, size: usize) -> Option<Str
     stopped.map(|(&other, _)| gone(other))
 }
 
-/// Leaves a reason for all others, and gives the one that counts: that of the first.
+/// Publishes a reason for all other processes. If another process was faster, returns its reason.
 pub(super) fn leave_reason(group: &Group, reason: &str) -> String {
     let is_first = group
         .add(Client::Training, "reasons", 1)
         .is_ok_and(|count| count == 1);
     if is_first {
-        // If the store is gone, so is rank 0, and all end for that.
+        // If the store cannot be reached, rank 0 is gone, and all processes stop for this reason.
         let _ = group.set(Client::Training, FAILED, reason);
         return reason.into();
     }
@@ -105,8 +107,8 @@ pub(super) fn leave_reason(group: &Group, reason: &str) -> String {
     }
 }
 
-fn heart(rank: usize) -> String {
-    format!("heart-{rank}")
+fn heartbeat_key(rank: usize) -> String {
+    format!("heartbeat-{rank}")
 }
 
 fn gone(rank: usize) -> String {

@@ -62,7 +62,7 @@ impl Extractor {
     ///
     /// # Panics
     /// If the sample rate of the waveform is not [`Extractor::sample_rate`], or if the features do not
-    /// fit into the memory.
+    /// fit into memory.
     pub fn extract(&self, waveform: &Waveform) -> Features {
         self.try_extract(waveform)
             .expect("room for the features of the waveform")
@@ -71,7 +71,7 @@ impl Extractor {
     /// Features of one waveform, like [`Extractor::extract`].
     ///
     /// # Errors
-    /// If the features do not fit into the memory.
+    /// If the features do not fit into memory.
     ///
     /// # Panics
     /// If the sample rate of the waveform is not [`Extractor::sample_rate`].

@@ -15,7 +15,7 @@ pub struct Recording {
     pub info: WavInfo,
     /// The waveform in the file, mixed down to one channel.
     pub recorded: Waveform,
-    /// The waveform whose features are computed: resampled, and trimmed if the settings say so.
+    /// The waveform whose features are computed: resampled, and trimmed if the settings require it.
     pub heard: Waveform,
     /// Silence trimmed at the beginning, in seconds.
     pub cut_before: f64,

@@ -138,8 +138,8 @@ impl Survey {
         let mut warnings = Vec::new();
         for giveaway in self.giveaways.iter().filter(|g| g.is_worth_a_warning()) {
             warnings.push(format!(
-                "the {} alone tells the class with a balanced accuracy of {:.0} % (chance {:.0} %): \
-                 a score on this corpus may say more about that than about voices",
+                "the {} alone predicts the class with a balanced accuracy of {:.0} % (chance {:.0} %): \
+                 a score on this corpus may measure this property instead of the voice",
                 giveaway.property,
                 100.0 * giveaway.balanced_accuracy,
                 100.0 * giveaway.chance
@@ -149,7 +149,7 @@ impl Survey {
         let counts = [
             (
                 count(|clip| clip.same_as.is_some()),
-                "the same sound as another",
+                "identical in sound to another",
             ),
             (
                 count(|clip| clip.clipped_samples > 0),
@@ -163,7 +163,7 @@ impl Survey {
             } else {
                 ("recordings", "are")
             };
-            warnings.push(format!("{clips} {noun} {verb} {fault}; the CSV says which"));
+            warnings.push(format!("{clips} {noun} {verb} {fault}; see the CSV file"));
         }
         warnings
     }

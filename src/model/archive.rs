@@ -1,7 +1,7 @@
-//! The outside of an `.ot` file: a zip archive, read without libtorch.
+//! Reader of the zip archive that an `.ot` file is, without libtorch.
 //!
-//! libtorch writes a checksum for every part and never looks at it again: a flipped bit in a weight
-//! loads without a word, one in the list of tensors makes it reserve gigabytes or crash.
+//! libtorch writes a checksum for every entry but never checks it: a flipped bit in a weight loads
+//! without an error, and one in the list of tensors makes libtorch allocate gigabytes or crash.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,26 @@ use anyhow::{Context, Result, ensure};
 const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
 const DIRECTORY_HEADER: &[u8] = b"PK\x01\x02";
 const END: &[u8] = b"PK\x05\x06";
-/// Length of the archive's last record; libtorch puts no comment behind it.
+/// Length of the archive's last record in bytes; libtorch writes no comment behind it.
 const END_LENGTH: usize = 22;
 const STORED: usize = 0;
 
-/// The uncompressed parts of an archive by name, each one's checksum found right. Names come
-/// without the archive's own, which stands before the first slash.
+/// The uncompressed entries of an archive, by name, with correct checksums. The names are without the
+/// part before the first slash, which is the name of the archive.
 ///
-/// libtorch compresses one part only, code that it would run and emovox has no use for.
+/// libtorch compresses only one entry, which contains code to run; emovox does not use it.
+///
+/// # Errors
+/// A file that is empty, cut off, damaged or not an archive.
 pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
     ensure!(!bytes.is_empty(), "it is empty");
     ensure!(
         bytes.iter().any(|&byte| byte != 0),
-        "it holds nothing but zeros, as a file that was never written to its end"
+        "it contains only zeros, like a file whose writing was interrupted"
     );
     ensure!(
         bytes.starts_with(&LOCAL_HEADER[..bytes.len().min(4)]),
-        "it is no .ot file: those are zip archives, and it does not start like one"
+        "it is not an .ot file: an .ot file is a zip archive, and this file does not start like one"
     );
     let end = bytes
         .len()
@@ -35,11 +38,11 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
         .filter(|end| end.starts_with(END))
         .context("it was cut off, or its end is damaged; copy it again")?;
 
-    let damaged = "the directory of its parts is damaged; copy it again";
+    let damaged = "the directory of its entries is damaged; copy it again";
     let count = number::<2>(end, 10).context(damaged)?;
     let mut at = number::<4>(end, 16).context(damaged)?;
     let mut parts = BTreeMap::new();
-    // Parts lie one behind the other; a made-up directory could lead to one a thousand times.
+    // Entries may not overlap: a forged directory could refer to one entry a thousand times.
     let mut rest = bytes.as_ptr();
     for _ in 0..count {
         let part = part(bytes, at).context(damaged)?;
@@ -49,7 +52,7 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
         if part.method == STORED {
             ensure!(
                 crc32fast::hash(part.bytes) == part.checksum,
-                "its part '{}' is damaged: its checksum is wrong; copy it again",
+                "its entry '{}' is damaged: its checksum is wrong; copy it again",
                 part.name
             );
             let (_, name) = part.name.split_once('/').unwrap_or(("", part.name));
@@ -59,7 +62,7 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
     Ok(parts)
 }
 
-/// What the directory says of a part, and where it leads to.
+/// An entry of the archive, as the directory describes it.
 struct Part<'a> {
     name: &'a str,
     method: usize,
@@ -68,14 +71,14 @@ struct Part<'a> {
     record_length: usize,
 }
 
-/// Reads the directory's record at `at`.
+/// Reads the directory's record at byte `at`.
 fn part(file: &[u8], at: usize) -> Option<Part<'_>> {
     let record = file.get(at..)?;
     let packed_length = number::<4>(record, 20)?;
     let name_length = number::<2>(record, 28)?;
     let name = record.get(46..)?.get(..name_length)?;
 
-    // The part itself begins with a header that repeats the name, and a filling that aligns it.
+    // The entry itself starts with a header that repeats the name, and padding that aligns the content.
     let local = file.get(number::<4>(record, 42)?..)?;
     let filling = number::<2>(local, 28)?;
     let plausible = record.starts_with(DIRECTORY_HEADER)
@@ -110,31 +113,31 @@ mod tests {
 
     const SMALL: &[u8] = include_bytes!("../../tests/fuzz/seeds/checkpoint/small.ot");
 
-    fn refused(bytes: &[u8]) -> String {
+    fn error(bytes: &[u8]) -> String {
         format!("{:#}", parts(bytes).unwrap_err())
     }
 
     #[test]
-    fn each_way_a_file_breaks_has_its_own_line() {
-        assert_eq!(refused(b""), "it is empty");
-        assert!(refused(&[0; 4096]).contains("nothing but zeros"));
-        assert!(refused(b"RIFF....WAVE").contains("no .ot file"));
+    fn each_kind_of_damage_has_its_own_message() {
+        assert_eq!(error(b""), "it is empty");
+        assert!(error(&[0; 4096]).contains("only zeros"));
+        assert!(error(b"RIFF....WAVE").contains("not an .ot file"));
         for length in 1..SMALL.len() {
-            assert!(refused(&SMALL[..length]).contains("cut off"), "{length}");
+            assert!(error(&SMALL[..length]).contains("cut off"), "{length}");
         }
         let mut zeros_at_the_end = SMALL.to_vec();
         zeros_at_the_end[2048..].fill(0);
-        assert!(refused(&zeros_at_the_end).contains("cut off"));
+        assert!(error(&zeros_at_the_end).contains("cut off"));
     }
 
     #[test]
-    fn no_flipped_bit_in_a_part_goes_unnoticed() {
+    fn every_flipped_bit_in_an_entry_is_detected() {
         for (name, part) in parts(SMALL).unwrap() {
             let start = part.as_ptr() as usize - SMALL.as_ptr() as usize;
             for at in start..start + part.len() {
                 let mut bytes = SMALL.to_vec();
                 bytes[at] ^= 0x10;
-                let message = refused(&bytes);
+                let message = error(&bytes);
                 assert!(
                     message.contains(name) && message.contains("checksum"),
                     "{message}"
@@ -143,25 +146,25 @@ mod tests {
         }
     }
 
-    /// Wherever it lies, in the directory too: the tensors are the same, or none.
+    /// A flipped bit anywhere, also in the directory, is an error or leaves the tensors unchanged.
     #[test]
-    fn no_flipped_bit_gives_other_tensors() {
+    fn a_flipped_bit_never_changes_tensors() {
         let decode = |bytes: &[u8]| crate::model::decode(bytes.to_vec(), tch::Device::Cpu);
-        let right = decode(SMALL).unwrap();
+        let expected = decode(SMALL).unwrap();
         for at in 0..SMALL.len() {
             for bit in 0..8 {
                 let mut bytes = SMALL.to_vec();
                 bytes[at] ^= 1 << bit;
                 if let Ok(tensors) = decode(&bytes) {
-                    assert_eq!(tensors, right, "byte {at}");
+                    assert_eq!(tensors, expected, "byte {at}");
                 }
             }
         }
     }
 
-    /// What fuzzing found: libtorch would make room for 4 GB, crash, or never come back.
+    /// Files found by fuzzing: libtorch allocates 4 GB, crashes, or never returns.
     #[test]
-    fn made_up_files_do_no_harm() {
+    fn forged_files_do_no_harm() {
         let decode = |bytes: &[u8]| crate::model::decode(bytes.to_vec(), tch::Device::Cpu);
         let name_of_4_gb = include_bytes!("../../tests/fuzz/seeds/checkpoint/name-of-4-GB.ot");
         assert!(decode(name_of_4_gb).is_err());

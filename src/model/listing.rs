@@ -1,35 +1,38 @@
 //! The list of tensors in an `.ot` file (`data.pkl`), read without libtorch.
 //!
-//! It is written in Python's pickle format, a small programming language. libtorch always writes the
-//! same few sentences of it, and only those are understood here. libtorch's own reader believes
-//! every length and every size in it and runs code that comes with it: a made-up file can keep it
-//! busy for ever, make it reserve gigabytes or crash.
+//! The list is in Python's pickle format, a small programming language. libtorch always writes the same
+//! few instructions, and this reader accepts only those. libtorch's own reader trusts every length and
+//! size in the list and runs code that is in the file: a forged file can keep it busy for ever, or make
+//! it allocate gigabytes or crash.
 
 use anyhow::{Context, Result};
 
-/// What the list says of a tensor.
+/// The description of a tensor in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed<'a> {
-    /// What it was saved as.
+    /// Name under which the tensor was saved.
     pub name: &'a str,
-    /// Where its numbers are.
+    /// The archive entry with the values of the tensor.
     pub storage: Storage<'a>,
-    /// The first of them that is its own.
+    /// Index of the tensor's first value in `storage`.
     pub offset: usize,
-    /// Its size in every dimension; its numbers lie one behind the other, the last index first.
+    /// Size of each dimension. The values are contiguous, with the last index varying fastest.
     pub shape: Vec<i64>,
 }
 
-/// A part of the archive that holds numbers, of several tensors perhaps.
+/// An archive entry that contains values of one or more tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Storage<'a> {
-    /// Their type as PyTorch calls it: `FloatStorage`.
+    /// PyTorch's name of the type of the values, for example `FloatStorage`.
     pub kind: &'a str,
-    /// The part is `data/KEY`.
+    /// The entry's name is `data/KEY`.
     pub key: &'a str,
 }
 
 /// Reads the list.
+///
+/// # Errors
+/// A list with any instruction that libtorch does not write there.
 pub(super) fn read(list: &[u8]) -> Result<Vec<Listed<'_>>> {
     let mut reader = Reader {
         rest: list,
@@ -37,11 +40,11 @@ pub(super) fn read(list: &[u8]) -> Result<Vec<Listed<'_>>> {
     };
     reader
         .tensors()
-        .context("its list of tensors is none that libtorch writes")
+        .context("its list of tensors is not in the form that libtorch writes")
 }
 
-/// What was said once and can be said again by its number.
-enum Said<'a> {
+/// An object in pickle's memo: later instructions refer to it by its number.
+enum Memo<'a> {
     Text(&'a str),
     Global(&'a str, &'a str),
     Storage(Storage<'a>),
@@ -50,12 +53,12 @@ enum Said<'a> {
 
 struct Reader<'a> {
     rest: &'a [u8],
-    memory: Vec<Said<'a>>,
+    memory: Vec<Memo<'a>>,
 }
 
-/// Each of these reads what it is named after, or gives `None` where something else stands.
+/// Each method reads the item that it is named after, or returns `None` if the list has another item.
 impl<'a> Reader<'a> {
-    /// The list as a whole: one object whose fields are the tensors.
+    /// The whole list: one object whose fields are the tensors.
     fn tensors(&mut self) -> Option<Vec<Listed<'a>>> {
         self.exactly(b"\x80\x02")?;
         self.global("__torch__", "Module")?;
@@ -65,7 +68,7 @@ impl<'a> Reader<'a> {
             tensors.push(self.tensor()?);
         }
         self.exactly(b"ub")?;
-        self.remember(Said::Other)?;
+        self.remember(Memo::Other)?;
         self.exactly(b".")?;
         self.rest.is_empty().then_some(tensors)
     }
@@ -82,7 +85,7 @@ impl<'a> Reader<'a> {
         let _requires_gradient = self.byte()?;
         self.global("collections", "OrderedDict")?;
         self.exactly(b")RtR")?;
-        self.remember(Said::Other)?;
+        self.remember(Memo::Other)?;
         Some(Listed {
             name,
             storage,
@@ -92,9 +95,9 @@ impl<'a> Reader<'a> {
     }
 
     fn storage(&mut self) -> Option<Storage<'a>> {
-        if let Some(said) = self.recalled() {
-            return match said? {
-                Said::Storage(storage) => Some(*storage),
+        if let Some(memo) = self.recalled() {
+            return match memo? {
+                Memo::Storage(storage) => Some(*storage),
                 _ => None,
             };
         }
@@ -107,7 +110,7 @@ impl<'a> Reader<'a> {
         let _count = self.integer()?;
         self.exactly(b"tQ")?;
         let storage = Storage { kind, key };
-        self.remember(Said::Storage(storage))?;
+        self.remember(Memo::Storage(storage))?;
         Some(storage)
     }
 
@@ -121,7 +124,7 @@ impl<'a> Reader<'a> {
         Some(integers)
     }
 
-    /// Never negative: all of them are sizes.
+    /// An integer, never negative: all integers in the list are sizes.
     fn integer(&mut self) -> Option<i64> {
         let length = match self.byte()? {
             b'K' => 1,
@@ -144,16 +147,16 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Option<&'a str> {
-        if let Some(said) = self.recalled() {
-            return match said? {
-                Said::Text(text) => Some(text),
+        if let Some(memo) = self.recalled() {
+            return match memo? {
+                Memo::Text(text) => Some(text),
                 _ => None,
             };
         }
         self.exactly(b"X")?;
         let length = self.take(4)?.try_into().ok().map(u32::from_le_bytes)?;
         let text = std::str::from_utf8(self.take(length as usize)?).ok()?;
-        self.remember(Said::Text(text))?;
+        self.remember(Memo::Text(text))?;
         Some(text)
     }
 
@@ -162,31 +165,31 @@ impl<'a> Reader<'a> {
     }
 
     fn any_global(&mut self) -> Option<(&'a str, &'a str)> {
-        if let Some(said) = self.recalled() {
-            return match said? {
-                Said::Global(module, name) => Some((module, name)),
+        if let Some(memo) = self.recalled() {
+            return match memo? {
+                Memo::Global(module, name) => Some((module, name)),
                 _ => None,
             };
         }
         self.exactly(b"c")?;
         let (module, name) = (self.line()?, self.line()?);
-        self.remember(Said::Global(module, name))?;
+        self.remember(Memo::Global(module, name))?;
         Some((module, name))
     }
 
-    /// What was said before, where the list says it again: `Some(None)` where it never was.
-    fn recalled(&mut self) -> Option<Option<&Said<'a>>> {
+    /// The memo object if the next instruction refers to one; `Some(None)` if its number is unknown.
+    fn recalled(&mut self) -> Option<Option<&Memo<'a>>> {
         let index = self.number_behind(b'h', b'j')?;
         Some(self.memory.get(index))
     }
 
-    /// Everything that can be said again is numbered right after it was said.
-    fn remember(&mut self, said: Said<'a>) -> Option<()> {
+    /// Reads the instruction that numbers an object right after it was read.
+    fn remember(&mut self, memo: Memo<'a>) -> Option<()> {
         let index = self.number_behind(b'q', b'r')?;
-        (index == self.memory.len()).then(|| self.memory.push(said))
+        (index == self.memory.len()).then(|| self.memory.push(memo))
     }
 
-    /// A number of one byte behind `short` or of four behind `long`.
+    /// A number of one byte after the opcode `short`, or of four bytes after `long`.
     fn number_behind(&mut self, short: u8, long: u8) -> Option<usize> {
         let (&code, behind) = self.rest.split_first()?;
         let width = match code {
@@ -245,7 +248,7 @@ mod tests {
     const SMALL: &[u8] = include_bytes!("../../tests/fuzz/seeds/checkpoint/small.ot");
 
     #[test]
-    fn libtorchs_own_list_is_understood() {
+    fn a_list_that_libtorch_wrote_is_read() {
         let parts = archive::parts(SMALL).unwrap();
         let listed = read(parts["data.pkl"]).unwrap();
         let weight = listed.iter().find(|listed| listed.name == "output|weight");
@@ -255,9 +258,9 @@ mod tests {
         assert_eq!(listed.len(), 5);
     }
 
-    /// The fuzzer's find: libtorch made room for a name as long as the list said, 4 GB.
+    /// Found by fuzzing: libtorch allocated 4 GB for a name, because the list had this length.
     #[test]
-    fn no_length_is_believed() {
+    fn lengths_in_the_list_are_checked() {
         let parts = archive::parts(SMALL).unwrap();
         let list = parts["data.pkl"];
         for at in 0..list.len() {

@@ -1,4 +1,4 @@
-//! Tensors as a safetensors file: a JSON header and the bare numbers, which other programs read.
+//! Tensors as a safetensors file, which other programs can read: a JSON header and the raw values.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -7,14 +7,17 @@ use anyhow::{Context, Result, bail};
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
 
-/// The name of our text among the metadata of a file. It is the only one: of several, the order in the
-/// file would be another each time.
+/// Key of emovox's text in the metadata of a file. It is the only key: several keys would be in a
+/// different order in each file.
 const ABOUT: &str = "emovox";
 
-/// How a file begins that [`to_safetensors`] wrote, behind the eight bytes of the header's length.
+/// First bytes of a file from [`to_safetensors`], after the eight bytes of the header's length.
 pub const BEGINNING: &[u8] = b"{\"__metadata__\":{\"emovox\":";
 
-/// Writes tensors and what is to be known about them. The same tensors give the same bytes.
+/// Tensors and their metadata `about` as the bytes of a file. The same tensors give the same bytes.
+///
+/// # Errors
+/// A tensor of a type other than f32 and u8.
 pub fn to_safetensors(tensors: &[(String, Tensor)], about: &str) -> Result<Vec<u8>> {
     let mut views = Vec::new();
     for (name, tensor) in tensors {
@@ -24,7 +27,10 @@ pub fn to_safetensors(tensors: &[(String, Tensor)], about: &str) -> Result<Vec<u
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
-/// The tensors of a file.
+/// The tensors in the bytes of a file.
+///
+/// # Errors
+/// A damaged file, or a tensor of a type other than f32 and u8.
 pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String, Tensor>> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = BTreeMap::new();
@@ -33,7 +39,7 @@ pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String,
             Dtype::F32 => Kind::Float,
             Dtype::U8 => Kind::Uint8,
             other => {
-                bail!("its tensor '{name}' is of {other:?}, a kind of number that is not read")
+                bail!("its tensor '{name}' has the type {other:?}, which emovox does not read")
             }
         };
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
@@ -43,14 +49,14 @@ pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String,
     Ok(tensors)
 }
 
-/// What is to be known about the tensors of a file.
+/// The metadata that [`to_safetensors`] wrote into a file.
 pub fn about_safetensors(bytes: &[u8]) -> Result<String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let about = metadata.metadata().as_ref().and_then(|all| all.get(ABOUT));
-    about.cloned().context("it does not say what it is")
+    about.cloned().context("it has no metadata of emovox")
 }
 
-/// A tensor's numbers as they lie in a file.
+/// The values of a tensor as bytes of a file.
 struct Numbers {
     dtype: Dtype,
     shape: Vec<usize>,
@@ -62,7 +68,7 @@ impl Numbers {
         let dtype = match tensor.kind() {
             Kind::Float => Dtype::F32,
             Kind::Uint8 => Dtype::U8,
-            kind => bail!("tensors of {kind:?} are not written"),
+            kind => bail!("emovox does not write tensors of type {kind:?}"),
         };
         let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
         let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];

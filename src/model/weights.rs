@@ -1,4 +1,4 @@
-//! Weights on the disk: `.ot` files, checked before a number of them is used.
+//! Files of weights (`.ot`), which are checked before their values are used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,13 +13,13 @@ use super::{Arch, EmotionModel};
 use crate::bounded;
 use crate::run::write_bytes;
 
-/// The format of emovox's `.ot` files; a file of another one is refused.
+/// Format number of emovox's `.ot` files. A file with another number is rejected.
 const FORMAT: u32 = 2;
 
-/// The tensor that holds [`About`].
+/// Name of the tensor that contains [`About`].
 const ABOUT: &str = "emovox";
 
-/// What a file says about the model in it: JSON, as a tensor of bytes.
+/// Metadata of the model in a file: JSON, as a tensor of bytes.
 #[derive(Serialize, Deserialize)]
 struct About {
     format: u32,
@@ -32,7 +32,7 @@ impl About {
         let Some(tensor) = saved.get(ABOUT) else {
             return Ok(None);
         };
-        let garbled = "what it says about itself is garbled";
+        let garbled = "its description of the model is damaged";
         let bytes = tensor.to_device(Device::Cpu).f_view([-1]).ok();
         let bytes = bytes.and_then(|bytes| Vec::<u8>::try_from(bytes).ok());
         let about: serde_json::Value =
@@ -40,7 +40,7 @@ impl About {
         let format = about["format"].as_u64();
         ensure!(
             format == Some(u64::from(FORMAT)),
-            "its format is {}, this emovox ({}) knows {FORMAT}",
+            "its format is {}, but this emovox ({}) reads format {FORMAT}",
             about["format"],
             env!("CARGO_PKG_VERSION")
         );
@@ -48,7 +48,7 @@ impl About {
     }
 }
 
-/// What is to be known about a model, as a tensor that goes into its files.
+/// The metadata tensor of a model's files, with its name.
 pub fn about(model: &EmotionModel) -> Result<(String, Tensor)> {
     let about = serde_json::to_vec(&About {
         format: FORMAT,
@@ -58,13 +58,16 @@ pub fn about(model: &EmotionModel) -> Result<(String, Tensor)> {
     Ok((ABOUT.to_string(), Tensor::from_slice(&about)))
 }
 
-/// Refuses what was saved from a model of another architecture or of other classes.
+/// Checks that tensors were saved from a model of this architecture with these classes.
+///
+/// # Errors
+/// Tensors of another model, or without metadata.
 pub fn check_about(model: &EmotionModel, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-    let about = About::of(saved)?.context("it does not say which model it belongs to")?;
+    let about = About::of(saved)?.context("it does not name the model that it belongs to")?;
     check_arch(model, &about)?;
     ensure!(
         about.classes == model.classes(),
-        "it tells apart {}, but config.toml says {}",
+        "its classes are {}, but those in config.toml are {}",
         about.classes.join(", "),
         model.classes().join(", ")
     );
@@ -74,15 +77,15 @@ pub fn check_about(model: &EmotionModel, saved: &BTreeMap<String, Tensor>) -> Re
 fn check_arch(model: &EmotionModel, about: &About) -> Result<()> {
     ensure!(
         about.arch == model.arch(),
-        "it holds a {} model, this one is a {}",
+        "it contains a {} model, but this model is a {}",
         about.arch,
         model.arch()
     );
     Ok(())
 }
 
-/// Weights and normalisation of a model, as [`EmotionModel::tensors`] gives them, as the bytes of an
-/// `.ot` file.
+/// Weights and normalisation of a model as the bytes of an `.ot` file. `weights` are the tensors from
+/// [`EmotionModel::tensors`].
 pub fn encode_weights(model: &EmotionModel, weights: &[(String, Tensor)]) -> Result<Vec<u8>> {
     let mut tensors = vec![about(model)?];
     let weights = weights.iter();
@@ -90,12 +93,15 @@ pub fn encode_weights(model: &EmotionModel, weights: &[(String, Tensor)]) -> Res
     encode(&tensors)
 }
 
-/// Saves what [`encode_weights`] gives.
+/// Writes the bytes from [`encode_weights`] to a file.
 pub fn save_weights(model: &EmotionModel, weights: &[(String, Tensor)], path: &Path) -> Result<()> {
     write_bytes(path, &encode_weights(model, weights)?)
 }
 
-/// Puts saved weights into a model that was built from the same configuration.
+/// Loads saved weights into a model that was built from the same configuration.
+///
+/// # Errors
+/// A file that cannot be read, or that was saved from another model.
 pub fn load_weights(model: &EmotionModel, path: &Path) -> Result<()> {
     let saved = read_tensors(path, model.device())?;
     check_about(model, &saved)
@@ -108,21 +114,24 @@ pub fn load_weights(model: &EmotionModel, path: &Path) -> Result<()> {
         })
 }
 
-/// Whether a model's last layer came from a file.
+/// Origin of a model's last layer after [`start_from`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// The file tells apart the same classes.
+    /// From the file, which has the same classes.
     Kept,
-    /// It tells apart others, or does not say which.
+    /// Random, because the file has other classes or does not list them.
     New,
 }
 
-/// Lets a model start from the weights in a file, as fine-tuning does. The normalisation stays the
-/// model's own, and so does the last layer where the classes differ.
+/// Initialises a model with the weights in a file, for fine-tuning. The model keeps its own
+/// normalisation, and also its own last layer if the classes differ.
+///
+/// # Errors
+/// A file that cannot be read, or that was saved from a model of another shape.
 pub fn start_from(model: &EmotionModel, path: &Path) -> Result<Head> {
     let misfit = || {
         format!(
-            "{} cannot start this model; --config takes the settings of the run that made it",
+            "{} cannot initialise this model; use the settings of its run: --config FILE",
             path.display()
         )
     };
@@ -136,15 +145,15 @@ pub fn start_from(model: &EmotionModel, path: &Path) -> Result<Head> {
         _ => Head::New,
     };
     let mut tensors = model.parameters();
-    // Each member of a committee has one.
+    // Each network of an ensemble has a last layer.
     let is_last_layer = |name: &str| name.split('.').any(|part| part == "output");
     tensors.retain(|(name, _)| head == Head::Kept || !is_last_layer(name));
     restore(&tensors, &saved).with_context(misfit)?;
     Ok(head)
 }
 
-/// Copies tensors of the same names into `targets`, once all of them are known to fit. The file must
-/// hold nothing else but the tensors called one of `others`: else it was made for another model.
+/// Copies the saved tensors into the targets of the same names, after checking all shapes. Apart from
+/// `targets`, the file may only have tensors with a name in `others`; otherwise it is from another model.
 pub fn fit(
     targets: &[(String, Tensor)],
     others: &[&str],
@@ -159,7 +168,7 @@ pub fn fit(
     restore(targets, saved)
 }
 
-/// Copies tensors of the same names into `targets`, once all of them are known to fit.
+/// Copies the saved tensors into the targets of the same names, after checking all shapes.
 fn restore(targets: &[(String, Tensor)], saved: &BTreeMap<String, Tensor>) -> Result<()> {
     for (name, target) in targets {
         let Some(tensor) = saved.get(name) else {
@@ -186,8 +195,8 @@ fn restore(targets: &[(String, Tensor)], saved: &BTreeMap<String, Tensor>) -> Re
 /// Named tensors as the bytes of an `.ot` file. The same tensors in the same order give the same
 /// bytes.
 ///
-/// libtorch writes to memory, which does not fail halfway: where a write of its own fails, it
-/// throws in a destructor, and that ends the process.
+/// libtorch writes to memory, which cannot fail halfway. If libtorch fails to write to a file, it throws
+/// an exception in a destructor, which ends the process.
 pub fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     Tensor::save_multi_to_stream(tensors, &mut bytes)
@@ -195,18 +204,19 @@ pub fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads all tensors of an `.ot` file, and checks their numbers.
+/// Reads all tensors of an `.ot` file and checks their values.
 pub fn read_tensors(path: &Path, device: Device) -> Result<BTreeMap<String, Tensor>> {
     let bytes = bounded::read(path, bounded::WEIGHTS)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let tensors = decode(bytes, device)
-        .with_context(|| format!("{} holds no weights that can be read", path.display()))?;
+        .with_context(|| format!("cannot read the weights in {}", path.display()))?;
     check_numbers(&tensors).with_context(|| format!("{} cannot be used", path.display()))?;
     Ok(tensors)
 }
 
-/// Rejects numbers that no training saves: NaN and infinity, standard deviations that are not above 0, means of
-/// squared gradients that are negative. A checksum shows that a file is as it was written, but not by whom.
+/// Rejects values that no training saves: NaN and infinity, standard deviations that are not above 0, and
+/// negative means of squared gradients. A checksum proves that a file is unchanged, but not that emovox
+/// wrote it.
 pub fn check_numbers(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let advice = "use another copy of the file, or train the model again";
     for (name, tensor) in tensors {
@@ -217,19 +227,19 @@ pub fn check_numbers(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         let broken = count(tensor.f_isfinite()?.f_logical_not()?)?;
         ensure!(
             broken == 0,
-            "{broken} of the {} numbers of its tensor '{name}' are NaN or infinite; {advice}",
+            "{broken} of the {} values of its tensor '{name}' are NaN or infinite; {advice}",
             tensor.numel()
         );
         if name.ends_with("normalisation.deviation") {
             ensure!(
                 count(tensor.f_le(0.0)?)? == 0,
-                "its tensor '{name}' holds standard deviations that are not above 0; {advice}"
+                "its tensor '{name}' has standard deviations that are not above 0; {advice}"
             );
         }
         if name.starts_with("optimizer.v.") {
             ensure!(
                 count(tensor.f_lt(0.0)?)? == 0,
-                "its tensor '{name}' holds squares that are negative; {advice}"
+                "its tensor '{name}' has negative squares; {advice}"
             );
         }
     }
@@ -237,33 +247,36 @@ pub fn check_numbers(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
 }
 
 /// The tensors in the bytes of an `.ot` file.
+///
+/// # Errors
+/// Damaged bytes, or a file that libtorch did not write.
 pub fn decode(bytes: Vec<u8>, device: Device) -> Result<BTreeMap<String, Tensor>> {
     let parts = archive::parts(&bytes)?;
     let list = parts
         .get("data.pkl")
-        .context("it is a zip archive, but no checkpoint")?;
-    // Tensors may share a part; a made-up list could share it a million times.
+        .context("it is a zip archive, but not a checkpoint")?;
+    // Tensors may share an entry; a forged list could share it a million times.
     let mut left = bytes.len();
     let mut tensors = BTreeMap::new();
     for listed in listing::read(list)? {
         let kind = kind(listed.storage.kind).with_context(|| {
             format!(
-                "its tensor '{}' is a {}, a kind of number that is not read",
+                "its tensor '{}' is a {}, which emovox does not read",
                 listed.name, listed.storage.kind
             )
         })?;
         let numbers = numbers(&listed, kind, &parts)
             .filter(|numbers| numbers.len() <= left)
-            .with_context(|| format!("the numbers of its tensor '{}' are missing", listed.name))?;
+            .with_context(|| format!("the values of its tensor '{}' are missing", listed.name))?;
         left -= numbers.len();
         let tensor = Tensor::f_from_data_size(numbers, &listed.shape, kind)?.f_to_device(device)?;
-        // libtorch allows no dots in a name, so tch writes them as strokes.
+        // libtorch allows no dots in a name, so tch writes '|' instead.
         tensors.insert(listed.name.replace('|', "."), tensor);
     }
     Ok(tensors)
 }
 
-/// The kinds of numbers that emovox saves, as PyTorch calls them.
+/// Converts PyTorch's names of the types that emovox saves.
 fn kind(storage: &str) -> Option<Kind> {
     match storage {
         "FloatStorage" => Some(Kind::Float),
@@ -274,7 +287,7 @@ fn kind(storage: &str) -> Option<Kind> {
     }
 }
 
-/// Exactly the bytes of a tensor: tch believes the shape, it does not count.
+/// The bytes of a tensor, exactly as many as its shape needs: tch does not check the length.
 fn numbers<'a>(listed: &Listed, kind: Kind, parts: &BTreeMap<&str, &'a [u8]>) -> Option<&'a [u8]> {
     let width = kind.elt_size_in_bytes();
     let length = listed.shape.iter().try_fold(width, |length, &size| {
@@ -284,7 +297,7 @@ fn numbers<'a>(listed: &Listed, kind: Kind, parts: &BTreeMap<&str, &'a [u8]>) ->
     part.get(listed.offset.checked_mul(width)?..)?.get(..length)
 }
 
-/// libtorch's errors carry a C++ stack; a person needs its first line.
+/// The first line of a libtorch error; the other lines are a C++ stack.
 fn first_line(error: &TchError) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().to_string()

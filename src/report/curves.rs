@@ -86,7 +86,7 @@ fn subtitle(runs: &[Curves]) -> String {
             }
             text
         }
-        _ => "solid: validation     dashed: training     dot: kept epoch".to_string(),
+        _ => "solid: validation     dashed: training     dot: selected epoch".to_string(),
     }
 }
 
@@ -116,7 +116,7 @@ impl Curves {
         if best == self.kept_epoch {
             "best epoch"
         } else {
-            "kept epoch"
+            "selected epoch"
         }
     }
 

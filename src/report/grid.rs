@@ -105,7 +105,7 @@ fn draw_frame(canvas: &mut Canvas, axis: &Axis, rows: &[&GridRow]) -> Result<()>
     canvas.text("UAR, %", MARGIN + NAMES, TOP - 17.0, Align::Left, head)?;
     let numbers = WIDTH - MARGIN - NUMBERS + 20.0;
     canvas.text(
-        "UAR     above the baseline",
+        "UAR     difference to the baseline",
         numbers,
         TOP - 17.0,
         Align::Left,
@@ -134,7 +134,7 @@ fn draw_row(canvas: &mut Canvas, axis: &Axis, y: f64, row: &GridRow) -> Result<(
     let numbers = WIDTH - MARGIN - NUMBERS + 20.0;
     let quiet = Font::new(TICK_SIZE, QUIET_INK);
     let Some(uar) = row.uar else {
-        return canvas.text("no cell is done", numbers, y, Align::Left, quiet);
+        return canvas.text("no trial is finished", numbers, y, Align::Left, quiet);
     };
     if let Some(Interval { low, high }) = row.interval {
         canvas.line((x(axis, low), y), (x(axis, high), y), 2.0, VERMILLION)?;

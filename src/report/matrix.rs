@@ -86,7 +86,7 @@ pub fn matrix_png(
         canvas.text("tested on", middle.0, TOP - 40.0, Align::Center, quiet)?;
         canvas.text_upwards("trained on", MARGIN + 12.0, middle.1, Align::Center, quiet)?;
         let legend = format!(
-            "framed: speakers of the same corpus, never heard     white: chance ({:.1}), full blue: 100",
+            "framed: other speakers of the same corpus     white: chance ({:.1}), full blue: 100",
             100.0 * chance
         );
         canvas.text(&legend, left, bottom + 30.0, Align::Left, quiet)
@@ -134,7 +134,7 @@ impl Field {
         let (middle, centre) = (x + width / 2.0, y + height / 2.0);
         let Some(uar) = cell.uar else {
             let font = Font::new(TICK_SIZE, QUIET_INK);
-            return canvas.text("not yet", middle, centre, Align::Center, font);
+            return canvas.text("missing", middle, centre, Align::Center, font);
         };
         let size = LARGEST_NUMBER.min(0.3 * width).min(0.4 * height);
         let number = format!("{:.1}", 100.0 * uar.mean);

@@ -326,7 +326,7 @@ fn draw_probabilities(
     heard: &Heard,
 ) -> Result<()> {
     let title = format!(
-        "What the model hears in windows of {:.1} s; at the right, in the whole recording",
+        "Predictions for windows of {:.1} s; at the right, for the whole recording",
         heard.window
     );
     panel.title(canvas, &title)?;

@@ -118,7 +118,7 @@ impl Frame {
 }
 
 fn draw_accuracies(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()> {
-    let title = "Bars: share that is right.  Dots: mean probability";
+    let title = "Bars: fraction correct.  Dots: mean probability";
     frame.draw(canvas, title, "accuracy", &Axis::percent())?;
     for (index, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.clips > 0) {
         frame.bar(canvas, index, bins.len(), bin.accuracy)?;
@@ -140,7 +140,7 @@ fn draw_accuracies(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()
 fn draw_counts(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()> {
     let most = bins.iter().map(|bin| bin.clips).max().unwrap_or(0);
     let counts = Axis::counts(most);
-    frame.draw(canvas, "How many clips", "clips", &counts)?;
+    frame.draw(canvas, "Number of clips", "clips", &counts)?;
     for (index, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.clips > 0) {
         let share = counts.position(bin.clips as f64);
         frame.bar(canvas, index, bins.len(), share)?;

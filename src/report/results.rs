@@ -40,7 +40,7 @@ pub fn write_results(
         &report.metrics.classes,
         &report.metrics.confusion,
     )?;
-    let title = format!("{}: {} part", report.run, report.part);
+    let title = format!("{}: {} subset", report.run, report.part);
     let note = report.note();
     let reliability = reliability_png(&report.calibration, &title, note.as_deref())?;
     write_bytes(&run.reliability_png(), &reliability)?;

@@ -48,7 +48,7 @@ impl Report {
     /// Statements that a reader needs to judge the numbers: the notes, or one that there are none.
     pub fn statements(&self) -> Vec<String> {
         match self.notes.is_empty() {
-            _ if self.is_certified() => vec!["no speaker is heard in two parts".into()],
+            _ if self.is_certified() => vec!["no speaker is in two subsets".into()],
             true => vec!["speakers shared".into()],
             false => self.notes.clone(),
         }
@@ -63,7 +63,7 @@ impl Report {
     pub fn text(&self) -> String {
         let Report { metrics, .. } = self;
         let mut text = format!(
-            "{} part of {}, {} clips",
+            "{} subset of {}, {} clips",
             self.part,
             escape_line(&self.corpus),
             metrics.clips
@@ -72,7 +72,7 @@ impl Report {
             text += &format!(", weights of epoch {epoch}");
         }
         text += &match self.is_certified() {
-            true => "\nNo speaker is heard in two parts.\n".to_string(),
+            true => "\nNo speaker is in two subsets.\n".to_string(),
             false => format!("\nNote: {}.\n", escape_line(&self.statements().join("; "))),
         };
         if self.skipped_recordings > 0 {
@@ -83,7 +83,7 @@ impl Report {
         }
         if self.unknown_label > 0 {
             text += &format!(
-                "{} clips were left out: the model does not know their label.\n",
+                "{} clips were left out: their label is not a class of the model.\n",
                 self.unknown_label
             );
         }
@@ -93,7 +93,7 @@ impl Report {
             .collect();
         if !missing.is_empty() {
             text += &format!(
-                "No clip of {} is here; the UAR is that of the other classes.\n",
+                "There are no clips of {}; the UAR is the mean over the other classes.\n",
                 escape_line(&missing.join(", "))
             );
         }

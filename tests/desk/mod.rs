@@ -1,6 +1,6 @@
-//! A desk with a command line on it, as a person would sit at.
+//! A temporary folder in which tests run emovox, like a user at a command line.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, reason = "no test uses all helpers")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use emovox::corpus::demo;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use tempfile::TempDir;
 
-/// A folder to work in, as a user would: recordings, runs and a small configuration.
+/// A temporary folder with recordings, runs and a small configuration.
 pub struct Desk {
     folder: TempDir,
 }
@@ -22,7 +22,7 @@ impl Desk {
         Desk { folder }
     }
 
-    /// Five voices, three emotions, two sentences: `corpus/EMOTION/vNN/N.wav`.
+    /// With a corpus of five voices, three emotions and two sentences: `corpus/EMOTION/vNN/N.wav`.
     pub fn with_corpus() -> Desk {
         let desk = Desk::new();
         for voice in 1..=5 {
@@ -60,19 +60,19 @@ impl Desk {
         writer.finalize().unwrap();
     }
 
-    /// Types a command line and gives back what was seen.
+    /// Runs a command line of emovox and returns its output.
     pub fn types(&self, line: &str) -> Seen {
         Seen::of(line, self.command(line).output().unwrap())
     }
 
-    /// A command line that is not typed yet.
+    /// A command line of emovox that has not started yet.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emovox"));
         command
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
             .env("EMOVOX_CACHE", self.folder.path().join("cache"))
-            // For models as small as these a second thread is only in the way.
+            // For models this small, a second thread makes a training slower.
             .env("OMP_NUM_THREADS", "1");
         command
     }
@@ -90,7 +90,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// What a process left that has ended.
+    /// The output of a process that has ended.
     pub fn of(line: &str, output: Output) -> Seen {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Seen {
@@ -107,7 +107,8 @@ impl Seen {
         self
     }
 
-    /// One line that holds all of these words, exit code 1, and no trace of C++ or Rust inside.
+    /// Asserts that the command failed: exit code 1, an error with all of these words, and no C++ stack or
+    /// Rust panic.
     #[track_caller]
     pub fn fails_with(self, words: &[&str]) -> Seen {
         let Seen {
@@ -141,7 +142,7 @@ batch_size = 8
 
 pub const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";
 
-/// Noise of an RMS in decibels below full scale, at 16 kHz.
+/// Noise at 16 kHz whose RMS is `level`, in decibels of full scale.
 pub fn noise(seconds: f64, level: f64) -> Vec<f32> {
     let amplitude = 10f64.powf(level / 20.0) * 3f64.sqrt();
     let mut state = 1u32;
@@ -153,7 +154,7 @@ pub fn noise(seconds: f64, level: f64) -> Vec<f32> {
         .collect()
 }
 
-/// At least so many seconds of people who speak in turn, with pauses between them, at 16 kHz.
+/// At least `seconds` of speech at 16 kHz: several voices in turn, with pauses between them.
 pub fn talk(seconds: f64) -> Vec<f32> {
     let mut samples = noise(2.0, -65.0);
     for turn in 0.. {

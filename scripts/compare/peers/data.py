@@ -1,11 +1,11 @@
-"""What the trainings of the peers read: the run's split.csv, and its features as cached .npy files."""
+"""The data of the peers' trainings: the run's split.csv, and its features as cached .npy files."""
 import csv
 
 import numpy as np
 
 
 def load(run, features):
-    """(clips, labels) of the training and the validation part; classes sorted, as emovox has them."""
+    """(clips, labels) of the training and the validation subset, and the classes, sorted as in emovox."""
     rows = list(csv.DictReader(open(f"{run}/split.csv", newline="")))
     classes = sorted({row["label"] for row in rows})
     parts = {"train": ([], []), "validation": ([], [])}
@@ -18,7 +18,7 @@ def load(run, features):
 
 
 def chosen_epoch(run):
-    """The line of metrics.csv that best.ot is of."""
+    """The row of metrics.csv for the epoch of best.ot."""
     rows = list(csv.DictReader(open(f"{run}/metrics.csv", newline="")))
     if 'keep = "last"' in open(f"{run}/config.toml").read():
         return rows[-1]

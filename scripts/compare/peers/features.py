@@ -3,14 +3,14 @@
     features.py librosa LIST             load (soxr_hq to 22 050 Hz) + feature.mfcc, clip by clip
     features.py torchaudio LIST          load, Resample, MFCC, clip by clip
     features.py torchaudio-batch LIST    MFCC of waveforms in memory at their own rate, 32 clips at once
-    features.py check LIST DIR           the largest differences from emovox' matrices in DIR
+    features.py check LIST DIR           the largest differences from emovox's matrices in DIR
 
 Same as emovox: the files, mono, 22 050 Hz, n_fft 2048, hop 512, 128 Slaney mels, top_db 80, 40 MFCCs,
-float32, one core. Not counted: imports and the first file, which pays for what is set up once.
-Not the same: torchaudio's resampler is its default, a short filter (6 zero crossings), where librosa's
-and emovox' are flat to 92 % of the band. A batch is padded with zeros to its longest clip; clips are
-sorted by length first, so that this is little. torchaudio.load wants torchcodec and FFmpeg; where they
-are missing soundfile reads, which is no slower. The last line says which.
+float32, one core. Not measured: imports, and the first file, which includes the set-up.
+Not the same: torchaudio's default resampler has a short filter (6 zero crossings), while those of librosa
+and emovox are flat to 92 % of the band. A batch is padded with zeros to its longest clip; clips are sorted
+by length first, so that the padding is short. torchaudio.load needs torchcodec and FFmpeg; without them,
+soundfile reads, which is not slower. The last line names the reader.
 """
 import json
 import sys
@@ -69,7 +69,7 @@ class Torchaudio:
             return self.mfcc(own)(samples)[0].numpy()
 
     def batches(self, files):
-        """Clips of one rate, similar in length, as [clips, 1, samples]: so top_db is each clip's own."""
+        """Clips of one rate and similar length as [clips, 1, samples], so that top_db applies to each clip."""
         by_rate = {}
         for path in files:
             samples, rate = self.load(path)

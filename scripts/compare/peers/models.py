@@ -1,4 +1,4 @@
-"""Both architectures of emovox in PyTorch, as its documentation writes such models."""
+"""Both architectures of emovox in PyTorch, in the style of its documentation."""
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -26,12 +26,12 @@ class Seed(nn.Module):
 
 
 class Member(nn.Module):
-    """Five frames stacked → linear → LayerNorm → LSTM 64 in both directions → attention, and beside it mean
-    and deviation of what goes into the LSTM → classes.
+    """Five stacked frames → linear → LayerNorm → bidirectional LSTM 64 → attention, concatenated with mean and
+    standard deviation of the LSTM's input → classes.
 
-    `packed`: the LSTM reads packed sequences, and computes what emovox computes. Otherwise it reads
-    the padded batch, as most code does: the time is that of the same layers, but the backward direction
-    meets each clip's padding first, so what it computes depends a little on the batch.
+    `packed`: the LSTM reads packed sequences and gives the same result as emovox. Otherwise it reads the
+    padded batch, as most code does: the layers take the same time, but the backward direction starts with
+    the padding of each clip, so the result depends slightly on the batch.
     """
 
     def __init__(self, columns, classes, packed):
@@ -45,7 +45,7 @@ class Member(nn.Module):
         self.input_dropout, self.dropout = nn.Dropout(0.1), nn.Dropout(0.3)
 
     def forward(self, steps, lengths):
-        """What is made of each clip, and its logits."""
+        """Embedding and logits of each clip."""
         x = self.input_dropout(torch.relu(self.norm(self.input(steps))))
         behind = (torch.arange(steps.shape[1], device=steps.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
         count = lengths.view(-1, 1, 1)
@@ -74,8 +74,8 @@ class Member(nn.Module):
 
 
 class Default(nn.Module):
-    """Three members that learn apart: in training the embeddings and logits of each, `[members, batch, …]`; else
-    the mean of their log-probabilities."""
+    """An ensemble of three networks, trained independently. In training, returns the embeddings and logits of
+    each, `[networks, batch, …]`; otherwise the mean of their log-probabilities."""
 
     def __init__(self, columns, classes, packed, members=3):
         super().__init__()
@@ -94,7 +94,7 @@ class Default(nn.Module):
 
 
 def contrastive(embeddings, labels):
-    """Supervised contrastive loss (Khosla et al. 2020), the mean over the members."""
+    """Supervised contrastive loss (Khosla et al. 2020), the mean over the networks."""
     unit = nn.functional.normalize(embeddings, dim=2)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     share = (unit @ unit.transpose(1, 2) / 0.1).masked_fill(itself, -1e9).log_softmax(2)
@@ -111,7 +111,7 @@ def read_ot(path):
 
 
 def copy(layer, weights, prefix, suffix="", own_suffix=None):
-    """Weights named `prefix…suffix` into the layer's own that end in `own_suffix`."""
+    """Copies the weights named `prefix…suffix` into those of the layer that end in `own_suffix`."""
     own_suffix = suffix if own_suffix is None else own_suffix
     with torch.no_grad():
         for name, own in layer.named_parameters():

@@ -2,8 +2,8 @@
 
     predict_keras.py RUN CLIP [CLASS…]
 
-Same as `emovox predict`: the weights, reading, resampling to 22 050 Hz, MFCCs, the forward pass, the
-printed probabilities, but for the temperature, which never changes the label.
+Same as `emovox predict`: the weights, reading, resampling to 22 050 Hz, MFCCs, the forward pass, and the
+printed probabilities except for the temperature, which does not change the label.
 """
 import os
 import sys

@@ -3,8 +3,8 @@
     predict_torch.py RUN CLIP [CLASS…]
 
 Same as `emovox predict`: the weights, reading, resampling to 22 050 Hz, MFCCs, the forward pass, the
-printed probabilities. Not the same: torchaudio's resampler (see features.py). soundfile reads, which
-spares loading torchcodec and FFmpeg.
+printed probabilities. Not the same: torchaudio's resampler (see features.py). soundfile reads, so that
+torchcodec and FFmpeg are not loaded.
 """
 import sys
 

@@ -1,12 +1,12 @@
-"""The seed recipe in Keras, the stack that it comes from: `fit` on time-averaged MFCCs.
+"""The seed recipe in Keras, its original library: `fit` on time-averaged MFCCs.
 
     train_keras.py RUN FEATURES [--epochs N] [--check]
 
 Same as the emovox run RUN: the split, the MFCCs (cached as .npy, one file a clip), layers and sizes, batch
 size 64, dropout, Adam with Keras' own settings, validation after every epoch, all cores.
-Less work than emovox does: the means over time are taken once, not in every step; nothing is saved.
-Not the same: random numbers; Keras' LSTM has one bias where libtorch's has two that are added, hence 1024
-parameters fewer.
+Less work than in emovox: the means over time are computed once, not in every step; nothing is saved.
+Not the same: random numbers; Keras' LSTM has one bias, libtorch's has two that are added, so the model has
+1024 fewer parameters.
 """
 import argparse
 import json

@@ -5,17 +5,17 @@
 
 Same as the emovox run RUN: the split, the features (cached as .npy, one file a clip), their
 normalisation, the layers and their sizes, batch size, dropout, loss (default: label smoothing 0.1 and a
-contrastive loss of 0.3, for each of three members), Adam with ε = 1e-7 (default: AdamW, one-cycle, gradient
-norm 1 for each member), validation after every epoch, all cores, no
+contrastive loss of 0.3, for each of three networks), Adam with ε = 1e-7 (default: AdamW, one-cycle,
+gradient norm 1 for each network), validation after every epoch, all cores, no
 augmentation.
-Less work than emovox does: seed's means over time are taken once, not in every step; the frames of the
-default are stacked once; nothing is saved, where emovox saves its whole state after every epoch.
-Not the same: random numbers; the start of the weights; weight decay on biases too, as AdamW does it.
+Less work than in emovox: the means over time of `seed` are computed once, not in every step; the frames of
+the default are stacked once; nothing is saved, while emovox saves its whole state after every epoch.
+Not the same: random numbers; the initial weights; weight decay on biases too, as AdamW does it.
 
-`padded`: batches at random, padded to their longest clip. `bucketed`: sorted by length in stretches of
-four batches, as emovox does it. `packed`: packed sequences. `--resident`: all clips padded on the device
-once, batches by index, no DataLoader.
-`--check`: no training; the run's best weights, scored on its validation part.
+`padded`: random batches, padded to their longest clip. `bucketed`: sorted by length in groups of four
+batches, as in emovox. `packed`: packed sequences. `--resident`: all clips padded on the device once,
+batches by index, no DataLoader.
+`--check`: no training; scores the run's best weights on its validation subset.
 """
 import argparse
 import json
@@ -64,7 +64,7 @@ def prepare(arch, train, validation, statistics):
 
 
 class Bucketed:
-    """Batches of similar length: sorted in stretches of four batches."""
+    """Batches of similar length: sorted in groups of four batches."""
 
     def __init__(self, lengths, batch_size):
         self.lengths, self.batch_size = lengths, batch_size

@@ -1,7 +1,8 @@
-"""Gives the peers the weights of an emovox run of the seed recipe: `weights.py RUN`.
+"""Writes the weights of an emovox run of the seed recipe for the peers: `weights.py RUN`.
 
 Writes RUN/seed.pt (a PyTorch state dict) and RUN/keras/*.npy (in the order of Keras' set_weights). For
-`predict` the last layer is divided by the run's temperature, so the peers' softmax is emovox' probability.
+`predict` the last layer is divided by the run's temperature, so that the peers' softmax gives emovox's
+probabilities.
 """
 import os
 import re

@@ -1,7 +1,7 @@
-  # The committee: weights of each member by number, then of each layer of its LSTM.
+  # The ensemble: the weights of each network, and in it of each layer of its LSTM.
   def network(self: __torch__.Module, features: Tensor, lengths: Tensor) -> Tensor:
-    said = [MEMBERS]
-    return torch.log_softmax(torch.mean(torch.stack(said), [0]), -1)
+    outputs = [MEMBERS]
+    return torch.log_softmax(torch.mean(torch.stack(outputs), [0]), -1)
 
   def member(self: __torch__.Module, features: Tensor, lengths: Tensor, w: List[Tensor], forward: List[List[Tensor]], backward: List[List[Tensor]]) -> Tensor:
     batch, frames, width = torch.size(features)

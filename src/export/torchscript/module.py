@@ -2,16 +2,16 @@ class Module(Module):
   __parameters__ = [PARAMETERS]
   __buffers__ = []
 ATTRIBUTES
-  # Features [batch, frames, coefficients] as they were computed, and how many frames of each clip are
-  # real -> log-probabilities [batch, classes], as emovox predict has them.
+  # Features [batch, frames, coefficients] before normalisation, and the number of frames of each clip
+  # without padding -> log-probabilities [batch, classes], equal to those of emovox predict.
   def forward(self: __torch__.Module, features: Tensor, lengths: Tensor) -> Tensor:
     lengths = lengths.to(features.device, 4)
     normalised = (features - self.normalisation_mean) / self.normalisation_deviation
-    said = annotate(List[Tensor], [])
-    for tract in range(torch.size(self.tract_matrices, 0)):
-      matrix, added = self.tract_matrices[tract], self.tract_additions[tract]
-      said.append(self.network(torch.matmul(normalised, matrix) + added, lengths))
-    logits = torch.mean(torch.stack(said), [0])
+    outputs = annotate(List[Tensor], [])
+    for warp in range(torch.size(self.tract_matrices, 0)):
+      matrix, added = self.tract_matrices[warp], self.tract_additions[warp]
+      outputs.append(self.network(torch.matmul(normalised, matrix) + added, lengths))
+    logits = torch.mean(torch.stack(outputs), [0])
     return torch.log_softmax(logits / TEMPERATURE, -1)
 
   def real(self: __torch__.Module, lengths: Tensor, steps: int) -> Tensor:

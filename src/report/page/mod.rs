@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(
             without_ours.matches("<script").count(),
             2,
-            "the data and our own"
+            "only the data and the page's script"
         );
         assert_eq!(without_ours.matches("</script").count(), 2);
         assert!(!without_ours.contains("<img src=x") && !without_ours.contains("onerror='a'>"));

@@ -85,14 +85,14 @@ pub fn run_page(
         config,
     } = &scored;
     let metrics = &saved.predictions.metrics();
-    let title = format!("{}: {} part", report.run, report.part);
+    let title = format!("{}: {} subset", report.run, report.part);
     let note = report.note();
     let mut files = FileIndex::default();
     let clips = rows(saved, "", |file| files.index_of(data.join(file)));
     let page = Page {
         title: report.run.clone(),
         subtitle: format!(
-            "{} part of {}, {} clips",
+            "{} subset of {}, {} clips",
             report.part, report.corpus, metrics.clips
         ),
         notes: report.statements(),

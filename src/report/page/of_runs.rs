@@ -39,7 +39,7 @@ pub fn comparison_page(runs: &[RunFolder], cross_validations: &[PathBuf]) -> Res
     let curves: Vec<Curves> = all.iter().filter_map(|one| one.curves.clone()).collect();
     let mut notes = Vec::new();
     if all.iter().any(|one| one.corpus != all[0].corpus) {
-        notes.push("these were scored on different corpora: their numbers do not compare".into());
+        notes.push("the corpora differ, so the numbers are not comparable".into());
     }
     notes.extend(all.iter().flat_map(|one| {
         one.notes
@@ -49,7 +49,7 @@ pub fn comparison_page(runs: &[RunFolder], cross_validations: &[PathBuf]) -> Res
     let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
     let page = Page {
         title: names.join(", "),
-        subtitle: "under 3 points without paired seeds is not a difference".into(),
+        subtitle: "without paired seeds, a difference below 3 points is not evidence".into(),
         notes,
         tables: vec![score_table(&all), recall_table(&all)],
         pictures: if curves.is_empty() {
@@ -77,7 +77,7 @@ fn of_run(run: &RunFolder) -> Result<Compared> {
     } = scored;
     Ok(Compared {
         name: report.run,
-        scored: format!("{} part", report.part),
+        scored: format!("{} subset", report.part),
         corpus: report.corpus,
         notes: report.notes,
         metrics: report.metrics,

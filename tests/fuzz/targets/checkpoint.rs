@@ -1,5 +1,5 @@
-//! Any bytes as a file of weights: tensors or an error, and the process lives on. Twice: as they
-//! are, and with their checksums set right, so that what lies behind those is reached as well.
+//! Arbitrary bytes as a file of weights give tensors or an error. Each input is tried twice: as it is, and
+//! with correct checksums, which reaches the code behind their check.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -9,14 +9,14 @@ use libfuzzer_sys::fuzz_target;
 use tch::Device;
 use tempfile::TempDir;
 
-/// Where the bytes go through a file; scripts/fuzz.sh clears it away.
+/// Folder for the input file; scripts/fuzz.sh removes it.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 fuzz_target!(|bytes: &[u8]| {
     let path = FOLDER.path().join("weights.ot");
     for bytes in [bytes.to_vec(), with_right_checksums(bytes)] {
         std::fs::write(&path, bytes).unwrap();
-        // A copy reads every number: they must really be there.
+        // A copy reads all values, so they must be in memory.
         for (_, tensor) in read_tensors(&path, Device::Cpu).into_iter().flatten() {
             let _ = tensor.copy();
         }
@@ -36,7 +36,7 @@ fn with_right_checksums(bytes: &[u8]) -> Vec<u8> {
     righted
 }
 
-/// Where a record of a zip archive's directory leads to, if not to a compressed part.
+/// The uncompressed entry that a record of the zip directory refers to.
 fn part(bytes: &[u8], record: usize) -> Option<&[u8]> {
     let number = |at: usize, width: usize| {
         let digits = bytes.get(at..)?.get(..width)?;

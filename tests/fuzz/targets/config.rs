@@ -1,4 +1,4 @@
-//! Any text as a configuration: it is refused, or what is written of it reads back the same.
+//! Arbitrary text as a configuration is rejected, or is unchanged after writing and reading.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use emovox::config::RunConfig;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
-/// Where the text goes through a file; scripts/fuzz.sh clears it away.
+/// Folder for the input file; scripts/fuzz.sh removes it.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 fuzz_target!(|text: &str| {
@@ -21,6 +21,6 @@ fuzz_target!(|text: &str| {
     }
     config.write(&path).unwrap();
     let again = RunConfig::read(&path).unwrap();
-    // As text, since NaN is unlike itself.
+    // Compared as text, because NaN is not equal to itself.
     assert_eq!(format!("{again:?}"), format!("{config:?}"));
 });

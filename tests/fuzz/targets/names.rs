@@ -1,5 +1,4 @@
-//! Any bytes as the paths of recordings: each corpus reads them or leaves them, and a recording
-//! never comes without a label.
+//! Arbitrary bytes as paths of recordings: no corpus rule gives an empty label.
 #![no_main]
 
 use std::ffi::OsStr;
@@ -9,7 +8,7 @@ use std::path::Path;
 use emovox::corpus::CorpusKind;
 use libfuzzer_sys::fuzz_target;
 
-/// Those with a rule for names, and plain folders.
+/// The corpora with a rule for file names, and plain folders.
 fn kinds() -> impl Iterator<Item = CorpusKind> {
     CorpusKind::NAMED.into_iter().chain([CorpusKind::Folders])
 }

@@ -1,4 +1,4 @@
-//! Any bytes as a recording: it is refused, or a sound comes out that the next rooms can take.
+//! Arbitrary bytes as a recording are rejected, or give a waveform that trimming and resampling accept.
 #![no_main]
 
 use std::io::Cursor;
@@ -7,7 +7,7 @@ use emovox::audio::stream::SoundStream;
 use emovox::audio::{read_wav_from, resample, trim_silence};
 use libfuzzer_sys::fuzz_target;
 
-/// At a low rate few samples last long, and resampling makes them many.
+/// Largest number of samples that is resampled: at a low rate, few samples become many.
 const MOST_SAMPLES: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
 
     let trimmed = trim_silence(&waveform, 40.0);
     assert!(trimmed.samples.len() <= samples.len());
-    // A rate with no simple ratio to 16 kHz costs a long FFT, so few of those.
+    // A rate without a simple ratio to 16 kHz needs a long FFT, so few of these are resampled.
     let simple = waveform.sample_rate.is_multiple_of(25) || bytes.len().is_multiple_of(16);
     if simple && samples.len() <= MOST_SAMPLES {
         let resampled = resample(&waveform, 16_000).unwrap();
