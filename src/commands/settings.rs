@@ -39,8 +39,7 @@ pub(super) struct Settings {
     /// Epoch whose weights are used [default: last; with --arch seed or --early-stopping: best]
     #[arg(long, value_enum)]
     keep: Option<KeepName>,
-    /// Accept initial weights that were trained on test clips or speakers, and note it beside every
-    /// score
+    /// Accept initial weights with test clips or speakers in their training; noted beside every score
     #[arg(long)]
     allow_leak: bool,
     /// Device: auto, cpu, cuda or cuda:N [default: auto]

@@ -59,7 +59,7 @@ pub struct InspectArgs {
         conflicts_with = "run"
     )]
     sample_rate: SampleRate,
-    /// Trim both ends of frames more than this number of decibels below the loudest frame
+    /// Trim silence at both ends: frames more than this many decibels below the loudest frame
     #[arg(long, value_name = "DB", conflicts_with = "run")]
     trim_db: Option<f32>,
     /// Length of a window in seconds, for the probabilities over time

@@ -111,7 +111,7 @@ pub(super) enum SplitName {
 /// The recipe, overridden by the settings file and then by the flags.
 pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     let mut config = args.settings.configure()?;
-    // The subsets of a manifest are only for its recorded recordings.
+    // The subsets of a manifest are only for the recordings in it.
     if config.split.kind == SplitKind::Given && config.data.manifest.is_none() {
         config.split.kind = SplitKind::Speaker;
     }
