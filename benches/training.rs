@@ -93,7 +93,7 @@ fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
 fn parts(c: &mut Criterion) {
     // The program does the same.
     device::keep_freed_memory();
-    for arch in [Arch::Bilstm, Arch::Seed] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let setup = setup(arch);
         let plan = plan(&setup);
         let batch = plan.batch(0).expect("features in memory");

@@ -233,7 +233,7 @@ grep -h "continues after\|stopped after" runs/sweep/slurm/*.log || true
 if [ -n "${SRUN:-}" ]; then
     step "one training in two tasks of srun"
     MASTER_ADDR=127.0.0.1 MASTER_PORT=29431 srun --partition short --ntasks 2 --export ALL \
-        "$emovox" train --arch seed --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
+        "$emovox" train --arch mean-lstm --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
     grep "2 processes train one model" srun.log
     tail -1 srun.log
 fi

@@ -16,8 +16,8 @@ use emovox::export::{safetensors, torchscript};
 use emovox::features::Features;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, ModelConfig, SeedConfig, about_safetensors, from_safetensors,
-    save_weights,
+    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, about_safetensors,
+    from_safetensors, save_weights,
 };
 use emovox::run::{RunFolder, write_split};
 use tch::{CModule, Device, Tensor};
@@ -66,9 +66,9 @@ fn config(model: ModelConfig) -> RunConfig {
 
 fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig {
     config(ModelConfig::Bilstm(BilstmConfig {
-        members,
+        ensemble_size: members,
         layers,
-        stack,
+        frame_stacking: stack,
         statistics,
         input: 16,
         hidden: 12,
@@ -78,10 +78,10 @@ fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig 
 }
 
 fn seed() -> RunConfig {
-    config(ModelConfig::Seed(SeedConfig {
+    config(ModelConfig::MeanLstm(MeanLstmConfig {
         hidden: 16,
         normalise: true,
-        ..SeedConfig::default()
+        ..MeanLstmConfig::default()
     }))
 }
 
@@ -136,7 +136,7 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
     let desk = Desk::new();
     let files = recordings(&desk);
     let mut plain = bilstm(1, 2, 3, false);
-    plain.inference.vocal_tracts.clear();
+    plain.inference.vtlp_warps.clear();
     plain.audio.sample_rate = SampleRate::Hz(16_000);
     let runs = [
         ("ensemble", bilstm(3, 1, 5, true)),
@@ -293,5 +293,5 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
     assert!(error.contains("its format is 7"), "{error}");
     desk.types("export mine --out runs")
         .fails_with(&["is a folder"]);
-    assert_eq!(Arch::Seed, expected_config.model.arch());
+    assert_eq!(Arch::MeanLstm, expected_config.model.arch());
 }

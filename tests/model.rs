@@ -5,7 +5,7 @@ use std::path::Path;
 
 use emovox::config::RunConfig;
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, ModelConfig, SeedConfig, decode, encode, load_weights,
+    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, decode, encode, load_weights,
     save_weights,
 };
 use tch::{Device, Kind, Tensor};
@@ -23,7 +23,7 @@ fn bilstm() -> ModelConfig {
 }
 
 fn seed() -> ModelConfig {
-    ModelConfig::Seed(SeedConfig {
+    ModelConfig::MeanLstm(MeanLstmConfig {
         hidden: 16,
         ..Default::default()
     })
@@ -91,8 +91,8 @@ fn dropout_ends_with_the_training() {
 #[test]
 fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let config = BilstmConfig {
-        members: 1,
-        stack: 1,
+        ensemble_size: 1,
+        frame_stacking: 1,
         input: 5,
         hidden: 4,
         heads: 2,
@@ -145,7 +145,7 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
 fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows() {
     let ensemble_of = |members| {
         ModelConfig::Bilstm(BilstmConfig {
-            members,
+            ensemble_size: members,
             input: 12,
             hidden: 8,
             // Without dropout, the outputs in training and evaluation are equal.
@@ -199,7 +199,7 @@ fn the_default_model_has_the_documented_number_of_parameters() {
 #[test]
 fn the_baseline_model_has_the_documented_number_of_parameters() {
     let model = EmotionModel::new(
-        &ModelConfig::Seed(SeedConfig::default()),
+        &ModelConfig::MeanLstm(MeanLstmConfig::default()),
         40,
         &classes(8),
         Device::Cpu,

@@ -37,7 +37,7 @@ fn desk() -> Desk {
     }
     let mut config = RunConfig::recipe(Arch::Bilstm);
     config.model = ModelConfig::Bilstm(BilstmConfig {
-        members: 1,
+        ensemble_size: 1,
         layers: 1,
         input: 8,
         hidden: 8,

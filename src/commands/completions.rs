@@ -12,7 +12,8 @@ use clap_mangen::Man;
 use super::output::OutputArgs;
 use super::terminal::print_data;
 use super::{Cli, say};
-use emovox::run::{beginning, write_output};
+use emovox::io::write_output;
+use emovox::run::beginning;
 
 /// Print a completion script for a shell
 #[derive(Args)]

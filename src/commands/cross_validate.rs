@@ -27,7 +27,7 @@ Examples:
       leave one speaker out, each with three seeds: mean and standard deviation
   emovox cross-validate --data data/ravdess --folds ravdess-emobox6
       the folds of a benchmark, to compare with its numbers
-  emovox cross-validate --data data/ravdess --arch seed --jobs 4
+  emovox cross-validate --data data/ravdess --arch mean-lstm --jobs 4
       four trainings side by side
 
 Each fold and seed is a run of its own in runs/NAME/; a finished one is not trained again, so the

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::CorpusName;
 use super::evaluate::pair;
 use super::list::{ListArgs, check_list};
 use emovox::config::{DataConfig, RunConfig};
@@ -18,7 +17,7 @@ pub(super) struct DataArgs {
     corpora: Vec<CorpusArg>,
     /// Kind of the corpus, if emovox does not recognise it by the file names
     #[arg(long, value_enum)]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     #[command(flatten)]
     list: ListArgs,
     /// A second manifest, with the recordings of the test subset
@@ -104,7 +103,7 @@ impl DataArgs {
     /// Sets kind of corpus, labels and label aliases, independently of the folder.
     pub(super) fn specify(&self, config: &mut RunConfig) {
         if let Some(corpus) = self.corpus {
-            config.data.corpus = Some(corpus.into());
+            config.data.corpus = Some(corpus);
         }
         if !self.labels.is_empty() {
             config.data.labels = self.labels.clone();
@@ -128,7 +127,7 @@ impl DataArgs {
                 bail!("two corpora have the name {name}; give each corpus a different name");
             }
             // A name such as `ravdess` selects the kind of the corpus.
-            let kind = CorpusName::from_str(name, false).ok().map(CorpusKind::from);
+            let kind = CorpusKind::from_str(name, false).ok();
             sources.push(Source {
                 name: name.clone(),
                 folder: arg.folder.clone(),

@@ -9,9 +9,9 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::list::ListArgs;
-use super::{CorpusName, open_corpus, open_data, say};
+use super::{open_corpus, open_data, say};
 use emovox::audio;
-use emovox::corpus::{self, Corpus, Skipped};
+use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
 use emovox::device::{self, DeviceChoice};
 
 /// Show device, libraries and threads, and the recordings in a corpus
@@ -27,7 +27,7 @@ pub struct DoctorArgs {
     data: Option<PathBuf>,
     /// Kind of the corpus, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -37,7 +37,7 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     let manifest = args.list.data()?;
     if let Some(data) = &args.data {
         say!("");
-        recordings(&open_corpus(data, args.corpus.map(Into::into))?);
+        recordings(&open_corpus(data, args.corpus)?);
     } else if let Some(manifest) = &manifest {
         say!("");
         recordings(&open_data(manifest)?);

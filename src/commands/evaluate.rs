@@ -12,12 +12,11 @@ use super::list::ListArgs;
 use super::progress::bar;
 use super::terminal::{print_json, print_text};
 use super::{
-    CorpusName, NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped,
-    warning,
+    NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning,
 };
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Part;
-use emovox::corpus::{Changes, Clip, Corpus, Source, listed};
+use emovox::corpus::{Changes, Clip, Corpus, CorpusKind, Source, listed};
 use emovox::dataset::Loaded;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
@@ -25,7 +24,7 @@ use emovox::experiment::{Own, own_recordings};
 use emovox::inference::{Predictor, Trained, naming_clip};
 use emovox::leakage::Comparison;
 use emovox::report::Report;
-use emovox::training::Keep;
+use emovox::training::CheckpointSelection;
 
 /// Score a trained run: accuracy, UAR, F1, confusion matrix
 #[derive(Args)]
@@ -54,7 +53,7 @@ pub struct EvaluateArgs {
     data: Option<PathBuf>,
     /// Kind of the corpus in --data, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     #[command(flatten)]
     list: ListArgs,
     /// Subset to score [default: test; with another corpus: all]
@@ -230,7 +229,7 @@ fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
     match own_recordings(split, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
         None => {
-            let corpus = open_corpus(data, args.corpus.map(Into::into))?;
+            let corpus = open_corpus(data, args.corpus)?;
             other(args, corpus)
         }
     }
@@ -298,9 +297,9 @@ fn caveats_of_own(
     match part {
         PartName::Test => {}
         PartName::Validation => notes.push(
-            match run.config().training.keep {
-                Keep::Best => "the best epoch was selected with these clips",
-                Keep::Last => "the temperature was fitted to these clips",
+            match run.config().training.checkpoint_selection {
+                CheckpointSelection::Best => "the best epoch was selected with these clips",
+                CheckpointSelection::Last => "the temperature was fitted to these clips",
             }
             .into(),
         ),

@@ -11,7 +11,7 @@ use super::Runs;
 use super::output::{OutputArgs, report_written};
 use emovox::export::{is_bundle, is_safetensors, is_torchscript, safetensors, torchscript};
 use emovox::inference::{Predictor, Trained};
-use emovox::run::write_output;
+use emovox::io::write_output;
 use tch::Device;
 
 /// Export a trained run as one file, for emovox, for PyTorch or for other programs

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Part;
@@ -141,48 +141,6 @@ fn typed(run: &RunFolder) -> String {
 
 /// Folder of the demo corpus.
 const DEMO_FOLDER: &str = "data/demo";
-
-/// The values of --corpus.
-#[derive(Clone, Copy, ValueEnum)]
-enum CorpusName {
-    Demo,
-    Ravdess,
-    /// The songs of RAVDESS, without its speech
-    RavdessSong,
-    Tess,
-    Emodb,
-    CremaD,
-    Savee,
-    Emovo,
-    JlCorpus,
-    Nemo,
-    Subesco,
-    Shemo,
-    Urdu,
-    /// One folder per class
-    Folders,
-}
-
-impl From<CorpusName> for CorpusKind {
-    fn from(name: CorpusName) -> CorpusKind {
-        match name {
-            CorpusName::Demo => CorpusKind::Demo,
-            CorpusName::Ravdess => CorpusKind::Ravdess,
-            CorpusName::Tess => CorpusKind::Tess,
-            CorpusName::Emodb => CorpusKind::Emodb,
-            CorpusName::RavdessSong => CorpusKind::RavdessSong,
-            CorpusName::CremaD => CorpusKind::CremaD,
-            CorpusName::Savee => CorpusKind::Savee,
-            CorpusName::Emovo => CorpusKind::Emovo,
-            CorpusName::JlCorpus => CorpusKind::JlCorpus,
-            CorpusName::Nemo => CorpusKind::Nemo,
-            CorpusName::Subesco => CorpusKind::Subesco,
-            CorpusName::Shemo => CorpusKind::Shemo,
-            CorpusName::Urdu => CorpusKind::Urdu,
-            CorpusName::Folders => CorpusKind::Folders,
-        }
-    }
-}
 
 /// The folder for the value of --data. The demo corpus is made first if it is missing.
 fn data_folder(data: &Path) -> Result<&Path> {

@@ -10,16 +10,17 @@ use clap::Args;
 use super::Runs;
 use super::output::{OutputArgs, report_written};
 use emovox::config::RunConfig;
+use emovox::io::{write_bytes, write_output};
 use emovox::leakage::Caveats;
 use emovox::report::{Curves, curves_png, is_own_picture};
-use emovox::run::{RunFolder, read_metrics, write_bytes, write_output};
+use emovox::run::{RunFolder, read_metrics};
 
 /// Draw the curves of runs from their metrics.csv
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox plot ravdess-bilstm                          draw runs/ravdess-bilstm/curves.png again
-  emovox plot ravdess-bilstm ravdess-seed             both in one picture, ./curves.png
+  emovox plot ravdess-bilstm ravdess-mean-lstm             both in one picture, ./curves.png
   emovox plot first second third --out compare.png    another name for the picture")]
 pub struct PlotArgs {
     /// Runs: names below runs/, or folders
@@ -69,7 +70,11 @@ fn curves_of(run: &RunFolder) -> Result<Curves> {
         .with_context(|| format!("{} has no curves yet", run.name()))?;
     Ok(Curves {
         name: run.name(),
-        kept_epoch: config.training.keep.of(&epochs).map(|kept| kept.epoch),
+        kept_epoch: config
+            .training
+            .checkpoint_selection
+            .of(&epochs)
+            .map(|kept| kept.epoch),
         epochs,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })

@@ -12,8 +12,9 @@ use super::progress::bar;
 use super::{Runs, data_folder, warning};
 use emovox::bounded;
 use emovox::config::RunConfig;
+use emovox::io::{write_bytes, write_output};
 use emovox::report::{Sounds, comparison_page, folds_page, is_own_page, run_page};
-use emovox::run::{RunFolder, read_predictions, write_bytes, write_output};
+use emovox::run::{RunFolder, read_predictions};
 
 /// Write an HTML page of a run: scores, curves, confusion matrix, and playable test clips
 #[derive(Args)]

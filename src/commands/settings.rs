@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::model::Arch;
-use emovox::training::{Balance, Keep};
+use emovox::training::{Balance, CheckpointSelection};
 
 #[derive(Args)]
 pub(super) struct Settings {
@@ -17,14 +17,14 @@ pub(super) struct Settings {
     pub(super) data: DataArgs,
     /// Architecture [default: bilstm]
     #[arg(long, value_enum)]
-    arch: Option<ArchName>,
+    pub(super) arch: Option<Arch>,
     /// Number of training epochs [default: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Number of clips per step [default: 32; --arch seed: 64]
+    /// Number of clips per step [default: 32; --arch mean-lstm: 64]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Maximum learning rate [default: 0.003; --arch seed: 0.001]
+    /// Maximum learning rate [default: 0.003; --arch mean-lstm: 0.001]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f64>,
     /// Weight the loss of each class by its inverse frequency
@@ -32,13 +32,13 @@ pub(super) struct Settings {
     class_weights: bool,
     /// Resample each epoch so that classes or corpora are equally frequent [default: none]
     #[arg(long, value_enum)]
-    balance: Option<BalanceName>,
+    balance: Option<Balance>,
     /// Stop after N epochs without a better validation UAR (0: never) [default: 0]
     #[arg(long, value_name = "N")]
     early_stopping: Option<usize>,
-    /// Epoch whose weights are used [default: last; with --arch seed or --early-stopping: best]
-    #[arg(long, value_enum)]
-    keep: Option<KeepName>,
+    /// Epoch whose weights are used [default: last; with --arch mean-lstm or --early-stopping: best]
+    #[arg(long, value_enum, alias = "keep")]
+    checkpoint_selection: Option<CheckpointSelection>,
     /// Accept initial weights with test clips or speakers in their training; noted beside every score
     #[arg(long)]
     allow_leak: bool,
@@ -50,53 +50,17 @@ pub(super) struct Settings {
     pub(super) config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ArchName {
-    /// Bidirectional LSTM over the MFCC frames, pooled by attention
-    Bilstm,
-    /// LSTM over 40 time-averaged MFCCs, the recipe that emovox comes from
-    Seed,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BalanceName {
-    /// No balance: every clip once per epoch
-    None,
-    /// Classes
-    Class,
-    /// Corpora, if there are several
-    Corpus,
-    /// Classes of each corpus
-    CorpusClass,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum KeepName {
-    /// Epoch with the highest validation UAR
-    Best,
-    /// Last epoch
-    Last,
-}
-
 impl Settings {
-    /// The requested architecture.
-    pub(super) fn arch(&self) -> Option<Arch> {
-        self.arch.map(|arch| match arch {
-            ArchName::Bilstm => Arch::Bilstm,
-            ArchName::Seed => Arch::Seed,
-        })
-    }
-
     /// The recipe, overridden by the settings file and then by the flags.
     pub(super) fn configure(&self) -> Result<RunConfig> {
         let mut config = match &self.config {
-            Some(file) => RunConfig::over_recipe(file, self.arch())?,
-            None => RunConfig::recipe(self.arch().unwrap_or_default()),
+            Some(file) => RunConfig::over_recipe(file, self.arch)?,
+            None => RunConfig::recipe(self.arch.unwrap_or_default()),
         };
         self.data.choose(&mut config)?;
         // After an early stop, the learning rate has not fallen to its final value.
         if self.early_stopping.is_some_and(|epochs| epochs > 0) {
-            config.training.keep = Keep::Best;
+            config.training.checkpoint_selection = CheckpointSelection::Best;
         }
         self.apply(&mut config);
         Ok(config)
@@ -109,18 +73,11 @@ impl Settings {
         set(&mut training.batch_size, self.batch_size);
         set(&mut training.learning_rate, self.learning_rate);
         set(&mut training.early_stopping, self.early_stopping);
-        let keep = self.keep.map(|keep| match keep {
-            KeepName::Best => Keep::Best,
-            KeepName::Last => Keep::Last,
-        });
-        set(&mut training.keep, keep);
-        let balance = self.balance.map(|balance| match balance {
-            BalanceName::None => Balance::None,
-            BalanceName::Class => Balance::Class,
-            BalanceName::Corpus => Balance::Corpus,
-            BalanceName::CorpusClass => Balance::CorpusClass,
-        });
-        set(&mut training.balance, balance);
+        set(
+            &mut training.checkpoint_selection,
+            self.checkpoint_selection,
+        );
+        set(&mut training.balance, self.balance);
         set(&mut training.device, self.device);
         training.class_weights |= self.class_weights;
         training.allow_leak |= self.allow_leak;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::ravdess::Channel;
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// Kind of a corpus, which determines how labels are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CorpusKind {
     /// The synthetic corpus that emovox computes itself.
@@ -45,8 +46,10 @@ pub enum CorpusKind {
     /// One folder per class.
     Folders,
     /// A manifest, which has the labels of all recordings.
+    #[value(skip)]
     Manifest,
     /// Several merged corpora.
+    #[value(skip)]
     Union,
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::features::Features;
-use crate::run::write_output;
+use crate::io::write_output;
 
 /// Where the numbers begin is a multiple of it.
 const ALIGNMENT: usize = 64;

@@ -6,7 +6,7 @@
 //! docs/export.md shows how.
 //!
 //! ```no_run
-//! use emovox::{export, inference::{Predictor, Trained}, run::write_bytes};
+//! use emovox::{export, inference::{Predictor, Trained}, io::write_bytes};
 //!
 //! let run = Trained::open("runs".as_ref(), "ravdess-bilstm")?;
 //! write_bytes("ravdess-bilstm.emovox".as_ref(), &run.bundle()?)?;
@@ -35,7 +35,7 @@ use tch::{Kind, Tensor};
 use crate::audio::AudioConfig;
 use crate::features::FeatureConfig;
 use crate::inference::Predictor;
-use crate::model::ModelConfig;
+use crate::model::{Arch, ModelConfig};
 
 /// Metadata of an exported model, stored as JSON.
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ struct Card<'a> {
     audio: &'a AudioConfig,
     features: &'a FeatureConfig,
     coefficients: usize,
-    model: &'a ModelConfig,
+    model: serde_json::Value,
     vocal_tracts: &'a [f64],
     /// Divisor of the mean log-probabilities.
     temperature: f64,
@@ -69,10 +69,25 @@ fn card(predictor: &Predictor) -> Result<String> {
         audio: &config.audio,
         features: &config.features,
         coefficients: config.features.coefficients(),
-        model: &config.model,
-        vocal_tracts: &config.inference.vocal_tracts,
+        model: sizes(&config.model)?,
+        vocal_tracts: &config.inference.vtlp_warps,
         temperature: config.calibration.temperature,
     })?)
+}
+
+/// Architecture and sizes of a model. Programs that read the card know these settings by their first
+/// names, so the card keeps them.
+fn sizes(model: &ModelConfig) -> Result<serde_json::Value> {
+    let mut sizes = serde_json::to_value(model)?;
+    for (name, in_card) in [("ensemble_size", "members"), ("frame_stacking", "stack")] {
+        if let Some(value) = sizes.as_object_mut().and_then(|sizes| sizes.remove(name)) {
+            sizes[in_card] = value;
+        }
+    }
+    if model.arch() == Arch::MeanLstm {
+        sizes["arch"] = "seed".into();
+    }
+    Ok(sizes)
 }
 
 /// VTLP warps of normalised features x as x · matrix + addition: matrices `[warps, coefficients,

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::client::Client;
 use super::download::hexadecimal;
 use super::{Home, Listed, Step};
-use crate::run::write_bytes;
+use crate::io::write_bytes;
 
 /// Recordings that are asked for at once.
 const AT_ONCE: usize = 6;

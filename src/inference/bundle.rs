@@ -210,7 +210,7 @@ mod tests {
         let ModelConfig::Bilstm(sizes) = &mut config.model else {
             unreachable!()
         };
-        (sizes.members, sizes.hidden, sizes.layers) = (4096, 4096, 4096);
+        (sizes.ensemble_size, sizes.hidden, sizes.layers) = (4096, 4096, 4096);
         let bundle = Bundle {
             name: "huge".into(),
             config,

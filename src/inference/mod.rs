@@ -1,7 +1,6 @@
 //! Weights and features → probabilities.
 
 mod bundle;
-mod config;
 mod ear;
 mod hearing;
 mod predictor;
@@ -10,7 +9,7 @@ mod segments;
 mod trained;
 mod windows;
 
-pub use config::InferenceConfig;
+pub use crate::config::InferenceConfig;
 pub use ear::{Ear, Heard, Speech};
 pub use hearing::Hearing;
 pub use predictor::{Prediction, Predictor};
@@ -119,7 +118,7 @@ fn normalised_mean(rows: &[Vec<f32>]) -> Vec<f32> {
 
 /// The vocal tracts that a run's clips are heard out of; `None` where they are heard as they are.
 pub fn vocal_tracts(config: &RunConfig, model: &EmotionModel) -> Result<Option<VocalTracts>> {
-    let factors = &config.inference.vocal_tracts;
+    let factors = &config.inference.vtlp_warps;
     if factors.is_empty() {
         return Ok(None);
     }
@@ -202,7 +201,7 @@ mod tests {
         let rows: Vec<&Features> = clips.iter().collect();
         let part = PartTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
         let mut said = |factors: &[f64]| {
-            config.inference.vocal_tracts = factors.to_vec();
+            config.inference.vtlp_warps = factors.to_vec();
             let tracts = vocal_tracts(&config, &model).unwrap();
             log_probabilities(&model, &part, tracts.as_ref(), 8).unwrap()
         };

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::Giveaway;
 use crate::audio::{self, AudioError};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
-use crate::run::{beginning, write_output};
+use crate::io::write_output;
+use crate::run::beginning;
 
 /// Smallest number of consecutive samples at full scale that counts as clipping.
 const CLIPPED_RUN: usize = 3;

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::TrainOutput;
 use super::bilstm::Bilstm;
-use super::config::BilstmConfig;
+use crate::config::BilstmConfig;
 
 /// An ensemble of one or more networks.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Ensemble {
 impl Ensemble {
     pub(super) fn new(root: &Path, c: &BilstmConfig, coefficients: i64, classes: i64) -> Self {
         let network = |path: &Path| Bilstm::new(path, c, coefficients, classes);
-        let networks = match c.members {
+        let networks = match c.ensemble_size {
             1 => vec![network(root)],
             count => (0..count)
                 .map(|number| network(&(root / format!("member{number}"))))

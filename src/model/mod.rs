@@ -4,7 +4,6 @@
 mod archive;
 mod attention;
 mod bilstm;
-mod config;
 mod dropout;
 mod ensemble;
 mod init;
@@ -15,8 +14,8 @@ mod safetensors;
 mod statistics;
 mod weights;
 
+pub use crate::config::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
 pub(crate) use archive::parts as archive_parts;
-pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
 pub use safetensors::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
 pub use weights::{
     Head, about, check_about, check_numbers, decode, encode, encode_weights, fit, load_weights,
@@ -74,7 +73,7 @@ impl EmotionModel {
             ModelConfig::Bilstm(config) => {
                 Network::Bilstm(Ensemble::new(&root, config, coefficients, outputs))
             }
-            ModelConfig::Seed(config) => {
+            ModelConfig::MeanLstm(config) => {
                 Network::MeanLstm(Box::new(MeanLstm::new(&root, config, outputs)))
             }
         };

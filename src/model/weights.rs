@@ -11,7 +11,7 @@ use super::archive;
 use super::listing::{self, Listed};
 use super::{Arch, EmotionModel};
 use crate::bounded;
-use crate::run::write_bytes;
+use crate::io::write_bytes;
 
 /// Format number of emovox's `.ot` files. A file with another number is rejected.
 const FORMAT: u32 = 2;

@@ -5,9 +5,8 @@ use anyhow::Result;
 use super::{Curves, Report, confusion_png, curves_png, recall_png, reliability_png};
 use crate::corpus::Clip;
 use crate::evaluation::Predictions;
-use crate::run::{
-    ClipPrediction, EpochRecord, RunFolder, write_bytes, write_confusion, write_predictions,
-};
+use crate::io::write_bytes;
+use crate::run::{ClipPrediction, EpochRecord, RunFolder, write_confusion, write_predictions};
 
 /// Writes `predictions.csv`, `report.txt`, `report.json`, `reliability.png`, `recall.png`,
 /// `confusion.csv` and finally `confusion.png`. `clips` are the clips of the predictions, in the

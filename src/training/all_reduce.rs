@@ -17,6 +17,9 @@ pub(super) fn batch_weight(
     targets: &Tensor,
     class_weights: Option<&Tensor>,
 ) -> Result<f64> {
+    if !group.are_several() {
+        return Ok(1.0);
+    }
     if class_weights.is_none() {
         return Ok(batch.local_size as f64 / batch.global_size as f64);
     }

@@ -6,9 +6,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
-use super::config::{AugmentationConfig, TrainingConfig};
 use super::loss::one_hot;
 use super::spectrum::Spectrum;
+use crate::config::{AugmentationConfig, TrainingConfig};
 use crate::dataset::{Batch, PlannedClip};
 
 /// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.

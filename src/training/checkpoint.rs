@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::config::TrainingConfig;
 use super::optimizer::AdamW;
 use super::progress::{PartialEpoch, Progress};
 use crate::bounded;
+use crate::config::TrainingConfig;
 use crate::distributed::Ranks;
+use crate::io::write_keeping_previous;
 use crate::model::{EmotionModel, about, check_about, decode, encode, fit, read_tensors};
-use crate::run::{EpochRecord, RunFolder, read_metrics, write_keeping_previous};
+use crate::run::{EpochRecord, RunFolder, read_metrics};
 
 /// `[epochs, 8]`: the columns of `metrics.csv`. Absent before the first epoch is completed.
 const EPOCHS: &str = "training.epochs";

@@ -5,9 +5,9 @@ use tch::Tensor;
 
 use super::Data;
 use super::all_reduce;
-use super::config::TrainingConfig;
 use super::epoch::RankBatch;
 use super::loss;
+use crate::config::TrainingConfig;
 use crate::distributed::Ranks;
 use crate::model::{EmotionModel, TrainOutput};
 
@@ -60,16 +60,20 @@ impl Criterion {
     ) -> Result<Loss> {
         let class_weights = self.class_weights.as_ref();
         let targets = loss::smooth(targets, self.label_smoothing);
-        let mut cross_entropy = loss::cross_entropy(&output.logits, &targets, class_weights);
-        if group.are_several() {
-            let weight = all_reduce::batch_weight(group, batch, &targets, class_weights)?;
-            cross_entropy = cross_entropy * weight;
-        }
-        let mut total = cross_entropy.shallow_clone();
-        if self.contrastive > 0.0 {
-            let (embeddings, labels) = all_reduce::embeddings(group, &output.embeddings, batch)?;
-            total = total + loss::contrastive(&embeddings, &labels) * self.contrastive;
-        }
+        let weight = all_reduce::batch_weight(group, batch, &targets, class_weights)?;
+        let cross_entropy = loss::cross_entropy(&output.logits, &targets, class_weights) * weight;
+        let contrastive = match self.contrastive {
+            0.0 => None,
+            weight => {
+                let (embeddings, labels) =
+                    all_reduce::embeddings(group, &output.embeddings, batch)?;
+                Some(loss::contrastive(&embeddings, &labels) * weight)
+            }
+        };
+        let total = match contrastive {
+            Some(contrastive) => &cross_entropy + contrastive,
+            None => cross_entropy.shallow_clone(),
+        };
         Ok(Loss {
             cross_entropy,
             total: total * self.ensemble_size as f64,

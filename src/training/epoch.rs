@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use super::Data;
 use super::augment;
-use super::balance::{self, Balance};
-use super::config::TrainingConfig;
+use super::balance;
 use super::fit::Setup;
 use super::random::{self, Purpose};
+use crate::config::{Balance, TrainingConfig};
 use crate::dataset::{Batch, Plan, PlannedClip};
 use crate::distributed::{Ranks, share};
 

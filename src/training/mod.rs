@@ -4,7 +4,6 @@ mod all_reduce;
 mod augment;
 mod balance;
 mod checkpoint;
-mod config;
 mod control;
 mod criterion;
 mod epoch;
@@ -26,9 +25,10 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, ensure};
 use tch::Device;
 
-pub use balance::Balance;
+pub use crate::config::{
+    AugmentationConfig, Balance, CheckpointSelection, Schedule, TrainingConfig,
+};
 pub use checkpoint::saved_progress;
-pub use config::{AugmentationConfig, Keep, Schedule, TrainingConfig};
 pub use finite::Explosion;
 pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};

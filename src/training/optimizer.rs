@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
-use super::config::TrainingConfig;
 use super::fused::{self, Step};
+use crate::config::TrainingConfig;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;

@@ -1,6 +1,6 @@
 //! Progress of a training, from which it can be resumed.
 
-use super::config::TrainingConfig;
+use crate::config::{CheckpointSelection, TrainingConfig};
 use crate::run::EpochRecord;
 
 /// Progress of a training: the completed epochs, and the completed steps of the current epoch.
@@ -33,7 +33,7 @@ impl Progress {
 
     /// The selected epoch so far, whose weights are in `best.ot`.
     pub fn kept(&self, config: &TrainingConfig) -> Option<&EpochRecord> {
-        config.keep.of(&self.epochs)
+        config.checkpoint_selection.of(&self.epochs)
     }
 
     /// True if all epochs are completed, or if the training stopped early.
@@ -47,5 +47,15 @@ impl Progress {
         config.early_stopping > 0
             && self.epochs.len() < config.epochs
             && self.epochs.len() - best >= config.early_stopping
+    }
+}
+
+impl CheckpointSelection {
+    /// The selected epoch among the completed `epochs`.
+    pub fn of(self, epochs: &[EpochRecord]) -> Option<&EpochRecord> {
+        match self {
+            CheckpointSelection::Best => EpochRecord::best(epochs),
+            CheckpointSelection::Last => epochs.last(),
+        }
     }
 }

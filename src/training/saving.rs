@@ -9,8 +9,9 @@ use anyhow::Result;
 use super::Event;
 use super::checkpoint::{self, TrainState};
 use super::fit::Setup;
+use crate::io::write_bytes;
 use crate::model;
-use crate::run::{EpochRecord, RunFolder, write_bytes, write_metrics};
+use crate::run::{EpochRecord, RunFolder, write_metrics};
 
 /// The files of a training in its run folder. Only the main process writes them.
 pub(super) struct Checkpoints<'a> {

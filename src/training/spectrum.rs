@@ -4,8 +4,8 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::config::AugmentationConfig;
 use crate::audio::SampleRate;
+use crate::config::AugmentationConfig;
 use crate::dataset::{Normalisation, VocalTracts, dct_matrix};
 use crate::features::FeatureConfig;
 
@@ -37,7 +37,7 @@ impl Spectrum {
         device: Device,
     ) -> Result<Option<Spectrum>> {
         let a = augmentation;
-        if a.frequency_warp == 0.0 && a.frequency_masks == 0 && a.channel == 0.0 {
+        if a.frequency_warp == 0.0 && a.frequency_masks == 0 && a.cepstral_offset == 0.0 {
             return Ok(None);
         }
         let factors: Vec<f64> = (0..WARPS)
@@ -66,7 +66,7 @@ impl Spectrum {
         let (warp, shift) = self.warps.warp(&drawn);
         let masks = self.masks(clips, config);
         let offset = Tensor::randn([clips, 1, n_mfcc], (Kind::Float, device));
-        let offset = offset * &self.offset_scale * self.warps.deviation() * config.channel;
+        let offset = offset * &self.offset_scale * self.warps.deviation() * config.cepstral_offset;
         let added = shift.matmul(&masks) + offset;
         self.warps.affine(features, &warp.matmul(&masks), &added)
     }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_cepstral_offset_is_a_constant_on_the_mfccs_of_each_clip() {
         let config = AugmentationConfig {
-            channel: 0.3,
+            cepstral_offset: 0.3,
             ..AugmentationConfig::none()
         };
         let (spectrum, _) = spectrum(&config, 20);

@@ -13,15 +13,16 @@ use clap::Args;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::terminal::{print_error, print_text};
-use super::{CorpusName, Runs, open_corpus, say};
+use super::{Runs, open_corpus, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
 use emovox::inspection::{Recording, Survey};
+use emovox::io::write_output;
 use emovox::report::{is_own_picture, recording_png, survey_png, survey_text};
-use emovox::run::{Outputs, write_output};
+use emovox::run::Outputs;
 
 /// Draw recordings (waveform, mel spectrogram, MFCCs), or describe a corpus
 #[derive(Args)]
@@ -70,7 +71,7 @@ pub struct InspectArgs {
     hop: f64,
     /// Kind of the corpus, if emovox does not recognise it
     #[arg(long, value_enum)]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
@@ -99,7 +100,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 }
 
 fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
-    let corpus = open_corpus(folder, args.corpus.map(CorpusKind::from))?;
+    let corpus = open_corpus(folder, args.corpus)?;
     let out = args.out.clone().unwrap_or_else(|| ".".into());
     make_folder(&out)?;
     let whole = std::fs::canonicalize(&corpus.folder).unwrap_or_else(|_| corpus.folder.clone());

@@ -18,7 +18,7 @@ use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Segment, Trained, Windowing};
-use emovox::run::write_output;
+use emovox::io::write_output;
 use formats::{Answer, Format, Text};
 
 /// Predict the emotion in recordings with any sample rate, channels and length

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::commands::Runs;
 use crate::commands::cache::CacheArgs;
@@ -31,7 +31,7 @@ Examples:
       two corpora with their common labels; each class of each corpus is equally frequent
   emovox train --data data/ravdess --labels anger,happiness,neutral,sadness
       four labels of the corpus
-  emovox train --data data/ravdess --arch seed --split random
+  emovox train --data data/ravdess --arch mean-lstm --split random
       the recipe of many notebooks; its score does not predict the score on new speakers
   emovox train --resume ravdess-bilstm --epochs 120
       continue a run, here with more epochs than planned
@@ -60,7 +60,7 @@ pub struct TrainArgs {
     pub(super) runs: Runs,
     /// Kind of the split [default: speaker]
     #[arg(long, value_enum)]
-    pub(super) split: Option<SplitName>,
+    pub(super) split: Option<SplitKind>,
     /// Speakers of the validation subset, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) validation_speakers: Vec<String>,
@@ -96,16 +96,6 @@ pub struct TrainArgs {
     pub(super) from_previous: bool,
     #[command(flatten)]
     pub(super) cache: CacheArgs,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum SplitName {
-    /// Speaker-independent: no speaker is in two subsets
-    Speaker,
-    /// Random clips: subsets share speakers
-    Random,
-    /// The subsets of the manifest
-    Given,
 }
 
 /// The recipe, overridden by the settings file and then by the flags.
@@ -152,7 +142,7 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
     args.settings.apply(&mut config);
     apply(args, &mut config);
     let mut differences = recorded.differences(&config)?;
-    if let Some(arch) = args.settings.arch()
+    if let Some(arch) = args.settings.arch
         && arch != recorded.model.arch()
     {
         differences.push((
@@ -188,13 +178,7 @@ const MAY_CHANGE: [&str; 3] = [
 
 fn apply(args: &TrainArgs, config: &mut RunConfig) {
     let split = &mut config.split;
-    if let Some(kind) = args.split {
-        split.kind = match kind {
-            SplitName::Speaker => SplitKind::Speaker,
-            SplitName::Random => SplitKind::Random,
-            SplitName::Given => SplitKind::Given,
-        };
-    }
+    set(&mut split.kind, args.split);
     if !args.validation_speakers.is_empty() {
         split.validation_speakers = args.validation_speakers.clone();
     }

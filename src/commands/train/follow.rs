@@ -8,14 +8,14 @@ use crate::commands::warning;
 use emovox::experiment::Experiment;
 use emovox::report::write_curves;
 use emovox::run::{EpochRecord, EventFile, RunFolder, read_metrics};
-use emovox::training::Keep;
+use emovox::training::CheckpointSelection;
 
 /// Pause between two drawings of the curves, as a multiple of the duration of a drawing.
 const PAUSE: u32 = 20;
 
 pub(super) struct Follower {
     run: RunFolder,
-    keep: Keep,
+    keep: CheckpointSelection,
     notes: Vec<String>,
     /// Time of the next drawing of the curves.
     next_drawing: Instant,
@@ -28,7 +28,7 @@ impl Follower {
     pub(super) fn new(experiment: &Experiment, tensorboard: bool) -> Follower {
         let run = experiment.run.clone();
         Follower {
-            keep: experiment.config.training.keep,
+            keep: experiment.config.training.checkpoint_selection,
             notes: experiment.caveats.notes(),
             next_drawing: Instant::now(),
             writes_events: tensorboard || run.events().exists(),

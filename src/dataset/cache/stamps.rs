@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::shard::Hash;
-use crate::run::write_bytes;
+use crate::io::write_bytes;
 
 const AT_LEAST: Duration = Duration::from_secs(2);
 

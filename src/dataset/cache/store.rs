@@ -12,7 +12,7 @@ use super::{entries, name_of};
 use crate::audio::AudioConfig;
 use crate::dataset::extract_each;
 use crate::features::{FeatureConfig, Features};
-use crate::run::write_atomically;
+use crate::io::write_atomically;
 
 /// Recordings in a shard, at most: what a killed process has to do again.
 const SHARD: usize = 4096;

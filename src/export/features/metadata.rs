@@ -7,7 +7,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::corpus;
-use crate::run::{beginning, write_output};
+use crate::io::write_output;
+use crate::run::beginning;
 
 /// A recording with its label and speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]

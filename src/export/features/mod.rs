@@ -18,8 +18,9 @@ use crate::audio::{AudioConfig, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
+use crate::io::write_output;
 use crate::io::{is_written_straight, target_of};
-use crate::run::{Outputs, write_output};
+use crate::run::Outputs;
 use format::Writer;
 use metadata::Line;
 

@@ -1,5 +1,13 @@
 //! The configuration of a run: the settings of all modules, in one `config.toml`.
 
+mod inference;
+mod model;
+mod training;
+
+pub use inference::InferenceConfig;
+pub use model::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
+pub use training::{AugmentationConfig, Balance, CheckpointSelection, Schedule, TrainingConfig};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -12,11 +20,7 @@ use crate::bounded;
 pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
-use crate::inference::InferenceConfig;
-use crate::io::is_file_name;
-use crate::model::{Arch, BilstmConfig, ModelConfig, SeedConfig};
-use crate::run::write_bytes;
-use crate::training::{AugmentationConfig, Keep, Schedule, TrainingConfig};
+use crate::io::{is_file_name, write_bytes};
 
 /// Version of the format of `config.toml`; files with another version are rejected.
 pub const FORMAT: u32 = 1;
@@ -65,19 +69,26 @@ impl Default for CalibrationConfig {
     }
 }
 
+/// The sections of `src/recipes/*.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recipe {
+    split: SplitConfig,
+    audio: AudioConfig,
+    features: FeatureConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+    inference: InferenceConfig,
+}
+
 impl RunConfig {
     /// The default settings of an architecture.
     pub fn recipe(arch: Arch) -> RunConfig {
-        let (audio, features, model, training) = match arch {
-            Arch::Bilstm => bilstm_recipe(),
-            Arch::Seed => seed_recipe(),
+        let text = match arch {
+            Arch::Bilstm => include_str!("../recipes/bilstm.toml"),
+            Arch::MeanLstm => include_str!("../recipes/mean-lstm.toml"),
         };
-        let inference = match arch {
-            Arch::Bilstm => InferenceConfig {
-                vocal_tracts: vec![0.92, 1.0, 1.08],
-            },
-            Arch::Seed => InferenceConfig::default(),
-        };
+        let recipe: Recipe = toml::from_str(text).expect("the recipes are tested");
         RunConfig {
             format: FORMAT,
             emovox: env!("CARGO_PKG_VERSION").to_string(),
@@ -85,12 +96,12 @@ impl RunConfig {
                 folder: "demo".into(),
                 ..DataConfig::default()
             },
-            split: SplitConfig::default(),
-            audio,
-            features,
-            model,
-            training,
-            inference,
+            split: recipe.split,
+            audio: recipe.audio,
+            features: recipe.features,
+            model: recipe.model,
+            training: recipe.training,
+            inference: recipe.inference,
             calibration: CalibrationConfig::default(),
         }
     }
@@ -111,7 +122,12 @@ impl RunConfig {
     /// # Errors
     /// Fails if the table has an unknown key or a value of the wrong type; the message names
     /// `path`.
-    pub fn over_recipe_table(table: Table, path: &Path, arch: Option<Arch>) -> Result<RunConfig> {
+    pub fn over_recipe_table(
+        mut table: Table,
+        path: &Path,
+        arch: Option<Arch>,
+    ) -> Result<RunConfig> {
+        rename_old_keys(&mut table);
         let in_file = table.get("model").and_then(|model| model.get("arch"));
         let arch = match (arch, in_file) {
             (Some(arch), _) => arch,
@@ -120,7 +136,8 @@ impl RunConfig {
             (None, None) => Arch::default(),
         };
         // Layer sizes of one architecture have no meaning for another.
-        let same_arch = in_file.is_none_or(|name| name.as_str() == Some(&arch.to_string()));
+        let same_arch = in_file
+            .is_none_or(|name| Arch::deserialize(name.clone()).is_ok_and(|named| named == arch));
         let is_from_run = table.contains_key("format") && table.contains_key("emovox");
         if is_from_run && same_arch {
             return parse(table, path);
@@ -251,12 +268,12 @@ impl RunConfig {
         let augmentation = &self.training.augmentation;
         let varies_spectrum = augmentation.frequency_warp > 0.0
             || augmentation.frequency_masks > 0
-            || augmentation.channel > 0.0
-            || !self.inference.vocal_tracts.is_empty();
+            || augmentation.cepstral_offset > 0.0
+            || !self.inference.vtlp_warps.is_empty();
         ensure!(
             !varies_spectrum
                 || (self.audio.sample_rate != SampleRate::Native && self.features.lifter == 0.0),
-            "frequency_warp, frequency_masks, channel and vocal_tracts need MFCCs with one sample rate \
+            "frequency_warp, frequency_masks, cepstral_offset and vtlp_warps need MFCCs with one sample rate \
              and without a lifter; set the first three to 0 in [training.augmentation] and the last \
              to [] in [inference], or change [audio] and [features]"
         );
@@ -270,57 +287,6 @@ const HEADER: &str = "\
 
 ";
 
-/// MFCCs and prosody with deltas, in windows of 25 ms every 12.5 ms at 16 kHz: speech changes
-/// faster than librosa's windows of 93 ms can follow, and has little energy above 8 kHz.
-fn bilstm_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
-    let audio = AudioConfig {
-        sample_rate: SampleRate::Hz(16_000),
-        trim_db: Some(40.0),
-    };
-    let features = FeatureConfig {
-        n_mfcc: 40,
-        n_fft: 512,
-        win_length: Some(400),
-        hop_length: 200,
-        n_mels: 64,
-        deltas: 1,
-        prosody: true,
-        ..FeatureConfig::default()
-    };
-    (
-        audio,
-        features,
-        ModelConfig::Bilstm(BilstmConfig::default()),
-        TrainingConfig::default(),
-    )
-}
-
-/// The recipe that emovox comes from: the defaults of librosa and of Adam in Keras.
-fn seed_recipe() -> (AudioConfig, FeatureConfig, ModelConfig, TrainingConfig) {
-    let training = TrainingConfig {
-        epochs: 100,
-        batch_size: 64,
-        sorted_batches: 1,
-        learning_rate: 1e-3,
-        schedule: Schedule::Constant,
-        weight_decay: 0.0,
-        epsilon: 1e-7,
-        clip_norm: 0.0,
-        label_smoothing: 0.0,
-        contrastive: 0.0,
-        keep: Keep::Best,
-        augmentation: AugmentationConfig::none(),
-        ..TrainingConfig::default()
-    };
-    let model = ModelConfig::Seed(SeedConfig::default());
-    (
-        AudioConfig::default(),
-        FeatureConfig::default(),
-        model,
-        training,
-    )
-}
-
 fn read_table(path: &Path) -> Result<Table> {
     let text = bounded::read_text(path, bounded::SETTINGS)
         .with_context(|| format!("cannot read {}", path.display()))?;
@@ -329,8 +295,36 @@ fn read_table(path: &Path) -> Result<Table> {
 
 fn table(text: &str, path: &Path) -> Result<Table> {
     // The message of the parser shows the line and the error in it.
-    text.parse()
-        .map_err(|error| anyhow!("{} is not valid TOML:\n{error}", path.display()))
+    let mut table: Table = text
+        .parse()
+        .map_err(|error| anyhow!("{} is not valid TOML:\n{error}", path.display()))?;
+    rename_old_keys(&mut table);
+    Ok(table)
+}
+
+/// Keys that had another name before: section, old name, name.
+const RENAMED: [(&str, &str, &str); 5] = [
+    ("model", "members", "ensemble_size"),
+    ("model", "stack", "frame_stacking"),
+    ("training", "keep", "checkpoint_selection"),
+    ("training.augmentation", "channel", "cepstral_offset"),
+    ("inference", "vocal_tracts", "vtlp_warps"),
+];
+
+/// Replaces the old names of keys in a configuration. An old name beside the present one stays, and
+/// is rejected as unknown later.
+pub fn rename_old_keys(config: &mut Table) {
+    for (section, old, name) in RENAMED {
+        let section = section.split('.').try_fold(&mut *config, |table, key| {
+            table.get_mut(key)?.as_table_mut()
+        });
+        if let Some(section) = section
+            && !section.contains_key(name)
+            && let Some(value) = section.remove(old)
+        {
+            section.insert(name.to_string(), value);
+        }
+    }
 }
 
 fn parse(table: Table, path: &Path) -> Result<RunConfig> {
@@ -412,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_written_configuration_reads_back_the_same() {
-        for arch in [Arch::Bilstm, Arch::Seed] {
+        for arch in [Arch::Bilstm, Arch::MeanLstm] {
             let mut config = RunConfig::recipe(arch);
             config.audio.trim_db = None;
             config.features.top_db = None;
@@ -431,27 +425,27 @@ mod tests {
     fn a_configuration_of_an_earlier_version_keeps_its_meaning() {
         let mut config = RunConfig::recipe(Arch::Bilstm);
         config.features.prosody = false;
-        config.training.augmentation.channel = 0.0;
-        config.training.keep = Keep::Best;
+        config.training.augmentation.cepstral_offset = 0.0;
+        config.training.checkpoint_selection = CheckpointSelection::Best;
         config.training.contrastive = 0.0;
         config.model = ModelConfig::Bilstm(BilstmConfig {
-            members: 1,
+            ensemble_size: 1,
             statistics: false,
             ..BilstmConfig::default()
         });
-        config.inference.vocal_tracts = Vec::new();
+        config.inference.vtlp_warps = Vec::new();
         let text = toml::to_string(&config).unwrap();
         let old: Vec<&str> = text
             .lines()
             .filter(|line| {
                 ![
                     "prosody",
-                    "channel",
-                    "keep",
+                    "cepstral_offset",
+                    "checkpoint_selection",
                     "contrastive",
-                    "members",
+                    "ensemble_size",
                     "statistics",
-                    "vocal_tracts",
+                    "vtlp_warps",
                     "[inference]",
                 ]
                 .iter()
@@ -463,13 +457,66 @@ mod tests {
         assert_eq!(RunConfig::read(file.path()).unwrap(), config);
     }
 
+    /// The names that keys and the baseline had in runs of earlier versions.
+    #[test]
+    fn old_names_are_read() {
+        for (arch, old_arch) in [(Arch::Bilstm, "bilstm"), (Arch::MeanLstm, "seed")] {
+            let mut config = RunConfig::recipe(arch);
+            config.training.augmentation.cepstral_offset = 0.7;
+            config.inference.vtlp_warps = vec![0.9, 1.1];
+            let mut text = toml::to_string(&config).unwrap();
+            for (name, old) in [
+                ("ensemble_size", "members"),
+                ("frame_stacking", "stack"),
+                ("checkpoint_selection", "keep"),
+                ("cepstral_offset", "channel"),
+                ("vtlp_warps", "vocal_tracts"),
+            ] {
+                text = text.replace(&format!("{name} ="), &format!("{old} ="));
+            }
+            let text = text.replace("\"mean-lstm\"", "\"seed\"");
+            for old in [
+                &format!("arch = \"{old_arch}\""),
+                "channel = 0.7",
+                "vocal_tracts =",
+            ] {
+                assert!(text.contains(old), "{text}");
+            }
+            let file = written(&text);
+            assert_eq!(RunConfig::read(file.path()).unwrap(), config);
+            assert_eq!(RunConfig::over_recipe(file.path(), None).unwrap(), config);
+        }
+        // Old names also override the recipe. Beside the present name they are an error.
+        let file = written("[model]\nmembers = 1\nstack = 2\n[training]\nkeep = \"best\"\n");
+        let config = RunConfig::over_recipe(file.path(), None).unwrap();
+        let selection = config.training.checkpoint_selection;
+        assert_eq!(selection, CheckpointSelection::Best);
+        let ModelConfig::Bilstm(sizes) = config.model else {
+            panic!("{:?}", config.model)
+        };
+        assert_eq!((sizes.ensemble_size, sizes.frame_stacking), (1, 2));
+        let file = written("[model]\nmembers = 1\nensemble_size = 2\n");
+        let error = RunConfig::over_recipe(file.path(), None).unwrap_err();
+        assert!(error.to_string().contains("members"), "{error}");
+    }
+
+    /// The recipes are documentation too.
+    #[test]
+    fn every_value_of_the_default_recipe_is_explained() {
+        let recipe = include_str!("../recipes/bilstm.toml");
+        for line in recipe.lines().filter(|line| line.contains(" = ")) {
+            let comment = line.split_once('#').map_or("", |(_, comment)| comment);
+            assert!(comment.len() > 4, "{line}");
+        }
+    }
+
     #[test]
     fn a_file_needs_only_the_settings_that_differ() {
         let file = written("[model]\narch = \"seed\"\nhidden = 32\n[training]\nepochs = 7\n");
-        let mut expected = RunConfig::recipe(Arch::Seed);
-        expected.model = ModelConfig::Seed(SeedConfig {
+        let mut expected = RunConfig::recipe(Arch::MeanLstm);
+        expected.model = ModelConfig::MeanLstm(MeanLstmConfig {
             hidden: 32,
-            ..SeedConfig::default()
+            ..MeanLstmConfig::default()
         });
         expected.training.epochs = 7;
         assert_eq!(RunConfig::over_recipe(file.path(), None).unwrap(), expected);

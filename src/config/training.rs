@@ -1,17 +1,18 @@
 //! Training settings: the section `[training]` of `config.toml`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::balance::Balance;
+use super::{Arch, RunConfig};
 use crate::device::DeviceChoice;
-use crate::run::EpochRecord;
 
 /// Settings of a training, except those of the data and the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
     /// Random seed of weights, clip order, dropout and augmentation. The same seed gives the same
     /// bytes on the same CPU with the same number of threads.
@@ -24,6 +25,7 @@ pub struct TrainingConfig {
     pub batch_size: usize,
     /// Number of batches whose clips are sorted by length together, which reduces padding. With 1,
     /// every batch is drawn from the whole training subset.
+    #[serde(default = "four")]
     pub sorted_batches: usize,
     /// Highest learning rate of the schedule.
     pub learning_rate: f64,
@@ -39,6 +41,7 @@ pub struct TrainingConfig {
     /// Weights the loss of each class by the inverse of its frequency.
     pub class_weights: bool,
     /// Groups of clips that are equally frequent in every epoch.
+    #[serde(default)]
     pub balance: Balance,
     /// Share of the target probability that is distributed evenly over all classes.
     pub label_smoothing: f64,
@@ -51,12 +54,12 @@ pub struct TrainingConfig {
     pub early_stopping: usize,
     /// Checkpoint selection: the epoch whose weights become `best.ot`.
     #[serde(default = "best")]
-    pub keep: Keep,
+    pub checkpoint_selection: CheckpointSelection,
     /// File with initial weights; without it the weights are drawn at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
     /// Accepts initial weights that were trained on recordings or speakers of the test subset.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_leak: bool,
     /// Longest piece of a recording in seconds. Longer recordings are divided into equal pieces for
     /// training and prediction, so that no recording determines the cost of a step; the prediction
@@ -78,10 +81,36 @@ pub enum Schedule {
     OneCycle,
 }
 
-/// Checkpoint selection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Groups of clips that are equally frequent in every epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Keep {
+pub enum Balance {
+    /// No balancing: an epoch has every clip once.
+    #[default]
+    None,
+    /// The classes are equally frequent.
+    Class,
+    /// The corpora are equally frequent.
+    Corpus,
+    /// The classes of every corpus are equally frequent.
+    CorpusClass,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Balance::None => "none",
+            Balance::Class => "class",
+            Balance::Corpus => "corpus",
+            Balance::CorpusClass => "corpus-class",
+        })
+    }
+}
+
+/// Checkpoint selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckpointSelection {
     /// The epoch with the highest validation UAR. With few validation speakers, this choice depends
     /// much on chance.
     Best,
@@ -89,20 +118,10 @@ pub enum Keep {
     Last,
 }
 
-impl Keep {
-    /// The selected epoch among the completed `epochs`.
-    pub fn of(self, epochs: &[EpochRecord]) -> Option<&EpochRecord> {
-        match self {
-            Keep::Best => EpochRecord::best(epochs),
-            Keep::Last => epochs.last(),
-        }
-    }
-}
-
 /// Random variation of the training clips, drawn again in every epoch. Validation and test clips
 /// are never varied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct AugmentationConfig {
     /// Largest relative change of the speed: 0.1 means from 10 % slower to 10 % faster.
     pub speed: f64,
@@ -112,16 +131,19 @@ pub struct AugmentationConfig {
     pub time_mask_frames: i64,
     /// Largest relative change of the frequencies (vocal tract length perturbation), which moves
     /// the formants as a shorter or longer vocal tract does.
+    #[serde(default = "none")]
     pub frequency_warp: f64,
     /// Number of frequency masks in a clip (SpecAugment).
+    #[serde(default)]
     pub frequency_masks: usize,
     /// Largest width of a frequency mask, in mel bands.
+    #[serde(default)]
     pub frequency_mask_bands: i64,
     /// Cepstral offset: standard deviation of a constant that is added to the normalised MFCCs of a
     /// clip, drawn for each coefficient. It is e times smaller every forty coefficients. The offset
     /// imitates the filter of another microphone, room or voice.
     #[serde(default = "none")]
-    pub channel: f64,
+    pub cepstral_offset: f64,
     /// Standard deviation of the noise that is added to the normalised features.
     pub noise: f64,
     /// Share of the clips that are mixed with another clip (mixup, Zhang et al. 2018).
@@ -167,8 +189,8 @@ impl TrainingConfig {
             "in [training.augmentation] speed and frequency_warp must be between 0 and 0.5"
         );
         ensure!(
-            (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0 && a.channel >= 0.0,
-            "in [training.augmentation] mixup must be between 0 and 1, noise and channel 0 or more"
+            (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0 && a.cepstral_offset >= 0.0,
+            "in [training.augmentation] mixup must be between 0 and 1, noise and cepstral_offset 0 or more"
         );
         ensure!(
             self.piece_seconds == 0.0 || (1.0..=3600.0).contains(&self.piece_seconds),
@@ -183,57 +205,32 @@ impl TrainingConfig {
 }
 
 impl Default for TrainingConfig {
-    /// Settings of the default architecture.
+    /// The settings of the default recipe.
     fn default() -> Self {
-        TrainingConfig {
-            seed: 1,
-            device: DeviceChoice::Auto,
-            epochs: 100,
-            batch_size: 32,
-            sorted_batches: 4,
-            learning_rate: 3e-3,
-            schedule: Schedule::OneCycle,
-            weight_decay: 1e-2,
-            epsilon: 1e-8,
-            clip_norm: 1.0,
-            class_weights: false,
-            balance: Balance::None,
-            label_smoothing: 0.1,
-            contrastive: 0.3,
-            early_stopping: 0,
-            keep: Keep::Last,
-            init_weights: None,
-            allow_leak: false,
-            piece_seconds: 20.0,
-            augmentation: AugmentationConfig::default(),
-        }
+        RunConfig::recipe(Arch::Bilstm).training
     }
 }
 
 impl Default for AugmentationConfig {
+    /// The settings of the default recipe.
     fn default() -> Self {
-        AugmentationConfig {
-            speed: 0.15,
-            time_masks: 2,
-            time_mask_frames: 30,
-            frequency_warp: 0.12,
-            frequency_masks: 1,
-            frequency_mask_bands: 10,
-            channel: 0.3,
-            noise: 0.0,
-            mixup: 0.3,
-        }
+        TrainingConfig::default().augmentation
     }
 }
 
-/// Value of `contrastive` and `channel` in runs that are older than these settings.
+/// Sorting of runs that are older than this setting.
+fn four() -> usize {
+    4
+}
+
+/// Value of settings that switch something on, in runs that are older than these settings.
 fn none() -> f64 {
     0.0
 }
 
 /// Checkpoint selection of runs that are older than this setting.
-fn best() -> Keep {
-    Keep::Best
+fn best() -> CheckpointSelection {
+    CheckpointSelection::Best
 }
 
 impl AugmentationConfig {
@@ -246,7 +243,7 @@ impl AugmentationConfig {
             frequency_warp: 0.0,
             frequency_masks: 0,
             frequency_mask_bands: 0,
-            channel: 0.0,
+            cepstral_offset: 0.0,
             noise: 0.0,
             mixup: 0.0,
         }

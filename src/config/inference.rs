@@ -13,19 +13,19 @@ pub struct InferenceConfig {
     /// Every clip is heard out of each of these vocal tracts, and the mean of what the model says
     /// counts (test-time augmentation). 1.08 reads every band at 1.08 times its frequency; without any,
     /// a clip is heard once, as it is.
-    pub vocal_tracts: Vec<f64>,
+    pub vtlp_warps: Vec<f64>,
 }
 
 impl InferenceConfig {
     /// Refuses settings that make no sense.
     pub fn validate(&self) -> Result<()> {
         ensure!(
-            self.vocal_tracts.len() <= MOST_TRACTS
+            self.vtlp_warps.len() <= MOST_TRACTS
                 && self
-                    .vocal_tracts
+                    .vtlp_warps
                     .iter()
                     .all(|tract| (0.5..=2.0).contains(tract)),
-            "vocal_tracts in [inference] must be at most {MOST_TRACTS} factors from 0.5 to 2"
+            "vtlp_warps in [inference] must be at most {MOST_TRACTS} factors from 0.5 to 2"
         );
         Ok(())
     }

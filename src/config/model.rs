@@ -3,36 +3,44 @@
 use std::fmt;
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::RunConfig;
+
 /// Name of an architecture, as in `--arch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Arch {
     /// A bidirectional LSTM over the MFCC frames, pooled by attention.
     #[default]
     Bilstm,
     /// The baseline: an LSTM over time-averaged MFCCs.
-    Seed,
+    ///
+    /// Its name was `seed` before, which was easily confused with the random seed.
+    #[serde(alias = "seed")]
+    #[value(alias = "seed")]
+    MeanLstm,
 }
 
 impl fmt::Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.pad(match self {
             Arch::Bilstm => "bilstm",
-            Arch::Seed => "seed",
+            Arch::MeanLstm => "mean-lstm",
         })
     }
 }
 
 /// An architecture and its sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "arch", rename_all = "lowercase")]
+#[serde(tag = "arch", rename_all = "kebab-case")]
 pub enum ModelConfig {
     /// The default architecture, [`Arch::Bilstm`].
     Bilstm(BilstmConfig),
-    /// The baseline architecture, [`Arch::Seed`].
-    Seed(SeedConfig),
+    /// The baseline architecture, [`Arch::MeanLstm`].
+    #[serde(alias = "seed")]
+    MeanLstm(MeanLstmConfig),
 }
 
 impl ModelConfig {
@@ -40,7 +48,7 @@ impl ModelConfig {
     pub fn arch(&self) -> Arch {
         match self {
             ModelConfig::Bilstm(_) => Arch::Bilstm,
-            ModelConfig::Seed(_) => Arch::Seed,
+            ModelConfig::MeanLstm(_) => Arch::MeanLstm,
         }
     }
 
@@ -48,7 +56,7 @@ impl ModelConfig {
     pub fn normalise(&self) -> bool {
         match self {
             ModelConfig::Bilstm(config) => config.normalise,
-            ModelConfig::Seed(config) => config.normalise,
+            ModelConfig::MeanLstm(config) => config.normalise,
         }
     }
 
@@ -60,11 +68,11 @@ impl ModelConfig {
         match self {
             ModelConfig::Bilstm(c) => {
                 let lstms = c.layers.saturating_mul(8 * c.hidden * c.hidden);
-                let shared =
-                    c.stack.saturating_mul(coefficients * c.input) + 2 * c.heads * c.hidden;
-                c.members.saturating_mul(lstms.saturating_add(shared))
+                let shared = c.frame_stacking.saturating_mul(coefficients * c.input)
+                    + 2 * c.heads * c.hidden;
+                c.ensemble_size.saturating_mul(lstms.saturating_add(shared))
             }
-            ModelConfig::Seed(c) => 4 * c.hidden * c.hidden + c.dense1 * (c.hidden + c.dense2),
+            ModelConfig::MeanLstm(c) => 4 * c.hidden * c.hidden + c.dense1 * (c.hidden + c.dense2),
         }
     }
 
@@ -75,10 +83,17 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<()> {
         let (sizes, dropouts) = match self {
             ModelConfig::Bilstm(c) => (
-                vec![c.members, c.stack, c.input, c.hidden, c.layers, c.heads],
+                vec![
+                    c.ensemble_size,
+                    c.frame_stacking,
+                    c.input,
+                    c.hidden,
+                    c.layers,
+                    c.heads,
+                ],
                 vec![c.input_dropout, c.dropout],
             ),
-            ModelConfig::Seed(c) => (vec![c.hidden, c.dense1, c.dense2], vec![c.dropout]),
+            ModelConfig::MeanLstm(c) => (vec![c.hidden, c.dense1, c.dense2], vec![c.dropout]),
         };
         ensure!(
             sizes.iter().all(|size| (1..=4096).contains(size)),
@@ -95,15 +110,15 @@ impl ModelConfig {
 /// Sizes of the default architecture: stacked frames → linear layer → bidirectional LSTM →
 /// attention pooling → classes. Optionally the pooling also has the statistics of the linear layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct BilstmConfig {
     /// Normalises each coefficient to mean 0 and variance 1 over the training subset.
     pub normalise: bool,
     /// Ensemble size: number of networks that are trained independently and averaged.
     #[serde(default = "one")]
-    pub members: i64,
+    pub ensemble_size: i64,
     /// Frame stacking: number of consecutive frames that form one step of the LSTM.
-    pub stack: i64,
+    pub frame_stacking: i64,
     /// Width of the linear layer before the LSTM.
     pub input: i64,
     /// Number of LSTM units in each direction.
@@ -123,18 +138,11 @@ pub struct BilstmConfig {
 }
 
 impl Default for BilstmConfig {
+    /// The sizes of the architecture's recipe.
     fn default() -> Self {
-        BilstmConfig {
-            normalise: true,
-            members: 3,
-            stack: 5,
-            input: 128,
-            hidden: 64,
-            layers: 1,
-            heads: 4,
-            statistics: true,
-            input_dropout: 0.1,
-            dropout: 0.3,
+        match RunConfig::recipe(Arch::Bilstm).model {
+            ModelConfig::Bilstm(config) => config,
+            ModelConfig::MeanLstm(_) => unreachable!("the recipe is of its architecture"),
         }
     }
 }
@@ -147,8 +155,8 @@ fn one() -> i64 {
 /// Sizes of the baseline architecture: time-averaged MFCCs, one a step → LSTM → dense → dense →
 /// classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SeedConfig {
+#[serde(deny_unknown_fields)]
+pub struct MeanLstmConfig {
     /// Normalises each coefficient to mean 0 and variance 1 over the training subset; off by
     /// default.
     pub normalise: bool,
@@ -162,14 +170,12 @@ pub struct SeedConfig {
     pub dropout: f64,
 }
 
-impl Default for SeedConfig {
+impl Default for MeanLstmConfig {
+    /// The sizes of the architecture's recipe.
     fn default() -> Self {
-        SeedConfig {
-            normalise: false,
-            hidden: 256,
-            dense1: 128,
-            dense2: 64,
-            dropout: 0.3,
+        match RunConfig::recipe(Arch::MeanLstm).model {
+            ModelConfig::MeanLstm(config) => config,
+            ModelConfig::Bilstm(_) => unreachable!("the recipe is of its architecture"),
         }
     }
 }
