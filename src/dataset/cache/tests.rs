@@ -1,4 +1,4 @@
-//! What the cache gives must be what is computed, whatever happened to it.
+//! The cache must return the same features as a computation, also after damage to its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Place {
             .unwrap()
     }
 
-    /// The features as they are without a cache.
+    /// The features without a cache.
     fn plain(&self, corpus: &Path) -> Vec<(usize, Features)> {
         let files = super::entries(corpus);
         let all = extract(&files, &AudioConfig::default(), &self.config, || {});
@@ -66,7 +66,7 @@ impl Place {
         assert_eq!(self.take(corpus).features, self.plain(corpus));
     }
 
-    /// Every shard, with the moment when it was made.
+    /// Every shard with its modification time.
     fn shards(&self) -> Vec<(PathBuf, std::time::SystemTime)> {
         let inside = super::entries(self.cache().folder())
             .into_iter()
@@ -86,7 +86,7 @@ impl Place {
     }
 }
 
-/// The one folder of some settings.
+/// The folder of the only set of settings.
 fn folder_of(place: &Place) -> PathBuf {
     let (shard, _) = place.shards().remove(0);
     shard.parent().unwrap().into()
@@ -108,7 +108,7 @@ fn tone(path: &Path, samples: usize, pitch: f32) {
 }
 
 #[test]
-fn what_was_computed_is_found_again_under_any_name() {
+fn computed_features_are_found_again_under_any_name() {
     let place = Place::new();
     place.check(&place.corpus());
     let made = place.shards();
@@ -129,7 +129,7 @@ fn a_changed_recording_is_computed_anew() {
     place.check(&place.corpus());
     let changed = place.corpus().join("3.wav");
     let before = fs::metadata(&changed).unwrap();
-    // Of the same length, and with the time of before.
+    // The new file has the same length and modification time as before.
     tone(&changed, 9000, 0.33);
     let file = fs::File::options().write(true).open(&changed).unwrap();
     file.set_modified(before.modified().unwrap()).unwrap();
@@ -161,7 +161,8 @@ fn a_damaged_shard_is_made_again() {
         bytes[at] ^= 1;
         bytes
     };
-    // In the values, an entry, the note, each number of the tail, the hash; cut off; nothing left.
+    // Damage to the values, an entry, the note, each number of the tail, the hash; truncated;
+    // empty.
     let mut broken: Vec<Vec<u8>> = [1000, last - 150, last - 66, last - 56, last - 48, last - 40]
         .map(flipped)
         .to_vec();
@@ -176,7 +177,7 @@ fn a_damaged_shard_is_made_again() {
 }
 
 #[test]
-fn damaged_stamps_are_not_believed() {
+fn damaged_stamps_are_ignored() {
     let place = Place::new();
     std::thread::sleep(std::time::Duration::from_millis(2100));
     place.check(&place.corpus());
@@ -187,7 +188,7 @@ fn damaged_stamps_are_not_believed() {
     });
     let text = fs::read_to_string(&stamps[0]).unwrap();
     assert_eq!(text.matches(".wav").count(), 5, "{text}");
-    // The recordings change places, but the stamps say that they did not.
+    // The stamps of two recordings are exchanged, and the hash of the file is wrong.
     fs::write(
         &stamps[0],
         text.replace("1.wav", "x")
@@ -231,7 +232,7 @@ fn several_runs_share_a_cache() {
 }
 
 #[test]
-fn clearing_takes_what_is_ours_and_nothing_else() {
+fn clear_removes_the_files_of_the_cache_and_no_others() {
     let place = Place::new();
     place.check(&place.corpus());
     let features = place.take(&place.corpus()).features;
@@ -246,12 +247,12 @@ fn clearing_takes_what_is_ours_and_nothing_else() {
         .collect();
     assert_eq!(left, ["mine", "thesis.txt"]);
     assert!(place.cache().folder().join("mine/1.npy").exists());
-    // Whoever reads from it is not disturbed.
+    // A run that reads from the cache is not affected.
     assert_eq!(features, place.plain(&place.corpus()));
 }
 
 #[test]
-fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
+fn waiting_for_the_lock_of_another_process_has_a_limit() {
     let place = Place::new();
     place.check(&place.corpus());
     let folder = folder_of(&place);
@@ -271,8 +272,8 @@ fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn a_process_that_waits_says_so() {
-    static TOLD: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
+fn a_process_that_waits_calls_the_callback() {
+    static REPORTED: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
     let place = Place::new();
     place.check(&place.corpus());
     let lock = folder_of(&place).join(".lock");
@@ -282,7 +283,7 @@ fn a_process_that_waits_says_so() {
     let cache = place
         .cache()
         .with_patience(Duration::from_millis(2500))
-        .when_waiting(|wait| TOLD.lock().unwrap().push(wait.clone()));
+        .when_waiting(|wait| REPORTED.lock().unwrap().push(wait.clone()));
     let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
     cache
         .extract(&place.corpus(), &files, &audio, &place.config, || {})
@@ -292,7 +293,7 @@ fn a_process_that_waits_says_so() {
         holder: Some(std::process::id()),
         at_most: Duration::from_millis(2500),
     };
-    assert_eq!(*TOLD.lock().unwrap(), [expected]);
+    assert_eq!(*REPORTED.lock().unwrap(), [expected]);
 }
 
 #[test]
@@ -325,7 +326,7 @@ fn a_planted_lock_is_not_followed() {
 }
 
 #[test]
-fn a_shard_that_is_cut_off_in_use_is_an_error() {
+fn a_shard_that_is_truncated_in_use_is_an_error() {
     let place = Place::new();
     place.check(&place.corpus());
     let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
@@ -356,7 +357,7 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
         let plan = Plan::by_length(&part, 5);
         let error = plan.batch(0).unwrap_err().to_string();
         assert!(
-            error.contains("damaged or cut off while it was in use"),
+            error.contains("damaged or truncated while it was in use"),
             "{error}"
         );
         assert!(normalisation.fit_clips(&clips).is_err());
@@ -396,11 +397,11 @@ fn a_shard_that_is_removed_in_use_is_still_read() {
 }
 
 #[test]
-fn what_killed_runs_left_is_counted_and_removed() {
+fn temporary_files_of_killed_runs_are_counted_and_removed() {
     let place = Place::new();
     place.check(&place.corpus());
     let folder = folder_of(&place);
-    // A temporary file that nobody has locked is that of a dead writer.
+    // A temporary file without a lock belongs to a dead process.
     let left = |folder: &Path| {
         fs::write(folder.join(".writing-dead01.tmp"), [0; 1000]).unwrap();
         fs::write(folder.join(".writing-dead02"), [0; 500]).unwrap();
