@@ -261,7 +261,11 @@ fn what_is_no_bundle_or_not_whole_is_said() {
 
     for length in [0, 7, 20, 100, 5000, bytes.len() - 4, bytes.len() - 1] {
         let error = format!("{:#}", open(&bytes[..length]).unwrap_err());
-        let expected = if length < 100 { "no bundle" } else { "cut off" };
+        let expected = if length < 100 {
+            "is not a bundle"
+        } else {
+            "truncated"
+        };
         assert!(error.contains(expected), "{length}: {error}");
     }
     // Any flipped bit: in the lengths, the header, the hash, the weights.
@@ -282,7 +286,7 @@ fn what_is_no_bundle_or_not_whole_is_said() {
         "--format bundle",
     ]);
     desk.types("predict runs/mine/best.ot x.wav")
-        .fails_with(&["best.ot is no bundle", "--format bundle"]);
+        .fails_with(&["best.ot is not a bundle", "--format bundle"]);
     let later = String::from_utf8_lossy(&bytes[..60])
         .find("bundle")
         .unwrap();
