@@ -46,7 +46,7 @@ pub struct Speech {
 /// into pieces. The prediction for a window equals that of [`Hearing`] for a recording with the
 /// same samples.
 pub struct Ear<'a> {
-    hearing: Hearing<'a>,
+    window_predictor: Hearing<'a>,
     resampler: StreamResampler,
     gate: Gate,
     ring: Ring,
@@ -72,10 +72,10 @@ impl<'a> Ear<'a> {
         gate: &GateConfig,
     ) -> Result<Ear<'a>> {
         windowing.validate()?;
-        let hearing = Hearing::new(predictor, native)?;
-        let rate = hearing.sample_rate();
+        let window_predictor = Hearing::new(predictor, native)?;
+        let rate = window_predictor.sample_rate();
         let (window, hop) = (windowing.window_samples(rate), windowing.hop_samples(rate));
-        let ear = Ear {
+        let streaming = Ear {
             resampler: StreamResampler::new(native, rate)?,
             gate: Gate::new(gate, rate),
             // The speech can end anywhere in the hop.
@@ -85,10 +85,10 @@ impl<'a> Ear<'a> {
             hop_start: 0,
             energy: 0.0,
             resampled: Vec::new(),
-            hearing,
+            window_predictor,
         };
-        ear.prepare()?;
-        Ok(ear)
+        streaming.prepare()?;
+        Ok(streaming)
     }
 
     /// Processes the next samples, at the sample rate of the stream. Calls `take` with the output
@@ -116,7 +116,10 @@ impl<'a> Ear<'a> {
     pub fn finish(mut self, mut take: impl FnMut(Heard) -> Result<()>) -> Result<()> {
         let resampler = std::mem::replace(
             &mut self.resampler,
-            StreamResampler::new(self.hearing.sample_rate(), self.hearing.sample_rate())?,
+            StreamResampler::new(
+                self.window_predictor.sample_rate(),
+                self.window_predictor.sample_rate(),
+            )?,
         );
         let mut rest = Vec::new();
         resampler.finish(&mut rest)?;
@@ -168,11 +171,11 @@ impl<'a> Ear<'a> {
             Some((start, end)) => {
                 let start = start.max(end.saturating_sub(self.window));
                 let probabilities = self
-                    .hearing
+                    .window_predictor
                     .probabilities(self.ring.slice(start, end))
                     .with_context(|| format!("after {:.1} s", self.in_seconds(now)))?;
                 let class = highest(&probabilities);
-                let classes = self.hearing.predictor().classes();
+                let classes = self.window_predictor.predictor().classes();
                 Some(Speech {
                     start: self.in_seconds(start),
                     end: self.in_seconds(end),
@@ -193,17 +196,22 @@ impl<'a> Ear<'a> {
     /// Predicts windows of all lengths before the stream starts, because the first prediction for
     /// each length takes libtorch longer.
     fn prepare(&self) -> Result<()> {
-        let frame = self.hearing.predictor().config().features.hop_length;
-        let rate = f64::from(self.hearing.sample_rate());
+        let frame = self
+            .window_predictor
+            .predictor()
+            .config()
+            .features
+            .hop_length;
+        let rate = f64::from(self.window_predictor.sample_rate());
         let longest = self.window as usize;
         let prepared = longest.min((PREPARED_SECONDS * rate) as usize);
         for length in (1..=prepared).step_by(LENGTH_STEP * frame).chain([longest]) {
-            self.hearing.probabilities(&vec![0.0; length])?;
+            self.window_predictor.probabilities(&vec![0.0; length])?;
         }
         Ok(())
     }
 
     fn in_seconds(&self, samples: u64) -> f64 {
-        samples as f64 / f64::from(self.hearing.sample_rate())
+        samples as f64 / f64::from(self.window_predictor.sample_rate())
     }
 }

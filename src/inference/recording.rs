@@ -52,13 +52,13 @@ impl Predictor {
         windowing.validate()?;
         let mut sound = stream_wav(file)?;
         let native = sound.sample_rate();
-        let hearing = Hearing::new(self, native)?;
-        let rate = hearing.sample_rate();
+        let window_predictor = Hearing::new(self, native)?;
+        let rate = window_predictor.sample_rate();
         let mut resampler = StreamResampler::new(native, rate)?;
         let hop = windowing.hop_samples(rate);
         let mut windows = Windows::new(windowing.window_samples(rate), hop);
         let mut batch = Batch {
-            hearing: &hearing,
+            window_predictor: &window_predictor,
             size: ((BATCH_SECONDS / windowing.window) as usize).clamp(1, BATCH),
             waiting: Vec::new(),
             predicted: Vec::new(),
@@ -102,7 +102,7 @@ impl Predictor {
 
 /// Windows that wait for a prediction, and the predicted windows.
 struct Batch<'a> {
-    hearing: &'a Hearing<'a>,
+    window_predictor: &'a Hearing<'a>,
     size: usize,
     waiting: Vec<(u64, Vec<f32>)>,
     predicted: Vec<HeardWindow>,
@@ -118,14 +118,14 @@ impl Batch<'_> {
     }
 
     fn predict(&mut self) -> Result<()> {
-        let extractor = self.hearing.ears();
+        let extractor = self.window_predictor.ears();
         let features: Vec<Features> = self
             .waiting
             .par_iter()
             .map(|(_, window)| extractor.of(window))
             .collect();
         let features: Vec<&Features> = features.iter().collect();
-        let rows = self.hearing.predictor().probabilities(&features)?;
+        let rows = self.window_predictor.predictor().probabilities(&features)?;
         for ((start, window), probabilities) in self.waiting.drain(..).zip(rows) {
             self.predicted.push(HeardWindow {
                 start,

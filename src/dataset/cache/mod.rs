@@ -239,7 +239,7 @@ impl FeatureCache {
                 format!("process {number}")
             });
             bail!(
-                "{holder} holds {} and wrote nothing for {:.0} s",
+                "{holder} holds the lock {} and wrote nothing for {:.0} s",
                 wait.lock.display(),
                 self.patience.as_secs_f64()
             );
