@@ -5,7 +5,8 @@
 //! use emovox::fetch::{Patience, fetch, home};
 //!
 //! let emodb = home("emodb").expect("emovox knows EmoDB");
-//! let clips = fetch(emodb, "data/emodb".as_ref(), &Patience::default(), &|step| eprintln!("{step:?}"))?;
+//! let into = std::path::Path::new("data/emodb");
+//! let clips = fetch(emodb, into, &Patience::default(), &|step| eprintln!("{step:?}"))?;
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
