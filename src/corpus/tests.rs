@@ -563,7 +563,7 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
     for words in [
         "calm counts as neutral",
         "boredom counts as neutral",
-        "2 clips with the labels disgust, surprise are left out",
+        "2 clips are left out (labels: disgust, surprise)",
     ] {
         assert!(notes.contains(words), "{notes}");
     }
