@@ -78,7 +78,7 @@ fn two_corpora_are_trained_as_one() {
         ": 64 clips, 8 speakers, 3 classes (anger, neutral, sadness)",
         "boredom counts as neutral",
         "calm counts as neutral",
-        "8 clips with the labels surprise are left out",
+        "8 clips are left out (labels: surprise)",
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
     }

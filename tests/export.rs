@@ -261,7 +261,11 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
 
     for length in [0, 7, 20, 100, 5000, bytes.len() - 4, bytes.len() - 1] {
         let error = format!("{:#}", open(&bytes[..length]).unwrap_err());
-        let expected = if length < 100 { "no bundle" } else { "cut off" };
+        let expected = if length < 100 {
+            "is not a bundle"
+        } else {
+            "truncated"
+        };
         assert!(error.contains(expected), "{length}: {error}");
     }
     // Every flipped bit is detected: in the lengths, the header, the hash and the weights.
@@ -282,7 +286,7 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
         "--format bundle",
     ]);
     desk.types("predict runs/mine/best.ot x.wav")
-        .fails_with(&["best.ot is no bundle", "--format bundle"]);
+        .fails_with(&["best.ot is not a bundle", "--format bundle"]);
     let later = String::from_utf8_lossy(&bytes[..60])
         .find("bundle")
         .unwrap();

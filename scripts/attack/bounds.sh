@@ -116,7 +116,7 @@ time.sleep(1200)
 END
 for _ in $(seq 50); do [ -s servers ] && break; sleep 0.2; done
 read -r archive slow mute < servers
-for attack in "folders $archive folders.zip 10000 folders" "slow $slow file too slow" "mute $mute file says nothing"; do
+for attack in "folders $archive folders.zip 10000 folders" "slow $slow file too slow" "mute $mute file sends no data"; do
     read -r name port file words <<< "$attack"
     cat > homes.toml <<END
 [[corpus]]

@@ -74,7 +74,7 @@ pub enum AudioError {
     #[error("not a file but a pipe, a socket or a device; save the recording to a file first")]
     NotAFile,
 
-    /// The file system's own error.
+    /// Any other error of the file system.
     #[error("{}", io_message(.0))]
     Io(#[from] io::Error),
 }

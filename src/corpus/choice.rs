@@ -144,7 +144,7 @@ impl Corpus {
         if !dropped.is_empty() {
             let names: Vec<String> = dropped.into_iter().collect();
             self.notes.push(format!(
-                "{} clips with the labels {} are left out",
+                "{} clips are left out (labels: {})",
                 before - self.clips.len(),
                 names.join(", ")
             ));

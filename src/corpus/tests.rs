@@ -254,7 +254,7 @@ fn each_name_is_read_by_its_own_rule_and_by_no_other() {
 }
 
 #[test]
-fn nearly_right_names_are_nobody_s() {
+fn names_with_one_wrong_field_follow_no_rule() {
     let strange = [
         // Too few and too many fields, and actors, emotions, levels and takes that do not exist.
         "1001_DFA_ANG.wav",
@@ -327,7 +327,7 @@ fn nearly_right_names_are_nobody_s() {
 }
 
 #[test]
-fn every_kind_is_written_as_it_is_read() {
+fn every_kind_is_displayed_as_it_is_parsed() {
     for kind in CorpusKind::NAMED {
         let written = serde_json::to_value(kind).unwrap();
         assert_eq!(written.as_str().unwrap(), kind.to_string());
@@ -335,7 +335,7 @@ fn every_kind_is_written_as_it_is_read() {
 }
 
 #[test]
-fn women_and_men_where_they_are_known() {
+fn women_and_men_are_counted_if_known() {
     let count = |kind: CorpusKind, speakers: &[&str]| {
         let speakers: Vec<String> = speakers.iter().map(|s| s.to_string()).collect();
         women_and_men(kind, &speakers)
@@ -360,7 +360,7 @@ fn women_and_men_where_they_are_known() {
 }
 
 #[test]
-fn recognises_each_corpus_among_strays() {
+fn each_corpus_is_recognised_among_foreign_files() {
     let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
     let cases = [
         (
@@ -408,7 +408,7 @@ fn recognises_each_corpus_among_strays() {
 }
 
 #[test]
-fn second_copies_are_left_out_where_names_are_given_once() {
+fn second_copies_are_left_out_if_names_are_unique() {
     let folder = tempfile::tempdir().unwrap();
     let touch = |file: &str| {
         let path = folder.path().join(file);
@@ -426,7 +426,7 @@ fn second_copies_are_left_out_where_names_are_given_once() {
 }
 
 #[test]
-fn songs_are_no_speech_and_a_name_in_two_folders_may_be_two_speakers() {
+fn songs_are_not_speech_and_one_name_in_two_folders_can_be_two_speakers() {
     let folder = tempfile::tempdir().unwrap();
     let touch = |file: &str| {
         let path = folder.path().join(file);
@@ -455,7 +455,7 @@ fn songs_are_no_speech_and_a_name_in_two_folders_may_be_two_speakers() {
 }
 
 #[test]
-fn a_folder_without_recordings_says_what_to_do() {
+fn the_error_for_a_folder_without_recordings_gives_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let error = scan(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("no WAV file"), "{error}");
@@ -476,7 +476,7 @@ fn written(folder: &Path, name: &str, files: &[&str]) -> (String, Corpus) {
 }
 
 #[test]
-fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
+fn folders_of_one_speaker_with_different_spellings_are_merged() {
     let folder = tempfile::tempdir().unwrap();
     let files = [
         "happy/Ann/1.wav",
@@ -503,7 +503,7 @@ fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
 }
 
 #[test]
-fn folders_that_may_be_of_one_speaker_or_of_two_are_refused() {
+fn folders_that_may_be_of_one_speaker_or_of_two_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["happy/3/1.wav", "sad/speaker_03/1.wav"] {
         let path = folder.path().join(file);
@@ -536,7 +536,7 @@ const RAVDESS: [&str; 4] = [
 const EMODB: [&str; 4] = ["03a01Na.wav", "03a01La.wav", "08a01Wa.wav", "08a01Ea.wav"];
 
 #[test]
-fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
+fn merged_corpora_have_separate_speakers_and_aligned_labels() {
     let folder = tempfile::tempdir().unwrap();
     let both = || {
         vec![
@@ -563,7 +563,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
     for words in [
         "calm counts as neutral",
         "boredom counts as neutral",
-        "2 clips with the labels disgust, surprise are left out",
+        "2 clips are left out (labels: disgust, surprise)",
     ] {
         assert!(notes.contains(words), "{notes}");
     }
@@ -612,7 +612,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
 }
 
 #[test]
-fn one_corpus_is_restricted_and_nothing_is_mapped_unasked() {
+fn one_corpus_is_restricted_and_no_label_is_mapped_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let (_, mut corpus) = written(folder.path(), "ravdess", &RAVDESS);
     corpus
@@ -625,7 +625,7 @@ fn one_corpus_is_restricted_and_nothing_is_mapped_unasked() {
 }
 
 #[test]
-fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
+fn speech_and_song_have_the_same_speakers_and_a_recording_is_in_one_corpus() {
     let folder = tempfile::tempdir().unwrap();
     let songs = [
         "Actor_01/03-02-04-01-01-01-01.wav",
@@ -658,7 +658,7 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
 }
 
 #[test]
-fn a_folder_that_is_called_as_a_missing_value_is_not_a_class() {
+fn a_folder_named_like_a_missing_value_is_not_a_class() {
     let of = |wanted: &[String], map: &[(&str, &str)]| {
         let folder = tempfile::tempdir().unwrap();
         for class in ["anger", "joy", "unknown", "NaN"] {

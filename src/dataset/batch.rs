@@ -1,4 +1,4 @@
-//! Batches, gathered from a part's tensors by a plan that is made before the epoch.
+//! Batches of a subset, gathered from its tensors by a plan that is made before the epoch.
 
 use std::ops::Range;
 
@@ -9,27 +9,27 @@ use super::PartTensors;
 use super::part::{Frames, normalised};
 use crate::features::Features;
 
-/// Lengths are rounded up to a multiple of this many frames: oneDNN builds and keeps a primitive
-/// for every length that it meets, so they should be few. A multiple of the usual frame stack.
+/// Padded lengths are a multiple of this number of frames: oneDNN builds and caches a primitive for
+/// every length, so there should be few lengths. It is a multiple of the usual frame stacking.
 const LENGTH_STEP: i64 = 30;
 
-/// Frames of a batch when nothing is learnt from it: a minute-long clip among short ones must not
-/// blow all of them up. 200 000 frames of 86 coefficients take 69 MB.
-const LARGEST_BATCH: i64 = 200_000;
+/// Maximum number of padded frames of a batch in inference, where one clip of a minute would
+/// otherwise increase the padding of all others. 200 000 frames of 86 coefficients take 69 MB.
+const MAX_BATCH_FRAMES: i64 = 200_000;
 
 /// Clips of one step, padded to a common length.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[batch, frames, coefficients]`, zero behind each clip's end.
+    /// Features, `[batch, frames, coefficients]`, padded with zeros behind the end of each clip.
     pub features: Tensor,
-    /// `[batch]`: real frames of each clip.
+    /// Number of frames of each clip without padding, `[batch]`.
     pub lengths: Tensor,
-    /// `[batch]`: the class of each clip.
+    /// Class index of each clip, `[batch]`.
     pub labels: Tensor,
 }
 
 impl Batch {
-    /// All clips `times` over: the first of each, then the second …
+    /// The whole batch repeated `times` times: `[times × batch, …]`.
     pub fn repeated(&self, times: i64) -> Batch {
         Batch {
             features: self.features.repeat([times, 1, 1]),
@@ -39,26 +39,27 @@ impl Batch {
     }
 }
 
-/// One clip's turn in an epoch.
+/// One occurrence of a clip in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlannedClip {
-    /// Which clip of the part.
+    /// Index of the clip in the subset.
     pub clip: usize,
-    /// How fast it is played: 2 halves its length, 1 leaves it alone.
+    /// Playback speed: 2 halves the length, 1 does not change it.
     pub speed: f64,
 }
 
-/// An epoch's batches. What they need is on the device before the first step.
+/// The batches of an epoch. The indices and lengths of all batches are on the device before the
+/// first step.
 #[derive(Debug)]
 pub struct Plan<'a> {
     part: &'a PartTensors,
-    /// Where in `order` each batch lies.
+    /// Range of each batch in `order`.
     batches: Vec<Range<usize>>,
     /// Number of clips of each batch that count.
     sizes: Vec<usize>,
-    /// The part's clips in the order in which they come.
+    /// The clips in the order of the epoch.
     order: Vec<PlannedClip>,
-    /// Frames that each batch is padded to.
+    /// Number of frames that each batch is padded to.
     padded: Vec<i64>,
     starts: Tensor,
     lengths: Tensor,
@@ -68,20 +69,20 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Batches of `batch_size` clips (the last may be smaller) in the order given.
+    /// Batches of `batch_size` clips (the last may be smaller) in the given order.
     pub fn new(part: &'a PartTensors, order: Vec<PlannedClip>, batch_size: usize) -> Self {
         let clips = order.len();
         let starts = (0..clips).step_by(batch_size);
         let batches = starts
             .map(|start| start..(start + batch_size).min(clips))
             .collect();
-        Plan::of(part, order, batches)
+        Plan::with_batches(part, order, batches)
     }
 
-    /// The share of one of several processes in the same batches, where `share` gives the part of so many
-    /// clips that is its own; a batch's clips are dealt out in turn, so that long ones meet no process
-    /// more often than others. If a share is empty, the batch is a stand-in of one clip, and
-    /// [`Plan::size`] is 0.
+    /// The local slice of one of several processes in the same batches. `share` returns the range
+    /// of this process for a number of clips. The clips of a batch are assigned to the processes in
+    /// turn, so that long clips are distributed evenly. If a slice is empty,
+    /// the batch is a stand-in of one clip, and [`Plan::size`] is 0.
     pub fn shared(
         part: &'a PartTensors,
         mut order: Vec<PlannedClip>,
@@ -92,24 +93,24 @@ impl<'a> Plan<'a> {
         let (mut batches, mut sizes) = (Vec::new(), Vec::new());
         let mut start = 0;
         for batch in order.chunks_mut(batch_size) {
-            let dealt: Vec<PlannedClip> = (0..processes)
+            let assigned: Vec<PlannedClip> = (0..processes)
                 .flat_map(|process| batch.iter().copied().skip(process).step_by(processes))
                 .collect();
-            batch.copy_from_slice(&dealt);
-            let own = share(batch.len());
-            let first = start + own.start.min(batch.len() - 1);
-            batches.push(first..first + own.len().max(1));
-            sizes.push(own.len());
+            batch.copy_from_slice(&assigned);
+            let local = share(batch.len());
+            let first = start + local.start.min(batch.len() - 1);
+            batches.push(first..first + local.len().max(1));
+            sizes.push(local.len());
             start += batch.len();
         }
         Plan {
             sizes,
-            ..Plan::of(part, order, batches)
+            ..Plan::with_batches(part, order, batches)
         }
     }
 
-    /// All clips as they are, the short ones first, so that little is padded. A batch has at most
-    /// `batch_size` clips, and so few that it is at most 200 000 frames when padded (or one clip).
+    /// All clips without a change of speed, sorted by length, so that there is little padding. A
+    /// batch has at most `batch_size` clips, and at most 200 000 frames with padding or one clip.
     pub fn by_length(part: &'a PartTensors, batch_size: usize) -> Self {
         let mut clips: Vec<usize> = (0..part.clips()).collect();
         clips.sort_by_key(|&clip| part.lengths[clip]);
@@ -120,7 +121,7 @@ impl<'a> Plan<'a> {
                 None => true,
                 Some(&next) => {
                     let clips = end + 1 - start;
-                    clips > batch_size || clips as i64 * part.lengths[next] > LARGEST_BATCH
+                    clips > batch_size || clips as i64 * part.lengths[next] > MAX_BATCH_FRAMES
                 }
             };
             if full {
@@ -128,11 +129,15 @@ impl<'a> Plan<'a> {
                 start = end;
             }
         }
-        let still = |clip| PlannedClip { clip, speed: 1.0 };
-        Plan::of(part, clips.into_iter().map(still).collect(), batches)
+        let unchanged = |clip| PlannedClip { clip, speed: 1.0 };
+        Plan::with_batches(part, clips.into_iter().map(unchanged).collect(), batches)
     }
 
-    fn of(part: &'a PartTensors, order: Vec<PlannedClip>, batches: Vec<Range<usize>>) -> Self {
+    fn with_batches(
+        part: &'a PartTensors,
+        order: Vec<PlannedClip>,
+        batches: Vec<Range<usize>>,
+    ) -> Self {
         let device = part.device();
         let warped: Vec<i64> = order
             .iter()
@@ -159,24 +164,24 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// How many batches there are.
+    /// Number of batches.
     pub fn batches(&self) -> usize {
         self.batches.len()
     }
 
-    /// How many clips a batch has.
+    /// Number of clips in a batch.
     pub fn size(&self, batch: usize) -> usize {
         self.sizes[batch]
     }
 
-    /// The clips of a batch, as numbers of the part's clips.
+    /// The clips of a batch, as indices in the subset.
     pub fn clips(&self, batch: usize) -> impl Iterator<Item = usize> {
         let counted = self.planned(batch).iter().take(self.sizes[batch]);
         counted.map(|planned| planned.clip)
     }
 
-    /// Gathers a batch on the device. Between two frames of a clip whose speed was changed stands
-    /// the linear interpolation of them.
+    /// Gathers a batch on the device. Clips with another speed than 1 are resampled in time by
+    /// linear interpolation of their frames.
     ///
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
@@ -184,24 +189,24 @@ impl<'a> Plan<'a> {
         let start = self.batches[batch].start as i64;
         let size = self.batches[batch].len() as i64;
         let frames = self.padded[batch];
-        let of_batch = |values: &Tensor| values.narrow(0, start, size);
+        let slice = |values: &Tensor| values.narrow(0, start, size);
 
-        let lengths = of_batch(&self.warped);
+        let lengths = slice(&self.warped);
         let time = Tensor::arange(frames, (Kind::Float, lengths.device())).unsqueeze(0);
-        let position: Tensor = time * of_batch(&self.speeds).unsqueeze(1);
+        let position: Tensor = time * slice(&self.speeds).unsqueeze(1);
         let before = position.floor();
         let between = (position - &before).unsqueeze(-1);
 
-        let last = of_batch(&self.lengths).unsqueeze(1) - 1;
+        let last = slice(&self.lengths).unsqueeze(1) - 1;
         let padding = Tensor::arange(frames, (Kind::Int64, lengths.device()))
             .unsqueeze(0)
             .ge_tensor(&lengths.unsqueeze(1));
         let (all, starts) = self.frames(batch)?;
         let zero_frame = all.size()[0] - 1;
         let gather = |frame: &Tensor| {
-            let place = frame.minimum(&last) + starts.unsqueeze(1);
-            let place = place.masked_fill(&padding, zero_frame);
-            all.index_select(0, &place.view([-1]))
+            let index = frame.minimum(&last) + starts.unsqueeze(1);
+            let index = index.masked_fill(&padding, zero_frame);
+            all.index_select(0, &index.view([-1]))
                 .view([size, frames, -1])
         };
         let before = before.to_kind(Kind::Int64);
@@ -219,11 +224,11 @@ impl<'a> Plan<'a> {
         Ok(Batch {
             features,
             lengths,
-            labels: of_batch(&self.labels),
+            labels: slice(&self.labels),
         })
     }
 
-    /// Frames among which those of a batch are, and where each of its clips starts.
+    /// A tensor that contains the frames of a batch, and the index in it at which each clip starts.
     fn frames(&self, batch: usize) -> Result<(Tensor, Tensor)> {
         match &self.part.frames {
             Frames::Resident(frames) => {
@@ -252,7 +257,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Frames of a clip played at another speed.
+/// Number of frames of a clip at its planned speed.
 fn warped_length(part: &PartTensors, planned: &PlannedClip) -> i64 {
     let last = (part.lengths[planned.clip] - 1) as f64;
     (last / planned.speed).floor() as i64 + 1
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_holds_each_clip_and_zeros_behind_it() {
+    fn a_batch_has_each_clip_with_zeros_behind_it() {
         let part = part(&[3, 1, 2]);
         let batch = Plan::by_length(&part, 8).batch(0).unwrap();
         assert_eq!(Vec::<i64>::try_from(batch.lengths).unwrap(), [1, 2, 3]);
@@ -323,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn speed_reads_between_the_frames() {
+    fn another_speed_interpolates_between_frames() {
         let part = part(&[7]);
         for (speed, expected) in [
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_that_stay_where_they_are_give_the_same_batches() {
+    fn clips_that_are_not_resident_give_the_same_batches() {
         tch::manual_seed(2);
         let float = (Kind::Float, Device::Cpu);
         let store = tch::nn::VarStore::new(Device::Cpu);
@@ -373,8 +378,8 @@ mod tests {
     }
 
     #[test]
-    fn a_long_clip_gets_a_batch_of_its_own() {
-        let lengths = [vec![100; 5], vec![LARGEST_BATCH * 2], vec![50; 4]].concat();
+    fn a_long_clip_has_a_separate_batch() {
+        let lengths = [vec![100; 5], vec![MAX_BATCH_FRAMES * 2], vec![50; 4]].concat();
         let part = part(&lengths);
         let plan = Plan::by_length(&part, 4);
         let clips: Vec<Vec<i64>> = (0..plan.batches())
@@ -386,7 +391,7 @@ mod tests {
                 vec![50; 4],
                 vec![100; 4],
                 vec![100],
-                vec![LARGEST_BATCH * 2]
+                vec![MAX_BATCH_FRAMES * 2]
             ]
         );
     }

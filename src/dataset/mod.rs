@@ -1,9 +1,9 @@
-//! Clips → feature tensors on the device → batches.
+//! Converts clips to feature tensors on the device, and these to batches.
 //!
-//! All frames of a part lie in one tensor on the device. A batch is gathered from it by index, so
-//! nothing crosses to the device while training but a few numbers a clip, once an epoch. On a CPU, a
-//! part of more than 512 MiB is left where its features are, which is a file of the cache, and each
-//! batch is read from there: so a corpus may be larger than memory.
+//! All frames of a subset are in one tensor on the device. A batch is gathered from it by index, so
+//! that a training copies only a few numbers for each clip to the device, once in each epoch. On a
+//! CPU, a subset of more than 512 MiB stays in the files of the cache, and each batch is read from
+//! there, so that a corpus can be larger than the memory.
 
 mod batch;
 mod cache;

@@ -1,4 +1,4 @@
-//! One part of a split as tensors.
+//! One subset of a split as tensors.
 
 use anyhow::{Result, anyhow};
 use tch::{Device, Kind, Tensor};
@@ -6,38 +6,42 @@ use tch::{Device, Kind, Tensor};
 use super::Normalisation;
 use crate::features::Features;
 
-/// The largest part that is brought to a CPU's memory as a whole, in values: 512 MiB of them.
-const LARGEST_RESIDENT: usize = 1 << 27;
-/// Values that are copied at once.
-const STRETCH: usize = 1 << 22;
+/// Maximum size of a subset that is in the memory of a CPU as a whole, in values: 512 MiB.
+const MAX_RESIDENT: usize = 1 << 27;
+/// Number of values that are copied at once.
+const CHUNK: usize = 1 << 22;
 
-/// The features and labels of a part, ready to be gathered into batches.
+/// The features and labels of a subset, from which batches are gathered.
 #[derive(Debug)]
 pub struct PartTensors {
     pub(super) frames: Frames,
-    /// Where each clip starts among all frames.
+    /// Index of the first frame of each clip.
     pub(super) starts: Vec<i64>,
-    /// How many frames each clip has.
+    /// Number of frames of each clip.
     pub(super) lengths: Vec<i64>,
-    /// The class of each clip.
+    /// Class index of each clip.
     pub(super) labels: Vec<i64>,
-    /// The recording that each clip is a piece of: its own number, where none was cut.
+    /// Index of the recording that each clip belongs to. Without a cut, it is the index of the
+    /// clip.
     pub(super) recordings: Vec<usize>,
 }
 
 /// The frames of all clips, one after the other.
 #[derive(Debug)]
 pub(super) enum Frames {
-    /// Normalised and on the device: `[frames + 1, coefficients]`. The last one is zero, for padding to
-    /// point at.
+    /// Normalised and on the device: `[frames + 1, coefficients]`. The last frame is zero; the
+    /// indices of padding point to it.
     Resident(Tensor),
-    /// As they were computed, wherever that is.
+    /// Not normalised, in memory or in a file of the cache.
     Apart(Vec<Features>, Normalisation),
 }
 
 impl PartTensors {
-    /// Clips of these classes, for the device of `normalisation`: on it, or left where they are if
-    /// that is a CPU and they are many.
+    /// Clips with the class indices `labels`. They are copied to `device`, which must be that of
+    /// `normalisation`; on a CPU, a large subset stays where its features are.
+    ///
+    /// # Errors
+    /// If the memory of the device does not suffice, or if a file with features cannot be read.
     pub fn new(
         features: &[&Features],
         labels: &[usize],
@@ -45,13 +49,16 @@ impl PartTensors {
         device: Device,
     ) -> Result<Self> {
         let values: usize = features.iter().map(|clip| clip.size()).sum();
-        match device == Device::Cpu && values > LARGEST_RESIDENT {
+        match device == Device::Cpu && values > MAX_RESIDENT {
             true => Ok(PartTensors::apart(features, labels, normalisation)),
             false => PartTensors::resident(features, labels, normalisation, device),
         }
     }
 
-    /// Brings the clips to the device.
+    /// Copies the clips to the device.
+    ///
+    /// # Errors
+    /// If the memory of the device does not suffice, or if a file with features cannot be read.
     pub fn resident(
         features: &[&Features],
         labels: &[usize],
@@ -61,20 +68,24 @@ impl PartTensors {
         let frames = normalised(features, normalisation, device).map_err(|error| {
             let text = error.to_string();
             let reason = text.lines().next().unwrap_or_default();
-            anyhow!("the features cannot be brought to the device: {reason}; --device cpu may do")
+            anyhow!("the features cannot be copied to the device: {reason}; try --device cpu")
         })?;
-        Ok(PartTensors::of(Frames::Resident(frames), features, labels))
+        Ok(PartTensors::from_frames(
+            Frames::Resident(frames),
+            features,
+            labels,
+        ))
     }
 
-    /// Leaves the clips where they are. Every batch is copied from there, and is the same to the last bit
-    /// as from [`PartTensors::resident`]. For a CPU.
+    /// Leaves the clips where they are, for a CPU. Every batch is copied from there and is equal to
+    /// the last bit to a batch of [`PartTensors::resident`].
     pub fn apart(features: &[&Features], labels: &[usize], normalisation: &Normalisation) -> Self {
         let clips = features.iter().map(|&clip| clip.clone()).collect();
         let frames = Frames::Apart(clips, normalisation.copy());
-        PartTensors::of(frames, features, labels)
+        PartTensors::from_frames(frames, features, labels)
     }
 
-    fn of(frames: Frames, features: &[&Features], labels: &[usize]) -> Self {
+    fn from_frames(frames: Frames, features: &[&Features], labels: &[usize]) -> Self {
         let lengths: Vec<i64> = features.iter().map(|f| f.frames() as i64).collect();
         let starts = lengths.iter().scan(0, |next, length| {
             let start = *next;
@@ -90,8 +101,8 @@ impl PartTensors {
         }
     }
 
-    /// Cuts each recording of more than `most` frames into pieces, as few and as equal as possible, which
-    /// are clips from then on. `None` leaves all whole.
+    /// Cuts each recording of more than `most` frames into the smallest number of pieces of nearly
+    /// equal length; each piece becomes a clip. `None` leaves all recordings whole.
     pub fn in_pieces(self, most: Option<usize>) -> PartTensors {
         let Some(most) = most else {
             return self;
@@ -123,7 +134,7 @@ impl PartTensors {
         part
     }
 
-    /// Where its batches are.
+    /// The device of the batches.
     pub(super) fn device(&self) -> Device {
         match &self.frames {
             Frames::Resident(frames) => frames.device(),
@@ -131,22 +142,22 @@ impl PartTensors {
         }
     }
 
-    /// How many clips there are.
+    /// Number of clips.
     pub fn clips(&self) -> usize {
         self.lengths.len()
     }
 
-    /// The class of each clip.
+    /// Class index of each clip.
     pub fn labels(&self) -> Vec<usize> {
         self.labels.iter().map(|&label| label as usize).collect()
     }
 
-    /// The recording that each clip is a piece of.
+    /// Index of the recording that each clip belongs to.
     pub fn recordings(&self) -> &[usize] {
         &self.recordings
     }
 
-    /// The class of each recording.
+    /// Class index of each recording.
     pub fn recording_labels(&self) -> Vec<usize> {
         let mut labels = self.labels();
         let mut clips = self.recordings.iter();
@@ -158,14 +169,14 @@ impl PartTensors {
         labels
     }
 
-    /// Frames of each clip.
+    /// Number of frames of each clip.
     pub fn lengths(&self) -> &[i64] {
         &self.lengths
     }
 }
 
 /// The normalised frames of some clips, one after the other, and a frame of zeros:
-/// `[frames + 1, coefficients]`. No more than a stretch of them is in memory twice.
+/// `[frames + 1, coefficients]`. At most one chunk of the frames is in memory twice.
 pub(super) fn normalised(
     features: &[&Features],
     normalisation: &Normalisation,
@@ -175,28 +186,28 @@ pub(super) fn normalised(
     let all: i64 = features.iter().map(|clip| clip.frames() as i64).sum();
     let frames = Tensor::f_zeros([all + 1, coefficients], (Kind::Float, device))?;
     let mut next = 0;
-    let mut bring = |values: &[f32]| -> Result<()> {
-        let stretch = Tensor::f_from_slice(values)?.f_view([-1, coefficients])?;
-        let stretch = normalisation.apply(&stretch.f_to_device(device)?);
-        let length = stretch.size()[0];
-        frames.f_narrow(0, next, length)?.f_copy_(&stretch)?;
+    let mut append = |values: &[f32]| -> Result<()> {
+        let chunk = Tensor::f_from_slice(values)?.f_view([-1, coefficients])?;
+        let chunk = normalisation.apply(&chunk.f_to_device(device)?);
+        let length = chunk.size()[0];
+        frames.f_narrow(0, next, length)?.f_copy_(&chunk)?;
         next += length;
         Ok(())
     };
-    let stretch = STRETCH / coefficients.max(1) as usize * coefficients.max(1) as usize;
+    let chunk_size = CHUNK / coefficients.max(1) as usize * coefficients.max(1) as usize;
     let mut values = Vec::new();
     for clip in features {
-        // A long clip comes in several stretches.
-        for some in clip.read()?.chunks(stretch) {
-            values.extend_from_slice(some);
-            if values.len() >= STRETCH {
-                bring(&values)?;
+        // A long clip has several chunks.
+        for chunk in clip.read()?.chunks(chunk_size) {
+            values.extend_from_slice(chunk);
+            if values.len() >= CHUNK {
+                append(&values)?;
                 values.clear();
             }
         }
     }
     if !values.is_empty() {
-        bring(&values)?;
+        append(&values)?;
     }
     Ok(frames)
 }
@@ -207,7 +218,7 @@ mod tests {
     use crate::dataset::Plan;
     use tch::nn;
 
-    /// Clips of one coefficient, whose frames count on over all of them.
+    /// Clips of one coefficient, whose frames are numbered consecutively over all clips.
     fn part(lengths: &[usize], resident: bool) -> PartTensors {
         let mut next = 0;
         let clips: Vec<Features> = lengths
@@ -227,7 +238,7 @@ mod tests {
         }
     }
 
-    /// The frames of each clip, as batches hold them.
+    /// The frames of each clip, read from batches.
     fn frames(part: &PartTensors) -> Vec<Vec<f32>> {
         let plan = Plan::by_length(part, 3);
         let mut clips = vec![Vec::new(); part.clips()];
@@ -256,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn recordings_that_are_short_enough_stay_as_they_are() {
+    fn short_recordings_are_not_cut() {
         for most in [None, Some(10), Some(1000)] {
             let lengths = [4, 10, 1];
             let cut = part(&lengths, true).in_pieces(most);
@@ -266,8 +277,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_longer_than_a_stretch_is_brought_as_a_whole() {
-        let long = STRETCH + 3;
+    fn a_clip_longer_than_a_chunk_is_copied_completely() {
+        let long = CHUNK + 3;
         let cut = part(&[2, long, 1], true);
         let Frames::Resident(frames) = &cut.frames else {
             unreachable!()

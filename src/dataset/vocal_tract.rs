@@ -1,9 +1,9 @@
-//! The same recording out of longer and shorter vocal tracts.
+//! VTLP warps: the features of a recording as from a longer or shorter vocal tract.
 //!
-//! MFCCs are a DCT of log mel bands, and moving the bands is linear: so it is a small matrix between
-//! the DCT's transpose and the DCT, and MFCCs on the device can be varied as if their spectrum were at
-//! hand. What the truncated DCT has lost stays lost. Deltas are linear in the MFCCs, hence the same
-//! matrix serves them.
+//! MFCCs are a DCT of log mel bands, and a shift of the bands is linear. A warp of MFCCs is
+//! therefore a small matrix between the transposed DCT and the DCT, and is applied to MFCCs on the
+//! device without their spectrum. The information that the truncated DCT removes is not restored.
+//! Deltas are linear in the MFCCs, so that the same matrix applies to them.
 
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
@@ -17,16 +17,20 @@ use crate::features::mel::{hz_to_mel, mel_to_hz};
 /// Frequency warps for normalised features (vocal tract length perturbation, Jaitly & Hinton 2013).
 #[derive(Debug)]
 pub struct VocalTracts {
-    /// Between MFCCs: `[tracts, n_mfcc, n_mfcc]`.
+    /// Matrices from MFCCs to warped MFCCs: `[warps, n_mfcc, n_mfcc]`.
     warps: Tensor,
-    /// Of the normalisation, for statics and deltas: `[(1 + deltas) × n_mfcc]`.
+    /// Mean of the normalisation for MFCCs and deltas: `[(1 + deltas) × n_mfcc]`.
     mean: Tensor,
-    deviation: Tensor,
+    /// Standard deviation of the normalisation, with the same shape.
+    std: Tensor,
     n_mfcc: i64,
 }
 
 impl VocalTracts {
-    /// One warp for each factor: 1.1 reads every band at 1.1 times its frequency.
+    /// One warp for each factor: with 1.1, every band has the value at 1.1 times its frequency.
+    ///
+    /// # Errors
+    /// If recordings keep their own sample rates.
     pub fn new(
         factors: &[f64],
         features: &FeatureConfig,
@@ -35,37 +39,41 @@ impl VocalTracts {
         device: Device,
     ) -> Result<VocalTracts> {
         let SampleRate::Hz(rate) = sample_rate else {
-            bail!("where recordings keep their own sample rate, their mel bands differ");
+            bail!(
+                "VTLP warps need the same mel bands for all recordings; set a sample rate instead of \
+                 \"native\""
+            );
         };
         let dct = dct_matrix(features);
         let warps: Vec<Tensor> = factors
             .iter()
             .map(|&factor| dct.matmul(&warp(features, rate, factor)).matmul(&dct.tr()))
             .collect();
-        let (mean, deviation) = normalisation.statistics();
+        let (mean, std) = normalisation.statistics();
         let columns = (features.n_mfcc * (1 + features.deltas)) as i64;
         Ok(VocalTracts {
             warps: Tensor::stack(&warps, 0).to_device(device),
             mean: mean.narrow(0, 0, columns),
-            deviation: deviation.narrow(0, 0, columns),
+            std: std.narrow(0, 0, columns),
             n_mfcc: features.n_mfcc as i64,
         })
     }
 
-    /// How many there are.
+    /// Number of warps.
     pub fn count(&self) -> i64 {
         self.warps.size()[0]
     }
 
-    /// Normalised features `[clips, frames, coefficients]`, each clip out of the tract that `chosen`
-    /// (`[clips]`) names. Columns behind the MFCCs and their deltas stay as they are.
+    /// Warps normalised features `[clips, frames, coefficients]`; `chosen` (`[clips]`) has the
+    /// index of the warp of each clip. Columns behind the MFCCs and their deltas do not change.
     pub fn apply(&self, features: &Tensor, chosen: &Tensor) -> Tensor {
         let (warp, moved) = self.warp(chosen);
         self.affine(features, &warp, &moved)
     }
 
-    /// What the chosen tracts do to MFCCs less their mean, a matrix `[clips, n_mfcc, n_mfcc]` and what is
-    /// added then `[clips, 1, n_mfcc]`: (c − mean) · warp + mean · warp − mean.
+    /// The chosen warps as affine maps of MFCCs c without their mean: the matrices
+    /// `[clips, n_mfcc, n_mfcc]`, and the terms `[clips, 1, n_mfcc]` that are added afterwards. The
+    /// result is (c − mean) · warp + mean · warp − mean.
     pub(crate) fn warp(&self, chosen: &Tensor) -> (Tensor, Tensor) {
         let warp = self.warps.index_select(0, chosen);
         let mean = self.mean.narrow(0, 0, self.n_mfcc).view([1, 1, -1]);
@@ -75,43 +83,42 @@ impl VocalTracts {
 
     /// Standard deviation of each MFCC: `[n_mfcc]`.
     pub(crate) fn deviation(&self) -> Tensor {
-        self.deviation.narrow(0, 0, self.n_mfcc)
+        self.std.narrow(0, 0, self.n_mfcc)
     }
 
-    /// Does to normalised features what a matrix (`[clips, n_mfcc, n_mfcc]`) and what is added then
-    /// (`[clips, 1, n_mfcc]`) do to MFCCs less their mean. Deltas take the matrix alone, since deltas of a
-    /// constant are zero.
+    /// Applies an affine map of MFCCs without their mean, `matrix` (`[clips, n_mfcc, n_mfcc]`) and
+    /// `added` (`[clips, 1, n_mfcc]`), to normalised features. Only the matrix is applied to
+    /// deltas, because the deltas of a constant are zero.
     ///
-    /// With x = c / deviation a step is (x · deviation) · matrix / deviation. The deviations go into the
-    /// matrix, and all columns into one, so that the frames are read and written once.
+    /// With x = c / std, the map is (x · std) · matrix / std. The factors are multiplied into the
+    /// matrix, and one matrix has all columns, so that the frames are read and written once.
     pub(crate) fn affine(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
-        let (whole, added) = self.whole(features.size()[2], matrix, added);
-        added.baddbmm(features, &whole, 1.0, 1.0)
+        let (full, added) = self.full_width(features.size()[2], matrix, added);
+        added.baddbmm(features, &full, 1.0, 1.0)
     }
 
-    /// All tracts for normalised features of this width, as other programs take them: x · matrix + added,
-    /// `[tracts, coefficients, coefficients]` and `[tracts, 1, coefficients]`.
+    /// All warps as affine maps of normalised features, for exports: x · matrix + added, with the
+    /// matrices `[warps, coefficients, coefficients]` and the terms `[warps, 1, coefficients]`.
     pub fn matrices(&self, coefficients: i64) -> (Tensor, Tensor) {
         let all = Tensor::arange(self.count(), (Kind::Int64, self.warps.device()));
         let (warps, moved) = self.warp(&all);
-        self.whole(coefficients, &warps, &moved)
+        self.full_width(coefficients, &warps, &moved)
     }
 
-    /// What [`VocalTracts::affine`] does, as one matrix over all columns and one row.
-    fn whole(&self, coefficients: i64, matrix: &Tensor, added: &Tensor) -> (Tensor, Tensor) {
-        let whole = Tensor::eye(coefficients, (Kind::Float, matrix.device()));
-        let whole = whole.repeat([matrix.size()[0], 1, 1]);
+    /// The map of [`VocalTracts::affine`] as one matrix and one term for all columns.
+    fn full_width(&self, coefficients: i64, matrix: &Tensor, added: &Tensor) -> (Tensor, Tensor) {
+        let full = Tensor::eye(coefficients, (Kind::Float, matrix.device()));
+        let full = full.repeat([matrix.size()[0], 1, 1]);
         let n = self.n_mfcc;
-        for block in 0..self.deviation.size()[0] / n {
-            let deviation = self.deviation.narrow(0, block * n, n);
-            let scaled = matrix * deviation.unsqueeze(-1) / deviation;
-            whole
-                .narrow(1, block * n, n)
+        for block in 0..self.std.size()[0] / n {
+            let std = self.std.narrow(0, block * n, n);
+            let scaled = matrix * std.unsqueeze(-1) / std;
+            full.narrow(1, block * n, n)
                 .narrow(2, block * n, n)
                 .copy_(&scaled);
         }
         let added = (added / self.deviation()).constant_pad_nd([0, coefficients - n]);
-        (whole, added)
+        (full, added)
     }
 }
 
@@ -130,8 +137,9 @@ pub(crate) fn dct_matrix(features: &FeatureConfig) -> Tensor {
         .tr()
 }
 
-/// Reads each mel band at `factor` times its frequency: `[n_mels, n_mels]`, for bands as a row on
-/// the left. Between two bands stands their linear interpolation; beyond the edges, the edge.
+/// Matrix `[n_mels, n_mels]` that gives each mel band the value at `factor` times its frequency: a
+/// row of bands is multiplied by it from the left. Values between two bands are interpolated
+/// linearly; values beyond the edges are those of the edge.
 fn warp(features: &FeatureConfig, sample_rate: u32, factor: f64) -> Tensor {
     let low = hz_to_mel(f64::from(features.fmin));
     let high = hz_to_mel(
@@ -148,9 +156,9 @@ fn warp(features: &FeatureConfig, sample_rate: u32, factor: f64) -> Tensor {
         let source = source.clamp(0.0, last as f64);
         let below = (source.floor() as usize).min(last);
         let above = (below + 1).min(last);
-        let share = (source - below as f64) as f32;
-        matrix[below * features.n_mels + band] += 1.0 - share;
-        matrix[above * features.n_mels + band] += share;
+        let weight = (source - below as f64) as f32;
+        matrix[below * features.n_mels + band] += 1.0 - weight;
+        matrix[above * features.n_mels + band] += weight;
     }
     let size = features.n_mels as i64;
     Tensor::from_slice(&matrix).view([size, size])
@@ -161,10 +169,10 @@ mod tests {
     use super::*;
     use tch::nn;
 
-    /// With as many MFCCs as bands nothing is lost: a bump in the spectrum must come out at the
-    /// frequency that the warp sends it to.
+    /// With as many MFCCs as bands, no information is lost: a peak of the spectrum must be at the
+    /// frequency to which the warp moves it.
     #[test]
-    fn a_peak_moves_to_where_the_warp_sends_it() {
+    fn a_peak_moves_to_the_warped_frequency() {
         let config = FeatureConfig {
             n_mfcc: 32,
             n_mels: 32,
@@ -195,9 +203,9 @@ mod tests {
         }
     }
 
-    /// Of clips whose coefficients have means and deviations of their own.
+    /// The coefficients have different means and standard deviations.
     #[test]
-    fn the_own_tract_changes_nothing_and_no_tract_touches_prosody() {
+    fn a_factor_of_one_changes_nothing_and_prosody_is_never_warped() {
         tch::manual_seed(5);
         let float = (Kind::Float, Device::Cpu);
         let features = FeatureConfig {
@@ -216,13 +224,13 @@ mod tests {
             VocalTracts::new(&[1.0, 1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
         let x = Tensor::randn([2, 9, 46], float);
         let moved = tracts.apply(&x, &Tensor::from_slice(&[0i64, 1]));
-        let apart = |clip: i64, from: i64, columns: i64| {
-            let of = |x: &Tensor| x.get(clip).narrow(1, from, columns);
-            (of(&moved) - of(&x)).abs().max().double_value(&[])
+        let difference = |clip: i64, from: i64, columns: i64| {
+            let slice = |x: &Tensor| x.get(clip).narrow(1, from, columns);
+            (slice(&moved) - slice(&x)).abs().max().double_value(&[])
         };
-        assert!(apart(0, 0, 46) < 1e-4, "{}", apart(0, 0, 46));
-        assert!(apart(1, 0, 40) > 0.1);
-        assert_eq!(apart(1, 40, 6), 0.0);
+        assert!(difference(0, 0, 46) < 1e-4, "{}", difference(0, 0, 46));
+        assert!(difference(1, 0, 40) > 0.1);
+        assert_eq!(difference(1, 40, 6), 0.0);
     }
 
     #[test]

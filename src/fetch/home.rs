@@ -1,4 +1,4 @@
-//! The table of corpora: where each is at home, under which licence, and what it holds.
+//! The table of corpora: sources, licences and contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -10,39 +10,39 @@ use serde::Deserialize;
 
 use crate::bounded;
 
-/// A corpus, as its publisher describes it.
+/// A corpus with the information of its publisher.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Home {
-    /// Its short name, that of its folder.
+    /// Short name, which is also the name of the folder.
     pub name: String,
-    /// Its name for people.
+    /// Full name.
     pub title: String,
-    /// The page that describes it.
+    /// Address of the page that describes the corpus.
     pub home: String,
-    /// Its licence.
+    /// Licence of the recordings.
     pub licence: String,
-    /// What to cite.
+    /// Publication to cite.
     pub cite: String,
-    /// How much is fetched, about.
+    /// Approximate size of the download, in megabytes.
     pub megabytes: u64,
-    /// How much that is on the disk, about. No archive is unpacked to more than twice of it.
+    /// Approximate size on the disk, in megabytes. Unpacking more than twice this size is an error.
     pub unpacked_megabytes: u64,
-    /// How many recordings it has.
+    /// Number of recordings.
     pub clips: usize,
-    /// Who speaks; `01-24` stands for all numbers between the two.
+    /// Names of the speakers; `01-24` stands for all numbers of this range.
     speakers: Vec<String>,
-    /// How many recordings each label has.
+    /// Number of recordings with each label.
     pub classes: BTreeMap<String, usize>,
-    /// Recordings of each speaker, where all have as many.
+    /// Number of recordings of each speaker, if it is the same for all speakers.
     pub clips_per_speaker: Option<usize>,
-    /// How many of them are no WAV files, whatever their names say, so that they are not read.
+    /// Number of recordings that are not WAV files in spite of their names, and cannot be read.
     #[serde(default)]
     pub not_wav: usize,
-    /// What it is fetched as.
+    /// Archives of the corpus.
     #[serde(default)]
     pub archive: Vec<Archive>,
-    /// What it is fetched as where each recording is a file of its own.
+    /// List of the recordings, if each recording is a separate file.
     pub listed: Option<Listed>,
 }
 
@@ -50,43 +50,43 @@ pub struct Home {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
-    /// Where it is.
+    /// Address of the archive.
     pub url: String,
-    /// Its size, where the publisher states it.
+    /// Size in bytes, if the publisher states it.
     pub bytes: Option<u64>,
-    /// Its MD5, where the publisher states it: proof against accidents, not against malice.
+    /// MD5, if the publisher states it. It detects accidental changes, but not malicious ones.
     pub md5: Option<String>,
-    /// With what a download is compared; empty where there is nothing.
+    /// Published values with which a download is compared; empty if there are none.
     pub compared: String,
 }
 
-/// Recordings that a table names.
+/// Recordings that are listed in a table, each a separate file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listed {
-    /// A CSV file.
+    /// Address of the table, a CSV file.
     pub table: String,
-    /// The column with their names.
+    /// Name of the column with the names of the recordings.
     pub column: String,
-    /// What a name lacks to be a file's.
+    /// Suffix that makes a file name from the name of a recording.
     pub ending: String,
-    /// Where the files are; their names come behind it.
+    /// Address of the files; the file name is appended.
     pub files: String,
-    /// Where Git LFS' notes of size and SHA-256 are.
+    /// Address of the Git LFS pointers with size and SHA-256; the file name is appended.
     pub notes: String,
-    /// The folder that they go to, below that of the corpus.
+    /// Folder for the recordings, relative to the corpus folder.
     pub into: String,
-    /// With what a download is compared; empty where there is nothing.
+    /// Published values with which a download is compared; empty if there are none.
     pub compared: String,
 }
 
-/// The most that a corpus may have; a table from elsewhere may hold any number.
-const MOST_MEGABYTES: u64 = 1_000_000;
-const MOST_CLIPS: usize = 10_000_000;
-const MOST_SPEAKERS: u64 = 100_000;
+// Limits of a corpus; a table from another source can contain any number.
+const MAX_MEGABYTES: u64 = 1_000_000;
+const MAX_CLIPS: usize = 10_000_000;
+const MAX_SPEAKERS: u64 = 100_000;
 
 impl Home {
-    /// Who speaks, each by the name that the recordings give.
+    /// Names of the speakers, as in the recordings.
     pub fn speakers(&self) -> Vec<String> {
         let expand = |name: &String| match range(name) {
             Some((numbers, width)) => numbers.map(|n| format!("{n:0width$}")).collect(),
@@ -95,23 +95,25 @@ impl Home {
         self.speakers.iter().flat_map(expand).collect()
     }
 
-    /// Rejects names that lead out of a folder, numbers that no corpus has, and addresses that are not fetched.
+    /// Checks the entry. Names that lead out of a folder, implausible numbers and unsupported
+    /// addresses are errors.
     fn check(&self) -> Result<()> {
         ensure!(
             is_plain(&self.name),
-            "a corpus' name is that of its folder: letters, digits, '-', '_' and '.', which does not come first"
+            "the name of a corpus is the name of its folder: it must consist of letters, digits, '-', '_' \
+             and '.', and must not start with '.'"
         );
         ensure!(
             self.archive.is_empty() == self.listed.is_some(),
-            "it must have archives or a list of recordings, one of them"
+            "it must have either archives or a list of recordings"
         );
         ensure!(
-            self.megabytes.max(self.unpacked_megabytes) <= MOST_MEGABYTES,
-            "megabytes and unpacked_megabytes must be at most {MOST_MEGABYTES}"
+            self.megabytes.max(self.unpacked_megabytes) <= MAX_MEGABYTES,
+            "megabytes and unpacked_megabytes must be at most {MAX_MEGABYTES}"
         );
         ensure!(
-            (1..=MOST_CLIPS).contains(&self.clips),
-            "clips is {}; it must lie between 1 and {MOST_CLIPS}",
+            (1..=MAX_CLIPS).contains(&self.clips),
+            "clips is {}; it must be between 1 and {MAX_CLIPS}",
             self.clips
         );
         let parts = self.classes.values().chain(&self.clips_per_speaker);
@@ -125,12 +127,12 @@ impl Home {
             let count = range(name).map_or(1, |(numbers, _)| {
                 (u64::from(*numbers.end()) + 1).saturating_sub(u64::from(*numbers.start()))
             });
-            ensure!(count > 0, "the speakers {name} end before they begin");
+            ensure!(count > 0, "the range of speakers {name} is empty");
             speakers += count;
         }
         ensure!(
-            speakers <= MOST_SPEAKERS,
-            "it has {speakers} speakers; at most {MOST_SPEAKERS} are read"
+            speakers <= MAX_SPEAKERS,
+            "it has {speakers} speakers, more than the maximum of {MAX_SPEAKERS}"
         );
         self.archive.iter().try_for_each(Archive::check)?;
         self.listed.iter().try_for_each(Listed::check)
@@ -148,8 +150,8 @@ impl Archive {
         );
         ensure!(
             self.bytes
-                .is_none_or(|bytes| bytes <= 1_000_000 * MOST_MEGABYTES),
-            "the bytes of {} must be at most {MOST_MEGABYTES} MB",
+                .is_none_or(|bytes| bytes <= 1_000_000 * MAX_MEGABYTES),
+            "the bytes of {} must be at most {MAX_MEGABYTES} MB",
             self.url
         );
         Ok(())
@@ -163,25 +165,26 @@ impl Listed {
         }
         ensure!(
             self.ending.strip_prefix('.').is_some_and(is_plain),
-            "ending is '{}'; it must be one of a file, such as .wav",
+            "ending is '{}'; it must be the extension of a file, such as .wav",
             self.ending
         );
         ensure!(
             self.into.split('/').all(is_plain),
-            "into is '{}'; it must be a folder below that of the corpus, each part a plain name",
+            "into is '{}'; it must be a folder below the corpus folder, with plain names only",
             self.into
         );
         Ok(())
     }
 }
 
-/// True for a name that is a file's or a folder's of its own, wherever it is put.
+/// True for a name that is safe as the name of a file or folder.
 fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     (1..=100).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
 }
 
-/// Rejects what the client does not fetch, and what would not be one word in a message.
+/// Rejects addresses that the client does not support, and characters that a message must not
+/// contain.
 fn check_address(address: &str) -> Result<()> {
     let rest = address
         .strip_prefix("https://")
@@ -190,12 +193,12 @@ fn check_address(address: &str) -> Result<()> {
     ensure!(
         rest.is_some_and(|rest| rest.starts_with(is_host))
             && address.chars().all(|c| c.is_ascii_graphic()),
-        "'{address}' is not an address that starts with https:// or http:// and a server's name"
+        "'{address}' is not an address that starts with https:// or http:// and the name of a server"
     );
     Ok(())
 }
 
-/// `08-16`: the numbers, and the digits that each is written with.
+/// Parses a range such as `08-16`: the numbers, and the number of digits of each.
 fn range(name: &str) -> Option<(RangeInclusive<u32>, usize)> {
     let (first, last) = name.split_once('-')?;
     let number = |digits: &str| match digits.len() {
@@ -214,21 +217,24 @@ struct Table {
 /// The corpora that emovox can fetch.
 pub fn homes() -> &'static [Home] {
     static HOMES: LazyLock<Vec<Home>> =
-        // The table is part of the program; a test reads it.
+        // The table is part of the program, and a test checks it.
         LazyLock::new(|| parse(include_str!("homes.toml")).unwrap_or_default());
     &HOMES
 }
 
-/// The one of this name.
+/// The corpus with this name.
 pub fn home(name: &str) -> Option<&'static Home> {
     homes().iter().find(|home| home.name == name)
 }
 
-/// Reads another table.
+/// Reads another table of corpora from a file.
+///
+/// # Errors
+/// If the file cannot be read, or if an entry is invalid.
 pub fn read_homes(path: &Path) -> Result<Vec<Home>> {
     let text = bounded::read_text(path, bounded::SETTINGS)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).with_context(|| format!("{} is no table of corpora", path.display()))
+    parse(&text).with_context(|| format!("{} is not a table of corpora", path.display()))
 }
 
 fn parse(text: &str) -> Result<Vec<Home>> {
@@ -239,7 +245,7 @@ fn parse(text: &str) -> Result<Vec<Home>> {
             .with_context(|| format!("in '{}'", home.name))?;
         ensure!(
             names.insert(home.name.to_lowercase()),
-            "two corpora are called '{}'",
+            "two corpora have the name '{}'",
             home.name
         );
     }
@@ -307,7 +313,7 @@ compared = ''
     }
 
     #[track_caller]
-    fn refused(table: &str, from: &str, to: &str) {
+    fn assert_rejected(table: &str, from: &str, to: &str) {
         assert!(table.contains(from), "{from}");
         let error = format!("{:#}", parse(&table.replace(from, to)).unwrap_err());
         assert!(
@@ -317,13 +323,13 @@ compared = ''
     }
 
     #[test]
-    fn a_table_of_ones_own_is_read() {
+    fn another_table_is_read() {
         assert_eq!(parse(ARCHIVED).unwrap()[0].speakers(), ["03", "08", "09"]);
         parse(&listed()).unwrap();
     }
 
     #[test]
-    fn no_name_in_a_table_leads_out_of_its_folder() {
+    fn names_that_lead_out_of_a_folder_are_rejected() {
         for name in [
             "..",
             "../x",
@@ -336,13 +342,13 @@ compared = ''
             "\\u001b[31m",
             "ü",
         ] {
-            refused(ARCHIVED, "name = 'emodb'", &format!("name = \"{name}\""));
+            assert_rejected(ARCHIVED, "name = 'emodb'", &format!("name = \"{name}\""));
         }
         for into in ["..", "wav/../..", "/etc", "", "wav//x", ".ssh", "wav/."] {
-            refused(&listed(), "into = 'wav/all'", &format!("into = '{into}'"));
+            assert_rejected(&listed(), "into = 'wav/all'", &format!("into = '{into}'"));
         }
         for ending in ["", "wav", "./../../x", "/../x.wav", ".wav/x"] {
-            refused(
+            assert_rejected(
                 &listed(),
                 "ending = '.wav'",
                 &format!("ending = '{ending}'"),
@@ -351,7 +357,7 @@ compared = ''
     }
 
     #[test]
-    fn no_number_in_a_table_is_out_of_proportion() {
+    fn implausible_numbers_are_rejected() {
         let with = |speakers: &str| {
             let to = format!("speakers = ['{speakers}']");
             parse(&ARCHIVED.replace("speakers = ['03', '08-09']", &to))
@@ -360,10 +366,10 @@ compared = ''
             let error = format!("{:#}", with(speakers).unwrap_err());
             assert!(error.contains("speakers"), "{speakers}: {error}");
         }
-        // Not numbers that a program counts with: a speaker of this name.
+        // These numbers are too long for a range: this is the name of one speaker.
         let long = "0-99999999999999999999";
         assert_eq!(with(long).unwrap()[0].speakers(), [long]);
-        refused(
+        assert_rejected(
             ARCHIVED,
             "speakers = ['03', '08-09']",
             "speakers = ['0-99999999', '0-99999999']",
@@ -382,12 +388,12 @@ compared = ''
             ("not_wav = 1", format!("not_wav = {largest}")),
             ("bytes = 5", format!("bytes = {largest}")),
         ] {
-            refused(ARCHIVED, from, &to);
+            assert_rejected(ARCHIVED, from, &to);
         }
     }
 
     #[test]
-    fn only_web_addresses_and_whole_hashes_are_taken() {
+    fn only_web_addresses_and_complete_hashes_are_accepted() {
         for url in [
             "file:///etc/passwd",
             "ftp://home.example/x",
@@ -398,12 +404,12 @@ compared = ''
             "javascript:alert(1)",
             "",
         ] {
-            refused(
+            assert_rejected(
                 ARCHIVED,
                 "url = 'https://home.example/corpus.zip'",
                 &format!("url = '{url}'"),
             );
-            refused(
+            assert_rejected(
                 &listed(),
                 "files = 'http://home.example/files/'",
                 &format!("files = '{url}'"),
@@ -414,7 +420,7 @@ compared = ''
             "bc696df654c87fed845eb13823edef8",
             "zc696df654c87fed845eb13823edef8a",
         ] {
-            refused(
+            assert_rejected(
                 ARCHIVED,
                 "md5 = 'bc696df654c87fed845eb13823edef8a'",
                 &format!("md5 = '{md5}'"),
@@ -423,9 +429,9 @@ compared = ''
     }
 
     #[test]
-    fn a_name_stands_for_one_corpus() {
+    fn two_corpora_with_one_name_are_rejected() {
         let twice = format!("{ARCHIVED}{}", ARCHIVED.replace("'emodb'", "'EmoDB'"));
         let error = parse(&twice).unwrap_err().to_string();
-        assert!(error.contains("two corpora are called"), "{error}");
+        assert!(error.contains("two corpora have the name"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Recordings that lie each by itself, named by a table.
+//! Download of recordings that are listed in a table, each a separate file.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,26 +12,28 @@ use super::download::hexadecimal;
 use super::{Home, Listed, Step};
 use crate::io::write_bytes;
 
-/// Recordings that are asked for at once.
-const AT_ONCE: usize = 6;
-/// The most that the table, a note and a recording may have, in bytes.
-const TABLE: u64 = 64_000_000;
-const NOTE: u64 = 1000;
-const RECORDING: u64 = 20_000_000;
+/// Number of parallel downloads.
+const THREADS: usize = 6;
+/// Maximum size of the table in bytes.
+const MAX_TABLE: u64 = 64_000_000;
+/// Maximum size of a Git LFS pointer in bytes.
+const MAX_POINTER: u64 = 1000;
+/// Maximum size of a recording in bytes.
+const MAX_RECORDING: u64 = 20_000_000;
 
-/// Fetches all recordings that are not in the folder yet. One that is there was checked before.
+/// Fetches all recordings that are not in the folder yet. Existing recordings were checked before.
 pub(super) fn fetch_listed(
     client: &Client,
     home: &Home,
     listed: &Listed,
     folder: &Path,
-    tell: &(dyn Fn(Step) + Sync),
+    callback: &(dyn Fn(Step) + Sync),
 ) -> Result<()> {
-    let table = client.small(&listed.table, TABLE)?;
+    let table = client.small(&listed.table, MAX_TABLE)?;
     let names = names(&table, listed).with_context(|| format!("in {}", listed.table))?;
     ensure!(
         names.len() <= 2 * home.clips,
-        "{} names {} recordings, and {} has {}",
+        "{} lists {} recordings, but {} has {}",
         listed.table,
         names.len(),
         home.title,
@@ -39,56 +41,58 @@ pub(super) fn fetch_listed(
     );
     let folder = folder.join(&listed.into);
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
 
     let most = 2_000_000 * home.unpacked_megabytes;
     let (next, done, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
-    let trouble = Mutex::new(None);
+    let first_error = Mutex::new(None);
     let work = || {
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let place = folder.join(name);
-            let fetched = match place.metadata() {
-                Ok(there) => Ok(there.len()),
-                Err(_) => one(client, listed, name, &place),
+            let path = folder.join(name);
+            let fetched = match path.metadata() {
+                Ok(existing) => Ok(existing.len()),
+                Err(_) => fetch_recording(client, listed, name, &path),
             };
             let fetched = fetched.and_then(|size| {
                 let all = size + bytes.fetch_add(size, Ordering::Relaxed);
                 ensure!(
                     all <= most,
-                    "more than {most} bytes came, and {} has about {} MB",
+                    "more than {most} bytes were received, but {} has about {} MB",
                     home.title,
                     home.unpacked_megabytes
                 );
                 Ok(())
             });
             if let Err(error) = fetched {
-                // The others stop after what they are at.
+                // The other threads stop after their current recording.
                 next.store(names.len(), Ordering::Relaxed);
-                if let Ok(mut trouble) = trouble.lock() {
-                    trouble.get_or_insert(error);
+                if let Ok(mut first_error) = first_error.lock() {
+                    first_error.get_or_insert(error);
                 }
                 return;
             }
             let done = 1 + done.fetch_add(1, Ordering::Relaxed);
-            tell(Step::Recordings {
+            callback(Step::Recordings {
                 done,
                 of: names.len(),
             });
         }
     };
     std::thread::scope(|threads| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..THREADS {
             threads.spawn(work);
         }
     });
-    match trouble.into_inner() {
+    match first_error.into_inner() {
         Ok(None) => Ok(()),
-        Ok(Some(error)) => Err(error.context("what came is kept; the same command goes on")),
-        Err(_) => anyhow::bail!("another recording failed"),
+        Ok(Some(error)) => {
+            Err(error.context("the received recordings are kept; the same command continues"))
+        }
+        Err(_) => anyhow::bail!("the download of another recording failed"),
     }
 }
 
-/// The files that a table names, each once.
+/// The file names that a table lists, without duplicates.
 fn names(table: &[u8], listed: &Listed) -> Result<Vec<String>> {
     let mut reader = csv::Reader::from_reader(table);
     let column = reader
@@ -103,7 +107,7 @@ fn names(table: &[u8], listed: &Listed) -> Result<Vec<String>> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         ensure!(
             !name.is_empty() && name.chars().all(plain),
-            "'{name}' names no recording"
+            "'{name}' is not the name of a recording"
         );
         names.push(format!("{name}{}", listed.ending));
     }
@@ -112,20 +116,20 @@ fn names(table: &[u8], listed: &Listed) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Fetches a recording, and gives its size in bytes.
-fn one(client: &Client, listed: &Listed, name: &str, place: &Path) -> Result<u64> {
-    let note = client.small(&format!("{}{name}", listed.notes), NOTE)?;
-    let note = String::from_utf8_lossy(&note);
-    let after = |key: &str| note.lines().find_map(|line| line.strip_prefix(key));
+/// Fetches a recording to `path`. Returns its size in bytes.
+fn fetch_recording(client: &Client, listed: &Listed, name: &str, path: &Path) -> Result<u64> {
+    let pointer = client.small(&format!("{}{name}", listed.notes), MAX_POINTER)?;
+    let pointer = String::from_utf8_lossy(&pointer);
+    let after = |key: &str| pointer.lines().find_map(|line| line.strip_prefix(key));
     let (hash, size) = after("oid sha256:")
         .zip(after("size "))
-        .with_context(|| format!("{}{name} is no note of size and SHA-256", listed.notes))?;
+        .with_context(|| format!("{}{name} is not a Git LFS pointer", listed.notes))?;
     let url = format!("{}{name}", listed.files);
-    let bytes = client.small(&url, RECORDING)?;
+    let bytes = client.small(&url, MAX_RECORDING)?;
     ensure!(
         bytes.len().to_string() == size && hexadecimal(&Sha256::digest(&bytes)) == hash,
-        "{url} is not what its publisher states: {size} bytes, SHA-256 {hash}"
+        "{url} differs from the published file: its publisher states {size} bytes and SHA-256 {hash}"
     );
-    write_bytes(place, &bytes)?;
+    write_bytes(path, &bytes)?;
     Ok(bytes.len() as u64)
 }

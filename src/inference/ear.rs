@@ -1,4 +1,4 @@
-//! A live ear: a stream goes in, and every hop comes out with what was heard in it.
+//! Streaming prediction: one prediction for each hop of a stream.
 
 use anyhow::{Context, Result};
 
@@ -6,58 +6,65 @@ use super::segments::highest;
 use super::{Hearing, Predictor, Windowing};
 use crate::audio::stream::{Gate, GateConfig, Ring, StreamResampler};
 
-/// Frames by which the lengths of padded clips differ; for each of them libtorch prepares itself once.
+/// Difference of the lengths of padded clips, in frames; libtorch is initialised once for each
+/// length.
 const LENGTH_STEP: usize = 30;
-/// Longer windows than this are prepared for at full length only.
+/// Maximum length in seconds up to which all window lengths are initialised; of longer windows,
+/// only the full length is.
 const PREPARED_SECONDS: f64 = 5.0;
 
-/// What was heard in one hop of a stream. Times are in seconds from its start.
+/// Output for one hop of a stream. Times are in seconds from the start of the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
-    /// Where the hop ends.
+    /// End of the hop.
     pub time: f64,
-    /// Its loudness, in decibels below full scale; −100 at least.
+    /// RMS level of the hop, in decibels of full scale; at least −100.
     pub level: f32,
-    /// What was said in it; `None` where the gate found no speech.
+    /// The prediction; `None` if the gate found no speech.
     pub speech: Option<Speech>,
 }
 
-/// Speech, and how it sounds.
+/// Prediction for the speech in a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Speech {
-    /// Where the window starts that was heard.
+    /// Start of the window.
     pub start: f64,
-    /// Where it ends: with the hop, or with the speech.
+    /// End of the window: the end of the hop, or the end of the speech.
     pub end: f64,
     /// The most probable class.
     pub label: String,
-    /// Its probability.
+    /// The probability of this class.
     pub probability: f32,
     /// The probability of each class, in the order of [`Predictor::classes`].
     pub probabilities: Vec<f32>,
 }
 
-/// Listens to a stream.
+/// Predictor for a stream.
 ///
-/// At the end of every hop the latest stretch of speech that reaches into it is heard, as far as a
-/// window reaches back. What comes out depends on the samples alone and not on how they arrive, and a
-/// window is answered as [`Hearing`] answers a recording of the same samples.
+/// At the end of every hop, it predicts the latest segment of speech that extends into the hop,
+/// limited to the length of a window. The output depends only on the samples, not on their division
+/// into pieces. The prediction for a window equals that of [`Hearing`] for a recording with the
+/// same samples.
 pub struct Ear<'a> {
-    hearing: Hearing<'a>,
+    window_predictor: Hearing<'a>,
     resampler: StreamResampler,
     gate: Gate,
     ring: Ring,
     window: u64,
     hop: u64,
-    /// Where the hop began that is not over yet, and the energy in it.
+    /// Index of the first sample of the current hop.
     hop_start: u64,
+    /// Energy of the current hop so far.
     energy: f64,
     resampled: Vec<f32>,
 }
 
 impl<'a> Ear<'a> {
-    /// Listens to sound that comes at `native` hertz. The smoothing of `windowing` is for recordings:
-    /// it would need what is still to come.
+    /// A predictor for a stream of `native` hertz. It ignores the smoothing of `windowing`, which
+    /// needs the following hops and is only for recordings.
+    ///
+    /// # Errors
+    /// If the windowing is invalid, or if the sample rate is not supported.
     pub fn new(
         predictor: &'a Predictor,
         native: u32,
@@ -65,27 +72,30 @@ impl<'a> Ear<'a> {
         gate: &GateConfig,
     ) -> Result<Ear<'a>> {
         windowing.validate()?;
-        let hearing = Hearing::new(predictor, native)?;
-        let rate = hearing.sample_rate();
+        let window_predictor = Hearing::new(predictor, native)?;
+        let rate = window_predictor.sample_rate();
         let (window, hop) = (windowing.window_samples(rate), windowing.hop_samples(rate));
-        let ear = Ear {
+        let streaming = Ear {
             resampler: StreamResampler::new(native, rate)?,
             gate: Gate::new(gate, rate),
-            // Speech may have ended anywhere in the hop.
+            // The speech can end anywhere in the hop.
             ring: Ring::new((window + hop) as usize),
             window,
             hop,
             hop_start: 0,
             energy: 0.0,
             resampled: Vec::new(),
-            hearing,
+            window_predictor,
         };
-        ear.prepare()?;
-        Ok(ear)
+        streaming.prepare()?;
+        Ok(streaming)
     }
 
-    /// Takes the next samples, at the stream's own rate, and hands out what was heard in each hop that
-    /// they complete.
+    /// Processes the next samples, at the sample rate of the stream. Calls `take` with the output
+    /// for each completed hop.
+    ///
+    /// # Errors
+    /// If the prediction or `take` fails.
     pub fn hear(
         &mut self,
         samples: &[f32],
@@ -94,32 +104,38 @@ impl<'a> Ear<'a> {
         let mut resampled = std::mem::take(&mut self.resampled);
         resampled.clear();
         self.resampler.push(samples, &mut resampled)?;
-        self.listen(&resampled, &mut take)?;
+        self.process(&resampled, &mut take)?;
         self.resampled = resampled;
         Ok(())
     }
 
-    /// The stream is over: hands out what was heard in what is left of it.
+    /// Ends the stream. Calls `take` with the output for the last hop, if it is incomplete.
+    ///
+    /// # Errors
+    /// If the prediction or `take` fails.
     pub fn finish(mut self, mut take: impl FnMut(Heard) -> Result<()>) -> Result<()> {
         let resampler = std::mem::replace(
             &mut self.resampler,
-            StreamResampler::new(self.hearing.sample_rate(), self.hearing.sample_rate())?,
+            StreamResampler::new(
+                self.window_predictor.sample_rate(),
+                self.window_predictor.sample_rate(),
+            )?,
         );
         let mut rest = Vec::new();
         resampler.finish(&mut rest)?;
-        self.listen(&rest, &mut take)?;
+        self.process(&rest, &mut take)?;
         if self.ring.total() > self.hop_start {
-            take(self.heard()?)?;
+            take(self.predict_hop()?)?;
         }
         Ok(())
     }
 
-    /// Seconds of the stream that were heard so far.
+    /// Duration of the processed part of the stream, in seconds.
     pub fn seconds(&self) -> f64 {
         self.in_seconds(self.ring.total())
     }
 
-    fn listen(
+    fn process(
         &mut self,
         mut samples: &[f32],
         take: &mut impl FnMut(Heard) -> Result<()>,
@@ -134,7 +150,7 @@ impl<'a> Ear<'a> {
                 .map(|&x| f64::from(x) * f64::from(x))
                 .sum::<f64>();
             if now.len() as u64 == missing {
-                take(self.heard()?)?;
+                take(self.predict_hop()?)?;
                 (self.hop_start, self.energy) = (self.ring.total(), 0.0);
             }
             samples = later;
@@ -142,8 +158,8 @@ impl<'a> Ear<'a> {
         Ok(())
     }
 
-    /// What was heard in the hop that ends here.
-    fn heard(&self) -> Result<Heard> {
+    /// The output for the hop that ends with the latest sample.
+    fn predict_hop(&self) -> Result<Heard> {
         let now = self.ring.total();
         let power = self.energy / (now - self.hop_start).max(1) as f64;
         let stretch = self
@@ -155,11 +171,11 @@ impl<'a> Ear<'a> {
             Some((start, end)) => {
                 let start = start.max(end.saturating_sub(self.window));
                 let probabilities = self
-                    .hearing
+                    .window_predictor
                     .probabilities(self.ring.slice(start, end))
                     .with_context(|| format!("after {:.1} s", self.in_seconds(now)))?;
                 let class = highest(&probabilities);
-                let classes = self.hearing.predictor().classes();
+                let classes = self.window_predictor.predictor().classes();
                 Some(Speech {
                     start: self.in_seconds(start),
                     end: self.in_seconds(end),
@@ -177,19 +193,25 @@ impl<'a> Ear<'a> {
         })
     }
 
-    /// The first window of each length takes libtorch longer, so they come before the sound does.
+    /// Predicts windows of all lengths before the stream starts, because the first prediction for
+    /// each length takes libtorch longer.
     fn prepare(&self) -> Result<()> {
-        let frame = self.hearing.predictor().config().features.hop_length;
-        let rate = f64::from(self.hearing.sample_rate());
+        let frame = self
+            .window_predictor
+            .predictor()
+            .config()
+            .features
+            .hop_length;
+        let rate = f64::from(self.window_predictor.sample_rate());
         let longest = self.window as usize;
         let prepared = longest.min((PREPARED_SECONDS * rate) as usize);
         for length in (1..=prepared).step_by(LENGTH_STEP * frame).chain([longest]) {
-            self.hearing.probabilities(&vec![0.0; length])?;
+            self.window_predictor.probabilities(&vec![0.0; length])?;
         }
         Ok(())
     }
 
     fn in_seconds(&self, samples: u64) -> f64 {
-        samples as f64 / f64::from(self.hearing.sample_rate())
+        samples as f64 / f64::from(self.window_predictor.sample_rate())
     }
 }

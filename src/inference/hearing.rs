@@ -1,4 +1,4 @@
-//! From the samples of a window to probabilities: as from a recording that holds just these samples.
+//! Prediction for windows of samples, each as a separate recording.
 
 use anyhow::Result;
 
@@ -6,18 +6,18 @@ use super::Predictor;
 use crate::audio::{SampleRate, Waveform, trim_silence};
 use crate::features::{Extractor, Features};
 
-/// Hears windows of a longer recording or of a stream.
+/// Predictor for windows of a longer recording or of a stream.
 ///
-/// A window goes the way of a recording: its silence is trimmed, if the run trims, and its features
-/// are those of its own samples. So whatever depends on the utterance (the floor below its loudest
-/// band, its median pitch, its loudest frame, deltas at its edges) is taken from the window, and what
-/// is said of it is what `emovox predict` says of a file with these samples.
+/// A window is processed like a recording: its silence is trimmed, if the run trims, and its
+/// features are computed from its samples only. Values that depend on the utterance (the floor
+/// below its loudest band, its median pitch, its loudest frame, deltas at its edges) are those of
+/// the window, and the prediction equals that of `emovox predict` for a file with these samples.
 pub struct Hearing<'a> {
     predictor: &'a Predictor,
-    ears: WindowFeatures,
+    features: WindowFeatures,
 }
 
-/// The half of [`Hearing`] that knows nothing of libtorch, and that threads may share.
+/// Feature extraction of [`Hearing`]. It does not use libtorch, and threads can share it.
 pub(super) struct WindowFeatures {
     extractor: Extractor,
     trim_db: Option<f32>,
@@ -37,7 +37,11 @@ impl WindowFeatures {
 }
 
 impl<'a> Hearing<'a> {
-    /// For sound that comes at `native` hertz, before it is brought to the run's rate.
+    /// A predictor for audio that has `native` hertz before resampling. The windows must have
+    /// [`Hearing::sample_rate`].
+    ///
+    /// # Errors
+    /// If the feature settings of the run do not fit the sample rate.
     pub fn new(predictor: &'a Predictor, native: u32) -> Result<Hearing<'a>> {
         let config = predictor.config();
         let rate = match config.audio.sample_rate {
@@ -46,33 +50,36 @@ impl<'a> Hearing<'a> {
         };
         Ok(Hearing {
             predictor,
-            ears: WindowFeatures {
+            features: WindowFeatures {
                 extractor: Extractor::new(&config.features, rate)?,
                 trim_db: config.audio.trim_db,
             },
         })
     }
 
-    /// The rate that windows must have, in hertz.
+    /// Required sample rate of windows, in hertz.
     pub fn sample_rate(&self) -> u32 {
-        self.ears.extractor.sample_rate()
+        self.features.extractor.sample_rate()
     }
 
-    /// The run that hears.
+    /// The predictor of the run.
     pub fn predictor(&self) -> &'a Predictor {
         self.predictor
     }
 
     /// The features of a window.
     pub fn features(&self, window: &[f32]) -> Features {
-        self.ears.of(window)
+        self.features.of(window)
     }
 
     pub(super) fn ears(&self) -> &WindowFeatures {
-        &self.ears
+        &self.features
     }
 
-    /// What is heard in a window: a probability for each class.
+    /// The probabilities of the classes for a window, in the order of [`Predictor::classes`].
+    ///
+    /// # Errors
+    /// If the prediction is not finite, or if the memory does not suffice.
     pub fn probabilities(&self, window: &[f32]) -> Result<Vec<f32>> {
         let mut rows = self.predictor.probabilities(&[&self.features(window)])?;
         Ok(rows.pop().unwrap_or_default())

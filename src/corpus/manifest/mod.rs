@@ -26,8 +26,8 @@ use label_map::LabelMap;
 use place::Places;
 use table::{Row, Table};
 
-/// Tolerance in seconds: a recording that is longer than its line states by less counts as a whole
-/// recording.
+/// Tolerance of an end time in seconds: a clip that ends up to this much before its recording is the
+/// whole recording.
 const TOLERANCE: f64 = 0.05;
 
 /// The files of a manifest, and the folder of the recordings.

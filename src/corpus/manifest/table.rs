@@ -120,7 +120,7 @@ fn separated(
         .from_reader(text.as_bytes());
     let mut header: Option<(Vec<String>, BTreeMap<Role, usize>)> = None;
     let mut rows = Vec::new();
-    let mut lines = Lines::of(text);
+    let mut lines = Lines::new(text);
     for record in reader.records() {
         let record = record.map_err(|error| {
             let what = format!("this is not a table: {error}");
@@ -228,7 +228,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn of(text: &str) -> Lines<'_> {
+    fn new(text: &str) -> Lines<'_> {
         Lines {
             text,
             counted: 0,

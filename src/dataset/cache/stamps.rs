@@ -1,9 +1,10 @@
-//! What recordings contained when they were last read, so that not all of them have to be read to
-//! know whether they have changed.
+//! Index of recordings by length and modification time, so that unchanged recordings need not be
+//! read to know their hashes.
 //!
-//! A recording is taken as unchanged where its length and its times of change, to the nanosecond, are
-//! what they were, and lay at least two seconds back when it was read: within a clock's tick it could
-//! have been written twice. Everything else is read and hashed.
+//! A recording counts as unchanged if its length and its times of change, in nanoseconds, are equal
+//! to those in the index. Only times that were at least two seconds old at the read are stored,
+//! because a file can be written twice within one tick of the clock. All other recordings are read
+//! and hashed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -17,35 +18,37 @@ use serde::{Deserialize, Serialize};
 use super::shard::Hash;
 use crate::io::write_bytes;
 
-const AT_LEAST: Duration = Duration::from_secs(2);
+/// Minimum age of the times of a recording that is stored.
+const MIN_AGE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stamp {
+    /// Length of the recording in bytes.
     bytes: u64,
-    /// Nanoseconds since 1970: when the content changed, and when anything did.
+    /// Times of the last change of the content and of the metadata, in nanoseconds since 1970.
     times: (i64, i64),
     content: Hash,
 }
 
-/// The stamps of the recordings below a folder, by their place in it.
-type Stamps = BTreeMap<PathBuf, Stamp>;
+/// The stamps of the recordings below a folder, by their paths in it.
+type MtimeIndex = BTreeMap<PathBuf, Stamp>;
 
-/// What each of some recordings below `folder` contains; `None` where it cannot be read. `file` keeps
-/// what was found out, if it can be written.
+/// The hash of each of some recordings below `folder`; `None` if a recording cannot be read. The
+/// index in `file` is updated if it can be written.
 pub(super) fn contents(files: &[PathBuf], folder: &Path, file: &Path) -> Vec<Option<Hash>> {
-    let place = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
+    let relative = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
     let mut stamps = read(file);
     let now = SystemTime::now();
     let look = |path: &PathBuf| -> Option<(Hash, Option<Stamp>)> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
         let (bytes, times) = (metadata.len(), times(&metadata));
-        if let Some(stamp) = stamps.get(&place(path))
+        if let Some(stamp) = stamps.get(&relative(path))
             && (stamp.bytes, stamp.times) == (bytes, times)
         {
             return Some((stamp.content, None));
         }
         let content = *blake3::hash(&fs::read(path).ok()?).as_bytes();
-        let settled = is_before(times, now - AT_LEAST).then_some(Stamp {
+        let settled = is_before(times, now - MIN_AGE).then_some(Stamp {
             bytes,
             times,
             content,
@@ -58,31 +61,31 @@ pub(super) fn contents(files: &[PathBuf], folder: &Path, file: &Path) -> Vec<Opt
     for (path, found) in files.iter().zip(found) {
         let (content, stamp) = found.unzip();
         if let Some(stamp) = stamp.flatten() {
-            stamps.insert(place(path), stamp);
+            stamps.insert(relative(path), stamp);
             new += 1;
         }
         contents.push(content);
     }
     if new > 0 {
-        // Without it they are hashed again.
+        // If the write fails, the recordings are hashed again at the next call.
         let _ = write(file, &stamps);
     }
     contents
 }
 
-/// No stamps where there is no such file, or where it is not as it was written.
-fn read(file: &Path) -> Stamps {
+/// Reads the index. It is empty if the file does not exist or is damaged.
+fn read(file: &Path) -> MtimeIndex {
     let text = fs::read_to_string(file).unwrap_or_default();
     let Some((hash, stamps)) = text.split_once('\n') else {
-        return Stamps::new();
+        return MtimeIndex::new();
     };
     match blake3::hash(stamps.as_bytes()).to_hex().as_str() == hash {
         true => serde_json::from_str(stamps).unwrap_or_default(),
-        false => Stamps::new(),
+        false => MtimeIndex::new(),
     }
 }
 
-fn write(file: &Path, stamps: &Stamps) -> Result<()> {
+fn write(file: &Path, stamps: &MtimeIndex) -> Result<()> {
     let text = serde_json::to_string(stamps)?;
     let hash = blake3::hash(text.as_bytes()).to_hex();
     write_bytes(file, format!("{hash}\n{text}").as_bytes())
