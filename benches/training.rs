@@ -14,13 +14,14 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tch::nn::{self, RNN};
 use tch::{Device, Kind, Tensor};
 
+use emovox::augment::SpecAugment;
 use emovox::config::RunConfig;
 use emovox::dataset::{Batch, PartTensors, Plan, PlannedClip};
 use emovox::device;
 use emovox::features::Features;
 use emovox::model::{Arch, EmotionModel};
 use emovox::run::RunFolder;
-use emovox::training::{self, AdamW, Data, Event, Spectrum};
+use emovox::training::{self, AdamW, Data, Event};
 
 const CLASSES: usize = 8;
 /// Number of steps in an epoch.
@@ -139,7 +140,7 @@ fn whole_steps(setup: &Setup, steps: u64) -> Duration {
         train_names: vec![String::new(); STEPS * config.batch_size],
         groups: Vec::new(),
         validation: noise(&setup.config, &setup.model, 1),
-        spectrum: Spectrum::new(
+        spec_augment: SpecAugment::new(
             &config.augmentation,
             &setup.config.features,
             setup.config.audio.sample_rate,

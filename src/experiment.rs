@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
 use crate::audio;
+use crate::augment::SpecAugment;
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Part, Split, split};
@@ -24,7 +25,7 @@ use crate::report::{self, Report};
 use crate::run::{
     Lineage, RunFolder, RunLock, write_bytes, write_lineage, write_skipped, write_split,
 };
-use crate::training::{self, Data, Event, Progress, Spectrum};
+use crate::training::{self, Data, Event, Progress};
 
 /// Finds the recordings that settings name: below a folder or several, or in a list.
 pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
@@ -242,7 +243,7 @@ impl Experiment {
                 .collect(),
             groups: pieces().map(|&clip| groups[clip]).collect(),
             validation: self.tensors(&self.part(Part::Validation), model)?,
-            spectrum: Spectrum::new(
+            spec_augment: SpecAugment::new(
                 &training.augmentation,
                 features,
                 audio.sample_rate,
@@ -273,12 +274,12 @@ impl Experiment {
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
         training::load_kept(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
-        let tracts = inference::vocal_tracts(&self.config, model)?;
+        let tracts = inference::vtlp_warps(&self.config, model)?;
         let (device, most) = (self.device, self.config.piece_frames());
         let log_probabilities = |part: &Labelled| {
             let whole = part.tensors(model.normalisation(), device)?;
             let pieces = whole.in_pieces(most);
-            let rows = inference::log_probabilities(model, &pieces, tracts.as_ref(), batch_size)?;
+            let rows = model::log_probabilities(model, &pieces, tracts.as_ref(), batch_size)?;
             inference::check_predictions(&at_temperature(&rows, 1.0))
                 .map_err(|error| inference::naming_clip(error.into(), &part.clips))?;
             anyhow::Ok(rows)

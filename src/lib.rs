@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 
 pub mod audio;
+pub mod augment;
 pub mod bounded;
 pub mod config;
 pub mod corpus;

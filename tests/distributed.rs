@@ -99,7 +99,7 @@ fn together(desk: &Desk, size: usize, line: &str) -> Vec<Seen> {
 /// Every number of the learning curve except the seconds.
 fn curve(desk: &Desk, run: &str) -> Vec<[f64; 6]> {
     let epochs = read_metrics(&desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
-    let row = |e: &emovox::run::EpochRecord| {
+    let row = |e: &emovox::evaluation::EpochMetrics| {
         [
             e.train_loss,
             e.train_accuracy,

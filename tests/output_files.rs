@@ -17,11 +17,12 @@ use emovox::audio::AudioConfig;
 use emovox::config::RunConfig;
 use emovox::corpus::split::Part;
 use emovox::corpus::{Clip, CorpusKind};
+use emovox::evaluation::EpochMetrics;
 use emovox::export::{self, FeatureFormat};
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{Arch, BilstmConfig, EmotionModel, ModelConfig, save_weights};
-use emovox::run::{EpochRecord, Outputs, RunFolder, write_metrics, write_split};
+use emovox::run::{Outputs, RunFolder, write_metrics, write_split};
 use tch::Device;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -61,7 +62,7 @@ fn desk() -> Desk {
         sentence: String::new(),
         content: None,
     };
-    let epoch = EpochRecord {
+    let epoch = EpochMetrics {
         epoch: 1,
         train_loss: 1.0,
         train_accuracy: 0.5,

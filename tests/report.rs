@@ -11,6 +11,7 @@ use std::path::Path;
 
 use emovox::audio::AudioConfig;
 use emovox::corpus::CorpusKind;
+use emovox::evaluation::EpochMetrics;
 use emovox::evaluation::{Calibration, Interval, Metrics, Predictions, Spread, from_labels};
 use emovox::features::FeatureConfig;
 use emovox::inspection::{ClipFacts, Giveaway, Recording, Survey};
@@ -18,7 +19,6 @@ use emovox::report::{
     Curves, Heard, HeardWindow, MatrixCell, confusion_png, curves_png, matrix_png, recall_png,
     recording_png, reliability_png, survey_png, survey_text,
 };
-use emovox::run::EpochRecord;
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 
@@ -408,7 +408,7 @@ fn the_best_epoch_is_marked() {
 
 #[test]
 fn odd_runs_are_drawn() {
-    let change = |epochs, change: fn(&mut EpochRecord)| {
+    let change = |epochs, change: fn(&mut EpochMetrics)| {
         let mut run = run("odd", epochs);
         run.epochs.iter_mut().for_each(change);
         vec![run]
@@ -438,7 +438,7 @@ fn odd_runs_are_drawn() {
             record.validation_uar = f64::NAN;
         }),
         change(9, |record| {
-            *record = EpochRecord {
+            *record = EpochMetrics {
                 epoch: record.epoch,
                 train_loss: f64::NAN,
                 train_accuracy: f64::INFINITY,
@@ -498,7 +498,7 @@ fn run(name: &str, epochs: usize) -> Curves {
         let time = epoch as f64 / epochs as f64;
         let noise = 0.02 * (epoch as f64 * 2.3).sin() * (epoch as f64 * 0.7).cos();
         let learned = 1.0 - (-4.0 * time).exp();
-        EpochRecord {
+        EpochMetrics {
             epoch,
             train_loss: 2.1 * (-3.0 * time).exp() + noise,
             train_accuracy: 0.12 + 0.85 * learned,

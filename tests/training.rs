@@ -110,7 +110,7 @@ fn data(train: usize, validation: usize, model: &EmotionModel) -> Data {
     Data {
         train: part(train, 0, model),
         validation: part(validation, 1000, model),
-        spectrum: None,
+        spec_augment: None,
         train_names: (0..train).map(|clip| format!("clip-{clip}.wav")).collect(),
         groups: Vec::new(),
     }

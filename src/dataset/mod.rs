@@ -12,7 +12,6 @@ mod load;
 mod normalisation;
 mod npy;
 mod part;
-mod vocal_tract;
 
 pub use batch::{Batch, Plan, PlannedClip};
 pub use cache::{CacheWait, FeatureCache, Held, Unfinished};
@@ -21,5 +20,3 @@ pub use load::{Labelled, Loaded, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};
 pub use part::PartTensors;
-pub use vocal_tract::VocalTracts;
-pub(crate) use vocal_tract::dct_matrix;

@@ -2,7 +2,7 @@
 //! subset.
 
 use anyhow::Result;
-use tch::{Kind, Tensor, nn};
+use tch::{Kind, Tensor};
 
 use crate::features::Features;
 
@@ -16,12 +16,18 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
-    /// The identity, until statistics are computed with [`Normalisation::fit`].
-    pub fn new(path: &nn::Path, coefficients: i64) -> Self {
-        Normalisation {
-            mean: path.zeros_no_train("mean", &[coefficients]),
-            std: path.ones_no_train("deviation", &[coefficients]),
-        }
+    /// Statistics `[coefficients]` each. [`Normalisation::fit`] changes both tensors in place.
+    pub fn new(mean: Tensor, std: Tensor) -> Self {
+        Normalisation { mean, std }
+    }
+
+    /// The normalisation that changes nothing.
+    pub fn identity(coefficients: i64) -> Self {
+        let float = (Kind::Float, tch::Device::Cpu);
+        Normalisation::new(
+            Tensor::zeros([coefficients], float),
+            Tensor::ones([coefficients], float),
+        )
     }
 
     /// Computes mean and standard deviation of each coefficient of frames `[frames, coefficients]`.
@@ -106,8 +112,7 @@ mod tests {
     #[test]
     fn normalised_frames_have_mean_0_and_variance_1() {
         tch::manual_seed(1);
-        let store = nn::VarStore::new(Device::Cpu);
-        let normalisation = Normalisation::new(&store.root(), 3);
+        let normalisation = Normalisation::identity(3);
         let scale = Tensor::from_slice(&[100.0f32, 1.0, 0.0]);
         let frames = Tensor::randn([5000, 3], (Kind::Float, Device::Cpu)) * scale - 300.0;
         normalisation.fit(&frames);
@@ -122,7 +127,7 @@ mod tests {
         );
 
         // The frames as two clips give the same statistics.
-        let by_clips = Normalisation::new(&nn::VarStore::new(Device::Cpu).root(), 3);
+        let by_clips = Normalisation::identity(3);
         let clip = |frames: Tensor| {
             let length = frames.size()[0] as usize;
             Features::new(length, 3, frames.reshape([-1]).try_into().unwrap()).unwrap()

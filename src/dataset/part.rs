@@ -216,7 +216,6 @@ pub(super) fn normalised(
 mod tests {
     use super::*;
     use crate::dataset::Plan;
-    use tch::nn;
 
     /// Clips of one coefficient, whose frames are numbered consecutively over all clips.
     fn part(lengths: &[usize], resident: bool) -> PartTensors {
@@ -231,7 +230,7 @@ mod tests {
             .collect();
         let clips: Vec<&Features> = clips.iter().collect();
         let labels: Vec<usize> = (0..clips.len()).map(|clip| 7 * clip).collect();
-        let normalisation = Normalisation::new(&nn::VarStore::new(Device::Cpu).root(), 1);
+        let normalisation = Normalisation::identity(1);
         match resident {
             true => PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
             false => PartTensors::apart(&clips, &labels, &normalisation),

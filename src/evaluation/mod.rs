@@ -1,12 +1,14 @@
 //! Predictions and labels → accuracy, UAR, F1, confusion, intervals, calibration. Does not use tch.
 
 mod calibration;
+mod epoch;
 mod interval;
 mod labels;
 mod metrics;
 mod tables;
 
 pub use calibration::{Bin, Calibration, at_temperature, fit_temperature};
+pub use epoch::EpochMetrics;
 pub use interval::{BySpeaker, Interval, Intervals, Scores, SpeakerScores, Spread, wilson};
 pub use labels::{LabelMap, MappedLabels};
 pub use metrics::{ClassMetrics, Metrics, Predictions, from_labels};

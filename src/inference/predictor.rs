@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tch::Device;
 
-use super::{Trained, check_predictions, log_probabilities, vocal_tracts};
+use super::{Trained, check_predictions, vtlp_warps};
+use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
-use crate::dataset::{self, PartTensors, VocalTracts};
+use crate::dataset::{self, PartTensors};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::memory::{self, OutOfMemory};
-use crate::model::EmotionModel;
+use crate::model::{self, EmotionModel};
 use crate::run::RunFolder;
 
 /// Number of clips in a batch.
@@ -25,7 +26,7 @@ const CHUNK: usize = 8;
 pub struct Predictor {
     trained: Trained,
     model: EmotionModel,
-    tracts: Option<VocalTracts>,
+    tracts: Option<VtlpWarps>,
 }
 
 /// The prediction for one recording.
@@ -55,7 +56,7 @@ impl Predictor {
     pub fn of(trained: Trained, device: Device) -> Result<Predictor> {
         let model = trained.model(device)?;
         Ok(Predictor {
-            tracts: vocal_tracts(trained.config(), &model)?,
+            tracts: vtlp_warps(trained.config(), &model)?,
             trained,
             model,
         })
@@ -82,7 +83,7 @@ impl Predictor {
     }
 
     /// The VTLP warps for test-time augmentation; `None` without test-time augmentation.
-    pub fn tracts(&self) -> Option<&VocalTracts> {
+    pub fn tracts(&self) -> Option<&VtlpWarps> {
         self.tracts.as_ref()
     }
 
@@ -108,7 +109,7 @@ impl Predictor {
         let rows = memory::computing(|| {
             let part = PartTensors::new(features, &labels, normalisation, device)?;
             let part = part.in_pieces(most);
-            log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)
+            model::log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)
         })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }

@@ -6,6 +6,7 @@ mod attention;
 mod bilstm;
 mod dropout;
 mod ensemble;
+mod evaluate;
 mod init;
 mod listing;
 mod mask;
@@ -16,6 +17,7 @@ mod weights;
 
 pub use crate::config::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
 pub(crate) use archive::parts as archive_parts;
+pub use evaluate::{exponentials, log_probabilities, log_probabilities_of};
 pub use safetensors::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
 pub use weights::{
     Head, about, check_about, check_numbers, decode, encode, encode_weights, fit, load_weights,
@@ -68,7 +70,7 @@ impl EmotionModel {
         let store = VarStore::new(device);
         let root = store.root();
         let (coefficients, outputs) = (coefficients as i64, classes.len() as i64);
-        let normalisation = Normalisation::new(&(&root / "normalisation"), coefficients);
+        let normalisation = register_normalisation(&(&root / "normalisation"), coefficients);
         let network = match config {
             ModelConfig::Bilstm(config) => {
                 Network::Bilstm(Ensemble::new(&root, config, coefficients, outputs))
@@ -171,4 +173,12 @@ impl EmotionModel {
 /// A linear layer with the initial weights of PyTorch: uniform in ±1/√inputs.
 fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
     nn::linear(path, inputs, outputs, nn::LinearConfig::default())
+}
+
+/// The identity as a part of the model's weights, until statistics are computed.
+fn register_normalisation(path: &nn::Path, coefficients: i64) -> Normalisation {
+    Normalisation::new(
+        path.zeros_no_train("mean", &[coefficients]),
+        path.ones_no_train("deviation", &[coefficients]),
+    )
 }

@@ -10,7 +10,7 @@ use super::style::{
     BACKGROUND, BLUE, Color, FRAME, GRID, INK, PALETTE, QUIET_INK, TEXT_SIZE, TICK_SIZE,
     VERMILLION, mixed,
 };
-use crate::run::EpochRecord;
+use crate::evaluation::EpochMetrics;
 
 /// Height of the plots of accuracy and loss.
 pub const PLOT_HEIGHT: f64 = 350.0;
@@ -33,7 +33,7 @@ pub enum Quantity {
 
 impl Quantity {
     /// Value of the metric on `subset` in a record.
-    pub fn of(self, record: &EpochRecord, subset: Subset) -> f64 {
+    pub fn of(self, record: &EpochMetrics, subset: Subset) -> f64 {
         match (self, subset) {
             (Quantity::LearningRate, _) => record.learning_rate,
             (Quantity::Accuracy, Subset::Training) => record.train_accuracy,
@@ -253,12 +253,12 @@ impl Plot {
     }
 
     /// The points of a line, divided into pieces at values that are not finite.
-    fn pieces(&self, records: &[EpochRecord], subset: Subset) -> Vec<Vec<(f64, f64)>> {
+    fn pieces(&self, records: &[EpochMetrics], subset: Subset) -> Vec<Vec<(f64, f64)>> {
         records
             .split(|record| !can_show(self.quantity.of(record, subset)))
             .filter(|piece| !piece.is_empty())
             .map(|piece| {
-                let point = |record: &EpochRecord| {
+                let point = |record: &EpochMetrics| {
                     (
                         self.x(record.epoch as f64),
                         self.y(self.quantity.of(record, subset)),

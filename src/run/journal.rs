@@ -3,52 +3,16 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
 use crate::bounded;
-
-/// The metrics of one epoch. Losses are means per clip; accuracies and UAR are fractions of 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Number of the epoch, from 1.
-    pub epoch: usize,
-    /// The minimised loss, averaged during the epoch: with dropout, augmentation, mixup and label
-    /// smoothing. So it can be higher than the validation loss, which has none of these.
-    pub train_loss: f64,
-    /// Accuracy on the training subset, averaged during the epoch like `train_loss`.
-    pub train_accuracy: f64,
-    /// Cross-entropy on the validation subset at the end of the epoch, without augmentation.
-    pub validation_loss: f64,
-    /// Accuracy on the validation subset at the end of the epoch.
-    pub validation_accuracy: f64,
-    /// Unweighted average recall on the validation subset; the best epoch has the highest value.
-    pub validation_uar: f64,
-    /// Learning rate in the last step of the epoch.
-    pub learning_rate: f64,
-    /// Duration of the epoch in seconds, including the validation.
-    pub seconds: f64,
-}
-
-impl EpochRecord {
-    /// The best epoch: the epoch with the highest validation UAR, and among equal ones the epoch
-    /// with the lowest validation loss (with a small validation subset, equal UARs are frequent).
-    /// Its weights are in `best.ot`. `None` if there is no epoch.
-    pub fn best(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
-        epochs.iter().reduce(|best, epoch| {
-            let better = epoch.validation_uar > best.validation_uar
-                || (epoch.validation_uar == best.validation_uar
-                    && epoch.validation_loss < best.validation_loss);
-            if better { epoch } else { best }
-        })
-    }
-}
+use crate::evaluation::EpochMetrics;
 
 /// Writes `metrics.csv` atomically, with all epochs.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
-pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
+pub fn write_metrics(path: &Path, epochs: &[EpochMetrics]) -> Result<()> {
     write_atomically(path, |file| {
         let mut writer = csv::WriterBuilder::new()
             .has_headers(false)
@@ -64,8 +28,8 @@ pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
 /// Reads all epochs from `metrics.csv`.
 ///
 /// # Errors
-/// Fails if the file cannot be read, or if a line is not an [`EpochRecord`].
-pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
+/// Fails if the file cannot be read, or if a line is not an [`EpochMetrics`].
+pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
     let context = || format!("cannot read {}", path.display());
     let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
@@ -91,8 +55,8 @@ const COLUMNS: [&str; 8] = [
 mod tests {
     use super::*;
 
-    fn record(epoch: usize) -> EpochRecord {
-        EpochRecord {
+    fn record(epoch: usize) -> EpochMetrics {
+        EpochMetrics {
             epoch,
             train_loss: 1.5,
             train_accuracy: 0.25,

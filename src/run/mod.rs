@@ -44,7 +44,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::io;
 pub use crate::io::{write_atomically, write_bytes, write_keeping_previous, write_output};
-pub use journal::{EpochRecord, read_metrics, write_metrics};
+pub use journal::{read_metrics, write_metrics};
 pub use lineage::{
     LearnedClip, Lineage, kind_of, parse_lineage, print_lineage, read_lineage, write_lineage,
 };

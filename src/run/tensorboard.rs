@@ -11,7 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use prost::Message;
 
-use super::{EpochRecord, write_bytes};
+use super::write_bytes;
+use crate::evaluation::EpochMetrics;
 
 /// The event file of a run: one event per epoch, written at the end of the epoch.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ impl EventFile {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn begin(path: &Path, epochs: &[EpochRecord], notes: &[String]) -> Result<EventFile> {
+    pub fn begin(path: &Path, epochs: &[EpochMetrics], notes: &[String]) -> Result<EventFile> {
         let mut time = now() - epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let mut bytes = record(&Event {
             wall_time: time,
@@ -123,7 +124,7 @@ impl EventFile {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub fn append(&mut self, epoch: &EpochRecord) -> Result<()> {
+    pub fn append(&mut self, epoch: &EpochMetrics) -> Result<()> {
         self.file
             .write_all(&record(&event(epoch, now())))
             .with_context(|| format!("cannot write {}", self.path.display()))
@@ -135,7 +136,7 @@ fn now() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn event(epoch: &EpochRecord, wall_time: f64) -> Event {
+fn event(epoch: &EpochMetrics, wall_time: f64) -> Event {
     let values = [
         ("loss/train", epoch.train_loss),
         ("loss/validation", epoch.validation_loss),
@@ -211,8 +212,8 @@ fn masked_checksum(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn epoch(epoch: usize) -> EpochRecord {
-        EpochRecord {
+    fn epoch(epoch: usize) -> EpochMetrics {
+        EpochMetrics {
             epoch,
             train_loss: 1.5,
             train_accuracy: 0.25,

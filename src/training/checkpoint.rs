@@ -16,9 +16,10 @@ use super::progress::{PartialEpoch, Progress};
 use crate::bounded;
 use crate::config::TrainingConfig;
 use crate::distributed::Ranks;
+use crate::evaluation::EpochMetrics;
 use crate::io::write_keeping_previous;
 use crate::model::{EmotionModel, about, check_about, decode, encode, fit, read_tensors};
-use crate::run::{EpochRecord, RunFolder, read_metrics};
+use crate::run::{RunFolder, read_metrics};
 
 /// `[epochs, 8]`: the columns of `metrics.csv`. Absent before the first epoch is completed.
 const EPOCHS: &str = "training.epochs";
@@ -62,7 +63,7 @@ impl TrainState {
     /// Completes an epoch. If it is the selected one, its weights are copied.
     pub fn end_epoch(
         &mut self,
-        record: EpochRecord,
+        record: EpochMetrics,
         model: &EmotionModel,
         config: &TrainingConfig,
     ) {
@@ -240,7 +241,7 @@ fn selected_names(selected: &Weights) -> impl Iterator<Item = (String, Tensor)> 
         .map(|(name, tensor)| (format!("{SELECTED}{name}"), tensor.shallow_clone()))
 }
 
-fn epochs_tensor(epochs: &[EpochRecord]) -> Tensor {
+fn epochs_tensor(epochs: &[EpochMetrics]) -> Tensor {
     let rows: Vec<f64> = epochs
         .iter()
         .flat_map(|epoch| {
@@ -281,9 +282,9 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
         return Err(damaged());
     };
     ensure!(steps >= 0.0 && hits >= 0.0 && seconds >= 0.0, damaged());
-    let epochs: Vec<EpochRecord> = rows
+    let epochs: Vec<EpochMetrics> = rows
         .iter()
-        .map(|row| EpochRecord {
+        .map(|row| EpochMetrics {
             epoch: row[0] as usize,
             train_loss: row[1],
             train_accuracy: row[2],

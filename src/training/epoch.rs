@@ -1,9 +1,11 @@
 //! Plan of an epoch: the batches of this process, in order, and the learning rate of each step.
 
 use anyhow::Result;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::Data;
-use super::augment;
 use super::balance;
 use super::fit::Setup;
 use super::random::{self, Purpose};
@@ -112,11 +114,11 @@ fn draw_order(data: &Data, config: &TrainingConfig, epoch: usize) -> Vec<Planned
     let generator = |purpose| random::generator(config.seed, purpose, epoch);
     let lengths = data.train.lengths();
     if config.balance == Balance::None {
-        return augment::plan_epoch(lengths, config, &mut generator(Purpose::Order));
+        return order_of_epoch(lengths, config, &mut generator(Purpose::Order));
     }
     let drawn = balance::draw(&data.groups, &mut generator(Purpose::Draw));
     let lengths: Vec<i64> = drawn.iter().map(|&clip| lengths[clip]).collect();
-    let mut order = augment::plan_epoch(&lengths, config, &mut generator(Purpose::Order));
+    let mut order = order_of_epoch(&lengths, config, &mut generator(Purpose::Order));
     for planned in &mut order {
         planned.clip = drawn[planned.clip];
     }
@@ -132,4 +134,64 @@ fn batches<'a>(
 ) -> Plan<'a> {
     let local = |clips| share(clips, group.rank(), group.size());
     Plan::shared(&data.train, order, config.batch_size, group.size(), local)
+}
+
+/// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.
+fn order_of_epoch(
+    lengths: &[i64],
+    config: &TrainingConfig,
+    rng: &mut ChaCha8Rng,
+) -> Vec<PlannedClip> {
+    let mut order: Vec<PlannedClip> = (0..lengths.len())
+        .map(|clip| {
+            let drawn: f64 = rng.random_range(-1.0..=1.0);
+            PlannedClip {
+                clip,
+                speed: 1.0 + config.augmentation.speed * drawn,
+            }
+        })
+        .collect();
+    order.shuffle(rng);
+    // The clips of a batch have similar lengths, which reduces padding. The shuffle before makes
+    // the batches different in every epoch.
+    let batch_size = config.batch_size;
+    for bucket in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
+        bucket.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
+    }
+    // Complete batches are shuffled, so that a bucket does not always begin with its shortest
+    // clips. An incomplete batch remains last.
+    let whole = order.len() / batch_size * batch_size;
+    let mut batches: Vec<Vec<PlannedClip>> = order[..whole]
+        .chunks(batch_size)
+        .map(<[PlannedClip]>::to_vec)
+        .collect();
+    batches.shuffle(rng);
+    let rest = order.split_off(whole);
+    batches.into_iter().flatten().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn an_epoch_has_every_clip_once() {
+        let lengths: Vec<i64> = (0..101).map(|clip| 10 + (clip * 37) % 90).collect();
+        for epoch in 0..5 {
+            let mut rng = ChaCha8Rng::seed_from_u64(epoch);
+            let config = TrainingConfig {
+                batch_size: 8,
+                ..TrainingConfig::default()
+            };
+            let plan = order_of_epoch(&lengths, &config, &mut rng);
+            let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
+            clips.sort_unstable();
+            assert_eq!(clips, (0..101).collect::<Vec<_>>());
+            assert!(
+                plan.iter()
+                    .all(|planned| (0.85..=1.15).contains(&planned.speed))
+            );
+        }
+    }
 }

@@ -7,7 +7,6 @@
 use anyhow::Result;
 
 use super::all_reduce;
-use super::augment::augment;
 use super::checkpoint::TrainState;
 use super::control::{Control, StepControl};
 use super::criterion::Criterion;
@@ -17,9 +16,10 @@ use super::meter::Meter;
 use super::random;
 use super::saving::Checkpoints;
 use super::{Data, Event, TrainingConfig, score_in_group};
+use crate::augment::augment;
 use crate::distributed::Ranks;
+use crate::evaluation::EpochMetrics;
 use crate::model::EmotionModel;
-use crate::run::EpochRecord;
 
 /// The inputs of a training that do not change while it runs.
 pub(super) struct Setup<'a> {
@@ -65,7 +65,7 @@ pub(super) fn fit(
             let input = augment(
                 &batch.local,
                 classes,
-                data.spectrum.as_ref(),
+                data.spec_augment.as_ref(),
                 &config.augmentation,
             );
             let output = model.training(&input.features, &batch.local.lengths);
@@ -98,7 +98,7 @@ pub(super) fn fit(
         check_validation_loss(validation_loss, &plan)?;
         let metrics = predictions.metrics();
         state.end_epoch(
-            EpochRecord {
+            EpochMetrics {
                 epoch,
                 train_loss: train.loss_sum / plan.clips(),
                 train_accuracy: train.hits as f64 / (plan.clips() * ensemble_size as f64),

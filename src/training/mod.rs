@@ -1,7 +1,6 @@
 //! Training: [`fit`] is the recipe on one page; the other files are its parts.
 
 mod all_reduce;
-mod augment;
 mod balance;
 mod checkpoint;
 mod control;
@@ -18,12 +17,11 @@ mod progress;
 mod random;
 mod saving;
 mod schedule;
-mod spectrum;
 
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use tch::Device;
+use tch::{Device, Tensor};
 
 pub use crate::config::{
     AugmentationConfig, Balance, CheckpointSelection, Schedule, TrainingConfig,
@@ -32,14 +30,14 @@ pub use checkpoint::saved_progress;
 pub use finite::Explosion;
 pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};
-pub use spectrum::Spectrum;
 
+use crate::augment::SpecAugment;
 use crate::dataset::PartTensors;
 use crate::distributed::Ranks;
+use crate::evaluation::EpochMetrics;
 use crate::evaluation::Predictions;
-use crate::inference;
 use crate::model::{self, EmotionModel, ModelConfig};
-use crate::run::{EpochRecord, RunFolder};
+use crate::run::RunFolder;
 use checkpoint::TrainState;
 use control::Control;
 use fit::{Setup, fit};
@@ -58,7 +56,7 @@ pub struct Data {
     /// Clips that every epoch is scored on.
     pub validation: PartTensors,
     /// Augmentation of the spectrum; `None` if the configuration has none.
-    pub spectrum: Option<Spectrum>,
+    pub spec_augment: Option<SpecAugment>,
 }
 
 /// Progress of a training, reported while it runs.
@@ -72,7 +70,10 @@ pub enum Event<'a> {
         steps: usize,
     },
     /// An epoch is completed and saved. The first steps of the next epoch may be reported before.
-    Epoch { record: &'a EpochRecord, best: bool },
+    Epoch {
+        record: &'a EpochMetrics,
+        best: bool,
+    },
     /// None of the last `early_stopping` epochs improved the validation UAR.
     StoppedEarly { epoch: usize },
 }
@@ -185,8 +186,10 @@ fn score_in_group(
     subset: &PartTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
+    let is_local = |batch: usize| batch % group.size() == group.rank();
+    let all_reduce = |rows: &mut Tensor| group.sum(rows);
     let log_probabilities =
-        inference::log_probabilities_by(group, model, subset, None, batch_size)?;
+        model::log_probabilities_of(model, subset, None, batch_size, is_local, all_reduce)?;
     let truth = subset.recording_labels();
     let loss: f64 = log_probabilities
         .iter()
@@ -196,7 +199,7 @@ fn score_in_group(
         / truth.len().max(1) as f64;
     let predictions = Predictions {
         classes: model.classes().to_vec(),
-        probabilities: inference::exponentials(log_probabilities),
+        probabilities: model::exponentials(log_probabilities),
         truth,
     };
     Ok((predictions, loss))

@@ -9,9 +9,10 @@ use anyhow::Result;
 use super::Event;
 use super::checkpoint::{self, TrainState};
 use super::fit::Setup;
+use crate::evaluation::EpochMetrics;
 use crate::io::write_bytes;
 use crate::model;
-use crate::run::{EpochRecord, RunFolder, write_metrics};
+use crate::run::{RunFolder, write_metrics};
 
 /// The files of a training in its run folder. Only the main process writes them.
 pub(super) struct Checkpoints<'a> {
@@ -23,7 +24,7 @@ pub(super) struct Checkpoints<'a> {
 /// A checkpoint that a thread is writing.
 struct AsyncCheckpoint {
     /// Metrics of the saved epoch.
-    record: EpochRecord,
+    record: EpochMetrics,
     /// True if the epoch has the best validation UAR so far.
     best: bool,
     thread: JoinHandle<Result<()>>,
@@ -80,7 +81,7 @@ impl<'a> Checkpoints<'a> {
             return Ok(());
         };
         let Setup { model, config, .. } = *self.setup;
-        let is = |epoch: Option<&EpochRecord>| epoch.map(|e| e.epoch) == Some(record.epoch);
+        let is = |epoch: Option<&EpochMetrics>| epoch.map(|e| e.epoch) == Some(record.epoch);
         let best = is(state.progress.best());
         if !self.setup.group.is_first() {
             monitor(Event::Epoch {

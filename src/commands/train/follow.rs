@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::commands::warning;
+use emovox::evaluation::EpochMetrics;
 use emovox::experiment::Experiment;
 use emovox::report::write_curves;
-use emovox::run::{EpochRecord, EventFile, RunFolder, read_metrics};
+use emovox::run::{EventFile, RunFolder, read_metrics};
 use emovox::training::CheckpointSelection;
 
 /// Pause between two drawings of the curves, as a multiple of the duration of a drawing.
@@ -39,7 +40,7 @@ impl Follower {
 
     /// Updates curves and events after an epoch. A failure is only a warning, because it must not
     /// end the training.
-    pub(super) fn epoch(&mut self, record: &EpochRecord) {
+    pub(super) fn epoch(&mut self, record: &EpochMetrics) {
         if let Err(error) = self.draw() {
             warning!("cannot draw the curves: {error:#}");
             self.next_drawing += Duration::from_secs(3600);
@@ -63,7 +64,7 @@ impl Follower {
         Ok(())
     }
 
-    fn write_event(&mut self, record: &EpochRecord) -> Result<()> {
+    fn write_event(&mut self, record: &EpochMetrics) -> Result<()> {
         if let Some(events) = &mut self.events {
             return events.append(record);
         }

@@ -8,15 +8,15 @@
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
-use super::Normalisation;
 use crate::audio::SampleRate;
+use crate::dataset::Normalisation;
 use crate::features::FeatureConfig;
 use crate::features::dct::Dct;
 use crate::features::mel::{hz_to_mel, mel_to_hz};
 
 /// Frequency warps for normalised features (vocal tract length perturbation, Jaitly & Hinton 2013).
 #[derive(Debug)]
-pub struct VocalTracts {
+pub struct VtlpWarps {
     /// Matrices from MFCCs to warped MFCCs: `[warps, n_mfcc, n_mfcc]`.
     warps: Tensor,
     /// Mean of the normalisation for MFCCs and deltas: `[(1 + deltas) × n_mfcc]`.
@@ -26,7 +26,7 @@ pub struct VocalTracts {
     n_mfcc: i64,
 }
 
-impl VocalTracts {
+impl VtlpWarps {
     /// One warp for each factor: with 1.1, every band has the value at 1.1 times its frequency.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl VocalTracts {
         sample_rate: SampleRate,
         normalisation: &Normalisation,
         device: Device,
-    ) -> Result<VocalTracts> {
+    ) -> Result<VtlpWarps> {
         let SampleRate::Hz(rate) = sample_rate else {
             bail!(
                 "VTLP warps need the same mel bands for all recordings; set a sample rate instead of \
@@ -51,7 +51,7 @@ impl VocalTracts {
             .collect();
         let (mean, std) = normalisation.statistics();
         let columns = (features.n_mfcc * (1 + features.deltas)) as i64;
-        Ok(VocalTracts {
+        Ok(VtlpWarps {
             warps: Tensor::stack(&warps, 0).to_device(device),
             mean: mean.narrow(0, 0, columns),
             std: std.narrow(0, 0, columns),
@@ -74,7 +74,7 @@ impl VocalTracts {
     /// The chosen warps as affine maps of MFCCs c without their mean: the matrices
     /// `[clips, n_mfcc, n_mfcc]`, and the terms `[clips, 1, n_mfcc]` that are added afterwards. The
     /// result is (c − mean) · warp + mean · warp − mean.
-    pub(crate) fn warp(&self, chosen: &Tensor) -> (Tensor, Tensor) {
+    pub(super) fn warp(&self, chosen: &Tensor) -> (Tensor, Tensor) {
         let warp = self.warps.index_select(0, chosen);
         let mean = self.mean.narrow(0, 0, self.n_mfcc).view([1, 1, -1]);
         let moved = mean.matmul(&warp) - mean;
@@ -82,7 +82,7 @@ impl VocalTracts {
     }
 
     /// Standard deviation of each MFCC: `[n_mfcc]`.
-    pub(crate) fn deviation(&self) -> Tensor {
+    pub(super) fn std(&self) -> Tensor {
         self.std.narrow(0, 0, self.n_mfcc)
     }
 
@@ -92,7 +92,7 @@ impl VocalTracts {
     ///
     /// With x = c / std, the map is (x · std) · matrix / std. The factors are multiplied into the
     /// matrix, and one matrix has all columns, so that the frames are read and written once.
-    pub(crate) fn affine(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
+    pub(super) fn affine(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
         let (full, added) = self.full_width(features.size()[2], matrix, added);
         added.baddbmm(features, &full, 1.0, 1.0)
     }
@@ -105,7 +105,7 @@ impl VocalTracts {
         self.full_width(coefficients, &warps, &moved)
     }
 
-    /// The map of [`VocalTracts::affine`] as one matrix and one term for all columns.
+    /// The map of [`VtlpWarps::affine`] as one matrix and one term for all columns.
     fn full_width(&self, coefficients: i64, matrix: &Tensor, added: &Tensor) -> (Tensor, Tensor) {
         let full = Tensor::eye(coefficients, (Kind::Float, matrix.device()));
         let full = full.repeat([matrix.size()[0], 1, 1]);
@@ -117,13 +117,13 @@ impl VocalTracts {
                 .narrow(2, block * n, n)
                 .copy_(&scaled);
         }
-        let added = (added / self.deviation()).constant_pad_nd([0, coefficients - n]);
+        let added = (added / self.std()).constant_pad_nd([0, coefficients - n]);
         (full, added)
     }
 }
 
 /// The DCT as a matrix, `[n_mfcc, n_mels]`.
-pub(crate) fn dct_matrix(features: &FeatureConfig) -> Tensor {
+pub(super) fn dct_matrix(features: &FeatureConfig) -> Tensor {
     let (n_mfcc, n_mels) = (features.n_mfcc, features.n_mels);
     let dct = Dct::new(n_mfcc, n_mels, 0.0);
     let mut columns = vec![[0.0f32]; n_mels * n_mfcc];
@@ -167,7 +167,6 @@ fn warp(features: &FeatureConfig, sample_rate: u32, factor: f64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::nn;
 
     /// With as many MFCCs as bands, no information is lost: a peak of the spectrum must be at the
     /// frequency to which the warp moves it.
@@ -215,13 +214,12 @@ mod tests {
             prosody: true,
             ..FeatureConfig::default()
         };
-        let store = nn::VarStore::new(Device::Cpu);
-        let normalisation = Normalisation::new(&store.root(), 46);
+        let normalisation = Normalisation::identity(46);
         let frames = Tensor::randn([500, 46], float) * (Tensor::rand([46], float) + 0.5) - 20.0;
         normalisation.fit(&frames);
         let rate = SampleRate::Hz(16_000);
         let tracts =
-            VocalTracts::new(&[1.0, 1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
+            VtlpWarps::new(&[1.0, 1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
         let x = Tensor::randn([2, 9, 46], float);
         let moved = tracts.apply(&x, &Tensor::from_slice(&[0i64, 1]));
         let difference = |clip: i64, from: i64, columns: i64| {
@@ -242,15 +240,13 @@ mod tests {
             n_mels: 32,
             ..FeatureConfig::default()
         };
-        let store = nn::VarStore::new(Device::Cpu);
-        let normalisation = Normalisation::new(&store.root(), 20);
+        let normalisation = Normalisation::identity(20);
         let spread = Tensor::rand([20], float) * 30.0 + 1.0;
         let offset = Tensor::randn([20], float) * 50.0;
         let mfccs = Tensor::randn([2, 9, 20], float) * spread + offset;
         normalisation.fit(&mfccs.view([18, 20]));
         let rate = SampleRate::Hz(16_000);
-        let tracts =
-            VocalTracts::new(&[1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
+        let tracts = VtlpWarps::new(&[1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
 
         let dct = dct_matrix(&features);
         let warped = mfccs

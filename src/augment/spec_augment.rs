@@ -4,9 +4,10 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
+use super::vtlp::{VtlpWarps, dct_matrix};
 use crate::audio::SampleRate;
 use crate::config::AugmentationConfig;
-use crate::dataset::{Normalisation, VocalTracts, dct_matrix};
+use crate::dataset::Normalisation;
 use crate::features::FeatureConfig;
 
 /// Number of different VTLP warps.
@@ -16,15 +17,15 @@ const OFFSET_DECAY: f32 = 40.0;
 
 /// Matrices for the augmentation of the spectrum behind normalised MFCCs.
 #[derive(Debug)]
-pub struct Spectrum {
-    warps: VocalTracts,
+pub struct SpecAugment {
+    warps: VtlpWarps,
     /// DCT matrix `[n_mfcc, n_mels]`.
     dct: Tensor,
     /// Relative size of the cepstral offset of each coefficient, `[n_mfcc]`.
     offset_scale: Tensor,
 }
 
-impl Spectrum {
+impl SpecAugment {
     /// Prepares the matrices. `None` if the configuration uses none of them.
     ///
     /// # Errors
@@ -35,7 +36,7 @@ impl Spectrum {
         sample_rate: SampleRate,
         normalisation: &Normalisation,
         device: Device,
-    ) -> Result<Option<Spectrum>> {
+    ) -> Result<Option<SpecAugment>> {
         let a = augmentation;
         if a.frequency_warp == 0.0 && a.frequency_masks == 0 && a.cepstral_offset == 0.0 {
             return Ok(None);
@@ -48,8 +49,8 @@ impl Spectrum {
         let offset_scale: Vec<f32> = (0..features.n_mfcc)
             .map(|k| (-(k as f32) / OFFSET_DECAY).exp())
             .collect();
-        Ok(Some(Spectrum {
-            warps: VocalTracts::new(&factors, features, sample_rate, normalisation, device)?,
+        Ok(Some(SpecAugment {
+            warps: VtlpWarps::new(&factors, features, sample_rate, normalisation, device)?,
             dct: dct_matrix(features).to_device(device),
             offset_scale: Tensor::from_slice(&offset_scale).to_device(device),
         }))
@@ -59,14 +60,14 @@ impl Spectrum {
     /// of the frequency axis (VTLP), frequency masks that set bands to their mean (SpecAugment,
     /// Park et al. 2019), and a cepstral offset, which is a filter: a constant on the logarithm of
     /// the spectrum.
-    pub(super) fn apply(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
+    pub fn apply(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
         let clips = features.size()[0];
         let (n_mfcc, device) = (self.dct.size()[0], features.device());
         let drawn = Tensor::randint(self.warps.count(), [clips], (Kind::Int64, device));
         let (warp, shift) = self.warps.warp(&drawn);
         let masks = self.masks(clips, config);
         let offset = Tensor::randn([clips, 1, n_mfcc], (Kind::Float, device));
-        let offset = offset * &self.offset_scale * self.warps.deviation() * config.cepstral_offset;
+        let offset = offset * &self.offset_scale * self.warps.std() * config.cepstral_offset;
         let added = shift.matmul(&masks) + offset;
         self.warps.affine(features, &warp.matmul(&masks), &added)
     }
@@ -106,7 +107,7 @@ mod tests {
 
     /// The augmentation, and a model whose coefficients have different means and standard
     /// deviations.
-    fn spectrum(config: &AugmentationConfig, n_mfcc: usize) -> (Spectrum, EmotionModel) {
+    fn spectrum(config: &AugmentationConfig, n_mfcc: usize) -> (SpecAugment, EmotionModel) {
         tch::manual_seed(5);
         let float = (Kind::Float, Device::Cpu);
         let width = 2 * n_mfcc as i64;
@@ -125,7 +126,7 @@ mod tests {
             .subtract_(&Tensor::from(-20.0f32));
         model.normalisation().fit(&frames);
         let rate = SampleRate::Hz(16_000);
-        let made = Spectrum::new(
+        let made = SpecAugment::new(
             config,
             &features(n_mfcc),
             rate,

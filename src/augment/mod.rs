@@ -1,52 +1,20 @@
-//! Random variation of the training clips. `dataset` changes the speed when it gathers a batch; all
-//! other variations are computed here, on the device.
+//! Augmentation: random variation of the training clips. `dataset` changes the speed when it gathers
+//! a batch; all other variations are computed here, on the device.
 
-use rand::RngExt;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+mod spec_augment;
+mod vtlp;
+
+pub use spec_augment::SpecAugment;
+pub use vtlp::VtlpWarps;
+
 use tch::{Kind, Tensor};
 
-use super::loss::one_hot;
-use super::spectrum::Spectrum;
-use crate::config::{AugmentationConfig, TrainingConfig};
-use crate::dataset::{Batch, PlannedClip};
-
-/// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.
-pub(super) fn plan_epoch(
-    lengths: &[i64],
-    config: &TrainingConfig,
-    rng: &mut ChaCha8Rng,
-) -> Vec<PlannedClip> {
-    let mut order: Vec<PlannedClip> = (0..lengths.len())
-        .map(|clip| {
-            let drawn: f64 = rng.random_range(-1.0..=1.0);
-            PlannedClip {
-                clip,
-                speed: 1.0 + config.augmentation.speed * drawn,
-            }
-        })
-        .collect();
-    order.shuffle(rng);
-    // The clips of a batch have similar lengths, which reduces padding. The shuffle before makes
-    // the batches different in every epoch.
-    let batch_size = config.batch_size;
-    for bucket in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
-        bucket.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
-    }
-    // Complete batches are shuffled, so that a bucket does not always begin with its shortest
-    // clips. An incomplete batch remains last.
-    let whole = order.len() / batch_size * batch_size;
-    let mut batches: Vec<Vec<PlannedClip>> = order[..whole]
-        .chunks(batch_size)
-        .map(<[PlannedClip]>::to_vec)
-        .collect();
-    batches.shuffle(rng);
-    let rest = order.split_off(whole);
-    batches.into_iter().flatten().chain(rest).collect()
-}
+use crate::config::AugmentationConfig;
+use crate::dataset::Batch;
 
 /// A batch after augmentation.
-pub(super) struct Augmented {
+#[derive(Debug)]
+pub struct Augmented {
     /// Normalised features `[batch, frames, coefficients]`.
     pub features: Tensor,
     /// Class probabilities `[batch, classes]`; each row sums to 1.
@@ -54,15 +22,16 @@ pub(super) struct Augmented {
 }
 
 /// Augments a batch: frequency warp and masks, cepstral offset, mixup, noise, time masks, in this
-/// order. The random numbers come from libtorch's generator.
-pub(super) fn augment(
+/// order. `spec_augment` is `None` if the configuration has neither warps, masks nor offsets. The
+/// random numbers come from libtorch's generator.
+pub fn augment(
     batch: &Batch,
     classes: i64,
-    spectrum: Option<&Spectrum>,
+    spec_augment: Option<&SpecAugment>,
     config: &AugmentationConfig,
 ) -> Augmented {
-    let mut features = match spectrum {
-        Some(spectrum) => spectrum.apply(&batch.features, config),
+    let mut features = match spec_augment {
+        Some(spec_augment) => spec_augment.apply(&batch.features, config),
         None => batch.features.shallow_clone(),
     };
     let mut targets = one_hot(&batch.labels, classes);
@@ -103,30 +72,14 @@ pub(super) fn augment(
     Augmented { features, targets }
 }
 
+/// One-hot targets `[batch, classes]` of labels `[batch]`.
+pub fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
+    labels.one_hot(classes).to_kind(Kind::Float)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-
-    #[test]
-    fn an_epoch_has_every_clip_once() {
-        let lengths: Vec<i64> = (0..101).map(|clip| 10 + (clip * 37) % 90).collect();
-        for epoch in 0..5 {
-            let mut rng = ChaCha8Rng::seed_from_u64(epoch);
-            let config = TrainingConfig {
-                batch_size: 8,
-                ..TrainingConfig::default()
-            };
-            let plan = plan_epoch(&lengths, &config, &mut rng);
-            let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
-            clips.sort_unstable();
-            assert_eq!(clips, (0..101).collect::<Vec<_>>());
-            assert!(
-                plan.iter()
-                    .all(|planned| (0.85..=1.15).contains(&planned.speed))
-            );
-        }
-    }
 
     #[test]
     fn without_augmentation_a_batch_is_unchanged() {
