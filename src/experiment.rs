@@ -11,11 +11,11 @@ use crate::audio;
 use crate::augment::SpecAugment;
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
-use crate::corpus::split::{Part, Split, split};
+use crate::corpus::split::{Split, Subset, split};
 use crate::corpus::{self, Changes, Clip, Corpus};
-use crate::dataset::{Labelled, Loaded, PartTensors};
+use crate::dataset::{FeatureDataset, LabeledSubset, SplitTensors};
 use crate::device::{DeviceChoice, cuda_devices};
-use crate::distributed::Ranks;
+use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::features::Features;
 use crate::inference;
@@ -25,7 +25,7 @@ use crate::report::{self, Report};
 use crate::run::{
     Lineage, RunFolder, RunLock, write_bytes, write_lineage, write_skipped, write_split,
 };
-use crate::training::{self, Data, Event, Progress};
+use crate::training::{self, Event, Progress, TrainData};
 
 /// Finds the recordings that settings name: below a folder or several, or in a list.
 pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
@@ -38,7 +38,7 @@ pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
                 let folder = data.folder.join(&source.folder);
                 Ok((source.name.clone(), corpus::scan(&folder, source.corpus)?))
             });
-            corpus::unite(each.collect::<Result<_>>()?)?
+            corpus::merge(each.collect::<Result<_>>()?)?
         }
     };
     found.choose(&data.labels, &data.counts_as)?;
@@ -53,7 +53,7 @@ pub struct Experiment {
     /// Every setting.
     pub config: RunConfig,
     /// The recordings, read.
-    pub loaded: Loaded,
+    pub loaded: FeatureDataset,
     /// Their parts.
     pub split: Split,
     /// Everything about them that a reader of the scores must know.
@@ -63,7 +63,7 @@ pub struct Experiment {
     /// Where the last layer comes from, in a new run that starts from given weights.
     pub head: Option<Head>,
     /// This process, among those that train it together.
-    pub ranks: Ranks,
+    pub group: ProcessGroup,
     device: Device,
     /// The first process of a training has it.
     _lock: Option<RunLock>,
@@ -77,15 +77,15 @@ impl Experiment {
     pub fn begin(
         mut config: RunConfig,
         corpus: &Corpus,
-        loaded: Loaded,
+        loaded: FeatureDataset,
         runs: &Path,
         name: Option<&str>,
-        ranks: Ranks,
+        group: ProcessGroup,
     ) -> Result<Experiment> {
         config.validate()?;
-        let device = device_of(&config, &ranks)?;
+        let device = device_of(&config, &group)?;
         let split = split(&loaded.clips, &config.split, &corpus.given)?;
-        agree(&ranks, &config, &loaded.clips, &split.parts)?;
+        agree(&group, &config, &loaded.clips, &split.parts)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
         config.data.sources.clone_from(&corpus.sources);
@@ -101,7 +101,7 @@ impl Experiment {
         if let Some(weights) = config.training.init_weights.clone() {
             let weights = absolute(&weights)?;
             lineage = leakage::lineage_of_weights(&weights)?;
-            head = Some(model::start_from(&fresh(&config, device), &weights)?);
+            head = Some(model::init_from(&fresh(&config, device), &weights)?);
             // The run must not depend on a file that may change or go.
             let bytes = bounded::read(&weights, bounded::WEIGHTS);
             initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
@@ -122,13 +122,13 @@ impl Experiment {
             config.write(&run.config_toml())
         };
         let created = match name {
-            _ if !ranks.is_first() => None,
+            _ if !group.is_main() => None,
             Some(name) => Some(RunFolder::create(runs, name, fill)?),
             None => Some(RunFolder::create_numbered(runs, &base, fill)?),
         };
         // The others learn its name.
         let name = created.as_ref().map(|(run, _)| run.name().into_bytes());
-        let name = ranks.spread_bytes(name)?.unwrap_or_default();
+        let name = group.broadcast_bytes(name)?.unwrap_or_default();
         let name = String::from_utf8_lossy(&name);
         let (run, lock) = match created {
             Some((run, lock)) => (run, Some(lock)),
@@ -142,7 +142,7 @@ impl Experiment {
             caveats,
             scored_before: false,
             head,
-            ranks,
+            group,
             device,
             _lock: lock,
         })
@@ -156,11 +156,11 @@ impl Experiment {
         mut config: RunConfig,
         progress: &Progress,
         own: Own,
-        loaded: Loaded,
-        ranks: Ranks,
+        loaded: FeatureDataset,
+        group: ProcessGroup,
     ) -> Result<Experiment> {
         config.validate()?;
-        let device = device_of(&config, &ranks)?;
+        let device = device_of(&config, &group)?;
         if let Some(lost) = loaded.skipped.first() {
             bail!(
                 "{} of the run's recordings cannot be read any more, so it would become another \
@@ -180,16 +180,16 @@ impl Experiment {
         let split = Split::new(&loaded.clips, own.parts);
         let initial = leakage::initial_lineage(&run, &config)?;
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
-        agree(&ranks, &config, &loaded.clips, &split.parts)?;
+        agree(&group, &config, &loaded.clips, &split.parts)?;
         let scored_before = run.report_json().exists();
         if !progress.is_over(&config.training) {
             config.calibration = CalibrationConfig::default();
-            if ranks.is_first() {
+            if group.is_main() {
                 run.forget_results()?;
             }
         }
         config.data.folder = absolute(&own.corpus.folder)?;
-        if ranks.is_first() {
+        if group.is_main() {
             config.write(&run.config_toml())?;
         }
         Ok(Experiment {
@@ -200,7 +200,7 @@ impl Experiment {
             caveats,
             scored_before,
             head: None,
-            ranks,
+            group,
             device,
             _lock: lock,
         })
@@ -211,10 +211,10 @@ impl Experiment {
     pub fn model(&self) -> Result<EmotionModel> {
         let model = fresh(&self.config, self.device);
         if self.run.init_ot().exists() {
-            model::start_from(&model, &self.run.init_ot())?;
+            model::init_from(&model, &self.run.init_ot())?;
         }
         if self.config.model.normalise() {
-            self.part(Part::Train).fit(model.normalisation())?;
+            self.part(Subset::Train).fit(model.normalisation())?;
         }
         Ok(model)
     }
@@ -233,16 +233,16 @@ impl Experiment {
             training,
             ..
         } = &self.config;
-        let clips = self.part(Part::Train);
+        let clips = self.part(Subset::Train);
         let train = self.tensors(&clips, model)?;
         let groups = self.groups(&clips);
         let pieces = || train.recordings().iter();
-        let data = Data {
+        let data = TrainData {
             train_names: pieces()
                 .map(|&clip| clips.clips[clip].file.display().to_string())
                 .collect(),
             groups: pieces().map(|&clip| groups[clip]).collect(),
-            validation: self.tensors(&self.part(Part::Validation), model)?,
+            validation: self.tensors(&self.part(Subset::Validation), model)?,
             spec_augment: SpecAugment::new(
                 &training.augmentation,
                 features,
@@ -252,18 +252,18 @@ impl Experiment {
             )?,
             train,
         };
-        let ranks = &self.ranks;
+        let group = &self.group;
         let progress =
-            training::train_in_group(ranks, model, &data, training, &self.run, stop, tell)?;
+            training::train_in_group(group, model, &data, training, &self.run, stop, tell)?;
         // What is left to do is for one.
-        ranks.part()?;
-        if !ranks.is_first() {
+        group.finalize()?;
+        if !group.is_main() {
             return Ok(progress);
         }
         report::write_curves(
             &self.run,
             &progress.epochs,
-            progress.kept(training),
+            progress.selected(training),
             &self.caveats.notes(),
         )?;
         Ok(progress)
@@ -272,11 +272,11 @@ impl Experiment {
     /// Scores the test part by the weights that count, at the temperature that validation asks for,
     /// and writes all results. This is the only place that shows the model a test clip.
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
-        training::load_kept(model, &self.run)?;
+        training::load_selected(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
         let tracts = inference::vtlp_warps(&self.config, model)?;
         let (device, most) = (self.device, self.config.piece_frames());
-        let log_probabilities = |part: &Labelled| {
+        let log_probabilities = |part: &LabeledSubset| {
             let whole = part.tensors(model.normalisation(), device)?;
             let pieces = whole.in_pieces(most);
             let rows = model::log_probabilities(model, &pieces, tracts.as_ref(), batch_size)?;
@@ -284,12 +284,12 @@ impl Experiment {
                 .map_err(|error| inference::naming_clip(error.into(), &part.clips))?;
             anyhow::Ok(rows)
         };
-        let validation = self.part(Part::Validation);
+        let validation = self.part(Subset::Validation);
         let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);
         self.config.calibration.temperature = temperature;
         self.config.write(&self.run.config_toml())?;
 
-        let test = self.part(Part::Test);
+        let test = self.part(Subset::Test);
         let rows = log_probabilities(&test)?;
         let at = |temperature| Predictions {
             classes: model.classes().to_vec(),
@@ -301,11 +301,13 @@ impl Experiment {
         let report = Report {
             run: self.run.name(),
             corpus: data.name(),
-            part: Part::Test.to_string(),
+            part: Subset::Test.to_string(),
             speakers_shared: self.caveats.speakers_shared(),
             notes: self.caveats.notes(),
             synthetic: self.caveats.synthetic,
-            epoch: progress.kept(&self.config.training).map(|kept| kept.epoch),
+            epoch: progress
+                .selected(&self.config.training)
+                .map(|kept| kept.epoch),
             skipped_recordings: data.skipped,
             unknown_label: 0,
             temperature,
@@ -327,7 +329,7 @@ impl Experiment {
     }
 
     /// What has the same share of an epoch, a number for each training clip.
-    fn groups(&self, train: &Labelled) -> Vec<(usize, usize)> {
+    fn groups(&self, train: &LabeledSubset) -> Vec<(usize, usize)> {
         let sources = &self.config.data.sources;
         let source = |clip: &&Clip| corpus::source_of(sources, clip).unwrap_or_default();
         let corpora: Vec<usize> = train.clips.iter().map(source).collect();
@@ -355,14 +357,14 @@ impl Experiment {
     }
 
     /// Brings some clips to the device, the long ones in pieces.
-    fn tensors(&self, clips: &Labelled, model: &EmotionModel) -> Result<PartTensors> {
+    fn tensors(&self, clips: &LabeledSubset, model: &EmotionModel) -> Result<SplitTensors> {
         let whole = clips.tensors(model.normalisation(), self.device)?;
         Ok(whole.in_pieces(self.config.piece_frames()))
     }
 
-    fn part(&self, part: Part) -> Labelled<'_> {
+    fn part(&self, part: Subset) -> LabeledSubset<'_> {
         self.loaded
-            .labelled(&self.split.indices(part), &self.config.data.classes)
+            .subset(&self.split.indices(part), &self.config.data.classes)
     }
 }
 
@@ -392,13 +394,13 @@ pub struct Own {
     /// Where they are now, and what is known of them.
     pub corpus: Corpus,
     /// Their parts, in the order of the corpus' clips.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Subset>,
 }
 
 /// Finds the recordings that a run was made with, by its split: where it left them or in `moved`. `None`
 /// where the folder lacks some of them: it is another corpus, or not whole.
 pub fn own_recordings(
-    (clips, parts): (Vec<Clip>, Vec<Part>),
+    (clips, parts): (Vec<Clip>, Vec<Subset>),
     config: &RunConfig,
     moved: Option<&Path>,
 ) -> Result<Option<Own>> {
@@ -417,7 +419,7 @@ pub fn own_recordings(
 }
 
 /// The same recordings under two names, where the two are not in the same part.
-fn leaked(loaded: &Loaded, split: &Split) -> Vec<(usize, usize)> {
+fn leaked(loaded: &FeatureDataset, split: &Split) -> Vec<(usize, usize)> {
     let mut pairs = loaded.same.clone();
     pairs.retain(|&(first, second)| split.parts[first] != split.parts[second]);
     pairs
@@ -436,21 +438,21 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
 
 /// Of several processes on one machine each takes a GPU of its own, where there are as many and none is
 /// named. The processes tell each other.
-fn device_of(config: &RunConfig, ranks: &Ranks) -> Result<Device> {
+fn device_of(config: &RunConfig, group: &ProcessGroup) -> Result<Device> {
     let device = match (config.training.device.resolve()?, config.training.device) {
-        (Device::Cuda(_), DeviceChoice::Auto) if ranks.local_rank() < cuda_devices() => {
-            Device::Cuda(ranks.local_rank())
+        (Device::Cuda(_), DeviceChoice::Auto) if group.local_rank() < cuda_devices() => {
+            Device::Cuda(group.local_rank())
         }
         (device, _) => device,
     };
-    ranks.compute_on(device)?;
+    group.compute_on(device)?;
     Ok(device)
 }
 
 /// Processes on several machines may have read other copies of a corpus, or been told other settings:
 /// they would train on a mixture without a word.
-fn agree(ranks: &Ranks, config: &RunConfig, clips: &[Clip], parts: &[Part]) -> Result<()> {
-    if !ranks.are_several() {
+fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subset]) -> Result<()> {
+    if !group.is_distributed() {
         return Ok(());
     }
     let mut settings = config.clone();
@@ -464,7 +466,7 @@ fn agree(ranks: &Ranks, config: &RunConfig, clips: &[Clip], parts: &[Part]) -> R
         hash.update(format!("{clip:?} {part:?}").as_bytes());
     }
     let own = hash.finalize().as_bytes().to_vec();
-    let first = ranks.spread_bytes(Some(own.clone()))?;
+    let first = group.broadcast_bytes(Some(own.clone()))?;
     ensure!(
         first == Some(own),
         "this process has other recordings ({} here), or other settings, than the first one; all need \
@@ -472,7 +474,7 @@ fn agree(ranks: &Ranks, config: &RunConfig, clips: &[Clip], parts: &[Part]) -> R
         clips.len()
     );
     // Nothing is written before all agree.
-    ranks.wait_for_all()
+    group.wait_for_all()
 }
 
 /// The lists that recordings come from, wherever a command is typed next.

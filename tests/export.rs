@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use desk::Desk;
 use emovox::audio::SampleRate;
 use emovox::config::RunConfig;
-use emovox::corpus::split::Part;
+use emovox::corpus::split::Subset;
 use emovox::corpus::{Clip, CorpusKind, demo};
 use emovox::dataset::extract_one;
 use emovox::export::{safetensors, torchscript};
 use emovox::features::Features;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, about_safetensors,
-    from_safetensors, save_weights,
+    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, from_safetensors,
+    safetensors_metadata, save_weights,
 };
 use emovox::run::{RunFolder, write_split};
 use tch::{CModule, Device, Tensor};
@@ -41,7 +41,7 @@ fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
         content: None,
     };
     let clips = [clip("v01"), clip("v02"), clip("v03")];
-    let parts = [Part::Train, Part::Validation, Part::Test];
+    let parts = [Subset::Train, Subset::Validation, Subset::Test];
     let (run, _lock) = RunFolder::create(&desk.path("runs"), name, |run| {
         config.write(&run.config_toml())?;
         write_split(&run.split_csv(), &clips, &parts)?;
@@ -184,7 +184,7 @@ fn safetensors_contain_the_weights_under_pytorchs_names() {
     assert_eq!(saved.len(), predictor.model().tensors().len() + 2);
     assert_eq!(saved["tract_matrices"].size()[0], 3);
 
-    let about = about_safetensors(&bytes).unwrap();
+    let about = safetensors_metadata(&bytes).unwrap();
     let about: serde_json::Value = serde_json::from_str(&about).unwrap();
     assert_eq!(about["classes"][1], "joy");
     assert_eq!(about["features"]["n_mfcc"], 13);

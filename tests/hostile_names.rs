@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use desk::Desk;
-use emovox::model::{about_safetensors, from_safetensors, to_safetensors};
+use emovox::model::{from_safetensors, safetensors_metadata, to_safetensors};
 use emovox::run::RunFolder;
 use tch::{Device, Tensor};
 
@@ -32,7 +32,7 @@ fn hash(header: &str, tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
 /// The same bundle with another run name and the correct hash.
 fn renamed(bundle: &[u8], name: &str) -> Vec<u8> {
     let mut header: serde_json::Value =
-        serde_json::from_str(&about_safetensors(bundle).unwrap()).unwrap();
+        serde_json::from_str(&safetensors_metadata(bundle).unwrap()).unwrap();
     header["run"] = name.into();
     let header = header.to_string();
     let mut tensors = from_safetensors(bundle, Device::Cpu).unwrap();

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use desk::{Desk, Seen, TRAIN, noise, talk};
-use emovox::audio::stream::GateConfig;
+use emovox::audio::stream::VoiceActivityConfig;
 use emovox::device::DeviceChoice;
-use emovox::inference::{Ear, Heard, Predictor, Windowing};
+use emovox::inference::{Predictor, StreamPrediction, StreamingPredictor, Windowing};
 use emovox::run::RunFolder;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -32,9 +32,13 @@ fn a_stream_is_heard_second_by_second() {
     a_signal_and_a_closed_pipe_end_it(&desk, &talk);
 }
 
-fn heard(predictor: &Predictor, rate: u32, pieces: &mut dyn Iterator<Item = &[f32]>) -> Vec<Heard> {
-    let (windowing, gate) = (Windowing::default(), GateConfig::default());
-    let mut ear = Ear::new(predictor, rate, &windowing, &gate).unwrap();
+fn heard(
+    predictor: &Predictor,
+    rate: u32,
+    pieces: &mut dyn Iterator<Item = &[f32]>,
+) -> Vec<StreamPrediction> {
+    let (windowing, gate) = (Windowing::default(), VoiceActivityConfig::default());
+    let mut ear = StreamingPredictor::new(predictor, rate, &windowing, &gate).unwrap();
     let mut all = Vec::new();
     for piece in pieces {
         ear.hear(piece, |heard| {

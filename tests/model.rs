@@ -73,9 +73,9 @@ fn padding_never_changes_the_prediction_for_a_clip() {
 fn dropout_ends_with_the_training() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        let clips = Tensor::randn([model.members(), 30, 6], FLOAT);
-        let lengths = Tensor::full([model.members()], 30, (Kind::Int64, Device::Cpu));
-        let trained = || model.training(&clips, &lengths).logits;
+        let clips = Tensor::randn([model.ensemble_size(), 30, 6], FLOAT);
+        let lengths = Tensor::full([model.ensemble_size()], 30, (Kind::Int64, Device::Cpu));
+        let trained = || model.forward_train(&clips, &lengths).logits;
         let asked = || model.log_probabilities(&clips, &lengths);
         assert_eq!(asked(), asked());
         assert!(
@@ -158,7 +158,7 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
     let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], FLOAT);
     let lengths = Tensor::from_slice(&[30i64, 7, 21, 1, 30]);
     let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], FLOAT);
-    let logits = ensemble.training(&rows, &lengths.repeat([3])).logits;
+    let logits = ensemble.forward_train(&rows, &lengths.repeat([3])).logits;
 
     let mut predictions = Vec::new();
     for number in 0..3 {
@@ -172,7 +172,7 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
         predictions.push(alone.log_probabilities(&clips, &lengths));
         let own_rows = rows.narrow(0, 5 * number, 5);
         let own_logits = logits.narrow(0, 5 * number, 5);
-        let expected = alone.training(&own_rows, &lengths).logits;
+        let expected = alone.forward_train(&own_rows, &lengths).logits;
         assert!(largest_difference(&own_logits, &expected) < 1e-5);
     }
     let mean = Tensor::stack(&predictions, 0).mean_dim(0, false, Kind::Float);

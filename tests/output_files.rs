@@ -15,7 +15,7 @@ use std::time::Duration;
 use desk::Desk;
 use emovox::audio::AudioConfig;
 use emovox::config::RunConfig;
-use emovox::corpus::split::Part;
+use emovox::corpus::split::Subset;
 use emovox::corpus::{Clip, CorpusKind};
 use emovox::evaluation::EpochMetrics;
 use emovox::export::{self, FeatureFormat};
@@ -76,7 +76,7 @@ fn desk() -> Desk {
         RunFolder::create(&desk.path("runs"), name, |run| {
             config.write(&run.config_toml())?;
             let clips = [clip("v01"), clip("v02"), clip("v03")];
-            let parts = [Part::Train, Part::Validation, Part::Test];
+            let parts = [Subset::Train, Subset::Validation, Subset::Test];
             write_split(&run.split_csv(), &clips, &parts)?;
             write_metrics(&run.metrics_csv(), std::slice::from_ref(&epoch))?;
             save_weights(&model, &model.tensors(), &run.best_ot())

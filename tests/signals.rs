@@ -267,8 +267,8 @@ clips_per_speaker = 2
 url = '{url}'
 compared = ''"
     );
-    fs::write(desk.path("homes.toml"), table).unwrap();
-    let line = "corpus fetch emodb --yes --source homes.toml";
+    fs::write(desk.path("sources.toml"), table).unwrap();
+    let line = "corpus fetch emodb --yes --source sources.toml";
     let child = spawn(after(desk, preparation, line));
     server.set_nonblocking(true).unwrap();
     let mut stream = None;

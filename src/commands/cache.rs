@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use super::{say, warning};
-use emovox::dataset::{CacheWait, FeatureCache, Loaded, Unfinished};
+use emovox::dataset::{CacheWait, FeatureCache, FeatureDataset, Unfinished};
 
 /// List or clear the feature cache
 #[derive(Args)]
@@ -82,7 +82,7 @@ fn report_waiting(wait: &CacheWait) {
 }
 
 /// Reports that the features could not be cached.
-pub(super) fn tell_uncached(loaded: &Loaded) {
+pub(super) fn tell_uncached(loaded: &FeatureDataset) {
     if let Some(reason) = &loaded.uncached {
         warning!("the features are not cached: {reason} (--no-cache disables the cache)");
     }

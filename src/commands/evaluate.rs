@@ -15,11 +15,11 @@ use super::{
     NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning,
 };
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::split::Part;
+use emovox::corpus::split::Subset;
 use emovox::corpus::{Changes, Clip, Corpus, CorpusKind, Source, listed};
-use emovox::dataset::Loaded;
+use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
-use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
+use emovox::evaluation::{AlignedLabels, Calibration, LabelMap};
 use emovox::experiment::{Own, own_recordings};
 use emovox::inference::{Predictor, Trained, naming_clip};
 use emovox::leakage::Comparison;
@@ -81,11 +81,11 @@ enum PartName {
 }
 
 impl PartName {
-    fn part(self) -> Option<Part> {
+    fn part(self) -> Option<Subset> {
         match self {
-            PartName::Train => Some(Part::Train),
-            PartName::Validation => Some(Part::Validation),
-            PartName::Test => Some(Part::Test),
+            PartName::Train => Some(Subset::Train),
+            PartName::Validation => Some(Subset::Validation),
+            PartName::Test => Some(Subset::Test),
             PartName::All => None,
         }
     }
@@ -100,7 +100,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
     let cache = args.cache.open();
     let (audio, features) = (&config.audio, &config.features);
-    let mut loaded = Loaded::read(&chosen.corpus, audio, features, cache.as_ref(), || {
+    let mut loaded = FeatureDataset::read(&chosen.corpus, audio, features, cache.as_ref(), || {
         progress.inc(1)
     })?;
     progress.finish_and_clear();
@@ -130,7 +130,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
 
     let classes = labels.classes();
     let all: Vec<usize> = (0..loaded.clips.len()).collect();
-    let known = loaded.labelled(&all, classes);
+    let known = loaded.subset(&all, classes);
     ensure!(
         !known.clips.is_empty(),
         "no clip in {} has a label of the model ({}); --map LABEL=LABEL maps other labels to these",
@@ -169,7 +169,7 @@ fn map_labels(
     is_own: bool,
     classes: &[String],
     clips: &[Clip],
-) -> Result<MappedLabels> {
+) -> Result<AlignedLabels> {
     let mut map = BTreeMap::new();
     for (from, to) in given {
         let known = classes.contains(from) || clips.iter().any(|clip| clip.label == *from);
@@ -188,7 +188,7 @@ fn map_labels(
     } else {
         LabelMap::across(map)
     };
-    let labels = map.meet(classes, clips.iter().map(|clip| clip.label.as_str()));
+    let labels = map.align(classes, clips.iter().map(|clip| clip.label.as_str()));
     for (from, to) in given.iter().filter(|(from, to)| from != to) {
         ensure!(
             labels.classes().contains(to),

@@ -13,7 +13,6 @@ mod evaluate;
 mod export;
 mod features;
 mod grid;
-mod homes;
 mod inspect;
 mod list;
 mod listen;
@@ -23,6 +22,7 @@ mod predict;
 mod progress;
 mod report;
 mod settings;
+mod sources;
 mod stop;
 pub mod terminal;
 mod train;
@@ -35,7 +35,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::split::Part;
+use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
 use emovox::experiment::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_skipped, read_split};
@@ -88,7 +88,7 @@ enum Command {
     Features(features::FeaturesArgs),
     Export(export::ExportArgs),
     Cache(cache::CacheCommand),
-    Corpus(homes::CorpusCommand),
+    Corpus(sources::CorpusCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -108,7 +108,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Features(args) => features::run(args),
         Command::Export(args) => export::run(&args),
         Command::Cache(args) => cache::run(&args),
-        Command::Corpus(args) => homes::run(&args),
+        Command::Corpus(args) => sources::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(args),
@@ -203,7 +203,7 @@ fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result
 
 /// Like [`find_own`], with clips and subsets that were already read.
 fn find_own_of(
-    split: (Vec<Clip>, Vec<Part>),
+    split: (Vec<Clip>, Vec<Subset>),
     config: &RunConfig,
     moved: Option<&Path>,
 ) -> Result<Own> {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::emotion::COUNTS_AS;
+use super::emotion::LABEL_ALIASES;
+use super::merge::source_of;
 use super::spelling::is_missing;
-use super::union::source_of;
 use super::{Clip, Corpus, CorpusError, Skipped, classes};
 
 impl Corpus {
@@ -114,7 +114,7 @@ impl Corpus {
                 && to_requested
                 && !from_requested
         };
-        let pairs = COUNTS_AS.iter().filter(applies);
+        let pairs = LABEL_ALIASES.iter().filter(applies);
         pairs.map(|&(from, to)| (from.into(), to.into())).collect()
     }
 

@@ -33,7 +33,7 @@ const WORDS: [(&str, &str); 26] = [
 
 /// Default label aliases `(from, to)`. They apply if one side has `from` and the other side has
 /// only `to`.
-pub(crate) const COUNTS_AS: [(&str, &str); 3] = [
+pub(crate) const LABEL_ALIASES: [(&str, &str); 3] = [
     ("calm", "neutral"),
     ("boredom", "neutral"),
     ("pleasant-surprise", "surprise"),

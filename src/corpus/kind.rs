@@ -122,7 +122,7 @@ impl CorpusKind {
 
     /// True if two corpora are known to have the same speakers: the speakers of RAVDESS also sing
     /// in it. For folders per class this is not known.
-    pub fn has_the_people_of(self, other: CorpusKind) -> bool {
+    pub fn has_speakers_of(self, other: CorpusKind) -> bool {
         let people = |kind: CorpusKind| match kind {
             CorpusKind::RavdessSong => CorpusKind::Ravdess,
             kind => kind,

@@ -18,6 +18,7 @@ pub mod folds;
 mod jl;
 mod kind;
 pub mod manifest;
+mod merge;
 mod nemo;
 mod ravdess;
 mod recordings;
@@ -29,23 +30,22 @@ mod spelling;
 pub mod split;
 mod subesco;
 mod tess;
-mod union;
 mod urdu;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use split::Part;
+use split::Subset;
 
 pub use changes::{Changes, listed};
 pub use config::DataConfig;
 pub use content::ContentHash;
 pub use kind::CorpusKind;
+pub use merge::{Source, merge, source_of};
 pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
 pub use speaker::SpeakerId;
 pub use spelling::{UnclearSpeakers, spelling_key};
-pub use union::{Source, source_of, unite};
 
 /// One recording with its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,7 @@ pub struct Corpus {
     /// invalid.)
     pub skipped: Vec<Skipped>,
     /// The subset of each clip, by its path, if a manifest has subsets; otherwise empty.
-    pub given: BTreeMap<PathBuf, Part>,
+    pub given: BTreeMap<PathBuf, Subset>,
     /// The merged corpora, if there are several.
     pub sources: Vec<Source>,
     /// The label aliases that were applied in each of the merged corpora.

@@ -20,7 +20,7 @@ use super::{Clip, SpeakerId, spelling_key};
 /// One of the three subsets of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Part {
+pub enum Subset {
     /// Clips to which the weights are fitted.
     Train,
     /// Clips by which every choice is made: best epoch, early stopping.
@@ -29,17 +29,17 @@ pub enum Part {
     Test,
 }
 
-impl Part {
+impl Subset {
     /// All subsets, in the order in which they are used.
-    pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+    pub const ALL: [Subset; 3] = [Subset::Train, Subset::Validation, Subset::Test];
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Subset {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.pad(match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
+            Subset::Train => "train",
+            Subset::Validation => "validation",
+            Subset::Test => "test",
         })
     }
 }
@@ -117,20 +117,20 @@ impl Default for SplitConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     /// The subset of each clip, in the order of the clips.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Subset>,
     /// The pairs of subsets with common speakers.
     pub shared: Shared,
 }
 
 impl Split {
     /// A split with the given subsets of the clips; it finds the subsets with common speakers.
-    pub fn new(clips: &[Clip], parts: Vec<Part>) -> Split {
+    pub fn new(clips: &[Clip], parts: Vec<Subset>) -> Split {
         let shared = Shared::between(clips, &parts);
         Split { parts, shared }
     }
 
     /// The indices of the clips in a subset.
-    pub fn indices(&self, part: Part) -> Vec<usize> {
+    pub fn indices(&self, part: Subset) -> Vec<usize> {
         (0..self.parts.len())
             .filter(|&clip| self.parts[clip] == part)
             .collect()
@@ -139,22 +139,22 @@ impl Split {
 
 /// The pairs of subsets with common speakers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Shared(pub Vec<(Part, Part)>);
+pub struct Shared(pub Vec<(Subset, Subset)>);
 
 impl Shared {
     /// Compares the speakers of the subsets. All clips of unknown speakers count as clips of one
     /// speaker, because they may be of one person.
-    fn between(clips: &[Clip], parts: &[Part]) -> Shared {
-        let speakers = |part: Part| -> BTreeSet<SpeakerId> {
+    fn between(clips: &[Clip], parts: &[Subset]) -> Shared {
+        let speakers = |part: Subset| -> BTreeSet<SpeakerId> {
             let members = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
             members.map(|(clip, _)| clip.speaker_id()).collect()
         };
         let pairs = [
-            (Part::Train, Part::Validation),
-            (Part::Train, Part::Test),
-            (Part::Validation, Part::Test),
+            (Subset::Train, Subset::Validation),
+            (Subset::Train, Subset::Test),
+            (Subset::Validation, Subset::Test),
         ];
-        let share = |&(a, b): &(Part, Part)| !speakers(a).is_disjoint(&speakers(b));
+        let share = |&(a, b): &(Subset, Subset)| !speakers(a).is_disjoint(&speakers(b));
         Shared(pairs.into_iter().filter(share).collect())
     }
 
@@ -164,11 +164,11 @@ impl Shared {
     }
 
     /// True if no test speaker is in another subset.
-    pub fn test_is_unheard(&self) -> bool {
+    pub fn test_is_unseen(&self) -> bool {
         !self
             .0
             .iter()
-            .any(|&(a, b)| a == Part::Test || b == Part::Test)
+            .any(|&(a, b)| a == Subset::Test || b == Subset::Test)
     }
 
     /// A note such as `speakers shared: train/validation, train/test`; `None` without common
@@ -229,7 +229,7 @@ pub enum SplitError {
     )]
     NotGiven,
     #[error("the manifest has no clip in the {part} subset; add some, {or}")]
-    NoneGiven { part: Part, or: &'static str },
+    NoneGiven { part: Subset, or: &'static str },
     #[error("--validation-speakers and --test-speakers select speakers; they need --split speaker")]
     SpeakersAtRandom,
 }
@@ -245,7 +245,7 @@ const MIN_CLASS_SIZE: usize = 3;
 pub fn split(
     clips: &[Clip],
     config: &SplitConfig,
-    given: &BTreeMap<PathBuf, Part>,
+    given: &BTreeMap<PathBuf, Subset>,
 ) -> Result<Split, SplitError> {
     config.validate()?;
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -280,7 +280,7 @@ pub fn split(
         ),
         SplitKind::Given => as_given(clips, config, given)?,
     };
-    let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Part::Train);
+    let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Subset::Train);
     if let Some((class, _)) = classes.iter().find(|(_, members)| !trained(members)) {
         return Err(SplitError::ClassNotTrained {
             class: class.to_string(),
@@ -291,7 +291,7 @@ pub fn split(
 
 /// Splits by speaker. With two speakers, none is left for validation: then a random fraction of the
 /// training clips is the validation subset, and [`Split::shared`] has this pair of subsets.
-fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitError> {
+fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, SplitError> {
     let speakers: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
     let unknown = clips.iter().filter(|clip| clip.speaker.is_empty()).count();
     if unknown > 0 {
@@ -303,10 +303,10 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     if let (1, Some(only)) = (speakers.len(), speakers.first()) {
         return Err(SplitError::OneSpeaker(only.to_string()));
     }
-    let mut given: BTreeMap<SpeakerId, Part> = BTreeMap::new();
+    let mut given: BTreeMap<SpeakerId, Subset> = BTreeMap::new();
     let named = [
-        (&config.validation_speakers, Part::Validation),
-        (&config.test_speakers, Part::Test),
+        (&config.validation_speakers, Subset::Validation),
+        (&config.test_speakers, Subset::Test),
     ];
     for (names, part) in named {
         for name in names {
@@ -332,16 +332,16 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let mut draw = |part: Part, fraction: f64| {
+    let mut draw = |part: Subset, fraction: f64| {
         let (taken, left) = take_fraction(&drawn, &speakers, part, fraction);
         given.extend(taken.into_iter().map(|speaker| (speaker, part)));
         drawn = left;
     };
     if config.test_speakers.is_empty() {
-        draw(Part::Test, config.test_fraction);
+        draw(Subset::Test, config.test_fraction);
     }
     if config.validation_speakers.is_empty() {
-        draw(Part::Validation, config.validation_fraction);
+        draw(Subset::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
         return Err(SplitError::NobodyTrains(listed(given.into_keys())));
@@ -350,11 +350,11 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         given
             .get(&clip.speaker_id())
             .copied()
-            .unwrap_or(Part::Train)
+            .unwrap_or(Subset::Train)
     };
-    let mut parts: Vec<Part> = clips.iter().map(part_of).collect();
+    let mut parts: Vec<Subset> = clips.iter().map(part_of).collect();
 
-    if !parts.contains(&Part::Validation) {
+    if !parts.contains(&Subset::Validation) {
         validate_training_clips(clips, &mut parts, config);
     }
     Ok(parts)
@@ -384,7 +384,7 @@ fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
 fn take_fraction<'a>(
     drawn: &[SpeakerId<'a>],
     speakers: &BTreeSet<SpeakerId<'a>>,
-    part: Part,
+    part: Subset,
     fraction: f64,
 ) -> (Vec<SpeakerId<'a>>, Vec<SpeakerId<'a>>) {
     let corpus = |speaker: SpeakerId<'a>| speaker.corpus;
@@ -400,7 +400,7 @@ fn take_fraction<'a>(
             let count = ((all as f64 * fraction).round() as usize).max(1);
             // A speaker must be left for training. For the test subset, the caller checks this
             // later.
-            let spared = usize::from(part == Part::Validation || corpora.len() > 1);
+            let spared = usize::from(part == Subset::Validation || corpora.len() > 1);
             taken
                 .extend_from_slice(&available[..count.min(available.len().saturating_sub(spared))]);
         }
@@ -422,14 +422,14 @@ fn take_fraction<'a>(
 fn as_given(
     clips: &[Clip],
     config: &SplitConfig,
-    given: &BTreeMap<PathBuf, Part>,
-) -> Result<Vec<Part>, SplitError> {
+    given: &BTreeMap<PathBuf, Subset>,
+) -> Result<Vec<Subset>, SplitError> {
     let parts = clips.iter().map(|clip| given.get(&clip.file).copied());
-    let mut parts: Vec<Part> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
+    let mut parts: Vec<Subset> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
     let needed = [
-        (Part::Train, "or select another split with --split"),
+        (Subset::Train, "or select another split with --split"),
         (
-            Part::Test,
+            Subset::Test,
             "for example in a separate manifest with --test-manifest, or select another split with \
              --split",
         ),
@@ -437,10 +437,13 @@ fn as_given(
     if let Some(&(part, or)) = needed.iter().find(|(part, _)| !parts.contains(part)) {
         return Err(SplitError::NoneGiven { part, or });
     }
-    if parts.contains(&Part::Validation) {
+    if parts.contains(&Subset::Validation) {
         return Ok(parts);
     }
-    let trained = clips.iter().zip(&parts).filter(|&(_, &p)| p == Part::Train);
+    let trained = clips
+        .iter()
+        .zip(&parts)
+        .filter(|&(_, &p)| p == Subset::Train);
     let speakers: BTreeSet<SpeakerId> = trained.map(|(clip, _)| clip.speaker_id()).collect();
     let is_unknown = |speaker: &SpeakerId| speaker.name.is_empty();
     if speakers.iter().any(is_unknown) || speakers.len() < 2 {
@@ -452,8 +455,8 @@ fn as_given(
     let count = count.clamp(1, drawn.len() - 1);
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     for (clip, part) in clips.iter().zip(&mut parts) {
-        if *part == Part::Train && drawn[..count].contains(&clip.speaker_id()) {
-            *part = Part::Validation;
+        if *part == Subset::Train && drawn[..count].contains(&clip.speaker_id()) {
+            *part = Subset::Validation;
         }
     }
     Ok(parts)
@@ -461,9 +464,9 @@ fn as_given(
 
 /// Moves a random fraction of the training clips to the validation subset, for corpora without a
 /// speaker for it.
-fn validate_training_clips(clips: &[Clip], parts: &mut [Part], config: &SplitConfig) {
+fn validate_training_clips(clips: &[Clip], parts: &mut [Subset], config: &SplitConfig) {
     let indices: Vec<usize> = (0..clips.len())
-        .filter(|&i| parts[i] == Part::Train)
+        .filter(|&i| parts[i] == Subset::Train)
         .collect();
     let training: Vec<Clip> = indices.iter().map(|&i| clips[i].clone()).collect();
     let new_parts = stratified(&training, config.validation_fraction, 0.0, config.seed);
@@ -473,9 +476,9 @@ fn validate_training_clips(clips: &[Clip], parts: &mut [Part], config: &SplitCon
 }
 
 /// Splits at random, class by class, so that every subset has the same proportions of the classes.
-fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part> {
+fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Subset> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut parts = vec![Part::Train; clips.len()];
+    let mut parts = vec![Subset::Train; clips.len()];
     let classes: BTreeSet<&str> = clips.iter().map(|clip| clip.label.as_str()).collect();
     for class in classes {
         let mut members: Vec<usize> = (0..clips.len())
@@ -487,10 +490,10 @@ fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part
         let tests = share(test).max(usize::from(test > 0.0));
         let validations = share(validation).max(usize::from(validation > 0.0));
         for &clip in members.iter().take(tests) {
-            parts[clip] = Part::Test;
+            parts[clip] = Subset::Test;
         }
         for &clip in members.iter().skip(tests).take(validations) {
-            parts[clip] = Part::Validation;
+            parts[clip] = Subset::Validation;
         }
     }
     parts
@@ -526,7 +529,7 @@ mod tests {
         split(clips, config, &BTreeMap::new())
     }
 
-    fn count(split: &Split, part: Part) -> usize {
+    fn count(split: &Split, part: Subset) -> usize {
         split.indices(part).len()
     }
 
@@ -542,7 +545,7 @@ mod tests {
                 let split = by_config(&clips, &config).unwrap();
                 assert_eq!(split.shared, Shared::default());
                 assert!(
-                    Part::ALL.iter().all(|&part| count(&split, part) > 0),
+                    Subset::ALL.iter().all(|&part| count(&split, part) > 0),
                     "{speakers} {seed}"
                 );
             }
@@ -553,7 +556,7 @@ mod tests {
     fn twenty_speakers_are_split_by_the_fractions() {
         let split = by_config(&clips(20, 1), &SplitConfig::default()).unwrap();
         assert_eq!(
-            Part::ALL.map(|part| count(&split, part)),
+            Subset::ALL.map(|part| count(&split, part)),
             [13 * 3, 3 * 3, 4 * 3]
         );
     }
@@ -566,7 +569,7 @@ mod tests {
             split.shared.note().unwrap(),
             "speakers shared: train/validation"
         );
-        assert!(count(&split, Part::Validation) > 0 && count(&split, Part::Test) == 30);
+        assert!(count(&split, Subset::Validation) > 0 && count(&split, Subset::Test) == 30);
     }
 
     #[test]
@@ -577,8 +580,8 @@ mod tests {
             ..SplitConfig::default()
         };
         let split = by_config(&clips, &config).unwrap();
-        assert!(split.shared.any() && !split.shared.test_is_unheard());
-        for part in Part::ALL {
+        assert!(split.shared.any() && !split.shared.test_is_unseen());
+        for part in Subset::ALL {
             let count_of = |label: &str| {
                 split
                     .indices(part)
@@ -602,9 +605,9 @@ mod tests {
         let split = by_config(&clips, &config).unwrap();
         for (clip, part) in clips.iter().zip(&split.parts) {
             let expected = match clip.speaker.as_str() {
-                "s1" => Part::Validation,
-                "s2" | "s4" => Part::Test,
-                _ => Part::Train,
+                "s1" => Subset::Validation,
+                "s2" | "s4" => Subset::Test,
+                _ => Subset::Train,
             };
             assert_eq!(*part, expected);
         }
@@ -650,7 +653,7 @@ mod tests {
             };
             let split = by_config(&named(":"), &config).unwrap();
             assert_eq!(split, by_config(&named("-"), &config).unwrap());
-            assert_eq!(count(&split, Part::Test), 9, "one speaker of six");
+            assert_eq!(count(&split, Subset::Test), 9, "one speaker of six");
         }
     }
 
@@ -716,7 +719,7 @@ mod tests {
             };
             let made = by_config(&union, &config).unwrap();
             assert!(!made.shared.any());
-            let count_speakers = |corpus: &str, part: Part| {
+            let count_speakers = |corpus: &str, part: Subset| {
                 let clips = union.iter().zip(&made.parts);
                 let members =
                     clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
@@ -724,7 +727,7 @@ mod tests {
                     members.map(|(clip, _)| clip.speaker_id()).collect();
                 speakers.len()
             };
-            let parts = |corpus| Part::ALL.map(|part| count_speakers(corpus, part));
+            let parts = |corpus| Subset::ALL.map(|part| count_speakers(corpus, part));
             assert_eq!(parts("big"), [26, 6, 8]);
             assert_eq!(parts("small"), [2, 1, 1]);
             assert_eq!(
@@ -738,13 +741,13 @@ mod tests {
             .map(|corpus| speakers(corpus, 1))
             .concat();
         let made = by_config(&alone, &SplitConfig::default()).unwrap();
-        assert!(Part::ALL.iter().all(|&part| count(&made, part) > 0));
+        assert!(Subset::ALL.iter().all(|&part| count(&made, part) > 0));
     }
 
     #[test]
     fn the_subsets_of_a_manifest_are_kept_and_validation_is_taken_from_training() {
         let clips = clips(6, 2);
-        let given = |part: &dyn Fn(&str) -> Part| -> BTreeMap<PathBuf, Part> {
+        let given = |part: &dyn Fn(&str) -> Subset| -> BTreeMap<PathBuf, Subset> {
             let parts = clips
                 .iter()
                 .map(|clip| (clip.file.clone(), part(&clip.speaker)));
@@ -755,9 +758,9 @@ mod tests {
             ..SplitConfig::default()
         };
         let whole = given(&|speaker| match speaker {
-            "s0" => Part::Test,
-            "s1" => Part::Validation,
-            _ => Part::Train,
+            "s0" => Subset::Test,
+            "s1" => Subset::Validation,
+            _ => Subset::Train,
         });
         let made = split(&clips, &config, &whole).unwrap();
         for (clip, part) in clips.iter().zip(&made.parts) {
@@ -766,30 +769,30 @@ mod tests {
         assert!(!made.shared.any());
 
         let without = given(&|speaker| match speaker {
-            "s0" | "s1" => Part::Test,
-            _ => Part::Train,
+            "s0" | "s1" => Subset::Test,
+            _ => Subset::Train,
         });
         let made = split(&clips, &config, &without).unwrap();
         assert_eq!(made, split(&clips, &config, &without).unwrap());
         assert_eq!(
-            (count(&made, Part::Test), count(&made, Part::Validation)),
+            (count(&made, Subset::Test), count(&made, Subset::Validation)),
             (12, 6)
         );
         assert!(!made.shared.any(), "validation has complete speakers");
 
         // With one training speaker, a fraction of their clips is for validation, with a note.
         let alone = given(&|speaker| match speaker {
-            "s0" => Part::Train,
-            _ => Part::Test,
+            "s0" => Subset::Train,
+            _ => Subset::Test,
         });
         let made = split(&clips, &config, &alone).unwrap();
-        assert_eq!(made.shared.0, [(Part::Train, Part::Validation)]);
+        assert_eq!(made.shared.0, [(Subset::Train, Subset::Validation)]);
 
-        let error = |given: &BTreeMap<PathBuf, Part>| {
+        let error = |given: &BTreeMap<PathBuf, Subset>| {
             split(&clips, &config, given).unwrap_err().to_string()
         };
         assert!(error(&BTreeMap::new()).contains("--test-manifest"));
-        assert!(error(&given(&|_| Part::Train)).contains("no clip in the test subset"));
-        assert!(error(&given(&|_| Part::Test)).contains("no clip in the train subset"));
+        assert!(error(&given(&|_| Subset::Train)).contains("no clip in the test subset"));
+        assert!(error(&given(&|_| Subset::Test)).contains("no clip in the train subset"));
     }
 }

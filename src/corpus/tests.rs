@@ -497,7 +497,7 @@ fn folders_of_one_speaker_with_different_spellings_are_merged() {
         "other",
         &["happy/bob/1.wav", "sad/bob/1.wav"],
     );
-    let union = unite(vec![(name, corpus), other]).unwrap();
+    let union = merge(vec![(name, corpus), other]).unwrap();
     assert_eq!(union.notes, notes.map(|note| format!("mine: {note}")));
     assert_eq!(speakers(&union.clips), ["", "mine:ann", "other:bob"]);
 }
@@ -544,7 +544,7 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
             written(folder.path(), "berlin", &EMODB),
         ]
     };
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     assert_eq!((union.kind, union.clips.len()), (CorpusKind::Union, 8));
     assert_eq!(union.name(), "ravdess+berlin");
     let expected = ["berlin:03", "berlin:08", "ravdess:01", "ravdess:02"];
@@ -576,13 +576,13 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
 
     // A requested label keeps its name.
     let wanted = ["anger", "calm", "neutral", "disgust"].map(String::from);
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     union.choose(&wanted, &BTreeMap::new()).unwrap();
     assert_eq!(
         classes(&union.clips),
         ["anger", "calm", "disgust", "neutral"]
     );
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     let map = [("surprise", "disgust"), ("boredom", "disgust")];
     let map = map
         .map(|(from, to)| (from.to_string(), to.to_string()))
@@ -592,7 +592,7 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
     assert_eq!(union.counts_as[0].len(), 2);
     assert_eq!(union.counts_as[1]["boredom"], "disgust");
 
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     let error = union
         .choose(&["joy".into()], &BTreeMap::new())
         .unwrap_err()
@@ -638,7 +638,7 @@ fn speech_and_song_have_the_same_speakers_and_a_recording_is_in_one_corpus() {
         "song".to_string(),
         scan(&at, Some(CorpusKind::RavdessSong)).unwrap(),
     );
-    let union = unite(vec![speech, song]).unwrap();
+    let union = merge(vec![speech, song]).unwrap();
     assert_eq!(union.clips.len(), 6);
     assert!(union.skipped.is_empty(), "each is in one of them");
     assert_eq!(speakers(&union.clips), ["both:01", "both:02", "both:03"]);
@@ -650,7 +650,7 @@ fn speech_and_song_have_the_same_speakers_and_a_recording_is_in_one_corpus() {
 
     let one = written(folder.path(), "a", &["happy/x/1.wav", "sad/x/1.wav"]);
     let inner = written(folder.path(), "a/sad", &["y/1.wav", "z/2.wav"]);
-    let error = unite(vec![one, inner]).unwrap_err().to_string();
+    let error = merge(vec![one, inner]).unwrap_err().to_string();
     assert!(
         error.contains("in a/sad as well as in an earlier"),
         "{error}"

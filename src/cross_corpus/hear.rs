@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{CrossCorpus, Member, Training};
-use crate::dataset::{FeatureCache, Loaded};
+use crate::dataset::{FeatureCache, FeatureDataset};
 use crate::experiment::open_corpus;
 use crate::inference::{Predictor, naming_clip};
 use crate::run::{ClipPrediction, RunFolder, write_predictions};
@@ -31,7 +31,7 @@ pub fn hear_others(
     }
     let config = &all.plan.config;
     let corpus = open_corpus(&of.data)?;
-    let loaded = Loaded::read(&corpus, &config.audio, &config.features, cache, advance)?;
+    let loaded = FeatureDataset::read(&corpus, &config.audio, &config.features, cache, advance)?;
     for training in left {
         if stop() {
             return Ok(());
@@ -42,12 +42,12 @@ pub fn hear_others(
     Ok(())
 }
 
-fn hear(all: &CrossCorpus, training: Training, of: &Member, loaded: &Loaded) -> Result<()> {
+fn hear(all: &CrossCorpus, training: Training, of: &Member, loaded: &FeatureDataset) -> Result<()> {
     let run = RunFolder::open(Path::new(""), &all.run_of(training).to_string_lossy())?;
     let device = all.plan.config.training.device.resolve()?;
     let predictor = Predictor::open(&run, device)?;
     let clips: Vec<usize> = (0..loaded.clips.len()).collect();
-    let known = loaded.labelled(&clips, predictor.classes());
+    let known = loaded.subset(&clips, predictor.classes());
     let probabilities = predictor
         .probabilities(&known.features)
         .map_err(|error| naming_clip(error, &known.clips))?;

@@ -11,7 +11,7 @@ use super::{CrossCorpus, Member, Training};
 use crate::corpus::{self, Clip, ContentHash, CorpusKind};
 use crate::cross_validation::{begun, refuse_pooling};
 use crate::escape::escape_line;
-use crate::evaluation::{self, BySpeaker, Intervals, Metrics, Predictions, Spread};
+use crate::evaluation::{self, Intervals, MeanStd, Metrics, Predictions, SpeakerBootstrap};
 use crate::inference::Trained;
 use crate::leakage::{Caveats, Comparison, is_in_question};
 use crate::report::{MatrixCell, confusion_png, matrix_png};
@@ -50,11 +50,11 @@ pub struct Pair {
     /// The scores with each seed.
     pub seeds: Vec<SeedScores>,
     /// Over the seeds.
-    pub accuracy: Spread,
+    pub accuracy: MeanStd,
     /// Over the seeds.
-    pub uar: Spread,
+    pub uar: MeanStd,
     /// Over the seeds.
-    pub macro_f1: Spread,
+    pub macro_f1: MeanStd,
     /// 95 % intervals by bootstrap over the speakers that test, of all seeds together. None of fewer than
     /// two speakers.
     pub intervals: Option<Intervals>,
@@ -156,7 +156,7 @@ fn pair(all: &CrossCorpus, done: &[Training], of: &Member) -> Result<Option<Pair
     let speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
     let spread = |score: fn(&SeedScores) -> f64| {
         let scores: Vec<f64> = seeds.iter().map(score).collect();
-        Spread::of(&scores)
+        MeanStd::of(&scores)
     };
     Ok(Some(Pair {
         trained_on: first.on.name.clone(),
@@ -167,7 +167,8 @@ fn pair(all: &CrossCorpus, done: &[Training], of: &Member) -> Result<Option<Pair
         accuracy: spread(|seed| seed.accuracy),
         uar: spread(|seed| seed.uar),
         macro_f1: spread(|seed| seed.macro_f1),
-        intervals: BySpeaker::new(&together, &speakers).intervals(all.plan.config.split.seed),
+        intervals: SpeakerBootstrap::new(&together, &speakers)
+            .intervals(all.plan.config.split.seed),
         metrics: together.metrics(),
         seeds,
     }))
@@ -347,7 +348,7 @@ impl Results {
             "trained on", "tested on"
         );
         for pair in &self.pairs {
-            let uar = match pair.uar.deviation {
+            let uar = match pair.uar.std {
                 Some(deviation) => {
                     format!("{:.1} ± {:.1}", 100.0 * pair.uar.mean, 100.0 * deviation)
                 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Cell, CrossValidation, Plan, differing_settings};
 use crate::config::DataConfig;
-use crate::corpus::split::{Part, split};
+use crate::corpus::split::{Subset, split};
 use crate::corpus::{Changes, Clip, Corpus};
 use crate::leakage::{Comparison, lineage_of_weights, refuse_leak};
 use crate::run::{RunFolder, read_skipped, read_split};
@@ -56,7 +56,7 @@ impl Plan {
         for cell in self.cells().into_iter().take(self.fold.len()) {
             let config = self.config_of(cell);
             let parts = split(&corpus.clips, &config.split, &corpus.given)?;
-            let test = parts.indices(Part::Test);
+            let test = parts.indices(Subset::Test);
             let test: Vec<&Clip> = test.iter().map(|&index| &corpus.clips[index]).collect();
             let known = Comparison::of(&lineage, &config.data, test);
             if known.is_leak() && !folds.contains(&cell.fold.name) {

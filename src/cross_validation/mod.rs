@@ -25,7 +25,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::{begun, check_recordings, refuse_pooling};
-pub use results::{CellScores, Results, SpreadScores, heard, read_results, write_results};
+pub use results::{CellScores, MeanStdScores, Results, heard, read_results, write_results};
 
 use crate::bounded;
 use crate::config::{CalibrationConfig, RunConfig};

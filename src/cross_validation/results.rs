@@ -12,7 +12,8 @@ use crate::config::RunConfig;
 use crate::corpus::{self, Clip};
 use crate::escape::escape_line;
 use crate::evaluation::{
-    self, BySpeaker, Calibration, Intervals, Metrics, Predictions, Scores, SpeakerScores, Spread,
+    self, Calibration, Intervals, MeanStd, Metrics, Predictions, Scores, SpeakerBootstrap,
+    SpeakerScores,
 };
 use crate::leakage::Caveats;
 use crate::report::{confusion_png, recall_png, reliability_png};
@@ -41,9 +42,9 @@ pub struct Results {
     pub cells: Vec<CellScores>,
     /// Over the seeds: the mean of a seed's folds. A UAR counts the classes that a fold's speakers
     /// have; where they lack some, as EmoDB's do, `pooled` is the number to compare.
-    pub mean_of_folds: SpreadScores,
+    pub mean_of_folds: MeanStdScores,
     /// Over the seeds: all test clips of a seed together.
-    pub pooled: SpreadScores,
+    pub pooled: MeanStdScores,
     /// 95 % intervals of the pooled scores, by bootstrap over speakers. None of fewer than two.
     pub intervals: Option<Intervals>,
     /// The seeds of a fold as one: the mean of their probabilities for each clip. Several models, so
@@ -88,10 +89,10 @@ impl CellScores {
 /// Mean and standard deviation over the seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
-pub struct SpreadScores {
-    pub accuracy: Spread,
-    pub uar: Spread,
-    pub macro_f1: Spread,
+pub struct MeanStdScores {
+    pub accuracy: MeanStd,
+    pub uar: MeanStd,
+    pub macro_f1: MeanStd,
 }
 
 /// What a training said of its test clips.
@@ -136,14 +137,14 @@ impl Tested<'_> {
 }
 
 /// What some trainings that are done have said, speaker by speaker.
-pub fn heard(all: &CrossValidation, cells: &[Cell]) -> Result<BySpeaker> {
+pub fn heard(all: &CrossValidation, cells: &[Cell]) -> Result<SpeakerBootstrap> {
     let tested: Vec<Tested> = cells
         .iter()
         .map(|&cell| all.tested(cell))
         .collect::<Result<_>>()?;
     let clips = clips_of(&tested);
     let speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
-    Ok(BySpeaker::new(&together(tested.iter()), &speakers))
+    Ok(SpeakerBootstrap::new(&together(tested.iter()), &speakers))
 }
 
 /// Reads what the trainings that are done have said.
@@ -182,7 +183,7 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
         .flat_map(|tested| &tested.saved.clips)
         .map(|clip| clip.speaker.as_str())
         .collect();
-    let by_speaker = BySpeaker::new(&everything, &speakers);
+    let by_speaker = SpeakerBootstrap::new(&everything, &speakers);
     let first: Vec<&Tested> = tested
         .iter()
         .filter(|one| one.cell.seed == tested[0].cell.seed)
@@ -223,8 +224,8 @@ pub fn read_results(all: &CrossValidation) -> Result<Results> {
             .map(|s| score(&s))
             .collect();
         let spread =
-            |which: usize| Spread::of(&scores.iter().map(|s| s[which]).collect::<Vec<_>>());
-        SpreadScores {
+            |which: usize| MeanStd::of(&scores.iter().map(|s| s[which]).collect::<Vec<_>>());
+        MeanStdScores {
             accuracy: spread(0),
             uar: spread(1),
             macro_f1: spread(2),
@@ -424,7 +425,7 @@ impl Results {
                 100.0 * cell.macro_f1
             );
         }
-        let line = |spread: &Spread| match spread.deviation {
+        let line = |spread: &MeanStd| match spread.std {
             Some(deviation) => format!("{:.1} ± {:.1}", 100.0 * spread.mean, 100.0 * deviation),
             None => format!("{:.1}", 100.0 * spread.mean),
         };

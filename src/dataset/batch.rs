@@ -5,8 +5,8 @@ use std::ops::Range;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
-use super::PartTensors;
-use super::part::{Frames, normalised};
+use super::SplitTensors;
+use super::split_tensors::{Frames, normalised};
 use crate::features::Features;
 
 /// Padded lengths are a multiple of this number of frames: oneDNN builds and caches a primitive for
@@ -41,7 +41,7 @@ impl Batch {
 
 /// One occurrence of a clip in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PlannedClip {
+pub struct SampleSpec {
     /// Index of the clip in the subset.
     pub clip: usize,
     /// Playback speed: 2 halves the length, 1 does not change it.
@@ -51,14 +51,14 @@ pub struct PlannedClip {
 /// The batches of an epoch. The indices and lengths of all batches are on the device before the
 /// first step.
 #[derive(Debug)]
-pub struct Plan<'a> {
-    part: &'a PartTensors,
+pub struct BatchPlan<'a> {
+    part: &'a SplitTensors,
     /// Range of each batch in `order`.
     batches: Vec<Range<usize>>,
     /// Number of clips of each batch that count.
     sizes: Vec<usize>,
     /// The clips in the order of the epoch.
-    order: Vec<PlannedClip>,
+    order: Vec<SampleSpec>,
     /// Number of frames that each batch is padded to.
     padded: Vec<i64>,
     starts: Tensor,
@@ -68,24 +68,24 @@ pub struct Plan<'a> {
     labels: Tensor,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> BatchPlan<'a> {
     /// Batches of `batch_size` clips (the last may be smaller) in the given order.
-    pub fn new(part: &'a PartTensors, order: Vec<PlannedClip>, batch_size: usize) -> Self {
+    pub fn new(part: &'a SplitTensors, order: Vec<SampleSpec>, batch_size: usize) -> Self {
         let clips = order.len();
         let starts = (0..clips).step_by(batch_size);
         let batches = starts
             .map(|start| start..(start + batch_size).min(clips))
             .collect();
-        Plan::with_batches(part, order, batches)
+        BatchPlan::with_batches(part, order, batches)
     }
 
     /// The local slice of one of several processes in the same batches. `share` returns the range
     /// of this process for a number of clips. The clips of a batch are assigned to the processes in
     /// turn, so that long clips are distributed evenly. If a slice is empty,
-    /// the batch is a stand-in of one clip, and [`Plan::size`] is 0.
+    /// the batch is a stand-in of one clip, and [`BatchPlan::size`] is 0.
     pub fn shared(
-        part: &'a PartTensors,
-        mut order: Vec<PlannedClip>,
+        part: &'a SplitTensors,
+        mut order: Vec<SampleSpec>,
         batch_size: usize,
         processes: usize,
         share: impl Fn(usize) -> Range<usize>,
@@ -93,7 +93,7 @@ impl<'a> Plan<'a> {
         let (mut batches, mut sizes) = (Vec::new(), Vec::new());
         let mut start = 0;
         for batch in order.chunks_mut(batch_size) {
-            let assigned: Vec<PlannedClip> = (0..processes)
+            let assigned: Vec<SampleSpec> = (0..processes)
                 .flat_map(|process| batch.iter().copied().skip(process).step_by(processes))
                 .collect();
             batch.copy_from_slice(&assigned);
@@ -103,15 +103,15 @@ impl<'a> Plan<'a> {
             sizes.push(local.len());
             start += batch.len();
         }
-        Plan {
+        BatchPlan {
             sizes,
-            ..Plan::with_batches(part, order, batches)
+            ..BatchPlan::with_batches(part, order, batches)
         }
     }
 
     /// All clips without a change of speed, sorted by length, so that there is little padding. A
     /// batch has at most `batch_size` clips, and at most 200 000 frames with padding or one clip.
-    pub fn by_length(part: &'a PartTensors, batch_size: usize) -> Self {
+    pub fn by_length(part: &'a SplitTensors, batch_size: usize) -> Self {
         let mut clips: Vec<usize> = (0..part.clips()).collect();
         clips.sort_by_key(|&clip| part.lengths[clip]);
         let mut batches = Vec::new();
@@ -129,13 +129,13 @@ impl<'a> Plan<'a> {
                 start = end;
             }
         }
-        let unchanged = |clip| PlannedClip { clip, speed: 1.0 };
-        Plan::with_batches(part, clips.into_iter().map(unchanged).collect(), batches)
+        let unchanged = |clip| SampleSpec { clip, speed: 1.0 };
+        BatchPlan::with_batches(part, clips.into_iter().map(unchanged).collect(), batches)
     }
 
     fn with_batches(
-        part: &'a PartTensors,
-        order: Vec<PlannedClip>,
+        part: &'a SplitTensors,
+        order: Vec<SampleSpec>,
         batches: Vec<Range<usize>>,
     ) -> Self {
         let device = part.device();
@@ -150,7 +150,7 @@ impl<'a> Plan<'a> {
         let gather =
             |values: &[i64]| -> Vec<i64> { order.iter().map(|p| values[p.clip]).collect() };
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
-        Plan {
+        BatchPlan {
             part,
             sizes: batches.iter().map(Range::len).collect(),
             padded: padded.collect(),
@@ -231,12 +231,12 @@ impl<'a> Plan<'a> {
     /// A tensor that contains the frames of a batch, and the index in it at which each clip starts.
     fn frames(&self, batch: usize) -> Result<(Tensor, Tensor)> {
         match &self.part.frames {
-            Frames::Resident(frames) => {
+            Frames::InMemory(frames) => {
                 let Range { start, end } = self.batches[batch];
                 let starts = self.starts.narrow(0, start as i64, (end - start) as i64);
                 Ok((frames.shallow_clone(), starts))
             }
-            Frames::Apart(clips, normalisation) => {
+            Frames::OnDisk(clips, normalisation) => {
                 let planned = self.planned(batch).iter();
                 let clips: Vec<&Features> = planned.map(|planned| &clips[planned.clip]).collect();
                 let starts: Vec<i64> = clips
@@ -252,13 +252,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn planned(&self, batch: usize) -> &[PlannedClip] {
+    fn planned(&self, batch: usize) -> &[SampleSpec] {
         &self.order[self.batches[batch].clone()]
     }
 }
 
 /// Number of frames of a clip at its planned speed.
-fn warped_length(part: &PartTensors, planned: &PlannedClip) -> i64 {
+fn warped_length(part: &SplitTensors, planned: &SampleSpec) -> i64 {
     let last = (part.lengths[planned.clip] - 1) as f64;
     (last / planned.speed).floor() as i64 + 1
 }
@@ -268,11 +268,11 @@ mod tests {
     use super::*;
     use tch::Device;
 
-    fn part(lengths: &[i64]) -> PartTensors {
+    fn part(lengths: &[i64]) -> SplitTensors {
         let frames: i64 = lengths.iter().sum();
         let ramp = Tensor::arange(frames, (Kind::Float, Device::Cpu)).view([-1, 1]) + 1.0;
-        PartTensors {
-            frames: Frames::Resident(Tensor::cat(
+        SplitTensors {
+            frames: Frames::InMemory(Tensor::cat(
                 &[ramp, Tensor::zeros([1, 1], (Kind::Float, Device::Cpu))],
                 0,
             )),
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_batch_has_each_clip_with_zeros_behind_it() {
         let part = part(&[3, 1, 2]);
-        let batch = Plan::by_length(&part, 8).batch(0).unwrap();
+        let batch = BatchPlan::by_length(&part, 8).batch(0).unwrap();
         assert_eq!(Vec::<i64>::try_from(batch.lengths).unwrap(), [1, 2, 3]);
         assert_eq!(Vec::<i64>::try_from(batch.labels).unwrap(), [1, 2, 0]);
         let rows = Vec::<Vec<f32>>::try_from(batch.features.squeeze_dim(2)).unwrap();
@@ -311,13 +311,11 @@ mod tests {
     #[test]
     fn a_process_without_clips_gets_a_stand_in_that_does_not_count() {
         let part = part(&[3, 1, 2]);
-        let order: Vec<PlannedClip> = (0..3)
-            .map(|clip| PlannedClip { clip, speed: 1.0 })
-            .collect();
+        let order: Vec<SampleSpec> = (0..3).map(|clip| SampleSpec { clip, speed: 1.0 }).collect();
         let mut clips = Vec::new();
         for rank in 0..5 {
             let own = |count| count * rank / 5..count * (rank + 1) / 5;
-            let plan = Plan::shared(&part, order.clone(), 3, 5, own);
+            let plan = BatchPlan::shared(&part, order.clone(), 3, 5, own);
             assert_eq!(plan.batches(), 1);
             clips.extend(plan.clips(0));
             assert_eq!(plan.clips(0).count(), plan.size(0));
@@ -334,7 +332,7 @@ mod tests {
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
             (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
         ] {
-            let plan = Plan::new(&part, vec![PlannedClip { clip: 0, speed }], 1);
+            let plan = BatchPlan::new(&part, vec![SampleSpec { clip: 0, speed }], 1);
             let batch = plan.batch(0).unwrap();
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
@@ -356,19 +354,25 @@ mod tests {
         let clips: Vec<&Features> = clips.iter().collect();
         normalisation.fit_clips(&clips).unwrap();
         let labels: Vec<usize> = (0..clips.len()).map(|clip| clip % 3).collect();
-        let resident = PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap();
-        let apart = PartTensors::apart(&clips, &labels, &normalisation);
-        let order: Vec<PlannedClip> = (0..clips.len())
-            .map(|turn| PlannedClip {
+        let resident =
+            SplitTensors::in_memory(&clips, &labels, &normalisation, Device::Cpu).unwrap();
+        let apart = SplitTensors::on_disk(&clips, &labels, &normalisation);
+        let order: Vec<SampleSpec> = (0..clips.len())
+            .map(|turn| SampleSpec {
                 clip: turn * 7 % clips.len(),
                 speed: [1.0, 0.9, 1.13][turn % 3],
             })
             .collect();
-        let plans = |part| [Plan::new(part, order.clone(), 8), Plan::by_length(part, 8)];
+        let plans = |part| {
+            [
+                BatchPlan::new(part, order.clone(), 8),
+                BatchPlan::by_length(part, 8),
+            ]
+        };
         for (ours, theirs) in plans(&apart).iter().zip(&plans(&resident)) {
             assert_eq!(ours.batches(), theirs.batches());
             for batch in 0..ours.batches() {
-                let batch_of = |plan: &Plan| plan.batch(batch).unwrap();
+                let batch_of = |plan: &BatchPlan| plan.batch(batch).unwrap();
                 let (ours, theirs) = (batch_of(ours), batch_of(theirs));
                 assert!(ours.features.equal(&theirs.features));
                 assert!(ours.lengths.equal(&theirs.lengths) && ours.labels.equal(&theirs.labels));
@@ -380,7 +384,7 @@ mod tests {
     fn a_long_clip_has_a_separate_batch() {
         let lengths = [vec![100; 5], vec![MAX_BATCH_FRAMES * 2], vec![50; 4]].concat();
         let part = part(&lengths);
-        let plan = Plan::by_length(&part, 4);
+        let plan = BatchPlan::by_length(&part, 4);
         let clips: Vec<Vec<i64>> = (0..plan.batches())
             .map(|batch| plan.clips(batch).map(|clip| lengths[clip]).collect())
             .collect();

@@ -8,14 +8,14 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use tch::Device;
 
-use super::{Extraction, FeatureCache, Normalisation, PartTensors, extract};
+use super::{Extraction, FeatureCache, Normalisation, SplitTensors, extract};
 use crate::audio::AudioConfig;
 use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
 
 /// The readable clips of a corpus and their features, in the same order.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct FeatureDataset {
     /// The clips that could be read, each with the hash of its recording.
     pub clips: Vec<Clip>,
     /// The features of each clip.
@@ -29,7 +29,7 @@ pub struct Loaded {
     pub uncached: Option<String>,
 }
 
-impl Loaded {
+impl FeatureDataset {
     /// Reads every clip of a corpus, or takes its features from a cache. `advance` is called for
     /// each clip, from any thread.
     ///
@@ -42,7 +42,7 @@ impl Loaded {
         config: &FeatureConfig,
         cache: Option<&FeatureCache>,
         advance: impl Fn() + Sync,
-    ) -> Result<Loaded> {
+    ) -> Result<FeatureDataset> {
         let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
         let cached =
             cache.map(|cache| cache.extract(&corpus.folder, &files, audio, config, &advance));
@@ -86,7 +86,7 @@ impl Loaded {
                 (clip, features)
             })
             .unzip();
-        Ok(Loaded {
+        Ok(FeatureDataset {
             same: equal_pairs(&features)?,
             clips,
             features,
@@ -108,8 +108,8 @@ impl Loaded {
 
     /// The clips at some indices with features and class indices. A clip whose label is not in
     /// `classes` is left out.
-    pub fn labelled(&self, indices: &[usize], classes: &[String]) -> Labelled<'_> {
-        let mut labelled = Labelled::default();
+    pub fn subset(&self, indices: &[usize], classes: &[String]) -> LabeledSubset<'_> {
+        let mut labelled = LabeledSubset::default();
         for &index in indices {
             let clip = &self.clips[index];
             if let Some(label) = classes.iter().position(|class| *class == clip.label) {
@@ -170,7 +170,7 @@ fn equal_pairs(features: &[Features]) -> Result<Vec<(usize, usize)>> {
 
 /// Clips with their features and class indices.
 #[derive(Debug, Default)]
-pub struct Labelled<'a> {
+pub struct LabeledSubset<'a> {
     /// The clips.
     pub clips: Vec<&'a Clip>,
     /// The features of each clip.
@@ -179,7 +179,7 @@ pub struct Labelled<'a> {
     pub labels: Vec<usize>,
 }
 
-impl Labelled<'_> {
+impl LabeledSubset<'_> {
     /// Computes the statistics of `normalisation` from these clips, which must be those of the
     /// training subset.
     ///
@@ -193,7 +193,7 @@ impl Labelled<'_> {
     ///
     /// # Errors
     /// If the memory of the device does not suffice, or if a file with features cannot be read.
-    pub fn tensors(&self, normalisation: &Normalisation, device: Device) -> Result<PartTensors> {
-        PartTensors::new(&self.features, &self.labels, normalisation, device)
+    pub fn tensors(&self, normalisation: &Normalisation, device: Device) -> Result<SplitTensors> {
+        SplitTensors::new(&self.features, &self.labels, normalisation, device)
     }
 }

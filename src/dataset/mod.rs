@@ -11,12 +11,12 @@ mod extract;
 mod load;
 mod normalisation;
 mod npy;
-mod part;
+mod split_tensors;
 
-pub use batch::{Batch, Plan, PlannedClip};
-pub use cache::{CacheWait, FeatureCache, Held, Unfinished};
+pub use batch::{Batch, BatchPlan, SampleSpec};
+pub use cache::{CacheEntry, CacheWait, FeatureCache, Unfinished};
 pub use extract::{Extraction, extract, extract_each, extract_one};
-pub use load::{Labelled, Loaded, read_contents};
+pub use load::{FeatureDataset, LabeledSubset, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};
-pub use part::PartTensors;
+pub use split_tensors::SplitTensors;

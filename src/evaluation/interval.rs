@@ -104,20 +104,20 @@ pub struct SpeakerScores {
 
 /// One confusion matrix for each speaker, from which speakers are resampled.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BySpeaker {
+pub struct SpeakerBootstrap {
     classes: Vec<String>,
     /// Clips of each speaker, counted by `confusion[truth][prediction]`.
     confusions: BTreeMap<String, Vec<Vec<u64>>>,
 }
 
-impl BySpeaker {
+impl SpeakerBootstrap {
     /// Counts predictions, given the speaker of each clip. Clips without a known speaker (the empty
     /// name) count as clips of one speaker.
     ///
     /// # Panics
     /// If there is not one speaker for each clip, or if a label is not an index into the classes.
     /// Only a bug can produce such lists.
-    pub fn new(predictions: &Predictions, speakers: &[&str]) -> BySpeaker {
+    pub fn new(predictions: &Predictions, speakers: &[&str]) -> SpeakerBootstrap {
         let (truth, predicted) = (&predictions.truth, predictions.predicted());
         assert_eq!(speakers.len(), truth.len(), "one speaker for each clip");
         assert_eq!(predicted.len(), truth.len(), "one prediction for each clip");
@@ -130,7 +130,7 @@ impl BySpeaker {
                 .or_insert_with(|| zero_confusion(classes));
             confusion[*truth][predicted] += 1;
         }
-        BySpeaker {
+        SpeakerBootstrap {
             classes: classes.clone(),
             confusions,
         }
@@ -178,7 +178,7 @@ impl BySpeaker {
     /// which is common to both, cancels.
     ///
     /// None if the speakers or the classes of the two differ, or with fewer than two speakers.
-    pub fn intervals_above(&self, other: &BySpeaker, seed: u64) -> Option<Intervals> {
+    pub fn intervals_above(&self, other: &SpeakerBootstrap, seed: u64) -> Option<Intervals> {
         let same =
             self.classes == other.classes && self.confusions.keys().eq(other.confusions.keys());
         if !same {
@@ -241,22 +241,22 @@ fn zero_confusion(classes: &[String]) -> Vec<Vec<u64>> {
 
 /// Mean and standard deviation of a score, for example over trainings with different seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct MeanStd {
     /// Arithmetic mean; 0 without values.
     pub mean: f64,
     /// Sample standard deviation (n − 1 in the denominator); none with fewer than two values.
-    pub deviation: Option<f64>,
+    pub std: Option<f64>,
 }
 
-impl Spread {
+impl MeanStd {
     /// Mean and standard deviation of `values`.
-    pub fn of(values: &[f64]) -> Spread {
+    pub fn of(values: &[f64]) -> MeanStd {
         let mean = mean(values);
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let deviation = || (squares / (values.len() - 1) as f64).sqrt();
-        Spread {
+        MeanStd {
             mean,
-            deviation: (values.len() > 1).then(deviation),
+            std: (values.len() > 1).then(deviation),
         }
     }
 }

@@ -22,7 +22,8 @@ mod torchscript;
 mod written;
 
 pub use features::{
-    Described, FeatureFormat, check_features, describe, is_own_matrix, write_features, write_matrix,
+    FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
+    write_matrix,
 };
 pub use safetensors::safetensors;
 pub use torchscript::torchscript;
@@ -95,7 +96,7 @@ fn sizes(model: &ModelConfig) -> Result<serde_json::Value> {
 /// warp is the identity, which changes no bit.
 fn tracts(predictor: &Predictor) -> [Tensor; 2] {
     let coefficients = predictor.config().features.coefficients() as i64;
-    if let Some(tracts) = predictor.tracts() {
+    if let Some(tracts) = predictor.warps() {
         return tracts.matrices(coefficients).into();
     }
     let options = (Kind::Float, predictor.model().device());

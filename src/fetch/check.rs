@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 
-use super::Home;
+use super::CorpusSource;
 use crate::audio::AudioError;
 use crate::audio::stream::SoundStream;
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
@@ -64,7 +64,7 @@ impl Holds {
 
 /// Counts the recordings of a folder. Every recording is read; `advance` is called for each, from
 /// any thread.
-pub fn holds(home: &Home, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
+pub fn holds(home: &CorpusSource, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
     let one = |clip: &Clip| {
         let read = read(&corpus.path(clip));
         advance();
@@ -141,9 +141,9 @@ fn counts(
 /// If the folder is not a corpus, or if the table does not have this corpus.
 pub fn recognise<'a>(
     folder: &Path,
-    homes: &'a [Home],
+    homes: &'a [CorpusSource],
     named: Option<&str>,
-) -> Result<(&'a Home, Corpus)> {
+) -> Result<(&'a CorpusSource, Corpus)> {
     let kind = named.map(kind).transpose()?;
     let corpus = corpus::scan(folder, kind)?;
     let name = corpus.kind.to_string();

@@ -12,14 +12,14 @@ use ureq::{Agent, Body, ResponseExt};
 /// Limits on the time of a server. A download that exceeds a limit ends with an error; the next
 /// call continues it.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Maximum number of consecutive attempts without new bytes.
     pub attempts: u32,
     /// Time before the second attempt; it doubles before each further attempt.
     pub wait: Duration,
     /// Maximum time to open a connection, to the start of a response, and between two parts of it.
     pub stall: Duration,
-    /// Time in which [`Patience::least`] bytes must be received, over all attempts.
+    /// Time in which [`RetryPolicy::least`] bytes must be received, over all attempts.
     pub window: Duration,
     /// Minimum number of bytes in a window.
     pub least: u64,
@@ -27,10 +27,10 @@ pub struct Patience {
     pub total: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     /// A kilobyte per second over 30 seconds, and a day for a file.
     fn default() -> Self {
-        Patience {
+        RetryPolicy {
             attempts: 6,
             wait: Duration::from_secs(1),
             stall: Duration::from_secs(20),
@@ -44,7 +44,7 @@ impl Default for Patience {
 /// Transfer rate of a file over all attempts.
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
-    patience: &'a Patience,
+    patience: &'a RetryPolicy,
     started: Instant,
     /// Start of the current window.
     window: Instant,
@@ -53,7 +53,7 @@ pub(super) struct Pace<'a> {
 }
 
 impl Pace<'_> {
-    pub(super) fn new(patience: &Patience) -> Pace<'_> {
+    pub(super) fn new(patience: &RetryPolicy) -> Pace<'_> {
         let now = Instant::now();
         Pace {
             patience,
@@ -111,11 +111,11 @@ impl From<io::Error> for Failure {
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
-    pub patience: Patience,
+    pub patience: RetryPolicy,
 }
 
 impl Client {
-    pub(super) fn new(patience: &Patience) -> Client {
+    pub(super) fn new(patience: &RetryPolicy) -> Client {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)

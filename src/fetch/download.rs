@@ -13,7 +13,7 @@ use super::client::{Client, Failure, Pace, content_range, header_text};
 use crate::io::no_follow;
 
 /// The requested file.
-pub(super) struct Wanted<'a> {
+pub(super) struct Request<'a> {
     pub url: &'a str,
     /// Size in bytes, if it is known.
     pub bytes: Option<u64>,
@@ -25,7 +25,7 @@ pub(super) struct Wanted<'a> {
 /// the number of received bytes, and the size if it is known.
 pub(super) fn download(
     client: &Client,
-    wanted: &Wanted,
+    wanted: &Request,
     file: &Path,
     callback: &dyn Fn(u64, Option<u64>),
 ) -> Result<()> {
@@ -50,7 +50,7 @@ pub(super) fn download(
 
 fn attempt(
     client: &Client,
-    wanted: &Wanted,
+    wanted: &Request,
     file: &Path,
     pace: &mut Pace,
     callback: &dyn Fn(u64, Option<u64>),
@@ -127,7 +127,7 @@ enum Content {
 }
 
 impl Content {
-    fn parse(response: &Response<Body>, had: u64, wanted: &Wanted) -> Result<Content, Failure> {
+    fn parse(response: &Response<Body>, had: u64, wanted: &Request) -> Result<Content, Failure> {
         let range = header_text(response, header::CONTENT_RANGE).map(content_range);
         let (first, size) = range.and_then(Result::ok).unwrap_or((None, None));
         let content = match response.status() {
@@ -196,7 +196,7 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::Patience;
+    use crate::fetch::RetryPolicy;
     use std::net::{TcpListener, TcpStream};
     use std::thread;
     use std::time::{Duration, Instant};
@@ -227,8 +227,8 @@ mod tests {
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 
-    fn patience() -> Patience {
-        Patience {
+    fn patience() -> RetryPolicy {
+        RetryPolicy {
             attempts: 1000,
             wait: Duration::from_millis(1),
             stall: Duration::from_millis(500),
@@ -239,9 +239,9 @@ mod tests {
     }
 
     /// The error of a download, which must end without a timeout of the test.
-    fn error_of(url: &str, patience: &Patience) -> String {
+    fn error_of(url: &str, patience: &RetryPolicy) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let wanted = Wanted {
+        let wanted = Request {
             url,
             bytes: Some(1_000_000),
             most: 1_000_000,
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_server_with_the_minimum_rate_is_given_up_after_the_total_time() {
         let url = server(|stream| drip(stream, HEAD, 10));
-        let slow = Patience {
+        let slow = RetryPolicy {
             least: 10,
             total: Duration::from_secs(2),
             ..patience()

@@ -2,24 +2,24 @@
 //! its name.
 //!
 //! ```no_run
-//! use emovox::fetch::{Patience, fetch, home};
+//! use emovox::fetch::{RetryPolicy, fetch, source_of};
 //!
-//! let emodb = home("emodb").expect("emovox knows EmoDB");
+//! let emodb = source_of("emodb").expect("emovox knows EmoDB");
 //! let into = std::path::Path::new("data/emodb");
-//! let clips = fetch(emodb, into, &Patience::default(), &|step| eprintln!("{step:?}"))?;
+//! let clips = fetch(emodb, into, &RetryPolicy::default(), &|step| eprintln!("{step:?}"))?;
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
 mod check;
 mod client;
 mod download;
-mod home;
-mod listed;
+mod remote;
+mod source;
 mod unpack;
 
 pub use check::{Count, Holds, holds, recognise};
-pub use client::Patience;
-pub use home::{Archive, Home, Listed, home, homes, read_homes};
+pub use client::RetryPolicy;
+pub use source::{Archive, CorpusSource, RemoteList, read_sources, registry, source_of};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::corpus::find_recordings;
 use crate::io::LockFile;
 use client::Client;
-use download::{Wanted, download, md5_of};
-use listed::fetch_listed;
+use download::{Request, download, md5_of};
+use remote::fetch_listed;
 use unpack::unpack;
 
 /// Progress of a download.
@@ -68,9 +68,9 @@ pub enum Step {
 /// # Errors
 /// If `into` is not empty, if the download fails, or if the data differs from the published corpus.
 pub fn fetch(
-    home: &Home,
+    home: &CorpusSource,
     into: &Path,
-    patience: &Patience,
+    patience: &RetryPolicy,
     callback: &(dyn Fn(Step) + Sync),
 ) -> Result<usize> {
     if fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some()) || into.is_file() {
@@ -139,12 +139,12 @@ pub fn fetch(
 /// Downloads an archive and compares it with the published size and checksum.
 fn fetch_archive(
     client: &Client,
-    home: &Home,
+    home: &CorpusSource,
     archive: &Archive,
     file: &Path,
     callback: &(dyn Fn(Step) + Sync),
 ) -> Result<()> {
-    let wanted = Wanted {
+    let wanted = Request {
         url: &archive.url,
         bytes: archive.bytes,
         most: 2_000_000 * home.megabytes,
@@ -173,7 +173,7 @@ fn fetch_archive(
 }
 
 /// The folder of an incomplete corpus.
-fn temporary_folder(home: &Home, into: &Path) -> PathBuf {
+fn temporary_folder(home: &CorpusSource, into: &Path) -> PathBuf {
     let parent = into.parent().unwrap_or(Path::new(""));
     parent.join(format!(".fetching-{}", home.name))
 }

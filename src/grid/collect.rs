@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::{Grid, GridCell, Setting, State};
 use crate::cross_validation::{
-    Cell, CellScores, Results, SpreadScores, heard, read_results, refuse_pooling, write_results,
+    Cell, CellScores, MeanStdScores, Results, heard, read_results, refuse_pooling, write_results,
 };
 use crate::escape::escape_line;
-use crate::evaluation::{Interval, Intervals, Spread};
+use crate::evaluation::{Interval, Intervals, MeanStd};
 use crate::report::{GridRow, grid_png};
 use crate::run::{write_atomically, write_bytes};
 
@@ -47,7 +47,7 @@ pub struct SettingRow {
     /// All cells.
     pub cells: usize,
     /// Over the seeds, all test clips of a seed together.
-    pub scores: Option<SpreadScores>,
+    pub scores: Option<MeanStdScores>,
     /// 95 % intervals by bootstrap over speakers.
     pub intervals: Option<Intervals>,
     /// How far above the baseline.
@@ -64,7 +64,7 @@ pub struct Comparison {
     /// In so many of them its UAR was higher.
     pub higher: usize,
     /// The UAR of a cell less that of the baseline's, over the pairs.
-    pub uar: Spread,
+    pub uar: MeanStd,
     /// 95 % interval of the difference of UARs, all test clips of these cells together: each resample
     /// of speakers is heard by both.
     pub interval: Option<Interval>,
@@ -188,7 +188,7 @@ fn compare(setting: &Setting, baseline: &Setting) -> Result<Option<Comparison>> 
             .iter()
             .filter(|&&difference| difference > 0.0)
             .count(),
-        uar: Spread::of(&differences),
+        uar: MeanStd::of(&differences),
         interval: intervals.map(|intervals| intervals.uar),
     }))
 }
@@ -272,11 +272,11 @@ fn write_settings(grid: &Grid, collected: &Collected) -> Result<()> {
         writer.write_record(["setting"].into_iter().chain(keys).chain(fixed))?;
         for row in &collected.settings {
             let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-            let spread = |of: fn(&SpreadScores) -> Spread| {
+            let spread = |of: fn(&MeanStdScores) -> MeanStd| {
                 let spread = row.scores.as_ref().map(of);
                 [
                     number(spread.map(|s| s.mean)),
-                    number(spread.and_then(|s| s.deviation)),
+                    number(spread.and_then(|s| s.std)),
                 ]
             };
             let interval = row.intervals.map(|intervals| intervals.uar);
@@ -294,7 +294,7 @@ fn write_settings(grid: &Grid, collected: &Collected) -> Result<()> {
             line.extend(spread(|scores| scores.accuracy));
             line.extend(spread(|scores| scores.macro_f1));
             line.push(number(above.map(|above| above.uar.mean)));
-            line.push(number(above.and_then(|above| above.uar.deviation)));
+            line.push(number(above.and_then(|above| above.uar.std)));
             line.push(number(above_interval.map(|i| i.low)));
             line.push(number(above_interval.map(|i| i.high)));
             line.extend([
@@ -362,7 +362,7 @@ impl Collected {
             "above the baseline (95 %, cells where higher)"
         );
         let percent = |value: f64| format!("{:.1}", 100.0 * value);
-        let spread = |spread: Spread| match spread.deviation {
+        let spread = |spread: MeanStd| match spread.std {
             Some(deviation) => format!("{} ± {}", percent(spread.mean), percent(deviation)),
             None => percent(spread.mean),
         };

@@ -15,9 +15,11 @@ use tch::{Device, Tensor};
 use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
-use crate::corpus::split::{Part, Split};
+use crate::corpus::split::{Split, Subset};
 use crate::leakage::Caveats;
-use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
+use crate::model::{
+    BEGINNING, check_numbers, from_safetensors, safetensors_metadata, to_safetensors,
+};
 use crate::run::{Lineage, RunFolder, parse_lineage, parse_split, print_lineage, print_split};
 
 /// Version of the bundle format; a file with a later version is rejected.
@@ -35,7 +37,7 @@ pub(super) struct Bundle {
     /// The clips of all subsets.
     pub clips: Vec<Clip>,
     /// The subset of each clip.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Subset>,
     /// Lineage of the initial weights.
     pub initial: Lineage,
     /// Weights and normalisation, on the CPU.
@@ -115,7 +117,7 @@ impl Bundle {
 
     fn decode(bytes: &[u8], path: &Path) -> Result<Bundle> {
         let damaged = "it is truncated or damaged; copy it again";
-        let header = about_safetensors(bytes).context(damaged)?;
+        let header = safetensors_metadata(bytes).context(damaged)?;
         let json: serde_json::Value = serde_json::from_str(&header).context(damaged)?;
         let format = json.get("bundle").context(
             "it is an export for other programs; `emovox export RUN --format bundle` makes one for emovox",

@@ -1,20 +1,20 @@
 //! Inference: probabilities from features and the weights of a trained run.
 
 mod bundle;
-mod ear;
-mod hearing;
 mod predictor;
 mod recording;
 mod segments;
+mod streaming;
 mod trained;
+mod window_predictor;
 mod windows;
 
 pub use crate::config::InferenceConfig;
-pub use ear::{Ear, Heard, Speech};
-pub use hearing::Hearing;
 pub use predictor::{Prediction, Predictor};
 pub use recording::Segment;
+pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};
 pub use trained::Trained;
+pub use window_predictor::WindowPredictor;
 pub use windows::{Windowing, Windows};
 
 use anyhow::Result;
@@ -74,7 +74,7 @@ pub fn naming_clip(error: anyhow::Error, clips: &[&Clip]) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::PartTensors;
+    use crate::dataset::SplitTensors;
     use crate::features::Features;
     use crate::model::{self, BilstmConfig, ModelConfig};
     use tch::{Device, Kind, Tensor};
@@ -97,11 +97,11 @@ mod tests {
         };
         let clips = [clip(30), clip(50)];
         let rows: Vec<&Features> = clips.iter().collect();
-        let part = PartTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
+        let part = SplitTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
         let mut predict = |factors: &[f64]| {
             config.inference.vtlp_warps = factors.to_vec();
-            let tracts = vtlp_warps(&config, &model).unwrap();
-            model::log_probabilities(&model, &part, tracts.as_ref(), 8).unwrap()
+            let warps = vtlp_warps(&config, &model).unwrap();
+            model::log_probabilities(&model, &part, warps.as_ref(), 8).unwrap()
         };
         let (plain, low) = (predict(&[]), predict(&[0.9]));
         let (same, high) = (predict(&[1.0]), predict(&[1.1]));

@@ -9,7 +9,7 @@ use super::{Trained, check_predictions, vtlp_warps};
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
-use crate::dataset::{self, PartTensors};
+use crate::dataset::{self, SplitTensors};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::memory::{self, OutOfMemory};
@@ -26,7 +26,7 @@ const CHUNK: usize = 8;
 pub struct Predictor {
     trained: Trained,
     model: EmotionModel,
-    tracts: Option<VtlpWarps>,
+    warps: Option<VtlpWarps>,
 }
 
 /// The prediction for one recording.
@@ -56,7 +56,7 @@ impl Predictor {
     pub fn of(trained: Trained, device: Device) -> Result<Predictor> {
         let model = trained.model(device)?;
         Ok(Predictor {
-            tracts: vtlp_warps(trained.config(), &model)?,
+            warps: vtlp_warps(trained.config(), &model)?,
             trained,
             model,
         })
@@ -83,8 +83,8 @@ impl Predictor {
     }
 
     /// The VTLP warps for test-time augmentation; `None` without test-time augmentation.
-    pub fn tracts(&self) -> Option<&VtlpWarps> {
-        self.tracts.as_ref()
+    pub fn warps(&self) -> Option<&VtlpWarps> {
+        self.warps.as_ref()
     }
 
     /// Probabilities `[recordings][classes]` for the features of recordings, calibrated with the
@@ -107,9 +107,9 @@ impl Predictor {
         let (normalisation, device) = (self.model.normalisation(), self.model.device());
         let most = self.config().piece_frames();
         let rows = memory::computing(|| {
-            let part = PartTensors::new(features, &labels, normalisation, device)?;
+            let part = SplitTensors::new(features, &labels, normalisation, device)?;
             let part = part.in_pieces(most);
-            model::log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)
+            model::log_probabilities(&self.model, &part, self.warps.as_ref(), BATCH_SIZE)
         })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }

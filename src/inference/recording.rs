@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use super::segments::{self, HeardWindow, Run};
-use super::{Hearing, Predictor, Windowing, Windows};
+use super::segments::{self, Run, WindowOutput};
+use super::{Predictor, WindowPredictor, Windowing, Windows};
 use crate::audio::stream::StreamResampler;
 use crate::audio::{AudioError, stream_wav};
 use crate::features::Features;
@@ -52,7 +52,7 @@ impl Predictor {
         windowing.validate()?;
         let mut sound = stream_wav(file)?;
         let native = sound.sample_rate();
-        let window_predictor = Hearing::new(self, native)?;
+        let window_predictor = WindowPredictor::new(self, native)?;
         let rate = window_predictor.sample_rate();
         let mut resampler = StreamResampler::new(native, rate)?;
         let hop = windowing.hop_samples(rate);
@@ -102,10 +102,10 @@ impl Predictor {
 
 /// Windows that wait for a prediction, and the predicted windows.
 struct Batch<'a> {
-    window_predictor: &'a Hearing<'a>,
+    window_predictor: &'a WindowPredictor<'a>,
     size: usize,
     waiting: Vec<(u64, Vec<f32>)>,
-    predicted: Vec<HeardWindow>,
+    predicted: Vec<WindowOutput>,
 }
 
 impl Batch<'_> {
@@ -118,7 +118,7 @@ impl Batch<'_> {
     }
 
     fn predict(&mut self) -> Result<()> {
-        let extractor = self.window_predictor.ears();
+        let extractor = self.window_predictor.window_features();
         let features: Vec<Features> = self
             .waiting
             .par_iter()
@@ -127,7 +127,7 @@ impl Batch<'_> {
         let features: Vec<&Features> = features.iter().collect();
         let rows = self.window_predictor.predictor().probabilities(&features)?;
         for ((start, window), probabilities) in self.waiting.drain(..).zip(rows) {
-            self.predicted.push(HeardWindow {
+            self.predicted.push(WindowOutput {
                 start,
                 end: start + window.len() as u64,
                 probabilities,

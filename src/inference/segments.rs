@@ -2,7 +2,7 @@
 
 /// Prediction for one window: its range of samples, and the probability of each class.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct HeardWindow {
+pub(super) struct WindowOutput {
     pub start: u64,
     pub end: u64,
     pub probabilities: Vec<f32>,
@@ -25,7 +25,7 @@ const MIN_PROBABILITY: f32 = 1e-30;
 /// hop.
 ///
 /// The hops cover the recording without gaps; the last one can be shorter.
-pub(super) fn hops(windows: &[HeardWindow], samples: u64, hop: u64) -> Vec<Vec<f32>> {
+pub(super) fn hops(windows: &[WindowOutput], samples: u64, hop: u64) -> Vec<Vec<f32>> {
     let count = samples.div_ceil(hop) as usize;
     let classes = windows
         .first()
@@ -122,8 +122,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn window(start: u64, end: u64, probabilities: [f32; 2]) -> HeardWindow {
-        HeardWindow {
+    fn window(start: u64, end: u64, probabilities: [f32; 2]) -> WindowOutput {
+        WindowOutput {
             start,
             end,
             probabilities: probabilities.to_vec(),

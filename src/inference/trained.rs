@@ -7,7 +7,7 @@ use tch::Device;
 
 use super::bundle::Bundle;
 use crate::config::RunConfig;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, CorpusKind};
 use crate::fetch;
 use crate::leakage::{self, Caveats};
@@ -115,7 +115,7 @@ impl Trained {
     ///
     /// # Errors
     /// If `split.csv` of the run cannot be read.
-    pub fn split(&self) -> Result<(Vec<Clip>, Vec<Part>)> {
+    pub fn split(&self) -> Result<(Vec<Clip>, Vec<Subset>)> {
         match &self.location {
             Location::Folder(run) => read_split(&run.split_csv(), &self.config.data.sources),
             Location::Bundle(bundle) => Ok((bundle.clips.clone(), bundle.parts.clone())),
@@ -180,7 +180,7 @@ impl Trained {
                 let saved = saved
                     .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
                     .collect();
-                model::fit(&model.tensors(), &[], &saved)
+                model::load_state_dict(&model.tensors(), &[], &saved)
                     .context("the weights in the bundle do not fit its settings")?;
             }
         }
@@ -207,7 +207,7 @@ impl Trained {
 
 /// The licence of a corpus, as far as it is known.
 fn licence_of(corpus: Option<CorpusKind>) -> String {
-    let home = corpus.and_then(|kind| fetch::home(&kind.to_string()));
+    let home = corpus.and_then(|kind| fetch::source_of(&kind.to_string()));
     match home {
         Some(home) => format!("{}, {}", home.title, home.licence),
         None if corpus.is_some_and(CorpusKind::is_synthetic) => "synthetic speech".into(),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Comparison, initial_lineage};
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
-use crate::corpus::split::{Part, Shared, Split};
+use crate::corpus::split::{Shared, Split, Subset};
 use crate::run::{Lineage, RunFolder, read_split};
 
 /// The note on synthetic recordings. It is not about speakers.
@@ -35,13 +35,13 @@ pub struct Caveats {
 impl Caveats {
     /// The caveats of a run with the given clips, whose initial weights have the lineage `initial`.
     pub fn new(data: &DataConfig, clips: &[Clip], split: &Split, initial: &Lineage) -> Caveats {
-        let clips_of = |part: Part| split.indices(part).into_iter().map(|index| &clips[index]);
+        let clips_of = |part: Subset| split.indices(part).into_iter().map(|index| &clips[index]);
         Caveats {
             synthetic: data.is_synthetic(),
             shared: split.shared.clone(),
             repeated: data.leaked,
-            test: Comparison::of(initial, data, clips_of(Part::Test)),
-            validation: Comparison::with_trained(initial, data, clips_of(Part::Validation)),
+            test: Comparison::of(initial, data, clips_of(Subset::Test)),
+            validation: Comparison::with_trained(initial, data, clips_of(Subset::Validation)),
         }
     }
 

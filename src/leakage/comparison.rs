@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use crate::config::DataConfig;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, CorpusKind, SpeakerId, listed, spelling_key};
 use crate::run::{LearnedClip, Lineage, kind_of};
 
@@ -57,7 +57,7 @@ impl<'a> Person<'a> {
     fn may_be(&self, other: &Person) -> bool {
         match (self.kind, other.kind) {
             (Some(kind), Some(other_kind)) if self.is_published() && other.is_published() => {
-                kind.has_the_people_of(other_kind) && self.id.name == other.id.name
+                kind.has_speakers_of(other_kind) && self.id.name == other.id.name
             }
             (Some(CorpusKind::Folders), Some(CorpusKind::Folders)) => {
                 // A corpus without a name is the only corpus of its run, and may be any corpus.
@@ -104,7 +104,7 @@ impl Comparison {
         clips: impl IntoIterator<Item = &'a Clip>,
     ) -> Comparison {
         let learned = lineage.clips.iter();
-        let trained = learned.filter(|learned| learned.part == Part::Train);
+        let trained = learned.filter(|learned| learned.part == Subset::Train);
         Comparison::with(lineage, trained.collect(), data, clips)
     }
 
@@ -273,7 +273,7 @@ mod tests {
         Lineage::of_run(
             "first",
             &data(kind),
-            (&[clip], &[Part::Train]),
+            (&[clip], &[Subset::Train]),
             Lineage::default(),
         )
     }

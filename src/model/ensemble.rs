@@ -37,7 +37,7 @@ impl Ensemble {
 
     /// Forward pass of a training step. `features` `[networks × batch, frames, coefficients]` and
     /// `lengths` `[networks × batch]` hold a batch for each network, one after the other.
-    pub(super) fn training(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
+    pub(super) fn forward_train(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
         let features = features.chunk(self.len(), 0);
         let lengths = lengths.chunk(self.len(), 0);
         let batches = features.iter().zip(&lengths);

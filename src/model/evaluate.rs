@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::EmotionModel;
 use crate::augment::VtlpWarps;
-use crate::dataset::{Batch, PartTensors, Plan};
+use crate::dataset::{Batch, BatchPlan, SplitTensors};
 
 /// Log-probabilities `[recordings][classes]` for each recording of a subset, in its order. They are
 /// the normalised mean over the VTLP warps `warps`, and over the pieces of a recording that was
@@ -15,7 +15,7 @@ use crate::dataset::{Batch, PartTensors, Plan};
 /// If the features cannot be read, or if libtorch fails, for example by a lack of memory.
 pub fn log_probabilities(
     model: &EmotionModel,
-    part: &PartTensors,
+    part: &SplitTensors,
     warps: Option<&VtlpWarps>,
     batch_size: usize,
 ) -> Result<Vec<Vec<f32>>> {
@@ -29,13 +29,13 @@ pub fn log_probabilities(
 /// As [`log_probabilities`], and the error of `all_reduce`.
 pub fn log_probabilities_of(
     model: &EmotionModel,
-    part: &PartTensors,
+    part: &SplitTensors,
     warps: Option<&VtlpWarps>,
     batch_size: usize,
     is_local: impl Fn(usize) -> bool,
     all_reduce: impl FnOnce(&mut Tensor) -> Result<()>,
 ) -> Result<Vec<Vec<f32>>> {
-    let plan = Plan::by_length(part, batch_size);
+    let plan = BatchPlan::by_length(part, batch_size);
     let predict =
         |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
     let outputs: Vec<Tensor> = tch::no_grad(|| {

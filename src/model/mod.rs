@@ -8,9 +8,9 @@ mod dropout;
 mod ensemble;
 mod evaluate;
 mod init;
-mod listing;
 mod mask;
 mod mean_lstm;
+mod pickle;
 mod safetensors;
 mod statistics;
 mod weights;
@@ -18,10 +18,10 @@ mod weights;
 pub use crate::config::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
 pub(crate) use archive::parts as archive_parts;
 pub use evaluate::{exponentials, log_probabilities, log_probabilities_of};
-pub use safetensors::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
+pub use safetensors::{BEGINNING, from_safetensors, safetensors_metadata, to_safetensors};
 pub use weights::{
-    Head, about, check_about, check_numbers, decode, encode, encode_weights, fit, load_weights,
-    read_tensors, save_weights, start_from,
+    Head, check_metadata, check_numbers, decode, encode, encode_weights, init_from,
+    load_state_dict, load_weights, metadata, read_tensors, save_weights,
 };
 
 use tch::nn::{self, VarStore};
@@ -104,10 +104,10 @@ impl EmotionModel {
     }
 
     /// Forward pass of a training step, with dropout. `features` and `lengths` hold one batch for
-    /// each network of the ensemble, one after the other: [`EmotionModel::members`] × batch rows.
-    pub fn training(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
+    /// each network of the ensemble, one after the other: [`EmotionModel::ensemble_size`] × batch rows.
+    pub fn forward_train(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
         match &self.network {
-            Network::Bilstm(ensemble) => ensemble.training(features, lengths),
+            Network::Bilstm(ensemble) => ensemble.forward_train(features, lengths),
             Network::MeanLstm(network) => {
                 let embedded = network.embed(features, lengths, true);
                 TrainOutput {
@@ -119,7 +119,7 @@ impl EmotionModel {
     }
 
     /// Number of networks in the ensemble.
-    pub fn members(&self) -> i64 {
+    pub fn ensemble_size(&self) -> i64 {
         match &self.network {
             Network::Bilstm(ensemble) => ensemble.len(),
             Network::MeanLstm(_) => 1,

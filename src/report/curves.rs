@@ -8,7 +8,7 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
-use super::plot::{PLOT_HEIGHT, Plot, Quantity, Stroke, Subset};
+use super::plot::{PLOT_HEIGHT, Plot, Quantity, Series, Stroke};
 use super::style::{INK, TEXT_SIZE, WIDTH};
 use crate::evaluation::EpochMetrics;
 
@@ -121,7 +121,7 @@ impl Curves {
     }
 
     /// True if any value of `subset` can be drawn.
-    fn shows(&self, subset: Subset) -> bool {
+    fn shows(&self, subset: Series) -> bool {
         self.epochs.iter().any(|record| {
             can_show(Quantity::Accuracy.of(record, subset))
                 || can_show(Quantity::Loss.of(record, subset))
@@ -133,8 +133,8 @@ impl Curves {
 fn legend(runs: &[Curves]) -> Vec<(Stroke, String)> {
     if let [run] = runs {
         return [
-            (Subset::Training, "training"),
-            (Subset::Validation, "validation"),
+            (Series::Training, "training"),
+            (Series::Validation, "validation"),
         ]
         .into_iter()
         .filter(|(subset, _)| run.shows(*subset))
@@ -142,7 +142,7 @@ fn legend(runs: &[Curves]) -> Vec<(Stroke, String)> {
         .collect();
     }
     let entry = |(index, run): (usize, &Curves)| {
-        let stroke = Stroke::new(runs, index, Subset::Validation);
+        let stroke = Stroke::new(runs, index, Series::Validation);
         (stroke, run.name.clone())
     };
     runs.iter().enumerate().map(entry).collect()

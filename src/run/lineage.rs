@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::write_atomically;
 use crate::bounded;
 use crate::config::DataConfig;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, CorpusKind, source_of};
 
 /// A recording that weights were trained or validated on.
@@ -25,8 +25,8 @@ pub struct LearnedClip {
     pub kind: Option<CorpusKind>,
     /// The recording.
     pub clip: Clip,
-    /// [`Part::Train`], or [`Part::Validation`] if the recording was only used to select weights.
-    pub part: Part,
+    /// [`Subset::Train`], or [`Subset::Validation`] if the recording was only used to select weights.
+    pub part: Subset,
 }
 
 /// All known recordings that some weights were trained or validated on.
@@ -44,11 +44,11 @@ impl Lineage {
     pub fn of_run(
         run: &str,
         data: &DataConfig,
-        (clips, parts): (&[Clip], &[Part]),
+        (clips, parts): (&[Clip], &[Subset]),
         initial: Lineage,
     ) -> Lineage {
         let used = clips.iter().zip(parts);
-        let used = used.filter(|&(_, &part)| part != Part::Test);
+        let used = used.filter(|&(_, &part)| part != Subset::Test);
         let used = used.map(|(clip, &part)| LearnedClip {
             run: run.to_string(),
             kind: kind_of(data, clip),
@@ -93,7 +93,7 @@ struct Line {
     corpus: String,
     speaker: String,
     label: String,
-    part: Option<Part>,
+    part: Option<Subset>,
     content: Option<ContentHash>,
 }
 
@@ -198,7 +198,7 @@ mod tests {
             clip("x/2.wav", None),
             clip("x/3.wav", None),
         ];
-        let parts = [Part::Train, Part::Test, Part::Validation];
+        let parts = [Subset::Train, Subset::Test, Subset::Validation];
         let data = DataConfig {
             corpus: Some(CorpusKind::CremaD),
             ..DataConfig::default()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write_atomically;
 use crate::bounded;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, Skipped, Source};
 use crate::evaluation::Predictions;
 
@@ -24,7 +24,7 @@ struct SplitLine {
     /// Missing in runs of early versions.
     #[serde(default)]
     corpus_label: String,
-    part: Part,
+    part: Subset,
     /// Missing in runs of early versions.
     #[serde(default)]
     content: Option<ContentHash>,
@@ -36,7 +36,7 @@ struct SplitLine {
 ///
 /// # Errors
 /// Fails if the file cannot be written.
-pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
+pub fn write_split(path: &Path, clips: &[Clip], parts: &[Subset]) -> Result<()> {
     write_atomically(path, |file| print_split(file, clips, parts))
 }
 
@@ -44,7 +44,7 @@ pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
 ///
 /// # Errors
 /// Fails if `out` cannot be written to.
-pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()> {
+pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Subset]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let several = clips.iter().any(|clip| !clip.corpus.is_empty());
     for (clip, &part) in clips.iter().zip(parts) {
@@ -66,7 +66,7 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
 ///
 /// # Errors
 /// Fails if the file cannot be read, or if a line is not valid.
-pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Part>)> {
+pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Subset>)> {
     let context = || format!("cannot read {}", path.display());
     let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     parse_split(&text[..], sources).with_context(context)
@@ -76,7 +76,7 @@ pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Par
 ///
 /// # Errors
 /// Fails if a line is not valid.
-pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Part>)> {
+pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Subset>)> {
     let mut reader = csv::Reader::from_reader(text);
     let mut clips = Vec::new();
     let mut parts = Vec::new();
@@ -296,7 +296,7 @@ mod tests {
 
     fn written(clips: &[Clip]) -> String {
         let mut text = Vec::new();
-        print_split(&mut text, clips, &vec![Part::Test; clips.len()]).unwrap();
+        print_split(&mut text, clips, &vec![Subset::Test; clips.len()]).unwrap();
         String::from_utf8(text).unwrap()
     }
 

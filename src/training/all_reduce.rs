@@ -7,17 +7,17 @@ use super::control::StepControl;
 use super::epoch::RankBatch;
 use super::loss;
 use super::optimizer::AdamW;
-use crate::distributed::{Ranks, share};
+use crate::distributed::{ProcessGroup, local_slice};
 
 /// Weight of this process's clips in the mean over the whole batch. `targets` are
 /// `[networks × batch, classes]`.
 pub(super) fn batch_weight(
-    group: &Ranks,
+    group: &ProcessGroup,
     batch: &RankBatch,
     targets: &Tensor,
     class_weights: Option<&Tensor>,
 ) -> Result<f64> {
-    if !group.are_several() {
+    if !group.is_distributed() {
         return Ok(1.0);
     }
     if class_weights.is_none() {
@@ -36,16 +36,16 @@ pub(super) fn batch_weight(
 /// Sums the gradients of all processes, and agrees on the actions after the step in the same
 /// exchange: all stop if one process requests it, and the main process determines when to save.
 pub(super) fn gradients(
-    group: &Ranks,
+    group: &ProcessGroup,
     optimizer: &mut AdamW,
     request: StepControl,
 ) -> Result<StepControl> {
-    if !group.are_several() {
+    if !group.is_distributed() {
         return Ok(request);
     }
     let gradients = optimizer.gradients();
     let stop = f32::from(u8::from(request.stop));
-    let save = f32::from(u8::from(request.save && group.is_first()));
+    let save = f32::from(u8::from(request.save && group.is_main()));
     let requests = Tensor::from_slice(&[stop, save]).to_device(gradients.device());
     let length = gradients.size()[0];
     let mut all = Tensor::cat(&[gradients, requests], 0);
@@ -62,17 +62,17 @@ pub(super) fn gradients(
 /// only into the embeddings of this process's clips; the sum over the processes is the gradient of
 /// the whole batch. `embeddings` are those of this process.
 pub(super) fn embeddings(
-    group: &Ranks,
+    group: &ProcessGroup,
     embeddings: &Tensor,
     batch: &RankBatch,
 ) -> Result<(Tensor, Tensor)> {
     let size = embeddings.size();
     let (networks, clips, width) = (size[0], size[1], size[2]);
     let labels = batch.local.labels.narrow(0, 0, clips);
-    if !group.are_several() {
+    if !group.is_distributed() {
         return Ok((embeddings.shallow_clone(), labels));
     }
-    let local = share(batch.global_size, group.rank(), group.size());
+    let local = local_slice(batch.global_size, group.rank(), group.world_size());
     let (start, length) = (local.start as i64, local.len() as i64);
     let whole = batch.global_size as i64;
     let embeddings = embeddings.narrow(1, 0, length);

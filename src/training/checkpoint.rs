@@ -15,10 +15,12 @@ use super::optimizer::AdamW;
 use super::progress::{PartialEpoch, Progress};
 use crate::bounded;
 use crate::config::TrainingConfig;
-use crate::distributed::Ranks;
+use crate::distributed::ProcessGroup;
 use crate::evaluation::EpochMetrics;
 use crate::io::write_keeping_previous;
-use crate::model::{EmotionModel, about, check_about, decode, encode, fit, read_tensors};
+use crate::model::{
+    EmotionModel, check_metadata, decode, encode, load_state_dict, metadata, read_tensors,
+};
 use crate::run::{RunFolder, read_metrics};
 
 /// `[epochs, 8]`: the columns of `metrics.csv`. Absent before the first epoch is completed.
@@ -49,7 +51,7 @@ impl TrainState {
         run: &RunFolder,
         model: &EmotionModel,
         config: &TrainingConfig,
-        group: &Ranks,
+        group: &ProcessGroup,
     ) -> Result<TrainState> {
         let mut optimizer = AdamW::new(model.parameters(), config);
         let (progress, selected) = load(run, model, &mut optimizer, group)?;
@@ -70,7 +72,7 @@ impl TrainState {
         let epoch = record.epoch;
         self.progress.epochs.push(record);
         self.progress.partial = PartialEpoch::default();
-        if self.progress.kept(config).map(|kept| kept.epoch) == Some(epoch) {
+        if self.progress.selected(config).map(|kept| kept.epoch) == Some(epoch) {
             self.selected = copy_of(model);
         }
     }
@@ -80,7 +82,7 @@ impl TrainState {
     /// # Errors
     /// If libtorch cannot serialise a tensor.
     pub fn encode(&self, model: &EmotionModel) -> Result<Vec<u8>> {
-        let mut tensors = vec![about(model)?];
+        let mut tensors = vec![metadata(model)?];
         tensors.extend(model.tensors());
         tensors.extend(self.optimizer.state());
         tensors.extend(selected_names(&self.selected));
@@ -177,13 +179,13 @@ fn load(
     run: &RunFolder,
     model: &EmotionModel,
     optimizer: &mut AdamW,
-    group: &Ranks,
+    group: &ProcessGroup,
 ) -> Result<(Progress, Weights)> {
-    let path = match group.is_first() {
+    let path = match group.is_main() {
         true => find(run)?,
         false => None,
     };
-    if !group.are_several() {
+    if !group.is_distributed() {
         return match path {
             Some(path) => load_file(&path, model, optimizer),
             None => Ok((Progress::default(), Vec::new())),
@@ -193,13 +195,13 @@ fn load(
         bounded::read(&path, bounded::WEIGHTS)
             .with_context(|| format!("cannot read {}", path.display()))
     };
-    match group.spread_bytes(path.map(read).transpose()?)? {
+    match group.broadcast_bytes(path.map(read).transpose()?)? {
         Some(bytes) => take(&decode(bytes, model.device())?, model, optimizer)
             .with_context(|| format!("{} does not fit this run's config.toml", run.name())),
         None => {
             tch::no_grad(|| {
                 let mut tensors = model.tensors().into_iter();
-                tensors.try_for_each(|(_, mut tensor)| group.spread(&mut tensor))
+                tensors.try_for_each(|(_, mut tensor)| group.broadcast(&mut tensor))
             })?;
             Ok((Progress::default(), Vec::new()))
         }
@@ -221,7 +223,7 @@ fn take(
     model: &EmotionModel,
     optimizer: &mut AdamW,
 ) -> Result<(Progress, Weights)> {
-    check_about(model, saved)?;
+    check_metadata(model, saved)?;
     let progress = progress_of(saved)?;
     let selected = match progress.epochs.is_empty() {
         true => Vec::new(),
@@ -230,7 +232,7 @@ fn take(
     let mut targets = model.tensors();
     targets.extend(optimizer.state());
     targets.extend(selected_names(&selected));
-    fit(&targets, &[EPOCHS, PARTIAL], saved)?;
+    load_state_dict(&targets, &[EPOCHS, PARTIAL], saved)?;
     optimizer.resume_after(saved)?;
     Ok((progress, selected))
 }

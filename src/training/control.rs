@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::distributed::Ranks;
+use crate::distributed::ProcessGroup;
 
 /// Time between two checkpoints within an epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(300);
@@ -28,10 +28,10 @@ pub(super) struct Control<'a> {
 
 impl<'a> Control<'a> {
     /// `stop` becomes true when the training should stop.
-    pub fn new(stop: &'a AtomicBool, group: &Ranks) -> Control<'a> {
+    pub fn new(stop: &'a AtomicBool, group: &ProcessGroup) -> Control<'a> {
         Control {
             stop,
-            needs_agreement: group.are_several(),
+            needs_agreement: group.is_distributed(),
             last_save: Instant::now(),
             stopped: false,
         }

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use tch::Tensor;
 
-use super::Data;
+use super::TrainData;
 use super::all_reduce;
 use super::epoch::RankBatch;
 use super::loss;
 use crate::config::TrainingConfig;
-use crate::distributed::Ranks;
+use crate::distributed::ProcessGroup;
 use crate::model::{EmotionModel, TrainOutput};
 
 /// Cross-entropy with label smoothing and class weights, plus the supervised contrastive loss.
@@ -31,7 +31,7 @@ pub(super) struct Loss {
 
 impl Criterion {
     /// The loss of a training. Class weights are computed from the training subset.
-    pub fn new(model: &EmotionModel, data: &Data, config: &TrainingConfig) -> Criterion {
+    pub fn new(model: &EmotionModel, data: &TrainData, config: &TrainingConfig) -> Criterion {
         let class_weights = config.class_weights.then(|| {
             let weights = loss::balanced_weights(&data.train.labels(), model.classes().len());
             Tensor::from_slice(&weights).to_device(model.device())
@@ -40,7 +40,7 @@ impl Criterion {
             label_smoothing: config.label_smoothing,
             contrastive: config.contrastive,
             class_weights,
-            ensemble_size: model.members(),
+            ensemble_size: model.ensemble_size(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Criterion {
         output: &TrainOutput,
         targets: &Tensor,
         batch: &RankBatch,
-        group: &Ranks,
+        group: &ProcessGroup,
     ) -> Result<Loss> {
         let class_weights = self.class_weights.as_ref();
         let targets = loss::smooth(targets, self.label_smoothing);

@@ -5,21 +5,21 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Data;
+use super::TrainData;
 use super::balance;
 use super::fit::Setup;
 use super::random::{self, Purpose};
 use crate::config::{Balance, TrainingConfig};
-use crate::dataset::{Batch, Plan, PlannedClip};
-use crate::distributed::{Ranks, share};
+use crate::dataset::{Batch, BatchPlan, SampleSpec};
+use crate::distributed::{ProcessGroup, local_slice};
 
 /// The batches of an epoch. Order and speeds of the clips depend on the seed and the epoch only.
 pub(super) struct EpochPlan<'a> {
-    data: &'a Data,
+    data: &'a TrainData,
     config: &'a TrainingConfig,
     /// Number of the epoch, from 1.
     pub epoch: usize,
-    batches: Plan<'a>,
+    batches: BatchPlan<'a>,
 }
 
 /// The clips of a batch that one process computes.
@@ -110,7 +110,7 @@ impl RankBatch {
 }
 
 /// The clips of an epoch in their order.
-fn draw_order(data: &Data, config: &TrainingConfig, epoch: usize) -> Vec<PlannedClip> {
+fn draw_order(data: &TrainData, config: &TrainingConfig, epoch: usize) -> Vec<SampleSpec> {
     let generator = |purpose| random::generator(config.seed, purpose, epoch);
     let lengths = data.train.lengths();
     if config.balance == Balance::None {
@@ -127,13 +127,19 @@ fn draw_order(data: &Data, config: &TrainingConfig, epoch: usize) -> Vec<Planned
 
 /// The batches of this process.
 fn batches<'a>(
-    data: &'a Data,
+    data: &'a TrainData,
     config: &TrainingConfig,
-    group: &Ranks,
-    order: Vec<PlannedClip>,
-) -> Plan<'a> {
-    let local = |clips| share(clips, group.rank(), group.size());
-    Plan::shared(&data.train, order, config.batch_size, group.size(), local)
+    group: &ProcessGroup,
+    order: Vec<SampleSpec>,
+) -> BatchPlan<'a> {
+    let local = |clips| local_slice(clips, group.rank(), group.world_size());
+    BatchPlan::shared(
+        &data.train,
+        order,
+        config.batch_size,
+        group.world_size(),
+        local,
+    )
 }
 
 /// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.
@@ -141,11 +147,11 @@ fn order_of_epoch(
     lengths: &[i64],
     config: &TrainingConfig,
     rng: &mut ChaCha8Rng,
-) -> Vec<PlannedClip> {
-    let mut order: Vec<PlannedClip> = (0..lengths.len())
+) -> Vec<SampleSpec> {
+    let mut order: Vec<SampleSpec> = (0..lengths.len())
         .map(|clip| {
             let drawn: f64 = rng.random_range(-1.0..=1.0);
-            PlannedClip {
+            SampleSpec {
                 clip,
                 speed: 1.0 + config.augmentation.speed * drawn,
             }
@@ -161,9 +167,9 @@ fn order_of_epoch(
     // Complete batches are shuffled, so that a bucket does not always begin with its shortest
     // clips. An incomplete batch remains last.
     let whole = order.len() / batch_size * batch_size;
-    let mut batches: Vec<Vec<PlannedClip>> = order[..whole]
+    let mut batches: Vec<Vec<SampleSpec>> = order[..whole]
         .chunks(batch_size)
-        .map(<[PlannedClip]>::to_vec)
+        .map(<[SampleSpec]>::to_vec)
         .collect();
     batches.shuffle(rng);
     let rest = order.split_off(whole);

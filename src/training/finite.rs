@@ -10,7 +10,7 @@ use crate::model::EmotionModel;
 
 /// The error of a training whose loss or weights are NaN or infinite.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Explosion {
+pub struct NonFiniteLoss {
     /// The bad quantity: "training loss", "validation loss" or "weights".
     pub which: &'static str,
     /// Its value: NaN or infinite.
@@ -25,11 +25,11 @@ pub struct Explosion {
     pub clips: Vec<String>,
 }
 
-impl std::error::Error for Explosion {}
+impl std::error::Error for NonFiniteLoss {}
 
-impl fmt::Display for Explosion {
+impl fmt::Display for NonFiniteLoss {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Explosion {
+        let NonFiniteLoss {
             which,
             loss,
             epoch,
@@ -83,7 +83,7 @@ impl FiniteGuard {
     /// Adds the loss of a step, and checks the losses if a check is due.
     ///
     /// # Errors
-    /// [`Explosion`], with the first loss that is not finite.
+    /// [`NonFiniteLoss`], with the first loss that is not finite.
     pub fn check(&mut self, loss: &Tensor, plan: &EpochPlan) -> Result<()> {
         self.losses.push(loss.detach());
         if self.losses.len() < self.every {
@@ -95,7 +95,7 @@ impl FiniteGuard {
     /// Checks the remaining losses.
     ///
     /// # Errors
-    /// [`Explosion`], with the first loss that is not finite.
+    /// [`NonFiniteLoss`], with the first loss that is not finite.
     pub fn check_losses(&mut self, plan: &EpochPlan) -> Result<()> {
         let losses = std::mem::take(&mut self.losses);
         let first = self.checked;
@@ -114,7 +114,7 @@ impl FiniteGuard {
     /// gradient may be NaN although the loss was not.
     ///
     /// # Errors
-    /// [`Explosion`].
+    /// [`NonFiniteLoss`].
     pub fn check_state(
         &mut self,
         model: &EmotionModel,
@@ -137,11 +137,11 @@ impl FiniteGuard {
 /// Checks the validation loss of an epoch.
 ///
 /// # Errors
-/// [`Explosion`].
+/// [`NonFiniteLoss`].
 pub(super) fn check_validation_loss(loss: f64, plan: &EpochPlan) -> Result<()> {
     if !loss.is_finite() {
         let last_step = plan.steps().saturating_sub(1);
-        bail!(Explosion {
+        bail!(NonFiniteLoss {
             clips: Vec::new(),
             ..explosion("validation loss", loss, plan, last_step)
         });
@@ -150,8 +150,8 @@ pub(super) fn check_validation_loss(loss: f64, plan: &EpochPlan) -> Result<()> {
 }
 
 /// The error of a step (from 0).
-fn explosion(which: &'static str, loss: f64, plan: &EpochPlan, step: usize) -> Explosion {
-    Explosion {
+fn explosion(which: &'static str, loss: f64, plan: &EpochPlan, step: usize) -> NonFiniteLoss {
+    NonFiniteLoss {
         which,
         loss,
         epoch: plan.epoch,

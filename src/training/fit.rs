@@ -1,7 +1,7 @@
 //! The recipe of a training on one page, in the order of execution.
 //!
 //! Everything that is not the recipe is a named object that this page calls: the processes that
-//! train together ([`Ranks`], `all_reduce`), requests to stop or to save ([`Control`]), checkpoints
+//! train together ([`ProcessGroup`], `all_reduce`), requests to stop or to save ([`Control`]), checkpoints
 //! ([`Checkpoints`]), sums over the steps ([`Meter`]), and the check for NaN ([`FiniteGuard`]).
 
 use anyhow::Result;
@@ -15,25 +15,25 @@ use super::finite::{FiniteGuard, check_validation_loss};
 use super::meter::Meter;
 use super::random;
 use super::saving::Checkpoints;
-use super::{Data, Event, TrainingConfig, score_in_group};
+use super::{Event, TrainData, TrainingConfig, score_in_group};
 use crate::augment::augment;
-use crate::distributed::Ranks;
+use crate::distributed::ProcessGroup;
 use crate::evaluation::EpochMetrics;
 use crate::model::EmotionModel;
 
 /// The inputs of a training that do not change while it runs.
 pub(super) struct Setup<'a> {
     pub model: &'a EmotionModel,
-    pub data: &'a Data,
+    pub data: &'a TrainData,
     pub config: &'a TrainingConfig,
-    pub group: &'a Ranks,
+    pub group: &'a ProcessGroup,
 }
 
 /// Trains until the last epoch, an early stop, or a request to stop. The epochs and steps that
 /// `state` contains are not repeated.
 ///
 /// # Errors
-/// [`NonFiniteLoss`](super::Explosion), features that cannot be read, a checkpoint that cannot be
+/// [`super::NonFiniteLoss`], features that cannot be read, a checkpoint that cannot be
 /// written, or the loss of another process.
 pub(super) fn fit(
     setup: &Setup,
@@ -49,7 +49,7 @@ pub(super) fn fit(
         group,
     } = setup;
     let classes = model.classes().len() as i64;
-    let ensemble_size = model.members();
+    let ensemble_size = model.ensemble_size();
     let clip_norm = config.clip_norm * (ensemble_size as f64).sqrt();
     let criterion = Criterion::new(model, data, config);
     while !state.progress.is_over(config) && !control.is_stopped() {
@@ -68,7 +68,7 @@ pub(super) fn fit(
                 data.spec_augment.as_ref(),
                 &config.augmentation,
             );
-            let output = model.training(&input.features, &batch.local.lengths);
+            let output = model.forward_train(&input.features, &batch.local.lengths);
             let loss = criterion.loss(&output, &input.targets, &batch, group)?;
             guard.check(&loss.cross_entropy, &plan)?;
             loss.total.backward();

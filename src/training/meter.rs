@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::epoch::RankBatch;
 use super::fit::Setup;
 use super::progress::PartialEpoch;
-use crate::distributed::Ranks;
+use crate::distributed::ProcessGroup;
 
 /// Sums of this process. They stay on the device until they are requested, so that a step does not
 /// wait for the device.
@@ -23,7 +23,7 @@ impl Meter {
     /// Continues the sums of an incomplete epoch. The main process holds the sums of all processes.
     pub fn resume(before: &PartialEpoch, setup: &Setup) -> Meter {
         let device = setup.model.device();
-        let sums = match setup.group.is_first() {
+        let sums = match setup.group.is_main() {
             true => before.clone(),
             false => PartialEpoch::default(),
         };
@@ -49,7 +49,7 @@ impl Meter {
     ///
     /// # Errors
     /// If the communication between processes fails.
-    pub fn sums(&self, steps: usize, group: &Ranks) -> Result<PartialEpoch> {
+    pub fn sums(&self, steps: usize, group: &ProcessGroup) -> Result<PartialEpoch> {
         let mut sums =
             Tensor::from_slice(&[self.loss_sum.double_value(&[]), self.hits.double_value(&[])]);
         group.sum(&mut sums)?;

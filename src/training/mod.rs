@@ -27,13 +27,13 @@ pub use crate::config::{
     AugmentationConfig, Balance, CheckpointSelection, Schedule, TrainingConfig,
 };
 pub use checkpoint::saved_progress;
-pub use finite::Explosion;
+pub use finite::NonFiniteLoss;
 pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};
 
 use crate::augment::SpecAugment;
-use crate::dataset::PartTensors;
-use crate::distributed::Ranks;
+use crate::dataset::SplitTensors;
+use crate::distributed::ProcessGroup;
 use crate::evaluation::EpochMetrics;
 use crate::evaluation::Predictions;
 use crate::model::{self, EmotionModel, ModelConfig};
@@ -46,15 +46,15 @@ use saving::Checkpoints;
 
 /// The data of a training. The test subset is not part of it: it is scored once, elsewhere.
 #[derive(Debug)]
-pub struct Data {
+pub struct TrainData {
     /// Clips that the weights are fitted to.
-    pub train: PartTensors,
+    pub train: SplitTensors,
     /// File names of the training clips.
     pub train_names: Vec<String>,
     /// Group of each training clip (see [`Balance`]); empty without balancing.
     pub groups: Vec<(usize, usize)>,
     /// Clips that every epoch is scored on.
-    pub validation: PartTensors,
+    pub validation: SplitTensors,
     /// Augmentation of the spectrum; `None` if the configuration has none.
     pub spec_augment: Option<SpecAugment>,
 }
@@ -101,17 +101,25 @@ pub fn fresh_model(
 /// two trainings would take numbers from each other, and neither would be reproducible.
 ///
 /// # Errors
-/// [`Explosion`], a run folder that cannot be read or written, or recordings that differ from those
+/// [`NonFiniteLoss`], a run folder that cannot be read or written, or recordings that differ from those
 /// of the run.
 pub fn train(
     model: &EmotionModel,
-    data: &Data,
+    data: &TrainData,
     config: &TrainingConfig,
     run: &RunFolder,
     stop: &AtomicBool,
     monitor: impl FnMut(Event),
 ) -> Result<Progress> {
-    train_in_group(&Ranks::alone(), model, data, config, run, stop, monitor)
+    train_in_group(
+        &ProcessGroup::single(),
+        model,
+        data,
+        config,
+        run,
+        stop,
+        monitor,
+    )
 }
 
 /// [`train`] by several processes. Each calls this function with the same data. In every step each
@@ -121,9 +129,9 @@ pub fn train(
 /// # Errors
 /// As [`train`]; also if a process is lost.
 pub fn train_in_group(
-    group: &Ranks,
+    group: &ProcessGroup,
     model: &EmotionModel,
-    data: &Data,
+    data: &TrainData,
     config: &TrainingConfig,
     run: &RunFolder,
     stop: &AtomicBool,
@@ -173,20 +181,20 @@ pub fn train_in_group(
 /// If the features of a clip are in a file that cannot be read.
 pub fn score(
     model: &EmotionModel,
-    subset: &PartTensors,
+    subset: &SplitTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
-    score_in_group(&Ranks::alone(), model, subset, batch_size)
+    score_in_group(&ProcessGroup::single(), model, subset, batch_size)
 }
 
 /// [`score`] by several processes, which divide the batches; all get the result.
 fn score_in_group(
-    group: &Ranks,
+    group: &ProcessGroup,
     model: &EmotionModel,
-    subset: &PartTensors,
+    subset: &SplitTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
-    let is_local = |batch: usize| batch % group.size() == group.rank();
+    let is_local = |batch: usize| batch % group.world_size() == group.rank();
     let all_reduce = |rows: &mut Tensor| group.sum(rows);
     let log_probabilities =
         model::log_probabilities_of(model, subset, None, batch_size, is_local, all_reduce)?;
@@ -209,6 +217,6 @@ fn score_in_group(
 ///
 /// # Errors
 /// If `best.ot` is missing, damaged, or does not fit the model.
-pub fn load_kept(model: &EmotionModel, run: &RunFolder) -> Result<()> {
+pub fn load_selected(model: &EmotionModel, run: &RunFolder) -> Result<()> {
     model::load_weights(model, &run.best_ot()).context("the weights cannot be read back")
 }

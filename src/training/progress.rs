@@ -32,7 +32,7 @@ impl Progress {
     }
 
     /// The selected epoch so far, whose weights are in `best.ot`.
-    pub fn kept(&self, config: &TrainingConfig) -> Option<&EpochMetrics> {
+    pub fn selected(&self, config: &TrainingConfig) -> Option<&EpochMetrics> {
         config.checkpoint_selection.of(&self.epochs)
     }
 

@@ -41,7 +41,7 @@ impl<'a> Checkpoints<'a> {
         run: &'a RunFolder,
         state: &TrainState,
     ) -> Result<Checkpoints<'a>> {
-        if setup.group.is_first() {
+        if setup.group.is_main() {
             write_metrics(&run.metrics_csv(), &state.progress.epochs)?;
             if !state.selected.is_empty() {
                 model::save_weights(setup.model, &state.selected, &run.best_ot())?;
@@ -64,7 +64,7 @@ impl<'a> Checkpoints<'a> {
         monitor: &mut dyn FnMut(Event),
     ) -> Result<()> {
         self.finish(monitor)?;
-        if self.setup.group.is_first() {
+        if self.setup.group.is_main() {
             checkpoint::write(self.run, &state.encode(self.setup.model)?)?;
         }
         Ok(())
@@ -83,14 +83,14 @@ impl<'a> Checkpoints<'a> {
         let Setup { model, config, .. } = *self.setup;
         let is = |epoch: Option<&EpochMetrics>| epoch.map(|e| e.epoch) == Some(record.epoch);
         let best = is(state.progress.best());
-        if !self.setup.group.is_first() {
+        if !self.setup.group.is_main() {
             monitor(Event::Epoch {
                 record: &record,
                 best,
             });
             return Ok(());
         }
-        let selected = is(state.progress.kept(config))
+        let selected = is(state.progress.selected(config))
             .then(|| model::encode_weights(model, &state.selected))
             .transpose()?;
         let (run, epochs) = (self.run.clone(), state.progress.epochs.clone());

@@ -1,6 +1,6 @@
 //! `emovox inspect`: pictures of recordings, and descriptions of corpora.
 
-mod heard;
+mod predict;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -19,9 +19,9 @@ use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
-use emovox::inspection::{Recording, Survey};
+use emovox::inspection::{CorpusStats, Recording};
 use emovox::io::write_output;
-use emovox::report::{is_own_picture, recording_png, survey_png, survey_text};
+use emovox::report::{corpus_stats_png, corpus_stats_text, is_own_picture, recording_png};
 use emovox::run::Outputs;
 
 /// Draw recordings (waveform, mel spectrogram, MFCCs), or describe a corpus
@@ -115,15 +115,15 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     for clip in &corpus.clips {
         outputs.protect(&corpus.path(clip));
     }
-    outputs.check(&csv, Survey::is_own_csv)?;
+    outputs.check(&csv, CorpusStats::is_own_csv)?;
     outputs.check(&picture, is_own_picture)?;
     let bar = bar(corpus.clips.len(), "recordings", "clips");
-    let survey = Survey::read(&corpus, || bar.inc(1));
+    let survey = CorpusStats::read(&corpus, || bar.inc(1));
     bar.finish_and_clear();
     survey.write_csv(&csv)?;
-    write(&picture, &survey_png(&survey)?)?;
+    write(&picture, &corpus_stats_png(&survey)?)?;
     print_text(
-        &(survey_text(&survey)
+        &(corpus_stats_text(&survey)
             + "
 "),
     );
@@ -188,13 +188,13 @@ fn draw(
         };
         let recording = Recording::read(file, &audio, &picture_features(file, args.sample_rate)?)?;
         write(picture, &recording_png(&recording, None, &title, None)?)?;
-        return Ok(recording.story());
+        return Ok(recording.describe());
     };
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
-    let predictions = heard::heard(predictor, &recording, args.window, args.hop)
+    let predictions = predict::predictions(predictor, &recording, args.window, args.hop)
         .with_context(|| file.display().to_string())?;
-    let best = heard::most_probable(&predictions.whole);
+    let best = predict::most_probable(&predictions.whole);
     let prediction = format!(
         "{} {:.0} %",
         predictions.classes[best],
@@ -211,7 +211,7 @@ fn draw(
         note,
     )?;
     write(picture, &png)?;
-    Ok(format!("{prediction}; {}", recording.story()))
+    Ok(format!("{prediction}; {}", recording.describe()))
 }
 
 fn write(picture: &Path, png: &[u8]) -> Result<()> {

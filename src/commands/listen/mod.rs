@@ -20,9 +20,9 @@ use super::stop::Stop;
 use super::{Runs, warning};
 use backlog::Backlog;
 use delays::Delays;
-use emovox::audio::stream::{GateConfig, RawEncoding};
+use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Ear, Predictor, Trained, Windowing};
+use emovox::inference::{Predictor, StreamingPredictor, Trained, Windowing};
 use input::{Arrival, Input};
 use show::Show;
 
@@ -68,7 +68,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "SECONDS")]
     hop: Option<f64>,
     /// Minimum level of speech above the noise floor
-    #[arg(long, value_name = "DECIBELS", default_value_t = GateConfig::default().threshold)]
+    #[arg(long, value_name = "DECIBELS", default_value_t = VoiceActivityConfig::default().threshold)]
     gate: f64,
     /// Print one JSON object per line
     #[arg(long)]
@@ -111,11 +111,11 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
 
     let input = open(&args)?;
     let stop = Stop::listen();
-    let gate = GateConfig {
+    let gate = VoiceActivityConfig {
         threshold: args.gate,
     };
     // While libtorch initialises, audio waits in the queue of the input.
-    let mut stream = Ear::new(&predictor, input.sample_rate, &windowing, &gate)?;
+    let mut stream = StreamingPredictor::new(&predictor, input.sample_rate, &windowing, &gate)?;
     if !args.json {
         warning!("input: {}; Ctrl-C ends the command", input.described);
     }

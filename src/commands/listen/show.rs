@@ -7,7 +7,7 @@ use super::super::bars::{clock, probability_bar, to_milliseconds};
 use super::super::say;
 use super::super::terminal::{check, erase_line, is_terminal, print_json, print_unfinished};
 use emovox::escape::escape_line;
-use emovox::inference::{Heard, Speech};
+use emovox::inference::{StreamPrediction, StreamSpeech};
 
 /// Width of a probability bar in characters.
 const BAR: usize = 24;
@@ -36,7 +36,7 @@ impl<'a> Show<'a> {
         }
     }
 
-    pub(super) fn prediction(&mut self, prediction: &Heard) -> Result<()> {
+    pub(super) fn prediction(&mut self, prediction: &StreamPrediction) -> Result<()> {
         if self.json {
             print_json(&format!("{}\n", self.object(prediction)));
             return Ok(check()?);
@@ -69,7 +69,7 @@ impl<'a> Show<'a> {
     }
 
     /// The label with its bar, and the second most probable class.
-    fn speech(&self, speech: &Speech) -> String {
+    fn speech(&self, speech: &StreamSpeech) -> String {
         let bar = probability_bar(speech.probability, BAR);
         let percent = format!("{:.0} %", 100.0 * speech.probability);
         let others = self.classes.iter().zip(&speech.probabilities);
@@ -84,7 +84,7 @@ impl<'a> Show<'a> {
         )
     }
 
-    fn object(&self, prediction: &Heard) -> Value {
+    fn object(&self, prediction: &StreamPrediction) -> Value {
         let mut line = json!({
             "time": to_milliseconds(prediction.time),
             "level_db": (f64::from(prediction.level) * 10.0).round() / 10.0,

@@ -1,8 +1,8 @@
 //! `emovox train`: trains a model on recordings, draws its curves and scores it on the test subset.
 
 mod args;
-mod follow;
-mod say;
+mod messages;
+mod monitor;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -18,24 +18,24 @@ use super::{find_own, open_data, say, tell_changes, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
-use emovox::dataset::Loaded;
+use emovox::dataset::FeatureDataset;
 use emovox::device;
-use emovox::distributed::Ranks;
+use emovox::distributed::ProcessGroup;
 use emovox::experiment::{Experiment, saved_progress};
 use emovox::process;
 use emovox::run::RunFolder;
-use emovox::training::{Balance, Explosion};
+use emovox::training::{Balance, NonFiniteLoss};
 
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
-use follow::Follower;
-use say::{
+use messages::{
     describe, describe_head, describe_long, describe_place, describe_split, interrupted,
     train_with_bar,
 };
+use monitor::TrainingMonitor;
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let ranks = Ranks::join(
+    let group = ProcessGroup::join(
         |message| say!("{message}"),
         |reason| {
             // The training may wait for the process that has ended.
@@ -44,10 +44,10 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             process::exit_at_once(1);
         },
     )?;
-    if !ranks.are_several() {
-        return train(args, &ranks);
+    if !group.is_distributed() {
+        return train(args, &group);
     }
-    if !ranks.is_first() {
+    if !group.is_main() {
         be_quiet();
     }
     // The same as in torchrun: several processes with one thread per core would slow each other
@@ -55,23 +55,23 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
         tch::set_num_threads(1);
     }
-    say!("{} processes train one model", ranks.size());
-    match panic::catch_unwind(AssertUnwindSafe(|| train(args, &ranks))) {
-        Ok(trained) => trained.map_err(|error| ranks.fail(error)),
+    say!("{} processes train one model", group.world_size());
+    match panic::catch_unwind(AssertUnwindSafe(|| train(args, &group))) {
+        Ok(trained) => trained.map_err(|error| group.fail(error)),
         Err(panicked) => {
             let message = panicked.downcast_ref::<String>().map(String::as_str);
             let first = message.and_then(|message| message.lines().next());
-            ranks.fail(anyhow!("{}", first.unwrap_or("internal error")));
+            group.fail(anyhow!("{}", first.unwrap_or("internal error")));
             panic::resume_unwind(panicked)
         }
     }
 }
 
-fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
+fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
     let started = Instant::now();
     let mut experiment = match &args.resume {
-        Some(name) => resume(args, name, ranks)?,
-        None => begin(args, ranks)?,
+        Some(name) => resume(args, name, group)?,
+        None => begin(args, group)?,
     };
     let run = &experiment.run.clone();
     describe_split(&experiment);
@@ -82,8 +82,8 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         model.parameter_count(),
         device::name(model.device())
     );
-    if ranks.are_several() {
-        let collectives = ranks.collectives(model.device());
+    if group.is_distributed() {
+        let collectives = group.collectives(model.device());
         say!("gradients are summed by {collectives}");
     }
     describe_head(&experiment);
@@ -96,15 +96,15 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
     }
     say!("");
     let stop = Stop::listen();
-    let mut follower = Follower::new(&experiment, args.tensorboard);
-    let progress = train_with_bar(&experiment, &model, stop.asked(), &mut follower)
+    let mut monitor = TrainingMonitor::new(&experiment, args.tensorboard);
+    let progress = train_with_bar(&experiment, &model, stop.asked(), &mut monitor)
         .map_err(|error| with_resume_command(error, run))?;
     if !progress.is_over(&experiment.config.training) {
         interrupted(&progress, &resume_command(run));
         return Ok(stop.exit_code());
     }
     stop.no_more_to_save();
-    if !ranks.is_first() {
+    if !group.is_main() {
         return Ok(ExitCode::SUCCESS);
     }
     let report = experiment.score(&model, &progress)?;
@@ -122,13 +122,13 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
 }
 
 /// Starts a new run. Everything that needs no recording is checked before the first one is read.
-fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
+fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
     let mut config = configure(args)?;
     config.validate()?;
     config.training.device.resolve()?;
     let (runs, name) = (&args.runs.runs_dir, args.run.as_deref());
     if let Some(name) = name
-        && ranks.is_first()
+        && group.is_main()
     {
         RunFolder::check_free(runs, name)?;
     }
@@ -163,10 +163,10 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
         let loaded = load(&corpus, &config, args)?;
         Ok((corpus, loaded))
     };
-    let (corpus, loaded) = ranks.first_of_machine_first(open)?;
+    let (corpus, loaded) = group.main_of_machine_first(open)?;
     // The run folder is made only when all processes can train.
-    ranks.wait_for_all()?;
-    Experiment::begin(config, &corpus, loaded, runs, name, ranks.clone())
+    group.wait_for_all()?;
+    Experiment::begin(config, &corpus, loaded, runs, name, group.clone())
 }
 
 fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
@@ -180,21 +180,20 @@ fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
+fn resume(args: &TrainArgs, name: &str, group: &ProcessGroup) -> Result<Experiment> {
     let run = RunFolder::open(&args.runs.runs_dir, name)?;
-    let lock = ranks.is_first().then(|| run.lock()).transpose()?;
+    let lock = group.is_main().then(|| run.lock()).transpose()?;
     let config = configure_resumed(args, &run)?;
     config.validate()?;
     config.training.device.resolve()?;
     // All processes need the result.
-    let progress =
-        ranks.first_of_all_first(|| saved_progress(&run, &config, args.from_previous))?;
+    let progress = group.main_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
     let own = find_own(&run, &config, args.settings.data.moved()?)?;
-    if ranks.is_first() {
+    if group.is_main() {
         tell_changes(&run, &own, &config)?;
     }
-    let loaded = ranks.first_of_machine_first(|| load(&own.corpus, &config, args))?;
+    let loaded = group.main_of_machine_first(|| load(&own.corpus, &config, args))?;
     let experiment = Experiment::resume(
         run.clone(),
         lock,
@@ -202,20 +201,20 @@ fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
         &progress,
         own,
         loaded,
-        ranks.clone(),
+        group.clone(),
     )?;
     // Files are changed only after the check that the recordings are those of the run.
-    if args.from_previous && ranks.is_first() {
+    if args.from_previous && group.is_main() {
         run.set_aside_last()?;
     }
     Ok(experiment)
 }
 
-fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded> {
+fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<FeatureDataset> {
     let bar = bar(corpus.clips.len(), "features", "clips");
     let cache = args.cache.open();
     let (audio, features) = (&config.audio, &config.features);
-    let loaded = Loaded::read(corpus, audio, features, cache.as_ref(), || bar.inc(1))?;
+    let loaded = FeatureDataset::read(corpus, audio, features, cache.as_ref(), || bar.inc(1))?;
     bar.finish_and_clear();
     tell_uncached(&loaded);
     if let (true, Some(first)) = (args.strict, loaded.skipped.first()) {
@@ -231,7 +230,7 @@ fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded>
 
 /// Adds the command that continues the run to an error of the training.
 fn with_resume_command(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
-    if error.is::<Explosion>() {
+    if error.is::<NonFiniteLoss>() {
         return error;
     }
     let command = resume_command(run);

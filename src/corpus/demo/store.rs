@@ -1,7 +1,7 @@
 //! The corpus on disk. It is written once and atomically, and never replaces files of the user.
 
 use super::emotion::EMOTIONS;
-use super::voice::{Kind, VOICES};
+use super::voice::{Kind, SPEAKERS};
 use super::{SAMPLE_RATE, SENTENCES, VERSION, name, parse_name, phone, synthesise, takes};
 use anyhow::{Context, Result, bail, ensure as require};
 use rayon::prelude::*;
@@ -78,7 +78,7 @@ pub fn ensure(folder: &Path) -> Result<DemoSummary> {
 }
 
 fn clips() -> impl Iterator<Item = Clip> {
-    (1..=VOICES.len()).flat_map(|voice| {
+    (1..=SPEAKERS.len()).flat_map(|voice| {
         (0..EMOTIONS.len()).flat_map(move |emotion| {
             (1..=SENTENCES).flat_map(move |sentence| {
                 (1..=takes(sentence)).map(move |take| Clip {
@@ -150,7 +150,7 @@ fn write(folder: &Path) -> Result<()> {
         .tempdir_in(parent)?;
     let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
 
-    for voice in 1..=VOICES.len() {
+    for voice in 1..=SPEAKERS.len() {
         fs::create_dir_all(new.join(name::folder_name(voice)))?;
     }
     clips()
@@ -187,7 +187,7 @@ fn write_clip(clip: Clip, path: &Path) -> Result<()> {
 }
 
 fn readme() -> String {
-    let count = |kind| VOICES.iter().filter(|voice| voice.kind == kind).count();
+    let count = |kind| SPEAKERS.iter().filter(|voice| voice.kind == kind).count();
     format!(
         "{TITLE}{VERSION}
 
@@ -201,7 +201,7 @@ File names: demo-v07-s03-anger-2.wav is voice 07, sentence 03, anger, take 2. 16
 Emotions:   {labels}
 Sentences:  {texts}
 ",
-        voices = VOICES.len(),
+        voices = SPEAKERS.len(),
         male = count(Kind::Male),
         female = count(Kind::Female),
         child = count(Kind::Child),

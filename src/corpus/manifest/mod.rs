@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 pub use columns::Role;
 pub use error::ManifestError;
 
+use super::merge::common_folder;
 use super::spelling::{is_missing, merge_speakers};
-use super::split::Part;
-use super::union::common_folder;
+use super::split::Subset;
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
 use label_map::LabelMap;
 use place::Places;
@@ -132,7 +132,7 @@ impl Manifest {
                 if has_parts {
                     corpus
                         .given
-                        .insert(file.clone(), part.unwrap_or(Part::Train));
+                        .insert(file.clone(), part.unwrap_or(Subset::Train));
                 }
                 let speaker = row.speaker.as_ref();
                 corpus.clips.push(Clip {
@@ -205,14 +205,14 @@ fn make_relative(corpus: &mut Corpus) {
 }
 
 /// The subset in a line. All lines of the test manifest are in the test subset.
-fn part_of(row: &Row, tests: bool) -> Result<Option<Part>, ManifestError> {
+fn part_of(row: &Row, tests: bool) -> Result<Option<Subset>, ManifestError> {
     let Some(cell) = &row.part else {
-        return Ok(tests.then_some(Part::Test));
+        return Ok(tests.then_some(Subset::Test));
     };
     let part = match cell.text.to_lowercase().as_str() {
-        "train" | "training" => Part::Train,
-        "validation" | "valid" | "val" | "dev" | "devel" | "development" => Part::Validation,
-        "test" | "testing" => Part::Test,
+        "train" | "training" => Subset::Train,
+        "validation" | "valid" | "val" | "dev" | "devel" | "development" => Subset::Validation,
+        "test" | "testing" => Subset::Test,
         _ => {
             return Err(cell.wrong(format!(
                 "'{}' is not a subset of a split; write train, validation (or dev, val) or test",
@@ -220,7 +220,7 @@ fn part_of(row: &Row, tests: bool) -> Result<Option<Part>, ManifestError> {
             )));
         }
     };
-    match tests && part != Part::Test {
+    match tests && part != Subset::Test {
         true => Err(cell.wrong(format!(
             "'{}' in the manifest of the test clips (--test-manifest)",
             cell.text

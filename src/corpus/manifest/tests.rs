@@ -271,14 +271,14 @@ fn subsets_come_from_a_column_or_from_two_manifests() {
     let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
     let text = "file,label,part\na.wav,anger,Train\nb.wav,fear,dev\nc.wav,anger,test\n";
     let given = env.read("list.csv", text).unwrap().given;
-    let parts: Vec<Part> = given.into_values().collect();
-    assert_eq!(parts, Part::ALL);
+    let parts: Vec<Subset> = given.into_values().collect();
+    assert_eq!(parts, Subset::ALL);
 
     let mut two = env.manifest("train.csv", "file,label\na.wav,anger\nb.wav,fear\n");
     two.test = Some(env.write("test.csv", "file,label\nc.wav,anger\n"));
     let corpus = two.read(|_| None).unwrap();
-    let parts: Vec<Part> = corpus.given.into_values().collect();
-    assert_eq!(parts, [Part::Train, Part::Train, Part::Test]);
+    let parts: Vec<Subset> = corpus.given.into_values().collect();
+    assert_eq!(parts, [Subset::Train, Subset::Train, Subset::Test]);
 
     env.write("test.csv", "file,label\na.wav,anger\n");
     let error = two.read(|_| None).unwrap_err().to_string();

@@ -16,8 +16,8 @@
 //! if another run is computing features. Temporary files of a killed run (`.writing-…`) are removed
 //! by the next run.
 
+mod mtime_index;
 mod shard;
-mod stamps;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -76,7 +76,7 @@ pub struct Unfinished {
 
 /// Entry of the cache: the features for one folder of recordings and one set of settings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Held {
+pub struct CacheEntry {
     /// The folder of the recordings when the features were computed.
     pub corpus: String,
     /// Name of the settings: the start of their hash.
@@ -269,25 +269,25 @@ impl FeatureCache {
 
     fn hashes(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<Hash>> {
         let stamps = format!("{}.stamps", name_of(canonical(corpus).as_bytes()));
-        stamps::contents(files, corpus, &self.folder.join(stamps))
+        mtime_index::contents(files, corpus, &self.folder.join(stamps))
     }
 
     /// Lists the entries of the cache, sorted by corpus, the latest first.
-    pub fn list(&self) -> Vec<Held> {
-        let mut all: Vec<Held> = Vec::new();
+    pub fn list(&self) -> Vec<CacheEntry> {
+        let mut all: Vec<CacheEntry> = Vec::new();
         for folder in entries(&self.folder) {
             let settings = name(&folder);
             for shard in Store::open(&folder).shards {
                 let made = fs::metadata(&shard.path).and_then(|metadata| metadata.modified());
                 let made = made.unwrap_or(SystemTime::UNIX_EPOCH);
                 let same =
-                    |held: &&mut Held| held.corpus == shard.note && held.settings == settings;
+                    |held: &&mut CacheEntry| held.corpus == shard.note && held.settings == settings;
                 if let Some(held) = all.iter_mut().find(same) {
                     held.clips += shard.entries.len();
                     held.bytes += shard.bytes();
                     held.made = held.made.max(made);
                 } else {
-                    all.push(Held {
+                    all.push(CacheEntry {
                         corpus: shard.note.clone(),
                         settings: settings.clone(),
                         clips: shard.entries.len(),

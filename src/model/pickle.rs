@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 /// The description of a tensor in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed<'a> {
+pub(super) struct TensorEntry<'a> {
     /// Name under which the tensor was saved.
     pub name: &'a str,
     /// The archive entry with the values of the tensor.
@@ -33,7 +33,7 @@ pub(super) struct Storage<'a> {
 ///
 /// # Errors
 /// A list with any instruction that libtorch does not write there.
-pub(super) fn read(list: &[u8]) -> Result<Vec<Listed<'_>>> {
+pub(super) fn read(list: &[u8]) -> Result<Vec<TensorEntry<'_>>> {
     let mut reader = Reader {
         rest: list,
         memory: Vec::new(),
@@ -59,7 +59,7 @@ struct Reader<'a> {
 /// Each method reads the item that it is named after, or returns `None` if the list has another item.
 impl<'a> Reader<'a> {
     /// The whole list: one object whose fields are the tensors.
-    fn tensors(&mut self) -> Option<Vec<Listed<'a>>> {
+    fn tensors(&mut self) -> Option<Vec<TensorEntry<'a>>> {
         self.exactly(b"\x80\x02")?;
         self.global("__torch__", "Module")?;
         self.exactly(b")\x81}(")?;
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A name and the call that builds its tensor.
-    fn tensor(&mut self) -> Option<Listed<'a>> {
+    fn tensor(&mut self) -> Option<TensorEntry<'a>> {
         let name = self.text()?;
         self.global("torch._utils", "_rebuild_tensor_v2")?;
         self.exactly(b"(")?;
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         self.global("collections", "OrderedDict")?;
         self.exactly(b")RtR")?;
         self.remember(Memo::Other)?;
-        Some(Listed {
+        Some(TensorEntry {
             name,
             storage,
             offset: offset.try_into().ok()?,

@@ -14,7 +14,7 @@ use emovox::training::CheckpointSelection;
 /// Pause between two drawings of the curves, as a multiple of the duration of a drawing.
 const PAUSE: u32 = 20;
 
-pub(super) struct Follower {
+pub(super) struct TrainingMonitor {
     run: RunFolder,
     keep: CheckpointSelection,
     notes: Vec<String>,
@@ -24,11 +24,11 @@ pub(super) struct Follower {
     events: Option<EventFile>,
 }
 
-impl Follower {
+impl TrainingMonitor {
     /// Writes events if `tensorboard` is true, or if the run already has an event file.
-    pub(super) fn new(experiment: &Experiment, tensorboard: bool) -> Follower {
+    pub(super) fn new(experiment: &Experiment, tensorboard: bool) -> TrainingMonitor {
         let run = experiment.run.clone();
-        Follower {
+        TrainingMonitor {
             keep: experiment.config.training.checkpoint_selection,
             notes: experiment.caveats.notes(),
             next_drawing: Instant::now(),

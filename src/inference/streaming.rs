@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::segments::highest;
-use super::{Hearing, Predictor, Windowing};
-use crate::audio::stream::{Gate, GateConfig, Ring, StreamResampler};
+use super::{Predictor, WindowPredictor, Windowing};
+use crate::audio::stream::{Ring, StreamResampler, VoiceActivityConfig, VoiceActivityGate};
 
 /// Difference of the lengths of padded clips, in frames; libtorch is initialised once for each
 /// length.
@@ -15,18 +15,18 @@ const PREPARED_SECONDS: f64 = 5.0;
 
 /// Output for one hop of a stream. Times are in seconds from the start of the stream.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
+pub struct StreamPrediction {
     /// End of the hop.
     pub time: f64,
     /// RMS level of the hop, in decibels of full scale; at least −100.
     pub level: f32,
     /// The prediction; `None` if the gate found no speech.
-    pub speech: Option<Speech>,
+    pub speech: Option<StreamSpeech>,
 }
 
 /// Prediction for the speech in a window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Speech {
+pub struct StreamSpeech {
     /// Start of the window.
     pub start: f64,
     /// End of the window: the end of the hop, or the end of the speech.
@@ -43,12 +43,12 @@ pub struct Speech {
 ///
 /// At the end of every hop, it predicts the latest segment of speech that extends into the hop,
 /// limited to the length of a window. The output depends only on the samples, not on their division
-/// into pieces. The prediction for a window equals that of [`Hearing`] for a recording with the
+/// into pieces. The prediction for a window equals that of [`WindowPredictor`] for a recording with the
 /// same samples.
-pub struct Ear<'a> {
-    window_predictor: Hearing<'a>,
+pub struct StreamingPredictor<'a> {
+    window_predictor: WindowPredictor<'a>,
     resampler: StreamResampler,
-    gate: Gate,
+    gate: VoiceActivityGate,
     ring: Ring,
     window: u64,
     hop: u64,
@@ -59,7 +59,7 @@ pub struct Ear<'a> {
     resampled: Vec<f32>,
 }
 
-impl<'a> Ear<'a> {
+impl<'a> StreamingPredictor<'a> {
     /// A predictor for a stream of `native` hertz. It ignores the smoothing of `windowing`, which
     /// needs the following hops and is only for recordings.
     ///
@@ -69,15 +69,15 @@ impl<'a> Ear<'a> {
         predictor: &'a Predictor,
         native: u32,
         windowing: &Windowing,
-        gate: &GateConfig,
-    ) -> Result<Ear<'a>> {
+        gate: &VoiceActivityConfig,
+    ) -> Result<StreamingPredictor<'a>> {
         windowing.validate()?;
-        let window_predictor = Hearing::new(predictor, native)?;
+        let window_predictor = WindowPredictor::new(predictor, native)?;
         let rate = window_predictor.sample_rate();
         let (window, hop) = (windowing.window_samples(rate), windowing.hop_samples(rate));
-        let streaming = Ear {
+        let streaming = StreamingPredictor {
             resampler: StreamResampler::new(native, rate)?,
-            gate: Gate::new(gate, rate),
+            gate: VoiceActivityGate::new(gate, rate),
             // The speech can end anywhere in the hop.
             ring: Ring::new((window + hop) as usize),
             window,
@@ -99,7 +99,7 @@ impl<'a> Ear<'a> {
     pub fn hear(
         &mut self,
         samples: &[f32],
-        mut take: impl FnMut(Heard) -> Result<()>,
+        mut take: impl FnMut(StreamPrediction) -> Result<()>,
     ) -> Result<()> {
         let mut resampled = std::mem::take(&mut self.resampled);
         resampled.clear();
@@ -113,7 +113,7 @@ impl<'a> Ear<'a> {
     ///
     /// # Errors
     /// If the prediction or `take` fails.
-    pub fn finish(mut self, mut take: impl FnMut(Heard) -> Result<()>) -> Result<()> {
+    pub fn finish(mut self, mut take: impl FnMut(StreamPrediction) -> Result<()>) -> Result<()> {
         let resampler = std::mem::replace(
             &mut self.resampler,
             StreamResampler::new(
@@ -138,7 +138,7 @@ impl<'a> Ear<'a> {
     fn process(
         &mut self,
         mut samples: &[f32],
-        take: &mut impl FnMut(Heard) -> Result<()>,
+        take: &mut impl FnMut(StreamPrediction) -> Result<()>,
     ) -> Result<()> {
         while !samples.is_empty() {
             let missing = self.hop_start + self.hop - self.ring.total();
@@ -159,7 +159,7 @@ impl<'a> Ear<'a> {
     }
 
     /// The output for the hop that ends with the latest sample.
-    fn predict_hop(&self) -> Result<Heard> {
+    fn predict_hop(&self) -> Result<StreamPrediction> {
         let now = self.ring.total();
         let power = self.energy / (now - self.hop_start).max(1) as f64;
         let stretch = self
@@ -176,7 +176,7 @@ impl<'a> Ear<'a> {
                     .with_context(|| format!("after {:.1} s", self.in_seconds(now)))?;
                 let class = highest(&probabilities);
                 let classes = self.window_predictor.predictor().classes();
-                Some(Speech {
+                Some(StreamSpeech {
                     start: self.in_seconds(start),
                     end: self.in_seconds(end),
                     label: classes.get(class).cloned().unwrap_or_default(),
@@ -186,7 +186,7 @@ impl<'a> Ear<'a> {
             }
             None => None,
         };
-        Ok(Heard {
+        Ok(StreamPrediction {
             time: self.in_seconds(now),
             level: (10.0 * power.log10()).max(-100.0) as f32,
             speech,

@@ -5,10 +5,10 @@ use std::fmt::Write;
 
 use crate::corpus::women_and_men;
 use crate::escape::escape_line;
-use crate::inspection::{ClipFacts, Survey};
+use crate::inspection::{ClipFacts, CorpusStats};
 
 /// Text of a survey: tables by class, speaker and file format, the shortcut probes, and warnings.
-pub fn survey_text(survey: &Survey) -> String {
+pub fn corpus_stats_text(survey: &CorpusStats) -> String {
     let mut text = format!(
         "{} in {}\n{} clips, {} classes, {}, {:.1} minutes{}\n\n",
         survey.kind,
@@ -32,7 +32,7 @@ pub fn survey_text(survey: &Survey) -> String {
     text += &by_class(survey);
     text += &by_speaker(survey);
     text += &formats(survey);
-    text += &giveaways(survey);
+    text += &probes(survey);
     if !survey.left_out.is_empty() {
         const SHOWN: usize = 10;
         let _ = writeln!(text, "\n{} files are left out", survey.left_out.len());
@@ -50,7 +50,7 @@ pub fn survey_text(survey: &Survey) -> String {
     text
 }
 
-fn by_class(survey: &Survey) -> String {
+fn by_class(survey: &CorpusStats) -> String {
     let width = widest(&survey.classes, "class");
     let mut text = format!(
         "{:width$}  clips  speakers   seconds: 5 %  median    95 %   loudness, dB\n",
@@ -79,7 +79,7 @@ fn by_class(survey: &Survey) -> String {
     text
 }
 
-fn by_speaker(survey: &Survey) -> String {
+fn by_speaker(survey: &CorpusStats) -> String {
     let width = widest(&survey.speakers, "speaker");
     let mut text = format!(
         "\n{:width$}  clips  classes  minutes   loudness, dB\n",
@@ -108,7 +108,7 @@ fn by_speaker(survey: &Survey) -> String {
     text
 }
 
-fn formats(survey: &Survey) -> String {
+fn formats(survey: &CorpusStats) -> String {
     let mut formats = BTreeMap::<(u32, u16, u16), usize>::new();
     for clip in &survey.clips {
         *formats
@@ -127,21 +127,21 @@ fn formats(survey: &Survey) -> String {
     text
 }
 
-fn giveaways(survey: &Survey) -> String {
-    if survey.giveaways.is_empty() {
+fn probes(survey: &CorpusStats) -> String {
+    if survey.probes.is_empty() {
         return String::new();
     }
     let mut text = "\nprediction of the class by properties other than the voice\n\
                     property     balanced accuracy  chance  luck reaches\n"
         .to_string();
-    for giveaway in &survey.giveaways {
+    for probe in &survey.probes {
         let _ = writeln!(
             text,
             "{:11}  {:>15.1} %  {:>4.1} %  {:>10.1} %",
-            giveaway.property,
-            100.0 * giveaway.balanced_accuracy,
-            100.0 * giveaway.chance,
-            100.0 * giveaway.by_luck
+            probe.property,
+            100.0 * probe.balanced_accuracy,
+            100.0 * probe.chance,
+            100.0 * probe.by_luck
         );
     }
     text

@@ -13,7 +13,7 @@ const CHUNK: usize = 1 << 22;
 
 /// The features and labels of a subset, from which batches are gathered.
 #[derive(Debug)]
-pub struct PartTensors {
+pub struct SplitTensors {
     pub(super) frames: Frames,
     /// Index of the first frame of each clip.
     pub(super) starts: Vec<i64>,
@@ -31,12 +31,12 @@ pub struct PartTensors {
 pub(super) enum Frames {
     /// Normalised and on the device: `[frames + 1, coefficients]`. The last frame is zero; the
     /// indices of padding point to it.
-    Resident(Tensor),
+    InMemory(Tensor),
     /// Not normalised, in memory or in a file of the cache.
-    Apart(Vec<Features>, Normalisation),
+    OnDisk(Vec<Features>, Normalisation),
 }
 
-impl PartTensors {
+impl SplitTensors {
     /// Clips with the class indices `labels`. They are copied to `device`, which must be that of
     /// `normalisation`; on a CPU, a large subset stays where its features are.
     ///
@@ -50,8 +50,8 @@ impl PartTensors {
     ) -> Result<Self> {
         let values: usize = features.iter().map(|clip| clip.size()).sum();
         match device == Device::Cpu && values > MAX_RESIDENT {
-            true => Ok(PartTensors::apart(features, labels, normalisation)),
-            false => PartTensors::resident(features, labels, normalisation, device),
+            true => Ok(SplitTensors::on_disk(features, labels, normalisation)),
+            false => SplitTensors::in_memory(features, labels, normalisation, device),
         }
     }
 
@@ -59,7 +59,7 @@ impl PartTensors {
     ///
     /// # Errors
     /// If the memory of the device does not suffice, or if a file with features cannot be read.
-    pub fn resident(
+    pub fn in_memory(
         features: &[&Features],
         labels: &[usize],
         normalisation: &Normalisation,
@@ -70,19 +70,23 @@ impl PartTensors {
             let reason = text.lines().next().unwrap_or_default();
             anyhow!("the features cannot be copied to the device: {reason}; try --device cpu")
         })?;
-        Ok(PartTensors::from_frames(
-            Frames::Resident(frames),
+        Ok(SplitTensors::from_frames(
+            Frames::InMemory(frames),
             features,
             labels,
         ))
     }
 
     /// Leaves the clips where they are, for a CPU. Every batch is copied from there and is equal to
-    /// the last bit to a batch of [`PartTensors::resident`].
-    pub fn apart(features: &[&Features], labels: &[usize], normalisation: &Normalisation) -> Self {
+    /// the last bit to a batch of [`SplitTensors::in_memory`].
+    pub fn on_disk(
+        features: &[&Features],
+        labels: &[usize],
+        normalisation: &Normalisation,
+    ) -> Self {
         let clips = features.iter().map(|&clip| clip.clone()).collect();
-        let frames = Frames::Apart(clips, normalisation.copy());
-        PartTensors::from_frames(frames, features, labels)
+        let frames = Frames::OnDisk(clips, normalisation.copy());
+        SplitTensors::from_frames(frames, features, labels)
     }
 
     fn from_frames(frames: Frames, features: &[&Features], labels: &[usize]) -> Self {
@@ -92,7 +96,7 @@ impl PartTensors {
             *next += length;
             Some(start)
         });
-        PartTensors {
+        SplitTensors {
             frames,
             starts: starts.collect(),
             labels: labels.iter().map(|&label| label as i64).collect(),
@@ -103,12 +107,12 @@ impl PartTensors {
 
     /// Cuts each recording of more than `most` frames into the smallest number of pieces of nearly
     /// equal length; each piece becomes a clip. `None` leaves all recordings whole.
-    pub fn in_pieces(self, most: Option<usize>) -> PartTensors {
+    pub fn in_pieces(self, most: Option<usize>) -> SplitTensors {
         let Some(most) = most else {
             return self;
         };
         let most = most.max(1) as i64;
-        let mut part = PartTensors {
+        let mut part = SplitTensors {
             frames: self.frames,
             starts: Vec::new(),
             lengths: Vec::new(),
@@ -127,7 +131,7 @@ impl PartTensors {
                 part.recordings.push(self.recordings[clip]);
             }
         }
-        if let Frames::Apart(clips, _) = &mut part.frames {
+        if let Frames::OnDisk(clips, _) = &mut part.frames {
             let piece = |&(clip, first, end): &(usize, usize, usize)| clips[clip].slice(first, end);
             *clips = ranges.iter().map(piece).collect();
         }
@@ -137,8 +141,8 @@ impl PartTensors {
     /// The device of the batches.
     pub(super) fn device(&self) -> Device {
         match &self.frames {
-            Frames::Resident(frames) => frames.device(),
-            Frames::Apart(..) => Device::Cpu,
+            Frames::InMemory(frames) => frames.device(),
+            Frames::OnDisk(..) => Device::Cpu,
         }
     }
 
@@ -215,10 +219,10 @@ pub(super) fn normalised(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Plan;
+    use crate::dataset::BatchPlan;
 
     /// Clips of one coefficient, whose frames are numbered consecutively over all clips.
-    fn part(lengths: &[usize], resident: bool) -> PartTensors {
+    fn part(lengths: &[usize], resident: bool) -> SplitTensors {
         let mut next = 0;
         let clips: Vec<Features> = lengths
             .iter()
@@ -232,14 +236,14 @@ mod tests {
         let labels: Vec<usize> = (0..clips.len()).map(|clip| 7 * clip).collect();
         let normalisation = Normalisation::identity(1);
         match resident {
-            true => PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
-            false => PartTensors::apart(&clips, &labels, &normalisation),
+            true => SplitTensors::in_memory(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
+            false => SplitTensors::on_disk(&clips, &labels, &normalisation),
         }
     }
 
     /// The frames of each clip, read from batches.
-    fn frames(part: &PartTensors) -> Vec<Vec<f32>> {
-        let plan = Plan::by_length(part, 3);
+    fn frames(part: &SplitTensors) -> Vec<Vec<f32>> {
+        let plan = BatchPlan::by_length(part, 3);
         let mut clips = vec![Vec::new(); part.clips()];
         for index in 0..plan.batches() {
             let batch = plan.batch(index).unwrap();
@@ -279,7 +283,7 @@ mod tests {
     fn a_clip_longer_than_a_chunk_is_copied_completely() {
         let long = CHUNK + 3;
         let cut = part(&[2, long, 1], true);
-        let Frames::Resident(frames) = &cut.frames else {
+        let Frames::InMemory(frames) = &cut.frames else {
             unreachable!()
         };
         assert_eq!(frames.size(), [long as i64 + 4, 1]);

@@ -17,7 +17,7 @@ use serde::Serialize;
 const FOLDS: usize = 5;
 /// Number of label shuffles.
 const SHUFFLES: usize = 200;
-/// Quantile of the scores on shuffled labels that [`Giveaway::by_luck`] reports.
+/// Quantile of the scores on shuffled labels that [`ShortcutProbe::by_luck`] reports.
 const LUCK_QUANTILE: f64 = 0.99;
 /// Largest number of bins for a number.
 const MAX_BINS: usize = 20;
@@ -26,7 +26,7 @@ const WARNING_THRESHOLD: f64 = 0.15;
 
 /// Result of the shortcut probe for one property of the clips.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Giveaway {
+pub struct ShortcutProbe {
     /// Name of the property: `duration`, `speaker` or `sample rate`.
     pub property: String,
     /// Cross-validated balanced accuracy of the rule.
@@ -37,10 +37,10 @@ pub struct Giveaway {
     pub by_luck: f64,
 }
 
-impl Giveaway {
+impl ShortcutProbe {
     /// Probes a numeric property, such as the duration. Labels are class indices.
-    pub fn of_numbers(property: &str, values: &[f64], labels: &[usize]) -> Giveaway {
-        Giveaway::measure(property, labels, |train| {
+    pub fn of_numbers(property: &str, values: &[f64], labels: &[usize]) -> ShortcutProbe {
+        ShortcutProbe::measure(property, labels, |train| {
             let edges = quantiles(train.iter().map(|&clip| values[clip]).collect());
             let bin = |value: f64| edges.partition_point(|&edge| edge <= value);
             (
@@ -52,9 +52,9 @@ impl Giveaway {
 
     /// Probes a categorical property, such as the speaker. Names are indices from 0, labels are
     /// class indices.
-    pub fn of_names(property: &str, names: &[usize], labels: &[usize]) -> Giveaway {
+    pub fn of_names(property: &str, names: &[usize], labels: &[usize]) -> ShortcutProbe {
         let count = names.iter().max().map_or(0, |most| most + 1);
-        Giveaway::measure(property, labels, |_| (names.to_vec(), count))
+        ShortcutProbe::measure(property, labels, |_| (names.to_vec(), count))
     }
 
     /// Runs the probe. `bins` maps the training clips of a fold to the bin of every clip and the
@@ -63,7 +63,7 @@ impl Giveaway {
         property: &str,
         labels: &[usize],
         bins: impl Fn(&[usize]) -> (Vec<usize>, usize),
-    ) -> Giveaway {
+    ) -> ShortcutProbe {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut order: Vec<usize> = (0..labels.len()).collect();
         order.shuffle(&mut rng);
@@ -101,7 +101,7 @@ impl Giveaway {
             })
             .collect();
         shuffled_scores.sort_by(f64::total_cmp);
-        Giveaway {
+        ShortcutProbe {
             property: property.into(),
             balanced_accuracy: score(labels),
             chance: 1.0 / distinct(labels).max(1) as f64,
@@ -194,26 +194,26 @@ mod tests {
     fn a_property_that_equals_the_label_predicts_all_of_it() {
         let labels: Vec<usize> = (0..200).map(|clip| clip % 4).collect();
         let numbers: Vec<f64> = labels.iter().map(|&label| label as f64).collect();
-        for giveaway in [
-            Giveaway::of_numbers("duration", &numbers, &labels),
-            Giveaway::of_names("speaker", &labels, &labels),
+        for probe in [
+            ShortcutProbe::of_numbers("duration", &numbers, &labels),
+            ShortcutProbe::of_names("speaker", &labels, &labels),
         ] {
-            assert_eq!(giveaway.balanced_accuracy, 1.0);
-            assert!(giveaway.is_worth_a_warning() && giveaway.by_luck < 0.5);
+            assert_eq!(probe.balanced_accuracy, 1.0);
+            assert!(probe.is_worth_a_warning() && probe.by_luck < 0.5);
         }
     }
 
     #[test]
     fn a_constant_property_and_noise_predict_nothing() {
         let labels: Vec<usize> = (0..300).map(|clip| clip % 3).collect();
-        let same = Giveaway::of_numbers("duration", &vec![1.0; 300], &labels);
+        let same = ShortcutProbe::of_numbers("duration", &vec![1.0; 300], &labels);
         assert!((same.balanced_accuracy - 1.0 / 3.0).abs() < 1e-9);
         let noise: Vec<f64> = (0..300)
             .map(|clip| (clip as f64 * 0.61803).fract())
             .collect();
-        assert!(!Giveaway::of_numbers("duration", &noise, &labels).is_worth_a_warning());
+        assert!(!ShortcutProbe::of_numbers("duration", &noise, &labels).is_worth_a_warning());
         let balanced: Vec<usize> = (0..300).map(|clip| clip / 3 % 10).collect();
-        assert!(!Giveaway::of_names("speaker", &balanced, &labels).is_worth_a_warning());
+        assert!(!ShortcutProbe::of_names("speaker", &balanced, &labels).is_worth_a_warning());
     }
 
     #[test]
@@ -224,11 +224,8 @@ mod tests {
         let names: Vec<usize> = (0..400)
             .map(|clip| if clip % 4 < 2 { clip % 2 } else { 2 })
             .collect();
-        let giveaway = Giveaway::of_names("speaker", &names, &labels);
-        assert!(
-            (giveaway.balanced_accuracy - 0.75).abs() < 0.06,
-            "{giveaway:?}"
-        );
+        let probe = ShortcutProbe::of_names("speaker", &names, &labels);
+        assert!((probe.balanced_accuracy - 0.75).abs() < 0.06, "{probe:?}");
     }
 
     #[test]
@@ -241,7 +238,7 @@ mod tests {
         for clips in 0..4 {
             let labels: Vec<usize> = (0..clips).collect();
             let numbers = vec![1.0; clips];
-            assert!(!Giveaway::of_numbers("duration", &numbers, &labels).is_worth_a_warning());
+            assert!(!ShortcutProbe::of_numbers("duration", &numbers, &labels).is_worth_a_warning());
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
 ///
 /// # Errors
 /// If a folder does not exist, or if a recording is in two corpora.
-pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
+pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
     let folders = corpora.iter().map(|(_, corpus)| {
         let folder = &corpus.folder;
         std::fs::canonicalize(folder).map_err(|_| CorpusError::NoFolder(folder.clone()))
@@ -52,8 +52,7 @@ pub fn unite(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
         let folder = folders[place]
             .strip_prefix(&common)
             .unwrap_or(&folders[place]);
-        let same_people =
-            |(_, other): &&(String, Corpus)| other.kind.has_the_people_of(corpus.kind);
+        let same_people = |(_, other): &&(String, Corpus)| other.kind.has_speakers_of(corpus.kind);
         let people = corpora[..place].iter().find(same_people);
         let people = people.map_or(name, |(earlier, _)| earlier);
         let notes = corpus.notes.iter().map(|note| format!("{name}: {note}"));

@@ -11,7 +11,7 @@ use super::style::{
     BACKGROUND, BLUE, DEEP_BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, WIDTH,
     mixed,
 };
-use crate::inspection::{ClipFacts, Survey};
+use crate::inspection::{ClipFacts, CorpusStats};
 
 /// Width of the names left of a plot.
 const NAMES: f64 = 130.0;
@@ -29,7 +29,7 @@ const MAX_ROWS_HEIGHT: f64 = 720.0;
 /// Draws a corpus as a PNG with a width of 1400 pixels: number of clips by class and speaker, and
 /// box plots of duration and loudness by class (box from the 25th to the 75th percentile, whiskers
 /// from the 5th to the 95th).
-pub fn survey_png(survey: &Survey) -> Result<Vec<u8>> {
+pub fn corpus_stats_png(survey: &CorpusStats) -> Result<Vec<u8>> {
     let rows = survey.classes.len().max(1) as f64;
     let row = ROW.min(MAX_ROWS_HEIGHT / rows);
     let plot = TITLE + rows * row + BOTTOM_SPACE;
@@ -81,7 +81,7 @@ pub fn survey_png(survey: &Survey) -> Result<Vec<u8>> {
     )
 }
 
-fn title(survey: &Survey) -> String {
+fn title(survey: &CorpusStats) -> String {
     let folder = survey
         .folder
         .file_name()
@@ -89,7 +89,7 @@ fn title(survey: &Survey) -> String {
     format!("{}: {}", folder.to_string_lossy(), survey.kind)
 }
 
-fn subtitle(survey: &Survey) -> String {
+fn subtitle(survey: &CorpusStats) -> String {
     let minutes = survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0;
     format!(
         "{} clips     {} speakers     {} classes     {minutes:.1} minutes",
@@ -99,7 +99,7 @@ fn subtitle(survey: &Survey) -> String {
     )
 }
 
-fn note(survey: &Survey) -> Option<&'static str> {
+fn note(survey: &CorpusStats) -> Option<&'static str> {
     survey
         .kind
         .is_synthetic()
@@ -160,7 +160,7 @@ impl PlotArea {
     }
 }
 
-fn draw_counts(canvas: &mut Canvas, area: PlotArea, survey: &Survey) -> Result<()> {
+fn draw_counts(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> Result<()> {
     area.draw_names(canvas, "Clips of each class", &survey.classes)?;
     let counts: Vec<u64> = survey
         .classes
@@ -192,7 +192,7 @@ fn draw_counts(canvas: &mut Canvas, area: PlotArea, survey: &Survey) -> Result<(
 }
 
 /// Draws a matrix of classes by speakers; darker cells have more clips.
-fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &Survey) -> Result<()> {
+fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> Result<()> {
     let count = |class: &str, speaker: &str| {
         survey
             .of_class(class)
@@ -278,7 +278,7 @@ fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &Survey) -> Result
 fn draw_boxes(
     canvas: &mut Canvas,
     area: PlotArea,
-    survey: &Survey,
+    survey: &CorpusStats,
     title: &str,
     unit: &str,
     value: impl Fn(&ClipFacts) -> f64,

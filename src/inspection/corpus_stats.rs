@@ -8,7 +8,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Giveaway;
+use super::ShortcutProbe;
 use crate::audio::{self, AudioError};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use crate::io::write_output;
@@ -54,7 +54,7 @@ pub struct ClipFacts {
 
 /// Statistics of a corpus.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub struct CorpusStats {
     /// The corpus whose naming rule was applied.
     pub kind: CorpusKind,
     /// Folder of the corpus.
@@ -68,13 +68,13 @@ pub struct Survey {
     /// The unreadable recordings, and WAV files that are not part of the corpus.
     pub left_out: Vec<Skipped>,
     /// Tests of properties that may predict the label (duration, speaker, sample rate).
-    pub giveaways: Vec<Giveaway>,
+    pub probes: Vec<ShortcutProbe>,
 }
 
-impl Survey {
+impl CorpusStats {
     /// Reads every recording of a corpus completely. `advance` is called after each recording, from
     /// any thread.
-    pub fn read(corpus: &Corpus, advance: impl Fn() + Sync) -> Survey {
+    pub fn read(corpus: &Corpus, advance: impl Fn() + Sync) -> CorpusStats {
         let read: Vec<Result<(ClipFacts, u64), AudioError>> = corpus
             .clips
             .par_iter()
@@ -99,12 +99,12 @@ impl Survey {
                 }),
             }
         }
-        Survey {
+        CorpusStats {
             kind: corpus.kind,
             folder: corpus.folder.clone(),
             classes: corpus::classes(&corpus.clips),
             speakers: corpus::speakers(&corpus.clips),
-            giveaways: giveaways(&clips),
+            probes: probes(&clips),
             clips,
             left_out,
         }
@@ -124,7 +124,7 @@ impl Survey {
         })
     }
 
-    /// True for a file that [`Survey::write_csv`] wrote, which has the same columns.
+    /// True for a file that [`CorpusStats::write_csv`] wrote, which has the same columns.
     pub fn is_own_csv(path: &Path) -> bool {
         let mut table = Vec::new();
         let written = csv::Writer::from_writer(&mut table).serialize(ClipFacts::default());
@@ -137,13 +137,13 @@ impl Survey {
     /// clipped and silent recordings.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for giveaway in self.giveaways.iter().filter(|g| g.is_worth_a_warning()) {
+        for probe in self.probes.iter().filter(|g| g.is_worth_a_warning()) {
             warnings.push(format!(
                 "the {} alone predicts the class with a balanced accuracy of {:.0} % (chance {:.0} %): \
                  a score on this corpus may measure this property instead of the voice",
-                giveaway.property,
-                100.0 * giveaway.balanced_accuracy,
-                100.0 * giveaway.chance
+                probe.property,
+                100.0 * probe.balanced_accuracy,
+                100.0 * probe.chance
             ));
         }
         let count = |is: fn(&ClipFacts) -> bool| self.clips.iter().filter(|clip| is(clip)).count();
@@ -211,13 +211,13 @@ fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
 }
 
 /// Tests of the duration, and of the speaker and the sample rate if the corpus has several.
-fn giveaways(clips: &[ClipFacts]) -> Vec<Giveaway> {
+fn probes(clips: &[ClipFacts]) -> Vec<ShortcutProbe> {
     let (labels, classes) = indices(clips.iter().map(|clip| clip.label.clone()));
     if classes < 2 {
         return Vec::new();
     }
     let seconds: Vec<f64> = clips.iter().map(|clip| clip.seconds).collect();
-    let mut giveaways = vec![Giveaway::of_numbers("duration", &seconds, &labels)];
+    let mut probes = vec![ShortcutProbe::of_numbers("duration", &seconds, &labels)];
     let names = [
         (
             "speaker",
@@ -230,10 +230,10 @@ fn giveaways(clips: &[ClipFacts]) -> Vec<Giveaway> {
     ];
     for (property, (names, distinct)) in names {
         if distinct > 1 {
-            giveaways.push(Giveaway::of_names(property, &names, &labels));
+            probes.push(ShortcutProbe::of_names(property, &names, &labels));
         }
     }
-    giveaways
+    probes
 }
 
 /// Index of each value in the sorted list of distinct values, and the length of that list.

@@ -13,7 +13,7 @@ use crate::bounded;
 /// A corpus with the information of its publisher.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Home {
+pub struct CorpusSource {
     /// Short name, which is also the name of the folder.
     pub name: String,
     /// Full name.
@@ -43,7 +43,7 @@ pub struct Home {
     #[serde(default)]
     pub archive: Vec<Archive>,
     /// List of the recordings, if each recording is a separate file.
-    pub listed: Option<Listed>,
+    pub listed: Option<RemoteList>,
 }
 
 /// A zip archive.
@@ -63,7 +63,7 @@ pub struct Archive {
 /// Recordings that are listed in a table, each a separate file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Listed {
+pub struct RemoteList {
     /// Address of the table, a CSV file.
     pub table: String,
     /// Name of the column with the names of the recordings.
@@ -85,7 +85,7 @@ const MAX_MEGABYTES: u64 = 1_000_000;
 const MAX_CLIPS: usize = 10_000_000;
 const MAX_SPEAKERS: u64 = 100_000;
 
-impl Home {
+impl CorpusSource {
     /// Names of the speakers, as in the recordings.
     pub fn speakers(&self) -> Vec<String> {
         let expand = |name: &String| match range(name) {
@@ -135,7 +135,7 @@ impl Home {
             "it has {speakers} speakers, more than the maximum of {MAX_SPEAKERS}"
         );
         self.archive.iter().try_for_each(Archive::check)?;
-        self.listed.iter().try_for_each(Listed::check)
+        self.listed.iter().try_for_each(RemoteList::check)
     }
 }
 
@@ -158,7 +158,7 @@ impl Archive {
     }
 }
 
-impl Listed {
+impl RemoteList {
     fn check(&self) -> Result<()> {
         for address in [&self.table, &self.files, &self.notes] {
             check_address(address)?;
@@ -211,33 +211,33 @@ fn range(name: &str) -> Option<(RangeInclusive<u32>, usize)> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    corpus: Vec<Home>,
+    corpus: Vec<CorpusSource>,
 }
 
 /// The corpora that emovox can fetch.
-pub fn homes() -> &'static [Home] {
-    static HOMES: LazyLock<Vec<Home>> =
+pub fn registry() -> &'static [CorpusSource] {
+    static HOMES: LazyLock<Vec<CorpusSource>> =
         // The table is part of the program, and a test checks it.
-        LazyLock::new(|| parse(include_str!("homes.toml")).unwrap_or_default());
+        LazyLock::new(|| parse(include_str!("sources.toml")).unwrap_or_default());
     &HOMES
 }
 
 /// The corpus with this name.
-pub fn home(name: &str) -> Option<&'static Home> {
-    homes().iter().find(|home| home.name == name)
+pub fn source_of(name: &str) -> Option<&'static CorpusSource> {
+    registry().iter().find(|home| home.name == name)
 }
 
 /// Reads another table of corpora from a file.
 ///
 /// # Errors
 /// If the file cannot be read, or if an entry is invalid.
-pub fn read_homes(path: &Path) -> Result<Vec<Home>> {
+pub fn read_sources(path: &Path) -> Result<Vec<CorpusSource>> {
     let text = bounded::read_text(path, bounded::SETTINGS)
         .with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("{} is not a table of corpora", path.display()))
 }
 
-fn parse(text: &str) -> Result<Vec<Home>> {
+fn parse(text: &str) -> Result<Vec<CorpusSource>> {
     let table: Table = toml::from_str(text).map_err(|error| anyhow!("{error}"))?;
     let mut names = BTreeSet::new();
     for home in &table.corpus {
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_table_can_be_read() {
-        let homes = parse(include_str!("homes.toml")).unwrap();
+        let homes = parse(include_str!("sources.toml")).unwrap();
         let names: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
         assert_eq!(names, ["ravdess", "tess", "emodb", "crema-d"]);
         for home in &homes {

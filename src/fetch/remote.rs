@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::Client;
 use super::download::hexadecimal;
-use super::{Home, Listed, Step};
+use super::{CorpusSource, RemoteList, Step};
 use crate::io::write_bytes;
 
 /// Number of parallel downloads.
@@ -24,8 +24,8 @@ const MAX_RECORDING: u64 = 20_000_000;
 /// Fetches all recordings that are not in the folder yet. Existing recordings were checked before.
 pub(super) fn fetch_listed(
     client: &Client,
-    home: &Home,
-    listed: &Listed,
+    home: &CorpusSource,
+    listed: &RemoteList,
     folder: &Path,
     callback: &(dyn Fn(Step) + Sync),
 ) -> Result<()> {
@@ -93,7 +93,7 @@ pub(super) fn fetch_listed(
 }
 
 /// The file names that a table lists, without duplicates.
-fn names(table: &[u8], listed: &Listed) -> Result<Vec<String>> {
+fn names(table: &[u8], listed: &RemoteList) -> Result<Vec<String>> {
     let mut reader = csv::Reader::from_reader(table);
     let column = reader
         .headers()?
@@ -117,7 +117,7 @@ fn names(table: &[u8], listed: &Listed) -> Result<Vec<String>> {
 }
 
 /// Fetches a recording to `path`. Returns its size in bytes.
-fn fetch_recording(client: &Client, listed: &Listed, name: &str, path: &Path) -> Result<u64> {
+fn fetch_recording(client: &Client, listed: &RemoteList, name: &str, path: &Path) -> Result<u64> {
     let pointer = client.small(&format!("{}{name}", listed.notes), MAX_POINTER)?;
     let pointer = String::from_utf8_lossy(&pointer);
     let after = |key: &str| pointer.lines().find_map(|line| line.strip_prefix(key));

@@ -4,14 +4,14 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 
-use super::follow::Follower;
+use super::monitor::TrainingMonitor;
 use crate::commands::bars::clock;
 use crate::commands::progress::bar;
 use crate::commands::say;
 use emovox::config::RunConfig;
-use emovox::corpus::split::{Part, SplitKind};
+use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
-use emovox::dataset::Loaded;
+use emovox::dataset::FeatureDataset;
 use emovox::experiment::Experiment;
 use emovox::model::{EmotionModel, Head};
 use emovox::run::RunFolder;
@@ -25,7 +25,7 @@ pub(super) fn train_with_bar(
     experiment: &Experiment,
     model: &EmotionModel,
     stop: &AtomicBool,
-    follower: &mut Follower,
+    monitor: &mut TrainingMonitor,
 ) -> Result<Progress> {
     let config = &experiment.config.training;
     let bar = bar(1, "training", "steps");
@@ -46,8 +46,8 @@ pub(super) fn train_with_bar(
                 say!("                 loss   accuracy     loss   accuracy       UAR");
             }
             trained = true;
-            if experiment.ranks.is_first() {
-                follower.epoch(record);
+            if experiment.group.is_main() {
+                monitor.epoch(record);
             }
             // With `best`, the line fits into 80 columns.
             say!(
@@ -194,7 +194,7 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
 /// Reports clips and speakers of each subset, and everything that limits the meaning of the scores.
 pub(super) fn describe_split(experiment: &Experiment) {
     let (clips, split) = (&experiment.loaded.clips, &experiment.split);
-    for part in Part::ALL {
+    for part in Subset::ALL {
         let indices = split.indices(part);
         let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
         let speakers = corpus::speakers(&in_part);
@@ -206,7 +206,7 @@ pub(super) fn describe_split(experiment: &Experiment) {
     }
     let leaked = experiment.leaked().len();
     let weights = experiment.caveats.test.notes("the initial weights");
-    let is_test_new = split.shared.test_is_unheard() && leaked == 0 && weights.is_empty();
+    let is_test_new = split.shared.test_is_unseen() && leaked == 0 && weights.is_empty();
     match split.shared.note() {
         Some(note) if is_test_new => {
             say!("{note}; the test speakers are not in the training or validation subset");
@@ -224,7 +224,7 @@ pub(super) fn describe_split(experiment: &Experiment) {
 }
 
 /// Lists pairs of identical recordings, starting with those of two speakers.
-fn describe_repeated(loaded: &Loaded) {
+fn describe_repeated(loaded: &FeatureDataset) {
     let of_two = loaded.same_of_two_speakers();
     let of_one = loaded.same.iter().filter(|pair| !of_two.contains(pair));
     let pairs = of_two.iter().chain(of_one);

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use super::progress::{bar, bytes_bar};
 use super::terminal::{check as check_output, error_is_terminal, print_unfinished};
 use super::{say, tell_skipped, warning};
-use emovox::fetch::{self, Count, Home, Patience, Step};
+use emovox::fetch::{self, CorpusSource, Count, RetryPolicy, Step};
 
 /// List the corpora that can be downloaded, download one, or check a folder
 #[derive(Args)]
@@ -73,16 +73,16 @@ struct CheckArgs {
 
 #[derive(Args)]
 struct Source {
-    /// Another table of corpora, in the format of src/fetch/homes.toml, for example for a mirror
+    /// Another table of corpora, in the format of src/fetch/sources.toml, for example for a mirror
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
 }
 
 impl Source {
-    fn homes(&self) -> Result<Vec<Home>> {
+    fn homes(&self) -> Result<Vec<CorpusSource>> {
         match &self.source {
-            Some(file) => fetch::read_homes(file),
-            None => Ok(fetch::homes().to_vec()),
+            Some(file) => fetch::read_sources(file),
+            None => Ok(fetch::registry().to_vec()),
         }
     }
 }
@@ -95,7 +95,7 @@ pub fn run(args: &CorpusCommand) -> Result<ExitCode> {
     }
 }
 
-fn list(homes: &[Home]) -> Result<ExitCode> {
+fn list(homes: &[CorpusSource]) -> Result<ExitCode> {
     say!("name      clips  speakers      MB  licence          source");
     for home in homes {
         say!(
@@ -153,7 +153,7 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
         bail!("nothing was downloaded, because the licence was not accepted");
     }
     let progress = FetchProgress::default();
-    let clips = fetch::fetch(home, &into, &Patience::default(), &|step| {
+    let clips = fetch::fetch(home, &into, &RetryPolicy::default(), &|step| {
         progress.step(step)
     });
     progress.finish();

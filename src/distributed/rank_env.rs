@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// Rank of a process, and address of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(not(feature = "distributed"), allow(dead_code))]
-pub(super) struct Place {
+pub(super) struct RankEnv {
     pub(super) rank: usize,
     pub(super) size: usize,
     /// Rank among the processes of this machine.
@@ -20,9 +20,9 @@ pub(super) struct Place {
     pub(super) prefix: String,
 }
 
-impl Place {
+impl RankEnv {
     /// Reads torchrun's variables, or Slurm's if MASTER_ADDR is set too. `None` for a single process.
-    pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Place>> {
+    pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<RankEnv>> {
         let number = |name: &str| -> Result<Option<usize>> {
             let text = variable(name).filter(|text| !text.is_empty());
             let number = text.map(|text| {
@@ -65,7 +65,7 @@ impl Place {
         };
         let agent = variable("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|word| word == "True");
         let attempt = variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
-        Ok(Some(Place {
+        Ok(Some(RankEnv {
             rank,
             size,
             local_rank: number(names[2])?.unwrap_or(0),
@@ -81,8 +81,8 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)]) -> Result<Option<Place>> {
-        Place::of(|name| {
+    fn of(variables: &[(&str, &str)]) -> Result<Option<RankEnv>> {
+        RankEnv::of(|name| {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| value.to_string())
         })

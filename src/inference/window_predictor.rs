@@ -12,12 +12,12 @@ use crate::features::{Extractor, Features};
 /// features are computed from its samples only. Values that depend on the utterance (the floor
 /// below its loudest band, its median pitch, its loudest frame, deltas at its edges) are those of
 /// the window, and the prediction equals that of `emovox predict` for a file with these samples.
-pub struct Hearing<'a> {
+pub struct WindowPredictor<'a> {
     predictor: &'a Predictor,
     features: WindowFeatures,
 }
 
-/// Feature extraction of [`Hearing`]. It does not use libtorch, and threads can share it.
+/// Feature extraction of [`WindowPredictor`]. It does not use libtorch, and threads can share it.
 pub(super) struct WindowFeatures {
     extractor: Extractor,
     trim_db: Option<f32>,
@@ -36,19 +36,19 @@ impl WindowFeatures {
     }
 }
 
-impl<'a> Hearing<'a> {
+impl<'a> WindowPredictor<'a> {
     /// A predictor for audio that has `native` hertz before resampling. The windows must have
-    /// [`Hearing::sample_rate`].
+    /// [`WindowPredictor::sample_rate`].
     ///
     /// # Errors
     /// If the feature settings of the run do not fit the sample rate.
-    pub fn new(predictor: &'a Predictor, native: u32) -> Result<Hearing<'a>> {
+    pub fn new(predictor: &'a Predictor, native: u32) -> Result<WindowPredictor<'a>> {
         let config = predictor.config();
         let rate = match config.audio.sample_rate {
             SampleRate::Hz(rate) => rate,
             SampleRate::Native => native,
         };
-        Ok(Hearing {
+        Ok(WindowPredictor {
             predictor,
             features: WindowFeatures {
                 extractor: Extractor::new(&config.features, rate)?,
@@ -72,7 +72,7 @@ impl<'a> Hearing<'a> {
         self.features.of(window)
     }
 
-    pub(super) fn ears(&self) -> &WindowFeatures {
+    pub(super) fn window_features(&self) -> &WindowFeatures {
         &self.features
     }
 
