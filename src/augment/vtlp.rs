@@ -125,14 +125,8 @@ impl VtlpWarps {
 /// The DCT as a matrix, `[n_mfcc, n_mels]`.
 pub(super) fn dct_matrix(features: &FeatureConfig) -> Tensor {
     let (n_mfcc, n_mels) = (features.n_mfcc, features.n_mels);
-    let dct = Dct::new(n_mfcc, n_mels, 0.0);
-    let mut columns = vec![[0.0f32]; n_mels * n_mfcc];
-    for (band, column) in columns.chunks_exact_mut(n_mfcc).enumerate() {
-        let mut unit = vec![[0.0]; n_mels];
-        unit[band] = [1.0];
-        dct.apply(&unit, column);
-    }
-    Tensor::from_slice(columns.as_flattened())
+    let transposed = Dct::new(n_mfcc, n_mels, 0.0).transposed(n_mfcc);
+    Tensor::from_slice(&transposed)
         .view([n_mels as i64, n_mfcc as i64])
         .tr()
 }

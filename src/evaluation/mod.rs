@@ -11,5 +11,5 @@ pub use calibration::{Bin, Calibration, at_temperature, fit_temperature};
 pub use epoch::EpochMetrics;
 pub use interval::{Interval, Intervals, MeanStd, Scores, SpeakerBootstrap, SpeakerScores, wilson};
 pub use labels::{AlignedLabels, LabelMap};
-pub use metrics::{ClassMetrics, Metrics, Predictions, from_labels};
+pub use metrics::{ClassMetrics, Metrics, Predictions, argmax, from_labels};
 pub use tables::{classification_table, confusion_table};

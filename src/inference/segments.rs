@@ -1,5 +1,7 @@
 //! Conversion of predictions for overlapping windows to segments of a recording.
 
+use crate::evaluation::argmax;
+
 /// Prediction for one window: its range of samples, and the probability of each class.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct WindowOutput {
@@ -74,7 +76,7 @@ pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (hop, row) in rows.iter().enumerate() {
         let row = normalised(row);
-        let class = highest(&row);
+        let class = argmax(&row);
         match runs.last_mut() {
             Some(run) if run.class == class => {
                 run.end = hop + 1;
@@ -104,17 +106,6 @@ fn normalised(row: &[f32]) -> Vec<f32> {
     let values: Vec<f32> = row.iter().map(|value| (value - highest).exp()).collect();
     let sum: f32 = values.iter().sum();
     values.into_iter().map(|value| value / sum).collect()
-}
-
-/// The class with the highest value; with a tie, the first one.
-pub(super) fn highest(row: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = class;
-        }
-    }
-    best
 }
 
 #[cfg(test)]

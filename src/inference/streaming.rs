@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 
-use super::segments::highest;
 use super::{Predictor, WindowPredictor, Windowing};
 use crate::audio::stream::{Ring, StreamResampler, VoiceActivityConfig, VoiceActivityGate};
+use crate::evaluation::argmax;
 
 /// Difference of the lengths of padded clips, in frames; libtorch is initialised once for each
 /// length.
@@ -174,7 +174,7 @@ impl<'a> StreamingPredictor<'a> {
                     .window_predictor
                     .probabilities(self.ring.slice(start, end))
                     .with_context(|| format!("after {:.1} s", self.in_seconds(now)))?;
-                let class = highest(&probabilities);
+                let class = argmax(&probabilities);
                 let classes = self.window_predictor.predictor().classes();
                 Some(StreamSpeech {
                     start: self.in_seconds(start),

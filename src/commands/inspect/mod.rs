@@ -17,6 +17,7 @@ use super::{Runs, open_corpus, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
+use emovox::evaluation::argmax;
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
 use emovox::inspection::{CorpusStats, Recording};
@@ -194,7 +195,7 @@ fn draw(
     let recording = Recording::read(file, &config.audio, &config.features)?;
     let predictions = predict::predictions(predictor, &recording, args.window, args.hop)
         .with_context(|| file.display().to_string())?;
-    let best = predict::most_probable(&predictions.whole);
+    let best = argmax(&predictions.whole);
     let prediction = format!(
         "{} {:.0} %",
         predictions.classes[best],

@@ -51,11 +51,3 @@ pub(super) fn predictions(
         window: length as f64 / rate,
     })
 }
-
-/// The index of the highest probability; the first one if several are equal.
-pub(super) fn most_probable(row: &[f32]) -> usize {
-    (0..row.len())
-        .rev()
-        .max_by(|&a, &b| row[a].total_cmp(&row[b]))
-        .unwrap_or(0)
-}
