@@ -62,9 +62,7 @@ fn an_answer_is_what_predict_says_of_the_same_samples(
 ) {
     // The samples are rounded to 16 bits, as in a file.
     desk.wav("talk.wav", 16_000, 1, talk);
-    let talk = emovox::audio::read_wav(&desk.path("talk.wav"))
-        .unwrap()
-        .samples;
+    let talk = emovox::audio::read(&desk.path("talk.wav")).unwrap().samples;
     let all = heard(predictor, 16_000, &mut talk.chunks(1_000));
     let (spoken, silent): (Vec<_>, Vec<_>) = all.iter().partition(|heard| heard.speech.is_some());
     assert!(spoken.len() > 8 && silent.len() > 2, "{all:?}");
@@ -157,9 +155,7 @@ fn whole_programs_listen(desk: &Desk, predictor: &Predictor, talk: &[f32]) {
     let file = read(&desk.path("talk.wav"));
     let lines = listens(desk, JSON, &file).fine().out;
     let expected = {
-        let samples = emovox::audio::read_wav(&desk.path("talk.wav"))
-            .unwrap()
-            .samples;
+        let samples = emovox::audio::read(&desk.path("talk.wav")).unwrap().samples;
         heard(predictor, 16_000, &mut std::iter::once(&samples[..]))
     };
     assert_eq!(lines.lines().count(), expected.len());
