@@ -6,7 +6,7 @@ mod desk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use desk::Desk;
+use desk::{Desk, Seen};
 use serde_json::Value;
 
 const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
@@ -229,28 +229,15 @@ fn a_failed_training_does_not_affect_the_others() {
 #[test]
 #[cfg(unix)]
 fn a_stopped_cross_validation_continues() {
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
+    use desk::process::{finish, send, spawn, wait_for_epochs};
 
     let desk = Desk::with_corpus();
     let line = CROSS_VALIDATE.replace("--epochs 1", "--epochs 300") + " --folds 2 --jobs 1";
-    let child = desk
-        .command(&line)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let metrics = desk.path("runs/all/fold-1-seed-1/metrics.csv");
-    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(130), "{out}");
+    let mut child = spawn(desk.command(&line));
+    wait_for_epochs(&mut child, &desk.path("runs/all/fold-1-seed-1"), 3);
+    send(child.id(), libc::SIGINT);
+    let Seen { code, out, .. } = finish(&line, child);
+    assert_eq!(code, 130, "{out}");
     assert!(out.contains("fold-1-seed-1: stopped and saved"), "{out}");
     assert!(out.contains("the same command goes on"), "{out}");
     assert!(desk.path("runs/all/fold-1-seed-1/last.ot").exists());

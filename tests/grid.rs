@@ -4,7 +4,7 @@ mod desk;
 
 use std::fs;
 
-use desk::Desk;
+use desk::{Desk, Seen};
 
 const GRID: &str = "
 folds = 2
@@ -135,28 +135,20 @@ fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
 #[test]
 #[cfg(unix)]
 fn a_stopped_trial_saves_and_can_be_resumed() {
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
+    use desk::process::{finish, send, spawn, wait_for_epochs};
 
     let desk = desk();
     let long = GRID.replace("epochs = 1", "epochs = 100");
     fs::write(desk.path("sizes.toml"), long).unwrap();
     let line = "grid sizes.toml --cell 0";
-    let child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();
-    let metrics = desk.path("runs/sizes/hidden-4/fold-1-seed-1/metrics.csv");
-    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
-        std::thread::sleep(Duration::from_millis(5));
+    let mut child = spawn(desk.command(line));
+    let run = desk.path("runs/sizes/hidden-4/fold-1-seed-1");
+    wait_for_epochs(&mut child, &run, 3);
+    for signal in [libc::SIGUSR1, libc::SIGUSR1, libc::SIGTERM] {
+        send(child.id(), signal);
     }
-    for signal in ["-USR1", "-USR1", "-TERM"] {
-        let process = child.id().to_string();
-        Command::new("kill")
-            .args([signal, &process])
-            .status()
-            .unwrap();
-    }
-    let output = child.wait_with_output().unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(matches!(output.status.code(), Some(138 | 143)), "{out}");
+    let Seen { code, out, .. } = finish(line, child);
+    assert!(matches!(code, 138 | 143), "{code}: {out}");
     assert!(out.contains("and saved; go on"), "{out}");
     let seen = desk.types("grid sizes.toml").fine();
     assert!(seen.out.contains("0  begun "), "{}", seen.out);

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use desk::{Desk, TRAIN};
+use desk::process::{finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until};
+use desk::{Desk, Seen, TRAIN};
 use emovox::model::{encode, read_tensors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -71,66 +72,58 @@ fn a_run_killed_twenty_times_has_the_same_result() {
 
     let folder = desk.path("runs/killed");
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut cut_short = 0;
+    let mut killed_while_writing = 0;
     for kill in 0..20 {
         let line = match folder.join("config.toml").exists() {
             true => "train --resume killed".to_string(),
             false => format!("{train} killed"),
         };
         let mut child = spawn_quietly(desk.command(&line));
-        // Any moment, reading recordings and scoring included; or then the next one in which a file
-        // is being written.
+        // At a random time, also while recordings are read or clips are scored. Every second kill waits
+        // until a file is incomplete.
         std::thread::sleep(whole.mul_f64(random.random_range(0.0..0.4)));
         if kill % 2 == 1 {
-            while unfinished_files(&folder) == 0 && child.try_wait().unwrap().is_none() {}
+            stop_while_writing(&mut child, &folder);
         }
         // SIGKILL leaves no time to clean up.
         child.kill().unwrap();
-        child.wait().unwrap();
-        cut_short += usize::from(unfinished_files(&folder) > 0);
+        wait_for_exit(&mut child);
+        killed_while_writing += usize::from(unfinished_files(&folder) > 0);
     }
-    assert!(cut_short > 0, "no file was cut short");
+    assert!(killed_while_writing > 0, "no file was incomplete");
     desk.types("train --resume killed").fine();
     assert_same_outcome(&desk, "killed", "whole");
     assert_eq!(unfinished_files(&folder), 0, "unfinished files are removed");
 }
 
-/// Waits until `epochs` epochs are in a training's `metrics.csv`.
-fn wait_for_epochs(child: &mut Child, metrics: &Path, epochs: usize) {
-    let started = Instant::now();
-    while fs::read_to_string(metrics).map_or(0, |text| text.lines().count()) <= epochs {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the training ended early"
-        );
-        assert!(started.elapsed() < Duration::from_secs(120));
-        std::thread::sleep(Duration::from_millis(2));
-    }
+/// Stops a process with SIGSTOP while a file in its run folder is incomplete, or returns when it has ended.
+///
+/// The file may be complete before the signal arrives. Then the process continues, up to the next file.
+/// Without /proc it stops at an arbitrary time.
+fn stop_while_writing(child: &mut Child, folder: &Path) {
+    wait_until("an incomplete file", || {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        if unfinished_files(folder) == 0 {
+            return false;
+        }
+        send(child.id(), libc::SIGSTOP);
+        wait_until("the stop", || is_stopped(child));
+        if unfinished_files(folder) > 0 {
+            return true;
+        }
+        send(child.id(), libc::SIGCONT);
+        false
+    });
 }
 
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-}
-
-fn output(child: Child) -> (Option<i32>, String, String) {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-fn spawn(mut command: Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// True if a process is stopped or has ended.
+fn is_stopped(child: &Child) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // The state follows the name of the program, which is in parentheses.
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    state.is_empty() || state.starts_with(['T', 'Z', 'X'])
 }
 
 #[test]
@@ -138,22 +131,24 @@ fn a_signal_saves_and_prints_the_command_that_resumes() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
     desk.types(&format!("{train} whole")).fine();
-    let metrics = desk.path("runs/mine/metrics.csv");
+    let run = desk.path("runs/mine");
     let mut line = format!("{train} mine");
     // If the tests run under nohup, emovox inherits the ignored SIGHUP.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let mut signals = vec![("INT", 130, 3), ("TERM", 143, 9)];
+    let mut signals = vec![(libc::SIGINT, 130, 3), (libc::SIGTERM, 143, 9)];
     if ignored.is_some_and(|mask| mask & 1 == 0) {
-        signals.push(("HUP", 129, 15));
+        signals.push((libc::SIGHUP, 129, 15));
     }
-    for (name, code, epochs) in signals {
+    for (signal, expected, epochs) in signals {
         let mut child = spawn(desk.command(&line));
-        wait_for_epochs(&mut child, &metrics, epochs);
-        signal(&child, name);
-        let (exit, out, error) = output(child);
-        assert_eq!(exit, Some(code), "{out}\n{error}");
+        wait_for_epochs(&mut child, &run, epochs);
+        send(child.id(), signal);
+        let Seen {
+            code, out, error, ..
+        } = finish(&line, child);
+        assert_eq!(code, expected, "{out}\n{error}");
         let last = out.lines().last().unwrap();
         assert!(
             last.contains("and saved; go on: emovox train --resume mine"),
@@ -171,9 +166,9 @@ fn the_command_that_resumes_is_quoted_for_a_shell() {
     let mut command = desk.command(&TRAIN.replace("--run mine", "--epochs 3000"));
     command.args(["--runs-dir", "my runs", "--run", "it's mine"]);
     let mut child = spawn(command);
-    wait_for_epochs(&mut child, &desk.path("my runs/it's mine/metrics.csv"), 2);
-    signal(&child, "INT");
-    let (_, out, _) = output(child);
+    wait_for_epochs(&mut child, &desk.path("my runs/it's mine"), 2);
+    send(child.id(), libc::SIGINT);
+    let out = finish("train", child).out;
     let line = out
         .lines()
         .last()
@@ -204,9 +199,9 @@ fn a_training_under_nohup_ignores_sighup() {
         .current_dir(desk.path(""))
         .env("OMP_NUM_THREADS", "1");
     let mut child = spawn(command);
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
-    signal(&child, "HUP");
-    assert_eq!(output(child).0, Some(0));
+    wait_for_epochs(&mut child, &desk.path("runs/mine"), 2);
+    send(child.id(), libc::SIGHUP);
+    finish("train", child).fine();
 }
 
 #[test]
@@ -214,13 +209,13 @@ fn a_second_signal_stops_at_once() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
     let mut child = spawn(desk.command(&train));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    wait_for_epochs(&mut child, &desk.path("runs/mine"), 2);
     // The process is stopped first, so that it receives both signals at once.
-    for name in ["STOP", "INT", "TERM", "CONT"] {
-        signal(&child, name);
+    for signal in [libc::SIGSTOP, libc::SIGINT, libc::SIGTERM, libc::SIGCONT] {
+        send(child.id(), signal);
     }
-    let (exit, out, _) = output(child);
-    assert!(matches!(exit, Some(130 | 143)), "{exit:?}");
+    let Seen { code, out, .. } = finish("train", child);
+    assert!(matches!(code, 130 | 143), "{code}");
     assert!(!out.contains("and saved"), "{out}");
     desk.types("train --resume mine --epochs 1")
         .fails_with(&["epochs behind it"]);
@@ -231,7 +226,7 @@ fn a_training_continues_after_its_output_is_closed() {
     let desk = Desk::with_corpus();
     let mut child = spawn(desk.command(TRAIN));
     drop((child.stdout.take(), child.stderr.take()));
-    assert!(child.wait().unwrap().success());
+    assert!(wait_for_exit(&mut child).success());
     assert!(desk.path("runs/mine/report.txt").exists());
 }
 
@@ -240,7 +235,7 @@ fn one_run_is_trained_by_one_process() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
     let mut child = spawn(desk.command(&train));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    wait_for_epochs(&mut child, &desk.path("runs/mine"), 2);
     let holder = format!("process {}", child.id());
     desk.types("train --resume mine")
         .fails_with(&["runs/mine is being trained by another process", &holder]);
@@ -249,7 +244,7 @@ fn one_run_is_trained_by_one_process() {
     desk.types("plot mine").fine();
     // A killed process leaves no lock.
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait_for_exit(&mut child);
     let seen = desk.types("train --resume mine --epochs 1");
     seen.fails_with(&["epochs behind it"]);
 }
@@ -258,18 +253,14 @@ fn one_run_is_trained_by_one_process() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn new(folder: PathBuf, options: &str) -> Option<SmallDisk> {
+    fn new(folder: PathBuf, options: &str) -> SmallDisk {
         fs::create_dir_all(&folder).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "none"])
             .arg(&folder)
-            .stderr(Stdio::null())
             .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(SmallDisk(folder));
-        }
-        eprintln!("skipped: only root may mount a file system of limited size here");
-        None
+        assert!(mounted.unwrap().success(), "only root can mount a tmpfs");
+        SmallDisk(folder)
     }
 }
 
@@ -280,20 +271,19 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_keeps_what_was_saved() {
+#[ignore = "needs root, to mount a tmpfs"]
+fn a_full_disk_keeps_the_saved_state() {
     let desk = Desk::with_corpus();
-    let Some(disk) = SmallDisk::new(desk.path("runs"), "size=3m") else {
-        return;
-    };
+    let disk = SmallDisk::new(desk.path("runs"), "size=3m");
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
     desk.types(&format!("{train} whole")).fine();
     let mut child = spawn(desk.command(&format!("{train} mine")));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 4);
+    wait_for_epochs(&mut child, &desk.path("runs/mine"), 4);
     let ballast = disk.0.join("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
-    let (exit, _, error) = output(child);
-    assert_eq!(exit, Some(1), "{error}");
+    let Seen { code, error, .. } = finish("train", child);
+    assert_eq!(code, 1, "{error}");
     for words in [
         "the training stopped; what it had saved is kept",
         "`emovox train --resume mine` goes on",
@@ -321,17 +311,21 @@ fn a_run_folder_that_disappears_is_an_error() {
     let desk = Desk::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
     let mut child = spawn(desk.command(&train));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    wait_for_epochs(&mut child, &desk.path("runs/mine"), 2);
     // Renamed, because the training could write into the folder during its removal.
     fs::rename(desk.path("runs/mine"), desk.path("elsewhere")).unwrap();
-    let (exit, _, error) = output(child);
-    assert_eq!(exit, Some(1), "{error}");
+    let Seen { code, error, .. } = finish("train", child);
+    assert_eq!(code, 1, "{error}");
     assert!(error.contains("cannot write runs/mine/"), "{error}");
+}
 
-    if let Some(_disk) = SmallDisk::new(desk.path("kept"), "size=1m,ro") {
-        desk.types(&format!("{TRAIN} --runs-dir kept"))
-            .fails_with(&["cannot make kept/mine", "Read-only", "--runs-dir"]);
-    }
+#[test]
+#[ignore = "needs root, to mount a tmpfs"]
+fn a_read_only_folder_of_runs_is_an_error() {
+    let desk = Desk::with_corpus();
+    let _disk = SmallDisk::new(desk.path("kept"), "size=1m,ro");
+    desk.types(&format!("{TRAIN} --runs-dir kept"))
+        .fails_with(&["cannot make kept/mine", "Read-only", "--runs-dir"]);
 }
 
 /// Damaged files of weights, each with words of its error.

@@ -6,54 +6,20 @@
 mod desk;
 
 use std::fs;
-use std::io::Read;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
-use desk::{Desk, TRAIN};
+use desk::process::{
+    DEADLINE, epochs, finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until,
+};
+use desk::server::{Server, archive_at, corpus_table};
+use desk::{Desk, Seen, TRAIN};
 use emovox::process::is_ignored;
 
 /// A training in oneDNN's generated code, which uses the stack pointer as a general register.
 const SEED: &str = "train --data corpus --arch seed --device cpu --epochs 60 --run";
-
-/// Waits until a condition is true, at most two minutes.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "timeout: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Epochs in a run's journal.
-fn epochs(run: &Path) -> usize {
-    let journal = fs::read_to_string(run.join("metrics.csv")).unwrap_or_default();
-    journal.lines().count().saturating_sub(1)
-}
-
-#[track_caller]
-fn wait_for_epochs(child: &mut Child, run: &Path, count: usize) {
-    wait_until("epochs", || {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the process ended early"
-        );
-        epochs(run) >= count
-    });
-}
-
-fn spawn(mut command: Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
 
 /// A shell that runs `preparation` and then replaces itself with emovox.
 fn after(desk: &Desk, preparation: &str, line: &str) -> Command {
@@ -68,14 +34,6 @@ fn after(desk: &Desk, preparation: &str, line: &str) -> Command {
         shell.env(name, value.unwrap());
     }
     shell
-}
-
-#[track_caller]
-fn send(process: u32, signal: i32) {
-    let sent = Command::new("kill")
-        .args([&format!("-{signal}"), &process.to_string()])
-        .status();
-    assert!(sent.unwrap().success());
 }
 
 /// A line of /proc/PROCESS/status, or of one of its threads.
@@ -177,7 +135,7 @@ fn no_thread_of_a_training_takes_a_signal() {
         wait_for_epochs(&mut child, &run, 2);
         assert_no_computing_thread_takes_signals(child.id());
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait_for_exit(&mut child);
     }
 }
 
@@ -191,9 +149,8 @@ fn a_training_interrupted_many_times_has_the_same_result() {
         let mut child = spawn(desk.command(&line));
         wait_for_epochs(&mut child, &run, 4 * round);
         send(child.id(), libc::SIGINT);
-        let output = child.wait_with_output().unwrap();
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(130), "{}: {out}", output.status);
+        let Seen { code, out, .. } = finish(&line, child);
+        assert_eq!(code, 130, "{out}");
         assert!(out.contains("and saved; go on"), "{out}");
         line = "train --resume mine".into();
     }
@@ -227,9 +184,9 @@ fn a_stopped_terminal_job_continues() {
     send(child.id(), libc::SIGCONT);
     wait_for_epochs(&mut child, &run, behind + 2);
     send(child.id(), libc::SIGINT);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("and saved"));
+    let Seen { code, out, .. } = finish("train", child);
+    assert_eq!(code, 130);
+    assert!(out.contains("and saved"), "{out}");
 }
 
 #[test]
@@ -243,40 +200,18 @@ fn an_ignored_sighup_stays_ignored() {
     let behind = epochs(&run);
     wait_for_epochs(&mut child, &run, behind + 3);
     send(child.id(), libc::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(143));
 }
 
 /// A command without anything to save: a download from a server that does not reply.
-fn fetching(desk: &Desk, preparation: &str) -> (Child, std::net::TcpStream) {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/corpus.zip", server.local_addr().unwrap());
-    let table = format!(
-        "[[corpus]]
-name = 'emodb'
-title = 'A small EmoDB'
-home = 'http://home.example'
-licence = 'CC0'
-cite = 'nobody'
-megabytes = 1
-unpacked_megabytes = 1
-clips = 4
-speakers = ['03', '08']
-classes = {{ anger = 2, neutral = 2 }}
-clips_per_speaker = 2
-[[corpus.archive]]
-url = '{url}'
-compared = ''"
-    );
-    fs::write(desk.path("homes.toml"), table).unwrap();
+fn fetching(desk: &Desk, preparation: &str) -> Child {
+    let server = Server::new(|_, _, _| std::thread::sleep(DEADLINE));
+    let url = format!("{}/corpus.zip", server.address);
+    fs::write(desk.path("homes.toml"), corpus_table(&archive_at(&url))).unwrap();
     let line = "corpus fetch emodb --yes --source homes.toml";
     let child = spawn(after(desk, preparation, line));
-    server.set_nonblocking(true).unwrap();
-    let mut stream = None;
-    wait_until("it asks the server", || {
-        stream = server.accept().ok();
-        stream.is_some()
-    });
-    (child, stream.unwrap().0)
+    wait_until("a request", || !server.requests().is_empty());
+    child
 }
 
 #[test]
@@ -293,16 +228,16 @@ fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
     ];
     // Signals that the parent of the tests ignores, for example `nohup`, are left out.
     for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
-        let (mut child, _stream) = fetching(&desk, ":");
+        let mut child = fetching(&desk, ":");
         send(child.id(), signal);
-        assert_eq!(child.wait().unwrap().signal(), Some(signal));
+        assert_eq!(wait_for_exit(&mut child).signal(), Some(signal));
     }
 }
 
 #[test]
 fn an_ignored_signal_ends_no_process() {
     let desk = Desk::new();
-    let (mut child, _stream) = fetching(&desk, "trap '' HUP INT USR1");
+    let mut child = fetching(&desk, "trap '' HUP INT USR1");
     for signal in [
         libc::SIGHUP,
         libc::SIGINT,
@@ -318,7 +253,7 @@ fn an_ignored_signal_ends_no_process() {
             signals(&proc(child.id()), "ShdPnd").is_none_or(|pending| pending & bit(signal) == 0)
         });
     }
-    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+    assert_eq!(wait_for_exit(&mut child).signal(), Some(libc::SIGTERM));
 }
 
 const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
@@ -345,7 +280,7 @@ fn no_thread_of_a_cross_validation_takes_a_signal() {
         assert_no_computing_thread_takes_signals(process);
     }
     send(child.id(), libc::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(143));
 }
 
 #[test]
@@ -353,7 +288,7 @@ fn trainings_end_with_their_parent_and_can_be_resumed() {
     let desk = Desk::with_corpus();
     let (mut child, trainings) = cross_validating(&desk, 300);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait_for_exit(&mut child);
     wait_until("the trainings end", || {
         trainings.iter().all(|&training| is_gone(training))
     });
@@ -383,7 +318,7 @@ model.hidden = [4]
     let cells = children(child.id());
     assert_eq!(cells.len(), 1);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait_for_exit(&mut child);
     wait_until("the trial ends", || is_gone(cells[0]));
 }
 
@@ -401,9 +336,10 @@ fn a_killed_training_is_not_reported_as_saved() {
         pending & bit(libc::SIGUSR1) != 0
     });
     send(trainings[1], libc::SIGKILL);
-    let output = child.wait_with_output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(143), "{error}");
+    let Seen {
+        code, out, error, ..
+    } = finish("cross-validate", child);
+    assert_eq!(code, 143, "{error}");
     for words in [
         "killed by signal 6 (SIGABRT)",
         "killed by signal 9 (SIGKILL)",
@@ -411,7 +347,6 @@ fn a_killed_training_is_not_reported_as_saved() {
         assert!(error.contains(words), "{error}");
     }
     assert!(error.contains("(see runs/all/fold-"), "{error}");
-    let out = String::from_utf8_lossy(&output.stdout);
     assert!(!out.contains("and saved"), "{out}");
 }
 
@@ -452,9 +387,7 @@ fn trainings_that_start_together_take_different_names() {
     let line = "train --data corpus --config small.toml --device cpu --epochs 1";
     let children: Vec<Child> = (0..4).map(|_| spawn(desk.command(line))).collect();
     for child in children {
-        let output = child.wait_with_output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{error}");
+        finish(line, child).fine();
     }
     let runs = fs::read_dir(desk.path("runs")).unwrap().flatten();
     let mut names: Vec<String> = runs
@@ -475,15 +408,12 @@ fn only_one_of_several_trainings_with_one_name_starts() {
     let children: Vec<Child> = (0..3).map(|_| spawn(desk.command(TRAIN))).collect();
     let mut trained = 0;
     for child in children {
-        let output = child.wait_with_output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        match output.status.code() {
-            Some(0) => trained += 1,
-            code => {
-                assert_eq!(code, Some(1), "{error}");
-                assert!(error.contains("runs/mine exists"), "{error}");
-                assert_eq!(error.lines().count(), 1, "{error}");
-            }
+        let seen = finish(TRAIN, child);
+        if seen.code == 0 {
+            trained += 1;
+        } else {
+            let error = seen.fails_with(&["runs/mine exists"]).error;
+            assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
     assert_eq!(trained, 1);
@@ -495,20 +425,12 @@ fn a_file_size_limit_is_an_ordinary_error() {
     let desk = Desk::with_corpus();
     desk.types("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
         .fine();
-    let mut output = String::new();
     // In blocks of 512 bytes (1024 in some shells): less than the weights need.
-    let mut child = spawn(after(&desk, "ulimit -f 60", TRAIN));
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut output)
-        .unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(1), "{status}: {output}");
-    assert!(output.contains("cannot write runs/mine/"), "{output}");
-    assert!(output.contains("File too large"), "{output}");
-    assert_eq!(output.lines().count(), 1, "{output}");
+    let child = spawn(after(&desk, "ulimit -f 60", TRAIN));
+    let error = finish(TRAIN, child)
+        .fails_with(&["cannot write runs/mine/", "File too large"])
+        .error;
+    assert_eq!(error.lines().count(), 1, "{error}");
     for entry in fs::read_dir(desk.path("runs/mine")).unwrap() {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().starts_with(".writing-"));

@@ -2,9 +2,16 @@
 
 #![allow(dead_code, reason = "no test uses all helpers")]
 
+pub mod bundle;
+pub mod process;
+pub mod server;
+pub mod tiny;
+
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use emovox::corpus::demo;
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -36,6 +43,35 @@ impl Desk {
             }
         }
         desk
+    }
+
+    /// With a corpus, and the run folders that a command makes in it. All tests that share `runs` train
+    /// only once; each gets its own copy.
+    pub fn with_runs(runs: &OnceLock<Files>, line: &str) -> Desk {
+        let runs = runs.get_or_init(|| {
+            let desk = Desk::with_corpus();
+            desk.types(line).fine();
+            files(&desk.path("runs"))
+        });
+        let desk = Desk::with_corpus();
+        for (file, bytes) in runs {
+            let path = desk.path("runs").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        desk
+    }
+
+    /// Moves two of the five voices from `corpus` to a second corpus, `other`.
+    pub fn split_corpus(&self) {
+        for emotion in ["anger", "neutral", "sadness"] {
+            for voice in ["v04", "v05"] {
+                let other = self.path(&format!("other/{emotion}"));
+                fs::create_dir_all(&other).unwrap();
+                let from = self.path(&format!("corpus/{emotion}/{voice}"));
+                fs::rename(from, other.join(voice)).unwrap();
+            }
+        }
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
@@ -77,9 +113,37 @@ impl Desk {
         command
     }
 
+    /// Number of run folders.
     pub fn runs(&self) -> usize {
         fs::read_dir(self.path("runs")).map_or(0, Iterator::count)
     }
+
+    /// The rows of a CSV file in the folder of runs, as maps from column to value.
+    pub fn table(&self, file: &str) -> Vec<BTreeMap<String, String>> {
+        let table = csv::Reader::from_path(self.path("runs").join(file)).unwrap();
+        table.into_deserialize().map(Result::unwrap).collect()
+    }
+}
+
+/// Files by their path in a folder.
+pub type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// All files below a folder, without following links.
+pub fn files(folder: &Path) -> Files {
+    let mut found = Files::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().into();
+                found.insert(name, fs::read(&path).unwrap_or_default());
+            }
+        }
+    }
+    found
 }
 
 pub struct Seen {
