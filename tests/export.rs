@@ -7,59 +7,22 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use desk::Desk;
+use desk::tiny::{tiny_bilstm, tiny_config, tiny_run};
 use emovox::audio::SampleRate;
 use emovox::config::RunConfig;
-use emovox::corpus::split::Part;
-use emovox::corpus::{Clip, CorpusKind, demo};
+use emovox::corpus::demo;
 use emovox::dataset::extract_one;
 use emovox::export::{safetensors, torchscript};
 use emovox::features::Features;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, ModelConfig, SeedConfig, about_safetensors, from_safetensors,
-    save_weights,
+    Arch, BilstmConfig, ModelConfig, SeedConfig, about_safetensors, from_safetensors,
 };
-use emovox::run::{RunFolder, write_split};
 use tch::{CModule, Device, Tensor};
 
-/// A run folder like that of a trained run: random weights, and statistics other than 0 and 1.
-fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
-    tch::manual_seed(11);
-    let width = config.features.coefficients();
-    let classes = &config.data.classes;
-    let model = EmotionModel::new(&config.model, width, classes, Device::Cpu);
-    model
-        .normalisation()
-        .fit(&(Tensor::randn([400, width as i64], tch::kind::FLOAT_CPU) * 7.0 - 3.0));
-    let clip = |speaker: &str| Clip {
-        file: format!("joy/{speaker}/1.wav").into(),
-        label: "joy".into(),
-        corpus_label: "joy".into(),
-        corpus: String::new(),
-        speaker: speaker.into(),
-        sentence: String::new(),
-        content: None,
-    };
-    let clips = [clip("v01"), clip("v02"), clip("v03")];
-    let parts = [Part::Train, Part::Validation, Part::Test];
-    let (run, _lock) = RunFolder::create(&desk.path("runs"), name, |run| {
-        config.write(&run.config_toml())?;
-        write_split(&run.split_csv(), &clips, &parts)?;
-        save_weights(&model, &model.tensors(), &run.best_ot())
-    })
-    .unwrap();
-    run
-}
-
 fn config(model: ModelConfig) -> RunConfig {
-    let mut config = RunConfig::recipe(model.arch());
-    config.model = model;
-    config.features.n_mfcc = 13;
-    config.features.n_mels = 32;
-    config.features.hop_length = 400;
+    let mut config = tiny_config(model, &["anger", "joy", "calm"]);
     config.data.folder = "/home/somebody/secret/corpus".into();
-    config.data.corpus = Some(CorpusKind::Folders);
-    config.data.classes = ["anger", "joy", "calm"].map(String::from).to_vec();
     config.calibration.temperature = 1.37;
     config
 }
@@ -70,10 +33,7 @@ fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig 
         layers,
         stack,
         statistics,
-        input: 16,
-        hidden: 12,
-        heads: 2,
-        ..BilstmConfig::default()
+        ..tiny_bilstm()
     }))
 }
 
@@ -144,7 +104,7 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
         ("seed", seed()),
     ];
     for (name, config) in runs {
-        run(&desk, name, &config);
+        tiny_run(&desk, name, &config);
         let predictor = predictor(&desk, name);
         let bytes = torchscript(&predictor).unwrap();
         assert_eq!(
@@ -168,7 +128,7 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
 #[test]
 fn safetensors_contain_the_weights_under_pytorchs_names() {
     let desk = Desk::new();
-    run(&desk, "mine", &bilstm(1, 2, 3, true));
+    tiny_run(&desk, "mine", &bilstm(1, 2, 3, true));
     let predictor = predictor(&desk, "mine");
     let bytes = safetensors(&predictor).unwrap();
     let saved = from_safetensors(&bytes, Device::Cpu).unwrap();
@@ -245,7 +205,7 @@ fn a_bundle_replaces_its_run() {
 #[test]
 fn damaged_and_other_files_are_rejected_as_bundles() {
     let desk = Desk::new();
-    run(&desk, "mine", &seed());
+    tiny_run(&desk, "mine", &seed());
     desk.types("export mine").fine();
     let bytes = fs::read(desk.path("mine.emovox")).unwrap();
     let open = |bytes: &[u8]| {

@@ -10,23 +10,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-use desk::Desk;
+use desk::process::DEADLINE;
+use desk::tiny::{tiny_bilstm, tiny_config, tiny_run};
+use desk::{Desk, files};
 use emovox::audio::AudioConfig;
-use emovox::config::RunConfig;
-use emovox::corpus::split::Part;
-use emovox::corpus::{Clip, CorpusKind};
 use emovox::export::{self, FeatureFormat};
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
-use emovox::model::{Arch, BilstmConfig, EmotionModel, ModelConfig, save_weights};
-use emovox::run::{EpochRecord, Outputs, RunFolder, write_metrics, write_split};
+use emovox::model::ModelConfig;
+use emovox::run::Outputs;
 use tch::Device;
 
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Two run folders like those of trained runs, and two recordings.
+/// Two runs and two recordings.
 fn desk() -> Desk {
     let desk = Desk::new();
     for (number, name) in ["sounds/1.wav", "sounds/2.wav"].into_iter().enumerate() {
@@ -35,81 +31,19 @@ fn desk() -> Desk {
             .collect();
         desk.wav(name, 16_000, 1, &samples);
     }
-    let mut config = RunConfig::recipe(Arch::Bilstm);
-    config.model = ModelConfig::Bilstm(BilstmConfig {
-        members: 1,
-        layers: 1,
-        input: 8,
-        hidden: 8,
-        heads: 2,
-        ..BilstmConfig::default()
-    });
-    config.features.n_mfcc = 13;
-    config.features.n_mels = 32;
+    let mut config = tiny_config(ModelConfig::Bilstm(tiny_bilstm()), &["anger", "joy"]);
     config.data.folder = desk.path("sounds");
-    config.data.corpus = Some(CorpusKind::Folders);
-    config.data.classes = ["anger", "joy"].map(String::from).to_vec();
-    tch::manual_seed(1);
-    let width = config.features.coefficients();
-    let model = EmotionModel::new(&config.model, width, &config.data.classes, Device::Cpu);
-    let clip = |speaker: &str| Clip {
-        file: format!("joy/{speaker}/1.wav").into(),
-        label: "joy".into(),
-        corpus_label: "joy".into(),
-        corpus: String::new(),
-        speaker: speaker.into(),
-        sentence: String::new(),
-        content: None,
-    };
-    let epoch = EpochRecord {
-        epoch: 1,
-        train_loss: 1.0,
-        train_accuracy: 0.5,
-        validation_loss: 1.0,
-        validation_accuracy: 0.5,
-        validation_uar: 0.5,
-        learning_rate: 1e-3,
-        seconds: 1.0,
-    };
-    let run = |name: &str| {
-        RunFolder::create(&desk.path("runs"), name, |run| {
-            config.write(&run.config_toml())?;
-            let clips = [clip("v01"), clip("v02"), clip("v03")];
-            let parts = [Part::Train, Part::Validation, Part::Test];
-            write_split(&run.split_csv(), &clips, &parts)?;
-            write_metrics(&run.metrics_csv(), std::slice::from_ref(&epoch))?;
-            save_weights(&model, &model.tensors(), &run.best_ot())
-        })
-        .unwrap();
-    };
-    run("mine");
-    run("other");
+    tiny_run(&desk, "mine", &config);
+    tiny_run(&desk, "other", &config);
     desk
-}
-
-/// All files below a folder, with their bytes.
-fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        match path.is_dir() && !path.is_symlink() {
-            true => all.extend(everything(&path)),
-            false => all.push((path.clone(), fs::read(&path).unwrap_or_default())),
-        }
-    }
-    all.sort();
-    all
 }
 
 /// Asserts that the command fails with these words and changes no file.
 #[track_caller]
 fn assert_rejected(desk: &Desk, line: &str, words: &[&str]) {
-    let before = everything(&desk.path(""));
+    let before = files(&desk.path(""));
     desk.types(line).fails_with(words);
-    assert!(
-        everything(&desk.path("")) == before,
-        "{line} changed a file"
-    );
+    assert!(files(&desk.path("")) == before, "{line} changed a file");
 }
 
 #[test]
