@@ -7,9 +7,10 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use desk::{Desk, Seen, TRAIN};
+use desk::{Desk, Files, Seen, TRAIN};
 use emovox::device::DeviceChoice;
 use emovox::inference::Predictor;
 use emovox::run::RunFolder;
@@ -46,22 +47,19 @@ fn limited(desk: &Desk, line: &str, kilobytes: u32) -> Seen {
     Seen::of(line, command.output().unwrap())
 }
 
-#[test]
-fn long_recordings_and_many_are_predicted_within_bounds() {
-    let desk = Desk::with_corpus();
-    desk.types(&TRAIN.replace("mine", "mine --epochs 1")).fine();
-    a_recording_too_long_for_memory_does_not_affect_the_others(&desk);
-    recordings_longer_than_a_minute_cause_a_warning(&desk);
-    predictions_are_returned_before_the_last_recording_is_read(&desk);
-    a_recording_with_many_links_is_predicted_once(&desk);
-    an_endless_or_huge_file_is_rejected_as_run(&desk);
+/// A corpus and the run `mine`.
+fn with_run() -> Desk {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    Desk::with_runs(&RUNS, &TRAIN.replace("mine", "mine --epochs 1"))
 }
 
-fn a_recording_too_long_for_memory_does_not_affect_the_others(desk: &Desk) {
+#[test]
+fn a_recording_too_long_for_memory_does_not_affect_the_others() {
+    let desk = with_run();
     silence(&desk.path("hour.wav"), 3600, 44_100);
     let clip = "corpus/anger/v01/1.wav";
     let seen = limited(
-        desk,
+        &desk,
         &format!("predict mine hour.wav {clip} --csv --device cpu"),
         1_000_000,
     );
@@ -70,7 +68,7 @@ fn a_recording_too_long_for_memory_does_not_affect_the_others(desk: &Desk) {
     assert_eq!(seen.out.lines().count(), 2, "{}", seen.out);
     assert!(seen.out.contains(clip));
     // The same applies to features.
-    limited(desk, "features hour.wav --out hour.npy", 1_000_000).fails_with(&[
+    limited(&desk, "features hour.wav --out hour.npy", 1_000_000).fails_with(&[
         "hour.wav",
         "not enough memory",
         "635 MB",
@@ -78,7 +76,9 @@ fn a_recording_too_long_for_memory_does_not_affect_the_others(desk: &Desk) {
     assert!(!desk.path("hour.npy").exists());
 }
 
-fn recordings_longer_than_a_minute_cause_a_warning(desk: &Desk) {
+#[test]
+fn recordings_longer_than_a_minute_cause_a_warning() {
+    let desk = with_run();
     silence(&desk.path("short.wav"), 60, 8_000);
     silence(&desk.path("long.wav"), 61, 8_000);
     let seen = desk.types("predict mine short.wav long.wav").fine();
@@ -107,7 +107,9 @@ fn recordings_longer_than_a_minute_cause_a_warning(desk: &Desk) {
     assert!(seen.error.contains("and 3 more"), "{}", seen.error);
 }
 
-fn predictions_are_returned_before_the_last_recording_is_read(desk: &Desk) {
+#[test]
+fn predictions_are_returned_before_the_last_recording_is_read() {
+    let desk = with_run();
     let run = RunFolder::open(&desk.path("runs"), "mine").unwrap();
     let predictor = Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap();
     let clip = desk.path("corpus/anger/v01/1.wav");
@@ -156,7 +158,9 @@ fn rayon_threads() -> usize {
     rayon::current_num_threads()
 }
 
-fn a_recording_with_many_links_is_predicted_once(desk: &Desk) {
+#[test]
+fn a_recording_with_many_links_is_predicted_once() {
+    let desk = with_run();
     for level in 0..26 {
         let here = desk.path(&format!("ladder/{level}"));
         fs::create_dir_all(&here).unwrap();
@@ -169,21 +173,23 @@ fn a_recording_with_many_links_is_predicted_once(desk: &Desk) {
         desk.path("ladder/26/1.wav"),
     )
     .unwrap();
-    let seen = bounded(desk, "predict mine ladder --csv --device cpu").fine();
+    let seen = bounded(&desk, "predict mine ladder --csv --device cpu").fine();
     assert_eq!(seen.out.lines().count(), 2, "{}", seen.out);
     assert!(seen.out.contains("ladder/26/1.wav"), "{}", seen.out);
     assert!(seen.error.contains("the same folder as"), "{}", seen.error);
     assert!(seen.error.contains("and 42 more"), "{}", seen.error);
 }
 
-fn an_endless_or_huge_file_is_rejected_as_run(desk: &Desk) {
+#[test]
+fn an_endless_or_huge_file_is_rejected_as_run() {
+    let desk = with_run();
     let clip = "corpus/anger/v01/1.wav";
-    bounded(desk, &format!("predict /dev/zero {clip}")).fails_with(&["/dev/zero"]);
+    bounded(&desk, &format!("predict /dev/zero {clip}")).fails_with(&["/dev/zero"]);
     File::create(desk.path("huge.emovox"))
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    bounded(desk, &format!("predict huge.emovox {clip}")).fails_with(&["huge.emovox"]);
+    bounded(&desk, &format!("predict huge.emovox {clip}")).fails_with(&["huge.emovox"]);
     // A valid bundle that is longer than the limit.
     desk.types("export mine").fine();
     File::options()
@@ -192,7 +198,7 @@ fn an_endless_or_huge_file_is_rejected_as_run(desk: &Desk) {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    bounded(desk, &format!("predict mine.emovox {clip}"))
+    bounded(&desk, &format!("predict mine.emovox {clip}"))
         .fails_with(&["mine.emovox", "more than 4.0 GB"]);
 }
 

@@ -4,33 +4,19 @@ mod desk;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::sync::OnceLock;
 
-use desk::{Desk, Seen, TRAIN};
-use emovox::model::{about_safetensors, encode, from_safetensors, read_tensors, to_safetensors};
+use desk::bundle::changed_bundle;
+use desk::{Desk, Files, Seen, TRAIN};
+use emovox::model::{encode, read_tensors};
 use tch::{Device, Kind, Tensor};
 
-#[test]
-fn files_with_nan_or_infinity_are_rejected_by_name() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
+/// A corpus, the run `mine` and the recording `x.wav`.
+fn with_run() -> Desk {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    let desk = Desk::with_runs(&RUNS, TRAIN);
     fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
-    let whole = ["best.ot", "last.ot"].map(|file| {
-        let file = desk.path(&format!("runs/mine/{file}"));
-        (fs::read(&file).unwrap(), file)
-    });
-    let checks: [fn(&Desk); 5] = [
-        weights_and_statistics_with_nan_are_not_loaded,
-        a_training_does_not_resume_from_moments_with_nan,
-        a_bundle_with_nan_is_not_loaded,
-        a_prediction_with_nan_is_an_error_that_names_the_recording,
-        probabilities_with_nan_in_a_table_are_rejected,
-    ];
-    for check in checks {
-        check(&desk);
-        for (bytes, file) in &whole {
-            fs::write(file, bytes).unwrap();
-        }
-    }
+    desk
 }
 
 /// Sets the last value of a tensor.
@@ -54,7 +40,9 @@ fn listen(desk: &Desk, line: &str) -> Seen {
     Seen::of(line, desk.command(line).stdin(wav).output().unwrap())
 }
 
-fn weights_and_statistics_with_nan_are_not_loaded(desk: &Desk) {
+#[test]
+fn weights_and_statistics_with_nan_are_not_loaded() {
+    let desk = with_run();
     let best = desk.path("runs/mine/best.ot");
     let whole = fs::read(&best).unwrap();
     for (name, value) in [
@@ -79,7 +67,7 @@ fn weights_and_statistics_with_nan_are_not_loaded(desk: &Desk) {
         desk.types(line)
             .fails_with(&["best.ot", "normalisation.deviation"]);
     }
-    let seen = listen(desk, "listen mine --json");
+    let seen = listen(&desk, "listen mine --json");
     assert_eq!(seen.fails_with(&["best.ot"]).out, "");
     for value in [0.0, -1.0] {
         let bytes = planted(&whole, "normalisation.deviation", value);
@@ -101,7 +89,9 @@ fn weights_and_statistics_with_nan_are_not_loaded(desk: &Desk) {
     assert!(!desk.path("runs/more").exists());
 }
 
-fn a_training_does_not_resume_from_moments_with_nan(desk: &Desk) {
+#[test]
+fn a_training_does_not_resume_from_moments_with_nan() {
+    let desk = with_run();
     let last = desk.path("runs/mine/last.ot");
     let whole = fs::read(&last).unwrap();
     for (name, value, words) in [
@@ -134,34 +124,14 @@ fn a_training_does_not_resume_from_moments_with_nan(desk: &Desk) {
     }
 }
 
-/// The bundle with one changed value and the correct hash, which anyone can compute.
+/// The bundle with one changed value and the correct hash.
 fn planted_bundle(bytes: &[u8], name: &str, value: f64) -> Vec<u8> {
-    let header = about_safetensors(bytes).unwrap();
-    let mut tensors = from_safetensors(bytes, Device::Cpu).unwrap();
-    drop(tensors.remove("blake3").unwrap());
-    plant(&mut tensors, name, value);
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(header.as_bytes());
-    for (name, tensor) in &tensors {
-        part(name.as_bytes());
-        part(format!("{:?} {:?}", tensor.kind(), tensor.size()).as_bytes());
-        let numbers: Vec<f32> = tensor.view([-1]).try_into().unwrap();
-        let bytes: Vec<u8> = numbers
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect();
-        part(&bytes);
-    }
-    let hash = *hasher.finalize().as_bytes();
-    tensors.insert("blake3".into(), Tensor::from_slice(&hash));
-    to_safetensors(&tensors.into_iter().collect::<Vec<_>>(), &header).unwrap()
+    changed_bundle(bytes, |_, tensors| plant(tensors, name, value))
 }
 
-fn a_bundle_with_nan_is_not_loaded(desk: &Desk) {
+#[test]
+fn a_bundle_with_nan_is_not_loaded() {
+    let desk = with_run();
     desk.types("export mine").fine();
     let whole = fs::read(desk.path("mine.emovox")).unwrap();
     let same = planted_bundle(&whole, "normalisation.deviation", 1.0);
@@ -189,7 +159,9 @@ fn a_bundle_with_nan_is_not_loaded(desk: &Desk) {
 }
 
 /// All weights are finite, but the output of the model is not.
-fn a_prediction_with_nan_is_an_error_that_names_the_recording(desk: &Desk) {
+#[test]
+fn a_prediction_with_nan_is_an_error_that_names_the_recording() {
+    let desk = with_run();
     let best = desk.path("runs/mine/best.ot");
     let mut tensors = read_tensors(&best, Device::Cpu).unwrap();
     for (name, tensor) in &mut tensors {
@@ -228,11 +200,13 @@ fn a_prediction_with_nan_is_an_error_that_names_the_recording(desk: &Desk) {
         desk.types("inspect x.wav --run mine")
             .fails_with(&["x.wav", words]),
     );
-    nothing(listen(desk, "listen mine --json").fails_with(&[words]));
+    nothing(listen(&desk, "listen mine --json").fails_with(&[words]));
     assert!(!desk.path("x.png").exists());
 }
 
-fn probabilities_with_nan_in_a_table_are_rejected(desk: &Desk) {
+#[test]
+fn probabilities_with_nan_in_a_table_are_rejected() {
+    let desk = with_run();
     let path = desk.path("runs/mine/predictions.csv");
     let text = fs::read_to_string(&path).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_string).collect();

@@ -5,14 +5,15 @@
 mod desk;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write, pipe};
-use std::net::TcpListener;
+use std::io::{Read, pipe};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use desk::{Desk, Seen, TRAIN};
+use desk::process::wait_for_exit;
+use desk::server::{Server, corpus_table, reply_whole};
+use desk::{Desk, Files, Seen, TRAIN};
 use serde_json::Value;
 
 /// Commands that take a few seconds at most, each with the file for its standard input.
@@ -49,9 +50,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("cache clear", ""),
 ];
 
-fn desk_with_a_run() -> Desk {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
+/// A corpus, the run `mine`, a recording and a sweep.
+fn with_run() -> Desk {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    let desk = Desk::with_runs(&RUNS, TRAIN);
     fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
     let sweep = "[config]\ndata.folder = 'corpus'\n[sweep]\ntraining.epochs = [1, 2]\n";
     fs::write(desk.path("sweep.toml"), sweep).unwrap();
@@ -73,14 +75,8 @@ fn full() -> File {
 }
 
 #[test]
-fn what_commands_print_goes_to_a_full_disk_a_closed_pipe_or_a_terminal() {
-    let desk = desk_with_a_run();
-    a_full_standard_error_does_not_change_the_exit_code(&desk);
-    a_terminal_gets_only_control_sequences_of_emovox(&desk);
-    a_full_standard_output_is_an_error_and_a_closed_one_is_not(&desk);
-}
-
-fn a_full_standard_output_is_an_error_and_a_closed_one_is_not(desk: &Desk) {
+fn a_full_standard_output_is_an_error() {
+    let desk = &with_run();
     for &command in COMMANDS {
         let seen = with_output(desk, command, full());
         assert_eq!(seen.code, 1, "{}: {}", seen.line, seen.error);
@@ -97,6 +93,11 @@ fn a_full_standard_output_is_an_error_and_a_closed_one_is_not(desk: &Desk) {
             seen.error
         );
     }
+}
+
+#[test]
+fn a_closed_standard_output_is_not_an_error() {
+    let desk = &with_run();
     for &command in COMMANDS {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
@@ -120,7 +121,7 @@ fn a_reader_that_closes_the_pipe_causes_no_error() {
         let mut output = child.stdout.take().unwrap();
         output.read_exact(&mut [0]).unwrap();
         drop(output);
-        assert_eq!(ended(&mut child), Some(0), "{line}");
+        assert_eq!(wait_for_exit(&mut child).code(), Some(0), "{line}");
     }
 }
 
@@ -147,7 +148,9 @@ fn a_training_continues_without_its_output_and_fails_at_the_end() {
     assert!(desk.path("runs/folds/report.txt").exists());
 }
 
-fn a_full_standard_error_does_not_change_the_exit_code(desk: &Desk) {
+#[test]
+fn a_full_standard_error_does_not_change_the_exit_code() {
+    let desk = with_run();
     let broken = desk.path("corpus/anger/v01/broken.wav");
     fs::write(&broken, b"").unwrap();
     let printed = desk.types("predict mine corpus/anger --csv");
@@ -289,46 +292,33 @@ fn no_label_speaker_or_name_controls_a_terminal() {
 /// Licence and title in an untrusted table, and the reply of a server.
 #[test]
 fn no_table_of_corpora_and_no_server_controls_a_terminal() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let body = format!("name\n\"{HOSTILE}\"\n");
-            let length = body.len();
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            );
-        }
+    let server = Server::new(|_, _, stream| {
+        reply_whole(stream, format!("name\n\"{HOSTILE}\"\n").as_bytes());
     });
+    let address = &server.address;
     let desk = Desk::new();
     let text = serde_json::to_string(HOSTILE)
         .unwrap()
         .replace("\u{7f}", "\\u007f");
-    let table = format!(
-        "[[corpus]]
-name = 'emodb'
-title = {text}
-home = {text}
-licence = {text}
-cite = {text}
-megabytes = 1
-unpacked_megabytes = 1
-clips = 4
-speakers = ['03']
-classes = {{ anger = 4 }}
-[corpus.listed]
-table = 'http://{address}/table.csv'
+    let mut table = corpus_table(&format!(
+        "[corpus.listed]
+table = '{address}/table.csv'
 column = 'name'
 ending = '.wav'
-files = 'http://{address}/'
-notes = 'http://{address}/'
+files = '{address}/'
+notes = '{address}/'
 into = 'wav'
 compared = ''
 "
-    );
+    ));
+    for value in [
+        "'A small EmoDB'",
+        "'http://home.example'",
+        "'CC0'",
+        "'nobody'",
+    ] {
+        table = table.replace(value, &text);
+    }
     fs::write(desk.path("table.toml"), table).unwrap();
     for line in [
         "corpus list --source table.toml",
@@ -354,7 +344,9 @@ compared = ''
 }
 
 /// On a terminal, CSV is escaped too. `listen` overwrites the line of a silence with a sequence of its own.
-fn a_terminal_gets_only_control_sequences_of_emovox(desk: &Desk) {
+#[test]
+fn a_terminal_gets_only_control_sequences_of_emovox() {
+    let desk = with_run();
     let file = format!("{}.wav", HOSTILE.replace('\n', ""));
     fs::copy(desk.path("x.wav"), desk.path(&file)).unwrap();
     let mut command = desk.command("predict mine --csv");
@@ -363,7 +355,7 @@ fn a_terminal_gets_only_control_sequences_of_emovox(desk: &Desk) {
         seen.contains("pwned\\u{7}") && !seen.contains('\u{1b}'),
         "{seen:?}"
     );
-    let silence = File::open(silent(desk)).unwrap();
+    let silence = File::open(silent(&desk)).unwrap();
     let mut command = desk.command("listen mine");
     let seen = on_terminal(command.stdin(silence));
     let shown = seen.replace("\r\u{1b}[2K", "");
@@ -394,7 +386,7 @@ fn on_terminal(command: &mut Command) -> String {
         let _ = master.read_to_end(&mut seen);
         String::from_utf8_lossy(&seen).into_owned()
     });
-    assert_eq!(ended(&mut child), Some(0));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
     reader.join().unwrap()
 }
 
@@ -414,19 +406,4 @@ fn help_follows_the_variables_for_colours() {
             || help("CLICOLOR_FORCE").contains("\u{1b}[1m")
     );
     assert!(!help("NO_COLOR").contains('\u{1b}'));
-}
-
-/// Waits at most one minute for a process, and returns its exit code.
-fn ended(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("still running after a minute");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
 }

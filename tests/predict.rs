@@ -3,8 +3,9 @@
 mod desk;
 
 use std::fs;
+use std::sync::OnceLock;
 
-use desk::{Desk, TRAIN};
+use desk::{Desk, Files, TRAIN};
 use serde_json::Value;
 
 /// A segment read from the output: start, end, label, probability.
@@ -63,15 +64,19 @@ fn of_timestamp(text: &str) -> f64 {
     3600.0 * hours + 60.0 * minutes + seconds
 }
 
+/// A corpus, the run `mine`, and at least 40 seconds of speech as `talk.wav`.
+fn with_run() -> Desk {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    // Enough epochs to distinguish some classes.
+    let desk = Desk::with_runs(&RUNS, &format!("{TRAIN} --epochs 20"));
+    desk.wav("talk.wav", 16_000, 1, &desk::talk(40.0));
+    desk
+}
+
 #[test]
 fn a_long_recording_becomes_segments_in_every_format() {
-    let desk = Desk::with_corpus();
-    // Enough epochs to distinguish some classes.
-    desk.types(&format!("{TRAIN} --epochs 20")).fine();
-    let talk = desk::talk(40.0);
-    let seconds = talk.len() as f64 / 16_000.0;
-    desk.wav("talk.wav", 16_000, 1, &talk);
-
+    let desk = with_run();
+    let seconds = desk::talk(40.0).len() as f64 / 16_000.0;
     let windows = "predict mine talk.wav --window 2 --hop 0.5";
     let json = desk.types(&format!("{windows} --format json")).fine().out;
     let array: Value = serde_json::from_str(&json).unwrap();
@@ -137,15 +142,24 @@ fn a_long_recording_becomes_segments_in_every_format() {
         table.contains('█') && table.lines().all(|line| line.chars().count() <= 80),
         "{table}"
     );
+}
 
-    // Smoothing over the whole recording leaves one segment.
+#[test]
+fn smoothing_over_the_whole_recording_leaves_one_segment() {
+    let desk = with_run();
+    let windows = "predict mine talk.wav --window 2 --hop 0.5";
     let one = desk
         .types(&format!("{windows} --smooth 200 --format jsonl"))
         .fine()
         .out;
     assert_eq!(one.lines().count(), 1, "{one}");
+}
 
-    // --out writes the same text, and a failed command does not change the file.
+#[test]
+fn out_writes_the_same_text_and_a_failed_command_does_not_change_the_file() {
+    let desk = with_run();
+    let windows = "predict mine talk.wav --window 2 --hop 0.5";
+    let subtitles = desk.types(&format!("{windows} --format webvtt")).fine().out;
     desk.types(&format!("{windows} --format webvtt --out talk.vtt"))
         .fine();
     let written = || fs::read_to_string(desk.path("talk.vtt")).unwrap();
@@ -153,12 +167,11 @@ fn a_long_recording_becomes_segments_in_every_format() {
     desk.types("predict mine missing.wav --window 2 --format webvtt --out talk.vtt")
         .fails_with(&["missing.wav", "no such file"]);
     assert_eq!(written(), subtitles);
-
-    one_window_is_the_recording_as_a_whole(&desk);
-    invalid_windows_are_rejected(&desk);
 }
 
-fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
+#[test]
+fn one_window_over_the_whole_recording_gives_the_same_prediction() {
+    let desk = with_run();
     let clip = "corpus/anger/v01/1.wav";
     let probabilities = |flags: &str| -> Vec<f64> {
         let line = desk
@@ -186,7 +199,9 @@ fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
     assert_eq!(bars.lines().count(), 1 + 3, "{bars}");
 }
 
-fn invalid_windows_are_rejected(desk: &Desk) {
+#[test]
+fn invalid_windows_are_rejected() {
+    let desk = with_run();
     desk.types("predict mine talk.wav --window 2 --hop 3")
         .fails_with(&["hop of 3 s", "the window, 2 s"]);
     desk.types("predict mine talk.wav --window 2 --smooth 1")
