@@ -60,12 +60,6 @@ fn small(desk: &Desk) {
     fs::write(desk.path("small.toml"), small).unwrap();
 }
 
-/// The rows of a run's `split.csv`, as maps from column to value.
-fn split(desk: &Desk, run: &str) -> Vec<BTreeMap<String, String>> {
-    let table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
-    table.into_deserialize().map(Result::unwrap).collect()
-}
-
 #[test]
 fn two_corpora_are_trained_as_one() {
     let desk = desk();
@@ -82,7 +76,7 @@ fn two_corpora_are_trained_as_one() {
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
     }
-    let lines = split(&desk, "both");
+    let lines = desk.table("both/split.csv");
     for line in &lines {
         let (corpus, speakers) = match line["clip"].starts_with("one/") {
             true => ("emodb", ["03", "08", "09", "10"]),
@@ -155,14 +149,7 @@ fn two_corpora_are_trained_as_one() {
 fn speakers_of_the_second_folder_are_recognised() {
     let desk = Desk::with_corpus();
     small(&desk);
-    for emotion in ["anger", "neutral", "sadness"] {
-        for voice in ["v04", "v05"] {
-            let other = desk.path(&format!("other/{emotion}"));
-            fs::create_dir_all(&other).unwrap();
-            let from = desk.path(&format!("corpus/{emotion}/{voice}"));
-            fs::rename(from, other.join(voice)).unwrap();
-        }
-    }
+    desk.split_corpus();
     desk.types("train --data a=corpus --data b=other --config small.toml --device cpu --run two")
         .fine();
     let seen = desk.types("evaluate two --data other").fine();
@@ -194,7 +181,7 @@ fn invalid_combinations_of_corpora_are_rejected() {
         "{}",
         seen.out
     );
-    assert_eq!(split(&desk, "few").len(), 4 * 2 * 3);
+    assert_eq!(desk.table("few/split.csv").len(), 4 * 2 * 3);
     desk.types("evaluate few").fine();
 }
 

@@ -30,16 +30,10 @@ fn list(desk: &Desk, named: impl Fn(usize, usize, &str) -> (String, String)) {
     fs::write(desk.path("list.csv"), text).unwrap();
 }
 
-/// The rows of a run's table, as maps from column to value.
-fn table(desk: &Desk, file: &str) -> Vec<BTreeMap<String, String>> {
-    let table = csv::Reader::from_path(desk.path(&format!("runs/{file}"))).unwrap();
-    table.into_deserialize().map(Result::unwrap).collect()
-}
-
 /// The subsets of each voice; the voice is the folder of a recording.
 fn subsets_of_voices(desk: &Desk, run: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in table(desk, &format!("{run}/split.csv")) {
+    for line in desk.table(&format!("{run}/split.csv")) {
         let voice = line["clip"].split('/').nth(1).unwrap().to_string();
         parts.entry(voice).or_default().insert(line["part"].clone());
     }
@@ -101,7 +95,7 @@ fn folders_of_a_speaker_may_have_several_spellings() {
         .fine();
     let note = "speaker 'V3' is also written 'v003', 'v03': 3 spellings are one speaker";
     assert!(seen.out.contains(note), "{}", seen.out);
-    let parts = table(&desk, "mine/split.csv");
+    let parts = desk.table("mine/split.csv");
     let of_voice = parts.iter().filter(|line| line["speaker"] == "V3");
     let parts: BTreeSet<&String> = of_voice.map(|line| &line["part"]).collect();
     assert_eq!(parts.len(), 1);
@@ -134,7 +128,7 @@ fn a_word_for_a_missing_value_is_neither_a_speaker_nor_a_class() {
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
     }
-    let skipped = table(&desk, "mine/skipped.csv");
+    let skipped = desk.table("mine/skipped.csv");
     assert_eq!(skipped.len(), 1);
     assert_eq!(skipped[0]["file"], "anger/v03/1.wav");
 }
@@ -254,14 +248,7 @@ fn a_colon_in_the_speakers_of_a_manifest_changes_nothing() {
 #[test]
 fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
     let desk = Desk::with_corpus();
-    for emotion in ["anger", "neutral", "sadness"] {
-        for voice in ["v04", "v05"] {
-            let other = desk.path(&format!("other/{emotion}"));
-            fs::create_dir_all(&other).unwrap();
-            let from = desk.path(&format!("corpus/{emotion}/{voice}"));
-            fs::rename(from, other.join(voice)).unwrap();
-        }
-    }
+    desk.split_corpus();
     let train = "train --data a=corpus --data b=other --config small.toml --device cpu";
     for run in ["now", "before"] {
         desk.types(&format!(
@@ -273,7 +260,7 @@ fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
     let mut text = csv::Writer::from_writer(Vec::new());
     text.write_record(["clip", "speaker", "label", "corpus_label", "part"])
         .unwrap();
-    for line in table(&desk, "before/split.csv") {
+    for line in desk.table("before/split.csv") {
         let speaker = line["speaker"].clone();
         assert!(speaker.starts_with(&format!("{}:", line["corpus"])));
         let rest = ["label", "corpus_label", "part"].map(|column| line[column].as_str());
@@ -311,6 +298,6 @@ fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
         let of = |run: &str| read(&format!("runs/{run}/{file}"));
         assert!(of("now") == of("before"), "{file}");
     }
-    let speakers = table(&desk, "now/predictions.csv");
+    let speakers = desk.table("now/predictions.csv");
     assert!(speakers.iter().all(|line| line["speaker"] == "b:v04"));
 }
