@@ -50,8 +50,8 @@ fn every_format_has_the_same_numbers() {
     let expected = expected(&desk);
     for out in ["npy", "f.npz", "f.safetensors", "f.csv"] {
         let line = format!("features corpus --n-mfcc 13 --out {out}");
-        let told = desk.types(&line).fine().out;
-        assert!(told.contains("30 recordings, 0 skipped"), "{told}");
+        let out = desk.types(&line).fine().out;
+        assert!(out.contains("30 recordings, 0 skipped"), "{out}");
     }
     desk.types("features corpus --n-mfcc 13 --out plain --format plain")
         .fine();
@@ -113,6 +113,7 @@ fn every_format_has_the_same_numbers() {
 }
 
 #[test]
+#[ignore = "needs Python with NumPy; EMOVOX_PYTHON names the interpreter"]
 fn numpy_reads_the_same_numbers() {
     let desk = Desk::with_corpus();
     desk.types("features corpus --n-mfcc 13 --out f.npz").fine();
@@ -128,17 +129,7 @@ for row in rows:
     assert (x == numpy.load('npy/' + row['name'] + '.npy')).all()
 ";
     let python = std::env::var("EMOVOX_PYTHON").unwrap_or("python3".into());
-    let mut python = Command::new(python);
-    python.current_dir(desk.path(""));
-    match python.args(["-c", "import numpy"]).output() {
-        Ok(output) if output.status.success() => {}
-        _ => {
-            eprintln!("no Python with NumPy here (EMOVOX_PYTHON names one): not tried");
-            return;
-        }
-    }
-    let mut python = Command::new(python.get_program());
-    let output = python
+    let output = Command::new(python)
         .args(["-c", program])
         .current_dir(desk.path(""))
         .output();
