@@ -3,9 +3,11 @@
 
 mod desk;
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use desk::{Desk, TRAIN};
+use prost::Message;
 
 #[test]
 fn a_recording_is_drawn() {
@@ -108,16 +110,26 @@ fn a_run_has_a_page_with_sound_and_tensorboard_events() {
     fs::rename(desk.path("corpus/anger/v01/9.wav"), desk.path(hostile)).unwrap();
     desk.types(&format!("{TRAIN} --tensorboard --test-speakers v01"))
         .fine();
-    let events = desk.path("runs/mine/events.out.tfevents.emovox");
-    let before = fs::metadata(&events).unwrap().len();
-    assert!(before > 300);
+    let file = desk.path("runs/mine/events.out.tfevents.emovox");
+    let before = scalars(&fs::read(&file).unwrap());
+    let epochs = |events: &[Scalars]| events.iter().map(|e| e.epoch).collect::<Vec<_>>();
+    assert_eq!(epochs(&before), [1, 2, 3]);
     desk.types("train --resume mine --epochs 4").fine();
-    let after = fs::metadata(&events).unwrap().len();
-    assert_eq!(
-        (after - 40) * 3,
-        (before - 40) * 4,
-        "an event an epoch, after the first record"
-    );
+    let after = scalars(&fs::read(&file).unwrap());
+    assert_eq!(epochs(&after), [1, 2, 3, 4]);
+    assert_eq!(after[..3], before);
+    for (event, row) in after.iter().zip(desk.table("mine/metrics.csv")) {
+        for (tag, column) in [
+            ("loss/train", "train_loss"),
+            ("uar/validation", "validation_uar"),
+        ] {
+            let expected: f32 = row[column].parse().unwrap();
+            assert!(
+                (event.values[tag] - expected).abs() < 1e-6,
+                "{tag}: {event:?}"
+            );
+        }
+    }
 
     let seen = desk.types("report mine").fine();
     assert!(
@@ -193,4 +205,55 @@ fn output_into_a_pipe_has_no_colours() {
 
 fn width(desk: &Desk, file: &str) -> u32 {
     image::open(desk.path(file)).unwrap().width()
+}
+
+/// The scalars of an epoch in a file of events.
+#[derive(Debug, PartialEq)]
+struct Scalars {
+    epoch: i64,
+    values: BTreeMap<String, f32>,
+}
+
+/// The fields of TensorFlow's `Event` that the test reads (tensorboard/compat/proto/event.proto).
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<SummaryValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryValue {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+/// All events with scalars in a file of records: length, checksum, event, checksum.
+fn scalars(mut file: &[u8]) -> Vec<Scalars> {
+    let mut found = Vec::new();
+    while !file.is_empty() {
+        let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        let event = Event::decode(&file[12..12 + length]).unwrap();
+        file = &file[12 + length + 4..];
+        let values = event.summary.unwrap_or_default().value.into_iter();
+        let values: BTreeMap<String, f32> = values
+            .filter_map(|value| Some((value.tag, value.simple_value?)))
+            .collect();
+        if !values.is_empty() {
+            found.push(Scalars {
+                epoch: event.step,
+                values,
+            });
+        }
+    }
+    found
 }

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn any_size_and_unfinished_cells_are_drawn() {
+    fn any_size_and_missing_scores_do_not_panic() {
         for count in [1, 2, 3, 12, 40] {
             let corpora: Vec<String> = (0..count).map(|n| format!("corpus-{n}")).collect();
             let mut cells = vec![vec![cell(0.5); count]; count];
@@ -195,7 +195,7 @@ mod tests {
                 interval: None,
             };
             let png = matrix_png("all", &corpora, &cells, 0.25, Some("a note")).unwrap();
-            assert!(png.starts_with(b"\x89PNG"), "{count}");
+            image::load_from_memory(&png).unwrap();
         }
     }
 }
