@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use anyhow::Result;
 use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::{CacheWait, FeatureCache, Unfinished};
@@ -48,11 +49,21 @@ impl Place {
         FeatureCache::new(self.folder.path())
     }
 
-    fn take(&self, corpus: &Path) -> Extraction {
+    /// A corpus whose features are in the cache.
+    fn filled() -> Place {
+        let place = Place::new();
+        place.check(&place.corpus());
+        place
+    }
+
+    /// The features of a corpus from a cache.
+    fn extract(&self, cache: &FeatureCache, corpus: &Path) -> Result<Extraction> {
         let (files, audio) = (super::entries(corpus), AudioConfig::default());
-        self.cache()
-            .extract(corpus, &files, &audio, &self.config, || {})
-            .unwrap()
+        cache.extract(corpus, &files, &audio, &self.config, || {})
+    }
+
+    fn take(&self, corpus: &Path) -> Extraction {
+        self.extract(&self.cache(), corpus).unwrap()
     }
 
     /// The features as they are without a cache.
@@ -109,8 +120,7 @@ fn tone(path: &Path, samples: usize, pitch: f32) {
 
 #[test]
 fn what_was_computed_is_found_again_under_any_name() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let made = place.shards();
     assert_eq!(made.len(), 1);
     place.check(&place.corpus());
@@ -125,8 +135,7 @@ fn what_was_computed_is_found_again_under_any_name() {
 
 #[test]
 fn a_changed_recording_is_computed_anew() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let changed = place.corpus().join("3.wav");
     let before = fs::metadata(&changed).unwrap();
     // Of the same length, and with the time of before.
@@ -142,8 +151,7 @@ fn a_changed_recording_is_computed_anew() {
 
 #[test]
 fn other_settings_are_other_features() {
-    let mut place = Place::new();
-    place.check(&place.corpus());
+    let mut place = Place::filled();
     place.config.hop_length = 300;
     place.check(&place.corpus());
     assert_eq!(place.cache().list().len(), 2);
@@ -151,8 +159,7 @@ fn other_settings_are_other_features() {
 
 #[test]
 fn a_damaged_shard_is_made_again() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let (shard, _) = place.shards().remove(0);
     let whole = fs::read(&shard).unwrap();
     let last = whole.len() - 1;
@@ -232,8 +239,7 @@ fn several_runs_share_a_cache() {
 
 #[test]
 fn clearing_takes_what_is_ours_and_nothing_else() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let features = place.take(&place.corpus()).features;
     fs::write(place.cache().folder().join("thesis.txt"), "mine").unwrap();
     fs::create_dir(place.cache().folder().join("mine")).unwrap();
@@ -252,16 +258,14 @@ fn clearing_takes_what_is_ours_and_nothing_else() {
 
 #[test]
 fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let folder = folder_of(&place);
     tone(&place.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&folder.join(".lock")).unwrap();
     assert!(held.try_lock().unwrap());
-    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
     let cache = place.cache().with_patience(Duration::from_millis(200));
-    let error = cache
-        .extract(&place.corpus(), &files, &audio, &place.config, || {})
+    let error = place
+        .extract(&cache, &place.corpus())
         .unwrap_err()
         .to_string();
     let holder = format!("process {} holds ", std::process::id());
@@ -273,8 +277,7 @@ fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
 #[test]
 fn a_process_that_waits_says_so() {
     static TOLD: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let lock = folder_of(&place).join(".lock");
     tone(&place.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&lock).unwrap();
@@ -283,10 +286,7 @@ fn a_process_that_waits_says_so() {
         .cache()
         .with_patience(Duration::from_millis(2500))
         .when_waiting(|wait| TOLD.lock().unwrap().push(wait.clone()));
-    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
-    cache
-        .extract(&place.corpus(), &files, &audio, &place.config, || {})
-        .unwrap_err();
+    place.extract(&cache, &place.corpus()).unwrap_err();
     let expected = CacheWait {
         lock,
         holder: Some(std::process::id()),
@@ -298,18 +298,14 @@ fn a_process_that_waits_says_so() {
 #[test]
 #[cfg(unix)]
 fn a_planted_lock_is_not_followed() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let folder = folder_of(&place);
     let lock = folder.join(".lock");
     tone(&place.corpus().join("6.wav"), 100, 0.4);
     let victim = place.folder.path().join("thesis.txt");
     fs::write(&victim, "mine").unwrap();
-    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
     let refused = || {
-        let taken = place
-            .cache()
-            .extract(&place.corpus(), &files, &audio, &place.config, || {});
+        let taken = place.extract(&place.cache(), &place.corpus());
         taken.unwrap_err().to_string()
     };
     fs::remove_file(&lock).unwrap();
@@ -326,18 +322,12 @@ fn a_planted_lock_is_not_followed() {
 
 #[test]
 fn a_shard_that_is_cut_off_in_use_is_an_error() {
-    let place = Place::new();
-    place.check(&place.corpus());
-    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let place = Place::filled();
     let cache = place.cache().with_memory(0);
-    let taken = cache
-        .extract(&place.corpus(), &files, &audio, &place.config, || {})
-        .unwrap();
+    let taken = place.extract(&cache, &place.corpus()).unwrap();
     assert_eq!(taken.features, place.plain(&place.corpus()));
 
-    let taken = cache
-        .extract(&place.corpus(), &files, &audio, &place.config, || {})
-        .unwrap();
+    let taken = place.extract(&cache, &place.corpus()).unwrap();
     let clips: Vec<&Features> = taken.features.iter().map(|(_, clip)| clip).collect();
     let store = tch::nn::VarStore::new(tch::Device::Cpu);
     let columns = clips[0].coefficients() as i64;
@@ -366,13 +356,9 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
 
 #[test]
 fn a_shard_that_is_overwritten_in_use_is_an_error() {
-    let place = Place::new();
-    place.check(&place.corpus());
-    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let place = Place::filled();
     let cache = place.cache().with_memory(0);
-    let taken = cache
-        .extract(&place.corpus(), &files, &audio, &place.config, || {})
-        .unwrap();
+    let taken = place.extract(&cache, &place.corpus()).unwrap();
     let (shard, _) = place.shards().remove(0);
     let mut bytes = fs::read(&shard).unwrap();
     bytes[0] ^= 1;
@@ -383,13 +369,9 @@ fn a_shard_that_is_overwritten_in_use_is_an_error() {
 
 #[test]
 fn a_shard_that_is_removed_in_use_is_still_read() {
-    let place = Place::new();
-    place.check(&place.corpus());
-    let (files, audio) = (super::entries(&place.corpus()), AudioConfig::default());
+    let place = Place::filled();
     let cache = place.cache().with_memory(0);
-    let taken = cache
-        .extract(&place.corpus(), &files, &audio, &place.config, || {})
-        .unwrap();
+    let taken = place.extract(&cache, &place.corpus()).unwrap();
     place.cache().clear().unwrap();
     assert!(place.shards().is_empty());
     assert_eq!(taken.features, place.plain(&place.corpus()));
@@ -397,8 +379,7 @@ fn a_shard_that_is_removed_in_use_is_still_read() {
 
 #[test]
 fn what_killed_runs_left_is_counted_and_removed() {
-    let place = Place::new();
-    place.check(&place.corpus());
+    let place = Place::filled();
     let folder = folder_of(&place);
     // A temporary file that nobody has locked is that of a dead writer.
     let left = |folder: &Path| {
