@@ -16,7 +16,7 @@ use emovox::export::{safetensors, torchscript};
 use emovox::features::Features;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{
-    Arch, BilstmConfig, ModelConfig, SeedConfig, about_safetensors, from_safetensors,
+    Arch, BilstmConfig, ModelConfig, SeedConfig, safetensors_metadata, from_safetensors,
 };
 use tch::{CModule, Device, Tensor};
 
@@ -144,7 +144,7 @@ fn safetensors_contain_the_weights_under_pytorchs_names() {
     assert_eq!(saved.len(), predictor.model().tensors().len() + 2);
     assert_eq!(saved["tract_matrices"].size()[0], 3);
 
-    let about = about_safetensors(&bytes).unwrap();
+    let about = safetensors_metadata(&bytes).unwrap();
     let about: serde_json::Value = serde_json::from_str(&about).unwrap();
     assert_eq!(about["classes"][1], "joy");
     assert_eq!(about["features"]["n_mfcc"], 13);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use desk::Desk;
 use desk::server::{Request, Server, archive_at, corpus_table, reply, reply_whole};
 use emovox::corpus::demo;
-use emovox::fetch::{Home, Patience, fetch, read_homes};
+use emovox::fetch::{CorpusSource, RetryPolicy, fetch, read_sources};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use zip::ZipWriter;
@@ -77,17 +77,17 @@ fn archived(server: &Server, more: &str) -> String {
     corpus_table(&(archive_at(&url) + more))
 }
 
-fn home(desk: &Desk, table: &str) -> Home {
-    fs::write(desk.path("homes.toml"), table).unwrap();
-    read_homes(&desk.path("homes.toml")).unwrap().remove(0)
+fn home(desk: &Desk, table: &str) -> CorpusSource {
+    fs::write(desk.path("sources.toml"), table).unwrap();
+    read_sources(&desk.path("sources.toml")).unwrap().remove(0)
 }
 
-fn impatient() -> Patience {
-    Patience {
+fn impatient() -> RetryPolicy {
+    RetryPolicy {
         attempts: 4,
         wait: Duration::from_millis(1),
         stall: Duration::from_millis(400),
-        ..Patience::default()
+        ..RetryPolicy::default()
     }
 }
 
@@ -126,13 +126,13 @@ fn a_corpus_is_fetched_and_checked() {
     });
     let desk = Desk::new();
     let text = archived(&server, &format!("bytes = {length}\nmd5 = '{hash}'"));
-    fs::write(desk.path("homes.toml"), text).unwrap();
+    fs::write(desk.path("sources.toml"), text).unwrap();
 
-    desk.types("corpus fetch emodb --source homes.toml")
+    desk.types("corpus fetch emodb --source sources.toml")
         .fails_with(&["--yes"]);
     assert!(server.requests().is_empty() && !desk.path("data").exists());
     let told = desk
-        .types("corpus fetch emodb --yes --source homes.toml")
+        .types("corpus fetch emodb --yes --source sources.toml")
         .fine();
     assert!(
         told.out.contains("CC0") && told.out.contains("4 recordings"),
@@ -140,20 +140,20 @@ fn a_corpus_is_fetched_and_checked() {
         told.out
     );
     assert_whole(&desk);
-    desk.types("corpus fetch emodb --yes --source homes.toml")
+    desk.types("corpus fetch emodb --yes --source sources.toml")
         .fails_with(&["is there already"]);
     desk.types("corpus fetch iemocap")
         .fails_with(&["ravdess", "crema-d"]);
 
     let checked = desk
-        .types("corpus check data/emodb --source homes.toml")
+        .types("corpus check data/emodb --source sources.toml")
         .fine()
         .out;
     assert!(checked.contains("recordings  4 of 4"), "{checked}");
     let cut = desk.path("data/emodb/wav/08a01Wa.wav");
     fs::write(&cut, &fs::read(&cut).unwrap()[..9000]).unwrap();
     fs::remove_file(desk.path("data/emodb/wav/08a02Na.wav")).unwrap();
-    let checked = desk.types("corpus check data/emodb --source homes.toml");
+    let checked = desk.types("corpus check data/emodb --source sources.toml");
     assert_eq!(checked.code, 1);
     assert!(
         checked.error.contains("08a01Wa.wav: its last"),

@@ -49,7 +49,7 @@ fn weights_and_statistics_with_nan_are_not_loaded() {
         ("member0.output.bias", f64::NAN),
         ("member0.output.weight", f64::INFINITY),
         ("normalisation.mean", f64::NEG_INFINITY),
-        ("normalisation.deviation", f64::NAN),
+        ("normalisation.std", f64::NAN),
     ] {
         fs::write(&best, planted(&whole, name, value)).unwrap();
         let advice = "use another copy of the file, or train the model again";
@@ -65,16 +65,16 @@ fn weights_and_statistics_with_nan_are_not_loaded() {
         "inspect x.wav --run mine",
     ] {
         desk.types(line)
-            .fails_with(&["best.ot", "normalisation.deviation"]);
+            .fails_with(&["best.ot", "normalisation.std"]);
     }
     let seen = listen(&desk, "listen mine --json");
     assert_eq!(seen.fails_with(&["best.ot"]).out, "");
     for value in [0.0, -1.0] {
-        let bytes = planted(&whole, "normalisation.deviation", value);
+        let bytes = planted(&whole, "normalisation.std", value);
         fs::write(&best, bytes).unwrap();
         desk.types("predict mine x.wav").fails_with(&[
             "runs/mine/best.ot",
-            "'normalisation.deviation' has standard deviations that are not above 0",
+            "'normalisation.std' has standard deviations that are not above 0",
         ]);
     }
     // A training cannot start from them either.
@@ -110,7 +110,7 @@ fn a_training_does_not_resume_from_moments_with_nan() {
             -1e-9,
             "has negative squares",
         ),
-        ("best.normalisation.deviation", 0.0, "not above 0"),
+        ("best.normalisation.std", 0.0, "not above 0"),
         ("training.epochs", f64::NAN, "NaN or infinite"),
         ("training.partial", f64::NAN, "NaN or infinite"),
         ("optimizer.step", -1.0, "the optimizer's step is missing"),
@@ -134,7 +134,7 @@ fn a_bundle_with_nan_is_not_loaded() {
     let desk = with_run();
     desk.types("export mine").fine();
     let whole = fs::read(desk.path("mine.emovox")).unwrap();
-    let same = planted_bundle(&whole, "normalisation.deviation", 1.0);
+    let same = planted_bundle(&whole, "normalisation.std", 1.0);
     fs::write(desk.path("x.emovox"), same).unwrap();
     desk.types("predict x.emovox x.wav").fine();
     for (name, value, words) in [
@@ -148,7 +148,7 @@ fn a_bundle_with_nan_is_not_loaded() {
             f64::INFINITY,
             "'normalisation.mean' are NaN",
         ),
-        ("normalisation.deviation", 0.0, "not above 0"),
+        ("normalisation.std", 0.0, "not above 0"),
     ] {
         fs::write(desk.path("x.emovox"), planted_bundle(&whole, name, value)).unwrap();
         desk.types("predict x.emovox x.wav")

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use desk::process::{DEADLINE, finish, send, wait_for_exit};
 use desk::{Desk, Files, Seen, TRAIN, noise, talk};
-use emovox::audio::stream::GateConfig;
+use emovox::audio::stream::VoiceActivityConfig;
 use emovox::device::DeviceChoice;
-use emovox::inference::{Ear, Heard, Predictor, Windowing};
+use emovox::inference::{StreamingPredictor, StreamPrediction, Predictor, Windowing};
 use emovox::run::RunFolder;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -45,9 +45,9 @@ fn listen(
     predictor: &Predictor,
     rate: u32,
     pieces: &mut dyn Iterator<Item = &[f32]>,
-) -> Vec<Heard> {
-    let (windowing, gate) = (Windowing::default(), GateConfig::default());
-    let mut ear = Ear::new(predictor, rate, &windowing, &gate).unwrap();
+) -> Vec<StreamPrediction> {
+    let (windowing, gate) = (Windowing::default(), VoiceActivityConfig::default());
+    let mut ear = StreamingPredictor::new(predictor, rate, &windowing, &gate).unwrap();
     let mut all = Vec::new();
     for piece in pieces {
         ear.hear(piece, |heard| {

@@ -11,12 +11,12 @@ use std::path::Path;
 
 use emovox::audio::AudioConfig;
 use emovox::corpus::CorpusKind;
-use emovox::evaluation::{Calibration, Interval, Metrics, Predictions, Spread, from_labels};
+use emovox::evaluation::{Calibration, Interval, Metrics, Predictions, MeanStd, from_labels};
 use emovox::features::FeatureConfig;
-use emovox::inspection::{ClipFacts, Giveaway, Recording, Survey};
+use emovox::inspection::{ClipFacts, ShortcutProbe, Recording, CorpusStats};
 use emovox::report::{
-    Curves, Heard, HeardWindow, MatrixCell, confusion_png, curves_png, matrix_png, recall_png,
-    recording_png, reliability_png, survey_png, survey_text,
+    Curves, RecordingPredictions, WindowPrediction, MatrixCell, confusion_png, curves_png, matrix_png, recall_png,
+    recording_png, reliability_png, corpus_stats_png, corpus_stats_text,
 };
 use emovox::run::EpochRecord;
 use image::RgbImage;
@@ -39,9 +39,9 @@ const EIGHT: [&str; 8] = [
 fn a_matrix_of_corpora() {
     let names = ["ravdess", "emodb", "a corpus with a name that is too long"].map(String::from);
     let cell = |mean: Option<f64>, interval: Option<(f64, f64)>| MatrixCell {
-        uar: mean.map(|mean| Spread {
+        uar: mean.map(|mean| MeanStd {
             mean,
-            deviation: interval.map(|_| 0.012),
+            std: interval.map(|_| 0.012),
         }),
         interval: interval.map(|(low, high)| Interval { low, high }),
     };
@@ -243,11 +243,11 @@ fn a_recording_with_predictions() {
         "{}",
         recording.cut_after
     );
-    let window = |n: u8| HeardWindow {
+    let window = |n: u8| WindowPrediction {
         middle: 0.3 + 0.1 * f64::from(n),
         probabilities: vec![0.1 * f32::from(n), 0.9 - 0.1 * f32::from(n), 0.1],
     };
-    let heard = Heard {
+    let heard = RecordingPredictions {
         classes: ["calm", "anger", "a class with a long name"]
             .map(String::from)
             .into(),
@@ -265,15 +265,15 @@ fn a_recording_with_predictions() {
 
 #[test]
 fn a_survey_of_300_clips() {
-    let png = survey_png(&survey(300)).unwrap();
+    let png = corpus_stats_png(&survey(300)).unwrap();
     assert_golden("survey", &png);
     for clips in [0, 1, 2] {
-        decoded(&survey_png(&survey(clips)).unwrap());
-        assert!(survey_text(&survey(clips)).contains(&format!("{clips} clips")));
+        decoded(&corpus_stats_png(&survey(clips)).unwrap());
+        assert!(corpus_stats_text(&survey(clips)).contains(&format!("{clips} clips")));
     }
 }
 
-fn survey(clips: usize) -> Survey {
+fn survey(clips: usize) -> CorpusStats {
     let speaker = |clip: usize| format!("{:02}", clip / 8 % 12);
     let facts = |clip: usize| ClipFacts {
         clip: format!("{clip}.wav").into(),
@@ -294,14 +294,14 @@ fn survey(clips: usize) -> Survey {
     let mut classes: Vec<String> = clips.iter().map(|clip| clip.label.clone()).collect();
     classes.sort();
     classes.dedup();
-    Survey {
+    CorpusStats {
         kind: CorpusKind::Folders,
         folder: "data/mine".into(),
         classes,
         speakers: (0..12).map(|n| format!("{n:02}")).collect(),
         clips,
         left_out: Vec::new(),
-        giveaways: vec![Giveaway {
+        probes: vec![ShortcutProbe {
             property: "duration".into(),
             balanced_accuracy: 0.41,
             chance: 0.125,

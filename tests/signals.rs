@@ -207,8 +207,8 @@ fn an_ignored_sighup_stays_ignored() {
 fn fetching(desk: &Desk, preparation: &str) -> Child {
     let server = Server::new(|_, _, _| std::thread::sleep(DEADLINE));
     let url = format!("{}/corpus.zip", server.address);
-    fs::write(desk.path("homes.toml"), corpus_table(&archive_at(&url))).unwrap();
-    let line = "corpus fetch emodb --yes --source homes.toml";
+    fs::write(desk.path("sources.toml"), corpus_table(&archive_at(&url))).unwrap();
+    let line = "corpus fetch emodb --yes --source sources.toml";
     let child = spawn(after(desk, preparation, line));
     wait_until("a request", || !server.requests().is_empty());
     child

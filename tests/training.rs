@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use emovox::config::RunConfig;
-use emovox::dataset::PartTensors;
+use emovox::dataset::SplitTensors;
 use emovox::device;
 use emovox::features::Features;
 use emovox::model::{self, Arch, EmotionModel, ModelConfig};
 use emovox::run::{RunFolder, read_metrics};
 use emovox::training::{
-    self, AdamW, Data, Event, Explosion, Keep, Progress, Schedule, TrainingConfig, saved_progress,
+    self, AdamW, TrainData, Event, NonFiniteLoss, Keep, Progress, Schedule, TrainingConfig, saved_progress,
 };
 use serde_json::Value;
 use tch::{Device, Tensor};
@@ -96,17 +96,17 @@ fn clips(clips: usize, offset: usize) -> Vec<(Features, usize)> {
         .collect()
 }
 
-fn part(count: usize, offset: usize, model: &EmotionModel) -> PartTensors {
+fn part(count: usize, offset: usize, model: &EmotionModel) -> SplitTensors {
     let clips = clips(count, offset);
     let (features, labels): (Vec<&Features>, Vec<usize>) = clips
         .iter()
         .map(|(features, label)| (features, *label))
         .unzip();
-    PartTensors::new(&features, &labels, model.normalisation(), model.device()).unwrap()
+    SplitTensors::new(&features, &labels, model.normalisation(), model.device()).unwrap()
 }
 
-fn data(train: usize, validation: usize, model: &EmotionModel) -> Data {
-    Data {
+fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData {
+    TrainData {
         train: part(train, 0, model),
         validation: part(validation, 1000, model),
         spectrum: None,
@@ -225,9 +225,9 @@ fn memory_mapped_clips_give_the_same_bytes() {
             let clips = clips(count, offset);
             let features: Vec<&Features> = clips.iter().map(|(features, _)| features).collect();
             let labels: Vec<usize> = clips.iter().map(|(_, label)| *label).collect();
-            PartTensors::apart(&features, &labels, model.normalisation())
+            SplitTensors::on_disk(&features, &labels, model.normalisation())
         };
-        let data = Data {
+        let data = TrainData {
             train: part(44, 0),
             validation: part(16, 1000),
             ..data(44, 16, &model)
@@ -344,14 +344,14 @@ fn the_saved_weights_are_those_of_the_selected_epoch() {
         let data = data(44, 16, &model);
         let progress = training::train(&model, &data, &training, &run, &GO, |_| ()).unwrap();
         assert_ne!(progress.best(), progress.epochs.last());
-        training::load_kept(&model, &run).unwrap();
+        training::load_selected(&model, &run).unwrap();
         let (_, loss) = training::score(&model, &data.validation, 8).unwrap();
         let expected = match keep {
             Keep::Best => progress.best(),
             Keep::Last => progress.epochs.last(),
         };
         assert_eq!(loss, expected.unwrap().validation_loss);
-        assert_eq!(progress.kept(&training), expected);
+        assert_eq!(progress.selected(&training), expected);
     }
 }
 
@@ -391,7 +391,7 @@ fn a_nan_loss_stops_with_the_reason_and_keeps_the_last_good_checkpoint() {
         }
     });
     let error = error.unwrap_err();
-    let explosion: &Explosion = error.downcast_ref().unwrap();
+    let explosion: &NonFiniteLoss = error.downcast_ref().unwrap();
     assert_eq!(
         (explosion.epoch, explosion.step, explosion.clips.len()),
         (2, 2, 8)

@@ -8,13 +8,13 @@ use anyhow::Result;
 use tch::{Device, Tensor};
 
 use super::group::{Client, Group, gpu_name};
-use super::place::Place;
+use super::rank_env::RankEnv;
 
 /// Prefix of the reason that a process without NCCL publishes instead of a GPU name.
 const NONE: char = '!';
 
 /// Starts NCCL, or returns the reason against it. All processes must call this.
-pub(super) fn connect(group: &Group, place: &Place, device: Device) -> Result<Result<(), String>> {
+pub(super) fn connect(group: &Group, place: &RankEnv, device: Device) -> Result<Result<(), String>> {
     let own = own_gpu(device).unwrap_or_else(|reason| format!("{NONE}{reason}"));
     let key = |rank: usize| format!("gpu-{rank}");
     group.set(Client::Training, &key(place.rank), &own)?;
@@ -78,7 +78,7 @@ mod tests {
         let devices = cuda_devices();
         load_globally("libtorch_cuda.so").unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let place = Place {
+        let place = RankEnv {
             rank: 0,
             size: 1,
             local_rank: 0,

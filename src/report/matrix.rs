@@ -10,7 +10,7 @@ use super::style::{
     BACKGROUND, BLUE, Color, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION,
     WIDTH, mixed,
 };
-use crate::evaluation::{Interval, Spread};
+use crate::evaluation::{Interval, MeanStd};
 
 /// Width of the row names.
 const NAMES: f64 = 170.0;
@@ -33,7 +33,7 @@ const INTERVAL_HEIGHT: f64 = 76.0;
 #[derive(Debug, Clone)]
 pub struct MatrixCell {
     /// UAR over the seeds; none before a training is finished.
-    pub uar: Option<Spread>,
+    pub uar: Option<MeanStd>,
     /// 95 % interval of the UAR over speakers.
     pub interval: Option<Interval>,
 }
@@ -152,11 +152,11 @@ impl Field {
     }
 
     /// Text lines below the number, as far as there is room for them.
-    fn lines(&self, uar: &Spread, interval: Option<Interval>) -> Vec<String> {
+    fn lines(&self, uar: &MeanStd, interval: Option<Interval>) -> Vec<String> {
         if self.width < 110.0 || self.height < INTERVAL_HEIGHT {
             return Vec::new();
         }
-        let deviation = uar.deviation.map(|d| format!("± {:.1}", 100.0 * d));
+        let deviation = uar.std.map(|d| format!("± {:.1}", 100.0 * d));
         let interval = interval
             .map(|Interval { low, high }| format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high));
         deviation.into_iter().chain(interval).collect()
@@ -174,9 +174,9 @@ mod tests {
 
     fn cell(mean: f64) -> MatrixCell {
         MatrixCell {
-            uar: Some(Spread {
+            uar: Some(MeanStd {
                 mean,
-                deviation: Some(0.01),
+                std: Some(0.01),
             }),
             interval: Some(Interval {
                 low: mean - 0.05,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emovox::model::{about_safetensors, from_safetensors, to_safetensors};
+use emovox::model::{safetensors_metadata, from_safetensors, to_safetensors};
 use serde_json::Value;
 use tch::{Device, Tensor};
 
@@ -11,7 +11,7 @@ pub fn changed_bundle(
     bundle: &[u8],
     change: impl FnOnce(&mut Value, &mut BTreeMap<String, Tensor>),
 ) -> Vec<u8> {
-    let mut header: Value = serde_json::from_str(&about_safetensors(bundle).unwrap()).unwrap();
+    let mut header: Value = serde_json::from_str(&safetensors_metadata(bundle).unwrap()).unwrap();
     let mut tensors = from_safetensors(bundle, Device::Cpu).unwrap();
     drop(tensors.remove("blake3").expect("the hash"));
     change(&mut header, &mut tensors);

@@ -225,7 +225,7 @@ pub fn talk(seconds: f64) -> Vec<f32> {
         if samples.len() as f64 >= seconds * 16_000.0 {
             break;
         }
-        let (voice, sentence) = (1 + turn / 2 % demo::VOICES, 1 + turn % demo::SENTENCES);
+        let (voice, sentence) = (1 + turn / 2 % demo::SPEAKERS, 1 + turn % demo::SENTENCES);
         let emotion = [0, 5, 6][turn / 3 % 3];
         samples.extend(demo::synthesise(voice, sentence, emotion, 1));
         samples.extend(noise([0.6, 1.3, 2.9][turn % 3], -65.0));

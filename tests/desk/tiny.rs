@@ -1,7 +1,7 @@
 //! A run folder like that of a trained run, without a training.
 
 use emovox::config::RunConfig;
-use emovox::corpus::split::Part;
+use emovox::corpus::split::Subset;
 use emovox::corpus::{Clip, CorpusKind};
 use emovox::model::{BilstmConfig, EmotionModel, ModelConfig, save_weights};
 use emovox::run::{EpochRecord, RunFolder, write_metrics, write_split};
@@ -51,7 +51,7 @@ pub fn tiny_run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
         content: None,
     };
     let clips = [clip("v01"), clip("v02"), clip("v03")];
-    let parts = [Part::Train, Part::Validation, Part::Test];
+    let parts = [Subset::Train, Subset::Validation, Subset::Test];
     let epoch = EpochRecord {
         epoch: 1,
         train_loss: 1.0,

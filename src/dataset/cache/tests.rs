@@ -10,7 +10,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::{CacheWait, FeatureCache, Unfinished};
 use crate::audio::AudioConfig;
-use crate::dataset::{Extraction, Normalisation, PartTensors, Plan, extract};
+use crate::dataset::{Extraction, Normalisation, SplitTensors, BatchPlan, extract};
 use crate::features::{FeatureConfig, Features};
 use crate::io::LockFile;
 
@@ -332,8 +332,8 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
     let store = tch::nn::VarStore::new(tch::Device::Cpu);
     let columns = clips[0].coefficients() as i64;
     let normalisation = Normalisation::new(&store.root(), columns);
-    let part = PartTensors::apart(&clips, &[0; 5], &normalisation);
-    assert!(Plan::by_length(&part, 2).batch(0).is_ok());
+    let part = SplitTensors::on_disk(&clips, &[0; 5], &normalisation);
+    assert!(BatchPlan::by_length(&part, 2).batch(0).is_ok());
     let (shard, _) = place.shards().remove(0);
     let length = fs::metadata(&shard).unwrap().len();
     for length in [length / 2, 100, 0] {
@@ -343,7 +343,7 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
             .unwrap()
             .set_len(length)
             .unwrap();
-        let plan = Plan::by_length(&part, 5);
+        let plan = BatchPlan::by_length(&part, 5);
         let error = plan.batch(0).unwrap_err().to_string();
         assert!(
             error.contains("damaged or cut off while it was in use"),
