@@ -1,78 +1,210 @@
-//! Checks before anything is trained: the recordings are those of the trainings that are there, and the
-//! initial weights have not learned from what is going to be tested.
+//! Plan of a study: its settings and its trials, saved in a file of the study's folder. A study can
+//! only be continued with the plan that it was started with; seeds may be added.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Cell, CrossValidation, Plan, differing_settings};
-use crate::config::DataConfig;
-use crate::corpus::split::{Subset, split};
+use super::run::open_corpus;
+use super::trial::{Subject, Trial};
+use crate::bounded;
+use crate::config::{DataConfig, RunConfig};
 use crate::corpus::{Changes, Clip, Corpus};
-use crate::leakage::{Comparison, lineage_of_weights, refuse_leak};
-use crate::run::{RunFolder, read_skipped, read_split};
+use crate::dataset::{FeatureCache, read_contents};
+use crate::leakage::lineage_of_weights;
+use crate::run::{Lineage, RunFolder, RunLock, read_skipped, read_split, write_bytes};
+use crate::training::TrainingConfig;
 
-impl Plan {
-    /// True where [`Plan::check`] needs the content of each recording.
-    pub fn compares_contents(&self, folder: &Path) -> bool {
-        self.config.training.init_weights.is_some() || !begun(folder, "").is_empty()
-    }
+/// Settings and subjects of a study, in the format of its plan file.
+pub trait Plan: Clone + Serialize + DeserializeOwned {
+    /// Name of the plan file.
+    const FILE: &'static str;
+    /// Name of this kind of study in messages.
+    const KIND: &'static str;
 
-    /// Refuses recordings that differ from those of a training below `folder`, and initial weights that
-    /// have learned from a recording or a speaker that a fold tests.
+    /// Settings that all trials have in common.
+    fn config(&self) -> &RunConfig;
+    /// The same settings, to be changed.
+    fn config_mut(&mut self) -> &mut RunConfig;
+    /// Seeds: each subject is trained with each seed.
+    fn seeds(&self) -> &[u64];
+    /// The same seeds, to be changed.
+    fn seeds_mut(&mut self) -> &mut Vec<u64>;
+    /// Folds or corpora.
+    fn subjects(&self) -> Vec<Subject<'_>>;
+    /// The corpora of the trials, each once.
+    fn data(&self) -> Vec<&DataConfig>;
+    /// True if both plans are for the same recordings and subjects, as far as the command line
+    /// determines them.
+    fn has_same_source(&self, other: &Self) -> bool;
+    /// Differences to a requested plan, apart from those of [`config`](Plan::config): one sentence
+    /// each.
+    fn differences(&self, requested: &Self) -> Vec<String>;
+    /// Rejects initial weights that were trained on test recordings or test speakers.
     ///
     /// # Errors
-    /// Names the recordings, and the folds.
-    pub fn check(&self, folder: &Path, corpus: &Corpus) -> Result<()> {
-        if let Some(run) = begun(folder, "").first()
-            && self.goes_on(folder)?
-        {
-            check_recordings(run, &self.config.data, corpus)?;
-        }
-        self.check_weights(corpus)
-    }
+    /// The error names the recordings and the speakers.
+    fn check_weights(&self, lineage: &Lineage, corpora: &[(&DataConfig, Corpus)]) -> Result<()>;
 
-    /// True where the plan in a folder has the same settings. With others it is refused later, and their
-    /// recordings may differ.
-    fn goes_on(&self, folder: &Path) -> Result<bool> {
-        let file = folder.join("cross-validation.toml");
-        if !file.exists() {
-            return Ok(false);
-        }
-        let begun = Plan::read(&file)?;
-        let settings = differing_settings(&begun.config, &self.config)?;
-        Ok(settings.is_empty() && begun.folds == self.folds)
-    }
-
-    fn check_weights(&self, corpus: &Corpus) -> Result<()> {
-        let Some(weights) = &self.config.training.init_weights else {
-            return Ok(());
+    /// All trials in a study's folder: all subjects with the first seed, then all with the second.
+    fn trials<'a>(&'a self, folder: &'a Path) -> Vec<Trial<'a>> {
+        let subjects = self.subjects();
+        let with_seed = |&seed: &u64| {
+            let trial = move |&subject: &Subject<'a>| Trial {
+                subject,
+                seed,
+                folder,
+                shared: self.config(),
+            };
+            subjects.iter().map(trial).collect::<Vec<_>>()
         };
-        let lineage = lineage_of_weights(weights)?;
-        let mut all = Comparison::default();
-        let mut folds = Vec::new();
-        // The parts of a fold are the same with every seed.
-        for cell in self.cells().into_iter().take(self.fold.len()) {
-            let config = self.config_of(cell);
-            let parts = split(&corpus.clips, &config.split, &corpus.given)?;
-            let test = parts.indices(Subset::Test);
-            let test: Vec<&Clip> = test.iter().map(|&index| &corpus.clips[index]).collect();
-            let known = Comparison::of(&lineage, &config.data, test);
-            if known.is_leak() && !folds.contains(&cell.fold.name) {
-                folds.push(cell.fold.name.clone());
-            }
-            all.merge(known);
-        }
-        refuse_leak(&all, &self.config).with_context(|| match folds.as_slice() {
-            [only] if only.is_empty() => "the test part".to_string(),
-            folds => format!("{} of {} folds", folds.len(), self.fold.len()),
-        })
+        self.seeds().iter().flat_map(with_seed).collect()
     }
 }
 
-/// Refuses recordings that are not those of a training that is there.
-pub(crate) fn check_recordings(run: &RunFolder, data: &DataConfig, corpus: &Corpus) -> Result<()> {
+/// Several trials with one plan, in one folder.
+#[derive(Debug)]
+pub struct Study<P> {
+    /// Folder of the plan file, the runs and the results.
+    pub folder: PathBuf,
+    /// Settings and subjects.
+    pub plan: P,
+    /// Excludes other processes, if the study was opened by [`Study::open`].
+    _lock: Option<RunLock>,
+}
+
+impl<P: Plan> Study<P> {
+    /// Starts a study in a folder or continues the one in it, and excludes other processes. The
+    /// plan gets the seeds of the study that is continued.
+    ///
+    /// # Errors
+    /// If the folder contains something else or a study with another plan, if another process uses
+    /// it, or if it cannot be written.
+    pub fn open(folder: &Path, plan: P) -> Result<Study<P>> {
+        ensure!(
+            folder.join(P::FILE).exists() || !has_content(folder),
+            "{} exists and is not a {}; choose another --name",
+            folder.display(),
+            P::KIND
+        );
+        create_folder(folder)?;
+        let lock = RunLock::take(folder)?;
+        let mut study = Study::open_shared(folder, plan)?;
+        study.plan = study.write_plan()?;
+        study._lock = Some(lock);
+        Ok(study)
+    }
+
+    /// Opens a study for one of several processes, which may be on different machines. Nothing is
+    /// written and no process is excluded.
+    ///
+    /// # Errors
+    /// If the folder contains a study with another plan.
+    pub fn open_shared(folder: &Path, mut plan: P) -> Result<Study<P>> {
+        if let Some(existing) = existing_plan::<P>(folder)? {
+            refuse_other_plan(&existing, &plan, folder)?;
+            keep_started(plan.config_mut(), existing.config());
+        }
+        Ok(Study {
+            folder: folder.into(),
+            plan,
+            _lock: None,
+        })
+    }
+
+    /// Creates the folder with the plan file in it, if it does not exist yet.
+    ///
+    /// # Errors
+    /// If the folder contains a study with another plan, or if it cannot be written.
+    pub fn create(&self) -> Result<()> {
+        create_folder(&self.folder)?;
+        self.write_plan()?;
+        Ok(())
+    }
+
+    /// Writes the plan with the seeds of the plan file added, and returns it.
+    fn write_plan(&self) -> Result<P> {
+        let mut plan = self.plan.clone();
+        if let Some(existing) = existing_plan::<P>(&self.folder)? {
+            refuse_other_plan(&existing, &plan, &self.folder)?;
+            plan.seeds_mut().extend(existing.seeds());
+            plan.seeds_mut().sort_unstable();
+            plan.seeds_mut().dedup();
+        }
+        let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
+        write_if_changed(&self.folder.join(P::FILE), &text, bounded::RESULTS)?;
+        Ok(plan)
+    }
+
+    /// Checks the recordings and the initial weights before a training, see [`check`].
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
+        check(&self.plan, &self.folder, cache)
+    }
+
+    /// All trials: all subjects with the first seed, then all with the second.
+    pub fn trials(&self) -> Vec<Trial<'_>> {
+        self.plan.trials(&self.folder)
+    }
+
+    /// Name of the study: that of its folder.
+    pub fn name(&self) -> String {
+        let name = self.folder.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+}
+
+/// Rejects recordings that differ from those of a trial in `folder`, and initial weights that were
+/// trained on test recordings or test speakers. It reads the recordings only if there is something
+/// to compare with.
+///
+/// # Errors
+/// The error names the recordings and the speakers.
+pub fn check<P: Plan>(plan: &P, folder: &Path, cache: Option<&FeatureCache>) -> Result<()> {
+    // A study with another plan is rejected later, and its recordings may differ.
+    let existing = match existing_plan::<P>(folder)? {
+        Some(existing) if existing.has_same_source(plan) => {
+            let differences = differing_settings(existing.config(), plan.config())?;
+            differences.is_empty().then_some(existing)
+        }
+        _ => None,
+    };
+    let trials: Vec<Trial> = existing
+        .iter()
+        .flat_map(|plan| plan.trials(folder))
+        .collect();
+    let weights = plan.config().training.init_weights.as_deref();
+    let lineage = weights.map(lineage_of_weights).transpose()?;
+    let mut corpora = Vec::new();
+    for (index, data) in plan.data().into_iter().enumerate() {
+        let saved = existing
+            .as_ref()
+            .and_then(|plan| plan.data().get(index).copied());
+        let mut trials = trials.iter();
+        let started = trials.find(|trial| Some(trial.data()) == saved && trial.has_started());
+        if started.is_none() && lineage.is_none() {
+            continue;
+        }
+        let mut corpus = open_corpus(data)?;
+        read_contents(&mut corpus, cache);
+        if let Some(trial) = started {
+            check_recordings(&trial.run()?, data, &corpus)?;
+        }
+        corpora.push((data, corpus));
+    }
+    match lineage {
+        Some(lineage) => plan.check_weights(&lineage, &corpora),
+        None => Ok(()),
+    }
+}
+
+/// Rejects recordings that differ from those of a run.
+fn check_recordings(run: &RunFolder, data: &DataConfig, corpus: &Corpus) -> Result<()> {
     let (clips, _) = read_split(&run.split_csv(), &data.sources)?;
     let unreadable = read_skipped(&run.skipped_csv())?;
     let mut changes = Changes::between(&clips, &corpus.clips);
@@ -82,68 +214,133 @@ pub(crate) fn check_recordings(run: &RunFolder, data: &DataConfig, corpus: &Corp
     ensure!(
         changes.is_empty(),
         "the recordings are not those that {} was trained on: {changes}. Scores on different \
-         recordings are not pooled: put the recordings back as they were, or choose another name",
+         recordings are not pooled: restore the recordings, or choose another name",
         run.path().display()
     );
     Ok(())
 }
 
-/// Refuses to put scores together that are of different recordings.
-pub(crate) fn refuse_pooling(
-    run: &Path,
-    recordings: &[Clip],
-    other: &Path,
-    theirs: &[Clip],
-) -> Result<()> {
-    let changes = Changes::between(recordings, theirs);
-    ensure!(
-        changes.is_empty(),
-        "{} was trained on other recordings than {}: {changes}. Scores on different recordings are not \
-         pooled: remove the folder of the one whose recordings are not meant, and train it again",
-        other.display(),
-        run.display()
-    );
+/// Rejects pooled scores of trials with different recordings. Returns the number of trials whose
+/// recordings cannot be compared because a version without content hashes trained them.
+///
+/// # Errors
+/// The error names the two runs and the recordings.
+pub(super) fn check_pooled(trials: &[Trial]) -> Result<usize> {
+    let Some((first, others)) = trials.split_first() else {
+        return Ok(0);
+    };
+    let recordings = first.recordings()?;
+    let without_hash = |clips: &[Clip]| clips.iter().any(|clip| clip.content.is_none());
+    let mut not_compared = usize::from(without_hash(&recordings));
+    for other in others {
+        let theirs = other.recordings()?;
+        not_compared += usize::from(without_hash(&theirs));
+        let changes = Changes::between(&recordings, &theirs);
+        ensure!(
+            changes.is_empty(),
+            "{} was trained on other recordings than {}: {changes}. Scores on different recordings \
+             are not pooled: remove the folder of the run with the wrong recordings, and train it \
+             again",
+            other.run_path().display(),
+            first.run_path().display()
+        );
+    }
+    Ok(not_compared)
+}
+
+/// The plan file in a folder, if there is one.
+fn existing_plan<P: Plan>(folder: &Path) -> Result<Option<P>> {
+    let file = folder.join(P::FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = bounded::read_text(&file, bounded::RESULTS)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let plan = toml::from_str(&text);
+    plan.map_err(|error| anyhow!("{} is not a plan of emovox:\n{error}", file.display()))
+        .map(Some)
+}
+
+/// Rejects a plan that differs from the plan of existing trials.
+fn refuse_other_plan<P: Plan>(existing: &P, requested: &P, folder: &Path) -> Result<()> {
+    let mut differences = differing_settings(existing.config(), requested.config())?;
+    differences.extend(existing.differences(requested));
+    if !differences.is_empty() {
+        bail!(
+            "{} would become another {}: {}; choose another --name",
+            folder.display(),
+            P::KIND,
+            differences.join("; ")
+        );
+    }
     Ok(())
 }
 
-/// The trainings in a folder whose names begin so.
-pub(crate) fn begun(folder: &Path, beginning: &str) -> Vec<RunFolder> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let named = entries.filter(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        name.starts_with(beginning) && !name.starts_with('.')
-    });
-    let mut folders: Vec<PathBuf> = named.map(|entry| entry.path()).collect();
-    folders.sort();
-    let runs = folders.iter().filter_map(|folder| RunFolder::at(folder));
-    runs.filter(|run| run.split_csv().is_file()).collect()
+/// Settings that differ and change the training, one sentence each. The device does not change it,
+/// nor the permission to train despite a leak, which is noted beside every score.
+fn differing_settings(existing: &RunConfig, requested: &RunConfig) -> Result<Vec<String>> {
+    const SAME_TRAINING: [&str; 3] = ["training.device", "training.allow_leak", "emovox"];
+    let mut requested = requested.clone();
+    keep_started(&mut requested, existing);
+    let differences = existing.differences(&requested)?.into_iter();
+    Ok(differences
+        .filter(|(key, ..)| !SAME_TRAINING.contains(&key.as_str()))
+        .map(|(key, existing, requested)| format!("{key} is {existing}, not {requested}"))
+        .collect())
 }
 
-impl CrossValidation {
-    /// Refuses to put scores together that are of different recordings. Gives the number of trainings
-    /// whose recordings could not be compared, since a version without content hashes made them.
-    ///
-    /// # Errors
-    /// Names the training and the recordings.
-    pub(super) fn check_pooled(&self, cells: &[Cell]) -> Result<usize> {
-        let Some((&first, others)) = cells.split_first() else {
-            return Ok(0);
-        };
-        let recordings = self.recordings_of(first)?;
-        let unknown = |clips: &[Clip]| clips.iter().any(|clip| clip.content.is_none());
-        let mut not_compared = usize::from(unknown(&recordings));
-        for &other in others {
-            let theirs = self.recordings_of(other)?;
-            not_compared += usize::from(unknown(&theirs));
-            let runs = [first, other].map(|cell| self.run_of(cell));
-            refuse_pooling(&runs[0], &recordings, &runs[1], &theirs)?;
-        }
-        Ok(not_compared)
+/// Keeps recordings whole in a study of an earlier version, which did not divide long recordings.
+fn keep_started(requested: &mut RunConfig, existing: &RunConfig) {
+    let default = TrainingConfig::default().piece_seconds;
+    if existing.training.piece_seconds == 0.0 && requested.training.piece_seconds == default {
+        requested.training.piece_seconds = 0.0;
     }
+}
 
-    /// The recordings of a training.
-    pub(crate) fn recordings_of(&self, cell: Cell) -> Result<Vec<Clip>> {
-        let split = self.run_of(cell).join("split.csv");
-        Ok(read_split(&split, &self.plan.config.data.sources)?.0)
+/// True if a folder contains more than the hidden files of a process that was killed before it
+/// wrote its first file.
+pub(super) fn has_content(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+}
+
+pub(super) fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+/// Writes a text file, unless it has this text already. `limit` bounds the bytes that are read.
+pub(super) fn write_if_changed(file: &Path, text: &str, limit: u64) -> Result<()> {
+    match bounded::read_text(file, limit) {
+        Ok(existing) if existing == text => Ok(()),
+        _ => write_bytes(file, text.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Arch;
+
+    #[test]
+    fn trials_of_an_earlier_version_continue_with_whole_recordings() {
+        let requested = RunConfig::recipe(Arch::Bilstm);
+        let mut existing = requested.clone();
+        existing.training.piece_seconds = 0.0;
+        existing.training.allow_leak = true;
+        assert!(
+            differing_settings(&existing, &requested)
+                .unwrap()
+                .is_empty()
+        );
+        let mut continued = requested.clone();
+        keep_started(&mut continued, &existing);
+        assert_eq!(continued.training.piece_seconds, 0.0);
+        // Another length was requested, or the study was started with one.
+        let mut other = requested.clone();
+        other.training.piece_seconds = 10.0;
+        for (existing, requested) in [(&existing, &other), (&other, &requested)] {
+            let differences = differing_settings(existing, requested).unwrap();
+            assert!(differences[0].starts_with("training.piece_seconds is "));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Trainings as processes: libtorch has one random generator a process, and a cell that fails or is
-//! killed costs no other.
+//! Trains trials in processes. Each process has its own random generator (libtorch has one per
+//! process), and a process that fails or is killed does not stop the others.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -9,184 +9,174 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
-use clap::Args;
-use tch::Device;
+use anyhow::{Context, Result, anyhow};
 
-use super::Runs;
-use super::cache::CacheArgs;
-use super::settings::{Settings, set};
-use super::stop::{Stop, is_stopped};
-use emovox::config::RunConfig;
-use emovox::cross_validation::{Cell, CrossValidation};
-use emovox::io::no_follow;
-use emovox::process;
+use super::trial::Trial;
+use crate::io::no_follow;
+use crate::process;
 
-/// What became of a cell.
-pub(super) enum Outcome {
+/// Time between two looks at a process.
+const POLL: Duration = Duration::from_millis(50);
+
+/// One process of `emovox`.
+#[derive(Debug)]
+pub struct Job {
+    /// Command line without the name of the program.
+    pub arguments: Vec<OsString>,
+    /// File that the output of the process is appended to.
+    pub log: PathBuf,
+}
+
+/// Result of a [`Job`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Finished.
     Done,
-    /// The reason, as it printed it.
+    /// Failed, with the error message of the process.
     Failed(String),
-    /// It was asked to stop; how far it was.
+    /// Stopped on request, with a description of the state.
     Stopped(&'static str),
 }
 
-/// A process that trains a cell: what emovox is told, and where it prints.
-pub(super) struct Job {
-    pub(super) arguments: Vec<OsString>,
-    pub(super) log: PathBuf,
+/// Runs jobs in parallel.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    /// The program `emovox`.
+    pub program: PathBuf,
+    /// Number of processes at the same time.
+    pub jobs: usize,
+    /// Once this is true, running processes are asked to stop, and no further process is started.
+    pub stop: &'a AtomicBool,
 }
 
-/// Trains cells `jobs` at a time. `tell` hears of each when it ends, with the seconds it took.
-pub(super) fn train_all<T: Copy + Send + Sync>(
-    cells: &[T],
-    jobs: usize,
-    stop: &Stop,
-    job: impl Fn(T) -> Result<Job> + Sync,
-    tell: impl Fn(T, &Outcome, f64) + Sync,
-) -> Result<Vec<Outcome>> {
-    let queue: Mutex<VecDeque<T>> = Mutex::new(cells.iter().copied().collect());
-    let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
-    let work = || {
-        let mut outcomes = Vec::new();
-        while !stop.is_asked()
-            && let Some(cell) = next()
-        {
-            let started = Instant::now();
-            // What fails here must cost no other cell either.
-            let outcome = job(cell)
-                .and_then(|job| train(&job, stop))
-                .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
-            tell(cell, &outcome, started.elapsed().as_secs_f64());
-            outcomes.push(outcome);
+/// Number of trainings at the same time that is used by default: one per core, on a GPU one.
+pub fn default_jobs(on_cpu: bool) -> usize {
+    match on_cpu {
+        true => thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
+    }
+}
+
+impl Trial<'_> {
+    /// The process that trains this trial, or resumes its training. `flags` are further flags of
+    /// `emovox train`. For a new training, the settings are written into the folder `settings`,
+    /// which must exist until the process ends.
+    ///
+    /// # Errors
+    /// If the settings cannot be written.
+    pub fn job(&self, flags: &[OsString], settings: &Path) -> Result<Job> {
+        let mut arguments: Vec<OsString> = vec!["train".into()];
+        arguments.extend_from_slice(flags);
+        if self.run_path().exists() {
+            let device = self.shared.training.device.to_string();
+            arguments.extend(["--resume".into(), self.run_path().into()]);
+            arguments.extend(["--device".into(), device.into()]);
+        } else {
+            let config = settings.join(format!("{}.toml", self.name()));
+            self.config().write(&config)?;
+            arguments.extend(["--config".into(), config.into()]);
+            arguments.extend(["--runs-dir".into(), self.folder.into()]);
+            arguments.extend(["--run".into(), self.name().into()]);
         }
-        outcomes
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        let mut outcomes = Vec::new();
-        for worker in workers {
-            let done = worker.join();
-            outcomes.extend(done.map_err(|_| anyhow!("what starts the trainings has a fault"))?);
+        Ok(Job {
+            arguments,
+            log: self.log_path(),
+        })
+    }
+}
+
+impl Runner<'_> {
+    /// Runs a job for each item, in order. `job` is called when the process can start, `report`
+    /// when it has ended, with its duration in seconds; both are called from several threads.
+    ///
+    /// # Errors
+    /// If a thread panics. A job that cannot be made or started has the outcome
+    /// [`Outcome::Failed`].
+    pub fn run<T: Sync>(
+        &self,
+        items: &[T],
+        job: impl Fn(&T) -> Result<Job> + Sync,
+        report: impl Fn(&T, &Outcome, f64) + Sync,
+    ) -> Result<Vec<Outcome>> {
+        let queue: Mutex<VecDeque<&T>> = Mutex::new(items.iter().collect());
+        let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
+        let work = || {
+            let mut outcomes = Vec::new();
+            while !self.is_stopping()
+                && let Some(item) = next()
+            {
+                let started = Instant::now();
+                let outcome = job(item)
+                    .and_then(|job| self.run_job(&job))
+                    .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+                report(item, &outcome, started.elapsed().as_secs_f64());
+                outcomes.push(outcome);
+            }
+            outcomes
+        };
+        thread::scope(|scope| {
+            let workers = self.jobs.min(items.len());
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let mut outcomes = Vec::new();
+            for worker in workers {
+                let of_worker = worker.join();
+                outcomes
+                    .extend(of_worker.map_err(|_| anyhow!("internal error: a thread panicked"))?);
+            }
+            Ok(outcomes)
+        })
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn run_job(&self, job: &Job) -> Result<Outcome> {
+        let log = &job.log;
+        let file = no_follow(OpenOptions::new().create(true).append(true)).open(log);
+        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = process::command(&self.program);
+        process::stop_with_parent(&mut command);
+        command.args(&job.arguments);
+        // Two processes with one thread each need less time than one process after the other with
+        // two threads. The number of threads may change the last bit of a result, so it must not
+        // depend on the number of jobs.
+        for threads in ["OMP_NUM_THREADS", "RAYON_NUM_THREADS"] {
+            if std::env::var_os(threads).is_none() {
+                command.env(threads, "1");
+            }
         }
-        Ok(outcomes)
-    })
-}
-
-/// What `emovox` is told to train a cell, from where it stopped if it was begun. A new one finds its
-/// settings in `folder`.
-pub(super) fn train_arguments(
-    all: &CrossValidation,
-    cell: Cell,
-    flags: &[OsString],
-    folder: &Path,
-) -> Result<Vec<OsString>> {
-    let mut arguments: Vec<OsString> = vec!["train".into()];
-    arguments.extend_from_slice(flags);
-    if all.run_of(cell).exists() {
-        let device = all.plan.config.training.device.to_string();
-        arguments.extend(["--resume".into(), all.run_of(cell).into()]);
-        arguments.extend(["--device".into(), device.into()]);
-    } else {
-        let config = folder.join(format!("{}.toml", cell.name()));
-        all.plan.config_of(cell).write(&config)?;
-        arguments.extend(["--config".into(), config.into()]);
-        arguments.extend(["--runs-dir".into(), all.folder.clone().into()]);
-        arguments.extend(["--run".into(), cell.name().into()]);
-    }
-    Ok(arguments)
-}
-
-/// What commands have in common that make many trainings.
-#[derive(Args)]
-pub(super) struct ManyArgs {
-    /// Train with each of these
-    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1")]
-    seeds: Vec<u64>,
-    /// Draws who tests and validates [default: 1]
-    #[arg(long, value_name = "N")]
-    split_seed: Option<u64>,
-    /// Trainings side by side [default: one a core; on a GPU 1]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-    #[command(flatten)]
-    pub(super) runs: Runs,
-    #[command(flatten)]
-    pub(super) cache: CacheArgs,
-}
-
-impl ManyArgs {
-    /// The settings of all trainings, and whether they are made on a CPU.
-    pub(super) fn configure(&self, settings: &Settings) -> Result<(RunConfig, bool)> {
-        ensure!(self.jobs != Some(0), "--jobs must be at least 1");
-        let mut config = settings.configure()?;
-        set(&mut config.split.seed, self.split_seed);
-        config.validate()?;
-        let on_cpu = config.training.device.resolve()? == Device::Cpu;
-        Ok((config, on_cpu))
-    }
-
-    /// Each once.
-    pub(super) fn seeds(&self) -> Vec<u64> {
-        let mut seeds = self.seeds.clone();
-        seeds.sort_unstable();
-        seeds.dedup();
-        seeds
-    }
-
-    pub(super) fn jobs(&self, on_cpu: bool) -> usize {
-        self.jobs.unwrap_or(usual_jobs(on_cpu))
-    }
-}
-
-/// How many trainings side by side, where nobody says: one a core, on a GPU one.
-pub(super) fn usual_jobs(on_cpu: bool) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if on_cpu { cores } else { 1 }
-}
-
-fn train(job: &Job, stop: &Stop) -> Result<Outcome> {
-    let log = &job.log;
-    // A cell that goes on adds to what it printed before.
-    let file = no_follow(OpenOptions::new().create(true).append(true)).open(log);
-    let file = file.with_context(|| format!("cannot write {}", log.display()))?;
-    let mut command = process::command(std::env::current_exe()?);
-    process::stop_with_parent(&mut command);
-    command.args(&job.arguments);
-    // Two trainings of one thread each take less time than one after the other of two threads each.
-    // And as the number of threads may change the last bit, it must not depend on what runs beside.
-    for threads in ["OMP_NUM_THREADS", "RAYON_NUM_THREADS"] {
-        if std::env::var_os(threads).is_none() {
-            command.env(threads, "1");
+        // A trial is trained by one process, even if this process is one of several.
+        for name in ["WORLD_SIZE", "RANK", "MASTER_ADDR"] {
+            command.env_remove(name);
+        }
+        // Ctrl-C reaches only this process, which forwards it once: a second signal would stop the
+        // training without saving.
+        command.process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
+        let mut child = command.spawn().context("emovox cannot start itself")?;
+        let mut asked = false;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(outcome(status, log, self.is_stopping()));
+            }
+            if self.is_stopping() && !asked {
+                process::ask_to_stop(&child).context("a training cannot be stopped")?;
+                asked = true;
+            }
+            thread::sleep(POLL);
         }
     }
-    // A cell is a training of its own, whoever else started several processes.
-    for name in ["WORLD_SIZE", "RANK", "MASTER_ADDR"] {
-        command.env_remove(name);
-    }
-    // Ctrl-C reaches this process alone, which passes it on once: twice would mean "at once".
-    command.process_group(0);
-    command
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file);
-    let mut child = command.spawn().context("emovox cannot start itself")?;
-    let mut told = false;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(outcome(status, log, stop.is_asked()));
-        }
-        if stop.is_asked() && !told {
-            process::ask_to_stop(&child).context("a training cannot be stopped")?;
-            told = true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
-/// The end of a training, which may have been asked to stop.
+/// The outcome of a process, which may have been asked to stop.
 fn outcome(status: ExitStatus, log: &Path, asked: bool) -> Outcome {
     if status.success() {
         return Outcome::Done;
@@ -195,10 +185,10 @@ fn outcome(status: ExitStatus, log: &Path, asked: bool) -> Outcome {
         (Some(code), _) if asked && is_stopped(code) => Outcome::Stopped("stopped and saved"),
         (Some(_), _) => Outcome::Failed(last_line(log).unwrap_or_else(|| status.to_string())),
         (None, Some(libc::SIGTERM | libc::SIGUSR1)) if asked => {
-            Outcome::Stopped("stopped before it trained")
+            Outcome::Stopped("stopped before the training started")
         }
         (None, signal) => {
-            // Such as "signal: 6 (SIGABRT) (core dumped)".
+            // The status is, for example, "signal: 6 (SIGABRT) (core dumped)".
             let killed = status.to_string().replace("signal:", "killed by signal");
             Outcome::Failed(match signal {
                 Some(libc::SIGKILL) => format!("{killed}, perhaps because memory ran out"),
@@ -208,7 +198,12 @@ fn outcome(status: ExitStatus, log: &Path, asked: bool) -> Outcome {
     }
 }
 
-/// The last line of a log, which is the error of what failed.
+/// True for the exit codes of `emovox` after a signal that it has saved for.
+fn is_stopped(code: i32) -> bool {
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1].contains(&(code - 128))
+}
+
+/// The last line of a log that is not empty: the error message of a process that failed.
 fn last_line(log: &Path) -> Option<String> {
     let mut file = File::open(log).ok()?;
     let length = file.metadata().ok()?.len();

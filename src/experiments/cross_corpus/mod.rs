@@ -1,310 +1,221 @@
-//! Trained on one corpus, tested on another: every pair of some corpora, and on the diagonal speakers
-//! of the same corpus who were never heard.
+//! Cross-corpus matrix: a model is trained on each of several corpora and tested on all of them.
+//! On its own corpus, it is tested on speakers that are not in its training subset.
 //!
 //! ```text
 //! runs/NAME/
-//!   cross-corpus.toml      the settings, the corpora and their labels
-//!   ravdess-seed-1/ …      the trainings: each on one corpus, tested on some of its own speakers
-//!   ravdess-seed-1.log …   what they printed
-//!   ravdess-to-emodb-seed-1.csv …   what a training said of another corpus
-//!   pairs.csv              the scores of each pair and seed
-//!   report.txt             the results, for people
-//!   report.json            the same, for programs
-//!   matrix.png             the UAR of each pair
-//!   ravdess-to-emodb.png … the confusion of each pair
+//!   cross-corpus.toml      the plan: settings, corpora and their labels
+//!   ravdess-seed-1/ …      the runs of the trials: each trained on one corpus
+//!   ravdess-seed-1.log …   their output
+//!   ravdess-to-emodb-seed-1.csv …   predictions of a trial for another corpus
+//!   pairs.csv              scores of each pair of corpora and seed
+//!   report.txt             results as text
+//!   report.json            results as JSON
+//!   matrix.png             UAR of each pair
+//!   ravdess-to-emodb.png … confusion matrix of each pair
 //! ```
 
-mod hear;
-mod results;
+mod predict;
+mod summary;
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-pub use hear::hear_others;
-pub use results::{Pair, Results, read_results, write_results};
+pub use predict::predict_corpus;
+pub use summary::{CorpusPair, CrossCorpusSummary, SeedScores};
 
-use crate::bounded;
+use super::plan::{Plan, Study};
+use super::trial::{Subject, Trial};
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::{self, Corpus};
-use crate::cross_validation::{
-    begun, check_recordings, differing_settings, holds_something, keep_begun,
-};
-use crate::dataset::{FeatureCache, read_contents};
-use crate::experiment::open_corpus;
-use crate::leakage::{Comparison, lineage_of_weights, refuse_leak};
-use crate::run::{RunLock, write_bytes};
+use crate::leakage::{Comparison, refuse_leak};
+use crate::run::Lineage;
 
-/// What is trained and heard, and where it goes.
-#[derive(Debug)]
-pub struct CrossCorpus {
-    /// Where everything goes. No other process works on it.
-    pub folder: PathBuf,
-    /// What stands in its `cross-corpus.toml`.
-    pub plan: Plan,
-    _lock: RunLock,
-}
+/// A cross-corpus matrix.
+pub type CrossCorpus = Study<CorpusPlan>;
 
-/// The settings and the corpora.
+/// Plan of a cross-corpus matrix: the content of `cross-corpus.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plan {
-    /// Each corpus is trained on with each of these.
+pub struct CorpusPlan {
+    /// Seeds: each corpus is trained on with each of them.
     pub seeds: Vec<u64>,
-    /// The labels that all trainings tell apart.
+    /// Labels of all trials.
     pub labels: Vec<String>,
     /// The corpora.
-    pub corpus: Vec<Member>,
-    /// The settings that all trainings have in common.
+    pub corpus: Vec<CorpusEntry>,
+    /// Settings that all trials have in common.
     pub config: RunConfig,
 }
 
-/// One of the corpora.
+/// One of the corpora of a matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Member {
-    /// What it is called.
+pub struct CorpusEntry {
+    /// Name of the corpus.
     pub name: String,
-    /// How many recordings of the labels it has.
+    /// Number of recordings with one of the labels.
     pub clips: usize,
-    /// Which recordings, and what their labels count as.
+    /// Recordings and label aliases.
     pub data: DataConfig,
 }
 
-/// One training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Training<'a> {
-    /// On which corpus.
-    pub on: &'a Member,
-    /// By which seed.
-    pub seed: u64,
-}
-
-impl Training<'_> {
-    /// The name of its run.
-    pub fn name(&self) -> String {
-        format!("{}-seed-{}", self.on.name, self.seed)
-    }
-}
-
-impl Plan {
-    /// From a corpus of several, whose labels are chosen.
-    pub fn new(mut config: RunConfig, union: &Corpus, seeds: Vec<u64>) -> Result<Plan> {
+impl CorpusPlan {
+    /// A plan for the corpora that are merged in `merged`, with its labels.
+    ///
+    /// # Errors
+    /// If there is only one corpus, if a corpus lacks a label, or if a setting is invalid.
+    pub fn new(mut config: RunConfig, merged: &Corpus, seeds: Vec<u64>) -> Result<CorpusPlan> {
         config.validate()?;
-        if union.sources.len() < 2 {
-            bail!(
-                "one corpus alone has nothing to be crossed with; give two or more, as in --data \
-                 ravdess=DIR --data emodb=DIR"
-            );
-        }
-        let folder = std::fs::canonicalize(&union.folder)
-            .with_context(|| format!("cannot find {}", union.folder.display()))?;
-        let labels = corpus::classes(&union.clips);
-        let of_source = |place: usize| {
-            let clips = union.clips.iter();
-            clips.filter(move |clip| corpus::source_of(&union.sources, clip) == Some(place))
-        };
-        let member = |(place, source): (usize, &corpus::Source)| Member {
-            name: source.name.clone(),
-            clips: of_source(place).count(),
-            data: DataConfig {
-                folder: folder.join(&source.folder),
-                corpus: source.corpus,
-                labels: labels.clone(),
-                counts_as: union.counts_as.get(place).cloned().unwrap_or_default(),
-                ..DataConfig::default()
-            },
-        };
-        let members: Vec<Member> = union.sources.iter().enumerate().map(member).collect();
-        for (place, source) in union.sources.iter().enumerate() {
-            let has = |label: &String| of_source(place).any(|clip| clip.label == *label);
+        ensure!(
+            merged.sources.len() > 1,
+            "a cross-corpus matrix needs two or more corpora, for example --data ravdess=DIR \
+             --data emodb=DIR"
+        );
+        let folder = fs::canonicalize(&merged.folder)
+            .with_context(|| format!("cannot find {}", merged.folder.display()))?;
+        let labels = corpus::classes(&merged.clips);
+        let mut corpora = Vec::new();
+        for (index, source) in merged.sources.iter().enumerate() {
+            let clips = merged.clips.iter();
+            let clips =
+                clips.filter(|clip| corpus::source_of(&merged.sources, clip) == Some(index));
+            let has = |label: &String| clips.clone().any(|clip| clip.label == *label);
             if let Some(label) = labels.iter().find(|&label| !has(label)) {
                 bail!(
-                    "{} has no clip of {label}, so it cannot be trained on with the others; leave the \
-                     label out with --labels",
+                    "{} has no clip of {label}, so it cannot be trained on with the other corpora; \
+                     leave the label out with --labels",
                     source.name
                 );
             }
+            corpora.push(CorpusEntry {
+                name: source.name.clone(),
+                clips: clips.count(),
+                data: DataConfig {
+                    folder: folder.join(&source.folder),
+                    corpus: source.corpus,
+                    labels: labels.clone(),
+                    counts_as: merged.counts_as.get(index).cloned().unwrap_or_default(),
+                    ..DataConfig::default()
+                },
+            });
         }
         config.data = DataConfig::default();
         config.calibration = CalibrationConfig::default();
-        Ok(Plan {
+        Ok(CorpusPlan {
             seeds,
             labels,
-            corpus: members,
+            corpus: corpora,
             config,
         })
     }
+}
 
-    /// Every corpus with every seed; the first seed of all comes first.
-    pub fn trainings(&self) -> Vec<Training<'_>> {
-        let with = |&seed| self.corpus.iter().map(move |on| Training { on, seed });
-        self.seeds.iter().flat_map(with).collect()
+impl Plan for CorpusPlan {
+    const FILE: &'static str = "cross-corpus.toml";
+    const KIND: &'static str = "cross-corpus matrix";
+
+    fn config(&self) -> &RunConfig {
+        &self.config
     }
 
-    /// Refuses recordings that differ from those of a training below `folder`, and initial weights that
-    /// have learned from any of the corpora: each of them tests.
-    ///
-    /// # Errors
-    /// Names the recordings.
-    pub fn check(&self, folder: &Path, cache: Option<&FeatureCache>) -> Result<()> {
-        let file = folder.join("cross-corpus.toml");
-        let goes_on = file.exists() && Plan::read(&file)?.has_settings_of(self)?;
-        let weights = self.config.training.init_weights.as_deref();
-        let lineage = weights.map(lineage_of_weights).transpose()?;
-        let mut known = Comparison::default();
-        for member in &self.corpus {
-            let runs = match goes_on {
-                true => begun(folder, &format!("{}-seed-", member.name)),
-                false => Vec::new(),
-            };
-            if runs.is_empty() && lineage.is_none() {
-                continue;
-            }
-            let mut corpus = open_corpus(&member.data)?;
-            read_contents(&mut corpus, cache);
-            if let Some(run) = runs.first() {
-                check_recordings(run, &member.data, &corpus)?;
-            }
-            if let Some(lineage) = &lineage {
-                known.merge(Comparison::of(lineage, &member.data, &corpus.clips));
-            }
-        }
-        refuse_leak(&known, &self.config)
+    fn config_mut(&mut self) -> &mut RunConfig {
+        &mut self.config
     }
 
-    /// The settings of one training.
-    pub fn config_of(&self, training: Training) -> RunConfig {
-        let mut config = self.config.clone();
-        config.data = training.on.data.clone();
-        config.training.seed = training.seed;
-        config
+    fn seeds(&self) -> &[u64] {
+        &self.seeds
     }
 
-    /// True where the settings and the places of the corpora are those of another plan. Others are refused
-    /// later, and their recordings may differ.
-    fn has_settings_of(&self, other: &Plan) -> Result<bool> {
-        let places = |plan: &Plan| -> Vec<DataConfig> {
-            plan.corpus
-                .iter()
-                .map(|member| member.data.clone())
-                .collect()
-        };
-        let differences = differing_settings(&self.config, &other.config)?;
-        Ok(differences.is_empty() && places(self) == places(other))
+    fn seeds_mut(&mut self) -> &mut Vec<u64> {
+        &mut self.seeds
     }
 
-    fn read(file: &Path) -> Result<Plan> {
-        let text = bounded::read_text(file, bounded::RESULTS)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        toml::from_str(&text)
-            .map_err(|error| anyhow!("{} is no plan of emovox:\n{error}", file.display()))
+    fn subjects(&self) -> Vec<Subject<'_>> {
+        self.corpus.iter().map(Subject::Corpus).collect()
     }
 
-    /// What is trained already belongs to these settings and recordings.
-    fn refuse_another(&self, asked: &Plan, folder: &Path) -> Result<()> {
-        let mut differences = differing_settings(&self.config, &asked.config)?;
-        if self.labels != asked.labels {
+    fn data(&self) -> Vec<&DataConfig> {
+        self.corpus.iter().map(|corpus| &corpus.data).collect()
+    }
+
+    fn has_same_source(&self, other: &CorpusPlan) -> bool {
+        self.data() == other.data()
+    }
+
+    fn differences(&self, requested: &CorpusPlan) -> Vec<String> {
+        let mut differences = Vec::new();
+        if self.labels != requested.labels {
             differences.push(format!(
                 "the labels are {}, not {}",
                 self.labels.join(", "),
-                asked.labels.join(", ")
+                requested.labels.join(", ")
             ));
         }
-        let told = |corpora: &[Member]| -> String {
-            let each = corpora
-                .iter()
-                .map(|member| format!("{} of {} clips", member.name, member.clips));
-            each.collect::<Vec<_>>().join(", ")
+        let listed = |plan: &CorpusPlan| -> String {
+            let corpora = plan.corpus.iter();
+            let corpora = corpora.map(|entry| format!("{} of {} clips", entry.name, entry.clips));
+            corpora.collect::<Vec<_>>().join(", ")
         };
-        if told(&self.corpus) != told(&asked.corpus) {
+        let (existing, requested_corpora) = (listed(self), listed(requested));
+        if existing != requested_corpora {
             differences.push(format!(
-                "the corpora are {}, not {}",
-                told(&self.corpus),
-                told(&asked.corpus)
+                "the corpora are {existing}, not {requested_corpora}"
             ));
-        } else if self.corpus != asked.corpus {
-            differences.push("the corpora lie elsewhere".into());
+        } else if self.corpus != requested.corpus {
+            differences.push("the corpora are in other folders".into());
         }
-        if !differences.is_empty() {
-            bail!(
-                "{} would become another matrix: {}; choose another --name",
-                folder.display(),
-                differences.join("; ")
-            );
+        differences
+    }
+
+    /// Each corpus is a test corpus as a whole.
+    fn check_weights(&self, lineage: &Lineage, corpora: &[(&DataConfig, Corpus)]) -> Result<()> {
+        let mut known = Comparison::default();
+        for (data, corpus) in corpora {
+            known.merge(Comparison::of(lineage, data, &corpus.clips));
         }
-        Ok(())
+        refuse_leak(&known, &self.config)
     }
 }
 
 impl CrossCorpus {
-    /// Begins a matrix in a folder, or goes on with the one that is there. Seeds may be added; with other
-    /// settings it would be another one.
-    pub fn open(folder: &Path, mut plan: Plan) -> Result<CrossCorpus> {
-        let file = folder.join("cross-corpus.toml");
-        let is_new = !file.exists();
-        if is_new && holds_something(folder) {
-            bail!(
-                "{} exists and is no matrix of corpora; choose another --name",
-                folder.display()
-            );
-        }
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-        let lock = RunLock::take(folder)?;
-        if !is_new {
-            let begun = Plan::read(&file)?;
-            begun.refuse_another(&plan, folder)?;
-            keep_begun(&mut plan.config, &begun.config);
-            plan.seeds.extend(begun.seeds);
-            plan.seeds.sort_unstable();
-            plan.seeds.dedup();
-        }
-        let text = toml::to_string(&plan).context("the plan cannot be written as TOML")?;
-        write_bytes(&file, text.as_bytes())?;
-        Ok(CrossCorpus {
-            folder: folder.into(),
-            plan,
-            _lock: lock,
-        })
+    /// The trials on one corpus, one for each seed.
+    pub fn trials_on(&self, corpus: &CorpusEntry) -> Vec<Trial<'_>> {
+        let mut trials = self.trials();
+        trials.retain(|trial| trial.subject == Subject::Corpus(corpus));
+        trials
     }
 
-    /// Where a training's run is.
-    pub fn run_of(&self, training: Training) -> PathBuf {
-        self.folder.join(training.name())
-    }
-
-    /// True where it is trained and scored on speakers of its own corpus.
-    pub fn is_trained(&self, training: Training) -> bool {
-        // The last file of the results.
-        self.run_of(training).join("confusion.png").exists()
-    }
-
-    /// What a training said of a corpus: of its own, of the test part; of another, of all clips.
-    pub fn predictions_of(&self, training: Training, of: &Member) -> PathBuf {
-        match training.on.name == of.name {
-            true => self.run_of(training).join("predictions.csv"),
-            false => self.folder.join(format!(
+    /// File with the predictions of a trial for a corpus: for the test subset of its own corpus, or
+    /// for all clips of another corpus.
+    pub fn predictions_path(&self, trial: &Trial, tested: &CorpusEntry) -> PathBuf {
+        match trial.subject {
+            Subject::Corpus(own) if own.name != tested.name => self.folder.join(format!(
                 "{}-to-{}-seed-{}.csv",
-                training.on.name, of.name, training.seed
+                own.name, tested.name, trial.seed
             )),
+            _ => trial.run_path().join("predictions.csv"),
         }
     }
 
-    /// True where it has predicted a corpus: after its own training, and after the training on that corpus with
-    /// the same seed, whose recordings may have been replaced before.
-    pub fn has_heard(&self, training: Training, of: &Member) -> bool {
+    /// True if a trial has predicted a corpus, with its present weights, and after the training on
+    /// that corpus with the same seed: its recordings may have been replaced before that training.
+    pub fn has_predicted(&self, trial: &Trial, tested: &CorpusEntry) -> bool {
         let modified = |path: PathBuf| path.metadata().and_then(|file| file.modified()).ok();
-        let Some(predicted) = modified(self.predictions_of(training, of)) else {
+        let Some(predicted) = modified(self.predictions_path(trial, tested)) else {
             return false;
         };
-        let there = Training { on: of, ..training };
-        let before = [
-            self.run_of(training).join("best.ot"),
-            self.run_of(there).join("split.csv"),
+        let on_tested = Trial {
+            subject: Subject::Corpus(tested),
+            ..*trial
+        };
+        let inputs = [
+            trial.run_path().join("best.ot"),
+            on_tested.run_path().join("split.csv"),
         ];
-        let newer = |path: PathBuf| modified(path).is_some_and(|time| time > predicted);
-        self.is_trained(training) && !before.into_iter().any(newer)
+        let is_newer = |path: PathBuf| modified(path).is_some_and(|time| time > predicted);
+        trial.is_done() && !inputs.into_iter().any(is_newer)
     }
 }

@@ -1,57 +1,62 @@
-//! What trainings say of corpora that they were not trained on.
-
-use std::path::Path;
+//! Predictions of trials for corpora that they were not trained on.
 
 use anyhow::{Context, Result};
 
-use super::{CrossCorpus, Member, Training};
+use super::{CorpusEntry, CrossCorpus};
 use crate::dataset::{FeatureCache, FeatureDataset};
-use crate::experiment::open_corpus;
+use crate::experiments::run::open_corpus;
+use crate::experiments::trial::{Subject, Trial};
 use crate::inference::{Predictor, naming_clip};
-use crate::run::{ClipPrediction, RunFolder, write_predictions};
+use crate::run::{ClipPrediction, write_predictions};
 
-/// Lets every training that is done hear a corpus that is not its own, if it has not yet. `advance` is
-/// called after each recording, `stop` is asked before each training.
-pub fn hear_others(
-    all: &CrossCorpus,
-    of: &Member,
+/// Predicts one corpus with every finished trial on another corpus that has not predicted it yet.
+/// `advance` is called after each recording is read, `stop` before each trial.
+///
+/// # Errors
+/// If the corpus or a run cannot be read, or if the predictions cannot be written.
+pub fn predict_corpus(
+    study: &CrossCorpus,
+    corpus: &CorpusEntry,
     cache: Option<&FeatureCache>,
     advance: impl Fn() + Sync,
     stop: impl Fn() -> bool,
 ) -> Result<()> {
-    let left: Vec<Training> = all
-        .plan
-        .trainings()
-        .into_iter()
-        .filter(|&training| training.on.name != of.name)
-        .filter(|&training| all.is_trained(training) && !all.has_heard(training, of))
-        .collect();
-    if left.is_empty() {
+    let mut trials = study.trials();
+    trials.retain(|trial| {
+        trial.subject != Subject::Corpus(corpus)
+            && trial.is_done()
+            && !study.has_predicted(trial, corpus)
+    });
+    if trials.is_empty() {
         return Ok(());
     }
-    let config = &all.plan.config;
-    let corpus = open_corpus(&of.data)?;
-    let loaded = FeatureDataset::read(&corpus, &config.audio, &config.features, cache, advance)?;
-    for training in left {
+    let config = &study.plan.config;
+    let found = open_corpus(&corpus.data)?;
+    let loaded = FeatureDataset::read(&found, &config.audio, &config.features, cache, advance)?;
+    for trial in trials {
         if stop() {
             return Ok(());
         }
-        hear(all, training, of, &loaded)
-            .with_context(|| format!("{} on {}", training.name(), of.name))?;
+        predict(study, &trial, corpus, &loaded)
+            .with_context(|| format!("{} on {}", trial.name(), corpus.name))?;
     }
     Ok(())
 }
 
-fn hear(all: &CrossCorpus, training: Training, of: &Member, loaded: &FeatureDataset) -> Result<()> {
-    let run = RunFolder::open(Path::new(""), &all.run_of(training).to_string_lossy())?;
-    let device = all.plan.config.training.device.resolve()?;
-    let predictor = Predictor::open(&run, device)?;
+fn predict(
+    study: &CrossCorpus,
+    trial: &Trial,
+    corpus: &CorpusEntry,
+    loaded: &FeatureDataset,
+) -> Result<()> {
+    let device = study.plan.config.training.device.resolve()?;
+    let predictor = Predictor::open(&trial.run()?, device)?;
     let clips: Vec<usize> = (0..loaded.clips.len()).collect();
-    let known = loaded.subset(&clips, predictor.classes());
+    let labeled = loaded.subset(&clips, predictor.classes());
     let probabilities = predictor
-        .probabilities(&known.features)
-        .map_err(|error| naming_clip(error, &known.clips))?;
-    let rows: Vec<ClipPrediction> = known
+        .probabilities(&labeled.features)
+        .map_err(|error| naming_clip(error, &labeled.clips))?;
+    let rows: Vec<ClipPrediction> = labeled
         .clips
         .iter()
         .zip(&probabilities)
@@ -62,7 +67,7 @@ fn hear(all: &CrossCorpus, training: Training, of: &Member, loaded: &FeatureData
         })
         .collect();
     write_predictions(
-        &all.predictions_of(training, of),
+        &study.predictions_path(trial, corpus),
         predictor.classes(),
         &rows,
     )

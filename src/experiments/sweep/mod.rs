@@ -1,111 +1,110 @@
-//! A sweep: every combination of some values, each cross-validated (or trained on one split), by as
-//! many processes on as many machines as there are.
+//! Sweep: a cross-validation (or one split) for each combination of values of some settings. The
+//! trials are independent of each other, so any number of processes on any number of machines can
+//! train them.
 //!
 //! ```text
 //! runs/NAME/
-//!   grid.toml              the file that describes it, as it was when cells were last trained
-//!   SETTING/ …             the cross-validation of each setting
-//!   SETTING/fold-1-seed-1/ …      a cell: a run
-//!   SETTING/fold-1-seed-1.error   why it failed last, where it did
-//!   grid.txt               what it has come to so far, for people
-//!   grid.json              the same, for programs
-//!   settings.csv           a line for each setting: scores, intervals, how far above the baseline
-//!   cells.csv              a line for each cell: its state and its scores
-//!   grid.png               the settings over each other
+//!   grid.toml              the sweep file of the last training of a trial
+//!   SETTING/ …             the cross-validation of each combination of values
+//!   SETTING/fold-1-seed-1/ …      the run of a trial
+//!   SETTING/fold-1-seed-1.error   the reason of its failure, if it failed
+//!   grid.txt               results of the finished trials as text
+//!   grid.json              results as JSON
+//!   settings.csv           scores, intervals and difference to the baseline of each combination
+//!   cells.csv              state and scores of each trial
+//!   grid.png               the combinations as a picture
 //! ```
 //!
-//! A cell shares nothing with others but the cache of features: it runs alone, on any machine that
-//! sees the same folders, and a second process finds the first one's lock. What is finished is not
-//! done again, and what was begun goes on from its last checkpoint.
+//! Trials have nothing in common except the feature cache. A trial can be trained on any machine
+//! that has access to the same folders; a lock excludes a second process. A finished trial is not
+//! trained again, and a stopped trial continues from its last checkpoint.
 
-mod collect;
 mod file;
+mod summary;
 mod values;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use collect::{CellRow, Collected, Comparison, SettingRow, collect, write_collected};
-pub use file::{Combination, GridFile};
+pub use file::{Combination, SweepFile};
+pub use summary::{BaselineDifference, HyperParamsRow, SweepSummary, TrialRow};
 
+use super::cross_validation::{CrossValidation, FoldPlan};
+use super::plan::{create_folder, has_content, write_if_changed};
+use super::trial::Trial;
 use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Corpus;
-use crate::cross_validation::{Cell, CrossValidation, Plan, holds_something};
-use crate::dataset::{FeatureCache, read_contents};
-use crate::experiment::open_corpus;
-use crate::run::{RunFolder, write_bytes};
+use crate::dataset::FeatureCache;
+use crate::run::RunFolder;
 
-/// A sweep and the folder of its cells.
+/// A sweep and its folder.
 #[derive(Debug)]
-pub struct Grid {
-    /// What it is called.
+pub struct Sweep {
+    /// Name of the sweep.
     pub name: String,
-    /// Where everything goes.
+    /// Folder of the results; the trials are below it.
     pub folder: PathBuf,
-    /// The keys that it varies.
+    /// Keys of the settings that differ.
     pub keys: Vec<String>,
-    /// Every combination of their values.
-    pub settings: Vec<Setting>,
-    /// The setting that all others are compared with.
+    /// Every combination of values.
+    pub hyper_params: Vec<HyperParams>,
+    /// Index of the combination that all others are compared with.
     pub baseline: Option<usize>,
-    /// What describes it.
+    /// Text of the sweep file.
     text: String,
 }
 
-/// One combination of values.
+/// One combination of values, and its trials.
 #[derive(Debug)]
-pub struct Setting {
-    /// The name of its folder.
+pub struct HyperParams {
+    /// Name of the combination and of its folder.
     pub name: String,
-    /// Its values, in the order of the grid's keys, as tables show them.
+    /// The values, in the order of [`Sweep::keys`], as tables show them.
     pub values: Vec<String>,
-    /// Its trainings.
-    pub all: CrossValidation,
+    /// Cross-validation with these values.
+    pub study: CrossValidation,
 }
 
-/// One training of a grid.
+/// One trial of a sweep.
 #[derive(Debug, Clone, Copy)]
-pub struct GridCell<'a> {
-    /// With what.
-    pub setting: &'a Setting,
-    /// On which fold, by which seed.
-    pub cell: Cell<'a>,
+pub struct SweepTrial<'a> {
+    /// Combination of values of the trial.
+    pub hyper_params: &'a HyperParams,
+    /// Fold and seed of the trial.
+    pub trial: Trial<'a>,
 }
 
-/// How far a cell has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Trained and scored.
-    Done,
-    /// The reason, as it printed it.
-    Failed(String),
-    /// Its folder is there: it is trained just now, or was stopped or killed.
-    Begun,
-    /// Nothing is there yet.
-    Waiting,
+impl SweepTrial<'_> {
+    /// Name of the trial in the sweep. It does not change when values are added.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.hyper_params.name, self.trial.name())
+    }
 }
 
-impl Grid {
-    /// The sweep that a file describes, with its cells below `runs`. Nothing is written. `corpus` finds
-    /// the recordings of a configuration.
+impl Sweep {
+    /// The sweep that `file` describes, with a folder below `runs`. Nothing is written.
+    /// `open_corpus` finds the recordings of a configuration.
+    ///
+    /// # Errors
+    /// If the file is invalid, if the folder contains something else, or if a trial was trained
+    /// with other settings.
     pub fn open(
         file: &Path,
         runs: &Path,
-        corpus: impl Fn(&DataConfig) -> Result<Corpus>,
-    ) -> Result<Grid> {
+        open_corpus: impl Fn(&DataConfig) -> Result<Corpus>,
+    ) -> Result<Sweep> {
         let text = bounded::read_text(file, bounded::SETTINGS)
             .with_context(|| format!("cannot read {}", file.display()))?;
-        let described = GridFile::read(file)?;
+        let described = SweepFile::read(file)?;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         let name = described.name.clone().unwrap_or(stem.into_owned());
         RunFolder::check_name(&name)?;
         let folder = runs.join(&name);
         ensure!(
-            folder.join("grid.toml").exists() || !holds_something(&folder),
-            "{} exists and is no grid; give this one another name (name = \"…\" in {})",
+            folder.join("grid.toml").exists() || !has_content(&folder),
+            "{} exists and is not a sweep; choose another name (name = \"…\" in {})",
             folder.display(),
             file.display()
         );
@@ -120,140 +119,97 @@ impl Grid {
             .first()
             .map(|one| one.values.keys().cloned().collect());
 
-        // A corpus is looked through once, however many settings are trained on it.
-        let mut found: Vec<(DataConfig, Corpus)> = Vec::new();
-        let mut settings = Vec::new();
-        for (one, config) in combinations.iter().zip(configs) {
-            if !found.iter().any(|(data, _)| *data == config.data) {
-                found.push((config.data.clone(), corpus(&config.data)?));
+        // Each corpus is searched once, for any number of combinations.
+        let mut corpora: Vec<(DataConfig, Corpus)> = Vec::new();
+        let mut hyper_params = Vec::new();
+        for (combination, config) in combinations.into_iter().zip(configs) {
+            if !corpora.iter().any(|(data, _)| *data == config.data) {
+                corpora.push((config.data.clone(), open_corpus(&config.data)?));
             }
-            let corpus = found.iter().find(|(data, _)| *data == config.data);
-            let corpus = &corpus.context("just found")?.1;
+            let corpus = corpora.iter().find(|(data, _)| *data == config.data);
+            let corpus = &corpus.context("just opened")?.1;
             let plan = match folds {
-                Some(folds) => Plan::new(config, corpus, folds, seeds.clone()),
-                None => Plan::of_one_split(config, corpus, seeds.clone()),
+                Some(folds) => FoldPlan::new(config, corpus, folds, seeds.clone()),
+                None => FoldPlan::of_one_split(config, corpus, seeds.clone()),
             };
-            let plan = plan.with_context(|| format!("setting {}", one.name))?;
-            settings.push(Setting {
-                name: one.name.clone(),
-                values: one.values.values().map(values::text).collect(),
-                all: CrossValidation::beside_others(&folder.join(&one.name), plan)?,
+            let plan = plan.with_context(|| format!("setting {}", combination.name))?;
+            hyper_params.push(HyperParams {
+                study: CrossValidation::open_shared(&folder.join(&combination.name), plan)?,
+                values: combination.values.values().map(values::text).collect(),
+                name: combination.name,
             });
         }
-        Ok(Grid {
+        Ok(Sweep {
             name,
             folder,
             keys: keys.unwrap_or_default(),
-            settings,
+            hyper_params,
             baseline,
             text,
         })
     }
 
-    /// Every training, setting by setting.
-    pub fn cells(&self) -> Vec<GridCell<'_>> {
-        let of = |setting| {
-            let cells = Setting::cells(setting).into_iter();
-            cells.map(move |cell| GridCell { setting, cell })
+    /// All trials, in the order of the combinations.
+    pub fn trials(&self) -> Vec<SweepTrial<'_>> {
+        let of = |hyper_params| {
+            let trials = HyperParams::trials(hyper_params).into_iter();
+            trials.map(move |trial| SweepTrial {
+                hyper_params,
+                trial,
+            })
         };
-        self.settings.iter().flat_map(of).collect()
+        self.hyper_params.iter().flat_map(of).collect()
     }
 
-    /// The cell of this name, or of this number counted from 0.
-    pub fn cell(&self, named: &str) -> Result<GridCell<'_>> {
-        let cells = self.cells();
-        let by_name = cells.iter().find(|cell| cell.name() == named);
-        let by_number = || named.parse().ok().and_then(|place: usize| cells.get(place));
+    /// The trial with a name or a number; numbers start from 0.
+    ///
+    /// # Errors
+    /// If there is no such trial.
+    pub fn trial(&self, named: &str) -> Result<SweepTrial<'_>> {
+        let trials = self.trials();
+        let by_name = trials.iter().find(|trial| trial.name() == named);
+        let by_number = || {
+            named
+                .parse()
+                .ok()
+                .and_then(|index: usize| trials.get(index))
+        };
         match by_name.or_else(by_number) {
-            Some(&cell) => Ok(cell),
+            Some(&trial) => Ok(trial),
             None => bail!(
-                "there is no cell '{named}': they are numbered from 0 to {}, and `emovox grid FILE` \
-                 lists their names",
-                cells.len().saturating_sub(1)
+                "there is no trial '{named}': trials are numbered from 0 to {}, and `emovox grid \
+                 FILE` lists their names",
+                trials.len().saturating_sub(1)
             ),
         }
     }
 
-    /// Makes the folder, with the description in it.
-    pub fn make_folder(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder)
-            .with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let file = self.folder.join("grid.toml");
-        match bounded::read_text(&file, bounded::SETTINGS) {
-            Ok(there) if there == self.text => Ok(()),
-            _ => write_bytes(&file, self.text.as_bytes()),
-        }
-    }
-}
-
-impl Setting {
-    /// Refuses recordings that differ from those of a training of this setting, and initial weights that
-    /// have learned from what is tested.
+    /// Creates the folder with the sweep file in it.
     ///
     /// # Errors
-    /// Names the recordings.
-    pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
-        let CrossValidation { folder, plan, .. } = &self.all;
-        if !plan.compares_contents(folder) {
-            return Ok(());
-        }
-        let mut corpus = open_corpus(&plan.config.data)?;
-        read_contents(&mut corpus, cache);
-        plan.check(folder, &corpus)
-            .with_context(|| format!("setting {}", self.name))
-    }
-
-    fn cells(&self) -> Vec<Cell<'_>> {
-        self.all.plan.cells()
+    /// If the folder or the file cannot be written.
+    pub fn create(&self) -> Result<()> {
+        create_folder(&self.folder)?;
+        write_if_changed(
+            &self.folder.join("grid.toml"),
+            &self.text,
+            bounded::SETTINGS,
+        )
     }
 }
 
-impl GridCell<'_> {
-    /// Its name among all cells; the same whatever else is in the grid.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.setting.name, self.cell.name())
+impl HyperParams {
+    /// Checks the recordings and the initial weights before a training, see
+    /// [`check`](crate::experiments::check).
+    ///
+    /// # Errors
+    /// The error names the combination and the recordings.
+    pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
+        let checked = self.study.check(cache);
+        checked.with_context(|| format!("setting {}", self.name))
     }
 
-    /// How far it has come.
-    pub fn state(&self) -> State {
-        let all = &self.setting.all;
-        if all.is_done(self.cell) {
-            return State::Done;
-        }
-        match bounded::read_text(&self.error_file(), bounded::SETTINGS) {
-            Ok(reason) => State::Failed(reason.trim().to_string()),
-            Err(_) if all.run_of(self.cell).exists() => State::Begun,
-            Err(_) => State::Waiting,
-        }
-    }
-
-    /// Remembers why it failed, until it is trained again.
-    pub fn fail(&self, reason: &str) -> Result<()> {
-        write_bytes(&self.error_file(), format!("{reason}\n").as_bytes())
-    }
-
-    /// Forgets why it failed.
-    pub fn forget_failure(&self) -> Result<()> {
-        match fs::remove_file(self.error_file()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let file = self.error_file();
-                Err(error).with_context(|| format!("cannot remove {}", file.display()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Where it prints, where it has no terminal.
-    pub fn log(&self) -> PathBuf {
-        self.beside("log")
-    }
-
-    fn error_file(&self) -> PathBuf {
-        self.beside("error")
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        let name = format!("{}.{ending}", self.cell.name());
-        self.setting.all.folder.join(name)
+    fn trials(&self) -> Vec<Trial<'_>> {
+        self.study.trials()
     }
 }
