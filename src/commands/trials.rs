@@ -1,4 +1,5 @@
-//! Common code of the commands that train several trials: flags, progress, and the end of a command.
+//! Common code of the commands that train several trials: flags, progress, and the end of a
+//! command.
 
 use std::path::Path;
 use std::process::ExitCode;

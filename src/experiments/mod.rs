@@ -1,8 +1,9 @@
 //! Experiments: one run from its recordings to its score, and studies of many runs.
 //!
-//! A study is a list of trials with one plan. There are three kinds: a [cross-validation](CrossValidation)
-//! has a trial for each fold and seed, a [cross-corpus matrix](CrossCorpus) for each corpus and seed, and
-//! a [sweep](Sweep) has a cross-validation for each combination of values. They have in common:
+//! A study is a list of trials with one plan. There are three kinds: a
+//! [cross-validation](CrossValidation) has a trial for each fold and seed, a [cross-corpus
+//! matrix](CrossCorpus) for each corpus and seed, and a [sweep](Sweep) has a cross-validation for
+//! each combination of values. They have in common:
 //!
 //! - [`Plan`], [`Study`], [`check`]: the plan file; a study continues only with the same plan and
 //!   recordings.

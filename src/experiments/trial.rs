@@ -133,7 +133,8 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Saves the reason of a failure beside the run folder, until [`clear_failure`](Self::clear_failure).
+    /// Saves the reason of a failure beside the run folder, until
+    /// [`clear_failure`](Self::clear_failure).
     ///
     /// # Errors
     /// If the file cannot be written.

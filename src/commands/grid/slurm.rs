@@ -70,7 +70,8 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
     sweep.create()?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for names in names.chunks(largest_array()) {
-        // Each job has its own list: a later change of the sweep file changes no number in the queue.
+        // Each job has its own list: a later change of the sweep file changes no number in the
+        // queue.
         let number = fs::read_dir(&folder)?.count();
         let list = fs::canonicalize(&folder)?.join(format!("{number}.cells"));
         write_bytes(&list, (names.join("\n") + "\n").as_bytes())?;
@@ -103,8 +104,8 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
 }
 
 /// The job script. Slurm sends SIGTERM (preemption, requeue) to all processes of the job, so emovox
-/// receives it. The signal before the time limit goes only to the shell, which sends SIGUSR1 to emovox
-/// and requeues the job.
+/// receives it. The signal before the time limit goes only to the shell, which sends SIGUSR1 to
+/// emovox and requeues the job.
 fn script_of(sweep: &Sweep, trials: usize, list: &Path, args: &GridArgs) -> Result<String> {
     let SbatchArgs {
         partition,

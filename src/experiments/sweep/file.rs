@@ -206,8 +206,8 @@ fn insert(table: &mut Table, key: &str, value: Value) -> Result<()> {
     }
 }
 
-/// Name of a combination, such as `hidden-32+learning_rate-0.001`: the last part of each key, or the
-/// whole key if two keys have the same last part.
+/// Name of a combination, such as `hidden-32+learning_rate-0.001`: the last part of each key, or
+/// the whole key if two keys have the same last part.
 fn name_of(values: &BTreeMap<String, Value>) -> String {
     if values.is_empty() {
         return "all".into();

@@ -28,8 +28,8 @@ pub(super) fn is_range(value: &Value) -> bool {
         .is_some_and(|table| table.contains_key("from") && table.contains_key("to"))
 }
 
-/// The values of a list or a range, each once, numbers in ascending order. The sweep does not depend
-/// on their order in the file.
+/// The values of a list or a range, each once, numbers in ascending order. The sweep does not
+/// depend on their order in the file.
 pub(super) fn values(key: &str, value: &Value) -> Result<Vec<Value>> {
     let mut values = match value {
         Value::Array(list) => list.clone(),
