@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use toml::{Table, Value};
 
 use super::run::open_corpus;
 use super::trial::{Subject, Trial};
 use crate::bounded;
-use crate::config::{DataConfig, RunConfig};
+use crate::config::{DataConfig, RunConfig, TrainingConfig, rename_old_keys};
 use crate::corpus::{Changes, Clip, Corpus};
 use crate::dataset::{FeatureCache, read_contents};
 use crate::leakage::lineage_of_weights;
 use crate::run::{Lineage, RunFolder, RunLock, read_skipped, read_split, write_bytes};
-use crate::training::TrainingConfig;
 
 /// Settings and subjects of a study, in the format of its plan file.
 pub trait Plan: Clone + Serialize + DeserializeOwned {
@@ -256,9 +256,18 @@ fn existing_plan<P: Plan>(folder: &Path) -> Result<Option<P>> {
     }
     let text = bounded::read_text(&file, bounded::RESULTS)
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let plan = toml::from_str(&text);
-    plan.map_err(|error| anyhow!("{} is not a plan of emovox:\n{error}", file.display()))
+    parse(&text)
+        .map_err(|error| anyhow!("{} is not a plan of emovox:\n{error}", file.display()))
         .map(Some)
+}
+
+/// Parses a plan, also one of an earlier version.
+fn parse<P: Plan>(text: &str) -> Result<P, toml::de::Error> {
+    let mut table: Table = text.parse()?;
+    if let Some(config) = table.get_mut("config").and_then(Value::as_table_mut) {
+        rename_old_keys(config);
+    }
+    P::deserialize(table)
 }
 
 /// Rejects a plan that differs from the plan of existing trials.
@@ -319,7 +328,28 @@ pub(super) fn write_if_changed(file: &Path, text: &str, limit: u64) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Arch;
+    use crate::config::Arch;
+    use crate::experiments::FoldPlan;
+
+    #[test]
+    fn a_plan_with_old_names_of_settings_is_read() {
+        let plan = FoldPlan {
+            folds: "2".into(),
+            seeds: vec![1],
+            clips: 30,
+            classes: vec!["anger".into(), "neutral".into()],
+            fold: Vec::new(),
+            config: RunConfig::recipe(Arch::Bilstm),
+        };
+        let mut text = toml::to_string(&plan).unwrap();
+        for (name, old) in [("ensemble_size", "members"), ("vtlp_warps", "vocal_tracts")] {
+            assert!(text.contains(name));
+            text = text.replace(name, old);
+        }
+        assert_eq!(parse::<FoldPlan>(&text).unwrap(), plan);
+        let error = parse::<FoldPlan>(&text.replace("members", "membres")).unwrap_err();
+        assert!(error.to_string().contains("membres"), "{error}");
+    }
 
     #[test]
     fn trials_of_an_earlier_version_continue_with_whole_recordings() {
