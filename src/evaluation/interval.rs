@@ -68,7 +68,7 @@ pub fn wilson(hits: u64, clips: u64) -> Interval {
 }
 
 /// The three summary scores of a confusion matrix, defined as in [`Metrics`]. `T` is the type of
-/// one score: a number, an [`Interval`], or a [`Spread`] over several trainings.
+/// one score: a number, an [`Interval`], or a [`MeanStd`] over several trainings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scores<T = f64> {
     /// Share of clips whose prediction is right.
@@ -260,6 +260,7 @@ pub struct MeanStd {
     /// Arithmetic mean; 0 without values.
     pub mean: f64,
     /// Sample standard deviation (n − 1 in the denominator); none with fewer than two values.
+    #[serde(rename = "deviation")]
     pub std: Option<f64>,
 }
 
