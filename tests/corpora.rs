@@ -225,7 +225,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     let seen = desk.types(&line).fine();
     assert!(
         seen.out
-            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trials of seed")
+            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trials of mean-lstm")
     );
     let all = |file: &str| desk.path(&format!("runs/all/{file}"));
     let report: Value =

@@ -205,7 +205,7 @@ fn a_cross_validation_of_a_manifest_tests_each_speaker_once() {
     let line = "cross-validate --manifest corpus/list.csv --config small.toml --arch seed --device cpu \
                 --epochs 1 --name all --folds 2";
     let seen = desk.types(line).fine();
-    assert!(seen.out.contains("2 trials of seed"), "{}", seen.out);
+    assert!(seen.out.contains("2 trials of mean-lstm"), "{}", seen.out);
     let again = desk.types(line).fine();
     assert!(
         again.out.contains("2 of 2 trials are already finished"),
