@@ -139,14 +139,6 @@ impl<P: Plan> Study<P> {
         Ok(plan)
     }
 
-    /// Checks the recordings and the initial weights before a training, see [`check`].
-    ///
-    /// # Errors
-    /// As [`check`].
-    pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
-        check(&self.plan, &self.folder, cache)
-    }
-
     /// All trials: all subjects with the first seed, then all with the second.
     pub fn trials(&self) -> Vec<Trial<'_>> {
         self.plan.trials(&self.folder)

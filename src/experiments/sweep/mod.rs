@@ -31,7 +31,7 @@ pub use file::{Combination, SweepFile};
 pub use summary::{BaselineDifference, HyperParamsRow, SweepSummary, TrialRow};
 
 use super::cross_validation::{CrossValidation, FoldPlan};
-use super::plan::{create_folder, has_content, write_if_changed};
+use super::plan::{check, create_folder, has_content, write_if_changed};
 use super::trial::Trial;
 use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
@@ -205,8 +205,8 @@ impl HyperParams {
     /// # Errors
     /// The error names the combination and the recordings.
     pub fn check(&self, cache: Option<&FeatureCache>) -> Result<()> {
-        let checked = self.study.check(cache);
-        checked.with_context(|| format!("setting {}", self.name))
+        check(&self.study.plan, &self.study.folder, cache)
+            .with_context(|| format!("setting {}", self.name))
     }
 
     fn trials(&self) -> Vec<Trial<'_>> {
