@@ -127,7 +127,7 @@ fn a_finished_run_can_be_extended_and_plotted() {
             "may change --epochs, --early-stopping, --device and --data",
         ]);
     desk.types("train --resume mine --epochs 2")
-        .fails_with(&["5 epochs behind it"]);
+        .fails_with(&["already trained for 5 epochs"]);
     let scored = desk.path("runs/mine/report.txt");
     desk.types("train --resume other")
         .fails_with(&["no run 'other'", "mine"]);

@@ -225,7 +225,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     let seen = desk.types(&line).fine();
     assert!(
         seen.out
-            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trainings of seed")
+            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trials of mean-lstm")
     );
     let all = |file: &str| desk.path(&format!("runs/all/{file}"));
     let report: Value =
@@ -273,7 +273,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
         .unwrap();
     let seen = desk.types(&format!("{line} --seeds 2")).fine();
     assert!(
-        seen.out.contains("2 of 4 trainings are done already"),
+        seen.out.contains("2 of 4 trials are already finished"),
         "{}",
         seen.out
     );
@@ -290,7 +290,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
 
     desk.types(&format!("{line} --labels anger,sadness"))
         .fails_with(&[
-            "another matrix",
+            "another cross-corpus matrix",
             "the labels are anger, neutral, sadness, not anger, sadness",
             "--name",
         ]);
@@ -300,10 +300,10 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     desk.types(&line)
         .fails_with(&["not those that", "emodb-seed-1", "1 gone (wav/03a01Wa.wav)"]);
     desk.types("cross-corpus --data one")
-        .fails_with(&["nothing to be crossed with"]);
+        .fails_with(&["needs two or more corpora"]);
     fs::create_dir_all(desk.path("runs/mine/x")).unwrap();
     desk.types(&line.replace("--name all", "--name mine"))
-        .fails_with(&["is no matrix"]);
+        .fails_with(&["is not a cross-corpus matrix"]);
     desk.types(&line.replace("--name all", "--name third --labels anger,surprise"))
         .fails_with(&["emodb has no clip of surprise", "--labels"]);
 }

@@ -194,7 +194,7 @@ fn two_json_manifests_give_training_and_test_subset() {
             .replace("train --config", "cross-validate --config")
             .replace("--run mine", "--root corpus"),
     )
-    .fails_with(&["every speaker tests once", "--test-manifest"]);
+    .fails_with(&["tests every speaker once", "--test-manifest"]);
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn a_cross_validation_of_a_manifest_tests_each_speaker_once() {
     let line = "cross-validate --manifest corpus/list.csv --config small.toml --arch seed --device cpu \
                 --epochs 1 --name all --folds 2";
     let seen = desk.types(line).fine();
-    assert!(seen.out.contains("2 trainings of seed"), "{}", seen.out);
+    assert!(seen.out.contains("2 trials of mean-lstm"), "{}", seen.out);
     let again = desk.types(line).fine();
     assert!(
-        again.out.contains("2 of 2 trainings are done already"),
+        again.out.contains("2 of 2 trials are already finished"),
         "{}",
         again.out
     );

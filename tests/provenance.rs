@@ -302,7 +302,7 @@ fn a_run_can_only_be_resumed_with_its_own_recordings() {
     desk.types(resume).fails_with(&[
         "the recordings of mine are not those that it was trained on",
         "2 replaced (anger/v01/1.wav, anger/v05/2.wav)",
-        "begin a new run",
+        "start a new run",
     ]);
     // Two swapped recordings have the same names, speakers and lengths as before.
     fs::remove_dir_all(desk.path("corpus")).unwrap();

@@ -189,7 +189,7 @@ fn the_command_that_resumes_is_quoted_for_a_shell() {
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&seen.stderr).into_owned();
-    assert!(error.contains("epochs behind it"), "{error}");
+    assert!(error.contains("is already trained for"), "{error}");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_second_signal_stops_at_once() {
     assert!(matches!(exit, Some(130 | 143)), "{exit:?}");
     assert!(!out.contains("and saved"), "{out}");
     desk.types("train --resume mine --epochs 1")
-        .fails_with(&["epochs behind it"]);
+        .fails_with(&["is already trained for"]);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn one_run_is_trained_by_one_process() {
     child.kill().unwrap();
     child.wait().unwrap();
     let seen = desk.types("train --resume mine --epochs 1");
-    seen.fails_with(&["epochs behind it"]);
+    seen.fails_with(&["is already trained for"]);
 }
 
 /// A tmpfs of limited size, which only root can mount.

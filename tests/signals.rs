@@ -363,7 +363,7 @@ fn trainings_end_with_their_parent_and_can_be_resumed() {
         assert!(log.contains("and saved; to continue"), "{log}");
     }
     let seen = desk.types(&format!("{CROSS_VALIDATE} --epochs 300")).fine();
-    assert!(!seen.out.contains("not done yet"), "{}", seen.out);
+    assert!(!seen.out.contains("not finished yet"), "{}", seen.out);
 }
 
 #[test]

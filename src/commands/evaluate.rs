@@ -20,7 +20,7 @@ use emovox::corpus::{Changes, Clip, Corpus, CorpusKind, Source, listed};
 use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{AlignedLabels, Calibration, LabelMap};
-use emovox::experiment::{Own, own_recordings};
+use emovox::experiments::{Own, own_recordings};
 use emovox::inference::{Predictor, Trained, naming_clip};
 use emovox::leakage::Comparison;
 use emovox::report::Report;

@@ -2,7 +2,6 @@
 
 mod bars;
 mod cache;
-mod cells;
 mod collect;
 mod completions;
 mod cross_corpus;
@@ -26,6 +25,7 @@ mod sources;
 mod stop;
 pub mod terminal;
 mod train;
+mod trials;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +37,7 @@ use clap::{Args, Parser, Subcommand};
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
-use emovox::experiment::{self, Own, own_recordings};
+use emovox::experiments::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
@@ -189,7 +189,7 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
             source.folder = data_folder(&source.folder)?.into();
         }
     }
-    experiment::open_corpus(&data)
+    experiments::open_corpus(&data)
 }
 
 /// Finds the recordings of a run.

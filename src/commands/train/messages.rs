@@ -12,7 +12,7 @@ use emovox::config::RunConfig;
 use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
 use emovox::dataset::FeatureDataset;
-use emovox::experiment::Experiment;
+use emovox::experiments::Experiment;
 use emovox::model::{EmotionModel, Head};
 use emovox::run::RunFolder;
 use emovox::training::{Event, Progress};
