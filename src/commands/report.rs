@@ -62,7 +62,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         .chain(cross_validations.iter().map(PathBuf::as_path))
         .collect();
     let default = match folders.as_slice() {
-        [folder] => Some(folder.join("report.html")),
+        [folder] => Some(RunFolder::in_folder(folder).report_html()),
         _ => None,
     };
     let given = args.out.clone().or(default.clone());

@@ -15,8 +15,9 @@ use crate::bounded;
 use crate::config::{DataConfig, RunConfig, TrainingConfig, rename_old_keys};
 use crate::corpus::{Changes, Clip, Corpus};
 use crate::dataset::{FeatureCache, read_contents};
+use crate::io::write_bytes;
 use crate::leakage::lineage_of_weights;
-use crate::run::{Lineage, RunFolder, RunLock, read_skipped, read_split, write_bytes};
+use crate::run::{Lineage, RunFolder, RunLock, read_skipped, read_split};
 
 /// Settings and subjects of a study, in the format of its plan file.
 pub trait Plan: Clone + Serialize + DeserializeOwned {

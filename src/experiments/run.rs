@@ -19,12 +19,11 @@ use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::features::Features;
 use crate::inference;
+use crate::io::write_bytes;
 use crate::leakage::{self, Caveats};
 use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
-use crate::run::{
-    Lineage, RunFolder, RunLock, write_bytes, write_lineage, write_skipped, write_split,
-};
+use crate::run::{Lineage, RunFolder, RunLock, write_lineage, write_skipped, write_split};
 use crate::training::{self, Event, Progress, TrainData};
 
 /// Finds the recordings of a configuration: below one or several folders, or in a manifest.

@@ -10,8 +10,9 @@ use super::trial::{Subject, Trial};
 use crate::corpus;
 use crate::escape::escape_line;
 use crate::evaluation::{Interval, Intervals, MeanStd, Predictions, Scores, SpeakerBootstrap};
+use crate::io::{write_atomically, write_bytes};
 use crate::leakage::Caveats;
-use crate::run::{SavedPredictions, read_predictions, write_atomically, write_bytes};
+use crate::run::{SavedPredictions, read_predictions};
 
 /// End of the note about trials without scores.
 pub(super) const NOT_DONE: &str = "not finished yet";
@@ -65,7 +66,7 @@ pub(super) struct TestedTrial<'a> {
 impl<'a> TestedTrial<'a> {
     /// The predictions for the test subset of a finished trial.
     pub(super) fn read(trial: Trial<'a>) -> Result<TestedTrial<'a>> {
-        TestedTrial::read_from(trial, trial.run_path().join("predictions.csv"))
+        TestedTrial::read_from(trial, trial.files().predictions_csv())
     }
 
     /// Predictions of the trial in another file.

@@ -12,7 +12,8 @@ use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
 use crate::corpus::folds::Fold;
-use crate::run::{RunFolder, read_split, write_bytes};
+use crate::io::write_bytes;
+use crate::run::{RunFolder, read_split};
 
 /// One training of a study.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +103,11 @@ impl<'a> Trial<'a> {
         self.folder.join(self.name())
     }
 
+    /// Paths of the files of the run, which need not exist.
+    pub fn files(&self) -> RunFolder {
+        RunFolder::in_folder(&self.run_path())
+    }
+
     /// The run folder.
     ///
     /// # Errors
@@ -118,7 +124,7 @@ impl<'a> Trial<'a> {
     /// True if the trial is trained and scored.
     pub fn is_done(&self) -> bool {
         // The last file of the results.
-        self.run_path().join("confusion.png").exists()
+        self.files().confusion_png().exists()
     }
 
     /// Progress of the trial.
@@ -170,7 +176,7 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If the split of the run cannot be read.
     pub fn recordings(&self) -> Result<Vec<Clip>> {
-        let split = self.run_path().join("split.csv");
+        let split = self.files().split_csv();
         Ok(read_split(&split, &self.data().sources)?.0)
     }
 }

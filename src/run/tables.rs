@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::bounded;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, Skipped, Source};
 use crate::evaluation::Predictions;
+use crate::io::write_atomically;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]

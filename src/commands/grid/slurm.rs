@@ -12,8 +12,8 @@ use clap::Args;
 use super::GridArgs;
 use crate::commands::say;
 use emovox::experiments::{Sweep, SweepTrial, TrialState};
+use emovox::io::write_bytes;
 use emovox::process;
-use emovox::run::write_bytes;
 
 /// Options of `sbatch`.
 #[derive(Args)]

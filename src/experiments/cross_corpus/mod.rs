@@ -196,7 +196,7 @@ impl CrossCorpus {
                 "{}-to-{}-seed-{}.csv",
                 own.name, tested.name, trial.seed
             )),
-            _ => trial.run_path().join("predictions.csv"),
+            _ => trial.files().predictions_csv(),
         }
     }
 
@@ -211,10 +211,7 @@ impl CrossCorpus {
             subject: Subject::Corpus(tested),
             ..*trial
         };
-        let inputs = [
-            trial.run_path().join("best.ot"),
-            on_tested.run_path().join("split.csv"),
-        ];
+        let inputs = [trial.files().best_ot(), on_tested.files().split_csv()];
         let is_newer = |path: PathBuf| modified(path).is_some_and(|time| time > predicted);
         trial.is_done() && !inputs.into_iter().any(is_newer)
     }

@@ -18,9 +18,9 @@ use crate::experiments::summary::{
 };
 use crate::experiments::trial::Trial;
 use crate::inference::Trained;
+use crate::io::write_bytes;
 use crate::leakage::{Caveats, Comparison, is_in_question};
 use crate::report::{MatrixCell, confusion_png, matrix_png};
-use crate::run::write_bytes;
 
 /// Scores of a cross-corpus matrix. They are fractions of 1.
 #[derive(Debug, Clone, Serialize)]

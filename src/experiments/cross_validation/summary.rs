@@ -18,9 +18,10 @@ use crate::experiments::summary::{
     percent, percent_interval, percent_spread, pool, scores_of, speakers, write_csv, write_report,
 };
 use crate::experiments::trial::{Subject, Trial};
+use crate::io::{write_atomically, write_bytes};
 use crate::leakage::Caveats;
 use crate::report::{confusion_png, recall_png, reliability_png};
-use crate::run::{SavedPredictions, write_atomically, write_bytes, write_confusion};
+use crate::run::{RunFolder, SavedPredictions, write_confusion};
 
 /// Scores of a cross-validation. They are fractions of 1.
 #[derive(Debug, Clone, Serialize)]
@@ -154,6 +155,7 @@ impl CrossValidation {
     /// If a file cannot be written.
     pub fn write_summary(&self, summary: &CrossValidationSummary) -> Result<()> {
         let file = |name: &str| self.folder.join(name);
+        let files = RunFolder::in_folder(&self.folder);
         let trials = summary.trials.iter();
         let trials = trials.map(|t| (&t.fold, t.seed, t.speakers, t.clips, t.scores, &t.notes));
         let columns = [
@@ -168,45 +170,49 @@ impl CrossValidation {
             return Ok(());
         };
         let metrics = &summary.metrics;
-        write_confusion(&file("confusion.csv"), &metrics.classes, &metrics.confusion)?;
+        write_confusion(&files.confusion_csv(), &metrics.classes, &metrics.confusion)?;
         let note = joined(&summary.notes);
         let note = note.as_deref();
         let title = format!("{}: all folds and seeds", summary.name);
         let png = confusion_png(metrics, &title, note)?;
-        write_bytes(&file("confusion.png"), &png)?;
+        write_bytes(&files.confusion_png(), &png)?;
         let png = reliability_png(&summary.calibration, &title, note)?;
-        write_bytes(&file("reliability.png"), &png)?;
+        write_bytes(&files.reliability_png(), &png)?;
         let title = format!("{}: all folds, seed {}", summary.name, first.seed);
         let seed = &summary.first_seed;
         let png = recall_png(&seed.predictions, &speakers(seed), &title, note)?;
-        write_bytes(&file("recall.png"), &png)
+        write_bytes(&files.recall_png(), &png)
     }
 
     /// Writes `predictions.csv`: the predictions of all finished trials, with fold and seed.
     fn write_predictions(&self) -> Result<()> {
-        write_atomically(&self.folder.join("predictions.csv"), |file| {
-            let mut writer = csv::Writer::from_writer(file);
-            let mut has_header = false;
-            for trial in self.trials().into_iter().filter(Trial::is_done) {
-                let path = trial.run_path().join("predictions.csv");
-                let text = bounded::read(&path, bounded::TABLE)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
-                let mut reader = csv::Reader::from_reader(&text[..]);
-                if !has_header {
-                    writer.write_record(["fold", "seed"].into_iter().chain(reader.headers()?))?;
-                    has_header = true;
+        write_atomically(
+            &RunFolder::in_folder(&self.folder).predictions_csv(),
+            |file| {
+                let mut writer = csv::Writer::from_writer(file);
+                let mut has_header = false;
+                for trial in self.trials().into_iter().filter(Trial::is_done) {
+                    let path = trial.files().predictions_csv();
+                    let text = bounded::read(&path, bounded::TABLE)
+                        .with_context(|| format!("cannot read {}", path.display()))?;
+                    let mut reader = csv::Reader::from_reader(&text[..]);
+                    if !has_header {
+                        writer
+                            .write_record(["fold", "seed"].into_iter().chain(reader.headers()?))?;
+                        has_header = true;
+                    }
+                    let fold = match trial.subject {
+                        Subject::Fold(fold) => fold.name.as_str(),
+                        Subject::Corpus(_) => "",
+                    };
+                    let seed = trial.seed.to_string();
+                    for line in reader.records() {
+                        writer.write_record([fold, &seed].into_iter().chain(&line?))?;
+                    }
                 }
-                let fold = match trial.subject {
-                    Subject::Fold(fold) => fold.name.as_str(),
-                    Subject::Corpus(_) => "",
-                };
-                let seed = trial.seed.to_string();
-                for line in reader.records() {
-                    writer.write_record([fold, &seed].into_iter().chain(&line?))?;
-                }
-            }
-            Ok(writer.flush()?)
-        })
+                Ok(writer.flush()?)
+            },
+        )
     }
 }
 

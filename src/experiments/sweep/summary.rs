@@ -16,8 +16,8 @@ use crate::experiments::summary::{
     percent_spread, pool, write_columns, write_report,
 };
 use crate::experiments::trial::TrialState;
+use crate::io::write_bytes;
 use crate::report::{GridRow, grid_png};
-use crate::run::write_bytes;
 
 /// Results of all finished trials of a sweep.
 #[derive(Debug, Clone, Serialize)]

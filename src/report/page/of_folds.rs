@@ -14,7 +14,7 @@ use crate::corpus::Clip;
 use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, Predictions, SpeakerScores};
 use crate::leakage::is_in_question;
 use crate::report::{recall_png, reliability_png};
-use crate::run::SavedPredictions;
+use crate::run::{RunFolder, SavedPredictions};
 
 /// The fields of a cross-validation's `report.json` that a page shows.
 #[derive(Debug, Deserialize)]
@@ -55,7 +55,7 @@ pub(super) struct SavedMeanStd {
 
 impl SavedResults {
     pub(super) fn read(folder: &Path) -> Result<SavedResults> {
-        let path = folder.join("report.json");
+        let path = RunFolder::in_folder(folder).report_json();
         let text = bounded::read_text(&path, bounded::RESULTS).with_context(|| {
             format!(
                 "cannot read {}; a cross-validation has this file after its first trainings",
@@ -85,7 +85,7 @@ pub fn folds_page(
     let results = SavedResults::read(folder)?;
     let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
-    let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
+    let by_training = read_all_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
     let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
     let mut all: Option<SavedPredictions> = None;
