@@ -1,5 +1,5 @@
-//! Tells the linker where libtorch lies, so that the bare binary, the tests and the benches find
-//! it without any environment variable.
+//! Passes the folder of libtorch to the linker, so that the binary, the tests and the benches find
+//! libtorch without an environment variable.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ mod collectives;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // torch-sys declares `links = "tch"` and hands on the folder that it linked against.
+    // torch-sys declares `links = "tch"` and passes on the folder that it links against.
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     let Some(libtorch) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
     };
-    // The path goes through the `.libtorch` link on purpose: a later setup that switches between
+    // The path goes through the `.libtorch` link on purpose: a setup that later switches between
     // the CPU and the CUDA libraries needs no rebuild.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
-    reach_documentation_tests(&libtorch);
+    link_for_documentation_tests(&libtorch);
     let headers = match env::var_os("LIBTORCH_INCLUDE") {
         Some(folder) => PathBuf::from(folder).join("include"),
         None => libtorch.with_file_name("include"),
@@ -28,9 +28,9 @@ fn main() {
     collectives::compile(&libtorch, &headers);
 }
 
-/// Link arguments do not reach documentation tests, but cargo puts search folders inside `OUT_DIR`
-/// on their library path; so one is made there that leads to libtorch.
-fn reach_documentation_tests(libtorch: &Path) {
+/// Makes libtorch available to documentation tests. They do not get the link arguments, but cargo
+/// adds search folders inside `OUT_DIR` to their library path; so this links libtorch there.
+fn link_for_documentation_tests(libtorch: &Path) {
     let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else {
         return;
     };
@@ -42,7 +42,7 @@ fn reach_documentation_tests(libtorch: &Path) {
     }
 }
 
-/// The few lines of C++ in `src/training/fused.cpp`, against the headers of the same libtorch.
+/// Compiles the C++ in `src/training/fused.cpp` against the headers of the same libtorch.
 fn compile_fused_adamw(headers: &Path) {
     println!("cargo:rerun-if-changed=src/training/fused.cpp");
     cc::Build::new()
@@ -50,7 +50,7 @@ fn compile_fused_adamw(headers: &Path) {
         .std("c++17")
         .include(headers)
         .file("src/training/fused.cpp")
-        // libtorch's headers are not ours to mend.
+        // Warnings in libtorch's headers cannot be fixed here.
         .warnings(false)
         .compile("emovox_fused");
 }

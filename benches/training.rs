@@ -14,13 +14,14 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tch::nn::{self, RNN};
 use tch::{Device, Kind, Tensor};
 
+use emovox::augment::SpecAugment;
 use emovox::config::RunConfig;
-use emovox::dataset::{Batch, PartTensors, Plan, PlannedClip};
+use emovox::dataset::{Batch, BatchPlan, SampleSpec, SplitTensors};
 use emovox::device;
 use emovox::features::Features;
 use emovox::model::{Arch, EmotionModel};
 use emovox::run::RunFolder;
-use emovox::training::{self, AdamW, Data, Event, Spectrum};
+use emovox::training::{self, AdamW, Event, TrainData};
 
 const CLASSES: usize = 8;
 /// Number of steps in an epoch.
@@ -30,7 +31,7 @@ const STEPS: usize = 16;
 struct Setup {
     config: RunConfig,
     model: EmotionModel,
-    part: PartTensors,
+    part: SplitTensors,
 }
 
 fn setup(arch: Arch) -> Setup {
@@ -48,7 +49,7 @@ fn setup(arch: Arch) -> Setup {
     }
 }
 
-fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> PartTensors {
+fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> SplitTensors {
     let width = config.features.coefficients();
     // Number of frames with hops of 23 ms or of 12.5 ms.
     let shortest = if config.features.hop_length > 300 {
@@ -66,16 +67,16 @@ fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> PartTensors 
         .collect();
     let rows: Vec<&Features> = features.iter().collect();
     let labels: Vec<usize> = (0..clips).map(|clip| clip % CLASSES).collect();
-    PartTensors::new(&rows, &labels, model.normalisation(), Device::Cpu).expect("room for them")
+    SplitTensors::new(&rows, &labels, model.normalisation(), Device::Cpu).expect("room for them")
 }
 
 /// The batches of an epoch with clips of different speeds.
-fn plan(setup: &Setup) -> Plan<'_> {
-    let order = (0..setup.part.clips()).map(|clip| PlannedClip {
+fn plan(setup: &Setup) -> BatchPlan<'_> {
+    let order = (0..setup.part.clips()).map(|clip| SampleSpec {
         clip,
         speed: 0.9 + 0.2 * (clip % 7) as f64 / 6.0,
     });
-    Plan::new(
+    BatchPlan::new(
         &setup.part,
         order.collect(),
         setup.config.training.batch_size,
@@ -83,9 +84,9 @@ fn plan(setup: &Setup) -> Plan<'_> {
 }
 
 fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
-    let batch = batch.repeated(model.members());
+    let batch = batch.repeated(model.ensemble_size());
     model
-        .training(&batch.features, &batch.lengths)
+        .forward_train(&batch.features, &batch.lengths)
         .logits
         .cross_entropy_for_logits(&batch.labels)
 }
@@ -93,7 +94,7 @@ fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {
 fn parts(c: &mut Criterion) {
     // The program does the same.
     device::keep_freed_memory();
-    for arch in [Arch::Bilstm, Arch::Seed] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let setup = setup(arch);
         let plan = plan(&setup);
         let batch = plan.batch(0).expect("features in memory");
@@ -134,12 +135,12 @@ fn whole_steps(setup: &Setup, steps: u64) -> Duration {
     // The first step of an epoch has no event before it, so it is not measured.
     let counted = (STEPS - 1) as u64;
     config.epochs = steps.div_ceil(counted) as usize;
-    let data = Data {
+    let data = TrainData {
         train: noise(&setup.config, &setup.model, STEPS * config.batch_size),
         train_names: vec![String::new(); STEPS * config.batch_size],
         groups: Vec::new(),
         validation: noise(&setup.config, &setup.model, 1),
-        spectrum: Spectrum::new(
+        spec_augment: SpecAugment::new(
             &config.augmentation,
             &setup.config.features,
             setup.config.audio.sample_rate,

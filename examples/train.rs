@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use emovox::config::RunConfig;
 use emovox::corpus;
-use emovox::dataset::{FeatureCache, Loaded};
-use emovox::distributed::Ranks;
-use emovox::experiment::Experiment;
+use emovox::dataset::{FeatureCache, FeatureDataset};
+use emovox::distributed::ProcessGroup;
+use emovox::experiments::Experiment;
 use emovox::model::Arch;
 use emovox::training::Event;
 
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let corpus = corpus::scan(&folder, None)?;
     let cache = FeatureCache::of_user();
     let (audio, features) = (&config.audio, &config.features);
-    let loaded = Loaded::read(&corpus, audio, features, cache.as_ref(), || {})?;
+    let loaded = FeatureDataset::read(&corpus, audio, features, cache.as_ref(), || {})?;
     println!(
         "{} clips of {} speakers",
         loaded.clips.len(),
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         loaded,
         Path::new("runs"),
         None,
-        Ranks::alone(),
+        ProcessGroup::single(),
     )?;
     let model = experiment.model()?;
     // If another thread sets this to true, the training saves a checkpoint and returns.

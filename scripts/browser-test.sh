@@ -29,11 +29,11 @@ step() { printf '\n== %s\n' "$*"; }
 step "a run of 2000 clips, one with a hostile name"
 (
     cd "$work"
-    "$emovox" train --arch seed --epochs 2 --run many > train.log
+    "$emovox" train --arch mean-lstm --epochs 2 --run many > train.log
     node "$tools/many.mjs" runs/many data/demo many 2000
     time "$emovox" report many --data many
     "$emovox" report many --data many --embed --out embedded.html
-    "$emovox" train --arch seed --epochs 3 --seed 2 --run other > train.log
+    "$emovox" train --arch mean-lstm --epochs 3 --seed 2 --run other > train.log
     "$emovox" report many other --out comparison.html
 )
 

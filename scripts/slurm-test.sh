@@ -162,7 +162,7 @@ step "sbatch: a job array of twelve trials"
 "$emovox" grid sweep.toml --slurm --partition short --time 10 > submit.log || { cat submit.log; fail "submit"; }
 cat submit.log
 job=$(sed -n 's/.*as job \([0-9]*\)$/\1/p' submit.log)
-"$emovox" grid sweep.toml --slurm --partition short | grep -q "12 cells are in the queue already" ||
+"$emovox" grid sweep.toml --slurm --partition short | grep -q "12 trials are already in the queue" ||
     fail "trials were submitted twice"
 
 read -r task process < <(begun) || fail "no trial started"
@@ -210,13 +210,13 @@ wait_for_queue || fail "jobs remain in the queue"
 "$emovox" collect sweep.toml > collected.log
 "$emovox" grid sweep.toml --status | tail -1
 for of in "$task $requeued" "$fourth $warned"; do
-    grep -q "goes on after" "runs/sweep/slurm/${job}_${of%% *}.log" ||
+    grep -q "continues after" "runs/sweep/slurm/${job}_${of%% *}.log" ||
         fail "${of#* } did not continue from its checkpoint"
 done
 
 step "the killed and the cancelled trial again"
 "$emovox" grid sweep.toml --slurm --partition short --time 10 | tee again.log
-grep -q "submitted 2 cells" again.log || fail "the two missing trials were not submitted"
+grep -q "submitted 2 trials" again.log || fail "the two missing trials were not submitted"
 wait_for_queue || fail "jobs remain in the queue"
 "$emovox" collect sweep.toml > collected.log
 cat collected.log
@@ -229,12 +229,12 @@ done
 for cell in $(cat runs/sweep/slurm/0.cells); do
     cmp "here/sweep/$cell/best.ot" "runs/sweep/$cell/best.ot" || fail "the weights of $cell differ"
 done
-grep -h "goes on after\|stopped after" runs/sweep/slurm/*.log || true
+grep -h "continues after\|stopped after" runs/sweep/slurm/*.log || true
 if [ -n "${SRUN:-}" ]; then
     step "one training in two tasks of srun"
     MASTER_ADDR=127.0.0.1 MASTER_PORT=29431 srun --partition short --ntasks 2 --export ALL \
-        "$emovox" train --arch seed --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
-    grep "2 processes train together" srun.log
+        "$emovox" train --arch mean-lstm --epochs 2 --run together > srun.log 2>&1 || { cat srun.log; fail "srun"; }
+    grep "2 processes train one model" srun.log
     tail -1 srun.log
 fi
 if [ -n "${LIMIT:-}" ]; then
@@ -248,7 +248,7 @@ if [ -n "${LIMIT:-}" ]; then
         done
         sleep 0.5
     done
-    grep -h "goes on after\|stopped after" runs/long/slurm/*.log
+    grep -h "continues after\|stopped after" runs/long/slurm/*.log
     "$emovox" grid long.toml | tail -1 | grep "1 of 1 done" || fail "the trial is not finished"
 fi
 step "ok: 12 trials through Slurm, one requeued, one killed, one cancelled, one at its time limit; the same tables and weights"

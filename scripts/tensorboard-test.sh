@@ -14,7 +14,7 @@ venv=$PWD/target/tensorboard
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-"$emovox" train --arch seed --epochs 3 --run mine --tensorboard > train.log
+"$emovox" train --arch mean-lstm --epochs 3 --run mine --tensorboard > train.log
 "$emovox" train --resume mine --epochs 5 >> train.log
 "$venv/bin/python" - <<'PYTHON'
 import csv, math

@@ -1,21 +1,25 @@
-//! Files of the user, read whole and never beyond a bound: a device or a damaged file must not fill the
-//! memory, and a pipe must not keep the program waiting.
+//! Reads whole files of the user up to a maximum size: a device or a damaged file must not fill the
+//! memory, and the program must not wait for a pipe.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// The most bytes of a file of settings that people write: of a hostile one, a reader of TOML makes four
-/// hundred times as much.
+/// Maximum size in bytes of a settings file that people write. For a hostile file, the TOML parser
+/// allocates 400 times its size.
 pub const SETTINGS: u64 = 1_000_000;
-/// The most bytes of plans, results and label maps: TOML and JSON.
+/// Maximum size in bytes of plans, results and label maps: TOML and JSON.
 pub const RESULTS: u64 = 16_000_000;
-/// The most bytes of a table or a list of recordings: two million lines or so.
+/// Maximum size in bytes of a table or a manifest: about two million lines.
 pub const TABLE: u64 = 256_000_000;
-/// The most bytes of weights: a thousand times those of the default model.
+/// Maximum size in bytes of weights: a thousand times the default model.
 pub const WEIGHTS: u64 = 4_000_000_000;
 
-/// Opens a regular file, or a link to one. A pipe, a socket or a device is an error: it may never end.
+/// Opens a regular file, or a link to one.
+///
+/// # Errors
+/// Fails if the file cannot be opened, or if it is a pipe, a socket or a device, which may never
+/// end.
 pub fn open(path: &Path) -> io::Result<File> {
     let kind = fs::metadata(path)?.file_type();
     if !kind.is_file() && !kind.is_dir() {
@@ -27,43 +31,43 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Reads a file of at most `most` bytes.
+/// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
-/// Fails if [`open`] fails, or if the file is longer or does not fit into memory.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// Fails if [`open`] fails, or if the file is longer than `limit` or does not fit into memory.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let too_long = || {
-        let most = size(most);
-        let what = format!("it has more than {most}, the most that is read of such a file");
-        io::Error::new(ErrorKind::FileTooLarge, what)
+        let limit = size(limit);
+        let reason = format!("it has more than {limit}, the limit for such a file");
+        io::Error::new(ErrorKind::FileTooLarge, reason)
     };
-    // The file may grow while it is read, and the system states no length for some.
+    // The file may grow during the reading, and some files (as in /proc) have no stated length.
     let stated = file.metadata()?.len();
-    if stated > most {
+    if stated > limit {
         return Err(too_long());
     }
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(stated as usize)?;
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > most {
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
         true => Err(too_long()),
         false => Ok(bytes),
     }
 }
 
-/// Reads a text of at most `most` bytes.
+/// Reads a text of at most `limit` bytes.
 ///
 /// # Errors
-/// Those of [`read`], and bytes that are not UTF-8.
-pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
-    String::from_utf8(read(path, most)?).map_err(|_| {
-        let what = "there are bytes that are not UTF-8; save it as UTF-8";
-        io::Error::new(ErrorKind::InvalidData, what)
+/// Fails if [`read`] fails, or if the text is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    String::from_utf8(read(path, limit)?).map_err(|_| {
+        let reason = "it contains bytes that are not UTF-8; save it as UTF-8";
+        io::Error::new(ErrorKind::InvalidData, reason)
     })
 }
 
-/// A number of bytes for people: `16 MB`, `1.2 GB`.
+/// Formats a number of bytes with a decimal unit: `16 MB`, `1.2 GB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["bytes", "kB", "MB", "GB"];
     let mut unit = 0;
@@ -93,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_which_no_length_is_stated_is_bounded_too() {
+    fn a_file_without_a_stated_length_is_bounded_too() {
         let file = Path::new("/proc/self/maps");
         if fs::metadata(file).is_ok_and(|metadata| metadata.len() == 0) {
             assert!(read(file, 100).is_err());
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_and_pipes_are_refused_and_not_waited_for() {
+    fn devices_and_pipes_are_rejected_without_a_wait() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
@@ -114,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_too_long_for_any_memory_is_refused_before_a_byte_is_read() {
+    fn a_file_above_the_limit_is_rejected_before_a_byte_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let sparse = folder.path().join("sparse");
         File::create(&sparse).unwrap().set_len(1 << 40).unwrap();

@@ -1,4 +1,4 @@
-//! Which processor computes: the CPU, or an NVIDIA GPU where libtorch can use one.
+//! Choice of the device: the CPU, or an NVIDIA GPU if libtorch can use one.
 
 use std::fmt;
 use std::fs;
@@ -10,21 +10,24 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
-/// What the user asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device that the user requests: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The first GPU when there is one, else the CPU.
+    /// The first GPU if there is one, otherwise the CPU.
     #[default]
     Auto,
-    /// The CPU, even where there is a GPU.
+    /// The CPU, even if there is a GPU.
     Cpu,
-    /// The GPU of this index; an error when there is none.
+    /// The GPU with this index; an error if there is none.
     Cuda(usize),
 }
 
 impl DeviceChoice {
-    /// The device to compute on, or why the one asked for cannot be had.
+    /// The device for the computation.
+    ///
+    /// # Errors
+    /// Gives the reason if the requested GPU is not available.
     pub fn resolve(self) -> Result<Device> {
         match self {
             DeviceChoice::Cpu => Ok(Device::Cpu),
@@ -33,11 +36,11 @@ impl DeviceChoice {
             DeviceChoice::Cuda(index) if index < cuda_devices() => Ok(Device::Cuda(index)),
             DeviceChoice::Cuda(index) => match load_cuda() {
                 Err(reason) => bail!(
-                    "CUDA was asked for, but {reason}; use --device cpu, or --device auto to take \
-                     a GPU only where there is one"
+                    "CUDA is not available: {reason}; use --device cpu, or --device auto, which uses a \
+                     GPU only if there is one"
                 ),
                 Ok(()) => bail!(
-                    "there is no GPU number {index}: libtorch sees {}; `emovox doctor` tells more",
+                    "there is no GPU number {index}: libtorch finds {}; `emovox doctor` shows more",
                     cuda_devices()
                 ),
             },
@@ -56,7 +59,7 @@ impl FromStr for DeviceChoice {
             Some(("cuda", index)) => index.parse().map(DeviceChoice::Cuda).map_err(|_| ()),
             _ => Err(()),
         }
-        .map_err(|()| format!("'{text}' is none of auto, cpu, cuda, cuda:0, cuda:1 …"))
+        .map_err(|()| format!("'{text}' is not one of auto, cpu, cuda, cuda:0, cuda:1 …"))
     }
 }
 
@@ -84,7 +87,7 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// How many GPUs libtorch can use.
+/// The number of GPUs that libtorch can use.
 pub fn cuda_devices() -> usize {
     if load_cuda().is_err() || !Cuda::is_available() {
         return 0;
@@ -92,15 +95,16 @@ pub fn cuda_devices() -> usize {
     usize::try_from(Cuda::device_count()).unwrap_or(0)
 }
 
-/// Lets the process keep freed memory for what it needs next, a gigabyte at most.
+/// Configures malloc to keep freed memory in the process, up to 1 GiB.
 ///
-/// A training step takes and frees the same tensors again and again. glibc hands large ones back to the
-/// system each time, which clears every page when it gives it out anew: a quarter of the processor's time
-/// of the `seed` recipe. Its own threshold for that ends at 32 MB, less than what oneDNN's LSTM asks for, so
-/// no block is mapped on its own at all. It is a setting of the whole process, so a program calls this
-/// and not the library. Systems without glibc are left alone.
+/// Every training step allocates and frees the same tensors. By default glibc returns large blocks
+/// to the system, which clears every page before it provides the page again: this takes a quarter
+/// of the CPU time with the `seed` recipe. The automatic threshold of glibc is at most 32 MB, less
+/// than oneDNN's LSTM allocates, so separate mappings of blocks are disabled. The setting is for
+/// the whole process, so the program calls this function, not the library. Without glibc it does
+/// nothing.
 pub fn keep_freed_memory() {
-    // SAFETY: mallopt only sets numbers that malloc reads; what it does not like it ignores.
+    // SAFETY: mallopt only sets numbers that malloc reads; it ignores invalid numbers.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
@@ -108,7 +112,7 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// `cpu` or `cuda:N`, as a user types it.
+/// The name of a device on the command line: `cpu` or `cuda:N`.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
@@ -117,17 +121,17 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// The libtorch that this process runs on.
+/// The libtorch that this process has loaded.
 #[derive(Debug, Clone)]
 pub struct Libtorch {
-    /// Such as `2.11.0` or `2.11.0+cu130`.
+    /// Version, such as `2.11.0` or `2.11.0+cu130`; `unknown` if libtorch has no version file.
     pub version: String,
-    /// The folder that holds `lib`.
+    /// The folder that contains `lib`; `unknown` if it is not found.
     pub folder: String,
 }
 
-/// Which libtorch was loaded, and from where. Another one than this program was built with may be
-/// found first (through `LD_LIBRARY_PATH`), so its own word counts.
+/// Version and folder of the loaded libtorch, from the memory maps of the process (Linux). It can
+/// differ from the libtorch of the build, for example through `LD_LIBRARY_PATH`.
 pub fn libtorch() -> Libtorch {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let library = maps
@@ -151,7 +155,7 @@ pub fn libtorch() -> Libtorch {
     }
 }
 
-/// The version as libtorch's own archive (`build-version`) or PyTorch (`version.py`) states it.
+/// The version from `build-version` (archive of libtorch) or `version.py` (PyTorch).
 fn version_in(root: &Path) -> Option<String> {
     if let Ok(version) = fs::read_to_string(root.join("build-version")) {
         return Some(version.trim().to_string());
@@ -163,24 +167,27 @@ fn version_in(root: &Path) -> Option<String> {
     line.split('\'').nth(1).map(str::to_string)
 }
 
-/// Loads libtorch's CUDA half, or says why there is none to load.
+/// Loads the CUDA libraries of libtorch.
 ///
-/// The linker drops `libtorch_cuda.so`, since no symbol of it is named; and it should, for the
-/// same binary must start where there is no CUDA. So it is loaded here, before the first question
-/// about CUDA is put to libtorch, which remembers the answer. A machine without the NVIDIA driver
-/// is left alone: loading the library there costs half a second and gives nothing.
+/// The linker drops `libtorch_cuda.so`, because the program uses no symbol of it. This is intended:
+/// the same binary must start on machines without CUDA. Therefore the library is loaded here,
+/// before the first CUDA query to libtorch, which caches the result. On a machine without the
+/// NVIDIA driver nothing is loaded, which saves half a second.
+///
+/// # Errors
+/// Gives the reason if CUDA is not available.
 pub fn load_cuda() -> Result<(), &'static str> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| {
         if !cfg!(target_os = "linux") {
-            return Err("CUDA exists on Linux only".into());
+            return Err("CUDA is supported only on Linux".into());
         }
         load_globally("libcuda.so.1")
             .map_err(|_| "no NVIDIA driver was found (libcuda.so.1)".to_string())?;
         load_globally("libtorch_cuda.so").map_err(|reason| match reason {
             reason if reason.starts_with("libtorch_cuda.so:") => {
-                "this libtorch is the CPU one (no \
-                libtorch_cuda.so); `scripts/setup.sh --cuda` brings the other"
+                "this is the CPU version of libtorch (no \
+                libtorch_cuda.so); `scripts/setup.sh --cuda` installs the CUDA version"
                     .into()
             }
             reason => format!("libtorch's CUDA libraries cannot be loaded: {reason}"),
@@ -189,12 +196,13 @@ pub fn load_cuda() -> Result<(), &'static str> {
     loaded.as_ref().map(|&()| ()).map_err(String::as_str)
 }
 
-/// Loads a shared library for the rest of the process, its symbols visible to all others.
+/// Loads a shared library until the end of the process, with symbols visible to all other
+/// libraries.
 #[cfg(unix)]
 pub(crate) fn load_globally(name: &str) -> Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: loading runs the library's initialisers. Both libraries named above are made to be
-    // loaded this way (it is what Python's `import torch` does), and are never unloaded.
+    // SAFETY: loading runs the library's initialisers. Both libraries named above are designed for
+    // this (Python's `import torch` does the same), and are never unloaded.
     let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
     library
         .map(std::mem::forget)
@@ -203,5 +211,5 @@ pub(crate) fn load_globally(name: &str) -> Result<(), String> {
 
 #[cfg(not(unix))]
 pub(crate) fn load_globally(_name: &str) -> Result<(), String> {
-    Err("shared libraries are loaded on Unix only".into())
+    Err("shared libraries can be loaded only on Unix".into())
 }

@@ -1,47 +1,48 @@
-//! Text of strangers, shown so that it cannot steer a terminal.
+//! Escapes foreign text, so that it cannot control a terminal.
 //!
-//! Labels, speakers, names of files and runs, licences and answers of servers may hold any character: escape
-//! sequences that set a window's title, a carriage return that hides a line, a direction override that shows a
-//! name backwards. Such characters are shown as `\u{1b}`.
+//! Labels, speakers, names of files and runs, licences and responses of servers can contain any
+//! character: escape sequences that set the window title, a carriage return that hides a line, a
+//! direction override that reverses a name. Such characters are printed as `\u{1b}`.
 
 use std::borrow::Cow;
 
-/// Escapes a value, or a line: a line break in it would fake a line of its own.
+/// Escapes a value or a line. Line breaks are escaped too, because they would imitate another line.
 pub fn escape_line(text: &str) -> Cow<'_, str> {
-    escape(text, steers, |c| c.escape_unicode().to_string())
+    escape(text, is_control, |c| c.escape_unicode().to_string())
 }
 
-/// Escapes a text of several lines, whose values are escaped by [`escape_line`] already.
+/// Escapes a text of several lines, whose values [`escape_line`] has already escaped.
 pub fn escape_text(text: &str) -> Cow<'_, str> {
-    let steers = |c| c != '\n' && steers(c);
-    escape(text, steers, |c| c.escape_unicode().to_string())
+    let is_control = |c| c != '\n' && is_control(c);
+    escape(text, is_control, |c| c.escape_unicode().to_string())
 }
 
-/// Escapes a JSON text, which stays JSON of the same values: outside of strings, JSON has no such character.
+/// Escapes a JSON text. The result is JSON with the same values, because outside of strings JSON
+/// contains no such character.
 pub fn escape_json(text: &str) -> Cow<'_, str> {
-    let steers = |c| c != '\n' && steers(c);
+    let is_control = |c| c != '\n' && is_control(c);
     // All of these characters are below U+10000, so that four digits are enough.
-    escape(text, steers, |c| format!("\\u{:04x}", u32::from(c)))
+    escape(text, is_control, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// True for control characters other than the tab, for Unicode's line and paragraph separators, and for its
-/// embeddings, overrides and isolates of the writing direction.
-fn steers(c: char) -> bool {
-    let turns = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || (c.is_control() && c != '\t')
+/// True for control characters except the tab, for the Unicode line and paragraph separators, and
+/// for the Unicode embeddings, overrides and isolates of the writing direction.
+fn is_control(c: char) -> bool {
+    let is_bidirectional = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    is_bidirectional || (c.is_control() && c != '\t')
 }
 
 fn escape(
     text: &str,
-    steers: impl Fn(char) -> bool,
+    is_control: impl Fn(char) -> bool,
     escaped: impl Fn(char) -> String,
 ) -> Cow<'_, str> {
-    if !text.contains(&steers) {
+    if !text.contains(&is_control) {
         return text.into();
     }
     let mut safe = String::new();
     for c in text.chars() {
-        match steers(c) {
+        match is_control(c) {
             true => safe += &escaped(c),
             false => safe.push(c),
         }
@@ -53,11 +54,11 @@ fn escape(
 mod tests {
     use super::*;
 
-    /// Every character by its number: the ranges of the ISO 6429 controls and of Unicode's bidirectional
-    /// formatting, as the standards list them.
+    /// The expected ranges are those of ISO 6429 (controls) and of Unicode (separators and
+    /// bidirectional formatting).
     #[test]
-    fn exactly_the_characters_that_steer_are_escaped() {
-        let steering = [
+    fn exactly_the_control_characters_are_escaped() {
+        let controls = [
             0x00..=0x08,
             0x0a..=0x1f,
             0x7f..=0x9f,
@@ -67,7 +68,7 @@ mod tests {
         ];
         for c in (0..=0x10ffff).filter_map(char::from_u32) {
             let number = u32::from(c);
-            let expected = match steering.iter().any(|range| range.contains(&number)) {
+            let expected = match controls.iter().any(|range| range.contains(&number)) {
                 true => format!("\\u{{{number:x}}}"),
                 false => c.to_string(),
             };
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_keeps_its_lines_and_no_carriage_return() {
+    fn a_text_keeps_line_feeds_but_not_carriage_returns() {
         assert_eq!(escape_text("a\nb\r\tc"), "a\nb\\u{d}\tc");
         assert_eq!(escape_line("a\nb"), "a\\u{a}b");
     }

@@ -1,32 +1,31 @@
-//! emovox hears emotion in speech: WAV recordings → MFCCs → an LSTM → a score that holds for
-//! speakers it has never heard.
+//! Speech emotion recognition: WAV recordings → MFCCs → an LSTM → a score on speakers that the
+//! model was not trained on.
 //!
-//! Data flows one way, through one room after the other: [`corpus`] → [`audio`] → [`features`] →
-//! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`];
-//! [`inspection`] looks at recordings before any of it; [`leakage`] compares them with those that a model knows; [`experiment`] goes the whole way, [`cross_validation`] many times,
-//! [`cross_corpus`] from one corpus to another, [`grid`] with many settings, [`distributed`] in several processes. The run folder's files are
-//! known to [`run`] alone, its settings to [`config`].
+//! Data flows in one direction through the modules: [`corpus`] → [`audio`] → [`features`] →
+//! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`].
+//! [`inspection`] describes recordings before a training. [`leakage`] compares recordings with
+//! those that a model was trained on. [`experiments`] runs one training from the recordings to the
+//! score, or many: one per fold, corpus or setting. [`distributed`] trains in several processes.
+//! Only [`run`] knows the files of a run folder, and only [`config`] its settings.
 
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 
 pub mod audio;
+pub mod augment;
 pub mod bounded;
 pub mod config;
 pub mod corpus;
-pub mod cross_corpus;
-pub mod cross_validation;
 pub mod dataset;
-#[allow(unsafe_code)] // loads libtorch_cuda.so, sets malloc; see there
+#[allow(unsafe_code)] // loads libtorch_cuda.so, configures malloc
 pub mod device;
 pub mod distributed;
 pub mod escape;
 pub mod evaluation;
-pub mod experiment;
+pub mod experiments;
 pub mod export;
 pub mod features;
 pub mod fetch;
-pub mod grid;
 pub mod inference;
 pub mod inspection;
 pub mod io;
@@ -34,13 +33,13 @@ pub mod leakage;
 pub mod memory;
 pub mod model;
 #[cfg(unix)]
-#[allow(unsafe_code)] // blocks signals, prepares processes; see there
+#[allow(unsafe_code)] // blocks signals, prepares child processes
 pub mod process;
 pub mod report;
 pub mod run;
 pub mod training;
 
-/// The README's examples, compiled.
+/// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,8 +1,8 @@
-//! Reads the command line, hands over to one command, and turns an error into a message and an
-//! exit code: 0 done, 1 failed, 2 not understood, 128 and its number stopped by a signal.
+//! Parses the command line, runs one command, and reports an error as a message and an exit code:
+//! 0 success, 1 failure, 2 invalid command line, 128 + N stopped by signal N.
 
 #![forbid(unsafe_code)]
-// A text from elsewhere could steer the terminal; commands/terminal.rs prints.
+// Foreign text may contain escape sequences; only commands/terminal.rs prints.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
@@ -16,7 +16,7 @@ use clap::Parser;
 use commands::terminal::{self, OutputFailed};
 
 fn main() -> ExitCode {
-    // Before any other thread begins.
+    // This must come before any other thread starts.
     if let Err(error) = emovox::process::take_signals(commands::respond) {
         terminal::print_error(&format!(
             "cannot start the thread that waits for signals: {error}"
@@ -32,17 +32,17 @@ fn main() -> ExitCode {
 
 fn run(cli: commands::Cli) -> ExitCode {
     emovox::device::keep_freed_memory();
-    // tch panics where libtorch throws. A person gets a line, not a C++ stack.
+    // tch panics when libtorch throws. The user gets one line, not a C++ stack.
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
     panic::set_hook(Box::new(|info| {
         if let Ok(mut message) = PANIC.lock() {
-            // An earlier one may have been caught: the last one ends the command.
+            // An earlier panic may have been caught: the last one ends the command.
             *message = Some(info.to_string());
         }
     }));
     match panic::catch_unwind(|| commands::run(cli)) {
         Ok(Ok(code)) => code,
-        // Why it failed is reported at the end of the process.
+        // `terminal::finish` reports the reason at the end of the process.
         Ok(Err(error)) if error.is::<OutputFailed>() => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             terminal::print_error(&format!("{error:#}"));
@@ -58,14 +58,14 @@ fn run(cli: commands::Cli) -> ExitCode {
 
 fn explain(panic: &str) -> String {
     if panic.contains("CUDA out of memory") {
-        return "the GPU has too little memory for this; train with a smaller --batch-size, or take \
-                --device cpu"
+        return "the GPU does not have enough memory for this; train with a smaller --batch-size, or \
+                use --device cpu"
             .into();
     }
     if panic.contains("can't allocate memory") {
-        return "there is too little memory for this; train with a smaller --batch-size, or cut long \
+        return "there is not enough memory for this; train with a smaller --batch-size, or cut long \
                 recordings into pieces"
             .into();
     }
-    format!("emovox has a fault, or libtorch has; please report this:\n{panic}")
+    format!("internal error in emovox or libtorch; please report it:\n{panic}")
 }

@@ -1,5 +1,5 @@
-//! Memory whose size depends on the length of a recording: an error where there is not enough of it, and
-//! not the end of the process.
+//! Allocations whose size depends on the length of a recording: if there is not enough memory, they
+//! return an error instead of ending the process.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -8,27 +8,27 @@ use crate::bounded::size;
 /// Memory that could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is not enough memory for the recording{}; cut it into shorter ones, or predict it with \
-     --window SECONDS",
+    "there is not enough memory for the recording{}; cut it into shorter recordings, or predict it \
+     with --window SECONDS",
     match .bytes {
         0 => String::new(),
         bytes => format!(" ({} more are needed)", size(*bytes)),
     }
 )]
 pub struct OutOfMemory {
-    /// The size of the part that could not be reserved; 0 where it is not known.
+    /// Size in bytes of the allocation that failed; 0 if it is not known.
     pub bytes: u64,
 }
 
 impl OutOfMemory {
-    /// The messages of libtorch, or of C++ below it, when there is no memory.
-    fn of_message(message: &str) -> Option<OutOfMemory> {
-        const TELLS: [&str; 3] = ["allocate memory", "bad_alloc", "out of memory"];
-        if !TELLS.iter().any(|tell| message.contains(tell)) {
+    /// Recognises the messages of libtorch and of the C++ library for a failed allocation.
+    fn from_message(message: &str) -> Option<OutOfMemory> {
+        const MARKS: [&str; 3] = ["allocate memory", "bad_alloc", "out of memory"];
+        if !MARKS.iter().any(|mark| message.contains(mark)) {
             return None;
         }
-        let (_, behind) = message.split_once("tried to allocate ").unwrap_or_default();
-        let digits = behind.split(|c: char| !c.is_ascii_digit()).next();
+        let (_, after) = message.split_once("tried to allocate ").unwrap_or_default();
+        let digits = after.split(|c: char| !c.is_ascii_digit()).next();
         let bytes = digits.and_then(|digits| digits.parse().ok());
         Some(OutOfMemory {
             bytes: bytes.unwrap_or_default(),
@@ -36,15 +36,15 @@ impl OutOfMemory {
     }
 }
 
-/// Runs what libtorch computes. Where libtorch gets no memory, tch panics or returns an error; both become
-/// [`OutOfMemory`].
+/// Runs a computation of libtorch. If libtorch cannot allocate memory, tch panics or returns an
+/// error; both become [`OutOfMemory`]. Other panics continue.
 ///
 /// # Errors
-/// Those of `compute`, and [`OutOfMemory`].
+/// Returns the errors of `compute`, and [`OutOfMemory`].
 pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let panicked = match panic::catch_unwind(AssertUnwindSafe(compute)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => match OutOfMemory::of_message(&format!("{error:#}")) {
+        Ok(Err(error)) => match OutOfMemory::from_message(&format!("{error:#}")) {
             Some(failure) => return Err(failure.into()),
             None => return Err(error),
         },
@@ -52,16 +52,16 @@ pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Resu
     };
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     let text = text.or(panicked.downcast_ref::<&str>().copied());
-    match text.and_then(OutOfMemory::of_message) {
+    match text.and_then(OutOfMemory::from_message) {
         Some(failure) => Err(failure.into()),
         None => panic::resume_unwind(panicked),
     }
 }
 
-/// An empty vector with room for exactly so many values.
+/// An empty vector with capacity for exactly `count` values.
 ///
 /// # Errors
-/// Fails if there is no room for them.
+/// Fails if there is not enough memory.
 pub fn reserve<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut values = Vec::new();
     match values.try_reserve_exact(count) {
@@ -72,10 +72,10 @@ pub fn reserve<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     }
 }
 
-/// So many zeros.
+/// A vector of `count` zeros.
 ///
 /// # Errors
-/// Fails if there is no room for them.
+/// Fails if there is not enough memory.
 pub fn zeros<T: Copy + Default>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut values = reserve(count)?;
     values.resize(count, T::default());
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_reserved_is_an_error_that_says_how_much() {
+    fn a_failed_reservation_is_an_error_with_the_size() {
         assert_eq!(zeros::<f32>(3), Ok(vec![0.0; 3]));
         let error = zeros::<f32>(usize::MAX / 16).unwrap_err();
         assert_eq!(error.bytes, (usize::MAX / 16) as u64 * 4);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libtorch_says_of_memory_is_an_error_and_all_else_stays_a_panic() {
+    fn libtorch_without_memory_is_an_error_and_other_panics_continue() {
         let message = "Torch(\"[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't \
                        allocate memory: you tried to allocate 4096 bytes. Error code 12\")";
         let error = computing::<()>(|| panic!("{message}")).unwrap_err();

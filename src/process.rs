@@ -1,41 +1,43 @@
-//! The process itself: the signals that it takes, the processes that it starts, and its end at once.
+//! The process: its signals, its child processes, and its immediate end.
 //!
-//! No thread that computes may take a signal. oneDNN's generated code uses the stack pointer as an ordinary
-//! register, and a signal handler that the kernel starts on such a thread writes its frame to where that
-//! register points: into the heap. So a program that computes blocks all signals before its first thread
-//! begins, and waits for them in one thread ([`take_signals`]). It needs no handler at all.
+//! A thread that computes must not receive a signal. oneDNN's generated code uses the stack pointer
+//! as an ordinary register, and a signal handler on such a thread writes its frame to the address
+//! in that register: into the heap. So a program that computes blocks all signals before its first
+//! thread starts, and waits for them in one thread ([`take_signals`]). It needs no handler.
 //!
-//! A blocked signal stays blocked in the processes that it starts, unless [`command`] makes them.
+//! A blocked signal stays blocked in child processes, except in those that [`command`] makes.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::{io, mem, ptr, thread};
 
-/// The response of a program to a signal.
+/// The response of the program to a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Response {
-    /// The signal is dealt with.
+    /// The program has handled the signal.
     Taken,
-    /// The signal has its default action, or none where the process ignores it.
+    /// The default action of the signal, or none if the process ignores it.
     Default,
-    /// The process ends at once with this exit code.
+    /// The process ends immediately with this exit code.
     Exit(u8),
 }
 
-/// Blocks all signals, and starts a thread that waits for them and calls `respond` with the number of each.
+/// Blocks all signals, and starts a thread that waits for them and calls `respond` with the number
+/// of each signal.
 ///
-/// A program calls this before its first thread begins: threads inherit the blocked signals. Two kinds
-/// stay unblocked. Faults (SIGSEGV and its like) are the thread's own. The signals of job control (Ctrl-Z)
-/// have no handler: the kernel stops and continues the process without writing to a stack.
+/// A program calls this before its first thread starts, because threads inherit the blocked
+/// signals. Two kinds stay unblocked. Faults (SIGSEGV and similar signals) belong to the thread
+/// that causes them. The signals of job control (Ctrl-Z) have no handler: the kernel stops and
+/// continues the process without a write to a stack.
 ///
-/// SIGXFSZ is blocked and not waited for, so a write beyond the limit on file sizes is an ordinary error.
+/// SIGXFSZ is blocked and not waited for, so a write beyond the file size limit is an ordinary
+/// error.
 ///
 /// # Errors
-///
-/// The thread cannot be started.
+/// Fails if the thread cannot be started.
 pub fn take_signals(respond: fn(i32) -> Response) -> io::Result<()> {
-    const OWN: [i32; 7] = [
+    const FAULTS: [i32; 7] = [
         libc::SIGSEGV,
         libc::SIGBUS,
         libc::SIGFPE,
@@ -45,19 +47,19 @@ pub fn take_signals(respond: fn(i32) -> Response) -> io::Result<()> {
         libc::SIGSYS,
     ];
     const JOB_CONTROL: [i32; 4] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCONT];
-    // SAFETY: a sigset_t is plain memory, which sigfillset initialises; the other functions read and write
-    // nothing but it.
+    // SAFETY: a sigset_t is plain memory, which sigfillset initialises; the other functions read
+    // and write only the sigset_t.
     let waited = unsafe {
         let mut signals = mem::zeroed();
         libc::sigfillset(&mut signals);
-        for signal in OWN.into_iter().chain(JOB_CONTROL) {
+        for signal in FAULTS.into_iter().chain(JOB_CONTROL) {
             libc::sigdelset(&mut signals, signal);
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, &signals, ptr::null_mut());
         libc::sigdelset(&mut signals, libc::SIGXFSZ);
         signals
     };
-    let take = move || {
+    let wait_for_signals = move || {
         loop {
             let mut signal = 0;
             // SAFETY: sigwait reads the set and writes the number.
@@ -71,11 +73,14 @@ pub fn take_signals(respond: fn(i32) -> Response) -> io::Result<()> {
             }
         }
     };
-    thread::Builder::new().name("signals".into()).spawn(take)?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait_for_signals)?;
     Ok(())
 }
 
-/// Lets this thread receive a signal: the process ends by it, or ignores it, as if nothing were blocked.
+/// Delivers a signal to this thread: the process ends or ignores the signal, as if it were not
+/// blocked.
 fn act_by_default(signal: i32) {
     // SAFETY: as above. No handler of this program runs.
     unsafe {
@@ -90,7 +95,7 @@ fn act_by_default(signal: i32) {
 
 /// Returns true if the process was started with this signal ignored, as `nohup` does with SIGHUP.
 pub fn is_ignored(signal: i32) -> bool {
-    // SAFETY: sigaction only writes the present action, for which there is room.
+    // SAFETY: sigaction only writes the present action to the given variable.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         libc::sigaction(signal, ptr::null(), &mut action) == 0
@@ -98,10 +103,10 @@ pub fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// A program to start, with no signal blocked.
+/// A command for a child process without blocked signals.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    // SAFETY: between fork and exec the closure calls nothing but functions that are safe there.
+    // SAFETY: between fork and exec the closure calls only functions that are safe there.
     unsafe {
         command.pre_exec(|| {
             let mut none = mem::zeroed();
@@ -113,9 +118,11 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Sends SIGUSR1 to the process that `command` starts when this one ends, `kill -9` included: perhaps several
-/// times, as the threads of this one end. On Linux only, and there when the thread that starts it ends, which
-/// therefore has to wait for the process.
+/// Makes the child process of `command` receive SIGUSR1 when this process ends, also by `kill -9`.
+///
+/// The child can receive several signals, because the threads of this process end one by one. Only
+/// on Linux. There the signal comes when the thread that started the child ends, so that thread has
+/// to wait for the child.
 pub fn stop_with_parent(command: &mut Command) {
     #[cfg(not(target_os = "linux"))]
     let _ = command;
@@ -127,7 +134,7 @@ pub fn stop_with_parent(command: &mut Command) {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGUSR1) != 0 {
                 return Err(io::Error::last_os_error());
             }
-            // The parent may have ended before this was asked for.
+            // The parent may have ended before the call of prctl.
             if libc::getppid() as u32 != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
             }
@@ -136,19 +143,24 @@ pub fn stop_with_parent(command: &mut Command) {
     }
 }
 
-/// Sends SIGUSR1 to a process that this one started and has not waited for yet. A SIGTERM could be its second
-/// one, which means "at once": systemd sends one to every process of a service.
+/// Sends SIGUSR1 to a child process that was not waited for yet. SIGTERM is not used, because it
+/// could be the second one of the child, which means "immediately": systemd sends SIGTERM to every
+/// process of a service.
+///
+/// # Errors
+/// Fails if the operating system rejects the signal.
 pub fn ask_to_stop(child: &Child) -> io::Result<()> {
-    // SAFETY: kill reads and writes no memory, and the number belongs to the child until it is waited for.
+    // SAFETY: kill reads and writes no memory, and the number belongs to the child until it is
+    // waited for.
     match unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGUSR1) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Ends the process without anything that usually runs at an end, which may wait for another thread.
+/// Ends the process without exit handlers and destructors, which could wait for another thread.
 pub fn exit_at_once(code: u8) -> ! {
-    // SAFETY: _exit does not return, and leaves everything to the operating system.
+    // SAFETY: _exit does not return; the operating system frees all resources.
     unsafe { libc::_exit(code.into()) }
 }
 
@@ -156,9 +168,9 @@ pub fn exit_at_once(code: u8) -> ! {
 mod tests {
     use super::*;
 
-    /// Those that Rust installs for the stack overflow of a thread, and what libtorch may bring along.
+    /// Handlers of Rust (for the stack overflow of a thread) and of libtorch.
     #[test]
-    fn handlers_that_remain_use_a_stack_of_their_own() {
+    fn remaining_handlers_use_an_alternate_stack() {
         let _ = tch::Tensor::ones([64, 64], (tch::Kind::Float, tch::Device::Cpu)).sum(None);
         for signal in 1..=libc::SIGRTMAX() {
             // SAFETY: as in `is_ignored`.
@@ -177,6 +189,10 @@ mod tests {
             libc::sigaltstack(ptr::null(), &mut stack);
             stack
         };
-        assert_eq!(stack.ss_flags & libc::SS_DISABLE, 0, "a thread has one");
+        assert_eq!(
+            stack.ss_flags & libc::SS_DISABLE,
+            0,
+            "a thread has an alternate stack"
+        );
     }
 }

@@ -312,7 +312,7 @@ fn a_long_recording_among_short_ones_is_split_for_training() {
     let seen = desk.types(TRAIN).fine();
     assert!(
         seen.out
-            .contains("5 recordings longer than 20 s are trained on")
+            .contains("5 recordings longer than 20 s are divided into pieces")
             && seen.out.contains("anger/v01/long.wav: "),
         "{}",
         seen.out

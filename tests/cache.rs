@@ -54,7 +54,7 @@ fn a_training_works_without_a_writable_cache() {
     let train = "train --data corpus --config small.toml --epochs 1 --device cpu --cache file";
     let error = desk.types(train).fine().error;
     assert!(
-        error.contains("features are not kept for the next run: cannot make "),
+        error.contains("the features are not cached: cannot make "),
         "{error}"
     );
 }

@@ -72,7 +72,7 @@ fn two_corpora_are_trained_as_one() {
         ": 64 clips, 8 speakers, 3 classes (anger, neutral, sadness)",
         "boredom counts as neutral",
         "calm counts as neutral",
-        "8 clips are left out, of surprise",
+        "8 clips are left out (labels: surprise)",
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
     }
@@ -105,7 +105,7 @@ fn two_corpora_are_trained_as_one() {
         assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
     }
     desk.types("evaluate both --data x=one")
-        .fails_with(&["needs no name 'x'", "--data one"]);
+        .fails_with(&["has no name 'x'", "--data one"]);
     // A manifest may name the speakers without their corpus.
     let list = "file,label,speaker\n03a01Wa.wav,anger,03\n08a01Na.wav,neutral,08\n";
     fs::write(desk.path("list.csv"), list).unwrap();
@@ -135,11 +135,14 @@ fn two_corpora_are_trained_as_one() {
         fs::rename(desk.path(corpus), desk.path("moved").join(corpus)).unwrap();
     }
     desk.types("train --resume both --epochs 3")
-        .fails_with(&["--data tells where they are now"]);
+        .fails_with(&["--data gives their new folder"]);
     desk.types("train --resume both --epochs 3 --data x=moved")
         .fails_with(&["the one folder"]);
     desk.types("train --resume both --epochs 3 --data moved --labels anger,sadness")
-        .fails_with(&["would become another run", "data.labels is not given"]);
+        .fails_with(&[
+            "the settings differ from those of both",
+            "data.labels is not set",
+        ]);
     desk.types("train --resume both --epochs 3 --data moved")
         .fine();
     desk.types("report both").fine();
@@ -164,7 +167,7 @@ fn invalid_combinations_of_corpora_are_rejected() {
         |words: &str| desk.types(&format!("train --config small.toml --device cpu {words}"));
     train("--data one --data two").fails_with(&["several corpora need names", "one has none"]);
     train("--data a=one --data a=two").fails_with(&["two corpora are called a"]);
-    train("--data a=one --data b=one").fails_with(&["is in b as well as in another"]);
+    train("--data a=one --data b=one").fails_with(&["is in b as well as in an earlier"]);
     train("--data a=one --data b=lost").fails_with(&["there is no folder lost"]);
     train("--data ravdess=one --data b=two").fails_with(&["follows the rule of ravdess"]);
     train("--data a=one --data b=two --corpus tess").fails_with(&["--data ravdess=DIR"]);
@@ -209,7 +212,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     let seen = desk.types(&line).fine();
     assert!(
         seen.out
-            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trainings of seed")
+            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trials of mean-lstm")
     );
     let all = |file: &str| desk.path(&format!("runs/all/{file}"));
     let report: Value =
@@ -257,7 +260,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
         .unwrap();
     let seen = desk.types(&format!("{line} --seeds 2")).fine();
     assert!(
-        seen.out.contains("2 of 4 trainings are done already"),
+        seen.out.contains("2 of 4 trials are already finished"),
         "{}",
         seen.out
     );
@@ -274,7 +277,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
 
     desk.types(&format!("{line} --labels anger,sadness"))
         .fails_with(&[
-            "another matrix",
+            "another cross-corpus matrix",
             "the labels are anger, neutral, sadness, not anger, sadness",
             "--name",
         ]);
@@ -284,10 +287,10 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     desk.types(&line)
         .fails_with(&["not those that", "emodb-seed-1", "1 gone (wav/03a01Wa.wav)"]);
     desk.types("cross-corpus --data one")
-        .fails_with(&["nothing to be crossed with"]);
+        .fails_with(&["needs two or more corpora"]);
     fs::create_dir_all(desk.path("runs/mine/x")).unwrap();
     desk.types(&line.replace("--name all", "--name mine"))
-        .fails_with(&["is no matrix"]);
+        .fails_with(&["is not a cross-corpus matrix"]);
     desk.types(&line.replace("--name all", "--name third --labels anger,surprise"))
         .fails_with(&["emodb has no clip of surprise", "--labels"]);
 }

@@ -28,8 +28,8 @@ fn a_corpus_name_with_a_path_removes_nothing() {
         fs::write(desk.path("table.toml"), table).unwrap();
         desk.types(&format!("corpus fetch {name} --yes --source table.toml"))
             .fails_with(&[
-                "table.toml is no table of corpora",
-                "name is that of its folder",
+                "table.toml is not a table of corpora",
+                "is the name of its folder",
             ]);
     }
     assert!(precious.join("thesis.txt").exists());
@@ -63,7 +63,9 @@ fn a_range_of_four_billion_speakers_is_rejected() {
         "corpus fetch x --yes --source table.toml",
         "corpus check . --corpus x --source table.toml",
     ] {
-        desk.types(line)
-            .fails_with(&["table.toml", "4000000001 speakers; at most 100000"]);
+        desk.types(line).fails_with(&[
+            "table.toml",
+            "4000000001 speakers, more than the maximum of 100000",
+        ]);
     }
 }

@@ -61,7 +61,7 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
     let seen = desk
         .types(&format!("{CROSS_VALIDATE} --folds 3 --seeds 1,2"))
         .fine();
-    assert!(seen.out.contains("6 trainings of bilstm"), "{}", seen.out);
+    assert!(seen.out.contains("6 trials of bilstm"), "{}", seen.out);
 
     let lines = predictions(&desk);
     for seed in ["1", "2"] {
@@ -170,7 +170,7 @@ fn finished_trainings_are_not_repeated() {
         .types(&format!("{CROSS_VALIDATE} --folds 2 --seeds 2 --jobs 1"))
         .fine();
     assert!(
-        seen.out.contains("1 of 4 trainings are done already"),
+        seen.out.contains("1 of 4 trials are already finished"),
         "{}",
         seen.out
     );
@@ -195,8 +195,8 @@ fn finished_trainings_are_not_repeated() {
 fn invalid_folds_are_rejected() {
     let desk = Desk::with_corpus();
     let folds = |folds: &str| desk.types(&format!("{CROSS_VALIDATE} --folds {folds}"));
-    folds("ravdess-luna5").fails_with(&["no recording of RAVDESS"]);
-    folds("9").fails_with(&["9 group(s) cannot be made of 5 speakers"]);
+    folds("ravdess-luna5").fails_with(&["is not a recording of RAVDESS"]);
+    folds("9").fails_with(&["cannot divide 5 speakers into 9 group(s)"]);
     let seen = folds("many");
     assert_eq!(seen.code, 2);
     assert!(seen.error.contains("ravdess-emobox6"), "{}", seen.error);
@@ -209,16 +209,16 @@ fn a_failed_training_does_not_affect_the_others() {
     // A folder in the place of one of the trainings.
     fs::create_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
     let plan = format!("{CROSS_VALIDATE} --folds 2");
-    desk.types(&plan).fails_with(&["is no cross-validation"]);
+    desk.types(&plan).fails_with(&["is not a cross-validation"]);
     fs::remove_dir_all(desk.path("runs/all")).unwrap();
     desk.types(&plan).fine();
     fs::remove_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
     fs::write(desk.path("runs/all/fold-2-seed-1"), "in the way").unwrap();
     let seen = desk
         .types(&plan)
-        .fails_with(&["fold-2-seed-1 failed: ", "1 trainings failed"]);
+        .fails_with(&["fold-2-seed-1 failed: ", "1 trials failed"]);
     assert!(
-        seen.out.contains("1 trainings are not done yet"),
+        seen.out.contains("1 trials are not finished yet"),
         "{}",
         seen.out
     );
@@ -239,7 +239,7 @@ fn a_stopped_cross_validation_continues() {
     let Seen { code, out, .. } = finish(&line, child);
     assert_eq!(code, 130, "{out}");
     assert!(out.contains("fold-1-seed-1: stopped and saved"), "{out}");
-    assert!(out.contains("the same command goes on"), "{out}");
+    assert!(out.contains("run the same command again"), "{out}");
     assert!(desk.path("runs/all/fold-1-seed-1/last.ot").exists());
     assert!(
         !desk.path("runs/all/fold-2-seed-1").exists(),

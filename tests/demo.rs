@@ -1,7 +1,7 @@
 //! The built-in demo corpus: its sound, and that it never overwrites other files.
 
 use emovox::corpus::demo::{
-    self, DemoName, EMOTIONS, SAMPLE_RATE, SENTENCES, VOICES, parse_name, synthesise,
+    self, DemoName, EMOTIONS, SAMPLE_RATE, SENTENCES, SPEAKERS, parse_name, synthesise,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ fn the_clips_do_not_change() {
 
 #[test]
 fn clips_have_plausible_length_level_and_offset() {
-    for (voice, emotion) in (1..=VOICES).zip((0..EMOTIONS.len()).cycle()) {
+    for (voice, emotion) in (1..=SPEAKERS).zip((0..EMOTIONS.len()).cycle()) {
         let clip = synthesise(voice, 1 + voice % SENTENCES, emotion, 1);
         let what = format!("voice {voice}, {}", EMOTIONS[emotion]);
         let seconds = clip.len() as f64 / f64::from(SAMPLE_RATE);
@@ -94,7 +94,7 @@ fn clips_have_plausible_length_level_and_offset() {
 
 #[test]
 fn excited_emotions_have_a_higher_pitch_than_low_emotions() {
-    for voice in 1..=VOICES {
+    for voice in 1..=SPEAKERS {
         let average = |names: [&str; 2]| {
             let clips = names
                 .into_iter()

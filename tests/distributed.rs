@@ -97,7 +97,7 @@ fn together(desk: &Desk, size: usize, line: &str) -> Vec<Seen> {
 /// Every number of the learning curve except the seconds.
 fn curve(desk: &Desk, run: &str) -> Vec<[f64; 6]> {
     let epochs = read_metrics(&desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
-    let row = |e: &emovox::run::EpochRecord| {
+    let row = |e: &emovox::evaluation::EpochMetrics| {
         [
             e.train_loss,
             e.train_accuracy,
@@ -153,7 +153,7 @@ fn two_and_four_processes_have_the_learning_curve_of_one() {
         for (rank, seen) in seen.into_iter().enumerate() {
             let seen = seen.fine();
             assert_eq!(
-                seen.out.contains("holds everything"),
+                seen.out.contains("all results are in"),
                 rank == 0,
                 "{}",
                 seen.out

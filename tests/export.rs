@@ -16,7 +16,7 @@ use emovox::export::{safetensors, torchscript};
 use emovox::features::Features;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{
-    Arch, BilstmConfig, ModelConfig, SeedConfig, safetensors_metadata, from_safetensors,
+    Arch, BilstmConfig, MeanLstmConfig, ModelConfig, from_safetensors, safetensors_metadata,
 };
 use tch::{CModule, Device, Tensor};
 
@@ -29,19 +29,19 @@ fn config(model: ModelConfig) -> RunConfig {
 
 fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig {
     config(ModelConfig::Bilstm(BilstmConfig {
-        members,
+        ensemble_size: members,
         layers,
-        stack,
+        frame_stacking: stack,
         statistics,
         ..tiny_bilstm()
     }))
 }
 
 fn seed() -> RunConfig {
-    config(ModelConfig::Seed(SeedConfig {
+    config(ModelConfig::MeanLstm(MeanLstmConfig {
         hidden: 16,
         normalise: true,
-        ..SeedConfig::default()
+        ..MeanLstmConfig::default()
     }))
 }
 
@@ -96,7 +96,7 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
     let desk = Desk::new();
     let files = recordings(&desk);
     let mut plain = bilstm(1, 2, 3, false);
-    plain.inference.vocal_tracts.clear();
+    plain.inference.vtlp_warps.clear();
     plain.audio.sample_rate = SampleRate::Hz(16_000);
     let runs = [
         ("ensemble", bilstm(3, 1, 5, true)),
@@ -197,7 +197,7 @@ fn a_bundle_replaces_its_run() {
     fs::remove_dir_all(desk.path("runs")).unwrap();
     desk.types("predict mine.emovox corpus").fine();
     desk.types("evaluate mine.emovox")
-        .fails_with(&["gone from corpus", "--data"]);
+        .fails_with(&["missing in corpus", "--data"]);
     desk.types("train --resume mine.emovox")
         .fails_with(&["is a file"]);
 }
@@ -221,7 +221,11 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
 
     for length in [0, 7, 20, 100, 5000, bytes.len() - 4, bytes.len() - 1] {
         let error = format!("{:#}", open(&bytes[..length]).unwrap_err());
-        let expected = if length < 100 { "no bundle" } else { "cut off" };
+        let expected = if length < 100 {
+            "is not a bundle"
+        } else {
+            "truncated"
+        };
         assert!(error.contains(expected), "{length}: {error}");
     }
     // Every flipped bit is detected: in the lengths, the header, the hash and the weights.
@@ -242,7 +246,7 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
         "--format bundle",
     ]);
     desk.types("predict runs/mine/best.ot x.wav")
-        .fails_with(&["best.ot is no bundle", "--format bundle"]);
+        .fails_with(&["best.ot is not a bundle", "--format bundle"]);
     let later = String::from_utf8_lossy(&bytes[..60])
         .find("bundle")
         .unwrap();
@@ -253,5 +257,5 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
     assert!(error.contains("its format is 7"), "{error}");
     desk.types("export mine --out runs")
         .fails_with(&["is a folder"]);
-    assert_eq!(Arch::Seed, expected_config.model.arch());
+    assert_eq!(Arch::MeanLstm, expected_config.model.arch());
 }

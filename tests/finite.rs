@@ -260,7 +260,7 @@ fn every_setting_rejects_nan_and_infinity() {
 /// Paths of all floating-point settings of a recipe; true for a list of numbers.
 fn fractions(arch: &str) -> Vec<(String, bool)> {
     let arch = match arch {
-        "seed" => emovox::model::Arch::Seed,
+        "seed" => emovox::model::Arch::MeanLstm,
         _ => emovox::model::Arch::Bilstm,
     };
     let mut config = emovox::config::RunConfig::recipe(arch);

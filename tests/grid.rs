@@ -43,7 +43,7 @@ fn tables(desk: &Desk) -> Vec<Vec<u8>> {
 fn trials_that_run_alone_give_the_same_tables_as_one_process() {
     let desk = desk();
     let seen = desk.types("grid sizes.toml --run --jobs 2").fine();
-    assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
+    assert!(seen.out.contains("8 of 8 trials done"), "{}", seen.out);
     let together = tables(&desk);
     fs::rename(desk.path("runs"), desk.path("together")).unwrap();
 
@@ -53,8 +53,8 @@ fn trials_that_run_alone_give_the_same_tables_as_one_process() {
         .fine();
     let seen = desk.types("collect sizes.toml").fine();
     assert!(
-        seen.out.contains("2 of 8 cells done")
-            && seen.out.contains("6 of 8 cells are not done yet"),
+        seen.out.contains("2 of 8 trials done")
+            && seen.out.contains("6 of 8 trials are not finished yet"),
         "{}",
         seen.out
     );
@@ -63,7 +63,7 @@ fn trials_that_run_alone_give_the_same_tables_as_one_process() {
     }
     let written = fs::metadata(desk.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
     let seen = desk.types("grid sizes.toml --cell 0").fine();
-    assert!(seen.out.contains("is done already"), "{}", seen.out);
+    assert!(seen.out.contains("is already finished"), "{}", seen.out);
     let again = fs::metadata(desk.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
     assert_eq!(written.modified().unwrap(), again.modified().unwrap());
     desk.types("collect sizes.toml").fine();
@@ -104,18 +104,18 @@ fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
     let desk = desk();
     fs::create_dir_all(desk.path("runs/sizes/hidden-8")).unwrap();
     desk.types("grid sizes.toml --run")
-        .fails_with(&["exists and is no grid"]);
+        .fails_with(&["exists and is not a sweep"]);
     fs::write(desk.path("runs/sizes/grid.toml"), GRID).unwrap();
     fs::write(desk.path("runs/sizes/hidden-8/fold-2-seed-1"), "in the way").unwrap();
     let seen = desk.types("grid sizes.toml --run --jobs 2").fails_with(&[
         "hidden-8/fold-2-seed-1 failed: ",
-        "1 cells failed",
+        "1 trials failed",
         "--run --failed",
     ]);
-    assert!(seen.out.contains("7 of 8 cells done"), "{}", seen.out);
+    assert!(seen.out.contains("7 of 8 trials done"), "{}", seen.out);
     assert!(
         seen.out
-            .contains("1 cells failed:\nhidden-8/fold-2-seed-1: "),
+            .contains("1 trials failed:\nhidden-8/fold-2-seed-1: "),
         "{}",
         seen.out
     );
@@ -128,7 +128,7 @@ fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
     fs::remove_file(desk.path("runs/sizes/hidden-8/fold-2-seed-1")).unwrap();
     let seen = desk.types("grid sizes.toml --run --failed").fine();
     assert!(seen.out.contains("1 to train"), "{}", seen.out);
-    assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
+    assert!(seen.out.contains("8 of 8 trials done"), "{}", seen.out);
 }
 
 /// A trial that runs alone gets SIGUSR1 and SIGTERM, as from a scheduler.
@@ -149,12 +149,12 @@ fn a_stopped_trial_saves_and_can_be_resumed() {
     }
     let Seen { code, out, .. } = finish(line, child);
     assert!(matches!(code, 138 | 143), "{code}: {out}");
-    assert!(out.contains("and saved; go on"), "{out}");
+    assert!(out.contains("and saved; to continue"), "{out}");
     let seen = desk.types("grid sizes.toml").fine();
     assert!(seen.out.contains("0  begun "), "{}", seen.out);
     let seen = desk.types(line).fine();
     assert!(
-        seen.out.contains("fold-1-seed-1 goes on after"),
+        seen.out.contains("fold-1-seed-1 continues after"),
         "{}",
         seen.out
     );
@@ -197,7 +197,7 @@ fn the_job_script_runs_one_trial_of_the_sweep() {
         String::from_utf8_lossy(&output.stderr)
     );
     let seen = desk.types("collect sizes.toml").fine();
-    assert!(seen.out.contains("1 of 2 cells done"), "{}", seen.out);
+    assert!(seen.out.contains("1 of 2 trials done"), "{}", seen.out);
     for (line, message) in [
         ("grid sizes.toml --cell 2", "numbered from 0 to 1"),
         ("grid missing.toml", "missing.toml"),

@@ -55,7 +55,8 @@ fn a_bundle_cannot_write_outside_the_folder() {
     let before = fs::read_dir(desk.path("")).unwrap().count();
     for name in names {
         put(name).unwrap();
-        let seen = export("bundle").fails_with(&["x.emovox cannot be used", "cannot name a run"]);
+        let seen = export("bundle")
+            .fails_with(&["x.emovox cannot be used", "cannot be the name of a run"]);
         assert!(!seen.error.contains('\u{1b}'), "{name:?}");
         assert_eq!(
             fs::read_dir(desk.path("inside")).unwrap().count(),
@@ -72,7 +73,7 @@ fn a_bundle_cannot_write_outside_the_folder() {
     // A run folder with an invalid name cannot be exported, because nobody could read the bundle.
     fs::rename(desk.path("runs/mine"), desk.path("runs/mine.")).unwrap();
     desk.types("export mine.")
-        .fails_with(&["rename the folder", "'mine.' cannot name a run"]);
+        .fails_with(&["rename the folder", "'mine.' cannot be the name of a run"]);
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn a_corpus_name_cannot_be_a_path() {
         fs::write(desk.path(&file), config).unwrap();
         for command in ["train", "cross-corpus", "cross-validate"] {
             desk.types(&format!("{command} --config {file} --device cpu"))
-                .fails_with(&["cannot name a corpus"]);
+                .fails_with(&["cannot be the name of a corpus"]);
         }
         assert!(!desk.path("runs").exists());
     }

@@ -2,7 +2,7 @@
 //! scikit-learn and scipy. scripts/reference/make_intervals.py writes the reference.
 
 use emovox::evaluation::{
-    Bin, BySpeaker, Calibration, Interval, Predictions, Scores, SpeakerScores, Spread,
+    Bin, Calibration, Interval, MeanStd, Predictions, Scores, SpeakerBootstrap, SpeakerScores,
     at_temperature, fit_temperature, wilson,
 };
 use serde::Deserialize;
@@ -113,7 +113,7 @@ fn the_interval_of_good_and_bad_speakers_is_the_binomial_one() {
             .collect(),
     };
     let speakers: Vec<&str> = clips().map(|(voice, _)| voices[voice].as_str()).collect();
-    let by_speaker = BySpeaker::new(&predictions, &speakers);
+    let by_speaker = SpeakerBootstrap::new(&predictions, &speakers);
 
     let expected = reference().half_of_16;
     for seed in 0..3 {
@@ -170,7 +170,7 @@ fn the_difficulty_of_a_speaker_cancels_in_paired_intervals() {
             probabilities: labels.iter().map(row).collect(),
         };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        BySpeaker::new(&predictions, &names)
+        SpeakerBootstrap::new(&predictions, &names)
     };
     let (worse, better) = (predicted(0), predicted(3));
     let alone = worse.intervals(1).unwrap().accuracy;
@@ -189,7 +189,7 @@ fn one_speaker_or_unknown_speakers_have_no_interval() {
     let reference = reference();
     let clips = reference.truth.len();
     for speakers in [vec!["anna"; clips], vec![""; clips]] {
-        let by_speaker = BySpeaker::new(&reference.predictions(), &speakers);
+        let by_speaker = SpeakerBootstrap::new(&reference.predictions(), &speakers);
         assert_eq!(by_speaker.intervals(1), None);
         assert_eq!(by_speaker.each().len(), 1);
     }
@@ -202,14 +202,14 @@ fn the_mean_and_standard_deviation_over_seeds_are_numpys() {
         mean,
         deviation,
     } = reference().seeds;
-    let spread = Spread::of(&values);
+    let spread = MeanStd::of(&values);
     close(spread.mean, mean);
-    close(spread.deviation.expect("three seeds"), deviation);
-    let one = Spread {
+    close(spread.std.expect("three seeds"), deviation);
+    let one = MeanStd {
         mean: 0.6,
-        deviation: None,
+        std: None,
     };
-    assert_eq!(Spread::of(&[0.6]), one);
+    assert_eq!(MeanStd::of(&[0.6]), one);
 }
 
 #[test]
@@ -284,10 +284,10 @@ fn without_predictions_everything_is_zero_and_not_nan() {
     assert_eq!(Calibration::of(&nothing), zero);
     assert_eq!(fit_temperature(&[], &[]), 1.0);
 
-    let by_speaker = BySpeaker::new(&nothing, &[]);
+    let by_speaker = SpeakerBootstrap::new(&nothing, &[]);
     assert_eq!(by_speaker.scores(&[]).uar, 0.0);
     assert_eq!(by_speaker.intervals(1), None);
-    assert_eq!(Spread::of(&[]).mean, 0.0);
+    assert_eq!(MeanStd::of(&[]).mean, 0.0);
 }
 
 #[test]
@@ -311,9 +311,9 @@ impl Reference {
         }
     }
 
-    fn by_speaker(&self) -> BySpeaker {
+    fn by_speaker(&self) -> SpeakerBootstrap {
         let speakers: Vec<&str> = self.speakers.iter().map(String::as_str).collect();
-        BySpeaker::new(&self.predictions(), &speakers)
+        SpeakerBootstrap::new(&self.predictions(), &speakers)
     }
 }
 

@@ -12,7 +12,7 @@ use desk::process::{DEADLINE, finish, send, wait_for_exit};
 use desk::{Desk, Files, Seen, TRAIN, noise, talk};
 use emovox::audio::stream::VoiceActivityConfig;
 use emovox::device::DeviceChoice;
-use emovox::inference::{StreamingPredictor, StreamPrediction, Predictor, Windowing};
+use emovox::inference::{Predictor, StreamPrediction, StreamingPredictor, Windowing};
 use emovox::run::RunFolder;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -211,7 +211,7 @@ fn the_program_prints_the_predictions_of_every_kind_of_stream() {
         "{}",
         seen.out
     );
-    let expected = ["listening to 16000 Hz, mono", "heard 0:2", "answers"];
+    let expected = ["input: 16000 Hz, mono", "0:2", "predictions"];
     assert!(
         expected.iter().all(|words| seen.error.contains(words)),
         "{}",
@@ -233,18 +233,19 @@ fn a_broken_stream_is_an_error_after_its_predictions() {
     let file = read(&desk.path("talk.wav"));
     run_listen(desk, JSON, b"").fails_with(&["standard input", "empty"]);
     run_listen(desk, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);
-    run_listen(desk, JSON, &s16le(talk)).fails_with(&["no WAV stream", "--raw s16le"]);
+    run_listen(desk, JSON, &s16le(talk)).fails_with(&["not a WAV stream", "--raw s16le"]);
     run_listen(desk, JSON, b"fLaC\0\0\0\x22\x10\0\x10\0").fails_with(&["FLAC", "ffmpeg"]);
     let raw = format!("{JSON} --raw f32le --rate 16000");
-    run_listen(desk, &raw, b"").fails_with(&["no sound came"]);
+    run_listen(desk, &raw, b"").fails_with(&["no audio: the stream ended"]);
 
     // The part before the damage is predicted.
     let cut = run_listen(desk, JSON, &file[..file.len() - 10_001])
-        .fails_with(&["broke after 0:2", "10001 bytes too early"]);
+        .fails_with(&["failed after 0:2", "10001 bytes too early"]);
     assert!(cut.out.lines().count() > 20);
     let mut floats: Vec<u8> = talk.iter().flat_map(|x| x.to_le_bytes()).collect();
     floats[4 * 160_000..4 * 160_000 + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    let seen = run_listen(desk, &raw, &floats).fails_with(&["broke after", "sample 160000 is not"]);
+    let seen =
+        run_listen(desk, &raw, &floats).fails_with(&["failed after", "sample 160000 is not"]);
     assert!(seen.out.lines().count() >= 9, "{}", seen.out);
 
     run_listen(desk, "listen mine --hop 5", &file).fails_with(&["hop of 5 s"]);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use emovox::config::RunConfig;
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, ModelConfig, SeedConfig, decode, encode, load_weights,
+    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, decode, encode, load_weights,
     save_weights,
 };
 use tch::{Device, Kind, Tensor};
@@ -23,7 +23,7 @@ fn bilstm() -> ModelConfig {
 }
 
 fn seed() -> ModelConfig {
-    ModelConfig::Seed(SeedConfig {
+    ModelConfig::MeanLstm(MeanLstmConfig {
         hidden: 16,
         ..Default::default()
     })
@@ -73,9 +73,9 @@ fn padding_never_changes_the_prediction_for_a_clip() {
 fn dropout_ends_with_the_training() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        let clips = Tensor::randn([model.members(), 30, 6], FLOAT);
-        let lengths = Tensor::full([model.members()], 30, (Kind::Int64, Device::Cpu));
-        let trained = || model.training(&clips, &lengths).logits;
+        let clips = Tensor::randn([model.ensemble_size(), 30, 6], FLOAT);
+        let lengths = Tensor::full([model.ensemble_size()], 30, (Kind::Int64, Device::Cpu));
+        let trained = || model.forward_train(&clips, &lengths).logits;
         let asked = || model.log_probabilities(&clips, &lengths);
         assert_eq!(asked(), asked());
         assert!(
@@ -91,8 +91,8 @@ fn dropout_ends_with_the_training() {
 #[test]
 fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let config = BilstmConfig {
-        members: 1,
-        stack: 1,
+        ensemble_size: 1,
+        frame_stacking: 1,
         input: 5,
         hidden: 4,
         heads: 2,
@@ -145,7 +145,7 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
 fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows() {
     let ensemble_of = |members| {
         ModelConfig::Bilstm(BilstmConfig {
-            members,
+            ensemble_size: members,
             input: 12,
             hidden: 8,
             // Without dropout, the outputs in training and evaluation are equal.
@@ -158,7 +158,7 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
     let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], FLOAT);
     let lengths = Tensor::from_slice(&[30i64, 7, 21, 1, 30]);
     let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], FLOAT);
-    let logits = ensemble.training(&rows, &lengths.repeat([3])).logits;
+    let logits = ensemble.forward_train(&rows, &lengths.repeat([3])).logits;
 
     let mut predictions = Vec::new();
     for number in 0..3 {
@@ -172,7 +172,7 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
         predictions.push(alone.log_probabilities(&clips, &lengths));
         let own_rows = rows.narrow(0, 5 * number, 5);
         let own_logits = logits.narrow(0, 5 * number, 5);
-        let expected = alone.training(&own_rows, &lengths).logits;
+        let expected = alone.forward_train(&own_rows, &lengths).logits;
         assert!(largest_difference(&own_logits, &expected) < 1e-5);
     }
     let mean = Tensor::stack(&predictions, 0).mean_dim(0, false, Kind::Float);
@@ -199,7 +199,7 @@ fn the_default_model_has_the_documented_number_of_parameters() {
 #[test]
 fn the_baseline_model_has_the_documented_number_of_parameters() {
     let model = EmotionModel::new(
-        &ModelConfig::Seed(SeedConfig::default()),
+        &ModelConfig::MeanLstm(MeanLstmConfig::default()),
         40,
         &classes(8),
         Device::Cpu,

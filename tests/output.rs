@@ -285,7 +285,8 @@ fn no_label_speaker_or_name_controls_a_terminal() {
     shown(run(&["plot", HOSTILE]).fine());
     shown(run(&["report", HOSTILE]).fine());
     // A run with this name cannot be exported.
-    let seen = run(&["export", HOSTILE, "--out", "x.emovox"]).fails_with(&["cannot name a run"]);
+    let seen =
+        run(&["export", HOSTILE, "--out", "x.emovox"]).fails_with(&["cannot be the name of a run"]);
     assert_harmless(&seen);
 }
 

@@ -209,7 +209,7 @@ fn invalid_windows_are_rejected() {
     desk.types("predict mine talk.wav --window 1000")
         .fails_with(&["window of 1000 s", "60 s"]);
     desk.types("predict mine corpus --window 2 --format audacity")
-        .fails_with(&["belong to one recording", "30 were named"]);
+        .fails_with(&["are for one recording", "there are 30"]);
 
     // With windows too, one unreadable recording does not affect the others.
     fs::write(desk.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();

@@ -69,7 +69,7 @@ proptest! {
         seed in any::<bool>(),
     ) {
         let (_folder, path) = written("");
-        RunConfig::recipe(if seed { Arch::Seed } else { Arch::Bilstm }).write(&path).unwrap();
+        RunConfig::recipe(if seed { Arch::MeanLstm } else { Arch::Bilstm }).write(&path).unwrap();
         let mut lines: Vec<String> =
             fs::read_to_string(&path).unwrap().lines().map(str::to_string).collect();
         for (line, value) in changes {

@@ -71,7 +71,7 @@ fn weights_trained_on_test_speakers_are_rejected_or_noted_in_every_output() {
         from("runs/first/best.ot")
     );
     desk.types(&leak).fails_with(&[
-        "first/best.ot have learned from what is tested",
+        "first/best.ot were trained or validated on the test subset",
         "6 recordings (anger/v01/1.wav",
         "speakers v01",
         "--allow-leak",
@@ -178,7 +178,7 @@ fn recordings_are_recognised_by_content_under_other_speaker_names() {
     let seen = desk
         .types(&format!("{line} {}", from("runs/first/best.ot")))
         .fine();
-    let note = "the initial weights were trained on the validation part: 6 recordings";
+    let note = "the initial weights were trained on the validation subset: 6 recordings";
     assert!(seen.out.contains(note), "{}", seen.out);
     let report = json(&read(&desk, "runs/third/report.json"));
     assert_eq!(report["speakers_shared"], false);
@@ -189,7 +189,7 @@ fn weights_without_a_run_are_noted_as_unknown() {
     let desk = Desk::with_corpus();
     desk.types(&train("corpus", "first", "v05", "v04")).fine();
     fs::copy(desk.path("runs/first/best.ot"), desk.path("found.ot")).unwrap();
-    let unknown = "what the initial weights were trained on is not known";
+    let unknown = "the training recordings of the initial weights are not known";
     let line = train("corpus", "second", "v01", "v02");
     desk.types(&format!("{line} {}", from("found.ot"))).fine();
     let line = train("corpus", "third", "v01", "v02");
@@ -206,7 +206,10 @@ fn weights_without_a_run_are_noted_as_unknown() {
         let seen = desk.types(&format!("evaluate {run} --data unseen"));
         let text = seen.fine().out;
         assert!(text.contains(unknown), "{text}");
-        assert!(!text.contains("other speakers and recordings"), "{text}");
+        assert!(
+            !text.contains("speakers and recordings other than"),
+            "{text}"
+        );
     }
     // A link leads to the run, so its recordings are known.
     #[cfg(unix)]
@@ -236,11 +239,14 @@ fn evaluate_recognises_training_recordings_under_other_names() {
         assert!(seen.out.contains(note), "{}", seen.out);
 
         let text = desk.types(&format!("evaluate {run} --data new")).fine().out;
-        let note = "no speaker is known to be one that the model was trained on; no recording is, \
-                    byte for byte, one that the model was trained on";
+        let note = "no speaker is known to be one that the model was trained on; no recording is \
+                    byte for byte one that the model was trained on";
         assert!(text.contains(note), "{text}");
         // Folder names do not prove that the speakers differ.
-        assert!(!text.contains("other speakers and recordings"), "{text}");
+        assert!(
+            !text.contains("speakers and recordings other than"),
+            "{text}"
+        );
     }
     // A manifest can give the recordings any speaker.
     let list =
@@ -259,7 +265,7 @@ fn an_old_run_without_content_hashes_can_be_used() {
     let cut = split.lines().map(|line| line.rsplit_once(',').unwrap().0);
     let cut: Vec<&str> = cut.collect();
     fs::write(desk.path("runs/old/split.csv"), cut.join("\n") + "\n").unwrap();
-    let note = "made before contents were recorded";
+    let note = "from a version without content hashes";
     let seen = desk.types("train --resume old --epochs 2").fine();
     assert!(seen.out.contains(note), "{}", seen.out);
     let text = desk.types("evaluate old").fine().out;
@@ -296,7 +302,7 @@ fn a_run_can_only_be_resumed_with_its_own_recordings() {
     desk.types(resume).fails_with(&[
         "the recordings of mine are not those that it was trained on",
         "2 replaced (anger/v01/1.wav, anger/v05/2.wav)",
-        "begin a new run",
+        "start a new run",
     ]);
     // Two swapped recordings have the same names, speakers and lengths as before.
     fs::remove_dir_all(desk.path("corpus")).unwrap();
@@ -308,8 +314,11 @@ fn a_run_can_only_be_resumed_with_its_own_recordings() {
     desk.types(&format!("{resume} --no-cache"))
         .fails_with(&["2 replaced (sadness/v02/1.wav, sadness/v02/2.wav)"]);
     fs::remove_file(&one).unwrap();
-    desk.types(resume)
-        .fails_with(&["gone", "1 recording (sadness/v02/1.wav)", "--data"]);
+    desk.types(resume).fails_with(&[
+        "are missing in",
+        "1 recording (sadness/v02/1.wav)",
+        "--data",
+    ]);
     assert_eq!(state(&desk, "mine"), before, "no file is changed");
 
     // A new date and another folder do not change a recording; a new recording is reported.
@@ -326,7 +335,7 @@ fn a_run_can_only_be_resumed_with_its_own_recordings() {
     let seen = desk.types(&format!("{resume} --data kept")).fine();
     assert!(
         seen.out
-            .contains("new in kept, and no part of this run: 1 recording (anger/v01/3.wav)"),
+            .contains("new in kept, but not used by this run: 1 recording (anger/v01/3.wav)"),
         "{}",
         seen.out
     );

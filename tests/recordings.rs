@@ -559,15 +559,15 @@ fn other_formats() -> Vec<Case> {
         (
             "a web page",
             b"<!DOCTYPE html><html>",
-            "nor any other audio format",
+            "or any other known audio format",
         ),
         (
             "text",
             b"version https://git-lfs",
-            "nor any other audio format",
+            "or any other known audio format",
         ),
-        ("zeros", &[0; 4096], "nor any other audio format"),
-        ("one byte", b"x", "nor any other audio format"),
+        ("zeros", &[0; 4096], "or any other known audio format"),
+        ("one byte", b"x", "or any other known audio format"),
     ];
     formats
         .map(|(name, bytes, words)| skipped(name, bytes.to_vec(), words))
@@ -607,7 +607,7 @@ fn names_and_places() -> Vec<Case> {
         placed(
             "a symbolic link to itself",
             |path| symlink(path, path).unwrap(),
-            "leads back to itself",
+            "points to itself",
         ),
         placed("a folder", |path| fs::create_dir(path).unwrap(), "a folder"),
         placed(

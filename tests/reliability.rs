@@ -151,7 +151,7 @@ fn a_signal_saves_and_prints_the_command_that_resumes() {
         assert_eq!(code, expected, "{out}\n{error}");
         let last = out.lines().last().unwrap();
         assert!(
-            last.contains("and saved; go on: emovox train --resume mine"),
+            last.contains("and saved; to continue: emovox train --resume mine"),
             "{out}"
         );
         line = last.split_once("emovox ").unwrap().1.to_string();
@@ -184,7 +184,7 @@ fn the_command_that_resumes_is_quoted_for_a_shell() {
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&seen.stderr).into_owned();
-    assert!(error.contains("epochs behind it"), "{error}");
+    assert!(error.contains("is already trained for"), "{error}");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_second_signal_stops_at_once() {
     assert!(matches!(code, 130 | 143), "{code}");
     assert!(!out.contains("and saved"), "{out}");
     desk.types("train --resume mine --epochs 1")
-        .fails_with(&["epochs behind it"]);
+        .fails_with(&["is already trained for"]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn one_run_is_trained_by_one_process() {
     child.kill().unwrap();
     wait_for_exit(&mut child);
     let seen = desk.types("train --resume mine --epochs 1");
-    seen.fails_with(&["epochs behind it"]);
+    seen.fails_with(&["is already trained for"]);
 }
 
 /// A tmpfs of limited size, which only root can mount.
@@ -285,8 +285,8 @@ fn a_full_disk_keeps_the_saved_state() {
     let Seen { code, error, .. } = finish("train", child);
     assert_eq!(code, 1, "{error}");
     for words in [
-        "the training stopped; what it had saved is kept",
-        "`emovox train --resume mine` goes on",
+        "the training stopped; its saved state remains",
+        "`emovox train --resume mine` continues",
         "cannot write runs/mine/",
         "No space left on device",
     ] {
@@ -429,8 +429,9 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
         let seen = seen.fails_with(&["runs/mine/last.ot", words]);
         assert_eq!(seen.error.lines().count(), 1, "{damage}: {}", seen.error);
         assert!(
-            seen.error
-                .contains("previous.ot is whole and has 2 epochs behind it: add --from-previous"),
+            seen.error.contains(
+                "previous.ot is not damaged and has 2 completed epochs: add --from-previous"
+            ),
             "{damage}: {}",
             seen.error
         );
@@ -445,14 +446,17 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
     desk.types("train --resume mine --from-previous").fine();
     assert!(outcome(&desk, "mine") == before, "the result is the same");
     desk.types("train --resume mine --from-previous")
-        .fails_with(&["last.ot is whole; leave --from-previous out"]);
+        .fails_with(&["last.ot is not damaged; omit --from-previous"]);
     assert!(desk.path("runs/mine/broken.ot").exists());
 
     let previous = desk.path("runs/mine/previous.ot");
     fs::write(&last, b"").unwrap();
     fs::write(&previous, b"").unwrap();
-    desk.types("train --resume mine")
-        .fails_with(&["last.ot", "cannot go on", "left as it is"]);
+    desk.types("train --resume mine").fails_with(&[
+        "last.ot",
+        "cannot be resumed",
+        "was not changed",
+    ]);
 }
 
 #[test]

@@ -11,14 +11,13 @@ use std::path::Path;
 
 use emovox::audio::AudioConfig;
 use emovox::corpus::CorpusKind;
-use emovox::evaluation::{Calibration, Interval, Metrics, Predictions, MeanStd, from_labels};
+use emovox::evaluation::{Calibration, Interval, MeanStd, Metrics, Predictions, from_labels};
 use emovox::features::FeatureConfig;
-use emovox::inspection::{ClipFacts, ShortcutProbe, Recording, CorpusStats};
+use emovox::inspection::{ClipFacts, CorpusStats, Recording, ShortcutProbe};
 use emovox::report::{
-    Curves, RecordingPredictions, WindowPrediction, MatrixCell, confusion_png, curves_png, matrix_png, recall_png,
-    recording_png, reliability_png, corpus_stats_png, corpus_stats_text,
+    Curves, MatrixCell, RecordingPredictions, WindowPrediction, confusion_png, corpus_stats_png,
+    corpus_stats_text, curves_png, matrix_png, recall_png, recording_png, reliability_png,
 };
-use emovox::run::EpochRecord;
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 
@@ -399,7 +398,7 @@ fn the_best_epoch_is_marked() {
 
 #[test]
 fn curves_of_unusual_runs_do_not_panic() {
-    let change = |epochs, change: fn(&mut EpochRecord)| {
+    let change = |epochs, change: fn(&mut EpochMetrics)| {
         let mut run = run("odd", epochs);
         run.epochs.iter_mut().for_each(change);
         vec![run]
@@ -429,7 +428,7 @@ fn curves_of_unusual_runs_do_not_panic() {
             record.validation_uar = f64::NAN;
         }),
         change(9, |record| {
-            *record = EpochRecord {
+            *record = EpochMetrics {
                 epoch: record.epoch,
                 train_loss: f64::NAN,
                 train_accuracy: f64::INFINITY,
@@ -489,7 +488,7 @@ fn run(name: &str, epochs: usize) -> Curves {
         let time = epoch as f64 / epochs as f64;
         let noise = 0.02 * (epoch as f64 * 2.3).sin() * (epoch as f64 * 0.7).cos();
         let learned = 1.0 - (-4.0 * time).exp();
-        EpochRecord {
+        EpochMetrics {
             epoch,
             train_loss: 2.1 * (-3.0 * time).exp() + noise,
             train_accuracy: 0.12 + 0.85 * learned,

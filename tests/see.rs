@@ -153,7 +153,7 @@ fn a_run_has_a_page_with_sound_and_tensorboard_events() {
     );
     fs::rename(desk.path("corpus"), desk.path("elsewhere")).unwrap();
     let seen = desk.types("report mine --out gone.html").fine();
-    assert!(seen.error.contains("--data tells"), "{}", seen.error);
+    assert!(seen.error.contains("--data gives"), "{}", seen.error);
     desk.types("report mine --data elsewhere").fine();
     let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
     assert!(page.contains("../../elsewhere/anger/v01/1.wav"));

@@ -151,7 +151,7 @@ fn a_training_interrupted_many_times_has_the_same_result() {
         send(child.id(), libc::SIGINT);
         let Seen { code, out, .. } = finish(&line, child);
         assert_eq!(code, 130, "{out}");
-        assert!(out.contains("and saved; go on"), "{out}");
+        assert!(out.contains("and saved; to continue"), "{out}");
         line = "train --resume mine".into();
     }
     desk.types(&line).fine();
@@ -295,10 +295,10 @@ fn trainings_end_with_their_parent_and_can_be_resumed() {
     for fold in 1..=2 {
         let log = desk.path(&format!("runs/all/fold-{fold}-seed-1.log"));
         let log = fs::read_to_string(log).unwrap();
-        assert!(log.contains("and saved; go on"), "{log}");
+        assert!(log.contains("and saved; to continue"), "{log}");
     }
     let seen = desk.types(&format!("{CROSS_VALIDATE} --epochs 300")).fine();
-    assert!(!seen.out.contains("not done yet"), "{}", seen.out);
+    assert!(!seen.out.contains("not finished yet"), "{}", seen.out);
 }
 
 #[test]

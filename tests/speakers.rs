@@ -51,7 +51,7 @@ fn a_speaker_with_several_spellings_is_in_one_subset() {
     let seen = desk.types(&format!("{TRAIN} --run mine")).fine();
     assert!(seen.out.contains("30 clips, 5 speakers"), "{}", seen.out);
     assert!(
-        seen.out.contains("spellings are one speaker"),
+        seen.out.contains("spellings of one speaker"),
         "{}",
         seen.out
     );
@@ -93,7 +93,7 @@ fn folders_of_a_speaker_may_have_several_spellings() {
     let seen = desk
         .types("train --data corpus --config small.toml --epochs 1 --device cpu --run mine")
         .fine();
-    let note = "speaker 'V3' is also written 'v003', 'v03': 3 spellings are one speaker";
+    let note = "speaker 'V3' is also written 'v003', 'v03': 3 spellings of one speaker";
     assert!(seen.out.contains(note), "{}", seen.out);
     let parts = desk.table("mine/split.csv");
     let of_voice = parts.iter().filter(|line| line["speaker"] == "V3");
@@ -122,8 +122,8 @@ fn a_word_for_a_missing_value_is_neither_a_speaker_nor_a_class() {
         .fine();
     for words in [
         "29 clips, 4 speakers, 3 classes (anger, neutral, sadness)",
-        "'Unknown' is not the name of a speaker: who speaks in 6 clip(s) is unknown",
-        "'n/a' is not the name of a speaker: who speaks in 6 clip(s) is unknown",
+        "'Unknown' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
+        "'n/a' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
         "its label is 'NaN', which is not a class (list.csv, line 6, column 2 (label))",
     ] {
         assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
@@ -164,7 +164,7 @@ fn a_recording_of_two_speakers_is_reported_and_marks_the_score() {
     let from = desk.path("corpus/anger/v01/1.wav");
     fs::copy(from, desk.path("corpus/anger/v06/x.wav")).unwrap();
     let train = "train --data corpus --config small.toml --epochs 1 --device cpu";
-    let message = "the same recording is of speaker v01 and of speaker v06: anger/v01/1.wav and \
+    let message = "the same recording belongs to speaker v01 and to speaker v06: anger/v01/1.wav and \
                 anger/v06/x.wav";
 
     let parts = "--test-speakers v01 --validation-speakers v02";
@@ -210,10 +210,14 @@ fn many_duplicate_recordings_are_counted() {
     let seen = desk
         .types("train --data corpus --config small.toml --epochs 1 --device cpu")
         .fine();
-    let listed = seen.out.matches("the same recording is of speaker").count();
+    let listed = seen
+        .out
+        .matches("the same recording belongs to speaker")
+        .count();
     assert_eq!(listed, 10, "{}", seen.out);
     assert!(
-        seen.out.contains("2 more recordings are there twice"),
+        seen.out
+            .contains("2 more pairs of recordings are identical"),
         "{}",
         seen.out
     );

@@ -13,7 +13,8 @@ use emovox::features::Features;
 use emovox::model::{self, Arch, EmotionModel, ModelConfig};
 use emovox::run::{RunFolder, read_metrics};
 use emovox::training::{
-    self, AdamW, TrainData, Event, NonFiniteLoss, Keep, Progress, Schedule, TrainingConfig, saved_progress,
+    self, AdamW, CheckpointSelection, Event, NonFiniteLoss, Progress, Schedule, TrainData,
+    TrainingConfig, saved_progress,
 };
 use serde_json::Value;
 use tch::{Device, Tensor};
@@ -109,7 +110,7 @@ fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData {
     TrainData {
         train: part(train, 0, model),
         validation: part(validation, 1000, model),
-        spectrum: None,
+        spec_augment: None,
         train_names: (0..train).map(|clip| format!("clip-{clip}.wav")).collect(),
         groups: Vec::new(),
     }
@@ -123,7 +124,7 @@ fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
     } = RunConfig::recipe(arch);
     match &mut model {
         ModelConfig::Bilstm(config) => (config.input, config.hidden) = (16, 8),
-        ModelConfig::Seed(config) => config.hidden = 16,
+        ModelConfig::MeanLstm(config) => config.hidden = 16,
     }
     (training.epochs, training.batch_size) = (6, 8);
     (model, training)
@@ -199,7 +200,7 @@ fn assert_same_weights(a: &RunFolder, b: &RunFolder) {
 fn the_same_seed_gives_the_same_bytes() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
-    for arch in [Arch::Bilstm, Arch::Seed] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let [first, second] =
             ["first", "second"].map(|name| folder(&runs, &format!("{arch}-{name}")));
         let progress = timeless(train(arch, &first, |_| ()));
@@ -214,7 +215,7 @@ fn the_same_seed_gives_the_same_bytes() {
 fn memory_mapped_clips_give_the_same_bytes() {
     let _turn = alone();
     let runs = tempfile::tempdir().unwrap();
-    for arch in [Arch::Bilstm, Arch::Seed] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let [resident, apart] =
             ["resident", "apart"].map(|name| folder(&runs, &format!("{arch}-{name}")));
         train(arch, &resident, |_| ());
@@ -251,7 +252,7 @@ fn left_of(run: &RunFolder, runs: &TempDir, name: &str) -> RunFolder {
 #[test]
 fn a_run_killed_after_any_epoch_ends_like_an_uninterrupted_run() {
     let _turn = alone();
-    for arch in [Arch::Bilstm, Arch::Seed] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let runs = tempfile::tempdir().unwrap();
         let whole = folder(&runs, "whole");
         let mut killed = Vec::new();
@@ -283,7 +284,7 @@ fn a_run_killed_after_any_epoch_ends_like_an_uninterrupted_run() {
 #[test]
 fn a_run_stopped_after_any_step_ends_like_an_uninterrupted_run() {
     let _turn = alone();
-    for arch in [Arch::Bilstm, Arch::Seed] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let runs = tempfile::tempdir().unwrap();
         let whole = folder(&runs, "whole");
         train(arch, &whole, |_| ());
@@ -333,12 +334,12 @@ fn a_run_that_stopped_early_is_not_continued() {
 #[test]
 fn the_saved_weights_are_those_of_the_selected_epoch() {
     let _turn = alone();
-    for keep in [Keep::Best, Keep::Last] {
+    for keep in [CheckpointSelection::Best, CheckpointSelection::Last] {
         let runs = tempfile::tempdir().unwrap();
         let run = folder(&runs, "run");
         let (config, mut training) = settings(Arch::Bilstm);
         // At this high learning rate, the best epoch is not the last one.
-        (training.keep, training.schedule) = (keep, Schedule::Constant);
+        (training.checkpoint_selection, training.schedule) = (keep, Schedule::Constant);
         (training.learning_rate, training.epochs) = (0.1, 8);
         let model = fresh_model(&config);
         let data = data(44, 16, &model);
@@ -347,8 +348,8 @@ fn the_saved_weights_are_those_of_the_selected_epoch() {
         training::load_selected(&model, &run).unwrap();
         let (_, loss) = training::score(&model, &data.validation, 8).unwrap();
         let expected = match keep {
-            Keep::Best => progress.best(),
-            Keep::Last => progress.epochs.last(),
+            CheckpointSelection::Best => progress.best(),
+            CheckpointSelection::Last => progress.epochs.last(),
         };
         assert_eq!(loss, expected.unwrap().validation_loss);
         assert_eq!(progress.selected(&training), expected);

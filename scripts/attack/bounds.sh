@@ -95,7 +95,7 @@ time.sleep(1200)
 END
 within 60 test -s servers || { echo "FAILED  the servers do not start"; exit 1; }
 read -r archive slow mute < servers
-for attack in "folders $archive folders.zip 10000 folders" "slow $slow file too slow" "mute $mute file says nothing"; do
+for attack in "folders $archive folders.zip 10000 folders" "slow $slow file too slow" "mute $mute file sends no data"; do
     read -r name port file words <<< "$attack"
     cat > homes.toml <<END
 [[corpus]]
@@ -136,13 +136,13 @@ for start in range(0, len(talk), 3200):
     time.sleep(0.1)
 END
 code=$?
-summary=$(grep -o 'heard .*' error)
-if grep -q 'behind the sound.*--hop' error; then delay=reported; else delay=none; fi
+summary=$(grep -o '[0-9:.]* of audio, .*' error)
+if grep -q 'behind the audio.*--hop' error; then delay=reported; else delay=none; fi
 [ $code = 0 ] && { [ $delay = reported ] || ! grep -qE 'all within ([6-9]|[1-9][0-9])[0-9]{3} ms' error; }
 report "a live stream in windows of 60 s every 0.05 s: delay: $delay; $summary"
 timeout 600 "$emovox" listen mine --raw s16le --rate 16000 --window 60 --hop 0.5 --device cpu < talk.raw > out 2> error
 code=$?
-[ $code = 0 ] && ! grep -q 'behind the sound' error
+[ $code = 0 ] && ! grep -q 'behind the audio' error
 report "a file has no delay"
 
 [ $failures = 0 ]

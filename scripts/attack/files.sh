@@ -42,7 +42,7 @@ number=$(cat "$settings/.lock")
 children+=("$number")
 run "${train[@]}" --run waited \
     && grep -q "waiting for process $number" log \
-    && grep -q "features are not kept for the next run: process $number holds" log
+    && grep -q "features are not cached: process $number holds" log
 report "a stopped process holds the lock of the cache"
 kill -KILL "$number" "$holder" 2>/dev/null
 wait "$holder" 2>/dev/null
@@ -100,7 +100,7 @@ for plant in "ln -s $folder/victim" "ln $folder/victim" mkfifo; do
     rm -f "$settings/.lock" "$settings"/*.shard
     $plant "$settings/.lock"
     rm -rf runs/planted
-    run "${train[@]}" --run planted && grep -q "features are not kept" log && [ "$(cat victim)" = mine ]
+    run "${train[@]}" --run planted && grep -q "features are not cached" log && [ "$(cat victim)" = mine ]
     report "a lock of the cache, planted with ${plant%% /*}"
 done
 rm -f "$settings/.lock"

@@ -75,7 +75,7 @@ attack() {
         sent=$((sent + 1))
         codes[$code]=$((${codes[$code]:-0} + 1))
         # While the test subset is scored, nothing remains to be saved.
-        if [ $code -eq $wanted ] && { grep -q "and saved; go on" log || [ "$(epochs_of attacked)" -eq $epochs ]; }; then
+        if [ $code -eq $wanted ] && { grep -q "and saved; to continue" log || [ "$(epochs_of attacked)" -eq $epochs ]; }; then
             saved=$((saved + 1))
         fi
     done

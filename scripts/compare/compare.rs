@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use emovox::audio::{self, AudioConfig, Waveform};
 use emovox::config::RunConfig;
 use emovox::corpus;
-use emovox::dataset::{Loaded, extract_each, write_npy};
+use emovox::dataset::{FeatureDataset, extract_each, write_npy};
 use emovox::features::{Extractor, FeatureConfig};
 use realfft::RealFftPlanner;
 
@@ -115,7 +115,7 @@ fn ffts(waveforms: &[Waveform], config: &FeatureConfig) -> Duration {
 fn dump(config: &Path, folder: &Path, out: &Path) -> Result<()> {
     let config = RunConfig::read(config)?;
     let corpus = corpus::scan(folder, config.data.corpus)?;
-    let loaded = Loaded::read(&corpus, &config.audio, &config.features, None, || {})?;
+    let loaded = FeatureDataset::read(&corpus, &config.audio, &config.features, None, || {})?;
     for (clip, features) in loaded.clips.iter().zip(&loaded.features) {
         let place = out.join(&clip.file).with_extension("npy");
         if let Some(parent) = place.parent() {

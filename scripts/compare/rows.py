@@ -69,7 +69,7 @@ CONTENDERS = {c.name: c for c in [
     Contender("torch cuda resident", torch_training("default", *CUDA, "--resident"), cuda=True),
 ]}
 
-SEED, DEFAULT = "one epoch, `seed` recipe", "one epoch, default model, real lengths"
+SEED, DEFAULT = "one epoch, `mean-lstm` recipe", "one epoch, default model, real lengths"
 FIRST = "corpus to first epoch, second time"
 ONE = "one core"
 ROWS = [
@@ -103,9 +103,9 @@ ROWS = [
         ("torch predict", "wall"), "PyTorch + torchaudio", "≥ 8"),
     Row("predict-keras", "`predict` one clip, whole process", ("emovox predict", "wall"),
         ("keras predict", "wall"), "Keras + librosa", "≥ 8"),
-    Row("memory-keras", "peak memory, `seed` training", ("emovox seed", "memory"),
+    Row("memory-keras", "peak memory, `mean-lstm` training", ("emovox seed", "memory"),
         ("keras seed", "memory"), "Keras", "≥ 2", "MB"),
-    Row("memory-torch", "peak memory, `seed` training", ("emovox seed", "memory"),
+    Row("memory-torch", "peak memory, `mean-lstm` training", ("emovox seed", "memory"),
         ("torch seed", "memory"), "PyTorch", "≥ 2", "MB"),
     Row("memory-default", "peak memory, default training", ("emovox default", "memory"),
         ("torch padded", "memory"), "PyTorch, padded", "≥ 2", "MB"),

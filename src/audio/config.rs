@@ -1,4 +1,4 @@
-//! What a run asks of its recordings.
+//! Audio settings of a run.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::AudioError;
 use super::threshold;
 
-/// The sample rates that are read and written, in hertz. Anything else is a mistake or a
-/// broken header.
+/// Supported sample rates in hertz. Any other value is a mistake or comes from a broken header.
 pub(super) const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
-/// How recordings become waveforms; part of a run's `config.toml`.
+/// Settings for the conversion of recordings to waveforms; part of a run's `config.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AudioConfig {
-    /// The rate every recording is brought to.
+    /// Sample rate to which every recording is resampled.
     pub sample_rate: SampleRate,
-    /// Cut leading and trailing silence: what lies this many decibels below the loudest frame
-    /// (`top_db` of `librosa.effects.trim`). `None` keeps it; written as `"off"`.
+    /// Threshold for cutting leading and trailing silence, in decibels below the loudest frame
+    /// (`top_db` of `librosa.effects.trim`). `None` keeps the silence; it is written as `"off"`.
     #[serde(with = "threshold")]
     pub trim_db: Option<f32>,
 }
 
 impl AudioConfig {
-    /// The highest rate, in hertz, that a recording may come out with.
+    /// The highest sample rate, in hertz, that a loaded waveform can have.
     pub fn highest_rate(&self) -> u32 {
         match self.sample_rate {
             SampleRate::Hz(rate) => rate,
@@ -33,7 +32,10 @@ impl AudioConfig {
         }
     }
 
-    /// Refuses a sample rate or a threshold that makes no sense.
+    /// Checks the sample rate and the threshold.
+    ///
+    /// # Errors
+    /// If the sample rate is not supported, or if the threshold is not finite and positive.
     pub fn validate(&self) -> Result<(), AudioError> {
         if let SampleRate::Hz(hz) = self.sample_rate
             && !SAMPLE_RATES.contains(&hz)
@@ -49,12 +51,12 @@ impl AudioConfig {
     }
 }
 
-/// The rate that recordings are brought to.
+/// Sample rate to which recordings are resampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SampleRate {
-    /// Each recording keeps its own.
+    /// Each recording keeps its own sample rate.
     Native,
-    /// Samples per second.
+    /// A fixed rate in hertz.
     Hz(u32),
 }
 

@@ -1,4 +1,4 @@
-//! From the bytes of a sound to its samples, mixed down to mono.
+//! Decodes the bytes of a WAV file to samples and mixes them down to mono.
 
 use std::io::Read;
 
@@ -6,16 +6,16 @@ use super::AudioError;
 use super::format::{Encoding, Format};
 use crate::memory::reserve;
 
-/// How many bytes are read at once.
+/// Number of bytes in one read.
 const BLOCK: usize = 1 << 16;
 
-/// The largest amplitude that can be a sound. The power of a frame of larger ones would leave the
-/// range of an `f32`; full scale is 1, in careless files 2³¹ ≈ 2 · 10⁹.
-const LOUDEST: f64 = 1e12;
+/// The largest accepted amplitude. With larger ones, the power of a frame could leave the range of
+/// an `f32`. Full scale is 1; some writers do not scale their integers and reach 2³¹ ≈ 2 · 10⁹.
+const MAX_AMPLITUDE: f64 = 1e12;
 
 /// Reads `frames` samples of every channel and takes the mean of the channels.
 ///
-/// It goes block by block, so that no more than the result is ever in memory.
+/// The bytes are read block by block, so that memory holds the result and one block only.
 pub(super) fn read_mono(
     mut source: impl Read,
     format: &Format,
@@ -35,7 +35,7 @@ pub(super) fn read_mono(
     Ok(mono)
 }
 
-/// Appends the mean of the channels in [−1, 1]: integers become fractions of full scale.
+/// Appends the mean of the channels to `mono`, in [−1, 1]: integers become fractions of full scale.
 pub(super) fn mix(bytes: &[u8], format: &Format, mono: &mut Vec<f32>) -> Result<(), AudioError> {
     let channels = usize::from(format.channels);
     match format.encoding {
@@ -87,7 +87,7 @@ fn full_scale(bytes: [u8; 4]) -> f32 {
     i32::from_le_bytes(bytes) as f32 / 2_147_483_648.0
 }
 
-/// Refuses floats that are no amplitudes. `before` counts the frames before these.
+/// Rejects floats that are not finite or too large. `before` is the number of earlier frames.
 fn check<const WIDTH: usize>(
     bytes: &[u8],
     channels: usize,
@@ -97,12 +97,12 @@ fn check<const WIDTH: usize>(
     let (samples, _) = bytes.as_chunks::<WIDTH>();
     for (index, &bytes) in samples.iter().enumerate() {
         let sample = to_f64(bytes);
-        let place = before + index / channels;
+        let frame = before + index / channels;
         if !sample.is_finite() {
-            return Err(AudioError::NotFinite(place));
+            return Err(AudioError::NotFinite(frame));
         }
-        if sample.abs() > LOUDEST {
-            return Err(AudioError::TooLarge(place, sample));
+        if sample.abs() > MAX_AMPLITUDE {
+            return Err(AudioError::TooLarge(frame, sample));
         }
     }
     Ok(())

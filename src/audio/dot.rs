@@ -1,7 +1,7 @@
-//! Sums over samples, in an order that a processor can work on side by side.
+//! Sums over samples, in an order that the compiler can vectorise.
 
-/// Sums kept side by side: the compiler must not reorder one sum of floats, but it can hold
-/// these in vector registers.
+/// Number of parallel partial sums. The compiler must not reorder one sum of floats, but it can
+/// hold the partial sums in vector registers.
 const LANES: usize = 8;
 
 /// Σ a·b over the common length.
@@ -15,7 +15,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    in_pairs(sums) + rest
+    pairwise(sums) + rest
 }
 
 /// Σ a.
@@ -27,10 +27,10 @@ pub(crate) fn sum(a: &[f32]) -> f32 {
             sums[lane] += block[lane];
         }
     }
-    in_pairs(sums) + rest.iter().sum::<f32>()
+    pairwise(sums) + rest.iter().sum::<f32>()
 }
 
-/// In pairs, which is faster and rounds less than one after the other.
-fn in_pairs([s0, s1, s2, s3, s4, s5, s6, s7]: [f32; LANES]) -> f32 {
+/// Adds the partial sums in pairs, which is faster and rounds less than adding them in sequence.
+fn pairwise([s0, s1, s2, s3, s4, s5, s6, s7]: [f32; LANES]) -> f32 {
     ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
 }

@@ -1,4 +1,4 @@
-//! How the samples of a WAV file are written: its `fmt ` chunk, through hound.
+//! Sample format of a WAV file: the `fmt ` chunk, parsed by hound.
 
 use hound::{SampleFormat, WavReader};
 
@@ -10,16 +10,17 @@ const PCM: u16 = 0x0001;
 const IEEE_FLOAT: u16 = 0x0003;
 const EXTENSIBLE: u16 = 0xFFFE;
 
-/// What a `fmt ` chunk says.
+/// Sample format from a `fmt ` chunk.
 pub(super) struct Format {
+    /// Samples per second and channel, in hertz.
     pub sample_rate: u32,
     pub channels: u16,
-    /// How many bits of a sample carry sound: the upper ones.
+    /// Number of significant bits in a sample: the upper ones.
     pub valid_bits: u16,
     pub encoding: Encoding,
 }
 
-/// How a sample is written. All are little-endian.
+/// Encoding of a sample. All encodings are little-endian.
 #[derive(Clone, Copy)]
 pub(super) enum Encoding {
     Unsigned8,
@@ -31,7 +32,7 @@ pub(super) enum Encoding {
 }
 
 impl Format {
-    /// Bytes that one sample of every channel takes.
+    /// Size of one frame in bytes: one sample of every channel.
     pub fn frame_width(&self) -> usize {
         let sample_width = match self.encoding {
             Encoding::Unsigned8 => 1,
@@ -44,18 +45,18 @@ impl Format {
     }
 }
 
-/// Reads a `fmt ` chunk.
+/// Parses a `fmt ` chunk.
 ///
-/// hound is strict where writers are careless, with the size of the chunk and with fields that
-/// follow from others. So it judges the same format in an orderly header.
+/// hound is strict about the size of the chunk and about redundant fields, which many programs
+/// write incorrectly. Therefore hound gets the same format in a canonical header.
 pub(super) fn parse(chunk: &[u8]) -> Result<Format, AudioError> {
     let fields = Fields::read(chunk)?;
     if !SAMPLE_RATES.contains(&fields.sample_rate) {
         return Err(AudioError::SampleRate(fields.sample_rate));
     }
     let width = fields.sample_width();
-    let header = fields.orderly_header(width);
-    let spec = WavReader::new(&header[..]).map_err(refusal)?.spec();
+    let header = fields.canonical_header(width);
+    let spec = WavReader::new(&header[..]).map_err(from_hound)?.spec();
     let encoding = match (spec.sample_format, width) {
         (SampleFormat::Int, 1) => Encoding::Unsigned8,
         (SampleFormat::Int, 2) => Encoding::Signed16,
@@ -74,7 +75,7 @@ pub(super) fn parse(chunk: &[u8]) -> Result<Format, AudioError> {
     })
 }
 
-/// The fields of a `fmt ` chunk as the file has them.
+/// The fields of a `fmt ` chunk, unchanged from the file.
 struct Fields {
     channels: u16,
     sample_rate: u32,
@@ -114,8 +115,9 @@ impl Fields {
         })
     }
 
-    /// Bytes per sample of one channel: as many as its bits need, except that 24 bits or 20 may lie
-    /// in four bytes. Where the other fields do not agree on that, the bits are right most often.
+    /// Bytes per sample of one channel: the bits, rounded up to bytes. Samples of 20 or 24 bits may
+    /// also be stored in four bytes, but only if all other fields agree on that; if the fields
+    /// disagree, the number of bits is correct most often.
     fn sample_width(&self) -> u16 {
         let needed = self.bits.div_ceil(8);
         let frame = 4 * u32::from(self.channels);
@@ -124,8 +126,8 @@ impl Fields {
         if needed == 3 && in_four { 4 } else { needed }
     }
 
-    /// The header of an empty file in this format, with nothing in it to stumble over.
-    fn orderly_header(&self, sample_width: u16) -> Vec<u8> {
+    /// The header of an empty WAV file in this format, with consistent fields.
+    fn canonical_header(&self, sample_width: u16) -> Vec<u8> {
         let bits = sample_width.saturating_mul(8);
         let valid_bits = match self.valid_bits {
             valid if (1..bits).contains(&valid) => valid,
@@ -150,8 +152,8 @@ impl Fields {
     }
 }
 
-/// hound's reason for refusing a header, in our words.
-fn refusal(error: hound::Error) -> AudioError {
+/// Converts an error of hound.
+fn from_hound(error: hound::Error) -> AudioError {
     match error {
         hound::Error::Unsupported => unsupported("a subformat other than PCM and float".into()),
         hound::Error::FormatError(reason) => broken(reason.into()),
@@ -159,7 +161,7 @@ fn refusal(error: hound::Error) -> AudioError {
     }
 }
 
-/// What a format tag stands for.
+/// Name of the compression that a format tag identifies.
 fn compression(tag: u16) -> String {
     match tag {
         0x0002 => "compressed: Microsoft ADPCM".into(),

@@ -1,12 +1,12 @@
-//! What a file really is, by its first bytes: many a format goes under the name `.wav`.
+//! Detection of the file format from the first bytes: files named `.wav` can have another format.
 
 use super::AudioError;
 
-/// How many of the first bytes [`check`] looks at.
+/// Number of bytes that [`check`] needs.
 pub(super) const LENGTH: u64 = 12;
 
-/// Refuses what is no WAV file by its name. `magic` is the start of the file: [`LENGTH`] bytes, or
-/// all that there are.
+/// Rejects files that are not WAV files; the error names the format. `magic` is the start of the
+/// file: [`LENGTH`] bytes, or the whole file if it is shorter.
 pub(super) fn check(magic: &[u8]) -> Result<(), AudioError> {
     let found = match magic {
         [] => return Err(AudioError::Empty),
@@ -14,12 +14,12 @@ pub(super) fn check(magic: &[u8]) -> Result<(), AudioError> {
         | [b'R', b'F', b'6', b'4', _, _, _, _, form @ ..]
         | [b'B', b'W', b'6', b'4', _, _, _, _, form @ ..] => match form {
             b"WAVE" => return Ok(()),
-            [_, _, _, _] => "another RIFF format (AVI, perhaps)",
+            [_, _, _, _] => "another RIFF format, such as AVI",
             _ => return Err(AudioError::TruncatedHeader),
         },
-        [b'R', b'I', b'F', b'X', ..] => "RIFX, the big-endian WAV",
+        [b'R', b'I', b'F', b'X', ..] => "RIFX, a big-endian WAV",
         [b'r', b'i', b'f', b'f', 0x2E, 0x91, 0xCF, 0x11, ..] => "Wave64, Sony's 64-bit WAV",
-        [b'N', b'I', b'S', b'T', b'_', b'1', b'A', ..] => "NIST SPHERE, as TIMIT is published",
+        [b'N', b'I', b'S', b'T', b'_', b'1', b'A', ..] => "NIST SPHERE, the format of TIMIT",
         [b'F', b'O', b'R', b'M', _, _, _, _, b'A', b'I', b'F', ..] => "AIFF",
         [b'.', b's', b'n', b'd', ..] => "AU",
         [b'c', b'a', b'f', b'f', ..] => "CAF, Apple's Core Audio",

@@ -1,4 +1,4 @@
-//! From a file to a waveform: WAV through hound, mixed down to mono, resampled, trimmed.
+//! Loads WAV files as waveforms: decoded, mixed down to mono, resampled, trimmed.
 
 mod config;
 mod decode;
@@ -21,7 +21,7 @@ pub use resample::resample;
 pub use trim::trim_silence;
 pub use wav::{WavInfo, probe, read_wav, read_wav_from, stream_wav};
 
-/// One channel of sound.
+/// One channel of audio.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waveform {
     /// Amplitudes, full scale at ±1.
@@ -31,15 +31,18 @@ pub struct Waveform {
 }
 
 impl Waveform {
-    /// How long the sound lasts, in seconds.
+    /// Duration in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.sample_rate)
     }
 }
 
-/// Reads a WAV file as the configuration asks: mono, at its sample rate, silence trimmed.
+/// Reads a WAV file with the given settings: mono, at the configured sample rate, silence trimmed.
 ///
-/// The order is librosa's: `librosa.load(path, sr=...)`, then `librosa.effects.trim`.
+/// The order is that of librosa: `librosa.load(path, sr=...)`, then `librosa.effects.trim`.
+///
+/// # Errors
+/// If the settings are invalid, or if the file cannot be read as a WAV file.
 pub fn load(path: &Path, config: &AudioConfig) -> Result<Waveform, AudioError> {
     config.validate()?;
     let mut waveform = read_wav(path)?;

@@ -1,4 +1,4 @@
-//! From one sample rate to another, by rubato's FFT.
+//! Resampling with the FFT resampler of rubato.
 
 use std::cell::RefCell;
 
@@ -9,24 +9,27 @@ use super::config::SAMPLE_RATES;
 use super::{AudioError, Waveform};
 use crate::memory::{reserve, zeros};
 
-/// The filter's length at the lower of the two rates, in samples. This length falls off as soxr's
-/// HQ setting does, librosa's default: flat to 92 % of the lower Nyquist frequency, −6 dB at 96 %,
-/// silent from 100 %.
+/// Length of the filter at the lower of the two rates, in samples. With this length, the
+/// transition band equals that of soxr's HQ setting, the default of librosa: flat to 92 % of the
+/// lower Nyquist frequency, −6 dB at 96 %, silent from 100 %.
 const FILTER_LENGTH: usize = 320;
 
-/// Brings a waveform to another rate, aligned with the input: sample `i` of the result is the
-/// sound at `i / sample_rate` seconds. ⌈samples · to / from⌉ samples come out, as from
+/// Resamples a waveform to `sample_rate` hertz. The output is aligned with the input: sample `i`
+/// is at `i / sample_rate` seconds. The output has ⌈samples · to / from⌉ samples, as with
 /// `librosa.resample`.
+///
+/// # Errors
+/// If one of the rates is not supported, or if the memory does not suffice.
 pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, AudioError> {
     let blocks = Blocks::between(waveform.sample_rate, sample_rate)?;
     if sample_rate == waveform.sample_rate {
         return Ok(waveform.clone());
     }
-    let mut resampler = match take_kept(&blocks) {
+    let mut resampler = match take_cached(&blocks) {
         Some(resampler) => resampler,
         None => blocks.resampler()?,
     };
-    // One output sample more, for the one that rounding may drop too many.
+    // Enough input for one more output sample, because rounding may drop one too many.
     let zeros_behind = blocks.step_in.div_ceil(blocks.step_out);
     let length = blocks.zeros_before() + waveform.samples.len() + zeros_behind;
     let mut padded = reserve(length)?;
@@ -43,10 +46,10 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
         .process_all_into_buffer(&input, &mut output, length, None)
         .map_err(refused)?;
     samples.truncate(made);
-    // rubato drops the delay rounded down; the rest of it is ours to drop.
+    // rubato drops the delay, rounded down; drop the rest here.
     let rest = blocks.delay() - resampler.output_delay();
     samples.drain(..rest.min(samples.len()));
-    keep(&blocks, resampler);
+    put_cached(&blocks, resampler);
     samples.resize(
         blocks.samples_out(waveform.samples.len() as u64) as usize,
         0.0,
@@ -57,13 +60,13 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
     })
 }
 
-/// How the sound goes from one rate to the other: block by block, in whole steps of their ratio.
+/// Division of the audio into blocks of whole steps of the ratio of the two rates.
 pub(super) struct Blocks {
     from: usize,
     to: usize,
     step_in: usize,
     step_out: usize,
-    /// Samples of a block at the rate that the sound has.
+    /// Length of a block in samples at the input rate.
     pub(super) length: usize,
 }
 
@@ -77,8 +80,8 @@ impl Blocks {
         let (from, to) = (from as usize, to as usize);
         let divisor = greatest_common_divisor(from, to);
         let (step_in, step_out) = (from / divisor, to / divisor);
-        // A block is as long as the filter, in whole steps of the ratio. Rates with no simple ratio,
-        // such as TESS's 24 414 Hz, have long steps and so a steeper filter.
+        // A block is as long as the filter, in whole steps of the ratio. Rates without a simple
+        // ratio, such as the 24 414 Hz of TESS, have long steps and therefore a steeper filter.
         let step = step_in.min(step_out);
         let steps = ((FILTER_LENGTH + step / 2) / step).max(1);
         Ok(Blocks {
@@ -96,13 +99,14 @@ impl Blocks {
         Fft::new_custom(from, to, self.length, 1, 1, window, FixedSync::Both).map_err(refused)
     }
 
-    /// The filter delays the sound by half a block. Zeros before it make that a whole number of
-    /// steps, and so of samples on both sides.
+    /// Number of zeros to put before the input, in samples. The filter delays the audio by half a
+    /// block; with these zeros the delay is a whole number of steps, and so of samples at both
+    /// rates.
     pub(super) fn zeros_before(&self) -> usize {
         self.delay_steps() * self.step_in - self.length / 2
     }
 
-    /// The delay then, in samples that come out.
+    /// Delay of the filter including the zeros, in output samples.
     pub(super) fn delay(&self) -> usize {
         self.delay_steps() * self.step_out
     }
@@ -111,38 +115,38 @@ impl Blocks {
         (self.length / 2).div_ceil(self.step_in)
     }
 
-    /// How many samples come out for as many that went in.
+    /// Number of output samples for a number of input samples.
     pub(super) fn samples_out(&self, samples: u64) -> u64 {
         (samples as f64 * (self.to as f64 / self.from as f64)).ceil() as u64
     }
 }
 
-/// Resamplers that a thread keeps, with their rates, the latest last: to build one takes about as long
-/// as to resample a clip.
-type Kept = Vec<((usize, usize), Fft<f32>)>;
+/// Resamplers of a thread with their rates, the latest last. They are cached because building one
+/// takes about as long as resampling a clip.
+type ResamplerCache = Vec<((usize, usize), Fft<f32>)>;
 
-/// As many rates as a corpus mixes.
-const MOST_KEPT: usize = 4;
+/// Maximum number of cached resamplers. No known corpus mixes more sample rates.
+const CACHE_SIZE: usize = 4;
 
 thread_local! {
-    static KEPT: RefCell<Kept> = const { RefCell::new(Vec::new()) };
+    static CACHE: RefCell<ResamplerCache> = const { RefCell::new(Vec::new()) };
 }
 
-fn take_kept(blocks: &Blocks) -> Option<Fft<f32>> {
-    KEPT.with_borrow_mut(|kept| {
-        let place = kept
+fn take_cached(blocks: &Blocks) -> Option<Fft<f32>> {
+    CACHE.with_borrow_mut(|cache| {
+        let index = cache
             .iter()
             .position(|(rates, _)| *rates == (blocks.from, blocks.to))?;
-        Some(kept.remove(place).1)
+        Some(cache.remove(index).1)
     })
 }
 
-fn keep(blocks: &Blocks, resampler: Fft<f32>) {
-    KEPT.with_borrow_mut(|kept| {
-        if kept.len() == MOST_KEPT {
-            kept.remove(0);
+fn put_cached(blocks: &Blocks, resampler: Fft<f32>) {
+    CACHE.with_borrow_mut(|cache| {
+        if cache.len() == CACHE_SIZE {
+            cache.remove(0);
         }
-        kept.push(((blocks.from, blocks.to), resampler));
+        cache.push(((blocks.from, blocks.to), resampler));
     });
 }
 

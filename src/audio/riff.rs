@@ -1,35 +1,36 @@
-//! Where in a WAV file the format and the sound lie.
+//! Positions of the format and the audio data in a WAV file.
 //!
-//! Recorders, editors and pipes break the rules of RIFF in a few well-known ways. The walk over the
-//! chunks reads what they leave behind, and trusts no length beyond the end of the file.
+//! Recorders, editors and pipes break the rules of RIFF in a few well-known ways. The search
+//! through the chunks accepts these, and limits every length to the end of the file.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::{AudioError, magic};
 
-/// As much of a `fmt ` chunk as has a meaning: WAVEFORMATEXTENSIBLE.
+/// Length in bytes of the longest `fmt ` chunk, WAVEFORMATEXTENSIBLE; bytes behind it are ignored.
 const FORMAT_LENGTH: u64 = 40;
 
-/// A chunk's name and length.
+/// Size of a chunk header in bytes: name and length.
 const CHUNK_HEADER: u64 = 8;
 
-/// Written as 0xFFFFFFFF: the length is in the `ds64` chunk, or the writer did not know it.
+/// A length of 0xFFFFFFFF: the length is in the `ds64` chunk, or the writer did not know it.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What a WAV file holds, and where.
+/// Content of a WAV file: its format and the position of its audio data.
 pub(super) struct Layout {
     /// The `fmt ` chunk, 40 bytes of it at most.
     pub format: Vec<u8>,
-    /// Where the first sample lies, in bytes from the start of the file.
+    /// Position of the first sample, in bytes from the start of the file.
     pub start: u64,
-    /// How many bytes of sound there really are.
+    /// Actual length of the audio data in bytes.
     pub length: u64,
 }
 
-/// Finds the format and the sound in a RIFF, RF64 or BW64 file.
+/// Finds the format and the audio data in a RIFF, RF64 or BW64 file.
 ///
-/// The sound ends with its chunk or with the file, whichever comes first. Who writes into a pipe
-/// cannot go back to fill in the lengths: where there are none, all that follows is sound.
+/// The audio data ends with its chunk or with the file, whichever comes first. A program that
+/// writes into a pipe cannot go back to fill in the lengths: without a length, the audio data
+/// continues to the end of the file.
 pub(super) fn locate<R: Read + Seek>(source: &mut BufReader<R>) -> Result<Layout, AudioError> {
     let mut file = Positioned::new(source)?;
     let start = file.read(0, magic::LENGTH)?;
@@ -89,13 +90,14 @@ pub(super) fn locate<R: Read + Seek>(source: &mut BufReader<R>) -> Result<Layout
 #[derive(Clone, Copy)]
 struct Chunk {
     name: [u8; 4],
-    /// Where its content starts.
+    /// Position of the content in bytes.
     start: u64,
-    /// How long its content claims to be.
+    /// Length of the content in bytes according to the header.
     length: u64,
 }
 
-/// A source that knows where it is: most chunks are short, and the next is in the buffer already.
+/// A source with its current position, for relative seeks: most chunks are short, and the next
+/// chunk is usually in the buffer already.
 struct Positioned<'a, R> {
     source: &'a mut BufReader<R>,
     position: u64,
@@ -113,11 +115,11 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
         })
     }
 
-    /// `length` bytes from `start` on; fewer where the file ends before.
+    /// Reads `length` bytes from position `start`; fewer if the file ends before.
     fn read(&mut self, start: u64, length: u64) -> io::Result<Vec<u8>> {
         let start = start.min(self.end);
         let length = length.min(self.end - start);
-        // No file is longer than an i64 can tell.
+        // The length of a file always fits into an i64.
         self.source
             .seek_relative(start as i64 - self.position as i64)?;
         self.position = start + length;
@@ -126,7 +128,7 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
         Ok(bytes)
     }
 
-    /// The chunk whose header is at `position`, if the file has room for one there.
+    /// The chunk whose header is at `position`; `None` if the file ends before the header does.
     fn chunk(&mut self, position: u64) -> io::Result<Option<Chunk>> {
         let header = self.read(position, CHUNK_HEADER)?;
         let ([name, content], []) = header.as_chunks() else {
@@ -139,7 +141,7 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
         }))
     }
 
-    /// The chunk behind this one. Behind an odd length comes a pad byte, which some writers forget.
+    /// The chunk behind this one. A pad byte follows a chunk of odd length; some writers omit it.
     fn chunk_after(&mut self, chunk: &Chunk) -> io::Result<Option<Chunk>> {
         let end = chunk.start.saturating_add(chunk.length);
         if chunk.length.is_multiple_of(2) {
@@ -154,7 +156,7 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
         }
     }
 
-    /// How much this looks like a chunk, and not like eight bytes of anything else.
+    /// Rank of a possible chunk: 2 with a known name, 1 if name and length are plausible, else 0.
     fn credibility(&self, chunk: &Option<Chunk>) -> u8 {
         match chunk {
             Some(chunk) if matches!(&chunk.name, b"fmt " | b"data") => 2,
@@ -169,7 +171,7 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
     }
 }
 
-/// 32 bits of length, or [`UNKNOWN`].
+/// A length of 32 bits, or [`UNKNOWN`].
 fn length(bytes: [u8; 4]) -> u64 {
     match u32::from_le_bytes(bytes) {
         u32::MAX => UNKNOWN,

@@ -1,6 +1,6 @@
-//! A threshold in decibels that can be switched off, in a file: a number or `"off"`.
+//! Serialisation of a threshold in decibels that can be switched off: a number or `"off"`.
 //!
-//! TOML has no null, and a missing key means the default; so "off" needs a word of its own.
+//! TOML has no null, and a missing key means the default; therefore "off" is a word.
 
 use serde::{Deserialize, Deserializer, Serializer, de};
 

@@ -1,22 +1,23 @@
-//! Cuts silence off both ends, as `librosa.effects.trim` does.
+//! Cuts silence at both ends, as `librosa.effects.trim` does.
 
 use std::ops::Range;
 
 use super::Waveform;
 use super::dot::dot;
 
-/// Samples per frame whose loudness is measured, and from one frame to the next.
+/// Length of the frames whose loudness is measured, in samples.
 const FRAME_LENGTH: usize = 2048;
+/// Distance between two frames, in samples.
 const HOP_LENGTH: usize = 512;
 
-/// The least power librosa takes the logarithm of: (10⁻⁵)².
+/// The lowest power of a frame before the logarithm, as in librosa: (10⁻⁵)².
 const LEAST_POWER: f32 = 1e-10;
 
-/// Keeps what lies between the first and the last frame that is less than `top_db` decibels
-/// quieter than the loudest one.
+/// Cuts everything before the first and after the last loud frame. A frame is loud if it is less
+/// than `top_db` decibels quieter than the loudest frame.
 ///
-/// Loudness is the RMS of frames of 2048 samples, every 512, centred with zeros beyond the ends.
-/// A recording of nothing but silence stays whole.
+/// Loudness is the RMS of frames of 2048 samples with a hop length of 512, centred, with zeros
+/// beyond the ends. A recording that contains only silence stays whole.
 pub fn trim_silence(waveform: &Waveform, top_db: f32) -> Waveform {
     Waveform {
         samples: waveform.samples[sound(&waveform.samples, top_db)].to_vec(),
@@ -24,7 +25,7 @@ pub fn trim_silence(waveform: &Waveform, top_db: f32) -> Waveform {
     }
 }
 
-/// The same without a copy.
+/// Like [`trim_silence`], without a copy.
 pub(super) fn trim_in_place(waveform: &mut Waveform, top_db: f32) {
     let sound = sound(&waveform.samples, top_db);
     waveform.samples.truncate(sound.end);
@@ -49,9 +50,9 @@ fn sound(samples: &[f32], top_db: f32) -> Range<usize> {
     start.min(end)..end
 }
 
-/// Mean square of every frame: 1 + ⌊samples / hop⌋ of them.
+/// Mean square of every frame. The number of frames is 1 + ⌊samples / hop length⌋.
 ///
-/// A frame is whole hops long and starts on one, so each hop is summed once.
+/// A frame consists of whole hops, so that the energy of each hop is computed once.
 fn frame_powers(samples: &[f32]) -> Vec<f32> {
     let energies: Vec<f32> = samples
         .chunks(HOP_LENGTH)

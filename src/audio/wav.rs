@@ -1,4 +1,4 @@
-//! WAV files: what they say about themselves, and their sound as mono.
+//! Reader of WAV files: the header, and the audio as mono.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -7,20 +7,23 @@ use std::path::Path;
 use super::stream::SoundStream;
 use super::{AudioError, Waveform, decode, format, riff};
 
-/// What a WAV header says.
+/// Properties of a WAV file from its header.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WavInfo {
     /// Samples per second and channel, in hertz.
     pub sample_rate: u32,
     /// 1 is mono, 2 stereo.
     pub channels: u16,
-    /// How many bits of a sample carry sound: 8, 16, 24, 32 or 64, seldom another number.
+    /// Number of significant bits in a sample: 8, 16, 24, 32 or 64, rarely another number.
     pub bits_per_sample: u16,
-    /// Duration of the sound that the file holds, whatever its header promises.
+    /// Duration in seconds of the audio in the file, which can be shorter than the header states.
     pub seconds: f64,
 }
 
 /// Reads the header only.
+///
+/// # Errors
+/// If the file cannot be read, or if its header is not that of a supported WAV file.
 pub fn probe(path: &Path) -> Result<WavInfo, AudioError> {
     let sound = Sound::find(open(path)?)?;
     Ok(WavInfo {
@@ -31,16 +34,23 @@ pub fn probe(path: &Path) -> Result<WavInfo, AudioError> {
     })
 }
 
-/// Reads a WAV file at its own rate as mono, the mean of its channels.
+/// Reads a WAV file at its own sample rate as mono, the mean of its channels.
 ///
-/// Integers of 8 to 32 bits and floats of 32 and 64 bits are read. Integers are divided by
-/// 2^(bits − 1), as soundfile and librosa do, so that full scale is [−1, 1). If the file holds
-/// fewer samples than its header claims, those it holds are returned.
+/// Integers of 8 to 32 bits and floats of 32 and 64 bits are supported. Integers are divided by
+/// 2^(bits − 1), as in soundfile and librosa, so that full scale is [−1, 1). If the file has fewer
+/// samples than its header states, the existing ones are returned.
+///
+/// # Errors
+/// If the file cannot be read, is not a supported WAV file, has no samples, or has a sample that is
+/// not finite or too large.
 pub fn read_wav(path: &Path) -> Result<Waveform, AudioError> {
     read_wav_from(open(path)?)
 }
 
-/// Reads a WAV file, as [`read_wav`] does, from anything that reads and seeks.
+/// Reads a WAV file, as [`read_wav`] does, from any seekable source.
+///
+/// # Errors
+/// As [`read_wav`].
 pub fn read_wav_from(source: impl Read + Seek) -> Result<Waveform, AudioError> {
     let mut sound = Sound::find(source)?;
     if sound.frames == 0 {
@@ -53,7 +63,10 @@ pub fn read_wav_from(source: impl Read + Seek) -> Result<Waveform, AudioError> {
     })
 }
 
-/// Opens a WAV file to be read piece by piece, so that a long one need not fit into memory.
+/// Opens a WAV file as a stream, so that a long file does not have to fit into memory.
+///
+/// # Errors
+/// If the file cannot be opened, is not a supported WAV file, or has no samples.
 pub fn stream_wav(path: &Path) -> Result<SoundStream<BufReader<File>>, AudioError> {
     let mut sound = Sound::find(open(path)?)?;
     if sound.frames == 0 {
@@ -64,7 +77,7 @@ pub fn stream_wav(path: &Path) -> Result<SoundStream<BufReader<File>>, AudioErro
     Ok(SoundStream::new(sound.source, sound.format, Some(length)))
 }
 
-/// Opens a file, but no folder and nothing that would keep us waiting, such as a pipe.
+/// Opens a regular file. Folders and files that could block, such as a pipe, are errors.
 fn open(path: &Path) -> Result<File, AudioError> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_dir() {
@@ -76,13 +89,13 @@ fn open(path: &Path) -> Result<File, AudioError> {
     Ok(File::open(path)?)
 }
 
-/// A sound that was found in its file and not read yet.
+/// Audio data that was located in a file but not read yet.
 struct Sound<R> {
     source: BufReader<R>,
     format: format::Format,
-    /// Where it starts, in bytes.
+    /// Position of the audio data in bytes.
     start: u64,
-    /// Whole samples of every channel. What is left of a last one is dropped.
+    /// Number of complete frames. The rest of an incomplete last frame is dropped.
     frames: u64,
 }
 

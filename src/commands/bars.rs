@@ -1,6 +1,6 @@
-//! Probabilities and times as people read them.
+//! Formats of probabilities and times for people.
 
-/// A probability as a bar of `width` characters, to an eighth of one.
+/// A bar of `width` characters for a probability, with a resolution of an eighth of a character.
 pub(super) fn probability_bar(probability: f32, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (probability.clamp(0.0, 1.0) * (8 * width) as f32).round() as usize;
@@ -9,7 +9,7 @@ pub(super) fn probability_bar(probability: f32, width: usize) -> String {
     bar + &" ".repeat(missing)
 }
 
-/// Seconds as `m:ss.d`, with hours where there are some.
+/// Formats seconds as `m:ss.d`, or `h:mm:ss.d` from one hour.
 pub(super) fn clock(seconds: f64) -> String {
     let tenths = (seconds * 10.0).round() as u64;
     let (minutes, rest) = (tenths / 600, tenths % 600);
@@ -20,7 +20,7 @@ pub(super) fn clock(seconds: f64) -> String {
     }
 }
 
-/// Milliseconds are as much as anyone can hear.
+/// Rounds seconds to milliseconds.
 pub(super) fn to_milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_and_clocks_read_well() {
+    fn bars_and_clocks_have_their_format() {
         assert_eq!(probability_bar(0.0, 4), "    ");
         assert_eq!(probability_bar(0.5, 4), "██  ");
         assert_eq!(probability_bar(0.53125, 4), "██▏ ");

@@ -1,4 +1,4 @@
-//! `emovox cache`: what features are kept from earlier runs; and the flags of all who take some from there.
+//! `emovox cache`: the feature cache; and the cache flags of all commands that use it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,57 +8,57 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use super::{say, warning};
-use emovox::dataset::{CacheWait, FeatureCache, Loaded, Unfinished};
+use emovox::dataset::{CacheWait, FeatureCache, FeatureDataset, Unfinished};
 
-/// Lists the features that are kept from earlier runs, or clears them
+/// List or clear the feature cache
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox cache           what is kept, of which recordings, how large, how old
-  emovox cache clear     removes all of it
+  emovox cache           entries with size, number of clips, age and corpus
+  emovox cache clear     remove all entries
 
-Features are kept by what the recordings contain and by the settings, so that the next run on the same
-ones starts at once, also where they were moved or renamed. A recording whose length and times of change
-are those it had when it was last read is taken as unchanged; all others are read and compared. What is
-kept is checked whenever it is used, and made again where it is damaged. Nothing is lost by clearing it
-but the time to compute it again.")]
+The key of an entry is the content of the recordings and the settings, so that the next run on the same
+recordings starts immediately, also if they were moved or renamed. A recording with the same length and
+modification times as when it was last read counts as unchanged; all other recordings are read and
+compared. An entry is checked at every use, and computed again if it is damaged. Clearing the cache only
+costs the time to compute the features again.")]
 pub struct CacheCommand {
     #[command(subcommand)]
     action: Option<Action>,
-    /// Where features are kept [default: EMOVOX_CACHE, else ~/.cache/emovox]
+    /// Folder of the feature cache [default: EMOVOX_CACHE, otherwise ~/.cache/emovox]
     #[arg(long, value_name = "DIR", global = true)]
     cache: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Action {
-    /// Removes what is kept
+    /// Remove all entries
     Clear,
 }
 
-/// Where features are taken from and kept.
+/// Flags for the feature cache.
 #[derive(Args)]
 pub(super) struct CacheArgs {
-    /// Where features are kept for the next run [default: EMOVOX_CACHE, else ~/.cache/emovox]
+    /// Folder of the feature cache [default: EMOVOX_CACHE, otherwise ~/.cache/emovox]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Compute all features anew, and keep none
+    /// Compute all features again, and do not cache them
     #[arg(long, conflicts_with = "cache")]
     no_cache: bool,
 }
 
 impl CacheArgs {
-    /// The cache that was asked for.
+    /// The cache that the flags select; `None` with --no-cache or without a home folder.
     pub(super) fn open(&self) -> Option<FeatureCache> {
         let cache = match &self.cache {
             _ if self.no_cache => None,
             Some(folder) => Some(FeatureCache::new(folder)),
             None => FeatureCache::of_user(),
         };
-        cache.map(|cache| cache.when_waiting(tell_waiting))
+        cache.map(|cache| cache.when_waiting(report_waiting))
     }
 
-    /// The same as flags.
+    /// These arguments as command line flags, for child processes.
     pub(super) fn flags(&self) -> Vec<std::ffi::OsString> {
         match &self.cache {
             _ if self.no_cache => vec!["--no-cache".into()],
@@ -68,8 +68,8 @@ impl CacheArgs {
     }
 }
 
-/// Reports that another process keeps this one from the cache.
-fn tell_waiting(wait: &CacheWait) {
+/// Reports that another process holds the lock of the cache.
+fn report_waiting(wait: &CacheWait) {
     let holder = wait.holder.map_or("another process".into(), |number| {
         format!("process {number}")
     });
@@ -81,22 +81,23 @@ fn tell_waiting(wait: &CacheWait) {
     );
 }
 
-/// Says where a cache could not be used.
-pub(super) fn tell_uncached(loaded: &Loaded) {
+/// Reports that the features could not be cached.
+pub(super) fn tell_uncached(loaded: &FeatureDataset) {
     if let Some(reason) = &loaded.uncached {
-        warning!("features are not kept for the next run: {reason} (--no-cache does not try)");
+        warning!("the features are not cached: {reason} (--no-cache disables the cache)");
     }
 }
 
 pub fn run(args: &CacheCommand) -> Result<ExitCode> {
     let cache = match &args.cache {
         Some(folder) => FeatureCache::new(folder),
-        None => FeatureCache::of_user()
-            .context("neither EMOVOX_CACHE nor HOME says where features are kept; --cache does")?,
+        None => FeatureCache::of_user().context(
+            "neither EMOVOX_CACHE nor HOME is set; --cache selects the folder of the cache",
+        )?,
     };
-    let held = cache.list();
+    let entries = cache.list();
     let unfinished = cache.unfinished();
-    let bytes = held.iter().map(|held| held.bytes).sum::<u64>() + unfinished.bytes;
+    let bytes = entries.iter().map(|entry| entry.bytes).sum::<u64>() + unfinished.bytes;
     let all = format!(
         "{:.1} MB in {}",
         bytes as f64 / 1e6,
@@ -107,14 +108,14 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
         say!("cleared {all}");
         return Ok(ExitCode::SUCCESS);
     }
-    for held in &held {
+    for entry in &entries {
         say!(
             "{:>9.1} MB  {:>6} clips  {:>8}  settings {}  {}",
-            held.bytes as f64 / 1e6,
-            held.clips,
-            age(held.made),
-            held.settings,
-            held.corpus
+            entry.bytes as f64 / 1e6,
+            entry.clips,
+            age(entry.made),
+            entry.settings,
+            entry.corpus
         );
     }
     let Unfinished { files, bytes } = unfinished;
@@ -128,7 +129,7 @@ pub fn run(args: &CacheCommand) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How long ago something was, in words.
+/// Time since `then`, in minutes, hours or days.
 fn age(then: SystemTime) -> String {
     let minutes = then.elapsed().unwrap_or_default().as_secs() / 60;
     match minutes {

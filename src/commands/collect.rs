@@ -1,4 +1,4 @@
-//! `emovox collect`: what a grid has come to so far.
+//! `emovox collect`: summary of the finished trials of a sweep.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,23 +8,23 @@ use clap::Args;
 
 use super::terminal::{print_json, print_text};
 use super::{Runs, grid, say};
-use emovox::grid::{collect, write_collected};
 
-/// Merges what is finished of a grid into tables and a picture
+/// Summarise the finished trials of a sweep in tables and a picture
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox collect sizes.toml           the table, and its files in runs/sizes/
-  emovox collect sizes.toml --json    the same for a program
+  emovox collect sizes.toml           print the table, and write files to runs/sizes/
+  emovox collect sizes.toml --json    the same as JSON
 
-It may be asked at any time, also while cells still train: what is finished counts, and what is missing
-is said. For each setting: mean and standard deviation over the seeds, a 95 % interval by bootstrap over
-speakers, and how far it lies above the baseline, by the folds and seeds that both have finished; that
-interval is paired: each resample of speakers is heard by both. In runs/NAME/: grid.txt, grid.json,
-settings.csv, cells.csv, grid.png, and the report of each setting in its own folder. Where a grid has
-many settings, the best of them is too good by luck: test it on other seeds or speakers.")]
+The command works at any time, also during the training: it uses the finished trials, and lists
+the missing ones. For each setting it prints mean and standard deviation over the seeds, a 95 % interval
+by bootstrap over speakers, and the difference from the baseline over the folds and seeds that both have
+finished. The interval of the difference is paired: each resample of speakers is used for both settings.
+The files in runs/NAME/ are grid.txt, grid.json, settings.csv, cells.csv, grid.png, and the report of each
+setting in its own folder. The best of many settings has a score that is too high by chance: test it with
+other seeds or speakers.")]
 pub struct CollectArgs {
-    /// The file that describes the sweep
+    /// Sweep file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print JSON
@@ -35,15 +35,14 @@ pub struct CollectArgs {
 }
 
 pub fn run(args: &CollectArgs) -> Result<ExitCode> {
-    let grid = grid::open(&args.file, &args.runs.runs_dir)?;
-    let collected = collect(&grid)?;
-    write_collected(&grid, &collected)?;
-    match args.json {
-        true => print_json(&(serde_json::to_string_pretty(&collected)? + "\n")),
-        false => {
-            print_text(&(collected.text() + "\n"));
-            say!("{} holds everything", grid.folder.display());
-        }
+    let sweep = grid::open(&args.file, &args.runs.runs_dir)?;
+    let summary = sweep.summary()?;
+    sweep.write_summary(&summary)?;
+    if args.json {
+        print_json(&(serde_json::to_string_pretty(&summary)? + "\n"));
+    } else {
+        print_text(&(summary.text() + "\n"));
+        say!("all results are in {}", sweep.folder.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `emovox completions` and `emovox man`: what shells and manuals want to know, from clap.
+//! `emovox completions` and `emovox man`: completion scripts and manual pages, made by clap.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use clap_mangen::Man;
 use super::output::OutputArgs;
 use super::terminal::print_data;
 use super::{Cli, say};
-use emovox::run::{beginning, write_output};
+use emovox::io::write_output;
+use emovox::run::beginning;
 
-/// Prints a completion script for a shell
+/// Print a completion script for a shell
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -22,18 +23,18 @@ Examples:
   emovox completions zsh > ~/.zfunc/_emovox
   emovox completions fish > ~/.config/fish/completions/emovox.fish")]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete in
     shell: Shell,
 }
 
-/// Prints the manual page, or writes one for each command
+/// Print the manual page, or write one for each command
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox man | man -l -                                 reads it
-  emovox man --out ~/.local/share/man/man1              man emovox, man emovox-train …")]
+  emovox man | man -l -                                 show the manual page
+  emovox man --out ~/.local/share/man/man1              for man emovox, man emovox-train …")]
 pub struct ManArgs {
-    /// A folder for emovox.1, emovox-train.1 …
+    /// Folder for emovox.1, emovox-train.1 …
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -71,7 +72,7 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// True for a page of this manual: its title says so.
+/// True for a manual page of emovox, identified by its title.
 fn is_own_page(file: &Path) -> bool {
     let beginning = beginning(file, 1024);
     String::from_utf8_lossy(&beginning).contains(".TH emovox")

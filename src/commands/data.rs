@@ -1,11 +1,10 @@
-//! Which recordings a command is to take.
+//! Selection of the recordings for a training.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::CorpusName;
 use super::evaluate::pair;
 use super::list::{ListArgs, check_list};
 use emovox::config::{DataConfig, RunConfig};
@@ -13,49 +12,50 @@ use emovox::corpus::{CorpusKind, Source};
 
 #[derive(Args)]
 pub(super) struct DataArgs {
-    /// The folder with the recordings, or `demo`; NAME=DIR, given several times, for several corpora
-    #[arg(long = "data", id = "data", value_name = "DIR", value_parser = Place::read)]
-    places: Vec<Place>,
-    /// What corpus it is, if emovox does not recognise it by the file names
+    /// Folder with the recordings, or `demo`; for several corpora, repeat as NAME=DIR
+    #[arg(long = "data", id = "data", value_name = "DIR", value_parser = CorpusArg::read)]
+    corpora: Vec<CorpusArg>,
+    /// Kind of the corpus, if emovox does not recognise it by the file names
     #[arg(long, value_enum)]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     #[command(flatten)]
     list: ListArgs,
-    /// A second list, whose recordings test
+    /// A second manifest, with the recordings of the test subset
     #[arg(long, value_name = "FILE", requires = "manifest")]
     test_manifest: Option<PathBuf>,
-    /// The labels to train on [default: all; of several corpora, those that all have]
+    /// Labels to train on [default: all; with several corpora, the labels common to all]
     #[arg(long, value_name = "LABEL,LABEL…", value_delimiter = ',')]
     labels: Vec<String>,
-    /// What a label counts as; may be given several times
+    /// Replace a label by another one, as in boredom=neutral; can be repeated
     #[arg(long, value_name = "LABEL=LABEL", value_parser = pair)]
     map: Vec<(String, String)>,
 }
 
-/// What --data names.
+/// The value of --data.
 #[derive(Clone)]
-struct Place {
-    /// What it is called, where there are several.
+struct CorpusArg {
+    /// Name of the corpus, if there are several corpora.
     name: Option<String>,
     folder: PathBuf,
 }
 
-impl Place {
-    /// A folder, or a name and a folder. A folder that is there may have an equals sign in its name.
-    fn read(word: &str) -> Result<Place, String> {
+impl CorpusArg {
+    /// Parses a folder, or a name and a folder. The name of an existing folder may contain an
+    /// equals sign.
+    fn read(word: &str) -> Result<CorpusArg, String> {
         let plain = |name: &str| {
             let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(letters)
         };
         match word.split_once('=') {
-            Some((name, folder)) if !Path::new(word).exists() && plain(name) => Ok(Place {
+            Some((name, folder)) if !Path::new(word).exists() && plain(name) => Ok(CorpusArg {
                 name: Some(name.into()),
                 folder: folder.into(),
             }),
             Some((name, _)) if !Path::new(word).exists() => Err(format!(
-                "'{name}' names no corpus: take letters, digits, '-', '_' and '.'"
+                "'{name}' cannot be the name of a corpus: use letters, digits, '-', '_' and '.'"
             )),
-            _ => Ok(Place {
+            _ => Ok(CorpusArg {
                 name: None,
                 folder: word.into(),
             }),
@@ -64,34 +64,34 @@ impl Place {
 }
 
 impl DataArgs {
-    /// Where a run's recordings are now, if they have moved.
+    /// The new folder of a run's recordings, if they have moved.
     pub(super) fn moved(&self) -> Result<Option<&Path>> {
-        match self.places.as_slice() {
+        match self.corpora.as_slice() {
             [] => Ok(None),
-            [Place { name: None, folder }] => Ok(Some(folder)),
+            [CorpusArg { name: None, folder }] => Ok(Some(folder)),
             _ => bail!(
-                "a run knows its corpora; --data takes the one folder that they have moved to, in which \
-                 they lie as they did before"
+                "a run has its corpora already; --data must be the one folder that they have moved to, with \
+                 the same folders in it"
             ),
         }
     }
 
-    /// Puts what the flags say in the place of what the settings say.
+    /// Replaces settings by the values of the flags.
     pub(super) fn choose(&self, config: &mut RunConfig) -> Result<()> {
-        let chosen = match (self.list.data()?, self.places.as_slice()) {
-            (Some(listed), _) => {
+        let chosen = match (self.list.data()?, self.corpora.as_slice()) {
+            (Some(manifest), _) => {
                 self.test_manifest.as_deref().map_or(Ok(()), check_list)?;
                 Some(DataConfig {
                     test_manifest: self.test_manifest.clone(),
-                    ..listed
+                    ..manifest
                 })
             }
             (None, []) => None,
-            (None, [Place { name: None, folder }]) => Some(DataConfig {
+            (None, [CorpusArg { name: None, folder }]) => Some(DataConfig {
                 folder: folder.clone(),
                 ..DataConfig::default()
             }),
-            (None, places) => Some(self.several(places)?),
+            (None, corpora) => Some(self.several(corpora)?),
         };
         if let Some(chosen) = chosen {
             config.data = chosen;
@@ -100,10 +100,10 @@ impl DataArgs {
         Ok(())
     }
 
-    /// Puts in what is said of the recordings, wherever they are.
+    /// Sets kind of corpus, labels and label aliases, independently of the folder.
     pub(super) fn specify(&self, config: &mut RunConfig) {
         if let Some(corpus) = self.corpus {
-            config.data.corpus = Some(corpus.into());
+            config.data.corpus = Some(corpus);
         }
         if !self.labels.is_empty() {
             config.data.labels = self.labels.clone();
@@ -113,29 +113,32 @@ impl DataArgs {
         }
     }
 
-    fn several(&self, places: &[Place]) -> Result<DataConfig> {
+    fn several(&self, corpora: &[CorpusArg]) -> Result<DataConfig> {
         let mut sources: Vec<Source> = Vec::new();
-        for place in places {
-            let Some(name) = &place.name else {
+        for arg in corpora {
+            let Some(name) = &arg.name else {
                 bail!(
                     "several corpora need names, as in --data ravdess=data/ravdess --data \
-                     emodb=data/emodb; {} has none",
-                    place.folder.display()
+                     emodb=data/emodb; {} has no name",
+                    arg.folder.display()
                 );
             };
             if sources.iter().any(|source| source.name == *name) {
-                bail!("two corpora are called {name}; give each a name of its own");
+                bail!("two corpora have the name {name}; give each corpus a different name");
             }
-            // A corpus' own name says by whose rule it is read.
-            let kind = CorpusName::from_str(name, false).ok().map(CorpusKind::from);
+            // A name such as `ravdess` selects the kind of the corpus.
+            let kind = CorpusKind::from_str(name, false).ok();
             sources.push(Source {
                 name: name.clone(),
-                folder: place.folder.clone(),
+                folder: arg.folder.clone(),
                 corpus: kind,
             });
         }
         if self.corpus.is_some() {
-            bail!("of several corpora each is named with its folder, as in --data ravdess=DIR");
+            bail!(
+                "--corpus is for a single corpus; with several corpora, the names select the kinds, \
+                 as in --data ravdess=DIR"
+            );
         }
         Ok(DataConfig {
             sources,
@@ -143,12 +146,12 @@ impl DataArgs {
         })
     }
 
-    /// True where a list says which recordings, of which some may be said to test.
+    /// True if a manifest is given. It may define the subsets.
     pub(super) fn is_list(&self) -> bool {
         self.list.is_given()
     }
 
-    /// True where a second list says which recordings test.
+    /// True if a second manifest defines the test subset.
     pub(super) fn has_test_list(&self) -> bool {
         self.test_manifest.is_some()
     }

@@ -1,4 +1,4 @@
-//! `emovox doctor`: what the machine offers, and what a corpus scan finds.
+//! `emovox doctor`: properties of the machine, and the result of a corpus scan.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,38 +9,38 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::list::ListArgs;
-use super::{CorpusName, open_corpus, open_data, say};
+use super::{open_corpus, open_data, say};
 use emovox::audio;
-use emovox::corpus::{self, Corpus, Skipped};
+use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
 use emovox::device::{self, DeviceChoice};
 
-/// Tells what emovox finds: device, libraries, threads; with --data, the recordings
+/// Show device, libraries and threads, and the recordings in a corpus
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox doctor
   emovox doctor --data data/ravdess    clips, speakers, classes, and files that cannot be read
-  emovox doctor --manifest clips.csv   the same of a list, before anything is trained on it")]
+  emovox doctor --manifest clips.csv   the same for a manifest, before a training on it")]
 pub struct DoctorArgs {
-    /// A corpus folder to look through, or `demo`
+    /// Folder of a corpus to check, or `demo`
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What corpus it is, if emovox does not recognise it
+    /// Kind of the corpus, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     #[command(flatten)]
     list: ListArgs,
 }
 
 pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     machine()?;
-    let listed = args.list.data()?;
+    let manifest = args.list.data()?;
     if let Some(data) = &args.data {
         say!("");
-        recordings(&open_corpus(data, args.corpus.map(Into::into))?);
-    } else if let Some(listed) = &listed {
+        recordings(&open_corpus(data, args.corpus)?);
+    } else if let Some(manifest) = &manifest {
         say!("");
-        recordings(&open_data(listed)?);
+        recordings(&open_data(manifest)?);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +56,7 @@ fn machine() -> Result<()> {
     match device::load_cuda() {
         Err(reason) => say!("CUDA          none: {reason}"),
         Ok(()) if device::cuda_devices() == 0 => {
-            say!("CUDA          libtorch has it, but no GPU answers (try nvidia-smi)");
+            say!("CUDA          supported by libtorch, but no GPU is available (try nvidia-smi)");
         }
         Ok(()) => {
             say!(
@@ -71,7 +71,7 @@ fn machine() -> Result<()> {
         }
     }
     say!(
-        "device        {} (what --device auto takes)",
+        "device        {} (for --device auto)",
         device::name(DeviceChoice::Auto.resolve()?)
     );
     say!(
@@ -82,7 +82,7 @@ fn machine() -> Result<()> {
     Ok(())
 }
 
-/// Versions that NVIDIA's libraries give as one number: 13000 is 13.0, 91002 is 9.10.
+/// Formats a version number of NVIDIA's libraries: 13000 is 13.0, 91002 is 9.10.
 fn dotted(version: i64, major: i64, minor: i64) -> String {
     format!("{}.{}", version / major, version % major / minor)
 }
@@ -94,7 +94,7 @@ fn recordings(corpus: &Corpus) {
         corpus.folder.display()
     );
     if corpus.kind.is_synthetic() {
-        say!("              synthetic: a score on it says nothing about people");
+        say!("              synthetic: a score on it does not predict a score on human speech");
     }
     for note in &corpus.notes {
         say!("              {note}");
@@ -105,8 +105,8 @@ fn recordings(corpus: &Corpus) {
         [unknown] if unknown.is_empty() => say!("speakers      unknown"),
         _ => say!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
     }
-    if let Some(who) = corpus::women_and_men(corpus.kind, &speakers) {
-        say!("              {who}");
+    if let Some(counts) = corpus::women_and_men(corpus.kind, &speakers) {
+        say!("              {counts}");
     }
     let classes = corpus::classes(&corpus.clips);
     say!("classes       {}", classes.len());
@@ -122,7 +122,7 @@ fn recordings(corpus: &Corpus) {
     let mut rates: BTreeMap<(u32, u16), usize> = BTreeMap::new();
     let mut seconds = 0.0;
     let mut unreadable = Vec::new();
-    for (file, result) in look(corpus) {
+    for (file, result) in read_all(corpus) {
         match result {
             Ok((rate, channels, length)) => {
                 *rates.entry((rate, channels)).or_default() += 1;
@@ -146,11 +146,12 @@ fn recordings(corpus: &Corpus) {
     }
 }
 
-type Look = Result<(u32, u16, f64), String>;
+/// Sample rate in hertz, number of channels and length in seconds; or the error message.
+type ReadResult = Result<(u32, u16, f64), String>;
 
-/// Reads every recording to its end: a header alone may promise what is not there.
-fn look(corpus: &Corpus) -> Vec<(&Path, Look)> {
-    let look = |path: &Path| -> Result<(u32, u16, f64), audio::AudioError> {
+/// Reads every recording to its end, because a header can state more samples than there are.
+fn read_all(corpus: &Corpus) -> Vec<(&Path, ReadResult)> {
+    let read = |path: &Path| -> Result<(u32, u16, f64), audio::AudioError> {
         let info = audio::probe(path)?;
         let waveform = audio::read_wav(path)?;
         Ok((info.sample_rate, info.channels, waveform.seconds()))
@@ -159,7 +160,7 @@ fn look(corpus: &Corpus) -> Vec<(&Path, Look)> {
         .clips
         .par_iter()
         .map(|clip| {
-            let result = look(&corpus.path(clip)).map_err(|error| error.to_string());
+            let result = read(&corpus.path(clip)).map_err(|error| error.to_string());
             (clip.file.as_path(), result)
         })
         .collect()

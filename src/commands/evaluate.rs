@@ -1,4 +1,4 @@
-//! `emovox evaluate`: scores a trained run again, on its own corpus or on another.
+//! `emovox evaluate`: scores of a trained run on its own corpus or on another corpus.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -12,60 +12,60 @@ use super::list::ListArgs;
 use super::progress::bar;
 use super::terminal::{print_json, print_text};
 use super::{
-    CorpusName, NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped,
-    warning,
+    NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning,
 };
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::split::Part;
-use emovox::corpus::{Changes, Clip, Corpus, Source, listed};
-use emovox::dataset::Loaded;
+use emovox::corpus::split::Subset;
+use emovox::corpus::{Changes, Clip, Corpus, CorpusKind, Source, listed};
+use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
-use emovox::evaluation::{Calibration, LabelMap, MappedLabels};
-use emovox::experiment::{Own, own_recordings};
+use emovox::evaluation::{AlignedLabels, Calibration, LabelMap};
+use emovox::experiments::{Own, own_recordings};
 use emovox::inference::{Predictor, Trained, naming_clip};
 use emovox::leakage::Comparison;
 use emovox::report::Report;
-use emovox::training::Keep;
+use emovox::training::CheckpointSelection;
 
-/// Scores a trained run: accuracy, UAR, F1, confusion
+/// Score a trained run: accuracy, UAR, F1, confusion matrix
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox evaluate ravdess-bilstm                      the test part, as after the training
-  emovox evaluate ravdess-bilstm --part validation    another part
-  emovox evaluate ravdess-bilstm --data data/emodb    another corpus, as far as it has the labels
+  emovox evaluate ravdess-bilstm                      the test subset, as after the training
+  emovox evaluate ravdess-bilstm --part validation    another subset
+  emovox evaluate ravdess-bilstm --data data/emodb    another corpus, its clips with known labels
   emovox evaluate ravdess-bilstm --data data/emodb --map boredom=sadness --map calm=calm
-      counts boredom as sadness, and calm as itself
+      count boredom as sadness, and calm as calm
   emovox evaluate ravdess-bilstm --manifest mine.csv --root data/mine
-      recordings that a list names; --part test takes those that it says test
-  emovox evaluate ravdess-bilstm --json               for programs
+      the recordings in a manifest; --part test selects its test subset
+  emovox evaluate ravdess-bilstm --json               JSON for programs
 
-On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, where one side
-knows the one and the other side only the other; what was mapped is printed. A pair given with --map holds
-for the model and for the recordings. Clips whose label the model still does not know are left out and counted.")]
+On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if the model has
+only one of the two labels and the corpus only the other; the mapped labels are printed. A --map pair
+applies to the model and to the recordings. Clips with another label that the model does not have are
+left out and counted.")]
 pub struct EvaluateArgs {
-    /// The run: its name below runs/, its folder, or its bundle
+    /// Run: its name below runs/, its folder, or its bundle
     run: String,
     #[command(flatten)]
     runs: Runs,
-    /// Other recordings, or the run's own if they have moved
+    /// Folder of other recordings, or the new folder of the run's recordings
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What corpus --data is, if emovox does not recognise it
+    /// Kind of the corpus in --data, if emovox does not recognise it
     #[arg(long, value_enum, requires = "data")]
-    corpus: Option<CorpusName>,
+    corpus: Option<CorpusKind>,
     #[command(flatten)]
     list: ListArgs,
-    /// Which clips [default: test; all of another corpus]
+    /// Subset to score [default: test; with another corpus: all]
     #[arg(long, value_enum)]
     part: Option<PartName>,
-    /// What a label counts as, of the model and of the recordings; may be given several times
+    /// Replace a label of the model and of the recordings; can be repeated
     #[arg(long, value_name = "LABEL=LABEL", value_parser = pair)]
     map: Vec<(String, String)>,
-    /// Print JSON, fractions of 1
+    /// Print JSON, with fractions of 1
     #[arg(long)]
     json: bool,
-    /// auto, cpu, cuda or cuda:N
+    /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
     #[command(flatten)]
@@ -81,11 +81,11 @@ enum PartName {
 }
 
 impl PartName {
-    fn part(self) -> Option<Part> {
+    fn part(self) -> Option<Subset> {
         match self {
-            PartName::Train => Some(Part::Train),
-            PartName::Validation => Some(Part::Validation),
-            PartName::Test => Some(Part::Test),
+            PartName::Train => Some(Subset::Train),
+            PartName::Validation => Some(Subset::Validation),
+            PartName::Test => Some(Subset::Test),
             PartName::All => None,
         }
     }
@@ -100,7 +100,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let progress = bar(chosen.corpus.clips.len(), "features", "clips");
     let cache = args.cache.open();
     let (audio, features) = (&config.audio, &config.features);
-    let mut loaded = Loaded::read(&chosen.corpus, audio, features, cache.as_ref(), || {
+    let mut loaded = FeatureDataset::read(&chosen.corpus, audio, features, cache.as_ref(), || {
         progress.inc(1)
     })?;
     progress.finish_and_clear();
@@ -111,18 +111,18 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         warning!("{note}");
     }
 
-    let Standing {
+    let ScoreNotes {
         speakers_shared,
         mut notes,
     } = match chosen.own {
         Some(part) => {
             let recorded = &chosen.corpus.clips;
-            standing_of_own(part, recorded, &loaded.clips, predictor.trained())?
+            caveats_of_own(part, recorded, &loaded.clips, predictor.trained())?
         }
-        None => standing_of_others(&chosen.corpus, &loaded.clips, predictor.trained())?,
+        None => caveats_of_others(&chosen.corpus, &loaded.clips, predictor.trained())?,
     };
-    let own = chosen.own.is_some();
-    let labels = map_labels(&args.map, own, predictor.classes(), &loaded.clips)?;
+    let is_own = chosen.own.is_some();
+    let labels = map_labels(&args.map, is_own, predictor.classes(), &loaded.clips)?;
     for clip in &mut loaded.clips {
         clip.label = labels.of(&clip.label);
     }
@@ -130,10 +130,10 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
 
     let classes = labels.classes();
     let all: Vec<usize> = (0..loaded.clips.len()).collect();
-    let known = loaded.labelled(&all, classes);
+    let known = loaded.subset(&all, classes);
     ensure!(
         !known.clips.is_empty(),
-        "no clip of {} has a label that the model knows ({}); --map LABEL=LABEL says what counts as what",
+        "no clip in {} has a label of the model ({}); --map LABEL=LABEL maps other labels to these",
         chosen.corpus.folder.display(),
         classes.join(", ")
     );
@@ -163,43 +163,43 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the model's classes and the labels of the recordings count as.
+/// Maps the classes of the model and the labels of the recordings to common labels.
 fn map_labels(
     given: &[(String, String)],
-    own: bool,
+    is_own: bool,
     classes: &[String],
     clips: &[Clip],
-) -> Result<MappedLabels> {
+) -> Result<AlignedLabels> {
     let mut map = BTreeMap::new();
     for (from, to) in given {
         let known = classes.contains(from) || clips.iter().any(|clip| clip.label == *from);
         ensure!(
             known,
-            "--map {from}={to}: neither the model nor the recordings know {from}"
+            "--map {from}={to}: neither the model nor the recordings have the label {from}"
         );
         let before = map.insert(from.clone(), to.clone());
         ensure!(
             before.is_none(),
-            "--map {from}=… is given twice; a label counts as one other"
+            "--map {from}=… is given twice; a label can be mapped to only one other label"
         );
     }
-    let map = if own {
+    let map = if is_own {
         LabelMap::within(map)
     } else {
         LabelMap::across(map)
     };
-    let labels = map.meet(classes, clips.iter().map(|clip| clip.label.as_str()));
+    let labels = map.align(classes, clips.iter().map(|clip| clip.label.as_str()));
     for (from, to) in given.iter().filter(|(from, to)| from != to) {
         ensure!(
             labels.classes().contains(to),
-            "--map {from}={to}: the model knows no {to}, only {}",
+            "--map {from}={to}: the model has no label {to}; its labels are {}",
             labels.classes().join(", ")
         );
     }
     Ok(labels)
 }
 
-/// What stands on both sides of `=`.
+/// Parses LABEL=LABEL.
 pub(super) fn pair(word: &str) -> Result<(String, String), String> {
     match word.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.into(), to.into())),
@@ -211,16 +211,16 @@ pub(super) fn pair(word: &str) -> Result<(String, String), String> {
 struct Chosen {
     corpus: Corpus,
     part: String,
-    /// The part of the run's own recordings. None for others.
+    /// The subset of the run's own recordings. `None` for other recordings.
     own: Option<PartName>,
     /// Recordings of the run that its training could not read.
     skipped_before: usize,
 }
 
-/// The run's own clips by their part, wherever they lie now; or all clips of another corpus.
+/// Selects the run's own clips by subset, also if they have moved; or the clips of another corpus.
 fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
-    if let Some(listed) = args.list.data()? {
-        return other(args, open_data(&listed)?);
+    if let Some(manifest) = args.list.data()? {
+        return other(args, open_data(&manifest)?);
     }
     let (split, config) = (run.split()?, run.config());
     let Some(data) = &args.data else {
@@ -229,7 +229,7 @@ fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
     match own_recordings(split, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
         None => {
-            let corpus = open_corpus(data, args.corpus.map(Into::into))?;
+            let corpus = open_corpus(data, args.corpus)?;
             other(args, corpus)
         }
     }
@@ -239,9 +239,9 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
     let Own { mut corpus, parts } = own;
     let name = args.part.unwrap_or(PartName::Test);
     if let Some(part) = name.part() {
-        let of_part = corpus.clips.into_iter().zip(parts);
-        let of_part = of_part.filter(|&(_, of)| of == part);
-        corpus.clips = of_part.map(|(clip, _)| clip).collect();
+        let in_part = corpus.clips.into_iter().zip(parts);
+        let in_part = in_part.filter(|&(_, clip_part)| clip_part == part);
+        corpus.clips = in_part.map(|(clip, _)| clip).collect();
     }
     Ok(Chosen {
         corpus,
@@ -251,7 +251,7 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
     })
 }
 
-/// Another corpus, or a part of the run's own.
+/// Selects the clips of another corpus, or those of one subset if the corpus defines subsets.
 fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
     let part = args.part.and_then(PartName::part);
     match part {
@@ -262,11 +262,11 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
                 .retain(|clip| given.get(&clip.file) == Some(&part));
         }
         Some(_) if args.list.data()?.is_some() => bail!(
-            "the list does not say which recording is in which part; leave --part out to score all of it"
+            "the manifest defines no subsets; leave out --part to score all of its recordings"
         ),
         Some(_) => bail!(
-            "{} does not hold all recordings that the run was made with, so it has no such part; \
-             leave --part out to score all of it",
+            "{} does not have all recordings of the run, so it has no such subset; leave out --part \
+             to score all of its recordings",
             corpus.folder.display()
         ),
         None => {}
@@ -279,27 +279,27 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
     })
 }
 
-/// Everything about the clips that a reader of their scores must know.
-struct Standing {
+/// Properties of the clips that limit the meaning of their scores.
+struct ScoreNotes {
     speakers_shared: bool,
     notes: Vec<String>,
 }
 
-/// The standing of the run's own clips, which may be other recordings than at its training.
-fn standing_of_own(
+/// Notes on the run's own clips. Recordings may have been replaced since the training.
+fn caveats_of_own(
     part: PartName,
     recorded: &[Clip],
     loaded: &[Clip],
     run: &Trained,
-) -> Result<Standing> {
+) -> Result<ScoreNotes> {
     let caveats = run.caveats()?;
     let mut notes = caveats.notes();
     match part {
         PartName::Test => {}
         PartName::Validation => notes.push(
-            match run.config().training.keep {
-                Keep::Best => "the best epoch was chosen on these clips",
-                Keep::Last => "the temperature was chosen on these clips",
+            match run.config().training.checkpoint_selection {
+                CheckpointSelection::Best => "the best epoch was selected with these clips",
+                CheckpointSelection::Last => "the temperature was fitted to these clips",
             }
             .into(),
         ),
@@ -323,14 +323,14 @@ fn standing_of_own(
         speakers_shared |= known.is_leak();
         notes.extend(known.notes("this model"));
     }
-    Ok(Standing {
+    Ok(ScoreNotes {
         speakers_shared,
         notes,
     })
 }
 
-/// The standing of other clips: their recordings and their speakers may be known to the model.
-fn standing_of_others(corpus: &Corpus, loaded: &[Clip], run: &Trained) -> Result<Standing> {
+/// Notes on other clips. The model may have been trained on their recordings or speakers.
+fn caveats_of_others(corpus: &Corpus, loaded: &[Clip], run: &Trained) -> Result<ScoreNotes> {
     let config = run.config();
     let data = DataConfig {
         folder: corpus.folder.clone(),
@@ -355,13 +355,13 @@ fn standing_of_others(corpus: &Corpus, loaded: &[Clip], run: &Trained) -> Result
         notes.push(known.statement());
     }
     notes.extend(known.notes("this model"));
-    Ok(Standing {
+    Ok(ScoreNotes {
         speakers_shared: known.shares_speakers(),
         notes,
     })
 }
 
-/// The corpus, of several that the run was made of, whose very folder this is.
+/// The corpus with this folder, for a run with several corpora.
 fn own_source<'a>(corpus: &Corpus, config: &'a RunConfig) -> Option<&'a Source> {
     let place = corpus.folder.canonicalize().ok()?;
     config.data.sources.iter().find(|source| {

@@ -1,4 +1,4 @@
-//! `emovox export`: a trained run for other programs, or as one file.
+//! `emovox export`: export of a trained run to one file, for emovox or for other programs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,33 +11,33 @@ use super::Runs;
 use super::output::{OutputArgs, report_written};
 use emovox::export::{is_bundle, is_safetensors, is_torchscript, safetensors, torchscript};
 use emovox::inference::{Predictor, Trained};
-use emovox::run::write_output;
+use emovox::io::write_output;
 use tch::Device;
 
-/// Writes a trained run as one file: for emovox elsewhere, for PyTorch, for other programs
+/// Export a trained run as one file, for emovox, for PyTorch or for other programs
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox export ravdess-bilstm                          ravdess-bilstm.emovox, a bundle
-  emovox predict ravdess-bilstm.emovox my-voice.wav     which is taken wherever a run is
+  emovox predict ravdess-bilstm.emovox my-voice.wav     a bundle can be used instead of a run
   emovox export ravdess-bilstm --format torchscript     ravdess-bilstm.pt
       in Python: torch.jit.load('ravdess-bilstm.pt')(features, lengths)
   emovox export ravdess-bilstm --format safetensors --out weights.safetensors
-      weights by PyTorch's names, the settings in the metadata
+      weights with PyTorch's names, and the settings as metadata
 
-A bundle holds weights, settings, labels, temperature, a note of the corpus' licence, and the names
-and content hashes of the clips and speakers that the model, and the weights it started from, learned
-from, so that `evaluate` can tell them from new ones. It holds no place on this machine. docs/export.md shows how the others are used, and the way
-to ONNX.")]
+A bundle contains weights, settings, labels, temperature, a note on the licence of the corpus, and the
+names and content hashes of the clips and speakers that the model and its initial weights were trained
+on, so that `evaluate` can distinguish them from new ones. It contains no path of this machine.
+docs/export.md describes the other formats and the conversion to ONNX.")]
 pub struct ExportArgs {
-    /// The run: its name below runs/, its folder, or its bundle
+    /// Run: its name below runs/, its folder, or its bundle
     run: String,
     #[command(flatten)]
     runs: Runs,
-    /// What for
+    /// Format of the file
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "bundle")]
     format: Format,
-    /// The file to write [default: the run's name, in this folder]
+    /// Output file [default: the name of the run, in the current folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -46,11 +46,11 @@ pub struct ExportArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// One file that emovox takes in place of a run
+    /// One file that emovox accepts instead of a run
     Bundle,
-    /// The whole model for PyTorch's torch.jit.load, from features to log-probabilities
+    /// The whole model for torch.jit.load of PyTorch, from features to log-probabilities
     Torchscript,
-    /// Weights for a module of torch.nn layers
+    /// The weights, for a module of torch.nn layers
     Safetensors,
 }
 

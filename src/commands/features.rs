@@ -1,4 +1,4 @@
-//! `emovox features`: MFCCs for other programs, to compare with them or to feed them.
+//! `emovox features`: export of MFCCs for other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,44 +19,45 @@ use emovox::features::FeatureConfig;
 use emovox::inference::Trained;
 use emovox::run::Outputs;
 
-/// Writes the MFCCs of recordings (frames × coefficients, float32) for NumPy and other programs
+/// Write the MFCCs of recordings (frames × coefficients, float32) for NumPy and other programs
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox features clip.wav --out clip.npy
-      with librosa's defaults, so in Python this is the same matrix, transposed:
+      with librosa's defaults; the transposed matrix in Python:
       y, sr = librosa.load('clip.wav'); librosa.feature.mfcc(y=y, sr=sr, n_mfcc=40)
   emovox features data/ravdess --out mfcc --sample-rate native --n-mfcc 13
-      one mfcc/….npy per recording, each at its own sample rate
+      one file mfcc/….npy per recording, each with the sample rate of the recording
   emovox features clip.wav --out clip.npy --top-db off --lifter 22
   emovox features data/emodb --out emodb.npz --run emodb-bilstm
-      all of a corpus in one file, as that run takes them
+      a whole corpus in one file, with the feature settings of that run
       in Python: numpy.load('emodb.npz')['wav/03a01Fa']
 
-Formats: .npy and .txt are a file per recording; .npz, .safetensors and .csv one file for all (in a
-.csv each frame is a line). Of a folder there is a table beside them, metadata.csv or
-NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate and hop of each
+Formats: .npy and .txt have one file per recording; .npz, .safetensors and .csv one file for all (a .csv
+has one line per frame). For a folder, a table is written in addition, metadata.csv or
+NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate and hop length of each
 recording.")]
 pub struct FeaturesArgs {
-    /// A WAV file, or a folder that holds some
+    /// WAV file, or folder with WAV files
     #[arg(value_name = "FILE|DIR")]
     recordings: PathBuf,
-    /// The file to write; for .npy and .txt of a folder, the folder to put one per recording in
+    /// Output file; for .npy and .txt of a folder, the output folder
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     #[command(flatten)]
     output: OutputArgs,
-    /// How to write them [default: by the ending of --out, else npy]
+    /// Output format [default: by the extension of --out, otherwise npy]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<FormatName>,
-    /// The features of this run (its name below runs/, its folder, or its bundle) instead of the settings below
+    /// Take the settings from this run (name below runs/, folder or bundle) instead of the flags
+    /// below
     #[arg(long, value_name = "RUN", conflicts_with_all = [
         "sample_rate", "n_mfcc", "n_fft", "win_length", "hop_length", "n_mels", "fmin", "fmax", "top_db",
         "lifter", "deltas", "prosody"])]
     run: Option<String>,
     #[command(flatten)]
     runs: Runs,
-    /// Hertz to resample to, or `native` to keep the file's own
+    /// Sample rate to resample to, in hertz, or `native` for no resampling
     #[arg(long, value_name = "HZ", default_value = "22050")]
     sample_rate: SampleRate,
     /// Coefficients per frame
@@ -65,28 +66,28 @@ pub struct FeaturesArgs {
     /// Samples per FFT
     #[arg(long, value_name = "N", default_value = "2048")]
     n_fft: usize,
-    /// Samples under the window [default: n_fft]
+    /// Length of the window in samples [default: n_fft]
     #[arg(long, value_name = "N")]
     win_length: Option<usize>,
-    /// Samples from one frame to the next
+    /// Distance between two frames in samples
     #[arg(long, value_name = "N", default_value = "512")]
     hop_length: usize,
-    /// Mel bands
+    /// Number of mel bands
     #[arg(long, value_name = "N", default_value = "128")]
     n_mels: usize,
     /// Lower edge of the mel bands, in hertz
     #[arg(long, value_name = "HZ", default_value = "0")]
     fmin: f32,
-    /// Upper edge of the mel bands [default: half the sample rate]
+    /// Upper edge of the mel bands, in hertz [default: half the sample rate]
     #[arg(long, value_name = "HZ")]
     fmax: Option<f32>,
-    /// Floor below the loudest band, in dB, or `off`
+    /// Dynamic range below the loudest band in dB, or `off`
     #[arg(long, value_name = "DB", default_value = "80", value_parser = decibels)]
     top_db: Decibels,
-    /// Cepstral lifter; 0 is none
+    /// Cepstral lifter; 0 disables it
     #[arg(long, value_name = "L", default_value = "0")]
     lifter: f32,
-    /// 1: append deltas; 2: delta-deltas too
+    /// Order of the deltas to append: 0, 1, or 2 (deltas and delta-deltas)
     #[arg(long, value_name = "N", default_value = "0")]
     deltas: usize,
     /// Append pitch, voicing and loudness (and their deltas)
@@ -94,18 +95,18 @@ pub struct FeaturesArgs {
     prosody: bool,
 }
 
-/// The formats that --format names.
+/// The values of --format.
 #[derive(Clone, Copy, ValueEnum)]
 enum FormatName {
-    /// A NumPy array per recording
+    /// One NumPy array per recording
     Npy,
-    /// One NumPy archive
+    /// One NumPy archive for all recordings
     Npz,
-    /// One safetensors file
+    /// One safetensors file for all recordings
     Safetensors,
-    /// One table
+    /// One table for all recordings, one line per frame
     Csv,
-    /// A text file per recording: a line per frame, spaces between
+    /// One text file per recording: one line per frame, separated by spaces
     Plain,
 }
 
@@ -146,19 +147,19 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     if args.recordings.is_dir() {
         if let (None, Some(ending), false) = (format, args.out.extension(), args.out.is_dir()) {
             bail!(
-                "no format is called .{}; take .npy, .npz, .safetensors, .csv or --format, or the name of a \
+                "there is no format .{}; use .npy, .npz, .safetensors, .csv or --format, or the name of a \
                  folder",
                 ending.display()
             );
         }
-        // A name without an ending is a folder's.
+        // A name without an extension is a folder.
         let format = format.unwrap_or(FeatureFormat::Npy);
         let out = (args.out.as_path(), format);
         return folder(&args.recordings, out, &mut outputs, &audio, &config);
     }
     ensure!(
         !args.out.is_dir(),
-        "{} is a folder; for one recording --out names the file",
+        "{} is a folder; for one recording, --out must be a file",
         args.out.display()
     );
     let features = extract_one(&args.recordings, &audio, &config)?;
@@ -177,7 +178,7 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
 }
 
 impl FeaturesArgs {
-    /// Those of the run, where one is named.
+    /// The settings of the run if --run is given, otherwise those of the flags.
     fn settings(&self) -> Result<(AudioConfig, FeatureConfig)> {
         if let Some(name) = &self.run {
             let run = Trained::open(&self.runs.runs_dir, name)?;
@@ -204,7 +205,7 @@ impl FeaturesArgs {
     }
 }
 
-/// All recordings below a folder, and the table of what is known of them.
+/// Writes the features of all recordings below a folder, and the table of the recordings.
 fn folder(
     recordings: &Path,
     (out, format): (&Path, FeatureFormat),
@@ -214,7 +215,7 @@ fn folder(
 ) -> Result<ExitCode> {
     ensure!(
         format.is_folder() || !out.is_dir(),
-        "{} is a folder; --out names the one file that holds all features",
+        "{} is a folder; --out must be the one file for all features",
         out.display()
     );
     let Found {

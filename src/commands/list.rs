@@ -1,4 +1,4 @@
-//! A list of recordings, for every command that takes one instead of a folder.
+//! Manifest flags, for every command that accepts a manifest instead of a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -11,27 +11,27 @@ use emovox::corpus::manifest::Role;
 
 #[derive(Args)]
 pub(super) struct ListArgs {
-    /// A list of recordings (CSV, TSV or JSON Lines: file, label, speaker, split) instead of a folder
+    /// Manifest instead of a folder: CSV, TSV or JSON Lines with file, label, speaker, split
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "corpus"])]
     manifest: Option<PathBuf>,
-    /// The folder that the files of a list are relative to [default: the list's own]
+    /// Folder to which the files of a manifest are relative [default: folder of the manifest]
     #[arg(long, value_name = "DIR", requires = "manifest")]
     root: Option<PathBuf>,
-    /// What the labels of a list mean, in JSON [default: label_map.json beside JSON Lines]
+    /// JSON file that maps labels of the manifest [default: label_map.json beside JSON Lines]
     #[arg(long, value_name = "FILE", requires = "manifest")]
     label_map: Option<PathBuf>,
-    /// Which column of a list is which, as in speaker=actor; may be given several times
+    /// Column of a manifest for a role, as in speaker=actor; can be repeated
     #[arg(long, value_name = "ROLE=NAME", value_parser = column, requires = "manifest")]
     column: Vec<(Role, String)>,
 }
 
 impl ListArgs {
-    /// True where a list is given.
+    /// True if a manifest is given.
     pub(super) fn is_given(&self) -> bool {
         self.manifest.is_some()
     }
 
-    /// The recordings of the list, where one is given.
+    /// The data settings of the manifest, if one is given.
     pub(super) fn data(&self) -> Result<Option<DataConfig>> {
         let Some(manifest) = &self.manifest else {
             return Ok(None);
@@ -40,7 +40,8 @@ impl ListArgs {
         let root = self.root.as_deref().unwrap_or(own_folder(manifest));
         if !root.is_dir() {
             bail!(
-                "there is no folder {}; --root names the one that the files of a list are relative to",
+                "there is no folder {}; --root must be the folder to which the files of a manifest are \
+                 relative",
                 root.display()
             );
         }
@@ -55,18 +56,18 @@ impl ListArgs {
     }
 }
 
-/// Refuses a list that is not there.
+/// Checks that a manifest exists.
 pub(super) fn check_list(list: &Path) -> Result<()> {
     if !list.is_file() {
         bail!(
-            "there is no file {}; a manifest is a list of recordings, in CSV or JSON Lines",
+            "there is no file {}; a manifest is a list of recordings in CSV, TSV or JSON Lines",
             list.display()
         );
     }
     Ok(())
 }
 
-/// What stands on both sides of `=`.
+/// Parses ROLE=NAME.
 fn column(word: &str) -> Result<(Role, String), String> {
     match word.split_once('=') {
         Some((role, name)) if !name.is_empty() => Ok((role.parse()?, name.into())),
@@ -74,7 +75,7 @@ fn column(word: &str) -> Result<(Role, String), String> {
     }
 }
 
-/// The folder that a list lies in, which its files are relative to where nobody says otherwise.
+/// The folder of a manifest, to which its files are relative by default.
 pub(super) fn own_folder(list: &Path) -> &Path {
     match list.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

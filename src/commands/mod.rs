@@ -1,8 +1,7 @@
-//! The commands: each reads its arguments, calls the rooms of the library in order, and prints.
+//! The commands: each parses its arguments, calls the modules of the library, and prints results.
 
 mod bars;
 mod cache;
-mod cells;
 mod collect;
 mod completions;
 mod cross_corpus;
@@ -13,7 +12,6 @@ mod evaluate;
 mod export;
 mod features;
 mod grid;
-mod homes;
 mod inspect;
 mod list;
 mod listen;
@@ -23,21 +21,23 @@ mod predict;
 mod progress;
 mod report;
 mod settings;
+mod sources;
 mod stop;
 pub mod terminal;
 mod train;
+mod trials;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::split::Part;
+use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
-use emovox::experiment::{self, Own, own_recordings};
+use emovox::experiments::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
@@ -49,24 +49,24 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Hears emotion in speech: trains an LSTM on the MFCCs of WAV recordings.
+/// Speech emotion recognition: trains an LSTM on the MFCCs of WAV recordings.
 #[derive(Parser)]
 #[command(name = "emovox", version, styles = STYLES, after_help = "\
 Examples:
   emovox train                                train on the built-in synthetic demo corpus
-  emovox train --data data/ravdess            train on RAVDESS, tested on speakers never heard
-  emovox cross-validate --data data/ravdess   every speaker tests once: the number to report
-  emovox grid sizes.toml --run                a sweep over settings, folds and seeds
-  emovox train --manifest clips.csv           train on a list of recordings of your own
-  emovox evaluate ravdess-bilstm              score that run again
-  emovox predict ravdess-bilstm my-voice.wav  what does it hear in a recording?
-  emovox listen ravdess-bilstm < talk.wav     and in a stream, second by second?
-  emovox report ravdess-bilstm                a page that plays its test clips, mistakes first
-  emovox inspect data/ravdess                 what a corpus holds, and what gives its labels away
-  emovox export ravdess-bilstm                that run as one file, to give away
-  emovox doctor                               is there a GPU, and does libtorch see it?
+  emovox train --data data/ravdess            train on RAVDESS, test on unseen speakers
+  emovox cross-validate --data data/ravdess   test every speaker once: the score to report
+  emovox grid sizes.toml --run                sweep over settings, folds and seeds
+  emovox train --manifest clips.csv           train on your own list of recordings
+  emovox evaluate ravdess-bilstm              score a run again
+  emovox predict ravdess-bilstm my-voice.wav  predict the emotion in a recording
+  emovox listen ravdess-bilstm < talk.wav     predict the emotions in a stream, second by second
+  emovox report ravdess-bilstm                write a page that plays the test clips, errors first
+  emovox inspect data/ravdess                 describe a corpus, and check it for label leakage
+  emovox export ravdess-bilstm                write a run as one file
+  emovox doctor                               show device and libraries
 
-Each command explains itself: emovox train --help")]
+Help for a command: emovox train --help")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -88,7 +88,7 @@ enum Command {
     Features(features::FeaturesArgs),
     Export(export::ExportArgs),
     Cache(cache::CacheCommand),
-    Corpus(homes::CorpusCommand),
+    Corpus(sources::CorpusCommand),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -108,7 +108,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Features(args) => features::run(args),
         Command::Export(args) => export::run(&args),
         Command::Cache(args) => cache::run(&args),
-        Command::Corpus(args) => homes::run(&args),
+        Command::Corpus(args) => sources::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(args),
@@ -117,15 +117,15 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Where runs are, for every command that names one.
+/// The folder of runs, for every command with a run argument.
 #[derive(Args)]
 struct Runs {
-    /// The folder that holds the runs
+    /// Folder that contains the runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
 }
 
-/// How a run is named on a command line that can be typed as it is.
+/// The argument for a run on a command line, quoted for a shell if necessary.
 fn typed(run: &RunFolder) -> String {
     let path = run.path().display().to_string();
     let name = match path.strip_prefix("runs/") {
@@ -139,58 +139,16 @@ fn typed(run: &RunFolder) -> String {
     }
 }
 
-/// Where the demo corpus is made.
+/// Folder of the demo corpus.
 const DEMO_FOLDER: &str = "data/demo";
 
-/// The corpora that --corpus names.
-#[derive(Clone, Copy, ValueEnum)]
-enum CorpusName {
-    Demo,
-    Ravdess,
-    /// The songs of RAVDESS, apart from its speech
-    RavdessSong,
-    Tess,
-    Emodb,
-    CremaD,
-    Savee,
-    Emovo,
-    JlCorpus,
-    Nemo,
-    Subesco,
-    Shemo,
-    Urdu,
-    /// A plain folder per class
-    Folders,
-}
-
-impl From<CorpusName> for CorpusKind {
-    fn from(name: CorpusName) -> CorpusKind {
-        match name {
-            CorpusName::Demo => CorpusKind::Demo,
-            CorpusName::Ravdess => CorpusKind::Ravdess,
-            CorpusName::Tess => CorpusKind::Tess,
-            CorpusName::Emodb => CorpusKind::Emodb,
-            CorpusName::RavdessSong => CorpusKind::RavdessSong,
-            CorpusName::CremaD => CorpusKind::CremaD,
-            CorpusName::Savee => CorpusKind::Savee,
-            CorpusName::Emovo => CorpusKind::Emovo,
-            CorpusName::JlCorpus => CorpusKind::JlCorpus,
-            CorpusName::Nemo => CorpusKind::Nemo,
-            CorpusName::Subesco => CorpusKind::Subesco,
-            CorpusName::Shemo => CorpusKind::Shemo,
-            CorpusName::Urdu => CorpusKind::Urdu,
-            CorpusName::Folders => CorpusKind::Folders,
-        }
-    }
-}
-
-/// The folder that --data names; the demo corpus is made first where it is missing.
+/// The folder for the value of --data. The demo corpus is made first if it is missing.
 fn data_folder(data: &Path) -> Result<&Path> {
-    // Where several corpora are taken, their names are cut off before.
+    // Commands for several corpora have removed the names before.
     if let Some((name, folder)) = data.to_string_lossy().split_once('=')
         && !data.exists()
     {
-        bail!("one corpus needs no name '{name}' here: --data {folder}");
+        bail!("a single corpus has no name '{name}' here; use --data {folder}");
     }
     if data != Path::new("demo") {
         return Ok(data);
@@ -212,65 +170,73 @@ fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
     Ok(corpus::scan(data_folder(data)?, kind)?)
 }
 
-/// Finds the recordings that settings name.
+/// Finds the recordings of the data settings.
 fn open_data(data: &DataConfig) -> Result<Corpus> {
     let mut data = data.clone();
-    // A file of settings that names a list or several corpora, and no folder, means what the flags mean.
-    let unsaid = data.folder == DataConfig::default().folder;
+    // A settings file with a manifest or several corpora, but without a folder, works like the
+    // flags.
+    let has_no_folder = data.folder == DataConfig::default().folder;
     match &data.manifest {
-        Some(list) if unsaid => data.folder = list::own_folder(list).into(),
-        _ if unsaid && !data.sources.is_empty() => data.folder = PathBuf::new(),
+        Some(manifest) if has_no_folder => data.folder = list::own_folder(manifest).into(),
+        _ if has_no_folder && !data.sources.is_empty() => data.folder = PathBuf::new(),
         _ => {}
     }
     if data.sources.is_empty() {
         data.folder = data_folder(&data.folder)?.into();
     } else if data.folder.as_os_str().is_empty() {
-        // As they were typed; those of a run are relative to what they have in common.
+        // Folders from the command line. Those of a run are relative to their common folder.
         for source in &mut data.sources {
             source.folder = data_folder(&source.folder)?.into();
         }
     }
-    experiment::open_corpus(&data)
+    experiments::open_corpus(&data)
 }
 
-/// Finds the recordings that a run was made with, or tells where they were.
+/// Finds the recordings of a run.
+///
+/// # Errors
+/// Fails if recordings are missing; the message names them and their folder.
 fn find_own(run: &RunFolder, config: &RunConfig, moved: Option<&Path>) -> Result<Own> {
     let split = read_split(&run.split_csv(), &config.data.sources)?;
     find_own_of(split, config, moved)
 }
 
-/// The same where the clips and their parts are known.
+/// Like [`find_own`], with clips and subsets that were already read.
 fn find_own_of(
-    split: (Vec<Clip>, Vec<Part>),
+    split: (Vec<Clip>, Vec<Subset>),
     config: &RunConfig,
     moved: Option<&Path>,
 ) -> Result<Own> {
     let moved = moved.map(data_folder).transpose()?;
     let folder = moved.unwrap_or(&config.data.folder);
     let files = split.0.iter().map(|clip| clip.file.clone());
-    let gone: Vec<PathBuf> = files.filter(|file| !folder.join(file).is_file()).collect();
+    let missing: Vec<PathBuf> = files.filter(|file| !folder.join(file).is_file()).collect();
     let own = own_recordings(split, config, moved)?;
     own.with_context(|| {
-        let what = listed(&gone);
+        let files = listed(&missing);
         match moved {
-            Some(folder) => format!("{} lacks recordings of this run: {what}", folder.display()),
+            Some(folder) => format!(
+                "recordings of this run are missing in {}: {files}",
+                folder.display()
+            ),
             None => format!(
-                "recordings of this run are gone from {}; --data tells where they are now: {what}",
+                "recordings of this run are missing in {}; if they have moved, --data gives their new \
+                 folder: {files}",
                 folder.display()
             ),
         }
     })
 }
 
-/// Tells how the recordings of a run that is resumed compare with those that are there now. Those that
-/// were replaced are an error later.
+/// Compares the recordings of a resumed run with the present ones, and prints the new ones.
+/// Replaced recordings are an error later.
 fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     if own.corpus.clips.iter().any(|clip| clip.content.is_none()) {
         say!("{NOT_RECORDED}");
     }
     let mut data = config.data.clone();
     data.folder.clone_from(&own.corpus.folder);
-    // The run needs no more than its own recordings: a folder that cannot be searched is no error.
+    // The run only needs its own recordings, so a folder that cannot be searched is not an error.
     let Ok(now) = open_data(&data) else {
         return Ok(());
     };
@@ -279,7 +245,7 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     new.retain(|file| !left_out.iter().any(|skipped| skipped.file == *file));
     if !new.is_empty() {
         say!(
-            "new in {}, and no part of this run: {}",
+            "new in {}, but not used by this run: {}",
             own.corpus.folder.display(),
             listed(&new)
         );
@@ -287,11 +253,11 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     Ok(())
 }
 
-/// The note on a run whose recordings cannot be compared with those that are there now.
+/// The note on a run without content hashes.
 const NOT_RECORDED: &str =
-    "this run was made before contents were recorded, so its recordings are not compared";
+    "this run is from a version without content hashes, so its recordings are not compared";
 
-/// Lists recordings that were left out: some by name, the rest by number.
+/// Prints the recordings that were left out: the first ones by name, the others as a count.
 fn tell_skipped(skipped: &[Skipped]) {
     const SHOWN: usize = 10;
     for Skipped { file, reason } in skipped.iter().take(SHOWN) {

@@ -1,4 +1,4 @@
-//! The flag of every command that writes a file where the user says.
+//! The flags of every command that writes an output file.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use emovox::run::Outputs;
 
 #[derive(Args)]
 pub(super) struct OutputArgs {
-    /// Replace an output file even if nothing shows that emovox wrote it
+    /// Replace an existing output file even if emovox did not write it
     #[arg(long)]
     force: bool,
 }
 
 impl OutputArgs {
-    /// The checks of what is written.
+    /// The checks of the output paths.
     pub(super) fn outputs(&self) -> Outputs {
         Outputs::new(self.force)
     }
 }
 
-/// Prints a line about an output file that was written: on standard error if the file is standard output.
+/// Prints a line about a written output file: on standard error if the output is standard output.
 pub(super) fn report_written(out: &Path, line: &str) {
     match goes_to_standard_output(out) {
         true => warning!("{line}"),

@@ -1,4 +1,4 @@
-//! `emovox plot`: the curves of one run, or of several over each other.
+//! `emovox plot`: curves of one run, or of several runs in one picture.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,24 +10,26 @@ use clap::Args;
 use super::Runs;
 use super::output::{OutputArgs, report_written};
 use emovox::config::RunConfig;
+use emovox::io::{write_bytes, write_output};
 use emovox::leakage::Caveats;
 use emovox::report::{Curves, curves_png, is_own_picture};
-use emovox::run::{RunFolder, read_metrics, write_bytes, write_output};
+use emovox::run::{RunFolder, read_metrics};
 
-/// Redraws the curves of runs from their metrics.csv
+/// Draw the curves of runs from their metrics.csv
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox plot ravdess-bilstm                          redraws runs/ravdess-bilstm/curves.png
-  emovox plot ravdess-bilstm ravdess-seed             both in one picture, curves.png here
-  emovox plot first second third --out compare.png    the same under another name")]
+  emovox plot ravdess-bilstm                          draw runs/ravdess-bilstm/curves.png again
+  emovox plot ravdess-bilstm ravdess-mean-lstm             both in one picture, ./curves.png
+  emovox plot first second third --out compare.png    another name for the picture")]
 pub struct PlotArgs {
-    /// The runs: names below runs/, or folders
+    /// Runs: names below runs/, or folders
     #[arg(required = true, value_name = "RUN")]
     names: Vec<String>,
     #[command(flatten)]
     runs: Runs,
-    /// The picture [default: curves.png in the run's folder; of several runs, here]
+    /// Output picture [default: curves.png in the folder of the run; for several runs, in this
+    /// folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -41,15 +43,15 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
         .map(|name| RunFolder::open(&args.runs.runs_dir, name))
         .collect::<Result<_>>()?;
     let curves: Vec<Curves> = runs.iter().map(curves_of).collect::<Result<_>>()?;
-    let own = match runs.as_slice() {
+    let run_picture = match runs.as_slice() {
         [run] => Some(run.curves_png()),
         _ => None,
     };
-    let given = args.out.or(own.clone());
+    let given = args.out.or(run_picture.clone());
     let out = given.unwrap_or_else(|| "curves.png".into());
     let picture = curves_png(&curves)?;
-    if own.as_ref() == Some(&out) {
-        // The picture in its own folder is the run's, and drawn again.
+    if run_picture.as_ref() == Some(&out) {
+        // The picture in the folder of the run is replaced without a check.
         write_bytes(&out, &picture)?;
     } else {
         let mut outputs = args.output.outputs();
@@ -68,7 +70,11 @@ fn curves_of(run: &RunFolder) -> Result<Curves> {
         .with_context(|| format!("{} has no curves yet", run.name()))?;
     Ok(Curves {
         name: run.name(),
-        kept_epoch: config.training.keep.of(&epochs).map(|kept| kept.epoch),
+        kept_epoch: config
+            .training
+            .checkpoint_selection
+            .of(&epochs)
+            .map(|kept| kept.epoch),
         epochs,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     })

@@ -1,4 +1,4 @@
-//! Progress for people: a bar with a rate and an ETA on a terminal, nothing elsewhere.
+//! Progress bars with rate and ETA on a terminal; no output elsewhere.
 
 use std::fmt::Write;
 
@@ -6,19 +6,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::terminal::is_quiet;
 
-/// A bar over `length` things of a kind (`clips`, `steps`).
-pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
-    // indicatif draws nothing by itself where standard error is no terminal.
+/// A bar for `length` items. `unit` is their unit (`clips`, `steps`).
+pub(super) fn bar(length: usize, label: &str, unit: &str) -> ProgressBar {
+    // indicatif draws nothing if standard error is not a terminal.
     let target = match is_quiet() {
         true => ProgressDrawTarget::hidden(),
         false => ProgressDrawTarget::stderr(),
     };
     let bar = ProgressBar::with_draw_target(Some(length as u64), target);
     let template =
-        format!("{what} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {things}  {{rate:>8}}  ETA {{eta}}");
+        format!("{label} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {unit}  {{rate:>8}}  ETA {{eta}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         let rate = |state: &ProgressState, text: &mut dyn Write| {
-            // A bar has nowhere to report that it could not be written.
+            // A failed write of the bar cannot be reported.
             let _ = write!(text, "{:.1}/s", state.per_sec());
         };
         bar.set_style(style.progress_chars("━━─").with_key("rate", rate));
@@ -26,11 +26,11 @@ pub(super) fn bar(length: usize, what: &str, things: &str) -> ProgressBar {
     bar
 }
 
-/// A bar over bytes, of how many nobody may know.
-pub(super) fn bytes_bar(what: &str) -> ProgressBar {
+/// A bar for bytes, whose total number may be unknown.
+pub(super) fn bytes_bar(label: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let template = format!(
-        "{what} {{wide_bar:.cyan/dim}} {{decimal_bytes}}/{{decimal_total_bytes}}  \
+        "{label} {{wide_bar:.cyan/dim}} {{decimal_bytes}}/{{decimal_total_bytes}}  \
          {{decimal_bytes_per_sec}}  ETA {{eta}}"
     );
     if let Ok(style) = ProgressStyle::with_template(&template) {

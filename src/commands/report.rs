@@ -1,4 +1,4 @@
-//! `emovox report`: a page for a browser that shows a run and plays its clips.
+//! `emovox report`: an HTML page that shows a run and plays its clips.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,34 +12,37 @@ use super::progress::bar;
 use super::{Runs, data_folder, warning};
 use emovox::bounded;
 use emovox::config::RunConfig;
+use emovox::io::{write_bytes, write_output};
 use emovox::report::{Sounds, comparison_page, folds_page, is_own_page, run_page};
-use emovox::run::{RunFolder, read_predictions, write_bytes, write_output};
+use emovox::run::{RunFolder, read_predictions};
 
-/// Writes one HTML page of a run: scores, curves, confusion, and every test clip to hear
+/// Write an HTML page of a run: scores, curves, confusion matrix, and playable test clips
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox report ravdess-bilstm                 runs/ravdess-bilstm/report.html; open it in a browser
-  emovox report ravdess-bilstm --embed         with the recordings in it, to give away
+  emovox report ravdess-bilstm --embed         with the recordings in the page
   emovox report ravdess-bilstm-cv-5            a cross-validation, fold by fold
-  emovox report first second --out both.html   several held against each other
+  emovox report first second --out both.html   compare several runs
 
-The page needs no network. A click on a cell of the confusion matrix lists its clips; n plays the next.
-Without --embed it links to the recordings, which must stay where they are. With it they are in the page
-as 16 bits at 16 kHz, about 45 kB a second; mind the licence of a corpus before you give such a page away.")]
+The page needs no network. A click on a cell of the confusion matrix lists its clips; the key n plays the
+next one. Without --embed, the page links to the recordings, which must not move. With --embed, the page
+contains the recordings with 16 bits at 16 kHz, about 45 kB per second; check the licence of the corpus
+before you pass on such a page.")]
 pub struct ReportArgs {
-    /// The run, or the cross-validation: its name below runs/, or its folder; several are compared
+    /// Run or cross-validation: its name below runs/, or its folder; several are compared
     #[arg(required = true, value_name = "RUN")]
     names: Vec<String>,
     #[command(flatten)]
     runs: Runs,
-    /// Where the recordings are now, if they have moved
+    /// New folder of the recordings, if they have moved
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Put the recordings into the page
+    /// Embed the recordings in the page
     #[arg(long)]
     embed: bool,
-    /// The page [default: report.html in the run's folder; of several runs, here]
+    /// Output page [default: report.html in the folder of the run; for several runs, in this
+    /// folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -58,15 +61,15 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     let folders: Vec<&Path> = folders
         .chain(cross_validations.iter().map(PathBuf::as_path))
         .collect();
-    let own = match folders.as_slice() {
-        [folder] => Some(folder.join("report.html")),
+    let default = match folders.as_slice() {
+        [folder] => Some(RunFolder::in_folder(folder).report_html()),
         _ => None,
     };
-    let given = args.out.clone().or(own.clone());
+    let given = args.out.clone().or(default.clone());
     let out = given.unwrap_or_else(|| "report.html".into());
-    // The page in its own folder is the run's, and written again.
-    let is_own = own.as_ref() == Some(&out);
-    if !is_own {
+    // The page in the folder of the run is replaced without a check.
+    let is_default = default.as_ref() == Some(&out);
+    if !is_default {
         let mut outputs = args.output.outputs();
         folders
             .iter()
@@ -102,7 +105,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
             comparison_page(&runs, &cross_validations)?
         }
     };
-    match is_own {
+    match is_default {
         true => write_bytes(&out, html.as_bytes())?,
         false => write_output(&out, |file| Ok(file.write_all(html.as_bytes())?))?,
     }
@@ -115,7 +118,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a page needs of a cross-validation's plan.
+/// The fields of a cross-validation's plan that the page needs.
 #[derive(serde::Deserialize)]
 struct Plan {
     clips: usize,
@@ -131,7 +134,7 @@ impl Plan {
     }
 }
 
-/// The folder of the cross-validation that this names, if it names one.
+/// The folder of the cross-validation with this name or path, if there is one.
 fn cross_validation(runs: &Path, name: &str) -> Option<PathBuf> {
     let candidates = [PathBuf::from(name), runs.join(name)];
     candidates
@@ -139,22 +142,23 @@ fn cross_validation(runs: &Path, name: &str) -> Option<PathBuf> {
         .find(|folder| folder.join("cross-validation.toml").is_file())
 }
 
-/// Where the recordings are. A page without them is still of use.
-fn recordings(args: &ReportArgs, own: PathBuf) -> Result<PathBuf> {
+/// The folder of the recordings. If it does not exist, only a warning is printed, because the page
+/// is useful without recordings.
+fn recordings(args: &ReportArgs, recorded: PathBuf) -> Result<PathBuf> {
     match &args.data {
         Some(moved) if moved.as_os_str() != "demo" && !moved.is_dir() => {
             bail!("there is no folder {}", moved.display())
         }
         Some(moved) => Ok(data_folder(moved)?.to_path_buf()),
         None => {
-            if !own.is_dir() {
+            if !recorded.is_dir() {
                 warning!(
-                    "the recordings are gone from {}, so the page cannot play them; --data tells \
-                     where they are now",
-                    own.display()
+                    "there is no folder {}, so the page cannot play the recordings; if they have \
+                     moved, --data gives their new folder",
+                    recorded.display()
                 );
             }
-            Ok(own)
+            Ok(recorded)
         }
     }
 }

@@ -1,133 +1,90 @@
-//! The settings that every command takes which trains: what to train on, and how.
+//! The settings of every command that trains: recordings, architecture and training.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::model::Arch;
-use emovox::training::{Balance, Keep};
+use emovox::training::{Balance, CheckpointSelection};
 
 #[derive(Args)]
 pub(super) struct Settings {
     #[command(flatten)]
     pub(super) data: DataArgs,
-    /// The architecture [default: bilstm]
+    /// Architecture [default: bilstm]
     #[arg(long, value_enum)]
-    arch: Option<ArchName>,
-    /// Times that every clip is trained on [default: 100]
+    pub(super) arch: Option<Arch>,
+    /// Number of training epochs [default: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Clips per step [default: 32, seed: 64]
+    /// Number of clips per step [default: 32; --arch mean-lstm: 64]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// The highest learning rate [default: 0.003, seed: 0.001]
+    /// Maximum learning rate [default: 0.003; --arch mean-lstm: 0.001]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f64>,
-    /// Weigh each class by how rare it is
+    /// Weight the loss of each class by its inverse frequency
     #[arg(long)]
     class_weights: bool,
-    /// What has the same share of every epoch, however many clips of it there are [default: none]
+    /// Resample each epoch so that classes or corpora are equally frequent [default: none]
     #[arg(long, value_enum)]
-    balance: Option<BalanceName>,
-    /// Stop when N epochs brought no better validation UAR (0: never) [default: 0]
+    balance: Option<Balance>,
+    /// Stop after N epochs without a better validation UAR (0: never) [default: 0]
     #[arg(long, value_name = "N")]
     early_stopping: Option<usize>,
-    /// Which epoch's weights count [default: last; seed, or with --early-stopping: best]
-    #[arg(long, value_enum)]
-    keep: Option<KeepName>,
-    /// Train also if the initial weights know the test part, and note it beside every score
+    /// Epoch whose weights are used [default: last; with --arch mean-lstm or --early-stopping: best]
+    #[arg(long, value_enum, alias = "keep")]
+    checkpoint_selection: Option<CheckpointSelection>,
+    /// Accept initial weights with test clips or speakers in their training; noted beside every score
     #[arg(long)]
     allow_leak: bool,
-    /// auto, cpu, cuda or cuda:N [default: auto]
+    /// Device: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
-    /// Settings in TOML, as a run writes them; flags win over it
+    /// Settings in TOML, in the format of a run's config.toml; flags override the file
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ArchName {
-    /// Bidirectional LSTM over the MFCC frames, pooled by attention
-    Bilstm,
-    /// LSTM over 40 time-averaged MFCCs, the recipe emovox comes from
-    Seed,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BalanceName {
-    /// Nothing: every clip comes once
-    None,
-    /// Each class
-    Class,
-    /// Each of several corpora
-    Corpus,
-    /// Each class of each corpus
-    CorpusClass,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum KeepName {
-    /// That of the highest validation UAR
-    Best,
-    /// The last
-    Last,
-}
-
 impl Settings {
-    /// The architecture that was asked for.
-    pub(super) fn arch(&self) -> Option<Arch> {
-        self.arch.map(|arch| match arch {
-            ArchName::Bilstm => Arch::Bilstm,
-            ArchName::Seed => Arch::Seed,
-        })
-    }
-
-    /// The recipe, what the file says over it, what the flags say over both.
+    /// The recipe, overridden by the settings file and then by the flags.
     pub(super) fn configure(&self) -> Result<RunConfig> {
         let mut config = match &self.config {
-            Some(file) => RunConfig::over_recipe(file, self.arch())?,
-            None => RunConfig::recipe(self.arch().unwrap_or_default()),
+            Some(file) => RunConfig::over_recipe(file, self.arch)?,
+            None => RunConfig::recipe(self.arch.unwrap_or_default()),
         };
         self.data.choose(&mut config)?;
-        // Where a training stops early the learning rate has not come to its end.
+        // After an early stop, the learning rate has not fallen to its final value.
         if self.early_stopping.is_some_and(|epochs| epochs > 0) {
-            config.training.keep = Keep::Best;
+            config.training.checkpoint_selection = CheckpointSelection::Best;
         }
         self.apply(&mut config);
         Ok(config)
     }
 
-    /// What the flags say, but for the architecture and the folder.
+    /// Applies the flags, except the architecture and the recordings.
     pub(super) fn apply(&self, config: &mut RunConfig) {
         let training = &mut config.training;
         set(&mut training.epochs, self.epochs);
         set(&mut training.batch_size, self.batch_size);
         set(&mut training.learning_rate, self.learning_rate);
         set(&mut training.early_stopping, self.early_stopping);
-        let keep = self.keep.map(|keep| match keep {
-            KeepName::Best => Keep::Best,
-            KeepName::Last => Keep::Last,
-        });
-        set(&mut training.keep, keep);
-        let balance = self.balance.map(|balance| match balance {
-            BalanceName::None => Balance::None,
-            BalanceName::Class => Balance::Class,
-            BalanceName::Corpus => Balance::Corpus,
-            BalanceName::CorpusClass => Balance::CorpusClass,
-        });
-        set(&mut training.balance, balance);
+        set(
+            &mut training.checkpoint_selection,
+            self.checkpoint_selection,
+        );
+        set(&mut training.balance, self.balance);
         set(&mut training.device, self.device);
         training.class_weights |= self.class_weights;
         training.allow_leak |= self.allow_leak;
     }
 }
 
-/// Puts what a flag says in the place of a setting.
+/// Replaces a setting by the value of a flag, if the flag is given.
 pub(super) fn set<T: Copy>(setting: &mut T, flag: Option<T>) {
     if let Some(value) = flag {
         *setting = value;

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM as schedulers send it, SIGHUP as a closed terminal does, SIGUSR1 as a warning from
-//! a job script: what trains is asked to stop, and saves.
+//! Stop requests by signals: Ctrl-C (SIGINT), SIGTERM from a scheduler, SIGHUP from a closed
+//! terminal, SIGUSR1 as a warning from a job script. A training saves its state and stops.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use emovox::process::Response;
 use libc::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-/// The requests to stop that this process got by signals.
+/// The stop requests that this process has received.
 pub struct Stop {
-    /// A command saves before it stops. Until one does, a signal ends the process by itself.
-    listens: AtomicBool,
+    /// True if the command saves before it stops. Otherwise a signal has its default action.
+    saves: AtomicBool,
     asked: AtomicBool,
-    /// The next signal ends the process at once.
+    /// True if the next signal ends the process immediately.
     at_once: AtomicBool,
     signal: AtomicI32,
 }
 
 static STOP: Stop = Stop {
-    listens: AtomicBool::new(false),
+    saves: AtomicBool::new(false),
     asked: AtomicBool::new(false),
     at_once: AtomicBool::new(false),
     signal: AtomicI32::new(0),
@@ -30,50 +30,54 @@ pub fn respond(signal: i32) -> Response {
 }
 
 impl Stop {
-    /// From now on the first signal asks to stop, and the second stops at once.
+    /// From now on, the first signal is a stop request, and the second one ends the process
+    /// immediately.
     pub(super) fn listen() -> &'static Stop {
-        STOP.listens.store(true, Ordering::Relaxed);
+        STOP.saves.store(true, Ordering::Relaxed);
         &STOP
     }
 
     fn respond(&self, signal: i32) -> Response {
-        let asks = match signal {
+        let is_request = match signal {
             SIGINT | SIGTERM | SIGUSR1 => true,
-            // Whoever ignores it wants the process to live through a closed terminal, as `nohup` does.
+            // If SIGHUP is ignored, as with `nohup`, the process continues after the terminal is
+            // closed.
             SIGHUP => !emovox::process::is_ignored(SIGHUP),
             _ => false,
         };
-        if !asks || !self.listens.load(Ordering::Relaxed) {
+        if !is_request || !self.saves.load(Ordering::Relaxed) {
             return Response::Default;
         }
-        // However often SIGUSR1 comes, it never means "at once": a job script passes on what the scheduler
-        // may have sent to all of the job's processes already, and a parent that dies sends several.
+        // A repeated SIGUSR1 never means "immediately": a job script forwards a signal that the
+        // scheduler may already have sent to all processes of the job, and the end of a parent
+        // sends several.
         if signal != SIGUSR1 && self.at_once.swap(true, Ordering::Relaxed) {
             return Response::Exit(exit_code(signal));
         }
         self.signal.store(signal, Ordering::Relaxed);
-        // Whoever sees that it was asked to stop sees by which signal.
+        // The order makes the signal visible to each thread that sees the request.
         self.asked.store(true, Ordering::Release);
         Response::Taken
     }
 
-    /// Becomes true once the process was asked to stop.
+    /// The flag that becomes true with the first stop request.
     pub(super) fn asked(&self) -> &AtomicBool {
         &self.asked
     }
 
-    /// True once the process was asked to stop.
+    /// True after a stop request.
     pub(super) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
-    /// There is nothing left to save: from now on the first signal stops at once.
+    /// Declares that nothing is left to save: from now on, the first signal ends the process
+    /// immediately.
     pub(super) fn no_more_to_save(&self) {
         self.at_once.store(true, Ordering::Relaxed);
     }
 
-    /// The exit code of a process that a signal stopped. One that stopped because another process was
-    /// asked to ends as after SIGTERM.
+    /// The exit code after a stop request. A process that stopped because of a request to another
+    /// process has the exit code for SIGTERM.
     pub(super) fn exit_code(&self) -> ExitCode {
         let signal = match self.signal.load(Ordering::Relaxed) {
             0 => SIGTERM,
@@ -86,11 +90,4 @@ impl Stop {
 /// 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 138 after SIGUSR1.
 fn exit_code(signal: i32) -> u8 {
     128 + signal as u8
-}
-
-/// The exit codes of processes that [`Stop`] ends.
-pub(super) fn is_stopped(code: i32) -> bool {
-    [SIGINT, SIGTERM, SIGHUP, SIGUSR1]
-        .map(|signal| i32::from(exit_code(signal)))
-        .contains(&code)
 }

@@ -1,8 +1,8 @@
-//! The one way in which commands print: nothing that is printed steers a terminal, and a standard output that
-//! cannot be written to is an error at the end of the process.
+//! The output functions of all commands: the output cannot control a terminal, and a failed write
+//! to standard output is an error at the end of the process.
 //!
-//! A training continues when the program that reads its output is gone or the disk is full. So a failed write
-//! is only remembered, and [`finish`] reports the first one.
+//! A training continues if the program that reads its output has ended, or if the disk is full. So
+//! a failed write is only stored, and [`finish`] reports the first one.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use emovox::escape::{escape_json, escape_line, escape_text};
 
-/// Prints one line; a line break in a value of it is escaped.
+/// Prints one line on standard output, with line breaks in it escaped.
 macro_rules! say {
     ($($line:tt)*) => { $crate::commands::terminal::print_line(format_args!($($line)*)) };
 }
 pub(crate) use say;
 
-/// The same for warnings, on standard error.
+/// Prints one line on standard error, with line breaks in it escaped.
 macro_rules! warning {
     ($($line:tt)*) => { $crate::commands::terminal::print_warning(format_args!($($line)*)) };
 }
@@ -33,10 +33,10 @@ pub(crate) use warning;
 /// The first write to standard output that failed.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// True in a process that prints nothing, since another one prints the same.
+/// True in a process that prints nothing, because another process prints the same.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Prints nothing but errors from now on.
+/// Suppresses all output except errors from now on.
 pub(super) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
@@ -55,7 +55,7 @@ pub(super) fn print_warning(line: Arguments) {
     }
 }
 
-/// Prints a text of several lines. The values in it are escaped where the text is made.
+/// Prints a text of several lines, whose values are already escaped.
 pub(super) fn print_text(text: &str) {
     write(escape_text(text).as_bytes());
 }
@@ -65,7 +65,7 @@ pub(super) fn print_json(text: &str) {
     write(escape_json(text).as_bytes());
 }
 
-/// Prints a text for another program. It keeps its bytes, unless it goes to a terminal.
+/// Prints a text for another program, without changes unless standard output is a terminal.
 pub(super) fn print_data(text: &[u8]) {
     match is_terminal() {
         true => print_text(&String::from_utf8_lossy(text)),
@@ -73,42 +73,42 @@ pub(super) fn print_data(text: &[u8]) {
     }
 }
 
-/// Prints the beginning of a line, at once.
+/// Prints the beginning of a line without delay.
 pub(super) fn print_unfinished(text: &str) {
     write(escape_line(text).as_bytes());
     flush();
 }
 
-/// Empties the line that the cursor is in.
+/// Erases the line of the cursor.
 pub(super) fn erase_line() {
     write(b"\r\x1b[2K");
 }
 
-/// True where standard output goes to a terminal.
+/// True if standard output is a terminal.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// True where standard error goes to a terminal.
+/// True if standard error is a terminal.
 pub(super) fn error_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Prints why the command failed, in a quiet process too. Further lines are indented: none of them looks like
-/// a message of its own.
+/// Prints the error of the command, also in a quiet process. Further lines are indented, so that
+/// they do not look like separate messages.
 pub fn print_error(reason: &str) {
     let lines = format!("error: {reason}").replace('\n', "\n  ");
     write_error(&escape_text(&lines));
 }
 
-/// Prints help, the version, or why the command line is not understood, as clap formats it.
+/// Prints help, the version, or the error in the command line, as formatted by clap.
 pub fn print_usage(usage: &clap::Error) -> ExitCode {
-    let steers = |argument: OsString| {
+    let has_control = |argument: OsString| {
         let argument = argument.to_string_lossy();
         escape_line(&argument) != argument
     };
-    if usage.use_stderr() && std::env::args_os().any(steers) {
-        // The message quotes arguments. Without clap's colours it is escaped as other errors are.
+    if usage.use_stderr() && std::env::args_os().any(has_control) {
+        // The message quotes arguments, so it is escaped like other errors, without clap's colours.
         let text = usage.render().to_string();
         print_error(text.trim_start_matches("error: ").trim_end());
     } else if let Err(error) = usage.print()
@@ -119,12 +119,15 @@ pub fn print_usage(usage: &clap::Error) -> ExitCode {
     ExitCode::from(usage.exit_code() as u8)
 }
 
-/// Standard output cannot be written to: a command whose only result is its output need not continue.
+/// A failed write to standard output: a command whose only result is its output stops.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub struct OutputFailed;
 
-/// Fails once a write to standard output failed.
+/// Checks for a failed write to standard output.
+///
+/// # Errors
+/// Fails after the first failed write.
 pub(super) fn check() -> Result<(), OutputFailed> {
     match FAILED.get() {
         Some(_) => Err(OutputFailed),
@@ -132,8 +135,9 @@ pub(super) fn check() -> Result<(), OutputFailed> {
     }
 }
 
-/// Ends the output of a process that would end with `code`. If standard output could not be written to, the
-/// code is that of a failure, except where its reader has read enough (`emovox … | head`).
+/// Ends the output, and returns the exit code of the process. This is `code`, or a failure instead
+/// of success if a write to standard output failed, unless the reader has closed it (`emovox … |
+/// head`).
 pub fn finish(code: ExitCode) -> ExitCode {
     flush();
     match FAILED.get() {
@@ -150,16 +154,17 @@ pub fn finish(code: ExitCode) -> ExitCode {
 
 fn write(bytes: &[u8]) {
     if !is_quiet() {
-        remember(|| io::stdout().write_all(bytes));
+        store_failure(|| io::stdout().write_all(bytes));
     }
 }
 
 fn flush() {
-    remember(|| io::stdout().flush());
+    store_failure(|| io::stdout().flush());
 }
 
-/// After a failure nothing more is written: the output would have a gap.
-fn remember(write: impl FnOnce() -> io::Result<()>) {
+/// Runs a write and stores its error. After a failure nothing more is written, because the output
+/// would have a gap.
+fn store_failure(write: impl FnOnce() -> io::Result<()>) {
     if FAILED.get().is_none()
         && let Err(error) = write()
     {
@@ -167,7 +172,7 @@ fn remember(write: impl FnOnce() -> io::Result<()>) {
     }
 }
 
-/// A standard error that cannot be written to has nowhere to report that, and is no failure.
+/// Writes to standard error. A failed write cannot be reported, and is ignored.
 fn write_error(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Recordings compared with those that a run was made with, by their content.
+//! Comparison of the current recordings with those of a run, by content.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 
 use super::Clip;
 
-/// The differences between the recordings of a run and those that are there now. Each recording is named
-/// by its path in the corpus folder.
+/// The differences between the recordings of a run and the current recordings. Each recording is
+/// identified by its path in the corpus folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
     /// Recordings with other bytes.
     pub replaced: Vec<PathBuf>,
     /// Recordings with another label or another speaker.
     pub relabelled: Vec<PathBuf>,
-    /// Recordings that are not there any more.
+    /// Recordings of the run that do not exist any more.
     pub gone: Vec<PathBuf>,
-    /// Recordings that the run does not have.
+    /// Current recordings that the run does not have.
     pub new: Vec<PathBuf>,
-    /// Number of recordings whose content is not known on one of the two sides.
+    /// Number of recordings without a known content hash on one of the two sides.
     pub not_compared: usize,
 }
 
 impl Changes {
-    /// Compares the recordings of a run with those that are there now.
+    /// Compares the recordings of a run with the current recordings.
     pub fn between(run: &[Clip], now: &[Clip]) -> Changes {
         let by_file = |clips: &'_ [Clip]| -> BTreeMap<PathBuf, usize> {
             let files = clips.iter().map(|clip| clip.file.clone());
@@ -54,12 +54,12 @@ impl Changes {
         changes
     }
 
-    /// The number of recordings that differ.
+    /// Number of differences.
     pub fn count(&self) -> usize {
         self.lists().iter().map(|(_, files)| files.len()).sum()
     }
 
-    /// True where nothing differs.
+    /// True if there is no difference.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
@@ -80,20 +80,20 @@ impl fmt::Display for Changes {
         let lists = self.lists().into_iter();
         let lists = lists.filter(|(_, files)| !files.is_empty());
         let parts: Vec<String> = lists
-            .map(|(what, files)| format!("{} {what} ({})", files.len(), some_of(files)))
+            .map(|(kind, files)| format!("{} {kind} ({})", files.len(), first_names(files)))
             .collect();
         f.write_str(&parts.join(", "))
     }
 }
 
-/// The number of some recordings and the names of the first of them: `2 recordings (a.wav, b.wav)`.
+/// The number of recordings and the names of the first ones: `2 recordings (a.wav, b.wav)`.
 pub fn listed<P: AsRef<Path>>(files: &[P]) -> String {
     let plural = if files.len() == 1 { "" } else { "s" };
-    format!("{} recording{plural} ({})", files.len(), some_of(files))
+    format!("{} recording{plural} ({})", files.len(), first_names(files))
 }
 
-/// The first of some files by name, and the number of the others.
-fn some_of<P: AsRef<Path>>(files: &[P]) -> String {
+/// The names of the first files, and the number of the others.
+fn first_names<P: AsRef<Path>>(files: &[P]) -> String {
     const SHOWN: usize = 5;
     let shown = files.iter().take(SHOWN);
     let shown: Vec<String> = shown
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_is_not_recorded_is_counted_and_not_taken_as_equal() {
+    fn unknown_content_is_counted_and_does_not_count_as_equal() {
         let (run, now) = (
             [clip("a.wav", "joy", None)],
             [clip("a.wav", "joy", Some(1))],
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_long_list_is_cut() {
         let files: Vec<String> = (0..8).map(|number| number.to_string()).collect();
-        assert_eq!(some_of(&files), "0, 1, 2, 3, 4 and 3 more");
+        assert_eq!(first_names(&files), "0, 1, 2, 3, 4 and 3 more");
         assert_eq!(listed(&files[..2]), "2 recordings (0, 1)");
         assert_eq!(listed(&files[..1]), "1 recording (0)");
     }

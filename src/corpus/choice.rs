@@ -1,19 +1,24 @@
-//! Which labels are trained on: those that were asked for, or those that several corpora have in common.
+//! Selection of labels: the requested labels, or the labels that several corpora have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::emotion::COUNTS_AS;
+use super::emotion::LABEL_ALIASES;
+use super::merge::source_of;
 use super::spelling::is_missing;
-use super::union::source_of;
 use super::{Clip, Corpus, CorpusError, Skipped, classes};
 
 impl Corpus {
-    /// Counts labels as others and leaves out clips whose label is not wanted.
+    /// Renames labels by aliases and removes clips of other labels.
     ///
-    /// `counts_as` holds always. Of several corpora the labels are those that all of them have, where
-    /// calm and boredom count as neutral and pleasant surprise as surprise as soon as one of them lacks
-    /// the former and has the latter: a label that one corpus has alone could be told by the sound of its
-    /// recordings. `wanted` (none: all) decides otherwise.
+    /// The aliases `counts_as` are always applied. With several corpora, only the labels that all
+    /// of them have are used, because a model could recognise a label of one corpus only by the
+    /// sound of its recordings. Before that, the default aliases are applied where one corpus lacks
+    /// a label and has its alias: calm and boredom count as neutral, pleasant surprise counts as
+    /// surprise. A list of `wanted` labels takes precedence over both rules; an empty list requests
+    /// all labels.
+    ///
+    /// # Errors
+    /// If no recording has a requested label, or if fewer than two labels remain.
     pub fn choose(
         &mut self,
         wanted: &[String],
@@ -27,10 +32,10 @@ impl Corpus {
         let original = self.labels_of_sources();
         self.rename(counts_as);
         if !self.sources.is_empty() {
-            let usual = self.usual(wanted);
+            let aliases = self.default_aliases(wanted);
             let becomes = |label: &String| {
                 let given = counts_as.get(label).unwrap_or(label);
-                usual.get(given).unwrap_or(given).clone()
+                aliases.get(given).unwrap_or(given).clone()
             };
             self.counts_as = original
                 .iter()
@@ -39,16 +44,16 @@ impl Corpus {
                     pairs.filter(|(from, to)| from != to).collect()
                 })
                 .collect();
-            self.rename(&usual);
+            self.rename(&aliases);
         }
         let known = classes(&self.clips);
         if let Some(unknown) = wanted.iter().find(|&label| !known.contains(label)) {
             return Err(self.no_such_label(unknown, &known));
         }
-        let of_all = || known.iter().filter(|&label| self.everywhere(label));
+        let common = || known.iter().filter(|&label| self.is_in_all_sources(label));
         let kept: Vec<String> = match (wanted.is_empty(), self.sources.is_empty()) {
             (true, true) => known.clone(),
-            (true, false) => of_all().cloned().collect(),
+            (true, false) => common().cloned().collect(),
             (false, _) => wanted.to_vec(),
         };
         if kept.len() < 2 {
@@ -57,7 +62,7 @@ impl Corpus {
                 known: known.join(", "),
             });
         }
-        self.keep(&kept);
+        self.retain_labels(&kept);
         Ok(())
     }
 
@@ -68,7 +73,7 @@ impl Corpus {
         }
     }
 
-    /// Leaves out the clips in folders whose names stand for a missing value, unless the user names them.
+    /// Skips the clips whose label stands for a missing value, unless the user names this label.
     fn leave_out_missing(&mut self, wanted: &[String], counts_as: &BTreeMap<String, String>) {
         let is_named = |label: &String| wanted.contains(label) || counts_as.contains_key(label);
         let (kept, left_out) = std::mem::take(&mut self.clips)
@@ -94,30 +99,31 @@ impl Corpus {
         }
     }
 
-    /// The usual pairs of which some corpus lacks the one and has the other. What is wanted stays.
-    fn usual(&self, wanted: &[String]) -> BTreeMap<String, String> {
-        let of_sources = self.labels_of_sources();
+    /// The default aliases `(from, to)` that apply: every corpus has one of the two labels, but not
+    /// all corpora have `from`. A requested label keeps its name.
+    fn default_aliases(&self, wanted: &[String]) -> BTreeMap<String, String> {
+        let sources = self.labels_of_sources();
         let has = |label: &'static str| move |labels: &BTreeSet<String>| labels.contains(label);
-        let joins = |&&(from, to): &&(&'static str, &'static str)| {
-            let each_has_one = of_sources.iter().all(|l| has(from)(l) || has(to)(l));
-            let asked = wanted.iter().any(|label| label == from);
-            let wants = wanted.is_empty() || wanted.iter().any(|label| label == to);
-            of_sources.iter().any(has(from))
-                && !of_sources.iter().all(has(from))
+        let applies = |&&(from, to): &&(&'static str, &'static str)| {
+            let each_has_one = sources.iter().all(|l| has(from)(l) || has(to)(l));
+            let from_requested = wanted.iter().any(|label| label == from);
+            let to_requested = wanted.is_empty() || wanted.iter().any(|label| label == to);
+            sources.iter().any(has(from))
+                && !sources.iter().all(has(from))
                 && each_has_one
-                && wants
-                && !asked
+                && to_requested
+                && !from_requested
         };
-        let pairs = COUNTS_AS.iter().filter(joins);
+        let pairs = LABEL_ALIASES.iter().filter(applies);
         pairs.map(|&(from, to)| (from.into(), to.into())).collect()
     }
 
-    fn everywhere(&self, label: &str) -> bool {
-        let of_sources = self.labels_of_sources();
-        of_sources.iter().all(|labels| labels.contains(label))
+    fn is_in_all_sources(&self, label: &str) -> bool {
+        let sources = self.labels_of_sources();
+        sources.iter().all(|labels| labels.contains(label))
     }
 
-    /// The labels of each of several corpora.
+    /// The set of labels of each source corpus.
     fn labels_of_sources(&self) -> Vec<BTreeSet<String>> {
         let mut labels = vec![BTreeSet::new(); self.sources.len()];
         for clip in &self.clips {
@@ -128,7 +134,7 @@ impl Corpus {
         labels
     }
 
-    fn keep(&mut self, labels: &[String]) {
+    fn retain_labels(&mut self, labels: &[String]) {
         let before = self.clips.len();
         let dropped: BTreeSet<String> = classes(&self.clips)
             .into_iter()
@@ -138,7 +144,7 @@ impl Corpus {
         if !dropped.is_empty() {
             let names: Vec<String> = dropped.into_iter().collect();
             self.notes.push(format!(
-                "{} clips are left out, of {}",
+                "{} clips are left out (labels: {})",
                 before - self.clips.len(),
                 names.join(", ")
             ));

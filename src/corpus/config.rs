@@ -1,4 +1,4 @@
-//! Which recordings, as it stands in `config.toml`.
+//! Data settings of a run, as in `config.toml`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,46 +8,46 @@ use serde::{Deserialize, Serialize};
 use super::manifest::{Manifest, Role};
 use super::{CorpusKind, Source, name_of};
 
-/// Which recordings. `classes`, `skipped` and `leaked` are found out by the training.
+/// Settings of the recordings. The training determines `classes`, `skipped` and `leaked`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// The corpus folder, or `demo`; with a manifest, the folder that its files are relative to.
+    /// The corpus folder, or `demo`; with a manifest, the folder that its paths are relative to.
     pub folder: PathBuf,
-    /// Recognised by the file names where it is not given.
+    /// The corpus; if it is not given, it is recognised by the file names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus: Option<CorpusKind>,
-    /// A list of recordings that says what each of them is, instead of their names.
+    /// A manifest, from which the labels are taken instead of from the file names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<PathBuf>,
-    /// A second list, whose clips test.
+    /// A second manifest, with the clips of the test subset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_manifest: Option<PathBuf>,
-    /// What the labels of the lists mean, as EmoBox writes it.
+    /// Meanings of the labels of the manifests: a JSON object in the format of EmoBox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_map: Option<PathBuf>,
-    /// The labels that are trained on, where not all are.
+    /// The requested labels; if there are none, all labels are used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// The labels in the order of the model's outputs.
     pub classes: Vec<String>,
-    /// Recordings that could not be read.
+    /// Number of recordings that could not be read.
     pub skipped: usize,
-    /// Recordings that are in several parts, under several names.
+    /// Number of recordings that are in several subsets, under different file names.
     pub leaked: usize,
-    /// Columns of the lists that go by other names than the usual.
+    /// Names of the columns of the manifests that differ from the usual names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<Role, String>,
-    /// What labels count as.
+    /// Label aliases: the labels that count as other labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub counts_as: BTreeMap<String, String>,
-    /// Several corpora, whose folders are relative to `folder`.
+    /// The corpora, if there are several; their folders are relative to `folder`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
 }
 
 impl DataConfig {
-    /// True where the recordings were made by a machine.
+    /// True if some of the recordings are synthetic.
     pub fn is_synthetic(&self) -> bool {
         let kinds = self.sources.iter().map(|source| source.corpus);
         kinds
@@ -56,14 +56,14 @@ impl DataConfig {
             .any(CorpusKind::is_synthetic)
     }
 
-    /// `ravdess`, or `ravdess+emodb` of two; empty where nobody has looked yet.
+    /// Name of the corpus: `ravdess`, or `ravdess+emodb` for two. Empty if it is not known yet.
     pub fn name(&self) -> String {
         self.corpus
             .map(|kind| name_of(kind, &self.sources))
             .unwrap_or_default()
     }
 
-    /// The lists, where the recordings come from some.
+    /// The manifests, if the recordings are listed in a manifest.
     pub fn manifest(&self) -> Option<Manifest> {
         Some(Manifest {
             file: self.manifest.clone()?,

@@ -1,4 +1,4 @@
-//! The identity of a recording: its bytes, whatever its file is called and wherever it is.
+//! Identity of a recording by its bytes, independent of the name and the folder of its file.
 
 use std::fmt;
 use std::io;
@@ -14,10 +14,10 @@ use crate::bounded;
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of a recording's file.
+    /// Hashes the file of a recording.
     ///
     /// # Errors
-    /// Fails if the file cannot be read.
+    /// If the file cannot be read.
     pub fn of_file(path: &Path) -> io::Result<ContentHash> {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(bounded::open(path)?)?;

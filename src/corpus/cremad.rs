@@ -1,6 +1,6 @@
-//! CREMA-D (Cao et al. 2014): `actor_sentence_EMOTION_level`, as in `1001_DFA_ANG_XX`: actors 1001 to
-//! 1091, a code of three letters for each of twelve sentences, and LO, MD, HI or XX (none was asked
-//! for) for how strong. As published one name ends in a single X (`1040_ITH_SAD_X`).
+//! CREMA-D (Cao et al. 2014): `actor_sentence_EMOTION_level`, as in `1001_DFA_ANG_XX`: actors 1001
+//! to 1091, a code of three letters for each of twelve sentences, and the intensity: LO, MD, HI or
+//! XX (unspecified). In the published corpus, one name ends in a single X (`1040_ITH_SAD_X`).
 
 use super::{Labels, Sex, digits};
 
@@ -16,7 +16,7 @@ const SENTENCES: [&str; 12] = [
     "IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI",
 ];
 const LEVELS: [&str; 5] = ["LO", "MD", "HI", "XX", "X"];
-/// Of `VideoDemographics.csv`, which comes with the corpus.
+/// Female actors, from `VideoDemographics.csv` of the corpus.
 const WOMEN: [u16; 43] = [
     1002, 1003, 1004, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1018, 1020, 1021, 1024, 1025, 1028,
     1029, 1030, 1037, 1043, 1046, 1047, 1049, 1052, 1053, 1054, 1055, 1056, 1058, 1060, 1061, 1063,

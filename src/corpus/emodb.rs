@@ -30,7 +30,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     Some(Labels::new(*label, &stem[5..6], &stem[..2], &stem[2..5]))
 }
 
-/// Speakers 08, 09, 13, 14 and 16 are women.
+/// Sex of a speaker: 08, 09, 13, 14 and 16 are women.
 pub(super) fn sex(speaker: &str) -> Option<Sex> {
     Some(match speaker {
         "08" | "09" | "13" | "14" | "16" => Sex::Female,

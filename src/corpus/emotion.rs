@@ -1,7 +1,7 @@
-//! The one table of emotions: the words that corpora use, the label they become, and what a label
-//! counts as where another corpus has no such emotion.
+//! The table of emotions: the words that corpora use and their common labels, and the default
+//! aliases of labels that another corpus does not have.
 
-/// A word that stands here becomes the common label; any other stays what the corpus calls it.
+/// Words and their common labels. A word that is not in this table stays unchanged.
 const WORDS: [(&str, &str); 26] = [
     ("neutral", "neutral"),
     ("neutrality", "neutral"),
@@ -31,14 +31,15 @@ const WORDS: [(&str, &str); 26] = [
     ("anxiety", "anxiety"),
 ];
 
-/// What a label counts as where only one side knows it and the other knows only its counterpart.
-pub(crate) const COUNTS_AS: [(&str, &str); 3] = [
+/// Default label aliases `(from, to)`. They apply if one side has `from` and the other side has
+/// only `to`.
+pub(crate) const LABEL_ALIASES: [(&str, &str); 3] = [
     ("calm", "neutral"),
     ("boredom", "neutral"),
     ("pleasant-surprise", "surprise"),
 ];
 
-/// The label for a word that a corpus uses.
+/// The common label for a word of a corpus; `None` if the table does not have the word.
 pub(super) fn label(word: &str) -> Option<&'static str> {
     WORDS
         .iter()
@@ -46,8 +47,8 @@ pub(super) fn label(word: &str) -> Option<&'static str> {
         .map(|&(_, label)| label)
 }
 
-/// The label for a word that a person chose: a common one where the table has it, else the word itself
-/// in small letters.
+/// The label for a word that a user chose: the common label if the table has the word, otherwise
+/// the word itself in lower case.
 pub(super) fn common(word: &str) -> String {
     let word = word.trim().to_lowercase();
     label(&word).map_or(word, str::to_string)

@@ -1,5 +1,5 @@
-//! EMOVO (Costantini et al. 2014): `emotion-speaker-sentence`, as in `dis-f1-b1`: three letters of the
-//! Italian word, f1 to f3 and m1 to m3, and one of fourteen sentences.
+//! EMOVO (Costantini et al. 2014): `emotion-speaker-sentence`, as in `dis-f1-b1`: three letters of
+//! the Italian word, speakers f1 to f3 and m1 to m3, and one of fourteen sentences.
 
 use super::{Labels, Sex, digits};
 

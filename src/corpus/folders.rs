@@ -1,6 +1,6 @@
-//! A plain folder per class: `CLASS/SPEAKER/clip.wav`, or `CLASS/clip.wav` where nobody knows who
-//! speaks. The folder's name is the label, in lower case; a word that the
-//! table of emotions knows becomes its label there, so that `Happy` is what RAVDESS calls happy.
+//! One folder per class: `CLASS/SPEAKER/clip.wav`, or `CLASS/clip.wav` if the speakers are unknown.
+//! The name of the folder is the label, in lower case. A word in the table of emotions becomes its
+//! common label, so that `Happy` and the `happy` of RAVDESS are the same label.
 
 use std::path::{Component, Path};
 

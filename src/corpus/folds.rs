@@ -1,7 +1,9 @@
-//! Folds for cross-validation: every speaker tests once, and never a model that has heard them.
+//! Folds for cross-validation: every speaker is in the test subset once, and the model of that fold
+//! was not trained on this speaker.
 //!
-//! A single test part of a few speakers says as much about those speakers as about the model. Over
-//! folds every speaker is tested, and published folds make a number comparable with others' numbers.
+//! The score on a single test subset of a few speakers depends on these speakers as much as on the
+//! model. With folds, every speaker is tested, and published folds make scores comparable with
+//! published scores.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,11 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clip, CorpusKind, SpeakerId};
 
-/// Share of the speakers not tested that validate. Every voice that trains is worth more than a
-/// steadier choice of the epoch: the learning rate goes to nothing, and late epochs are alike.
-const VALIDATION: f64 = 0.1;
+/// Fraction of the remaining speakers of a fold that are in the validation subset. It is small,
+/// because more training speakers improve the model more than a better choice of the epoch does:
+/// the learning rate falls to almost zero, so that late epochs are similar.
+const VALIDATION_FRACTION: f64 = 0.1;
 
-/// Test actors of EmoBox's folds for RAVDESS (Ma et al. 2024).
+/// Test actors of the EmoBox folds for RAVDESS (Ma et al. 2024).
 const RAVDESS_EMOBOX: [&[&str]; 6] = [
     &["01", "11", "20", "21"],
     &["04", "10", "12", "14"],
@@ -37,7 +40,7 @@ const RAVDESS_LUNA: [&[&str]; 5] = [
     &["01", "04", "09", "22"],
 ];
 
-/// Who tests together.
+/// Division of the speakers into test folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folds {
     /// The six folds of EmoBox for RAVDESS (Ma et al. 2024).
@@ -46,13 +49,13 @@ pub enum Folds {
     RavdessLuna5,
     /// Leave one speaker out: each speaker is a fold.
     Loso,
-    /// So many groups of speakers, drawn by the seed.
+    /// This number of groups of speakers, drawn with the seed.
     Groups(usize),
 }
 
 impl Folds {
-    /// The test speakers of each fold as they were published; none where the corpus and the seed
-    /// decide.
+    /// The published test speakers of each fold; empty if the folds depend on the corpus and the
+    /// seed.
     pub fn published(self) -> &'static [&'static [&'static str]] {
         match self {
             Folds::RavdessEmobox6 => &RAVDESS_EMOBOX,
@@ -89,63 +92,67 @@ impl FromStr for Folds {
     }
 }
 
-/// One round of a cross-validation. Speakers that are in neither list train.
+/// One fold of a cross-validation. Speakers that are in neither list are in the training subset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fold {
-    /// Its number from 1 (a published fold keeps its own), or the speaker left out.
+    /// The number of the fold from 1 (a published fold keeps its number), or the speaker left out.
     pub name: String,
-    /// The speakers that test, sorted.
+    /// The test speakers, sorted.
     pub test: Vec<String>,
-    /// The speakers that choose the epoch, sorted.
+    /// The validation speakers, sorted; the best epoch is chosen by their clips.
     pub validation: Vec<String>,
 }
 
-/// Why clips have no such folds. Each message says what to do next.
+/// The reason that clips cannot be divided into folds. Each message gives the next step.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum FoldError {
     #[error(
-        "there are no folds '{0}'; there are ravdess-emobox6, ravdess-luna5, loso (leave one \
-             speaker out), or a number of groups of speakers, 2 or more"
+        "unknown folds '{0}'; use ravdess-emobox6, ravdess-luna5, loso (leave one speaker out), or \
+             a number of groups of speakers, 2 or more"
     )]
     NoSuchFolds(String),
     #[error(
-        "nobody knows who speaks in some of these recordings, so there are no folds by speaker; \
-             lay the recordings out as CLASS/SPEAKER/clip.wav, or give the manifest a column for the \
-             speaker"
+        "the speakers of some recordings are unknown, so folds by speaker are impossible; arrange \
+             the recordings as CLASS/SPEAKER/clip.wav, or add a column for the speaker to the manifest"
     )]
     UnknownSpeakers,
     #[error(
-        "{folds} are folds of the actors of RAVDESS, and {file} is no recording of RAVDESS by \
-             its name and speaker; take loso or a number of groups of speakers"
+        "{folds} are folds of the actors of RAVDESS, but by its name and speaker {file} is not a \
+             recording of RAVDESS; use loso or a number of groups of speakers"
     )]
     NotRavdess { folds: Folds, file: String },
-    #[error("{groups} group(s) cannot be made of {speakers} speakers; take 2 to {speakers}")]
+    #[error("cannot divide {speakers} speakers into {groups} group(s); use 2 to {speakers} groups")]
     GroupsWithoutSpeakers { groups: usize, speakers: usize },
     #[error(
-        "{0} speaker(s) are too few for folds: one must test, one validate and one train; add \
-             recordings of other speakers"
+        "{0} speaker(s) are too few for folds: training, validation and test need one speaker each; \
+             add recordings of other speakers"
     )]
     TooFewSpeakers(usize),
     #[error(
-        "with {test} to test, only {left} speaker(s) are left, too few to train and to validate; \
-             add recordings of other speakers, or take other folds"
+        "with {test} in the test subset, only {left} speaker(s) are left, too few for training and \
+             validation; add recordings of other speakers, or use other folds"
     )]
     NobodyTrains { test: String, left: usize },
 }
 
-/// The folds of a corpus: every speaker tests in one of them. In each, a tenth of the others (at
-/// least one), drawn by the seed and the fold, validates.
+/// Divides the speakers of a corpus into folds: every speaker is in the test subset of one fold. A
+/// tenth of the other speakers of a fold (at least one), drawn with the seed and the fold, is the
+/// validation subset.
 ///
-/// Groups have as many speakers as each other, or one more, and hold about as many clips: the
-/// speakers are shuffled by the seed, and those with most clips are dealt first, each to the group
-/// that has the fewest clips yet; of several corpora each is dealt to all groups. Sex is left to the
-/// seed, as a clip does not tell it.
+/// Groups differ by at most one speaker and have similar numbers of clips: the speakers are
+/// shuffled with the seed, and assigned in order of their numbers of clips, the largest first, each
+/// to the group with the fewest clips so far. With several corpora, each corpus is distributed over
+/// all groups. The sex of the speakers is not balanced, because clips do not have this information.
 ///
-/// Of a published fold only the speakers that the clips have are kept, and a fold without any is
-/// left out. Numbers from such folds are not those of the whole corpus: compare with
-/// [`Folds::published`], and say so.
+/// A published fold keeps only the speakers that the clips have, and a fold without speakers is
+/// left out. Scores on such folds are not comparable with scores on the whole corpus: compare the
+/// folds with [`Folds::published`] and report the difference.
+///
+/// # Errors
+/// If a speaker is unknown, if there are too few speakers for the folds, or if the clips are not
+/// those of the corpus of published folds.
 pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldError> {
     let mut counts: BTreeMap<SpeakerId, usize> = BTreeMap::new();
     for clip in clips {
@@ -160,18 +167,18 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
 
     let tests: Vec<Vec<SpeakerId>> = match folds {
         Folds::RavdessEmobox6 | Folds::RavdessLuna5 => {
-            if let Some(stranger) = clips.iter().find(|clip| !is_ravdess(clip)) {
-                let file = stranger.file.display().to_string();
+            if let Some(foreign) = clips.iter().find(|clip| !is_ravdess(clip)) {
+                let file = foreign.file.display().to_string();
                 return Err(FoldError::NotRavdess { folds, file });
             }
-            let here = |fold: &&[&'static str]| {
+            let present = |fold: &&[&'static str]| {
                 let actors = fold.iter().map(|&name| SpeakerId { corpus: "", name });
                 actors.filter(|actor| counts.contains_key(actor)).collect()
             };
-            folds.published().iter().map(here).collect()
+            folds.published().iter().map(present).collect()
         }
         Folds::Loso => counts.keys().map(|&speaker| vec![speaker]).collect(),
-        Folds::Groups(groups) => dealt(&counts, groups, seed)?,
+        Folds::Groups(groups) => deal_groups(&counts, groups, seed)?,
     };
 
     let mut made = Vec::new();
@@ -188,11 +195,11 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
             });
         }
         others.shuffle(&mut generator(seed, Draw::Validation(index)));
-        let mut others = in_turn(others);
-        others.truncate(((others.len() as f64 * VALIDATION).round() as usize).max(1));
+        let mut others = interleave_corpora(others);
+        others.truncate(((others.len() as f64 * VALIDATION_FRACTION).round() as usize).max(1));
         made.push(Fold {
             name: match folds {
-                Folds::Loso => name_of(&sorted(test).concat(), index + 1),
+                Folds::Loso => folder_name(&sorted(test).concat(), index + 1),
                 _ => (index + 1).to_string(),
             },
             test: sorted(test),
@@ -202,13 +209,13 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
     Ok(made)
 }
 
-/// One speaker of each corpus after the other, where they are of several; else as they were.
-fn in_turn(speakers: Vec<SpeakerId>) -> Vec<SpeakerId> {
-    let mut met: BTreeMap<&str, usize> = BTreeMap::new();
+/// Reorders speakers so that the corpora take turns. Speakers of one corpus keep their order.
+fn interleave_corpora(speakers: Vec<SpeakerId>) -> Vec<SpeakerId> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut turns: Vec<(usize, SpeakerId)> = speakers
         .into_iter()
         .map(|speaker| {
-            let turn = met.entry(speaker.corpus).or_default();
+            let turn = counts.entry(speaker.corpus).or_default();
             *turn += 1;
             (*turn, speaker)
         })
@@ -217,9 +224,9 @@ fn in_turn(speakers: Vec<SpeakerId>) -> Vec<SpeakerId> {
     turns.into_iter().map(|(_, speaker)| speaker).collect()
 }
 
-/// The fold that leaves a speaker out is called like them, as far as a folder can be: the speakers of a
-/// manifest may be called anything.
-fn name_of(speaker: &str, number: usize) -> String {
+/// Name of the fold that leaves a speaker out: the name of the speaker, with characters that are
+/// not allowed in folder names replaced. The speakers of a manifest can have any name.
+fn folder_name(speaker: &str, number: usize) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.+:@".contains(c);
     match speaker.chars().all(plain) && !speaker.starts_with('.') {
         true => speaker.to_string(),
@@ -230,8 +237,8 @@ fn name_of(speaker: &str, number: usize) -> String {
     }
 }
 
-/// Speakers in groups, from the number of clips of each.
-fn dealt<'a>(
+/// Divides speakers into groups by their numbers of clips (`counts`).
+fn deal_groups<'a>(
     counts: &BTreeMap<SpeakerId<'a>, usize>,
     groups: usize,
     seed: u64,
@@ -261,16 +268,17 @@ fn dealt<'a>(
     Ok(dealt.into_iter().map(|(group, _)| group).collect())
 }
 
-/// By its name, as the numbers of other corpora's speakers are RAVDESS actors' too: EmoDB has a 03.
+/// True for a clip of RAVDESS. It compares the file name too, because other corpora have the same
+/// speaker numbers: EmoDB also has a 03.
 fn is_ravdess(clip: &Clip) -> bool {
     let labels = CorpusKind::Ravdess.parse(&clip.file);
     labels.is_some_and(|labels| labels.speaker == clip.speaker && clip.corpus.is_empty())
 }
 
-/// What is drawn; each has a stream of its own.
+/// Purpose of random numbers. Each purpose has its own stream.
 enum Draw {
     Groups,
-    /// Of this fold, from 0.
+    /// Validation speakers of the fold with this index, from 0.
     Validation(usize),
 }
 
@@ -311,27 +319,28 @@ mod tests {
         }
     }
 
-    /// One voice for each number, with so many clips.
-    fn voices(counts: &[usize]) -> Vec<Clip> {
-        let of = |(voice, &count): (usize, &usize)| {
-            let speaker = format!("s{voice:02}");
+    /// One speaker for each number, with this number of clips.
+    fn clips_of(counts: &[usize]) -> Vec<Clip> {
+        let clips = |(index, &count): (usize, &usize)| {
+            let speaker = format!("s{index:02}");
             (0..count)
                 .map(|take| clip(format!("anger/{speaker}/{take}.wav"), &speaker))
                 .collect::<Vec<_>>()
         };
-        counts.iter().enumerate().flat_map(of).collect()
+        counts.iter().enumerate().flat_map(clips).collect()
     }
 
     fn ravdess(actors: &[u32]) -> Vec<Clip> {
-        let of = |actor: &u32| {
+        let clip_of = |actor: &u32| {
             let file = format!("Actor_{actor:02}/03-01-05-01-01-01-{actor:02}.wav");
             clip(file, &format!("{actor:02}"))
         };
-        actors.iter().map(of).collect()
+        actors.iter().map(clip_of).collect()
     }
 
-    /// Every speaker tests once and stands in one place of a fold, and someone trains.
-    fn sound(clips: &[Clip], folds: &[Fold]) {
+    /// Asserts that every speaker is tested once and is in one subset of each fold, and that each
+    /// fold has a training speaker.
+    fn assert_valid(clips: &[Clip], folds: &[Fold]) {
         let speakers = super::super::speakers(clips);
         let mut tested: Vec<&String> = folds.iter().flat_map(|fold| &fold.test).collect();
         tested.sort();
@@ -341,7 +350,7 @@ mod tests {
             assert_eq!(placed.len(), fold.test.len() + fold.validation.len());
             assert!(!fold.test.is_empty() && !fold.validation.is_empty());
             assert!(placed.iter().all(|speaker| speakers.contains(speaker)));
-            assert!(placed.len() < speakers.len(), "someone trains");
+            assert!(placed.len() < speakers.len(), "a training speaker is left");
         }
     }
 
@@ -354,10 +363,10 @@ mod tests {
             groups in 2usize..30,
             seed: u64,
         ) {
-            let clips = voices(&counts);
+            let clips = clips_of(&counts);
             let groups = groups.min(counts.len());
             let made = folds(&clips, Folds::Groups(groups), seed).unwrap();
-            sound(&clips, &made);
+            assert_valid(&clips, &made);
             prop_assert_eq!(made.len(), groups);
             prop_assert_eq!(&made, &folds(&clips, Folds::Groups(groups), seed).unwrap());
 
@@ -365,19 +374,19 @@ mod tests {
                 sizes.iter().max().unwrap() - sizes.iter().min().unwrap()
             };
             prop_assert!(spread(made.iter().map(|fold| fold.test.len()).collect()) <= 1);
-            let held = |fold: &Fold| {
+            let tested = |fold: &Fold| {
                 clips.iter().filter(|clip| fold.test.contains(&clip.speaker)).count()
             };
-            prop_assert!(spread(made.iter().map(held).collect()) <= *counts.iter().max().unwrap());
+            prop_assert!(spread(made.iter().map(tested).collect()) <= *counts.iter().max().unwrap());
         }
 
         #[test]
-        fn of_several_corpora_each_is_dealt_to_all_groups(
-            of_each in vec(1usize..12, 2..4),
+        fn each_of_several_corpora_is_distributed_over_all_groups(
+            speakers_per_corpus in vec(1usize..12, 2..4),
             groups in 2usize..6,
             seed: u64,
         ) {
-            let clips: Vec<Clip> = of_each
+            let clips: Vec<Clip> = speakers_per_corpus
                 .iter()
                 .enumerate()
                 .flat_map(|(corpus, &speakers)| (0..speakers).map(move |number| (corpus, number)))
@@ -387,7 +396,7 @@ mod tests {
                     ..clip("x.wav".into(), &number.to_string())
                 })
                 .collect();
-            let speakers: usize = of_each.iter().sum();
+            let speakers: usize = speakers_per_corpus.iter().sum();
             prop_assume!(speakers >= groups + 2);
             let made = folds(&clips, Folds::Groups(groups), seed).unwrap();
             let spread = |count: &dyn Fn(&Fold) -> usize| {
@@ -396,16 +405,16 @@ mod tests {
             };
             prop_assert!(spread(&|fold| fold.test.len()) <= 1);
             for corpus in ["a:", "b:", "c:"] {
-                let of = |fold: &Fold| fold.test.iter().filter(|s| s.starts_with(corpus)).count();
-                prop_assert!(spread(&of) <= 1);
+                let tested = |fold: &Fold| fold.test.iter().filter(|s| s.starts_with(corpus)).count();
+                prop_assert!(spread(&tested) <= 1);
             }
         }
 
         #[test]
         fn leaving_one_out_tests_every_speaker_once(counts in vec(1usize..5, 3..30), seed: u64) {
-            let clips = voices(&counts);
+            let clips = clips_of(&counts);
             let made = folds(&clips, Folds::Loso, seed).unwrap();
-            sound(&clips, &made);
+            assert_valid(&clips, &made);
             prop_assert_eq!(made.len(), counts.len());
             prop_assert!(made.iter().all(|fold| fold.test == [fold.name.clone()]));
             prop_assert_eq!(made, folds(&clips, Folds::Loso, seed).unwrap());
@@ -419,7 +428,7 @@ mod tests {
             let clips = ravdess(&actors);
             for kind in [Folds::RavdessEmobox6, Folds::RavdessLuna5] {
                 let made = folds(&clips, kind, seed).unwrap();
-                sound(&clips, &made);
+                assert_valid(&clips, &made);
                 for fold in &made {
                     let published = kind.published()[fold.name.parse::<usize>().unwrap() - 1];
                     prop_assert!(fold.test.iter().all(|actor| published.contains(&actor.as_str())));
@@ -430,8 +439,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fold_is_called_like_its_speaker_as_far_as_a_folder_can_be() {
-        let named = |speaker| name_of(speaker, 7);
+    fn the_name_of_a_fold_is_its_speaker_without_characters_that_folders_cannot_have() {
+        let named = |speaker| folder_name(speaker, 7);
         assert_eq!(named("03"), "03");
         assert_eq!(named("emodb:03"), "emodb:03");
         assert_eq!(named("ann/2"), "7_ann_2");
@@ -440,10 +449,10 @@ mod tests {
     }
 
     #[test]
-    fn of_several_corpora_each_validates() {
+    fn validation_speakers_come_from_all_corpora_in_turn() {
         let order = |corpora: &[&str], names: &[&str]| {
             let ids = corpora.iter().zip(names);
-            let turns = in_turn(
+            let turns = interleave_corpora(
                 ids.map(|(corpus, name)| SpeakerId { corpus, name })
                     .collect(),
             );
@@ -458,7 +467,7 @@ mod tests {
 
     #[test]
     fn twenty_speakers_in_five_groups() {
-        let clips = voices(&[60; 20]);
+        let clips = clips_of(&[60; 20]);
         let made = folds(&clips, Folds::Groups(5), 1).unwrap();
         let names: Vec<&str> = made.iter().map(|fold| fold.name.as_str()).collect();
         assert_eq!(names, ["1", "2", "3", "4", "5"]);
@@ -469,18 +478,18 @@ mod tests {
     }
 
     #[test]
-    fn who_has_few_clips_joins_who_has_many() {
-        let clips = voices(&[8, 7, 6, 5]);
+    fn speakers_with_few_and_with_many_clips_share_a_group() {
+        let clips = clips_of(&[8, 7, 6, 5]);
         for seed in 0..10 {
             for fold in folds(&clips, Folds::Groups(2), seed).unwrap() {
-                let held = |clip: &&Clip| fold.test.contains(&clip.speaker);
-                assert_eq!(clips.iter().filter(held).count(), 13);
+                let is_tested = |clip: &&Clip| fold.test.contains(&clip.speaker);
+                assert_eq!(clips.iter().filter(is_tested).count(), 13);
             }
         }
     }
 
     #[test]
-    fn the_published_folds_hold_each_of_the_24_actors() {
+    fn the_published_folds_contain_each_of_the_24_actors_once() {
         let actors: Vec<String> = (1..=24).map(|actor| format!("{actor:02}")).collect();
         for kind in [Folds::RavdessEmobox6, Folds::RavdessLuna5] {
             let mut published = kind.published().concat();
@@ -490,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_fold_nobody_is_there_for_is_left_out() {
+    fn a_published_fold_without_speakers_is_left_out() {
         let actors: Vec<u32> = (1..=24)
             .filter(|a| ![8, 9, 19, 23, 1].contains(a))
             .collect();
@@ -502,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn folds_are_written_as_they_are_read() {
+    fn folds_are_displayed_as_they_are_parsed() {
         for word in ["ravdess-emobox6", "ravdess-luna5", "loso", "2", "10"] {
             assert_eq!(word.parse::<Folds>().unwrap().to_string(), word);
         }
@@ -515,13 +524,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_folds_says_why() {
+    fn impossible_folds_are_errors() {
         let message = |clips: &[Clip], kind| folds(clips, kind, 1).unwrap_err().to_string();
 
-        let unknown = [voices(&[3; 5]), vec![clip("a.wav".into(), "")]].concat();
+        let unknown = [clips_of(&[3; 5]), vec![clip("a.wav".into(), "")]].concat();
         assert!(message(&unknown, Folds::Loso).contains("CLASS/SPEAKER/clip.wav"));
 
-        assert!(message(&voices(&[3; 5]), Folds::RavdessLuna5).contains("anger/s00/0.wav"));
+        assert!(message(&clips_of(&[3; 5]), Folds::RavdessLuna5).contains("anger/s00/0.wav"));
         let several: Vec<Clip> = ravdess(&[1, 2, 3])
             .into_iter()
             .map(|mut clip| {
@@ -531,20 +540,20 @@ mod tests {
             .collect();
         assert!(message(&several, Folds::RavdessLuna5).contains("by its name and speaker"));
         let emodb = ["03", "08", "09"].map(|s| clip(format!("wav/{s}a01Fa.wav"), s));
-        assert!(message(&emodb, Folds::RavdessEmobox6).contains("no recording of RAVDESS"));
+        assert!(message(&emodb, Folds::RavdessEmobox6).contains("is not a recording of RAVDESS"));
 
         for groups in [1, 6] {
             let kind = Folds::Groups(groups);
-            assert!(message(&voices(&[3; 5]), kind).contains("5 speakers; take 2 to 5"));
+            assert!(message(&clips_of(&[3; 5]), kind).contains("use 2 to 5 groups"));
         }
         for kind in [Folds::Loso, Folds::Groups(2)] {
             for speakers in 0..3 {
-                assert!(message(&voices(&vec![3; speakers]), kind).contains("too few for folds"));
+                assert!(message(&clips_of(&vec![3; speakers]), kind).contains("too few for folds"));
             }
         }
         let one_left = "only 1 speaker(s) are left";
-        assert!(message(&voices(&[3; 3]), Folds::Groups(2)).contains(one_left));
-        let one_fold = "with 01, 11, 20 to test, only 0";
+        assert!(message(&clips_of(&[3; 3]), Folds::Groups(2)).contains(one_left));
+        let one_fold = "with 01, 11, 20 in the test subset, only 0";
         assert!(message(&ravdess(&[1, 11, 20]), Folds::RavdessEmobox6).contains(one_fold));
     }
 }

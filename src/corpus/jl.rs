@@ -4,7 +4,7 @@
 use super::{Labels, Sex, digits, emotion};
 
 const SPEAKERS: [&str; 4] = ["female1", "female2", "male1", "male2"];
-/// The second five are secondary ones.
+/// The emotions; the secondary ones are the last five.
 const EMOTIONS: [&str; 10] = [
     "angry",
     "excited",

@@ -1,9 +1,10 @@
-//! Which corpus it is, and by whose rule its names are read.
+//! The known corpora and their rules of file names.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::ravdess::Channel;
@@ -12,46 +13,48 @@ use super::{
     tess, urdu,
 };
 
-/// The corpora that are recognised by their file names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Kind of a corpus, which determines how labels are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CorpusKind {
-    /// The synthetic corpus that emovox makes itself.
+    /// The synthetic corpus that emovox computes itself.
     Demo,
-    /// RAVDESS, speech part.
+    /// RAVDESS, speech only (English).
     Ravdess,
     /// RAVDESS, the songs of the same actors.
     RavdessSong,
-    /// Toronto emotional speech set.
+    /// TESS, the Toronto emotional speech set (English).
     Tess,
-    /// Berlin database of emotional speech.
+    /// EmoDB, the Berlin database of emotional speech (German).
     Emodb,
-    /// Crowd-sourced emotional multimodal actors dataset.
+    /// CREMA-D, the crowd-sourced emotional multimodal actors dataset (English).
     CremaD,
-    /// Surrey audio-visual expressed emotion.
+    /// SAVEE, Surrey audio-visual expressed emotion (English).
     Savee,
-    /// Italian.
+    /// EMOVO (Italian).
     Emovo,
-    /// English of New Zealand.
+    /// JL-Corpus (English of New Zealand).
     JlCorpus,
-    /// Polish.
+    /// nEMO (Polish).
     Nemo,
-    /// Bangla.
+    /// SUBESCO (Bangla).
     Subesco,
-    /// Persian.
+    /// ShEMO (Persian).
     Shemo,
-    /// Urdu.
+    /// URDU (Urdu).
     Urdu,
-    /// A plain folder per class.
+    /// One folder per class.
     Folders,
-    /// A list of recordings, which says what each of them is.
+    /// A manifest, which has the labels of all recordings.
+    #[value(skip)]
     Manifest,
-    /// Several corpora as one.
+    /// Several merged corpora.
+    #[value(skip)]
     Union,
 }
 
 impl CorpusKind {
-    /// The corpora with a naming rule of their own, in the order in which they are tried.
+    /// The corpora that are recognised by their file names, in the order in which they are tried.
     pub const NAMED: [CorpusKind; 13] = [
         CorpusKind::Demo,
         CorpusKind::Ravdess,
@@ -68,7 +71,8 @@ impl CorpusKind {
         CorpusKind::Urdu,
     ];
 
-    /// Reads a recording's path (relative to the corpus folder) by the corpus' naming rule.
+    /// Parses the path of a recording, relative to the corpus folder, by the rule of the corpus.
+    /// `None` if the path does not follow the rule.
     pub fn parse(self, file: &Path) -> Option<Labels> {
         let stem = file.file_stem()?.to_str()?;
         match self {
@@ -91,7 +95,7 @@ impl CorpusKind {
         }
     }
 
-    /// Whether a speaker of this corpus is a woman or a man, where the corpus says so.
+    /// Sex of a speaker of this corpus; `None` if the corpus does not have this information.
     pub fn sex(self, speaker: &str) -> Option<Sex> {
         match self {
             CorpusKind::Ravdess | CorpusKind::RavdessSong => ravdess::sex(speaker),
@@ -111,14 +115,14 @@ impl CorpusKind {
         }
     }
 
-    /// True where recordings were made by a machine: a number from them says nothing about people.
+    /// True for synthetic recordings: a score on them does not predict a score on people.
     pub fn is_synthetic(self) -> bool {
         self == CorpusKind::Demo
     }
 
-    /// True where two corpora are of the same people, as far as their names tell: who speaks in RAVDESS
-    /// sings in it, too. Of plain folders nobody knows.
-    pub fn has_the_people_of(self, other: CorpusKind) -> bool {
+    /// True if two corpora are known to have the same speakers: the speakers of RAVDESS also sing
+    /// in it. For folders per class this is not known.
+    pub fn has_speakers_of(self, other: CorpusKind) -> bool {
         let people = |kind: CorpusKind| match kind {
             CorpusKind::RavdessSong => CorpusKind::Ravdess,
             kind => kind,
@@ -126,12 +130,12 @@ impl CorpusKind {
         CorpusKind::NAMED.contains(&self) && people(self) == people(other)
     }
 
-    /// What a clip is called once in its corpus, so that a second one is a copy. Nothing where names
-    /// may come again.
+    /// A name that is unique in the corpus, so that a second clip with this name is a copy. `None`
+    /// if names can repeat.
     pub(super) fn once<'a>(self, file: &'a Path, labels: &Labels) -> Option<Cow<'a, str>> {
         match self {
             CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => None,
-            // In folders each speaker has an a01.
+            // With one folder per speaker, each speaker has an a01.
             CorpusKind::Savee => {
                 let Labels {
                     speaker, sentence, ..
@@ -142,12 +146,12 @@ impl CorpusKind {
         }
     }
 
-    /// Why a name is not of this corpus.
+    /// The reason that a file name does not belong to this corpus.
     pub(super) fn refusal(self, file: &Path) -> String {
         let is = |kind: CorpusKind| kind.parse(file).is_some();
         match self {
             CorpusKind::Ravdess if is(CorpusKind::RavdessSong) => {
-                "sung, not spoken; --corpus ravdess-song takes the songs".into()
+                "sung, not spoken; --corpus ravdess-song selects the songs".into()
             }
             CorpusKind::RavdessSong if is(CorpusKind::Ravdess) => "spoken, not sung".into(),
             _ => format!("its name does not follow the rule of {self}"),

@@ -1,8 +1,8 @@
-//! A folder of recordings → clips that know their label, speaker and sentence.
+//! Reads a folder of recordings as clips with label, speaker and sentence.
 //!
-//! Each corpus has a small file of its own with the rule of its file names; a folder is recognised
-//! by the rule that most of its names follow. Splits into train, validation and test parts are
-//! made in [`split`].
+//! Each corpus has a separate source file with the rule of its file names; a folder is recognised
+//! by the rule that most of its file names follow. The module [`split`] divides a corpus into the
+//! subsets for training, validation and test.
 
 mod changes;
 mod choice;
@@ -18,6 +18,7 @@ pub mod folds;
 mod jl;
 mod kind;
 pub mod manifest;
+mod merge;
 mod nemo;
 mod ravdess;
 mod recordings;
@@ -29,63 +30,63 @@ mod spelling;
 pub mod split;
 mod subesco;
 mod tess;
-mod union;
 mod urdu;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use split::Part;
+use split::Subset;
 
 pub use changes::{Changes, listed};
 pub use config::DataConfig;
 pub use content::ContentHash;
 pub use kind::CorpusKind;
+pub use merge::{Source, merge, source_of};
 pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
 pub use speaker::SpeakerId;
 pub use spelling::{UnclearSpeakers, spelling_key};
-pub use union::{Source, source_of, unite};
 
-/// One recording and what its name says about it.
+/// One recording with its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clip {
-    /// Where the recording is, relative to the corpus folder.
+    /// Path of the recording, relative to the corpus folder.
     pub file: PathBuf,
-    /// The emotion, in the words that all corpora have in common.
+    /// The emotion, as a common label of all corpora.
     pub label: String,
-    /// What the corpus itself calls it: its word, or the code of its file names.
+    /// The label of the corpus itself: its word for the emotion, or the code of its file names.
     pub corpus_label: String,
-    /// The corpus whose speakers the speaker is one of, by its name among several. Empty where there is
-    /// only one.
+    /// With several corpora, the name of the corpus that the speaker belongs to; empty with one
+    /// corpus.
     pub corpus: String,
-    /// The name of the speaker inside that corpus. Empty where the corpus does not tell.
+    /// The name of the speaker in that corpus; empty if it is unknown.
     pub speaker: String,
-    /// What is said. Empty where the corpus does not tell.
+    /// The spoken sentence; empty if it is unknown.
     pub sentence: String,
-    /// The recording's bytes. None before they are read, and in runs of versions that did not record them.
+    /// Hash of the bytes of the recording. `None` before they are read, and in runs of versions
+    /// that did not store it.
     pub content: Option<ContentHash>,
 }
 
 /// A recording that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Which one.
+    /// Path of the recording, relative to the corpus folder.
     pub file: PathBuf,
-    /// Why, in words for people.
+    /// The reason, as a message for the user.
     pub reason: String,
 }
 
-/// What a file name tells: the fields of a [`Clip`] without its place.
+/// The labels in a file name: the fields of a [`Clip`] without its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// The emotion, in the words that all corpora have in common.
+    /// The emotion, as a common label of all corpora.
     pub label: String,
-    /// What the corpus itself calls it: its word, or the code of its file names.
+    /// The label of the corpus itself: its word for the emotion, or the code of its file names.
     pub corpus_label: String,
-    /// Who speaks; empty where the corpus does not tell.
+    /// The speaker; empty if it is unknown.
     pub speaker: String,
-    /// What is said; empty where the corpus does not tell.
+    /// The spoken sentence; empty if it is unknown.
     pub sentence: String,
 }
 
@@ -105,38 +106,38 @@ impl Labels {
     }
 }
 
-/// The number that a text of so many digits says.
+/// Parses a number of exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<u32> {
     let plain = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// What was found in a folder.
+/// The recordings of a folder, of a manifest, or of several merged corpora.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    /// By whose naming rule it was read.
+    /// The kind of the corpus, whose rule was used to read the labels.
     pub kind: CorpusKind,
-    /// The folder that was scanned.
+    /// The folder that the paths of the clips are relative to.
     pub folder: PathBuf,
     /// The recordings, in the order of their paths.
     pub clips: Vec<Clip>,
-    /// WAV files that are left out, relative to the folder: those whose names do not follow the
-    /// corpus' rule, those that cannot be reached, and second copies, where a corpus gives a name
-    /// once and it was seen before. (Archives of RAVDESS and TESS go around that hold every
-    /// recording twice; a clip in two parts would make its score worthless.)
+    /// WAV files that are left out: files whose names do not follow the rule of the corpus, files
+    /// that cannot be read, and second copies, if names are unique in the corpus. (Some archives of
+    /// RAVDESS and TESS contain every recording twice; a clip in two subsets would make the score
+    /// invalid.)
     pub skipped: Vec<Skipped>,
-    /// The part of each clip, by its place, where a list says it. Empty where nobody does.
-    pub given: BTreeMap<PathBuf, Part>,
-    /// The corpora that it was made of, where there are several.
+    /// The subset of each clip, by its path, if a manifest has subsets; otherwise empty.
+    pub given: BTreeMap<PathBuf, Subset>,
+    /// The merged corpora, if there are several.
     pub sources: Vec<Source>,
-    /// What labels count as in each of these.
+    /// The label aliases that were applied in each of the merged corpora.
     pub counts_as: Vec<BTreeMap<String, String>>,
-    /// What was made of it, in words for people.
+    /// Notes for the user about changes to the data.
     pub notes: Vec<String>,
 }
 
 impl Corpus {
-    /// No clips yet.
+    /// A corpus without clips.
     pub(crate) fn empty(kind: CorpusKind, folder: PathBuf) -> Corpus {
         Corpus {
             kind,
@@ -150,24 +151,24 @@ impl Corpus {
         }
     }
 
-    /// `ravdess`, or `ravdess+emodb` of two.
+    /// Name of the corpus: `ravdess`, or `ravdess+emodb` for two.
     pub fn name(&self) -> String {
         name_of(self.kind, &self.sources)
     }
 
-    /// True where some of the recordings were made by a machine.
+    /// True if some of the recordings are synthetic.
     pub fn is_synthetic(&self) -> bool {
         let kinds = self.sources.iter().filter_map(|source| source.corpus);
         kinds.chain([self.kind]).any(CorpusKind::is_synthetic)
     }
 
-    /// The place of a clip's recording.
+    /// Path of the recording of a clip.
     pub fn path(&self, clip: &Clip) -> PathBuf {
         self.folder.join(&clip.file)
     }
 }
 
-/// What a corpus is called: of several, each.
+/// Name of a corpus; with several corpora, their names joined by `+`.
 fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
     match sources {
         [] => kind.to_string(),
@@ -178,13 +179,13 @@ fn name_of(kind: CorpusKind, sources: &[Source]) -> String {
     }
 }
 
-/// The labels that occur, sorted: their order is the order of a model's outputs.
+/// The different labels of the clips, sorted. This is the order of the outputs of a model.
 pub fn classes(clips: &[Clip]) -> Vec<String> {
     let labels: BTreeSet<&String> = clips.iter().map(|clip| &clip.label).collect();
     labels.into_iter().cloned().collect()
 }
 
-/// The speakers that occur, sorted, as [`SpeakerId`] writes them.
+/// The different speakers of the clips, sorted, in the format of [`SpeakerId`].
 pub fn speakers(clips: &[Clip]) -> Vec<String> {
     let ids: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
     ids.iter().map(SpeakerId::to_string).collect()
@@ -196,24 +197,24 @@ fn known() -> String {
     names[1..].join(", ")
 }
 
-/// Why a folder is no corpus. Each message says what to do next.
+/// The reason that a folder cannot be used as a corpus. Each message gives the next step.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum CorpusError {
-    #[error("there is no folder {}; --data takes the folder that holds the recordings, \
-             and data/README.md tells where to get some", .0.display())]
+    #[error("there is no folder {}; --data expects the folder with the recordings, and \
+             data/README.md lists sources of recordings", .0.display())]
     NoFolder(PathBuf),
-    #[error("{} is a file; --data takes the folder that holds the recordings", .0.display())]
+    #[error("{} is a file; --data expects the folder with the recordings", .0.display())]
     NotAFolder(PathBuf),
-    #[error("{} holds more than {most} files and folders; --data takes the folder that holds the \
-             recordings, and not the disk that it is on", .folder.display())]
+    #[error("{} contains more than {most} files and folders; --data expects the folder with the \
+             recordings, not the whole disk", .folder.display())]
     TooManyEntries { folder: PathBuf, most: usize },
-    #[error("no WAV file in {}; --data takes a folder with recordings (it is searched with all \
-             its subfolders for names that end in .wav)", .0.display())]
+    #[error("no WAV file in {}; --data expects a folder with recordings (the folder and all its \
+             subfolders are searched for names that end in .wav)", .0.display())]
     NoRecordings(PathBuf),
-    #[error("{} holds {count} WAV files, but their names follow no corpus that emovox knows \
-             ({}), and they do not lie in a folder per class; the first is {}. \
-             Lay them out as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or name the corpus \
+    #[error("{} contains {count} WAV files, but their names follow no rule of a corpus that emovox \
+             knows ({}), and they are not in one folder per class; the first is {}. \
+             Arrange them as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]
     UnknownNames {
         folder: PathBuf,
@@ -227,20 +228,20 @@ pub enum CorpusError {
         kind: CorpusKind,
         first: PathBuf,
     },
-    #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data takes the folder in which each class has a folder of its own", .folder.display())]
+    #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data expects the folder that contains one folder per class", .folder.display())]
     OneClass { folder: PathBuf, class: String },
-    #[error("{} is in {name} as well as in another corpus before it; each recording belongs to one", .file.display())]
+    #[error("{} is in {name} as well as in an earlier corpus; each recording must be in one corpus only", .file.display())]
     InTwoCorpora { file: PathBuf, name: String },
     #[error("{}: {unclear} (the speakers are the folders inside those of the classes)", .folder.display())]
     UnclearSpeakers {
         folder: PathBuf,
         unclear: UnclearSpeakers,
     },
-    #[error("no recording is of {label}; there are {known}")]
+    #[error("no recording has the label {label}; the labels are {known}")]
     NoSuchLabel { label: String, known: String },
     #[error(
-        "only {} is left of the labels {known}; a classifier needs at least two (--labels names those \
-             that are to be trained on, --map what one counts as)",
+        "only {} is left of the labels {known}; a classifier needs at least two (--labels selects \
+             labels, --map sets the label that another label counts as)",
         if .kept.is_empty() { "none" } else { .kept }
     )]
     FewLabels { kept: String, known: String },
@@ -248,8 +249,11 @@ pub enum CorpusError {
 
 /// Finds the recordings of a corpus in a folder and all its subfolders.
 ///
-/// Without a `kind` the corpus is recognised by its names. Files that do not follow the rule are
-/// kept aside in [`Corpus::skipped`].
+/// Without a `kind`, the corpus is recognised by its file names. Files that do not follow the rule
+/// are listed in [`Corpus::skipped`].
+///
+/// # Errors
+/// If the folder does not exist, has no recordings, follows no rule, or has fewer than two classes.
 pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusError> {
     if !folder.exists() {
         return Err(CorpusError::NoFolder(folder.into()));
@@ -278,18 +282,18 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     let mut names = BTreeSet::new();
     for file in &files {
         let labels = match file.to_str() {
-            // A run keeps the places of its recordings in a text file.
+            // A run stores the paths of its recordings in a text file.
             None => Err("its path is not UTF-8; rename it".to_string()),
             Some(_) => kind.parse(file).ok_or_else(|| kind.refusal(file)),
         };
-        let mut second = |labels: &Labels| {
+        let mut is_copy = |labels: &Labels| {
             let name = kind.once(file, labels);
             name.is_some_and(|name| !names.insert(name.into_owned()))
         };
         match labels {
-            Ok(labels) if second(&labels) => skipped.push(Skipped {
+            Ok(labels) if is_copy(&labels) => skipped.push(Skipped {
                 file: file.clone(),
-                reason: "a second copy of a name that is given once".into(),
+                reason: "a second copy of a recording with this name".into(),
             }),
             Ok(Labels {
                 label,
@@ -311,7 +315,7 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
             }),
         }
     }
-    // The names of these folders were typed; a named corpus gives each speaker one code.
+    // Users type the names of these folders; in a known corpus, each speaker has one code.
     let notes = match kind {
         CorpusKind::Folders => spelling::merge_speakers(&mut clips).map_err(|unclear| {
             CorpusError::UnclearSpeakers {
@@ -341,8 +345,8 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     }
 }
 
-/// The named corpus whose rule at least half of the files follow (the one with most where several
-/// do), else a plain folder per class.
+/// The corpus whose rule most files follow, if at least half of the files follow it; otherwise one
+/// folder per class, under the same condition.
 fn recognise(files: &[PathBuf]) -> Option<CorpusKind> {
     let count = |kind: CorpusKind| {
         files

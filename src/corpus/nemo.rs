@@ -1,5 +1,6 @@
 //! nEMO (Christop 2024): `speaker_emotion_sentence`, as in `EB0_anger_1`, in the folder `samples`.
-//! Beside it stands `data.tsv`, which says the same of each file, and more; it serves as a manifest.
+//! The file `data.tsv` beside this folder has the same information and more; it can be used as a
+//! manifest.
 
 use super::{Labels, Sex, digits, emotion};
 
@@ -11,7 +12,7 @@ const EMOTIONS: [&str; 6] = [
     "sadness",
     "surprised",
 ];
-/// As `data.tsv` has them.
+/// Speakers and their sex, from `data.tsv`.
 const SPEAKERS: [(&str, Sex); 9] = [
     ("EB0", Sex::Female),
     ("IC0", Sex::Female),

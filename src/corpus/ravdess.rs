@@ -1,10 +1,11 @@
 //! RAVDESS (Livingstone & Russo 2018): seven two-digit fields,
 //! `modality-channel-emotion-intensity-statement-repetition-actor`, as in `03-01-06-01-02-01-12`.
-//! Channel 01 is speech, 02 song; the same actors speak and sing, and each is a corpus of its own.
+//! Channel 01 is speech, 02 is song. The actors are the same, and each channel is a separate
+//! corpus.
 
 use super::{Labels, Sex, digits, emotion};
 
-/// The third field, from 01. Sung are the first six.
+/// Values of the third field, from 01. Songs have only the first six.
 const EMOTIONS: [&str; 8] = [
     "neutral",
     "calm",
@@ -17,14 +18,14 @@ const EMOTIONS: [&str; 8] = [
 ];
 const SUNG: usize = 6;
 
-/// The second field.
+/// Values of the second field.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Channel {
     Speech = 1,
     Song = 2,
 }
 
-pub(super) fn parse(stem: &str, asked: Channel) -> Option<Labels> {
+pub(super) fn parse(stem: &str, requested: Channel) -> Option<Labels> {
     let fields: Vec<&str> = stem.split('-').collect();
     let &[
         modality,
@@ -39,13 +40,13 @@ pub(super) fn parse(stem: &str, asked: Channel) -> Option<Labels> {
         return None;
     };
     let within = |field: &str, last: u32| digits(field, 2).is_some_and(|n| (1..=last).contains(&n));
-    let known = digits(channel, 2) == Some(asked as u32)
+    let known = digits(channel, 2) == Some(requested as u32)
         && within(modality, 3)
         && [intensity, statement, repetition]
             .iter()
             .all(|field| within(field, 2))
         && within(actor, 24);
-    let words = match asked {
+    let words = match requested {
         Channel::Speech => &EMOTIONS[..],
         Channel::Song => &EMOTIONS[..SUNG],
     };
@@ -54,7 +55,7 @@ pub(super) fn parse(stem: &str, asked: Channel) -> Option<Labels> {
     Some(Labels::new(emotion::label(word)?, *word, actor, statement))
 }
 
-/// Actors with odd numbers are men.
+/// Sex of an actor: actors with odd numbers are men.
 pub(super) fn sex(actor: &str) -> Option<Sex> {
     let number: u32 = actor.parse().ok()?;
     Some(match number % 2 {

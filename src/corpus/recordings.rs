@@ -1,4 +1,4 @@
-//! The WAV files below a folder.
+//! Search for the WAV files below a folder.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
@@ -8,12 +8,12 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{CorpusError, Skipped};
 
-/// The bounds of a search: a folder that is larger or deeper is not a corpus, but a disk or a trap.
+/// Limits of a search. A larger or deeper folder is not a corpus, but for example a whole disk.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// Files and folders.
+    /// Maximum number of files and folders.
     entries: usize,
-    /// Folders within folders.
+    /// Maximum depth of nested folders.
     depth: usize,
 }
 
@@ -25,18 +25,19 @@ const BOUNDS: Bounds = Bounds {
 /// The WAV files below a folder.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// Relative to the folder, sorted.
+    /// Paths of the recordings, relative to the folder, sorted.
     pub recordings: Vec<PathBuf>,
-    /// Places that may be a recording, or may hold some, and cannot be used.
+    /// Files and folders that may be or may contain recordings, but cannot be used.
     pub skipped: Vec<Skipped>,
 }
 
-/// Finds all WAV files below a folder, and those behind its symbolic links. Each real folder is searched
-/// once, however many links lead to it. Hidden files and folders are left out: macOS archives are full of
-/// `._name.wav` that are not recordings, and a desktop's bin keeps deleted files.
+/// Finds all WAV files below a folder, including those behind symbolic links. Each real folder is
+/// searched once, for any number of links to it. Hidden files and folders are left out: archives
+/// from macOS contain files such as `._name.wav` that are not recordings, and the trash folder of a
+/// desktop contains deleted files.
 ///
 /// # Errors
-/// A folder with more than five million entries.
+/// If the folder has more than five million entries.
 pub fn find_recordings(folder: &Path) -> Result<Found, CorpusError> {
     find_within(folder, BOUNDS)
 }
@@ -50,7 +51,7 @@ fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
         searched: BTreeMap::new(),
         links: VecDeque::from([(folder.to_path_buf(), 0)]),
     };
-    // Real folders first, so that a recording goes by its real path and not by that of a link.
+    // Real folders come first, so that a recording has its real path and not the path of a link.
     while let Some((link, depth)) = search.links.pop_front() {
         search.below(&link, depth)?;
     }
@@ -60,21 +61,21 @@ fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
     Ok(found)
 }
 
-/// A search as it goes on.
+/// State of a search.
 struct Search<'a> {
     folder: &'a Path,
     bounds: Bounds,
     found: Found,
     /// Number of files and folders so far.
     entries: usize,
-    /// The real folders that were searched, with the path that each goes by.
+    /// The searched folders: from the real path to the path relative to the corpus folder.
     searched: BTreeMap<PathBuf, PathBuf>,
-    /// Links to folders that are to be searched, and how deep they are.
+    /// Links to folders that remain to be searched, with their depths.
     links: VecDeque<(PathBuf, usize)>,
 }
 
 impl Search<'_> {
-    /// Searches a real folder, or the one behind a link, with all real folders in it.
+    /// Searches a real folder, or the folder behind a link, with all real folders in it.
     fn below(&mut self, start: &Path, depth: usize) -> Result<(), CorpusError> {
         let real = match start.canonicalize() {
             Ok(real) => real,
@@ -102,11 +103,11 @@ impl Search<'_> {
                 Ok(entry) => {
                     let is_folder = entry.depth() == 0 || entry.file_type().is_dir();
                     let depth = depth + entry.depth();
-                    let own = entry.path().strip_prefix(start);
-                    let own = own.map_or(real.clone(), |own| real.join(own));
+                    let inside = entry.path().strip_prefix(start);
+                    let real_path = inside.map_or(real.clone(), |inside| real.join(inside));
                     if !is_folder {
                         self.file(&entry, depth);
-                    } else if !self.enters(&entry, own, depth) {
+                    } else if !self.enters(&entry, real_path, depth) {
                         entries.skip_current_dir();
                     }
                 }
@@ -115,13 +116,13 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Notes that a folder is searched, `real` by its real path; false where it must not be.
+    /// Registers a folder with the real path `real`. Returns false if it must not be searched.
     fn enters(&mut self, entry: &DirEntry, real: PathBuf, depth: usize) -> bool {
         let path = entry.path();
         if let Some(known) = self.searched.get(&real) {
             let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
             let reason = match parent.is_some_and(|parent| parent.starts_with(&real)) {
-                true => "a symbolic link that leads back to a folder above it".into(),
+                true => "a symbolic link to a folder above it".into(),
                 false => format!(
                     "the same folder as {}, which is searched",
                     self.folder.join(known).display()
@@ -137,7 +138,7 @@ impl Search<'_> {
             let most = self.bounds.depth;
             self.skip(
                 path,
-                format!("deeper than {most} folders; it is not searched"),
+                format!("more than {most} folders deep; it is not searched"),
             );
             return false;
         }
@@ -146,7 +147,7 @@ impl Search<'_> {
         true
     }
 
-    /// A file, or a link to anything.
+    /// Handles a file, or a link to a file or folder.
     fn file(&mut self, entry: &DirEntry, depth: usize) {
         let path = entry.path();
         if entry.file_type().is_file() && !named_wav(path) {
@@ -161,7 +162,7 @@ impl Search<'_> {
             }
             _ if !named_wav(path) => {}
             Ok(target) if target.is_file() => self.found.recordings.push(self.relative(path)),
-            Ok(_) => self.skip(path, "no regular file".into()),
+            Ok(_) => self.skip(path, "not a regular file".into()),
             Err(error) => self.skip(path, unreachable(&error)),
         }
     }
@@ -170,7 +171,7 @@ impl Search<'_> {
         if let Some(path) = error.path() {
             let reason = match error.io_error() {
                 Some(error) => unreachable(error),
-                None => format!("cannot be reached: {error}"),
+                None => format!("cannot be read: {error}"),
             };
             self.skip(path, reason);
         }
@@ -197,12 +198,12 @@ fn named_wav(path: &Path) -> bool {
     extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
 }
 
-/// The reason why a place in the folder cannot be searched.
+/// The reason that a file or folder cannot be read.
 fn unreachable(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "a symbolic link that leads nowhere".into(),
-        ErrorKind::PermissionDenied => "permission denied; check who may read it".into(),
-        _ => format!("cannot be reached: {error}"),
+        ErrorKind::NotFound => "a symbolic link to a file that does not exist".into(),
+        ErrorKind::PermissionDenied => "permission denied; check the read permission".into(),
+        _ => format!("cannot be read: {error}"),
     }
 }
 
@@ -229,7 +230,7 @@ mod tests {
 
     /// 2²⁶ paths lead to the recording.
     #[test]
-    fn a_ladder_of_links_is_climbed_once() {
+    fn a_ladder_of_links_is_searched_once() {
         let folder = corpus(&["26/clip.wav"]);
         for level in 0..26 {
             let here = folder.path().join(level.to_string());
@@ -243,9 +244,9 @@ mod tests {
         assert_eq!(found.skipped.len(), 52, "each link once");
     }
 
-    /// The same where the folders of the ladder lie elsewhere.
+    /// The same with the folders of the ladder outside of the corpus folder.
     #[test]
-    fn a_ladder_outside_of_the_folder_is_climbed_once() {
+    fn a_ladder_outside_of_the_folder_is_searched_once() {
         let elsewhere = corpus(&["26/clip.wav"]);
         for level in 0..26 {
             let here = elsewhere.path().join(level.to_string());
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_goes_by_its_real_path_though_a_link_comes_first() {
+    fn a_recording_has_its_real_path_although_a_link_comes_first() {
         let folder = corpus(&["z/clip.wav"]);
         symlink("z", folder.path().join("a")).unwrap();
         let found = find_recordings(folder.path()).unwrap();
@@ -301,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn folders_deeper_than_the_bound_are_named() {
+    fn folders_deeper_than_the_bound_are_listed() {
         let deep = "d/".repeat(65) + "clip.wav";
         let folder = corpus(&["clip.wav", &deep]);
         let found = find_recordings(folder.path()).unwrap();
         assert_eq!(names(&found), ["clip.wav"]);
         assert_eq!(found.skipped.len(), 1);
-        assert!(found.skipped[0].reason.contains("deeper than 64"));
+        assert!(found.skipped[0].reason.contains("more than 64 folders"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! SAVEE (Haq & Jackson 2009): four Englishmen, DC, JE, JK and KL; an emotion of one or two letters and
-//! the number of the sentence, 01 to 15 (neutral: to 30). The speaker is in the name, `DC_a01`, or is
-//! the folder, `DC/a01`, as the corpus was published.
+//! SAVEE (Haq & Jackson 2009): four English speakers, DC, JE, JK and KL; an emotion of one or two
+//! letters and the number of the sentence, 01 to 15 (neutral: to 30). The speaker is in the file
+//! name, `DC_a01`, or is the folder, `DC/a01`, as in the published corpus.
 
 use std::path::Path;
 

@@ -1,17 +1,17 @@
-//! Whether women or men speak, where a corpus says so.
+//! Sex of the speakers, for the corpora with this information.
 
 use super::CorpusKind;
 
-/// What a corpus says of a speaker.
+/// Sex of a speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are sufficient")]
 pub enum Sex {
     Female,
     Male,
 }
 
 impl Sex {
-    /// `F…` and `f…` are women, `M…` and `m…` men.
+    /// Sex by the first letter of a word: `F` or `f` is a woman, `M` or `m` a man.
     pub(super) fn of_initial(word: &str) -> Option<Sex> {
         match word.chars().next()?.to_ascii_uppercase() {
             'F' => Some(Sex::Female),
@@ -21,7 +21,7 @@ impl Sex {
     }
 }
 
-/// `5 women, 5 men`; nothing where the corpus does not tell of every speaker.
+/// Counts of women and men: `5 women, 5 men`. `None` if the sex of a speaker is unknown.
 pub fn women_and_men(kind: CorpusKind, speakers: &[String]) -> Option<String> {
     let sexes: Vec<Sex> = speakers
         .iter()

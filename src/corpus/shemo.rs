@@ -1,5 +1,5 @@
-//! ShEMO (Mohamad Nezami et al. 2019): sex, number of the speaker, emotion and number of the utterance
-//! without anything between them, as in `F01A01`.
+//! ShEMO (Mohamad Nezami et al. 2019): sex, number of the speaker, emotion and number of the
+//! utterance without separators, as in `F01A01`.
 
 use super::{Labels, Sex};
 

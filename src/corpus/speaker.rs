@@ -5,21 +5,20 @@ use std::fmt;
 
 use super::Clip;
 
-/// A speaker's name, and the corpus in which it is that person's name: speaker 03 of one corpus is not
-/// speaker 03 of another.
+/// The name of a speaker with its corpus: speaker 03 of one corpus is not speaker 03 of another.
 ///
-/// It is written `emodb:03`, or `03` where there is only one corpus. Speakers are in the order of what
-/// is written.
+/// It is displayed as `emodb:03`, or as `03` with one corpus. Speakers are sorted by their
+/// displayed names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpeakerId<'a> {
-    /// One of several corpora. Empty where there is only one, and of an unknown speaker.
+    /// The corpus of the speaker. Empty with one corpus, and for an unknown speaker.
     pub corpus: &'a str,
-    /// The name inside this corpus. Empty for an unknown speaker.
+    /// The name in this corpus. Empty for an unknown speaker.
     pub name: &'a str,
 }
 
 impl Clip {
-    /// Name of the speaker. All unknown speakers are the same one: nothing shows that they are several.
+    /// Identity of the speaker. All unknown speakers count as one speaker, because they may be one.
     pub fn speaker_id(&self) -> SpeakerId<'_> {
         SpeakerId {
             corpus: match self.speaker.is_empty() {
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn speakers_are_in_the_order_of_what_is_written() {
+    fn speakers_are_sorted_by_their_displayed_names() {
         let mut ids = [
             id("a", "2"),
             id("a-b", "1"),
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_colon_in_a_name_makes_nobody_somebody_else() {
+    fn a_colon_in_a_name_is_not_a_corpus() {
         assert_ne!(id("a", "b"), id("", "a:b"));
         assert_ne!(id("a", "b").cmp(&id("", "a:b")), Ordering::Equal);
     }

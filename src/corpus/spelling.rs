@@ -1,4 +1,5 @@
-//! Spellings of a name that people type: `spk03`, `Spk03 ` and `SPK3` are one speaker, and `n/a` is none.
+//! Spellings of names that users type: `spk03`, `Spk03 ` and `SPK3` are one speaker, and `n/a` is a
+//! missing value.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -28,29 +29,29 @@ const MISSING: [&str; 17] = [
     "--",
 ];
 
-/// So many merged speakers are listed.
+/// Maximum number of speakers in a list of a message.
 const LISTED: usize = 10;
 
-/// Speakers that may be one person or several.
+/// Error for speaker names that may be one person or several.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "the speakers {spellings} may be one person or several, and nothing here decides it; write one \
-     person in one way everywhere, and two people as different words or numbers"
+    "the speakers {spellings} may be one person or several; use one spelling for one person \
+     everywhere, and different words or numbers for different people"
 )]
 pub struct UnclearSpeakers {
-    /// `'03' and 'spk03'`, and some more such groups.
+    /// The unclear groups of names, such as `'03' and 'spk03'`.
     pub spellings: String,
 }
 
-/// True for a word that stands for a missing value, as programs write it: `nan`, `None`, `n/a`, `?`.
+/// True for a word that programs write for a missing value: `nan`, `None`, `n/a`, `?`.
 pub(super) fn is_missing(word: &str) -> bool {
     let word = folded(word);
     word.is_empty() || MISSING.contains(&word.as_str())
 }
 
-/// Text by which spellings of one name are equal: without the spaces around it, in Unicode's composed
-/// form, without case, and without the leading zeros of its numbers. A number that a program turned into
-/// a fraction (`3.0`) is the same number.
+/// A key that is equal for all spellings of one name: without spaces around the name, in the
+/// composed form of Unicode, without case, and without leading zeros of numbers. A number that a
+/// program wrote as a fraction (`3.0`) is the same number.
 pub fn spelling_key(name: &str) -> String {
     let key = without_leading_zeros(&folded(name));
     match key.strip_suffix(".0") {
@@ -59,20 +60,20 @@ pub fn spelling_key(name: &str) -> String {
     }
 }
 
-/// Case folding as Unicode describes it, but for the letters that have no other case: `ß` is `ss`, and
-/// the `ς` at the end of a word is a `σ`. Characters that nobody sees are left out.
+/// Case folding as in Unicode, except for letters without another case: `ß` becomes `ss`, and the
+/// `ς` at the end of a word becomes `σ`. Invisible characters are left out.
 fn folded(word: &str) -> String {
-    let seen: String = word
+    let visible: String = word
         .chars()
         .filter(|letter| !is_invisible(*letter))
         .collect();
-    let words: Vec<&str> = seen.split_whitespace().collect();
+    let words: Vec<&str> = visible.split_whitespace().collect();
     let composed: String = words.join(" ").nfc().collect();
     let folded = composed.to_lowercase().to_uppercase().to_lowercase();
     folded.nfc().collect()
 }
 
-/// Soft hyphens, marks of width and direction, byte order marks.
+/// True for soft hyphens, zero-width and direction marks, and byte order marks.
 fn is_invisible(letter: char) -> bool {
     matches!(
         letter,
@@ -99,7 +100,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Letters and numbers of a key alone; of what separates them only that it separates two numbers.
+/// The letters and digits of a key, without separators. A separator between two numbers becomes
+/// `-`.
 fn skeleton(key: &str) -> String {
     let letters: Vec<char> = key.chars().collect();
     let is_separator = |letter: &char| " _-.:#/".contains(*letter);
@@ -119,9 +121,9 @@ fn ends_in_digit(text: &str) -> bool {
     text.ends_with(|letter: char| letter.is_ascii_digit())
 }
 
-/// Refuses `spk03` beside `spk_03`, and beside the bare number `03`. By speaker: its key, and how often it
-/// is written in which way.
-fn refuse_unclear(
+/// Rejects `spk03` together with `spk_03`, or with the bare number `03`. `speakers` has the key of
+/// each speaker and the count of each spelling.
+fn reject_unclear(
     speakers: &BTreeMap<String, BTreeMap<String, usize>>,
 ) -> Result<(), UnclearSpeakers> {
     let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -160,11 +162,11 @@ fn refuse_unclear(
     })
 }
 
-/// Gives each speaker one spelling, the most frequent one, and makes missing values unknown speakers.
-/// Returns notes about both.
+/// Renames each speaker to its most frequent spelling, and turns missing values into unknown
+/// speakers. Returns notes about both.
 ///
 /// # Errors
-/// Names that may be spellings of one name or names of several people.
+/// If some names may be spellings of one name or names of several people.
 pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearSpeakers> {
     let mut notes = Vec::new();
     let mut missing: BTreeMap<String, usize> = BTreeMap::new();
@@ -181,10 +183,10 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
     }
     for (word, count) in missing {
         notes.push(format!(
-            "'{word}' is not the name of a speaker: who speaks in {count} clip(s) is unknown"
+            "'{word}' is not the name of a speaker: the speaker of {count} clip(s) is unknown"
         ));
     }
-    refuse_unclear(&spellings)?;
+    reject_unclear(&spellings)?;
 
     let mut merged = Vec::new();
     let mut renamed: BTreeMap<String, String> = BTreeMap::new();
@@ -196,7 +198,7 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
         let others: Vec<String> = names.collect();
         let quoted: Vec<String> = others.iter().map(|name| format!("'{name}'")).collect();
         merged.push(format!(
-            "speaker '{kept}' is also written {}: {} spellings are one speaker",
+            "speaker '{kept}' is also written {}: {} spellings of one speaker",
             quoted.join(", "),
             1 + others.len()
         ));
@@ -204,7 +206,7 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
     }
     if let Some(more) = merged.len().checked_sub(LISTED).filter(|&more| more > 0) {
         merged.truncate(LISTED);
-        merged.push(format!("{more} more speakers are written in several ways"));
+        merged.push(format!("{more} more speakers have several spellings"));
     }
     notes.extend(merged);
     for clip in clips {
@@ -239,7 +241,7 @@ mod tests {
         names.iter().enumerate().map(clip).collect()
     }
 
-    /// The speakers that are left of these, and the notes.
+    /// The speakers after merging, and the notes.
     fn merged(names: &[&str]) -> (Vec<String>, Vec<String>) {
         let mut clips = clips(names);
         let notes = merge_speakers(&mut clips).unwrap();
@@ -247,13 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn case_spaces_zeros_and_fractions_make_no_second_speaker() {
+    fn names_that_differ_in_case_spaces_zeros_or_fractions_are_one_speaker() {
         let (one, notes) = merged(&["spk03", "Spk03 ", "spk03", "SPK3", " spk003"]);
         assert_eq!(one, ["spk03"]);
         assert_eq!(
             notes,
             [
-                "speaker 'spk03' is also written ' spk003', 'SPK3', 'Spk03 ': 4 spellings are one speaker"
+                "speaker 'spk03' is also written ' spk003', 'SPK3', 'Spk03 ': 4 spellings of one speaker"
             ]
         );
         assert_eq!(
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_compared_as_unicode_has_them() {
+    fn letters_are_compared_by_the_rules_of_unicode() {
         for (a, b) in [
             ("\u{feff}ann", "an\u{200b}n\u{ad}"),
             ("Zo\u{eb}", "ZOE\u{308}"),
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_spellings_as_frequent_the_first_is_kept() {
+    fn the_first_of_two_equally_frequent_spellings_is_kept() {
         assert_eq!(merged(&["b", "B"]).0, ["B"]);
         assert_eq!(merged(&["B", "b", "b"]).0, ["b"]);
     }
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_may_be_one_person_or_two_are_refused() {
+    fn names_that_may_be_one_person_or_two_are_rejected() {
         for (names, words) in [
             (&["03", "spk03", "04"][..], "'03' and 'spk03'"),
             (&["3", "Spk_03", "m7"], "'3' and 'Spk_03'"),
@@ -307,12 +309,12 @@ mod tests {
         ] {
             let error = merge_speakers(&mut clips(names)).unwrap_err().to_string();
             assert!(error.contains(words), "lacks {words}: {error}");
-            assert!(error.contains("write one person in one way"), "{error}");
+            assert!(error.contains("use one spelling for one person"), "{error}");
         }
     }
 
     #[test]
-    fn a_long_list_of_what_is_unclear_is_cut() {
+    fn a_long_list_of_unclear_names_is_cut() {
         let names: Vec<String> = (0..40)
             .flat_map(|n| [format!("{n}"), format!("p{n}")])
             .collect();
@@ -327,11 +329,11 @@ mod tests {
         let (left, notes) = merged(&names);
         assert_eq!(left.len(), 40);
         assert_eq!(notes.len(), 11);
-        assert_eq!(notes[10], "30 more speakers are written in several ways");
+        assert_eq!(notes[10], "30 more speakers have several spellings");
     }
 
     #[test]
-    fn words_for_a_missing_value_are_nobody() {
+    fn words_for_a_missing_value_are_unknown_speakers() {
         for word in [
             "nan",
             "NaN",
@@ -368,13 +370,13 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "'?' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-                "'Unknown' is not the name of a speaker: who speaks in 2 clip(s) is unknown",
+                "'?' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+                "'Unknown' is not the name of a speaker: the speaker of 2 clip(s) is unknown",
             ]
         );
     }
 
-    /// The name of a person, by a number.
+    /// The name of the person with this number.
     fn name(person: usize) -> String {
         let words = ["spk", "zoë ", "straße-", "ann lee ", "Σοφία", "İpek_"];
         format!("{}{}", words[person % words.len()], person + 1)
@@ -404,7 +406,7 @@ mod tests {
 
     const TAKES: usize = 6;
 
-    /// So many clips of each person; `way` says how each clip spells its speaker.
+    /// [`TAKES`] clips of each person; `way` returns the spelling of the speaker of each clip.
     fn spelled(people: usize, way: impl Fn(usize) -> u8) -> Vec<Clip> {
         let names: Vec<String> = (0..people * TAKES)
             .map(|clip| respelled(&name(clip / TAKES), way(clip)))
@@ -432,13 +434,13 @@ mod tests {
         }
 
         #[test]
-        fn where_few_clips_are_respelled_the_split_is_that_of_the_usual_spelling(
+        fn few_clips_with_another_spelling_do_not_change_the_split(
             people in 3usize..20,
             ways in vec(0u8..32, 20 * TAKES),
             seed: u64,
         ) {
             let mut usual = spelled(people, |_| 0);
-            // Two of six, so that the usual spelling stays the most frequent.
+            // Two of six clips, so that the usual spelling remains the most frequent.
             let mut some = spelled(people, |clip| if clip % TAKES < 2 { ways[clip] } else { 0 });
             let expected = parted(&mut usual, seed);
             prop_assert_eq!(parted(&mut some, seed), expected);
@@ -446,7 +448,7 @@ mod tests {
         }
 
         #[test]
-        fn however_names_are_spelled_each_person_is_in_one_part(
+        fn each_person_is_in_one_subset_with_any_spelling(
             people in 3usize..20,
             ways in vec(0u8..32, 20 * TAKES),
             seed: u64,

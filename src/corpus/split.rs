@@ -1,13 +1,15 @@
-//! Which clips train the model, which choose it, and which score it once at the end.
+//! Division of a corpus into subsets: clips for training, for the choice of the epoch, and for one
+//! test at the end.
 //!
-//! By default a speaker belongs to one part only: the test score then says how well the model does
-//! on a voice that it has never heard. A split that shares speakers between parts says so through
-//! [`Split::shared`], and whoever prints its numbers prints that too.
+//! By default, a speaker is in one subset only, so that the test score predicts the score on a new
+//! speaker. [`Split::shared`] lists the subsets with common speakers; every output with scores of
+//! such a split has a note about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -15,43 +17,43 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clip, SpeakerId, spelling_key};
 
-/// One of the three parts of a split.
+/// One of the three subsets of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// The weights are fitted to these clips.
+pub enum Subset {
+    /// Clips to which the weights are fitted.
     Train,
-    /// Every choice (best epoch, early stopping) is made on these.
+    /// Clips by which every choice is made: best epoch, early stopping.
     Validation,
-    /// Scored once, at the end, by the chosen weights.
+    /// Clips that are scored once, at the end, with the chosen weights.
     Test,
 }
 
-impl Part {
-    /// All three, in the order in which they are used.
-    pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+impl Subset {
+    /// All subsets, in the order in which they are used.
+    pub const ALL: [Subset; 3] = [Subset::Train, Subset::Validation, Subset::Test];
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Subset {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.pad(match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
+            Subset::Train => "train",
+            Subset::Validation => "validation",
+            Subset::Test => "test",
         })
     }
 }
 
-/// What is kept apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Method of the division.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitKind {
-    /// Speakers: no voice of one part is heard in another.
+    /// By speaker: each speaker is in one subset only.
     #[default]
     Speaker,
-    /// Clips only, with the classes in the same proportion in all parts.
+    /// By clip, at random, with the same proportions of the classes in all subsets.
     Random,
-    /// Nothing: a manifest says which clip is in which part.
+    /// By a manifest, which has the subset of each clip.
     Given,
 }
 
@@ -65,27 +67,30 @@ impl fmt::Display for SplitKind {
     }
 }
 
-/// How to split, as it stands in `config.toml`.
+/// Settings of the split, as in `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SplitConfig {
-    /// What is kept apart.
+    /// Method of the division.
     pub kind: SplitKind,
-    /// Fraction of the speakers (or of the clips, at random) that validate.
+    /// Fraction of the speakers (of the clips with a random split) for validation.
     pub validation_fraction: f64,
-    /// Fraction of the speakers (or of the clips, at random) that test.
+    /// Fraction of the speakers (of the clips with a random split) for the test.
     pub test_fraction: f64,
-    /// These speakers validate, instead of a fraction drawn by `seed`.
+    /// Validation speakers, instead of a fraction drawn with `seed`.
     pub validation_speakers: Vec<String>,
-    /// These speakers test, instead of a fraction drawn by `seed`.
+    /// Test speakers, instead of a fraction drawn with `seed`.
     pub test_speakers: Vec<String>,
-    /// Draws the split. Apart from the training's seed, so that trainings with several seeds share
-    /// a split.
+    /// Random seed of the split. It is separate from the seed of the training, so that trainings
+    /// with several seeds have the same split.
     pub seed: u64,
 }
 
 impl SplitConfig {
-    /// Rejects fractions that leave a part empty.
+    /// Checks the fractions.
+    ///
+    /// # Errors
+    /// If the fractions leave a subset empty.
     pub fn validate(&self) -> Result<(), SplitError> {
         let (validation, test) = (self.validation_fraction, self.test_fraction);
         match validation > 0.0 && test > 0.0 && validation + test < 1.0 {
@@ -108,65 +113,66 @@ impl Default for SplitConfig {
     }
 }
 
-/// A part for every clip.
+/// The subset of every clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    /// In the order of the clips it was made for.
-    pub parts: Vec<Part>,
-    /// Which parts have speakers in common.
+    /// The subset of each clip, in the order of the clips.
+    pub parts: Vec<Subset>,
+    /// The pairs of subsets with common speakers.
     pub shared: Shared,
 }
 
 impl Split {
-    /// Judges a given assignment of clips to parts.
-    pub fn new(clips: &[Clip], parts: Vec<Part>) -> Split {
+    /// A split with the given subsets of the clips; it finds the subsets with common speakers.
+    pub fn new(clips: &[Clip], parts: Vec<Subset>) -> Split {
         let shared = Shared::between(clips, &parts);
         Split { parts, shared }
     }
 
-    /// The places of the clips that belong to a part.
-    pub fn indices(&self, part: Part) -> Vec<usize> {
+    /// The indices of the clips in a subset.
+    pub fn indices(&self, part: Subset) -> Vec<usize> {
         (0..self.parts.len())
             .filter(|&clip| self.parts[clip] == part)
             .collect()
     }
 }
 
-/// The pairs of parts in which the same voice is heard.
+/// The pairs of subsets with common speakers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Shared(pub Vec<(Part, Part)>);
+pub struct Shared(pub Vec<(Subset, Subset)>);
 
 impl Shared {
-    /// Compares the speakers of the parts. Clips whose speaker nobody knows count as one speaker:
-    /// that they are strangers to each other cannot be shown.
-    fn between(clips: &[Clip], parts: &[Part]) -> Shared {
-        let speakers = |part: Part| -> BTreeSet<SpeakerId> {
-            let of_part = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
-            of_part.map(|(clip, _)| clip.speaker_id()).collect()
+    /// Compares the speakers of the subsets. All clips of unknown speakers count as clips of one
+    /// speaker, because they may be of one person.
+    fn between(clips: &[Clip], parts: &[Subset]) -> Shared {
+        let speakers = |part: Subset| -> BTreeSet<SpeakerId> {
+            let members = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
+            members.map(|(clip, _)| clip.speaker_id()).collect()
         };
         let pairs = [
-            (Part::Train, Part::Validation),
-            (Part::Train, Part::Test),
-            (Part::Validation, Part::Test),
+            (Subset::Train, Subset::Validation),
+            (Subset::Train, Subset::Test),
+            (Subset::Validation, Subset::Test),
         ];
-        let share = |&(a, b): &(Part, Part)| !speakers(a).is_disjoint(&speakers(b));
+        let share = |&(a, b): &(Subset, Subset)| !speakers(a).is_disjoint(&speakers(b));
         Shared(pairs.into_iter().filter(share).collect())
     }
 
-    /// True where any two parts share a speaker.
+    /// True if any two subsets have a common speaker.
     pub fn any(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// True where the test part is of speakers that no other part has.
-    pub fn test_is_unheard(&self) -> bool {
+    /// True if no test speaker is in another subset.
+    pub fn test_is_unseen(&self) -> bool {
         !self
             .0
             .iter()
-            .any(|&(a, b)| a == Part::Test || b == Part::Test)
+            .any(|&(a, b)| a == Subset::Test || b == Subset::Test)
     }
 
-    /// `speakers shared: train/validation, train/test`, or nothing to say.
+    /// A note such as `speakers shared: train/validation, train/test`; `None` without common
+    /// speakers.
     pub fn note(&self) -> Option<String> {
         let pairs: Vec<String> = self.0.iter().map(|(a, b)| format!("{a}/{b}")).collect();
         self.any()
@@ -174,13 +180,13 @@ impl Shared {
     }
 }
 
-/// Why clips cannot be split. Each message says what to do next.
+/// The reason that clips cannot be split. Each message gives the next step.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum SplitError {
     #[error(
-        "the class '{class}' has {count} readable clip(s), too few to train, validate and \
-             test; record more of it, or take it out of the folder"
+        "the class '{class}' has {count} readable clip(s), too few for training, validation and \
+             test; add clips of this class, or remove the class from the folder"
     )]
     SmallClass { class: String, count: usize },
     #[error(
@@ -189,54 +195,57 @@ pub enum SplitError {
     OneClass(String),
     #[error(
         "the speaker of {unknown} of the {all} recordings is unknown, so they cannot be split by \
-             speaker; use --split random (its score says nothing about new voices), leave these \
-             recordings out, or name their speakers: lay the recordings out as \
-             CLASS/SPEAKER/clip.wav, or give the manifest a column for the speaker"
+             speaker; use --split random (its score does not predict a score on new speakers), leave \
+             these recordings out, or name their speakers: arrange the recordings as \
+             CLASS/SPEAKER/clip.wav, or add a column for the speaker to the manifest"
     )]
     UnknownSpeakers { unknown: usize, all: usize },
     #[error(
-        "only one speaker ({0}) was found, so no voice is left to test on; add recordings of \
-             other speakers, or use --split random (its score says nothing about new voices)"
+        "there is only one speaker ({0}), so no speaker is left for the test; add recordings of other \
+             speakers, or use --split random (its score does not predict a score on new speakers)"
     )]
     OneSpeaker(String),
-    #[error("there is no speaker '{unknown}' here; the speakers are {known}")]
+    #[error("there is no speaker '{unknown}'; the speakers are {known}")]
     NoSuchSpeaker { unknown: String, known: String },
-    #[error("speaker '{0}' cannot both validate and test")]
+    #[error(
+        "speaker '{0}' cannot be in both the validation and the test subset; remove it from one"
+    )]
     InTwoParts(String),
-    #[error("no speaker is left to train on; {0} validate or test")]
+    #[error("no speaker is left for training; {0} are in the validation or test subset")]
     NobodyTrains(String),
     #[error(
-        "no clip of the class '{class}' is left to train on: every speaker of it validates or \
-             tests; choose other speakers or fractions, or another --split-seed"
+        "no clip of the class '{class}' is left for training: all its speakers are in the validation \
+             or test subset; choose other speakers or fractions, or another --split-seed"
     )]
     ClassNotTrained { class: String },
     #[error(
-        "the fractions for validation ({validation}) and test ({test}) must both lie above 0 \
-             and leave something to train on"
+        "the fractions for validation ({validation}) and test ({test}) must both be above 0 and \
+             leave clips for training"
     )]
     BadFractions { validation: f64, test: f64 },
     #[error(
-        "nobody says which clip is in which part, as --split given wants it; that is for a manifest \
-             with a column for it, or with --test-manifest"
+        "--split given needs the subset of each clip: use a manifest with a column for it, or \
+             --test-manifest"
     )]
     NotGiven,
-    #[error("the manifest names no clip for the {part} part; name some, {or}")]
-    NoneGiven { part: Part, or: &'static str },
-    #[error(
-        "--validation-speakers and --test-speakers choose voices, so they need --split speaker"
-    )]
+    #[error("the manifest has no clip in the {part} subset; add some, {or}")]
+    NoneGiven { part: Subset, or: &'static str },
+    #[error("--validation-speakers and --test-speakers select speakers; they need --split speaker")]
     SpeakersAtRandom,
 }
 
-/// The fewest clips of a class with which all three parts can have one.
-const SMALLEST_CLASS: usize = 3;
+/// Minimum number of clips of a class, so that each subset can have one.
+const MIN_CLASS_SIZE: usize = 3;
 
-/// Assigns every clip to a part. `given` are the parts that a manifest says, by the clips' files; only
-/// [`SplitKind::Given`] looks at them.
+/// Assigns every clip to a subset. `given` has the subsets of a manifest, by the paths of the
+/// clips; it is used only by [`SplitKind::Given`].
+///
+/// # Errors
+/// If the settings are invalid, or if the clips cannot be divided by them; see [`SplitError`].
 pub fn split(
     clips: &[Clip],
     config: &SplitConfig,
-    given: &BTreeMap<PathBuf, Part>,
+    given: &BTreeMap<PathBuf, Subset>,
 ) -> Result<Split, SplitError> {
     config.validate()?;
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -247,7 +256,7 @@ pub fn split(
         return Err(SplitError::OneClass(class.to_string()));
     }
     if config.kind != SplitKind::Given
-        && let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < SMALLEST_CLASS)
+        && let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < MIN_CLASS_SIZE)
     {
         return Err(SplitError::SmallClass {
             class: class.to_string(),
@@ -271,7 +280,7 @@ pub fn split(
         ),
         SplitKind::Given => as_given(clips, config, given)?,
     };
-    let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Part::Train);
+    let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Subset::Train);
     if let Some((class, _)) = classes.iter().find(|(_, members)| !trained(members)) {
         return Err(SplitError::ClassNotTrained {
             class: class.to_string(),
@@ -280,9 +289,9 @@ pub fn split(
     Ok(Split::new(clips, parts))
 }
 
-/// Every speaker in one part. With two speakers there is none left to validate: then a random
-/// share of the training speaker's clips does, and [`Split::shared`] tells.
-fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitError> {
+/// Splits by speaker. With two speakers, none is left for validation: then a random fraction of the
+/// training clips is the validation subset, and [`Split::shared`] has this pair of subsets.
+fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, SplitError> {
     let speakers: BTreeSet<SpeakerId> = clips.iter().map(Clip::speaker_id).collect();
     let unknown = clips.iter().filter(|clip| clip.speaker.is_empty()).count();
     if unknown > 0 {
@@ -294,14 +303,14 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
     if let (1, Some(only)) = (speakers.len(), speakers.first()) {
         return Err(SplitError::OneSpeaker(only.to_string()));
     }
-    let mut given: BTreeMap<SpeakerId, Part> = BTreeMap::new();
+    let mut given: BTreeMap<SpeakerId, Subset> = BTreeMap::new();
     let named = [
-        (&config.validation_speakers, Part::Validation),
-        (&config.test_speakers, Part::Test),
+        (&config.validation_speakers, Subset::Validation),
+        (&config.test_speakers, Subset::Test),
     ];
     for (names, part) in named {
         for name in names {
-            let Some(speaker) = typed(name, &speakers) else {
+            let Some(speaker) = find_speaker(name, &speakers) else {
                 return Err(SplitError::NoSuchSpeaker {
                     unknown: name.clone(),
                     known: listed(speakers),
@@ -316,23 +325,23 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         }
     }
 
-    // The speakers not given are drawn: first those that test, then those that validate.
+    // Draw the speakers that are not given: first the test speakers, then the validation speakers.
     let mut drawn: Vec<SpeakerId> = speakers
         .iter()
         .filter(|s| !given.contains_key(s))
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let mut draw = |part: Part, fraction: f64| {
-        let (taken, left) = shares(&drawn, &speakers, part, fraction);
+    let mut draw = |part: Subset, fraction: f64| {
+        let (taken, left) = take_fraction(&drawn, &speakers, part, fraction);
         given.extend(taken.into_iter().map(|speaker| (speaker, part)));
         drawn = left;
     };
     if config.test_speakers.is_empty() {
-        draw(Part::Test, config.test_fraction);
+        draw(Subset::Test, config.test_fraction);
     }
     if config.validation_speakers.is_empty() {
-        draw(Part::Validation, config.validation_fraction);
+        draw(Subset::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
         return Err(SplitError::NobodyTrains(listed(given.into_keys())));
@@ -341,25 +350,27 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Part>, SplitEr
         given
             .get(&clip.speaker_id())
             .copied()
-            .unwrap_or(Part::Train)
+            .unwrap_or(Subset::Train)
     };
-    let mut parts: Vec<Part> = clips.iter().map(part_of).collect();
+    let mut parts: Vec<Subset> = clips.iter().map(part_of).collect();
 
-    if !parts.contains(&Part::Validation) {
-        share_training(clips, &mut parts, config);
+    if !parts.contains(&Subset::Validation) {
+        validate_training_clips(clips, &mut parts, config);
     }
     Ok(parts)
 }
 
-/// The speaker whom somebody typed: exactly so, or in another spelling that only one speaker has.
-fn typed<'a>(name: &str, speakers: &BTreeSet<SpeakerId<'a>>) -> Option<SpeakerId<'a>> {
-    let written = |speaker: &&SpeakerId| speaker.to_string() == name;
-    let alike = |speaker: &&SpeakerId| spelling_key(&speaker.to_string()) == spelling_key(name);
-    let one = speakers.iter().find(written).or_else(|| {
-        let mut alike = speakers.iter().filter(alike);
-        alike.next().filter(|_| alike.next().is_none())
+/// Finds a speaker by the name that the user typed: the same name, or another spelling of the name
+/// of exactly one speaker.
+fn find_speaker<'a>(name: &str, speakers: &BTreeSet<SpeakerId<'a>>) -> Option<SpeakerId<'a>> {
+    let is_equal = |speaker: &&SpeakerId| speaker.to_string() == name;
+    let is_similar =
+        |speaker: &&SpeakerId| spelling_key(&speaker.to_string()) == spelling_key(name);
+    let found = speakers.iter().find(is_equal).or_else(|| {
+        let mut similar = speakers.iter().filter(is_similar);
+        similar.next().filter(|_| similar.next().is_none())
     });
-    one.copied()
+    found.copied()
 }
 
 fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
@@ -367,68 +378,76 @@ fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
     names.join(", ")
 }
 
-/// The first of the speakers drawn, a fraction of all, and those that are left. Of several corpora each
-/// gives its share, but for its last speaker; where that comes to nobody, all are taken as one corpus.
-fn shares<'a>(
+/// Takes the first of the drawn speakers, a fraction of all speakers. Returns the taken and the
+/// remaining speakers. With several corpora, the fraction is taken from each corpus, but never its
+/// last speaker; if this gives no speaker, all corpora count as one.
+fn take_fraction<'a>(
     drawn: &[SpeakerId<'a>],
     speakers: &BTreeSet<SpeakerId<'a>>,
-    part: Part,
+    part: Subset,
     fraction: f64,
 ) -> (Vec<SpeakerId<'a>>, Vec<SpeakerId<'a>>) {
     let corpus = |speaker: SpeakerId<'a>| speaker.corpus;
-    let of = |corpora: &[&str], named: &dyn Fn(SpeakerId<'a>) -> &'a str| -> Vec<SpeakerId<'a>> {
+    let take = |corpora: &[&str], named: &dyn Fn(SpeakerId<'a>) -> &'a str| -> Vec<SpeakerId<'a>> {
         let mut taken = Vec::new();
         for &name in corpora {
             let all = speakers.iter().filter(|&&s| named(s) == name).count();
-            let here: Vec<SpeakerId> = drawn
+            let available: Vec<SpeakerId> = drawn
                 .iter()
                 .copied()
                 .filter(|&s| named(s) == name)
                 .collect();
             let count = ((all as f64 * fraction).round() as usize).max(1);
-            // Somebody must be left to train; who tests, and whom that leaves, is looked at later.
-            let spared = usize::from(part == Part::Validation || corpora.len() > 1);
-            taken.extend_from_slice(&here[..count.min(here.len().saturating_sub(spared))]);
+            // A speaker must be left for training. For the test subset, the caller checks this
+            // later.
+            let spared = usize::from(part == Subset::Validation || corpora.len() > 1);
+            taken
+                .extend_from_slice(&available[..count.min(available.len().saturating_sub(spared))]);
         }
         taken
     };
     let corpora: BTreeSet<&str> = speakers.iter().map(|&speaker| corpus(speaker)).collect();
     let corpora: Vec<&str> = corpora.into_iter().collect();
-    let mut taken = of(&corpora, &corpus);
+    let mut taken = take(&corpora, &corpus);
     if taken.is_empty() {
-        taken = of(&[""], &|_| "");
+        taken = take(&[""], &|_| "");
     }
     let mut left = drawn.to_vec();
     left.retain(|speaker| !taken.contains(speaker));
     (taken, left)
 }
 
-/// As the manifest says. Where it has nobody validate, some of the training speakers do.
+/// Splits by the manifest. If it has no validation clip, some of the training speakers become the
+/// validation subset.
 fn as_given(
     clips: &[Clip],
     config: &SplitConfig,
-    given: &BTreeMap<PathBuf, Part>,
-) -> Result<Vec<Part>, SplitError> {
+    given: &BTreeMap<PathBuf, Subset>,
+) -> Result<Vec<Subset>, SplitError> {
     let parts = clips.iter().map(|clip| given.get(&clip.file).copied());
-    let mut parts: Vec<Part> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
+    let mut parts: Vec<Subset> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
     let needed = [
-        (Part::Train, "or split otherwise with --split"),
+        (Subset::Train, "or select another split with --split"),
         (
-            Part::Test,
-            "in a list of their own with --test-manifest, or split otherwise with --split",
+            Subset::Test,
+            "for example in a separate manifest with --test-manifest, or select another split with \
+             --split",
         ),
     ];
     if let Some(&(part, or)) = needed.iter().find(|(part, _)| !parts.contains(part)) {
         return Err(SplitError::NoneGiven { part, or });
     }
-    if parts.contains(&Part::Validation) {
+    if parts.contains(&Subset::Validation) {
         return Ok(parts);
     }
-    let trained = clips.iter().zip(&parts).filter(|&(_, &p)| p == Part::Train);
+    let trained = clips
+        .iter()
+        .zip(&parts)
+        .filter(|&(_, &p)| p == Subset::Train);
     let speakers: BTreeSet<SpeakerId> = trained.map(|(clip, _)| clip.speaker_id()).collect();
     let is_unknown = |speaker: &SpeakerId| speaker.name.is_empty();
     if speakers.iter().any(is_unknown) || speakers.len() < 2 {
-        share_training(clips, &mut parts, config);
+        validate_training_clips(clips, &mut parts, config);
         return Ok(parts);
     }
     let mut drawn: Vec<SpeakerId> = speakers.into_iter().collect();
@@ -436,29 +455,30 @@ fn as_given(
     let count = count.clamp(1, drawn.len() - 1);
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     for (clip, part) in clips.iter().zip(&mut parts) {
-        if *part == Part::Train && drawn[..count].contains(&clip.speaker_id()) {
-            *part = Part::Validation;
+        if *part == Subset::Train && drawn[..count].contains(&clip.speaker_id()) {
+            *part = Subset::Validation;
         }
     }
     Ok(parts)
 }
 
-/// Where no speaker is left to validate, a random share of the training clips does.
-fn share_training(clips: &[Clip], parts: &mut [Part], config: &SplitConfig) {
-    let rest: Vec<usize> = (0..clips.len())
-        .filter(|&i| parts[i] == Part::Train)
+/// Moves a random fraction of the training clips to the validation subset, for corpora without a
+/// speaker for it.
+fn validate_training_clips(clips: &[Clip], parts: &mut [Subset], config: &SplitConfig) {
+    let indices: Vec<usize> = (0..clips.len())
+        .filter(|&i| parts[i] == Subset::Train)
         .collect();
-    let training: Vec<Clip> = rest.iter().map(|&i| clips[i].clone()).collect();
-    let shares = stratified(&training, config.validation_fraction, 0.0, config.seed);
-    for (&clip, part) in rest.iter().zip(shares) {
+    let training: Vec<Clip> = indices.iter().map(|&i| clips[i].clone()).collect();
+    let new_parts = stratified(&training, config.validation_fraction, 0.0, config.seed);
+    for (&clip, part) in indices.iter().zip(new_parts) {
         parts[clip] = part;
     }
 }
 
-/// Clips at random, class by class, so that every part has the classes in the same proportion.
-fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part> {
+/// Splits at random, class by class, so that every subset has the same proportions of the classes.
+fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Subset> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut parts = vec![Part::Train; clips.len()];
+    let mut parts = vec![Subset::Train; clips.len()];
     let classes: BTreeSet<&str> = clips.iter().map(|clip| clip.label.as_str()).collect();
     for class in classes {
         let mut members: Vec<usize> = (0..clips.len())
@@ -470,10 +490,10 @@ fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Part
         let tests = share(test).max(usize::from(test > 0.0));
         let validations = share(validation).max(usize::from(validation > 0.0));
         for &clip in members.iter().take(tests) {
-            parts[clip] = Part::Test;
+            parts[clip] = Subset::Test;
         }
         for &clip in members.iter().skip(tests).take(validations) {
-            parts[clip] = Part::Validation;
+            parts[clip] = Subset::Validation;
         }
     }
     parts
@@ -484,7 +504,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// `speakers` voices that say `takes` clips of each of three emotions.
+    /// Clips of `speakers` speakers, with `takes` clips of each of three emotions.
     fn clips(speakers: usize, takes: usize) -> Vec<Clip> {
         let mut clips = Vec::new();
         for speaker in 0..speakers {
@@ -509,12 +529,12 @@ mod tests {
         split(clips, config, &BTreeMap::new())
     }
 
-    fn count(split: &Split, part: Part) -> usize {
+    fn count(split: &Split, part: Subset) -> usize {
         split.indices(part).len()
     }
 
     #[test]
-    fn no_voice_in_two_parts_whatever_the_numbers() {
+    fn no_speaker_is_in_two_subsets_for_any_number_of_speakers() {
         for speakers in 3..30 {
             for seed in 0..20 {
                 let clips = clips(speakers, 2);
@@ -525,7 +545,7 @@ mod tests {
                 let split = by_config(&clips, &config).unwrap();
                 assert_eq!(split.shared, Shared::default());
                 assert!(
-                    Part::ALL.iter().all(|&part| count(&split, part) > 0),
+                    Subset::ALL.iter().all(|&part| count(&split, part) > 0),
                     "{speakers} {seed}"
                 );
             }
@@ -533,23 +553,23 @@ mod tests {
     }
 
     #[test]
-    fn twenty_speakers_split_as_the_fractions_say() {
+    fn twenty_speakers_are_split_by_the_fractions() {
         let split = by_config(&clips(20, 1), &SplitConfig::default()).unwrap();
         assert_eq!(
-            Part::ALL.map(|part| count(&split, part)),
+            Subset::ALL.map(|part| count(&split, part)),
             [13 * 3, 3 * 3, 4 * 3]
         );
     }
 
     #[test]
-    fn two_speakers_share_validation_and_say_so() {
+    fn with_two_speakers_a_note_reports_the_shared_validation_speaker() {
         let clips = clips(2, 10);
         let split = by_config(&clips, &SplitConfig::default()).unwrap();
         assert_eq!(
             split.shared.note().unwrap(),
             "speakers shared: train/validation"
         );
-        assert!(count(&split, Part::Validation) > 0 && count(&split, Part::Test) == 30);
+        assert!(count(&split, Subset::Validation) > 0 && count(&split, Subset::Test) == 30);
     }
 
     #[test]
@@ -560,21 +580,22 @@ mod tests {
             ..SplitConfig::default()
         };
         let split = by_config(&clips, &config).unwrap();
-        assert!(split.shared.any() && !split.shared.test_is_unheard());
-        for part in Part::ALL {
-            let of = |label: &str| {
+        assert!(split.shared.any() && !split.shared.test_is_unseen());
+        for part in Subset::ALL {
+            let count_of = |label: &str| {
                 split
                     .indices(part)
                     .iter()
                     .filter(|&&clip| clips[clip].label == label)
                     .count()
             };
-            assert_eq!((of("anger"), of("fear")), (of("neutral"), of("neutral")));
+            let neutral = count_of("neutral");
+            assert_eq!((count_of("anger"), count_of("fear")), (neutral, neutral));
         }
     }
 
     #[test]
-    fn named_speakers_are_taken_at_their_word() {
+    fn given_speakers_are_in_the_given_subsets() {
         let config = SplitConfig {
             validation_speakers: vec!["s1".into()],
             test_speakers: vec!["s2".into(), "s4".into()],
@@ -584,9 +605,9 @@ mod tests {
         let split = by_config(&clips, &config).unwrap();
         for (clip, part) in clips.iter().zip(&split.parts) {
             let expected = match clip.speaker.as_str() {
-                "s1" => Part::Validation,
-                "s2" | "s4" => Part::Test,
-                _ => Part::Train,
+                "s1" => Subset::Validation,
+                "s2" | "s4" => Subset::Test,
+                _ => Subset::Train,
             };
             assert_eq!(*part, expected);
         }
@@ -602,7 +623,7 @@ mod tests {
         let expected = by_config(&clips, &test("s2")).unwrap();
         assert_eq!(by_config(&clips, &test(" S02")).unwrap(), expected);
 
-        // Where codes differ by a zero, only what was typed exactly is taken.
+        // If codes differ by a zero, only the exact name is accepted.
         let mut coded = clips.clone();
         for clip in coded.iter_mut().filter(|clip| clip.speaker == "s3") {
             clip.speaker = "s02".into();
@@ -632,12 +653,12 @@ mod tests {
             };
             let split = by_config(&named(":"), &config).unwrap();
             assert_eq!(split, by_config(&named("-"), &config).unwrap());
-            assert_eq!(count(&split, Part::Test), 9, "one speaker of six");
+            assert_eq!(count(&split, Subset::Test), 9, "one speaker of six");
         }
     }
 
     #[test]
-    fn what_cannot_be_split_says_why() {
+    fn impossible_splits_are_errors() {
         let message = |clips: &[Clip], config: &SplitConfig| {
             by_config(clips, config).unwrap_err().to_string()
         };
@@ -654,29 +675,29 @@ mod tests {
         lonely[0].label = "disgust".into();
         assert!(message(&lonely, &default).contains("'disgust' has 1 readable clip"));
 
-        let stranger = SplitConfig {
+        let absent = SplitConfig {
             test_speakers: vec!["s9".into()],
             ..default.clone()
         };
-        assert!(message(&clips(3, 2), &stranger).contains("no speaker 's9'"));
+        assert!(message(&clips(3, 2), &absent).contains("no speaker 's9'"));
 
         let twice = SplitConfig {
             test_speakers: vec!["s1".into()],
             validation_speakers: vec!["s1".into()],
             ..default.clone()
         };
-        assert!(message(&clips(3, 2), &twice).contains("both validate and test"));
+        assert!(message(&clips(3, 2), &twice).contains("both the validation and the test subset"));
 
         let all = SplitConfig {
             test_fraction: 0.9,
             validation_fraction: 0.2,
             ..default
         };
-        assert!(message(&clips(3, 2), &all).contains("leave something to train on"));
+        assert!(message(&clips(3, 2), &all).contains("leave clips for training"));
     }
 
     #[test]
-    fn each_of_several_corpora_gives_its_share() {
+    fn the_fractions_are_taken_from_each_of_several_corpora() {
         let speakers = |corpus: &str, count: usize| {
             let mut clips = clips(count, 2);
             for clip in &mut clips {
@@ -698,30 +719,35 @@ mod tests {
             };
             let made = by_config(&union, &config).unwrap();
             assert!(!made.shared.any());
-            let of = |corpus: &str, part: Part| {
+            let count_speakers = |corpus: &str, part: Subset| {
                 let clips = union.iter().zip(&made.parts);
-                let here = clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
+                let members =
+                    clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
                 let speakers: BTreeSet<SpeakerId> =
-                    here.map(|(clip, _)| clip.speaker_id()).collect();
+                    members.map(|(clip, _)| clip.speaker_id()).collect();
                 speakers.len()
             };
-            let parts = |corpus| Part::ALL.map(|part| of(corpus, part));
+            let parts = |corpus| Subset::ALL.map(|part| count_speakers(corpus, part));
             assert_eq!(parts("big"), [26, 6, 8]);
             assert_eq!(parts("small"), [2, 1, 1]);
-            assert_eq!(parts("one"), [1, 0, 0], "a corpus' only speaker trains");
+            assert_eq!(
+                parts("one"),
+                [1, 0, 0],
+                "the only speaker of a corpus is a training speaker"
+            );
         }
-        // One speaker each: somebody tests all the same.
+        // With one speaker in each corpus, every subset still has a speaker.
         let alone = ["a", "b", "c", "d"]
             .map(|corpus| speakers(corpus, 1))
             .concat();
         let made = by_config(&alone, &SplitConfig::default()).unwrap();
-        assert!(Part::ALL.iter().all(|&part| count(&made, part) > 0));
+        assert!(Subset::ALL.iter().all(|&part| count(&made, part) > 0));
     }
 
     #[test]
-    fn a_manifest_s_parts_are_kept_and_validation_comes_out_of_training() {
+    fn the_subsets_of_a_manifest_are_kept_and_validation_is_taken_from_training() {
         let clips = clips(6, 2);
-        let given = |part: &dyn Fn(&str) -> Part| -> BTreeMap<PathBuf, Part> {
+        let given = |part: &dyn Fn(&str) -> Subset| -> BTreeMap<PathBuf, Subset> {
             let parts = clips
                 .iter()
                 .map(|clip| (clip.file.clone(), part(&clip.speaker)));
@@ -732,9 +758,9 @@ mod tests {
             ..SplitConfig::default()
         };
         let whole = given(&|speaker| match speaker {
-            "s0" => Part::Test,
-            "s1" => Part::Validation,
-            _ => Part::Train,
+            "s0" => Subset::Test,
+            "s1" => Subset::Validation,
+            _ => Subset::Train,
         });
         let made = split(&clips, &config, &whole).unwrap();
         for (clip, part) in clips.iter().zip(&made.parts) {
@@ -743,30 +769,30 @@ mod tests {
         assert!(!made.shared.any());
 
         let without = given(&|speaker| match speaker {
-            "s0" | "s1" => Part::Test,
-            _ => Part::Train,
+            "s0" | "s1" => Subset::Test,
+            _ => Subset::Train,
         });
         let made = split(&clips, &config, &without).unwrap();
         assert_eq!(made, split(&clips, &config, &without).unwrap());
         assert_eq!(
-            (count(&made, Part::Test), count(&made, Part::Validation)),
+            (count(&made, Subset::Test), count(&made, Subset::Validation)),
             (12, 6)
         );
-        assert!(!made.shared.any(), "whole speakers validate");
+        assert!(!made.shared.any(), "validation has complete speakers");
 
-        // One speaker trains: a share of their clips validates, and that is told.
+        // With one training speaker, a fraction of their clips is for validation, with a note.
         let alone = given(&|speaker| match speaker {
-            "s0" => Part::Train,
-            _ => Part::Test,
+            "s0" => Subset::Train,
+            _ => Subset::Test,
         });
         let made = split(&clips, &config, &alone).unwrap();
-        assert_eq!(made.shared.0, [(Part::Train, Part::Validation)]);
+        assert_eq!(made.shared.0, [(Subset::Train, Subset::Validation)]);
 
-        let error = |given: &BTreeMap<PathBuf, Part>| {
+        let error = |given: &BTreeMap<PathBuf, Subset>| {
             split(&clips, &config, given).unwrap_err().to_string()
         };
         assert!(error(&BTreeMap::new()).contains("--test-manifest"));
-        assert!(error(&given(&|_| Part::Train)).contains("no clip for the test part"));
-        assert!(error(&given(&|_| Part::Test)).contains("no clip for the train part"));
+        assert!(error(&given(&|_| Subset::Train)).contains("no clip in the test subset"));
+        assert!(error(&given(&|_| Subset::Test)).contains("no clip in the train subset"));
     }
 }

@@ -1,5 +1,6 @@
 //! SUBESCO (Sultana et al. 2021): `sex_number_NAME_S_sentence_EMOTION_take`, as in
-//! `F_01_OISHI_S_10_ANGRY_1`: ten women and ten men, each sex numbered from 01, ten sentences, five takes.
+//! `F_01_OISHI_S_10_ANGRY_1`: ten women and ten men, each sex numbered from 01, ten sentences, five
+//! takes.
 
 use super::{Labels, Sex, digits, emotion};
 
@@ -19,7 +20,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
         && digits(sentence, sentence.len().min(2)).is_some()
         && EMOTIONS.contains(&word)
         && digits(take, 1).is_some();
-    // A number is given once to a woman and once to a man.
+    // Women and men have the same numbers.
     known.then(|| {
         Labels::new(
             emotion::common(word),

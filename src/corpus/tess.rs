@@ -1,6 +1,6 @@
 //! TESS (Pichora-Fuller & Dupuis 2020): `SPEAKER_word_emotion`, as in `OAF_back_angry`, with two
-//! speakers, `OAF` (older) and `YAF` (younger). As published one name lacks its F
-//! (`OA_bite_neutral`), and case differs here and there.
+//! speakers, `OAF` (older) and `YAF` (younger). In the published corpus, one name has no F
+//! (`OA_bite_neutral`), and the case of some names differs.
 
 use super::{Labels, Sex, emotion};
 
@@ -26,7 +26,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     ))
 }
 
-/// Two actresses.
+/// Sex of a speaker: both are women.
 pub(super) fn sex(_speaker: &str) -> Option<Sex> {
     Some(Sex::Female)
 }

@@ -96,7 +96,7 @@ fn a_folder_per_class() {
     assert_eq!(parse("1.wav"), None);
 }
 
-/// Names as each corpus gives them, with label, speaker and sentence.
+/// File names of each corpus, with label, speaker and sentence.
 const NAMES: [(CorpusKind, &str, [&str; 3]); 33] = [
     (
         CorpusKind::Demo,
@@ -254,9 +254,9 @@ fn each_name_is_read_by_its_own_rule_and_by_no_other() {
 }
 
 #[test]
-fn nearly_right_names_are_nobody_s() {
+fn names_with_one_wrong_field_follow_no_rule() {
     let strange = [
-        // Fields too few and too many, actors, emotions, levels and takes that there are not.
+        // Too few and too many fields, and actors, emotions, levels and takes that do not exist.
         "1001_DFA_ANG.wav",
         "1001_DFA_ANG_XX_1.wav",
         "1092_DFA_ANG_XX.wav",
@@ -311,7 +311,7 @@ fn nearly_right_names_are_nobody_s() {
         "SM1_F1_A.wav",
         "SM1_F1_é1.wav",
         "SM1_F+1_A01.wav",
-        // Sung disgust, and fields that RAVDESS does not have.
+        // Sung disgust, and field values that RAVDESS does not have.
         "03-02-07-01-01-01-01.wav",
         "03-03-05-01-01-01-01.wav",
         "03-01-05-03-01-01-01.wav",
@@ -327,7 +327,7 @@ fn nearly_right_names_are_nobody_s() {
 }
 
 #[test]
-fn every_kind_is_written_as_it_is_read() {
+fn every_kind_is_displayed_as_it_is_parsed() {
     for kind in CorpusKind::NAMED {
         let written = serde_json::to_value(kind).unwrap();
         assert_eq!(written.as_str().unwrap(), kind.to_string());
@@ -335,7 +335,7 @@ fn every_kind_is_written_as_it_is_read() {
 }
 
 #[test]
-fn women_and_men_where_they_are_known() {
+fn women_and_men_are_counted_if_known() {
     let count = |kind: CorpusKind, speakers: &[&str]| {
         let speakers: Vec<String> = speakers.iter().map(|s| s.to_string()).collect();
         women_and_men(kind, &speakers)
@@ -360,7 +360,7 @@ fn women_and_men_where_they_are_known() {
 }
 
 #[test]
-fn recognises_each_corpus_among_strays() {
+fn each_corpus_is_recognised_among_foreign_files() {
     let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
     let cases = [
         (
@@ -387,7 +387,7 @@ fn recognises_each_corpus_among_strays() {
             paths(&["DC/a01.wav", "JE/a01.wav", "Info.wav"]),
             Some(CorpusKind::Savee),
         ),
-        // More speech than song: the songs are strays.
+        // More speech than song: the songs are foreign files.
         (
             paths(&[
                 "03-01-05-01-01-01-01.wav",
@@ -408,7 +408,7 @@ fn recognises_each_corpus_among_strays() {
 }
 
 #[test]
-fn second_copies_are_left_out_where_names_are_given_once() {
+fn second_copies_are_left_out_if_names_are_unique() {
     let folder = tempfile::tempdir().unwrap();
     let touch = |file: &str| {
         let path = folder.path().join(file);
@@ -426,7 +426,7 @@ fn second_copies_are_left_out_where_names_are_given_once() {
 }
 
 #[test]
-fn songs_are_no_speech_and_a_name_in_two_folders_may_be_two_speakers() {
+fn songs_are_not_speech_and_one_name_in_two_folders_can_be_two_speakers() {
     let folder = tempfile::tempdir().unwrap();
     let touch = |file: &str| {
         let path = folder.path().join(file);
@@ -455,7 +455,7 @@ fn songs_are_no_speech_and_a_name_in_two_folders_may_be_two_speakers() {
 }
 
 #[test]
-fn a_folder_without_recordings_says_what_to_do() {
+fn the_error_for_a_folder_without_recordings_gives_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let error = scan(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("no WAV file"), "{error}");
@@ -476,7 +476,7 @@ fn written(folder: &Path, name: &str, files: &[&str]) -> (String, Corpus) {
 }
 
 #[test]
-fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
+fn folders_of_one_speaker_with_different_spellings_are_merged() {
     let folder = tempfile::tempdir().unwrap();
     let files = [
         "happy/Ann/1.wav",
@@ -487,8 +487,8 @@ fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
     let (name, corpus) = written(folder.path(), "mine", &files);
     assert_eq!(speakers(&corpus.clips), ["", "ann"]);
     let notes = [
-        "'unknown' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-        "speaker 'ann' is also written 'Ann': 2 spellings are one speaker",
+        "'unknown' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+        "speaker 'ann' is also written 'Ann': 2 spellings of one speaker",
     ];
     assert_eq!(corpus.notes, notes);
 
@@ -497,13 +497,13 @@ fn a_speaker_s_folders_are_one_person_however_they_are_spelled() {
         "other",
         &["happy/bob/1.wav", "sad/bob/1.wav"],
     );
-    let union = unite(vec![(name, corpus), other]).unwrap();
+    let union = merge(vec![(name, corpus), other]).unwrap();
     assert_eq!(union.notes, notes.map(|note| format!("mine: {note}")));
     assert_eq!(speakers(&union.clips), ["", "mine:ann", "other:bob"]);
 }
 
 #[test]
-fn folders_that_may_be_of_one_speaker_or_of_two_are_refused() {
+fn folders_that_may_be_of_one_speaker_or_of_two_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["happy/3/1.wav", "sad/speaker_03/1.wav"] {
         let path = folder.path().join(file);
@@ -536,7 +536,7 @@ const RAVDESS: [&str; 4] = [
 const EMODB: [&str; 4] = ["03a01Na.wav", "03a01La.wav", "08a01Wa.wav", "08a01Ea.wav"];
 
 #[test]
-fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
+fn merged_corpora_have_separate_speakers_and_aligned_labels() {
     let folder = tempfile::tempdir().unwrap();
     let both = || {
         vec![
@@ -544,7 +544,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
             written(folder.path(), "berlin", &EMODB),
         ]
     };
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     assert_eq!((union.kind, union.clips.len()), (CorpusKind::Union, 8));
     assert_eq!(union.name(), "ravdess+berlin");
     let expected = ["berlin:03", "berlin:08", "ravdess:01", "ravdess:02"];
@@ -555,7 +555,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
         assert!(clip.file.starts_with(&union.sources[place].folder));
     }
 
-    // Surprise and disgust are of one corpus alone; calm and boredom meet in neutral.
+    // Only one corpus has surprise and disgust; calm and boredom count as neutral.
     union.choose(&[], &BTreeMap::new()).unwrap();
     assert_eq!(classes(&union.clips), ["anger", "neutral"]);
     assert_eq!(union.clips.len(), 6);
@@ -563,7 +563,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
     for words in [
         "calm counts as neutral",
         "boredom counts as neutral",
-        "2 clips are left out, of disgust, surprise",
+        "2 clips are left out (labels: disgust, surprise)",
     ] {
         assert!(notes.contains(words), "{notes}");
     }
@@ -574,15 +574,15 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
         .collect();
     assert_eq!(counts, [["calm"], ["boredom"]]);
 
-    // What is asked for is kept under its own name.
+    // A requested label keeps its name.
     let wanted = ["anger", "calm", "neutral", "disgust"].map(String::from);
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     union.choose(&wanted, &BTreeMap::new()).unwrap();
     assert_eq!(
         classes(&union.clips),
         ["anger", "calm", "disgust", "neutral"]
     );
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     let map = [("surprise", "disgust"), ("boredom", "disgust")];
     let map = map
         .map(|(from, to)| (from.to_string(), to.to_string()))
@@ -592,13 +592,13 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
     assert_eq!(union.counts_as[0].len(), 2);
     assert_eq!(union.counts_as[1]["boredom"], "disgust");
 
-    let mut union = unite(both()).unwrap();
+    let mut union = merge(both()).unwrap();
     let error = union
         .choose(&["joy".into()], &BTreeMap::new())
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("no recording is of joy; there are anger"),
+        error.contains("no recording has the label joy; the labels are anger"),
         "{error}"
     );
     let error = union
@@ -612,7 +612,7 @@ fn several_corpora_are_one_with_speakers_apart_and_labels_together() {
 }
 
 #[test]
-fn one_corpus_is_restricted_and_nothing_is_mapped_unasked() {
+fn one_corpus_is_restricted_and_no_label_is_mapped_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let (_, mut corpus) = written(folder.path(), "ravdess", &RAVDESS);
     corpus
@@ -625,7 +625,7 @@ fn one_corpus_is_restricted_and_nothing_is_mapped_unasked() {
 }
 
 #[test]
-fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
+fn speech_and_song_have_the_same_speakers_and_a_recording_is_in_one_corpus() {
     let folder = tempfile::tempdir().unwrap();
     let songs = [
         "Actor_01/03-02-04-01-01-01-01.wav",
@@ -638,11 +638,11 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
         "song".to_string(),
         scan(&at, Some(CorpusKind::RavdessSong)).unwrap(),
     );
-    let union = unite(vec![speech, song]).unwrap();
+    let union = merge(vec![speech, song]).unwrap();
     assert_eq!(union.clips.len(), 6);
     assert!(union.skipped.is_empty(), "each is in one of them");
     assert_eq!(speakers(&union.clips), ["both:01", "both:02", "both:03"]);
-    assert!(union.notes[0].contains("song has the speakers of both"));
+    assert!(union.notes[0].contains("song has the same speakers as both"));
     for clip in &union.clips {
         let sung = clip.file.to_str().unwrap().contains("03-02-");
         assert_eq!(source_of(&union.sources, clip), Some(usize::from(sung)));
@@ -650,12 +650,15 @@ fn who_speaks_and_sings_is_one_person_and_a_recording_is_in_one_corpus() {
 
     let one = written(folder.path(), "a", &["happy/x/1.wav", "sad/x/1.wav"]);
     let inner = written(folder.path(), "a/sad", &["y/1.wav", "z/2.wav"]);
-    let error = unite(vec![one, inner]).unwrap_err().to_string();
-    assert!(error.contains("in a/sad as well as in another"), "{error}");
+    let error = merge(vec![one, inner]).unwrap_err().to_string();
+    assert!(
+        error.contains("in a/sad as well as in an earlier"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_folder_that_is_called_as_a_missing_value_is_not_a_class() {
+fn a_folder_named_like_a_missing_value_is_not_a_class() {
     let of = |wanted: &[String], map: &[(&str, &str)]| {
         let folder = tempfile::tempdir().unwrap();
         for class in ["anger", "joy", "unknown", "NaN"] {

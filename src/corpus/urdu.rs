@@ -1,6 +1,6 @@
-//! URDU (Latif et al. 2018): `speaker_file_emotion`, as in `SM1_F10_A010`: S, the sex and a number; F and
-//! the number of the speaker's file; the letter of the emotion and the number of the file among its like.
-//! The recordings are of people on television, 38 of them.
+//! URDU (Latif et al. 2018): `speaker_file_emotion`, as in `SM1_F10_A010`: S, the sex and a number;
+//! F and the number of the file of this speaker; the letter of the emotion and the number of the
+//! file with this emotion. The recordings are of 38 people on television.
 
 use super::{Labels, Sex};
 

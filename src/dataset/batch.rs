@@ -1,35 +1,35 @@
-//! Batches, gathered from a part's tensors by a plan that is made before the epoch.
+//! Batches of a subset, gathered from its tensors by a plan that is made before the epoch.
 
 use std::ops::Range;
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
-use super::PartTensors;
-use super::part::{Frames, normalised};
+use super::SplitTensors;
+use super::split_tensors::{Frames, normalised};
 use crate::features::Features;
 
-/// Lengths are rounded up to a multiple of this many frames: oneDNN builds and keeps a primitive
-/// for every length that it meets, so they should be few. A multiple of the usual frame stack.
+/// Padded lengths are a multiple of this number of frames: oneDNN builds and caches a primitive for
+/// every length, so there should be few lengths. It is a multiple of the usual frame stacking.
 const LENGTH_STEP: i64 = 30;
 
-/// Frames of a batch when nothing is learnt from it: a minute-long clip among short ones must not
-/// blow all of them up. 200 000 frames of 86 coefficients take 69 MB.
-const LARGEST_BATCH: i64 = 200_000;
+/// Maximum number of padded frames of a batch in inference, where one clip of a minute would
+/// otherwise increase the padding of all others. 200 000 frames of 86 coefficients take 69 MB.
+const MAX_BATCH_FRAMES: i64 = 200_000;
 
 /// Clips of one step, padded to a common length.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[batch, frames, coefficients]`, zero behind each clip's end.
+    /// Features, `[batch, frames, coefficients]`, padded with zeros behind the end of each clip.
     pub features: Tensor,
-    /// `[batch]`: real frames of each clip.
+    /// Number of frames of each clip without padding, `[batch]`.
     pub lengths: Tensor,
-    /// `[batch]`: the class of each clip.
+    /// Class index of each clip, `[batch]`.
     pub labels: Tensor,
 }
 
 impl Batch {
-    /// All clips `times` over: the first of each, then the second …
+    /// The whole batch repeated `times` times: `[times × batch, …]`.
     pub fn repeated(&self, times: i64) -> Batch {
         Batch {
             features: self.features.repeat([times, 1, 1]),
@@ -39,24 +39,27 @@ impl Batch {
     }
 }
 
-/// One clip's turn in an epoch.
+/// One occurrence of a clip in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PlannedClip {
-    /// Which clip of the part.
+pub struct SampleSpec {
+    /// Index of the clip in the subset.
     pub clip: usize,
-    /// How fast it is played: 2 halves its length, 1 leaves it alone.
+    /// Playback speed: 2 halves the length, 1 does not change it.
     pub speed: f64,
 }
 
-/// An epoch's batches. What they need is on the device before the first step.
+/// The batches of an epoch. The indices and lengths of all batches are on the device before the
+/// first step.
 #[derive(Debug)]
-pub struct Plan<'a> {
-    part: &'a PartTensors,
-    /// Where in `order` each batch lies.
+pub struct BatchPlan<'a> {
+    part: &'a SplitTensors,
+    /// Range of each batch in `order`.
     batches: Vec<Range<usize>>,
-    /// The part's clips in the order in which they come.
-    order: Vec<PlannedClip>,
-    /// Frames that each batch is padded to.
+    /// Number of clips of each batch that count.
+    sizes: Vec<usize>,
+    /// The clips in the order of the epoch.
+    order: Vec<SampleSpec>,
+    /// Number of frames that each batch is padded to.
     padded: Vec<i64>,
     starts: Tensor,
     lengths: Tensor,
@@ -65,44 +68,50 @@ pub struct Plan<'a> {
     labels: Tensor,
 }
 
-impl<'a> Plan<'a> {
-    /// Batches of `batch_size` clips (the last may be smaller) in the order given.
-    pub fn new(part: &'a PartTensors, order: Vec<PlannedClip>, batch_size: usize) -> Self {
+impl<'a> BatchPlan<'a> {
+    /// Batches of `batch_size` clips (the last may be smaller) in the given order.
+    pub fn new(part: &'a SplitTensors, order: Vec<SampleSpec>, batch_size: usize) -> Self {
         let clips = order.len();
         let starts = (0..clips).step_by(batch_size);
         let batches = starts
             .map(|start| start..(start + batch_size).min(clips))
             .collect();
-        Plan::of(part, order, batches)
+        BatchPlan::with_batches(part, order, batches)
     }
 
-    /// The share of one of several processes in the same batches, where `share` gives the part of so many
-    /// clips that is its own; a batch's clips are dealt out in turn, so that long ones meet no process
-    /// more often than others. A share may be empty: there is no such batch to gather.
+    /// The local slice of one of several processes in the same batches. `share` returns the range
+    /// of this process for a number of clips. The clips of a batch are assigned to the processes in
+    /// turn, so that long clips are distributed evenly. If a slice is empty,
+    /// the batch is a stand-in of one clip, and [`BatchPlan::size`] is 0.
     pub fn shared(
-        part: &'a PartTensors,
-        mut order: Vec<PlannedClip>,
+        part: &'a SplitTensors,
+        mut order: Vec<SampleSpec>,
         batch_size: usize,
         processes: usize,
         share: impl Fn(usize) -> Range<usize>,
     ) -> Self {
-        let mut batches = Vec::new();
+        let (mut batches, mut sizes) = (Vec::new(), Vec::new());
         let mut start = 0;
         for batch in order.chunks_mut(batch_size) {
-            let dealt: Vec<PlannedClip> = (0..processes)
+            let assigned: Vec<SampleSpec> = (0..processes)
                 .flat_map(|process| batch.iter().copied().skip(process).step_by(processes))
                 .collect();
-            batch.copy_from_slice(&dealt);
-            let own = share(batch.len());
-            batches.push(start + own.start..start + own.end);
+            batch.copy_from_slice(&assigned);
+            let local = share(batch.len());
+            let first = start + local.start.min(batch.len() - 1);
+            batches.push(first..first + local.len().max(1));
+            sizes.push(local.len());
             start += batch.len();
         }
-        Plan::of(part, order, batches)
+        BatchPlan {
+            sizes,
+            ..BatchPlan::with_batches(part, order, batches)
+        }
     }
 
-    /// All clips as they are, the short ones first, so that little is padded. A batch has at most
-    /// `batch_size` clips, and so few that it is at most 200 000 frames when padded (or one clip).
-    pub fn by_length(part: &'a PartTensors, batch_size: usize) -> Self {
+    /// All clips without a change of speed, sorted by length, so that there is little padding. A
+    /// batch has at most `batch_size` clips, and at most 200 000 frames with padding or one clip.
+    pub fn by_length(part: &'a SplitTensors, batch_size: usize) -> Self {
         let mut clips: Vec<usize> = (0..part.clips()).collect();
         clips.sort_by_key(|&clip| part.lengths[clip]);
         let mut batches = Vec::new();
@@ -112,7 +121,7 @@ impl<'a> Plan<'a> {
                 None => true,
                 Some(&next) => {
                     let clips = end + 1 - start;
-                    clips > batch_size || clips as i64 * part.lengths[next] > LARGEST_BATCH
+                    clips > batch_size || clips as i64 * part.lengths[next] > MAX_BATCH_FRAMES
                 }
             };
             if full {
@@ -120,11 +129,15 @@ impl<'a> Plan<'a> {
                 start = end;
             }
         }
-        let still = |clip| PlannedClip { clip, speed: 1.0 };
-        Plan::of(part, clips.into_iter().map(still).collect(), batches)
+        let unchanged = |clip| SampleSpec { clip, speed: 1.0 };
+        BatchPlan::with_batches(part, clips.into_iter().map(unchanged).collect(), batches)
     }
 
-    fn of(part: &'a PartTensors, order: Vec<PlannedClip>, batches: Vec<Range<usize>>) -> Self {
+    fn with_batches(
+        part: &'a SplitTensors,
+        order: Vec<SampleSpec>,
+        batches: Vec<Range<usize>>,
+    ) -> Self {
         let device = part.device();
         let warped: Vec<i64> = order
             .iter()
@@ -137,8 +150,9 @@ impl<'a> Plan<'a> {
         let gather =
             |values: &[i64]| -> Vec<i64> { order.iter().map(|p| values[p.clip]).collect() };
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
-        Plan {
+        BatchPlan {
             part,
+            sizes: batches.iter().map(Range::len).collect(),
             padded: padded.collect(),
             starts: Tensor::from_slice(&gather(&part.starts)).to_device(device),
             lengths: Tensor::from_slice(&gather(&part.lengths)).to_device(device),
@@ -150,23 +164,24 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// How many batches there are.
+    /// Number of batches.
     pub fn batches(&self) -> usize {
         self.batches.len()
     }
 
-    /// How many clips a batch has.
+    /// Number of clips in a batch.
     pub fn size(&self, batch: usize) -> usize {
-        self.batches[batch].len()
+        self.sizes[batch]
     }
 
-    /// The clips of a batch, as numbers of the part's clips.
+    /// The clips of a batch, as indices in the subset.
     pub fn clips(&self, batch: usize) -> impl Iterator<Item = usize> {
-        self.planned(batch).iter().map(|planned| planned.clip)
+        let counted = self.planned(batch).iter().take(self.sizes[batch]);
+        counted.map(|planned| planned.clip)
     }
 
-    /// Gathers a batch on the device. Between two frames of a clip whose speed was changed stands
-    /// the linear interpolation of them.
+    /// Gathers a batch on the device. Clips with another speed than 1 are resampled in time by
+    /// linear interpolation of their frames.
     ///
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
@@ -174,24 +189,24 @@ impl<'a> Plan<'a> {
         let start = self.batches[batch].start as i64;
         let size = self.batches[batch].len() as i64;
         let frames = self.padded[batch];
-        let of_batch = |values: &Tensor| values.narrow(0, start, size);
+        let slice = |values: &Tensor| values.narrow(0, start, size);
 
-        let lengths = of_batch(&self.warped);
+        let lengths = slice(&self.warped);
         let time = Tensor::arange(frames, (Kind::Float, lengths.device())).unsqueeze(0);
-        let position: Tensor = time * of_batch(&self.speeds).unsqueeze(1);
+        let position: Tensor = time * slice(&self.speeds).unsqueeze(1);
         let before = position.floor();
         let between = (position - &before).unsqueeze(-1);
 
-        let last = of_batch(&self.lengths).unsqueeze(1) - 1;
+        let last = slice(&self.lengths).unsqueeze(1) - 1;
         let padding = Tensor::arange(frames, (Kind::Int64, lengths.device()))
             .unsqueeze(0)
             .ge_tensor(&lengths.unsqueeze(1));
         let (all, starts) = self.frames(batch)?;
         let zero_frame = all.size()[0] - 1;
         let gather = |frame: &Tensor| {
-            let place = frame.minimum(&last) + starts.unsqueeze(1);
-            let place = place.masked_fill(&padding, zero_frame);
-            all.index_select(0, &place.view([-1]))
+            let index = frame.minimum(&last) + starts.unsqueeze(1);
+            let index = index.masked_fill(&padding, zero_frame);
+            all.index_select(0, &index.view([-1]))
                 .view([size, frames, -1])
         };
         let before = before.to_kind(Kind::Int64);
@@ -209,20 +224,21 @@ impl<'a> Plan<'a> {
         Ok(Batch {
             features,
             lengths,
-            labels: of_batch(&self.labels),
+            labels: slice(&self.labels),
         })
     }
 
-    /// Frames among which those of a batch are, and where each of its clips starts.
+    /// A tensor that contains the frames of a batch, and the index in it at which each clip starts.
     fn frames(&self, batch: usize) -> Result<(Tensor, Tensor)> {
         match &self.part.frames {
-            Frames::Resident(frames) => {
+            Frames::InMemory(frames) => {
                 let Range { start, end } = self.batches[batch];
                 let starts = self.starts.narrow(0, start as i64, (end - start) as i64);
                 Ok((frames.shallow_clone(), starts))
             }
-            Frames::Apart(clips, normalisation) => {
-                let clips: Vec<&Features> = self.clips(batch).map(|clip| &clips[clip]).collect();
+            Frames::OnDisk(clips, normalisation) => {
+                let planned = self.planned(batch).iter();
+                let clips: Vec<&Features> = planned.map(|planned| &clips[planned.clip]).collect();
                 let starts: Vec<i64> = clips
                     .iter()
                     .scan(0, |next, clip| {
@@ -236,13 +252,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn planned(&self, batch: usize) -> &[PlannedClip] {
+    fn planned(&self, batch: usize) -> &[SampleSpec] {
         &self.order[self.batches[batch].clone()]
     }
 }
 
-/// Frames of a clip played at another speed.
-fn warped_length(part: &PartTensors, planned: &PlannedClip) -> i64 {
+/// Number of frames of a clip at its planned speed.
+fn warped_length(part: &SplitTensors, planned: &SampleSpec) -> i64 {
     let last = (part.lengths[planned.clip] - 1) as f64;
     (last / planned.speed).floor() as i64 + 1
 }
@@ -252,11 +268,11 @@ mod tests {
     use super::*;
     use tch::Device;
 
-    fn part(lengths: &[i64]) -> PartTensors {
+    fn part(lengths: &[i64]) -> SplitTensors {
         let frames: i64 = lengths.iter().sum();
         let ramp = Tensor::arange(frames, (Kind::Float, Device::Cpu)).view([-1, 1]) + 1.0;
-        PartTensors {
-            frames: Frames::Resident(Tensor::cat(
+        SplitTensors {
+            frames: Frames::InMemory(Tensor::cat(
                 &[ramp, Tensor::zeros([1, 1], (Kind::Float, Device::Cpu))],
                 0,
             )),
@@ -274,9 +290,9 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_holds_each_clip_and_zeros_behind_it() {
+    fn a_batch_has_each_clip_with_zeros_behind_it() {
         let part = part(&[3, 1, 2]);
-        let batch = Plan::by_length(&part, 8).batch(0).unwrap();
+        let batch = BatchPlan::by_length(&part, 8).batch(0).unwrap();
         assert_eq!(Vec::<i64>::try_from(batch.lengths).unwrap(), [1, 2, 3]);
         assert_eq!(Vec::<i64>::try_from(batch.labels).unwrap(), [1, 2, 0]);
         let rows = Vec::<Vec<f32>>::try_from(batch.features.squeeze_dim(2)).unwrap();
@@ -293,13 +309,30 @@ mod tests {
     }
 
     #[test]
-    fn speed_reads_between_the_frames() {
+    fn a_process_without_clips_gets_a_stand_in_that_does_not_count() {
+        let part = part(&[3, 1, 2]);
+        let order: Vec<SampleSpec> = (0..3).map(|clip| SampleSpec { clip, speed: 1.0 }).collect();
+        let mut clips = Vec::new();
+        for rank in 0..5 {
+            let own = |count| count * rank / 5..count * (rank + 1) / 5;
+            let plan = BatchPlan::shared(&part, order.clone(), 3, 5, own);
+            assert_eq!(plan.batches(), 1);
+            clips.extend(plan.clips(0));
+            assert_eq!(plan.clips(0).count(), plan.size(0));
+            assert_eq!(plan.batch(0).unwrap().labels.size(), [1]);
+        }
+        clips.sort();
+        assert_eq!(clips, [0, 1, 2]);
+    }
+
+    #[test]
+    fn another_speed_interpolates_between_frames() {
         let part = part(&[7]);
         for (speed, expected) in [
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
             (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
         ] {
-            let plan = Plan::new(&part, vec![PlannedClip { clip: 0, speed }], 1);
+            let plan = BatchPlan::new(&part, vec![SampleSpec { clip: 0, speed }], 1);
             let batch = plan.batch(0).unwrap();
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
@@ -308,11 +341,10 @@ mod tests {
     }
 
     #[test]
-    fn clips_that_stay_where_they_are_give_the_same_batches() {
+    fn clips_that_are_not_resident_give_the_same_batches() {
         tch::manual_seed(2);
         let float = (Kind::Float, Device::Cpu);
-        let store = tch::nn::VarStore::new(Device::Cpu);
-        let normalisation = crate::dataset::Normalisation::new(&store.root(), 7);
+        let normalisation = crate::dataset::Normalisation::identity(7);
         let clips: Vec<Features> = (1..40)
             .map(|frames| {
                 let values = Tensor::randn([frames * 7], float) * 30.0 - 5.0;
@@ -322,19 +354,25 @@ mod tests {
         let clips: Vec<&Features> = clips.iter().collect();
         normalisation.fit_clips(&clips).unwrap();
         let labels: Vec<usize> = (0..clips.len()).map(|clip| clip % 3).collect();
-        let resident = PartTensors::resident(&clips, &labels, &normalisation, Device::Cpu).unwrap();
-        let apart = PartTensors::apart(&clips, &labels, &normalisation);
-        let order: Vec<PlannedClip> = (0..clips.len())
-            .map(|turn| PlannedClip {
+        let resident =
+            SplitTensors::in_memory(&clips, &labels, &normalisation, Device::Cpu).unwrap();
+        let apart = SplitTensors::on_disk(&clips, &labels, &normalisation);
+        let order: Vec<SampleSpec> = (0..clips.len())
+            .map(|turn| SampleSpec {
                 clip: turn * 7 % clips.len(),
                 speed: [1.0, 0.9, 1.13][turn % 3],
             })
             .collect();
-        let plans = |part| [Plan::new(part, order.clone(), 8), Plan::by_length(part, 8)];
+        let plans = |part| {
+            [
+                BatchPlan::new(part, order.clone(), 8),
+                BatchPlan::by_length(part, 8),
+            ]
+        };
         for (ours, theirs) in plans(&apart).iter().zip(&plans(&resident)) {
             assert_eq!(ours.batches(), theirs.batches());
             for batch in 0..ours.batches() {
-                let batch_of = |plan: &Plan| plan.batch(batch).unwrap();
+                let batch_of = |plan: &BatchPlan| plan.batch(batch).unwrap();
                 let (ours, theirs) = (batch_of(ours), batch_of(theirs));
                 assert!(ours.features.equal(&theirs.features));
                 assert!(ours.lengths.equal(&theirs.lengths) && ours.labels.equal(&theirs.labels));
@@ -343,10 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_clip_gets_a_batch_of_its_own() {
-        let lengths = [vec![100; 5], vec![LARGEST_BATCH * 2], vec![50; 4]].concat();
+    fn a_long_clip_has_a_separate_batch() {
+        let lengths = [vec![100; 5], vec![MAX_BATCH_FRAMES * 2], vec![50; 4]].concat();
         let part = part(&lengths);
-        let plan = Plan::by_length(&part, 4);
+        let plan = BatchPlan::by_length(&part, 4);
         let clips: Vec<Vec<i64>> = (0..plan.batches())
             .map(|batch| plan.clips(batch).map(|clip| lengths[clip]).collect())
             .collect();
@@ -356,7 +394,7 @@ mod tests {
                 vec![50; 4],
                 vec![100; 4],
                 vec![100],
-                vec![LARGEST_BATCH * 2]
+                vec![MAX_BATCH_FRAMES * 2]
             ]
         );
     }

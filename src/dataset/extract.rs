@@ -1,5 +1,5 @@
-//! Recordings → MFCC matrices, on all cores. A recording that cannot be read is put aside with
-//! its reason; it never costs the others.
+//! Computes the features of recordings on all cores. A recording that cannot be read is skipped
+//! with the reason; it does not affect the others.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,22 @@ use crate::audio::{self, AudioConfig, SampleRate};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{Extractor, FeatureConfig, Features};
 
-/// What became of a list of recordings.
+/// The result of the feature extraction for a list of recordings.
 #[derive(Debug)]
 pub struct Extraction {
-    /// Features with their place in the list, in its order.
+    /// Features with the index of the recording in the list, in the order of the list.
     pub features: Vec<(usize, Features)>,
-    /// Those that could not be read.
+    /// Recordings that could not be read.
     pub skipped: Vec<Skipped>,
-    /// The hash of each recording in the list, where a cache found it. None without a cache.
+    /// With a cache, the hash of each recording that could be hashed. `None` without a cache.
     pub contents: Option<Vec<Option<ContentHash>>>,
 }
 
-/// Reads recordings and computes their features. `advance` is called after each, from any thread.
+/// Reads recordings and computes their features. `advance` is called after each recording, from any
+/// thread.
+///
+/// # Errors
+/// If the settings are invalid. A recording that cannot be read is not an error.
 pub fn extract(
     files: &[PathBuf],
     audio: &AudioConfig,
@@ -51,9 +55,12 @@ pub fn extract(
     Ok(extraction)
 }
 
-/// Reads recordings on all cores and hands each one's features, or the reason why there are none, to
-/// `take`. No more than one recording a core is in memory; what `take` gives comes back in the order
-/// of the recordings.
+/// Reads recordings on all cores and passes the features of each, or the reason that there are
+/// none, to `take`. At most one recording for each core is in memory. Returns the results of `take`
+/// in the order of the recordings.
+///
+/// # Errors
+/// If the settings are invalid. A recording that cannot be read is not an error.
 pub fn extract_each<T: Send>(
     files: &[PathBuf],
     audio: &AudioConfig,
@@ -68,20 +75,24 @@ pub fn extract_each<T: Send>(
     Ok(files.par_iter().map(one).collect())
 }
 
-/// The features of one recording.
+/// Computes the features of one recording.
+///
+/// # Errors
+/// If the settings are invalid, or if the recording cannot be read.
 pub fn extract_one(file: &Path, audio: &AudioConfig, config: &FeatureConfig) -> Result<Features> {
     let features = Extractors::new(audio, config)?.extract(file, audio);
     features.with_context(|| file.display().to_string())
 }
 
-/// One extractor for each sample rate: a single one, unless recordings keep their own.
+/// One extractor for each sample rate. There are several only if recordings keep their sample
+/// rates.
 struct Extractors<'a> {
     config: &'a FeatureConfig,
     by_rate: Mutex<BTreeMap<u32, Arc<Extractor>>>,
 }
 
 impl<'a> Extractors<'a> {
-    /// Settings that make no sense are an error here, before the first recording is read.
+    /// Checks the settings before the first recording is read; invalid settings are an error.
     fn new(audio: &AudioConfig, config: &'a FeatureConfig) -> Result<Self> {
         let mut by_rate = BTreeMap::new();
         if let SampleRate::Hz(rate) = audio.sample_rate {

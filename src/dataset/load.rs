@@ -1,4 +1,4 @@
-//! A corpus, read as a whole: the clips that could be read, with their features.
+//! Loads a corpus: the readable clips with their features.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -8,42 +8,47 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use tch::Device;
 
-use super::{Extraction, FeatureCache, Normalisation, PartTensors, extract};
+use super::{Extraction, FeatureCache, Normalisation, SplitTensors, extract};
 use crate::audio::AudioConfig;
 use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
 
 /// The readable clips of a corpus and their features, in the same order.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct FeatureDataset {
     /// The clips that could be read, each with the hash of its recording.
     pub clips: Vec<Clip>,
-    /// Their features.
+    /// The features of each clip.
     pub features: Vec<Features>,
     /// Recordings that could not be read, relative to the corpus folder.
     pub skipped: Vec<Skipped>,
-    /// The same recording under two names: places in `clips`, the earlier first.
+    /// Pairs of clips with the same recording under two names: indices in `clips`, the smaller
+    /// first.
     pub same: Vec<(usize, usize)>,
-    /// Why a cache that was asked for could not be used.
+    /// The reason that a requested cache could not be used.
     pub uncached: Option<String>,
 }
 
-impl Loaded {
-    /// Reads every clip of a corpus, or takes its features from a cache. Where more than half cannot be
-    /// read, something else is wrong than a few bad recordings, and it is an error.
+impl FeatureDataset {
+    /// Reads every clip of a corpus, or takes its features from a cache. `advance` is called for
+    /// each clip, from any thread.
+    ///
+    /// # Errors
+    /// If the settings are invalid, or if more than half of the clips cannot be read, which has
+    /// another cause than a few bad recordings.
     pub fn read(
         corpus: &Corpus,
         audio: &AudioConfig,
         config: &FeatureConfig,
         cache: Option<&FeatureCache>,
         advance: impl Fn() + Sync,
-    ) -> Result<Loaded> {
+    ) -> Result<FeatureDataset> {
         let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
         let cached =
             cache.map(|cache| cache.extract(&corpus.folder, &files, audio, config, &advance));
         let (extraction, uncached): (Extraction, Option<String>) = match cached {
             Some(Ok(extraction)) => (extraction, None),
-            // A cache saves time; that it fails must cost no training.
+            // A cache only saves time: without it, the training continues.
             Some(Err(error)) => {
                 let extraction = extract(&files, audio, config, advance)?;
                 (extraction, Some(format!("{error:#}")))
@@ -81,8 +86,8 @@ impl Loaded {
                 (clip, features)
             })
             .unzip();
-        Ok(Loaded {
-            same: same(&features)?,
+        Ok(FeatureDataset {
+            same: equal_pairs(&features)?,
             clips,
             features,
             skipped,
@@ -90,8 +95,8 @@ impl Loaded {
         })
     }
 
-    /// The same recordings under two names and of two speakers, who may be one person: places in `clips`.
-    /// An unknown speaker is nobody else.
+    /// Pairs of clips with the same recording and two different speakers, who may be one person:
+    /// indices in `clips`. Unknown speakers do not count as different.
     pub fn same_of_two_speakers(&self) -> Vec<(usize, usize)> {
         let differ = |&(first, second): &(usize, usize)| {
             let (first, second) = (&self.clips[first], &self.clips[second]);
@@ -101,10 +106,10 @@ impl Loaded {
         self.same.iter().copied().filter(differ).collect()
     }
 
-    /// Some clips with what a model needs of them. A clip whose label is not among `classes` is
-    /// left out.
-    pub fn labelled(&self, indices: &[usize], classes: &[String]) -> Labelled<'_> {
-        let mut labelled = Labelled::default();
+    /// The clips at some indices with features and class indices. A clip whose label is not in
+    /// `classes` is left out.
+    pub fn subset(&self, indices: &[usize], classes: &[String]) -> LabeledSubset<'_> {
+        let mut labelled = LabeledSubset::default();
         for &index in indices {
             let clip = &self.clips[index];
             if let Some(label) = classes.iter().position(|class| *class == clip.label) {
@@ -117,7 +122,7 @@ impl Loaded {
     }
 }
 
-/// Reads the hash of each recording of a corpus.
+/// Hashes each recording of a corpus. A recording that cannot be read has no hash.
 pub fn read_contents(corpus: &mut Corpus, cache: Option<&FeatureCache>) {
     let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
     let contents = match cache {
@@ -134,20 +139,20 @@ fn contents_of(files: &[PathBuf]) -> Vec<Option<ContentHash>> {
     files.par_iter().map(hash).collect()
 }
 
-/// Values between those that are hashed: what is alike in them is compared as a whole.
+/// Distance between the hashed values. Features with equal hashes are compared completely.
 const STRIDE: usize = 101;
 
-/// Pairs of equal features: the first place where they are found, and another one. To the last bit,
-/// two recordings have the same features only if they are one.
-fn same(features: &[Features]) -> Result<Vec<(usize, usize)>> {
+/// Pairs of equal features: the first index and another index. Two recordings have features that
+/// are equal to the last bit only if they are the same recording.
+fn equal_pairs(features: &[Features]) -> Result<Vec<(usize, usize)>> {
     let mut firsts: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut pairs = Vec::new();
-    for (index, of_index) in features.iter().enumerate() {
-        let values = of_index.read()?;
+    for (index, clip) in features.iter().enumerate() {
+        let values = clip.read()?;
         let mut hasher = DefaultHasher::new();
-        hasher.write_usize(of_index.frames());
-        let some = values.iter().step_by(STRIDE);
-        some.for_each(|v| hasher.write_u32(v.to_bits()));
+        hasher.write_usize(clip.frames());
+        let sample = values.iter().step_by(STRIDE);
+        sample.for_each(|v| hasher.write_u32(v.to_bits()));
         let candidates = firsts.entry(hasher.finish()).or_default();
         let mut first = None;
         for &candidate in candidates.iter() {
@@ -163,25 +168,32 @@ fn same(features: &[Features]) -> Result<Vec<(usize, usize)>> {
     Ok(pairs)
 }
 
-/// Clips, their features, and their labels as places in a list of classes.
+/// Clips with their features and class indices.
 #[derive(Debug, Default)]
-pub struct Labelled<'a> {
-    /// Which clips.
+pub struct LabeledSubset<'a> {
+    /// The clips.
     pub clips: Vec<&'a Clip>,
-    /// Their features.
+    /// The features of each clip.
     pub features: Vec<&'a Features>,
-    /// Their classes.
+    /// The class index of each clip.
     pub labels: Vec<usize>,
 }
 
-impl Labelled<'_> {
-    /// Takes mean and deviation of these clips. Only ever those of the training part.
+impl LabeledSubset<'_> {
+    /// Computes the statistics of `normalisation` from these clips, which must be those of the
+    /// training subset.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
     pub fn fit(&self, normalisation: &Normalisation) -> Result<()> {
         normalisation.fit_clips(&self.features)
     }
 
-    /// Brings them to a device.
-    pub fn tensors(&self, normalisation: &Normalisation, device: Device) -> Result<PartTensors> {
-        PartTensors::new(&self.features, &self.labels, normalisation, device)
+    /// Copies the features to a device as normalised tensors.
+    ///
+    /// # Errors
+    /// If the memory of the device does not suffice, or if a file with features cannot be read.
+    pub fn tensors(&self, normalisation: &Normalisation, device: Device) -> Result<SplitTensors> {
+        SplitTensors::new(&self.features, &self.labels, normalisation, device)
     }
 }

@@ -1,9 +1,9 @@
-//! Clips → feature tensors on the device → batches.
+//! Converts clips to feature tensors on the device, and these to batches.
 //!
-//! All frames of a part lie in one tensor on the device. A batch is gathered from it by index, so
-//! nothing crosses to the device while training but a few numbers a clip, once an epoch. On a CPU, a
-//! part of more than 512 MiB is left where its features are, which is a file of the cache, and each
-//! batch is read from there: so a corpus may be larger than memory.
+//! All frames of a subset are in one tensor on the device. A batch is gathered from it by index, so
+//! that a training copies only a few numbers for each clip to the device, once in each epoch. On a
+//! CPU, a subset of more than 512 MiB stays in the files of the cache, and each batch is read from
+//! there, so that a corpus can be larger than the memory.
 
 mod batch;
 mod cache;
@@ -11,15 +11,12 @@ mod extract;
 mod load;
 mod normalisation;
 mod npy;
-mod part;
-mod vocal_tract;
+mod split_tensors;
 
-pub use batch::{Batch, Plan, PlannedClip};
-pub use cache::{CacheWait, FeatureCache, Held, Unfinished};
+pub use batch::{Batch, BatchPlan, SampleSpec};
+pub use cache::{CacheEntry, CacheWait, FeatureCache, Unfinished};
 pub use extract::{Extraction, extract, extract_each, extract_one};
-pub use load::{Labelled, Loaded, read_contents};
+pub use load::{FeatureDataset, LabeledSubset, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};
-pub use part::PartTensors;
-pub use vocal_tract::VocalTracts;
-pub(crate) use vocal_tract::dct_matrix;
+pub use split_tensors::SplitTensors;

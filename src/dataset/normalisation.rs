@@ -1,49 +1,59 @@
-//! Mean 0 and variance 1 for every coefficient, by statistics of the training part.
+//! Normalisation of every coefficient to mean 0 and variance 1, with statistics of the training
+//! subset.
 
 use anyhow::Result;
-use tch::{Kind, Tensor, nn};
+use tch::{Kind, Tensor};
 
 use crate::features::Features;
 
-/// The statistics, saved with the weights: the model knows what it was fed.
+/// Mean and standard deviation of each coefficient. They are stored with the weights of the model.
 #[derive(Debug)]
 pub struct Normalisation {
+    /// `[coefficients]`.
     mean: Tensor,
-    deviation: Tensor,
+    /// `[coefficients]`.
+    std: Tensor,
 }
 
 impl Normalisation {
-    /// Changes nothing until [`Normalisation::fit`] sees features.
-    pub fn new(path: &nn::Path, coefficients: i64) -> Self {
-        Normalisation {
-            mean: path.zeros_no_train("mean", &[coefficients]),
-            deviation: path.ones_no_train("deviation", &[coefficients]),
-        }
+    /// Statistics `[coefficients]` each. [`Normalisation::fit`] changes both tensors in place.
+    pub fn new(mean: Tensor, std: Tensor) -> Self {
+        Normalisation { mean, std }
     }
 
-    /// Takes mean and standard deviation per coefficient from frames `[frames, coefficients]`.
+    /// The normalisation that changes nothing.
+    pub fn identity(coefficients: i64) -> Self {
+        let float = (Kind::Float, tch::Device::Cpu);
+        Normalisation::new(
+            Tensor::zeros([coefficients], float),
+            Tensor::ones([coefficients], float),
+        )
+    }
+
+    /// Computes mean and standard deviation of each coefficient of frames `[frames, coefficients]`.
     pub fn fit(&self, frames: &Tensor) {
         tch::no_grad(|| {
-            // In double precision: a million frames add up.
+            // In double precision, because rounding errors of a million frames add up.
             let frames = frames.to_kind(Kind::Double);
             let (variance, mean) = frames.var_mean_dim(0, false, false);
             self.set(&mean, &variance);
         });
     }
 
-    /// The same of all frames of some clips, which stay where they are.
+    /// Like [`Normalisation::fit`], for all frames of some clips, which are read one after the
+    /// other.
     ///
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
     pub fn fit_clips(&self, clips: &[&Features]) -> Result<()> {
         let columns = clips.first().map_or(0, |clip| clip.coefficients());
         let frames: usize = clips.iter().map(|clip| clip.frames()).sum();
-        let mean_of = |of: &dyn Fn(usize, f64) -> f64| -> Result<Vec<f64>> {
+        let mean_of = |function: &dyn Fn(usize, f64) -> f64| -> Result<Vec<f64>> {
             let mut sums = vec![0.0; columns];
             for clip in clips {
                 for row in clip.read()?.chunks_exact(columns) {
                     for (column, (sum, value)) in sums.iter_mut().zip(row).enumerate() {
-                        *sum += of(column, f64::from(*value));
+                        *sum += function(column, f64::from(*value));
                     }
                 }
             }
@@ -57,40 +67,40 @@ impl Normalisation {
 
     fn set(&self, mean: &Tensor, variance: &Tensor) {
         self.mean.shallow_clone().copy_(mean);
-        // A coefficient that never changes is only shifted.
-        let deviation = variance.sqrt();
-        let steady = deviation.lt(1e-5);
-        self.deviation
+        // A constant coefficient is only shifted, not scaled.
+        let std = variance.sqrt();
+        let is_constant = std.lt(1e-5);
+        self.std
             .shallow_clone()
-            .copy_(&deviation.masked_fill(&steady, 1.0));
+            .copy_(&std.masked_fill(&is_constant, 1.0));
     }
 
-    /// The statistics as they are now, whatever becomes of these.
+    /// A copy of the current statistics, which is independent of later changes.
     pub fn copy(&self) -> Normalisation {
         Normalisation {
             mean: self.mean.copy(),
-            deviation: self.deviation.copy(),
+            std: self.std.copy(),
         }
     }
 
-    /// Whether two parts have the same statistics: those of the same recordings differ by rounding
-    /// alone, from one machine to another.
+    /// True if the statistics are equal up to 1 % of a standard deviation. The statistics of the
+    /// same recordings differ between machines only by rounding.
     pub fn is_like(&self, other: &Normalisation) -> bool {
         let near = |a: &Tensor, b: &Tensor| {
-            let apart = ((a - b) / &self.deviation).abs().max().double_value(&[]);
-            apart < 1e-2
+            let difference = ((a - b) / &self.std).abs().max().double_value(&[]);
+            difference < 1e-2
         };
-        near(&self.mean, &other.mean) && near(&self.deviation, &other.deviation)
+        near(&self.mean, &other.mean) && near(&self.std, &other.std)
     }
 
-    /// Mean and deviation, `[coefficients]` each.
+    /// Mean and standard deviation, `[coefficients]` each.
     pub fn statistics(&self) -> (Tensor, Tensor) {
-        (self.mean.shallow_clone(), self.deviation.shallow_clone())
+        (self.mean.shallow_clone(), self.std.shallow_clone())
     }
 
     /// Normalises features, `[…, coefficients]`.
     pub fn apply(&self, features: &Tensor) -> Tensor {
-        (features - &self.mean) / &self.deviation
+        (features - &self.mean) / &self.std
     }
 }
 
@@ -100,10 +110,9 @@ mod tests {
     use tch::Device;
 
     #[test]
-    fn frames_come_out_with_mean_0_and_variance_1() {
+    fn normalised_frames_have_mean_0_and_variance_1() {
         tch::manual_seed(1);
-        let store = nn::VarStore::new(Device::Cpu);
-        let normalisation = Normalisation::new(&store.root(), 3);
+        let normalisation = Normalisation::identity(3);
         let scale = Tensor::from_slice(&[100.0f32, 1.0, 0.0]);
         let frames = Tensor::randn([5000, 3], (Kind::Float, Device::Cpu)) * scale - 300.0;
         normalisation.fit(&frames);
@@ -117,8 +126,8 @@ mod tests {
             "a constant coefficient stays constant"
         );
 
-        // In clips, which is the same.
-        let by_clips = Normalisation::new(&nn::VarStore::new(Device::Cpu).root(), 3);
+        // The frames as two clips give the same statistics.
+        let by_clips = Normalisation::identity(3);
         let clip = |frames: Tensor| {
             let length = frames.size()[0] as usize;
             Features::new(length, 3, frames.reshape([-1]).try_into().unwrap()).unwrap()
@@ -133,10 +142,6 @@ mod tests {
                 .mean
                 .allclose(&normalisation.mean, 1e-6, 0.0, false)
         );
-        assert!(
-            by_clips
-                .deviation
-                .allclose(&normalisation.deviation, 1e-6, 0.0, false)
-        );
+        assert!(by_clips.std.allclose(&normalisation.std, 1e-6, 0.0, false));
     }
 }

@@ -1,7 +1,7 @@
-//! Features as NumPy files.
+//! Writes features as NumPy files.
 //!
-//! The crates that write them bring a parser of Python along, for reading others' files. Ours need a
-//! header of one line (NumPy Enhancement Proposal 1), whose bytes are NumPy's own.
+//! The available crates contain a parser of Python literals for reading any file. These files need
+//! only a header of one line (NumPy Enhancement Proposal 1), with the same bytes as from NumPy.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,29 +9,35 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::features::Features;
-use crate::run::write_output;
+use crate::io::write_output;
 
-/// Where the numbers begin is a multiple of it.
+/// Alignment of the first value in the file, in bytes.
 const ALIGNMENT: usize = 64;
 
-/// Writes frames × coefficients as float32 to a `.npy` file, whole or not at all.
+/// Writes features to a `.npy` file: float32, `(frames, coefficients)`. The write is atomic.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn write_npy(features: &Features, path: &Path) -> Result<()> {
     write_output(path, |file| Ok(print_npy(features, file)?))
 }
 
-/// The bytes of such a file.
+/// Writes the bytes of a `.npy` file.
+///
+/// # Errors
+/// If writing to `out` fails.
 pub fn print_npy(features: &Features, mut out: impl Write) -> io::Result<()> {
     let (frames, coefficients) = (features.frames(), features.coefficients());
     let mut header = format!(
         "{{'descr': '<f4', 'fortran_order': False, 'shape': ({frames}, {coefficients}), }}"
     );
-    // Magic, version and length are ten bytes, the end of the line is one.
+    // Magic, version and length are ten bytes, the line end is one byte.
     let padded = (10 + header.len() + 1).next_multiple_of(ALIGNMENT) - 10;
     header.extend(std::iter::repeat_n(' ', padded - 1 - header.len()));
     header.push('\n');
 
     out.write_all(b"\x93NUMPY\x01\x00")?;
-    // Two numbers make it no longer than 192 bytes.
+    // With two numbers, the header has at most 192 bytes.
     out.write_all(&(padded as u16).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
     for value in features.values() {
@@ -45,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bytes_are_numpys() {
-        // import io, numpy; out = io.BytesIO()
-        // numpy.save(out, numpy.array([[1, -2, 0.5], [3, 4, 5]], dtype='<f4')); print(out.getvalue())
+    fn the_bytes_equal_those_of_numpy() {
+        // import io, numpy; out = io.BytesIO() numpy.save(out, numpy.array([[1, -2, 0.5], [3, 4,
+        // 5]], dtype='<f4')); print(out.getvalue())
         let mut expected = b"\x93NUMPY\x01\x00v\x00".to_vec();
         expected.extend(b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }");
         expected.resize(127, b' ');

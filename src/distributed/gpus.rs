@@ -14,7 +14,11 @@ use super::rank_env::RankEnv;
 const NONE: char = '!';
 
 /// Starts NCCL, or returns the reason against it. All processes must call this.
-pub(super) fn connect(group: &Group, place: &RankEnv, device: Device) -> Result<Result<(), String>> {
+pub(super) fn connect(
+    group: &Group,
+    place: &RankEnv,
+    device: Device,
+) -> Result<Result<(), String>> {
     let own = own_gpu(device).unwrap_or_else(|reason| format!("{NONE}{reason}"));
     let key = |rank: usize| format!("gpu-{rank}");
     group.set(Client::Training, &key(place.rank), &own)?;

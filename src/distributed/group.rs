@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use tch::Tensor;
 
-use super::place::Place;
+use super::rank_env::RankEnv;
 
 unsafe extern "C" {
     fn emovox_group_join(
@@ -111,13 +111,13 @@ pub(super) struct Group {
 }
 
 // SAFETY: the store's clients have locks, and only the thread of the training calls collectives
-// (`Ranks` ensures this).
+// (`ProcessGroup` ensures this).
 unsafe impl Send for Group {}
 unsafe impl Sync for Group {}
 
 impl Group {
     /// Connects to the store and waits for all processes. Collectives also need [`Group::connect`].
-    pub(super) fn join(place: &Place) -> Result<Group> {
+    pub(super) fn join(place: &RankEnv) -> Result<Group> {
         let (host, prefix) = (text(&place.host)?, text(&place.prefix)?);
         let mut group = std::ptr::null_mut();
         checked(|message, length| {
@@ -142,7 +142,7 @@ impl Group {
 
     /// Connects every process with every other. If a process fails here, the others wait for it, so the
     /// monitor thread must be running.
-    pub(super) fn connect(&self, place: &Place) -> Result<()> {
+    pub(super) fn connect(&self, place: &RankEnv) -> Result<()> {
         let host = text(&place.host)?;
         let interfaces = text(&std::env::var("GLOO_SOCKET_IFNAME").unwrap_or_default())?;
         checked(|message, length| {
@@ -164,7 +164,7 @@ impl Group {
 
     /// From now on, NCCL sums tensors on GPUs. `library` is the library built from `nccl.cpp`. All
     /// processes must call this, each with its own GPU.
-    pub(super) fn use_nccl(&self, library: &Path, place: &Place) -> Result<()> {
+    pub(super) fn use_nccl(&self, library: &Path, place: &RankEnv) -> Result<()> {
         let library = path(library)?;
         checked(|message, length| {
             // SAFETY: all pointers are to values that outlive the call.

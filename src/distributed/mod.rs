@@ -15,12 +15,12 @@ mod gpus;
 #[cfg(feature = "distributed")]
 #[allow(unsafe_code)] // calls the shim
 mod group;
-mod place;
-mod share;
+mod local_slice;
+mod rank_env;
 #[cfg(feature = "distributed")]
 mod watch;
 
-pub use share::share;
+pub use local_slice::local_slice;
 
 use std::sync::Arc;
 #[cfg(feature = "distributed")]
@@ -31,7 +31,7 @@ use anyhow::anyhow;
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Tensor};
 
-use place::Place;
+use rank_env::RankEnv;
 
 #[cfg(feature = "distributed")]
 use group::Group;
@@ -40,13 +40,13 @@ use watch::Watch;
 
 /// The process group of a training, seen from this process.
 #[derive(Debug, Clone, Default)]
-pub struct Ranks {
-    together: Option<Arc<Together>>,
+pub struct ProcessGroup {
+    peers: Option<Arc<Peers>>,
 }
 
 #[derive(Debug)]
-struct Together {
-    place: Place,
+struct Peers {
+    place: RankEnv,
     #[cfg(feature = "distributed")]
     watch: Watch,
     #[cfg(feature = "distributed")]
@@ -61,10 +61,10 @@ struct Together {
 #[error("the connection to the other processes of this training is lost: {0}")]
 pub struct Lost(String);
 
-impl Ranks {
+impl ProcessGroup {
     /// The process group of a training with a single process.
-    pub fn alone() -> Ranks {
-        Ranks::default()
+    pub fn single() -> ProcessGroup {
+        ProcessGroup::default()
     }
 
     /// Joins the process group that the environment variables describe; without them the process is
@@ -74,90 +74,90 @@ impl Ranks {
     ///
     /// # Errors
     /// A variable is missing or invalid, or the other processes do not join in time.
-    pub fn join(waits: fn(&str), end: fn(&str)) -> Result<Ranks> {
-        let Some(place) = Place::of(|name| std::env::var(name).ok())? else {
-            return Ok(Ranks::alone());
+    pub fn join(waits: fn(&str), end: fn(&str)) -> Result<ProcessGroup> {
+        let Some(place) = RankEnv::of(|name| std::env::var(name).ok())? else {
+            return Ok(ProcessGroup::single());
         };
         if place.rank == 0 {
-            let Place {
+            let RankEnv {
                 size, host, port, ..
             } = &place;
             waits(&format!(
                 "waiting for all {size} processes at {host}:{port}"
             ));
         }
-        let together = Together::join(place, end)?;
-        Ok(Ranks {
-            together: Some(Arc::new(together)),
+        let peers = Peers::join(place, end)?;
+        Ok(ProcessGroup {
+            peers: Some(Arc::new(peers)),
         })
     }
 
     /// Number of this process, from 0.
     pub fn rank(&self) -> usize {
-        self.together.as_ref().map_or(0, |t| t.place.rank)
+        self.peers.as_ref().map_or(0, |t| t.place.rank)
     }
 
     /// Number of processes.
-    pub fn size(&self) -> usize {
-        self.together.as_ref().map_or(1, |t| t.place.size)
+    pub fn world_size(&self) -> usize {
+        self.peers.as_ref().map_or(1, |t| t.place.size)
     }
 
     /// True for rank 0, the process that writes files and prints.
-    pub fn is_first(&self) -> bool {
+    pub fn is_main(&self) -> bool {
         self.rank() == 0
     }
 
     /// True if the group has more than one process.
-    pub fn are_several(&self) -> bool {
-        self.size() > 1
+    pub fn is_distributed(&self) -> bool {
+        self.world_size() > 1
     }
 
     /// Number of this process among those of its machine, from 0.
     pub fn local_rank(&self) -> usize {
-        self.together.as_ref().map_or(0, |t| t.place.local_rank)
+        self.peers.as_ref().map_or(0, |t| t.place.local_rank)
     }
 
     /// Sets the device of this process. All processes must call this. From then on, NCCL sums tensors on
     /// GPUs if each process has its own GPU and NCCL was built in; otherwise sums go through main memory.
     pub fn compute_on(&self, device: Device) -> Result<()> {
-        match &self.together {
-            Some(together) => together.compute_on(device),
+        match &self.peers {
+            Some(peers) => peers.compute_on(device),
             None => Ok(()),
         }
     }
 
     /// Name of the library that sums tensors on `device`, with the reason if it is not NCCL.
     pub fn collectives(&self, device: Device) -> String {
-        match &self.together {
-            Some(together) => together.collectives(device),
+        match &self.peers {
+            Some(peers) => peers.collectives(device),
             None => "nothing".into(),
         }
     }
 
     /// Sums a tensor over all processes, in place. Every process gets the same bytes.
     pub fn sum(&self, tensor: &mut Tensor) -> Result<()> {
-        match &self.together {
-            Some(together) => together.each_on(tensor, Together::all_reduce),
+        match &self.peers {
+            Some(peers) => peers.each_on(tensor, Peers::all_reduce),
             None => Ok(()),
         }
     }
 
     /// Copies the tensor of rank 0 to all other processes.
-    pub fn spread(&self, tensor: &mut Tensor) -> Result<()> {
-        match &self.together {
-            Some(together) => together.each_on(tensor, Together::broadcast),
+    pub fn broadcast(&self, tensor: &mut Tensor) -> Result<()> {
+        match &self.peers {
+            Some(peers) => peers.each_on(tensor, Peers::broadcast),
             None => Ok(()),
         }
     }
 
     /// Sends the bytes of rank 0 to all other processes, which pass `None`.
-    pub fn spread_bytes(&self, bytes: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
-        if !self.are_several() {
+    pub fn broadcast_bytes(&self, bytes: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+        if !self.is_distributed() {
             return Ok(bytes);
         }
         let length = bytes.as_ref().map_or(-1, |bytes| bytes.len() as i64);
         let mut length = Tensor::from_slice(&[length]);
-        self.spread(&mut length)?;
+        self.broadcast(&mut length)?;
         let length = length.int64_value(&[0]);
         if length < 0 {
             return Ok(None);
@@ -166,7 +166,7 @@ impl Ranks {
             Some(bytes) => Tensor::from_slice(&bytes),
             None => room_for(length)?,
         };
-        self.spread(&mut all)?;
+        self.broadcast(&mut all)?;
         Ok(Some(
             Vec::<u8>::try_from(all).context("cannot read the bytes from rank 0")?,
         ))
@@ -175,16 +175,16 @@ impl Ranks {
     /// Publishes `error`, so that all other processes stop with it. If `error` is only a consequence of
     /// another process's failure, returns that process's reason instead.
     pub fn fail(&self, error: anyhow::Error) -> anyhow::Error {
-        match &self.together {
-            Some(together) => together.fail(error),
+        match &self.peers {
+            Some(peers) => peers.fail(error),
             None => error,
         }
     }
 
     /// Waits for all processes and ends the monitoring: from now on, any process may end.
-    pub fn part(&self) -> Result<()> {
-        match &self.together {
-            Some(together) => together.part(),
+    pub fn finalize(&self) -> Result<()> {
+        match &self.peers {
+            Some(peers) => peers.finalize(),
             None => Ok(()),
         }
     }
@@ -196,13 +196,13 @@ impl Ranks {
 
     /// Runs `work` in the first process of each machine, then in the others of that machine, so that they
     /// find its entries in the cache.
-    pub fn first_of_machine_first<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn main_of_machine_first<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.before_others(self.local_rank() == 0, work)
     }
 
     /// Runs `work` in rank 0, then in all other processes.
-    pub fn first_of_all_first<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.before_others(self.is_first(), work)
+    pub fn main_first<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.before_others(self.is_main(), work)
     }
 
     fn before_others<T>(&self, first: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -234,8 +234,8 @@ fn room_for(length: i64) -> Result<Tensor> {
 }
 
 #[cfg(feature = "distributed")]
-impl Together {
-    fn join(place: Place, end: fn(&str)) -> Result<Together> {
+impl Peers {
+    fn join(place: RankEnv, end: fn(&str)) -> Result<Peers> {
         let group = Group::join(&place).with_context(|| {
             format!(
                 "rank {} of {} processes cannot find the others at {}:{}",
@@ -244,17 +244,15 @@ impl Together {
         })?;
         let group = Arc::new(group);
         let watch = Watch::begin(group.clone(), place.rank, place.size, end);
-        let together = Together {
+        let peers = Peers {
             place,
             watch,
             group,
             nccl: OnceLock::new(),
         };
-        match together.group.connect(&together.place) {
-            Ok(()) => Ok(together),
-            Err(error) => {
-                Err(together.fail(error.context("cannot connect to the other processes")))
-            }
+        match peers.group.connect(&peers.place) {
+            Ok(()) => Ok(peers),
+            Err(error) => Err(peers.fail(error.context("cannot connect to the other processes"))),
         }
     }
 
@@ -278,7 +276,7 @@ impl Together {
     fn each_on(
         &self,
         tensor: &mut Tensor,
-        work: fn(&Together, &mut Tensor) -> Result<()>,
+        work: fn(&Peers, &mut Tensor) -> Result<()>,
     ) -> Result<()> {
         if tensor.device() == Device::Cpu || matches!(self.nccl.get(), Some(Ok(()))) {
             return work(self, tensor);
@@ -318,7 +316,7 @@ impl Together {
         }
     }
 
-    fn part(&self) -> Result<()> {
+    fn finalize(&self) -> Result<()> {
         self.all_reduce(&mut Tensor::from_slice(&[0i64]))?;
         self.watch.stop();
         self.group.end_nccl()?;
@@ -328,8 +326,8 @@ impl Together {
 }
 
 #[cfg(not(feature = "distributed"))]
-impl Together {
-    fn join(place: Place, _end: fn(&str)) -> Result<Together> {
+impl Peers {
+    fn join(place: RankEnv, _end: fn(&str)) -> Result<Peers> {
         anyhow::bail!(
             "WORLD_SIZE is {}, but this emovox was built for a single process: \
              cargo build --release --features distributed (or unset WORLD_SIZE)",
@@ -348,7 +346,7 @@ impl Together {
     fn each_on(
         &self,
         tensor: &mut Tensor,
-        work: fn(&Together, &mut Tensor) -> Result<()>,
+        work: fn(&Peers, &mut Tensor) -> Result<()>,
     ) -> Result<()> {
         work(self, tensor)
     }
@@ -365,7 +363,7 @@ impl Together {
         error
     }
 
-    fn part(&self) -> Result<()> {
+    fn finalize(&self) -> Result<()> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Predictions;
-use crate::corpus::emotion::COUNTS_AS;
+use crate::corpus::emotion::LABEL_ALIASES;
 
 /// Label pairs (from, to): a clip with the label `from` is scored as `to`.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl LabelMap {
     pub fn across(given: BTreeMap<String, String>) -> LabelMap {
         LabelMap {
             given,
-            default: &COUNTS_AS,
+            default: &LABEL_ALIASES,
         }
     }
 
@@ -38,11 +38,11 @@ impl LabelMap {
     }
 
     /// Maps the classes of a model and the labels of recordings to common classes.
-    pub fn meet<'a>(
+    pub fn align<'a>(
         &self,
         classes: &[String],
         labels: impl IntoIterator<Item = &'a str>,
-    ) -> MappedLabels {
+    ) -> AlignedLabels {
         let of_data: BTreeSet<&str> = labels.into_iter().collect();
         let of_model: BTreeSet<&str> = classes.iter().map(String::as_str).collect();
         // A default pair applies only if the other side has its target and does not have its
@@ -73,7 +73,7 @@ impl LabelMap {
                 merged.push(class.clone());
             }
         }
-        MappedLabels {
+        AlignedLabels {
             from: classes.to_vec(),
             model,
             data,
@@ -84,7 +84,7 @@ impl LabelMap {
 
 /// Classes of a model and labels of recordings, mapped to common classes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MappedLabels {
+pub struct AlignedLabels {
     /// The classes of the model.
     from: Vec<String>,
     /// The scored class of each model class, in the same order.
@@ -95,7 +95,7 @@ pub struct MappedLabels {
     classes: Vec<String>,
 }
 
-impl MappedLabels {
+impl AlignedLabels {
     /// The scored classes: the targets of the model's classes, each once, in the model's order.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -161,12 +161,12 @@ mod tests {
     #[test]
     fn a_given_pair_maps_the_target_of_a_default_pair() {
         let map = LabelMap::across(given(&[("neutral", "calm")]));
-        let mapped = map.meet(&names(&["anger", "calm", "neutral"]), ["anger", "neutral"]);
+        let mapped = map.align(&names(&["anger", "calm", "neutral"]), ["anger", "neutral"]);
         assert_eq!(mapped.classes(), names(&["anger", "calm"]));
         assert_eq!(mapped.of("neutral"), "calm");
 
         let map = LabelMap::across(given(&[("neutral", "anger")]));
-        let mapped = map.meet(
+        let mapped = map.align(
             &names(&["anger", "neutral", "sadness"]),
             ["anger", "boredom"],
         );
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn labels_of_the_models_own_corpus_are_not_mapped() {
         let model = names(&["calm", "neutral"]);
-        let mapped = LabelMap::within(BTreeMap::new()).meet(&model, ["neutral"]);
+        let mapped = LabelMap::within(BTreeMap::new()).align(&model, ["neutral"]);
         assert_eq!(mapped.classes(), model);
     }
 
@@ -184,7 +184,7 @@ mod tests {
     fn default_pairs_map_labels_that_only_one_side_has() {
         let model = names(&["anger", "calm", "neutral", "surprise"]);
         let mapped =
-            LabelMap::across(BTreeMap::new()).meet(&model, ["anger", "boredom", "neutral"]);
+            LabelMap::across(BTreeMap::new()).align(&model, ["anger", "boredom", "neutral"]);
         assert_eq!(mapped.classes(), names(&["anger", "neutral", "surprise"]));
         assert_eq!(mapped.of("boredom"), "neutral");
         assert_eq!(
@@ -199,17 +199,17 @@ mod tests {
     #[test]
     fn labels_of_both_sides_are_not_mapped() {
         let model = names(&["calm", "neutral"]);
-        let mapped = LabelMap::across(BTreeMap::new()).meet(&model, ["calm", "neutral"]);
+        let mapped = LabelMap::across(BTreeMap::new()).align(&model, ["calm", "neutral"]);
         assert_eq!(mapped.classes(), model);
         assert_eq!(mapped.note(), None);
         let tess = names(&["neutral", "pleasant-surprise"]);
-        let mapped = LabelMap::across(BTreeMap::new()).meet(&tess, ["surprise"]);
+        let mapped = LabelMap::across(BTreeMap::new()).align(&tess, ["surprise"]);
         assert_eq!(mapped.classes(), names(&["neutral", "surprise"]));
     }
 
     #[test]
     fn a_default_pair_needs_its_target_on_the_other_side() {
-        let mapped = LabelMap::across(BTreeMap::new()).meet(&names(&["anger", "calm"]), ["anger"]);
+        let mapped = LabelMap::across(BTreeMap::new()).align(&names(&["anger", "calm"]), ["anger"]);
         assert_eq!(mapped.classes(), names(&["anger", "calm"]));
     }
 
@@ -217,7 +217,7 @@ mod tests {
     fn a_given_pair_always_applies_and_can_keep_a_label() {
         let map = LabelMap::across(given(&[("boredom", "boredom"), ("calm", "neutral")]));
         let model = names(&["calm", "neutral"]);
-        let mapped = map.meet(&model, ["boredom", "calm", "neutral"]);
+        let mapped = map.align(&model, ["boredom", "calm", "neutral"]);
         assert_eq!(mapped.classes(), names(&["neutral"]));
         assert_eq!(mapped.of("calm"), "neutral");
         assert_eq!(mapped.of("boredom"), "boredom");

@@ -175,7 +175,8 @@ fn ratio(numerator: u64, denominator: u64) -> f64 {
     }
 }
 
-pub(super) fn argmax(row: &[f32]) -> usize {
+/// Index of the highest value of a row; the first one if several are equal, 0 without values.
+pub fn argmax(row: &[f32]) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (index, &value) in row.iter().enumerate() {
         if value > best.1 {

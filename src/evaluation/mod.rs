@@ -1,13 +1,15 @@
 //! Predictions and labels → accuracy, UAR, F1, confusion, intervals, calibration. Does not use tch.
 
 mod calibration;
+mod epoch;
 mod interval;
 mod labels;
 mod metrics;
 mod tables;
 
 pub use calibration::{Bin, Calibration, at_temperature, fit_temperature};
-pub use interval::{BySpeaker, Interval, Intervals, Scores, SpeakerScores, Spread, wilson};
-pub use labels::{LabelMap, MappedLabels};
-pub use metrics::{ClassMetrics, Metrics, Predictions, from_labels};
+pub use epoch::EpochMetrics;
+pub use interval::{Interval, Intervals, MeanStd, Scores, SpeakerBootstrap, SpeakerScores, wilson};
+pub use labels::{AlignedLabels, LabelMap};
+pub use metrics::{ClassMetrics, Metrics, Predictions, argmax, from_labels};
 pub use tables::{classification_table, confusion_table};

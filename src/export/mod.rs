@@ -6,7 +6,7 @@
 //! docs/export.md shows how.
 //!
 //! ```no_run
-//! use emovox::{export, inference::{Predictor, Trained}, run::write_bytes};
+//! use emovox::{export, inference::{Predictor, Trained}, io::write_bytes};
 //!
 //! let run = Trained::open("runs".as_ref(), "ravdess-bilstm")?;
 //! write_bytes("ravdess-bilstm.emovox".as_ref(), &run.bundle()?)?;
@@ -22,7 +22,8 @@ mod torchscript;
 mod written;
 
 pub use features::{
-    Described, FeatureFormat, check_features, describe, is_own_matrix, write_features, write_matrix,
+    FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
+    write_matrix,
 };
 pub use safetensors::safetensors;
 pub use torchscript::torchscript;
@@ -35,7 +36,7 @@ use tch::{Kind, Tensor};
 use crate::audio::AudioConfig;
 use crate::features::FeatureConfig;
 use crate::inference::Predictor;
-use crate::model::ModelConfig;
+use crate::model::{Arch, ModelConfig};
 
 /// Metadata of an exported model, stored as JSON.
 #[derive(Serialize)]
@@ -52,7 +53,7 @@ struct Card<'a> {
     audio: &'a AudioConfig,
     features: &'a FeatureConfig,
     coefficients: usize,
-    model: &'a ModelConfig,
+    model: serde_json::Value,
     vocal_tracts: &'a [f64],
     /// Divisor of the mean log-probabilities.
     temperature: f64,
@@ -69,10 +70,25 @@ fn card(predictor: &Predictor) -> Result<String> {
         audio: &config.audio,
         features: &config.features,
         coefficients: config.features.coefficients(),
-        model: &config.model,
-        vocal_tracts: &config.inference.vocal_tracts,
+        model: sizes(&config.model)?,
+        vocal_tracts: &config.inference.vtlp_warps,
         temperature: config.calibration.temperature,
     })?)
+}
+
+/// Architecture and sizes of a model. Programs that read the card know these settings by their first
+/// names, so the card keeps them.
+fn sizes(model: &ModelConfig) -> Result<serde_json::Value> {
+    let mut sizes = serde_json::to_value(model)?;
+    for (name, in_card) in [("ensemble_size", "members"), ("frame_stacking", "stack")] {
+        if let Some(value) = sizes.as_object_mut().and_then(|sizes| sizes.remove(name)) {
+            sizes[in_card] = value;
+        }
+    }
+    if model.arch() == Arch::MeanLstm {
+        sizes["arch"] = "seed".into();
+    }
+    Ok(sizes)
 }
 
 /// VTLP warps of normalised features x as x · matrix + addition: matrices `[warps, coefficients,
@@ -80,7 +96,7 @@ fn card(predictor: &Predictor) -> Result<String> {
 /// warp is the identity, which changes no bit.
 fn tracts(predictor: &Predictor) -> [Tensor; 2] {
     let coefficients = predictor.config().features.coefficients() as i64;
-    if let Some(tracts) = predictor.tracts() {
+    if let Some(tracts) = predictor.warps() {
         return tracts.matrices(coefficients).into();
     }
     let options = (Kind::Float, predictor.model().device());

@@ -74,6 +74,17 @@ impl Dct {
             out.copy_from_slice(&sums[..out.len()]);
         }
     }
+
+    /// The transpose of the transform's matrix, `[n_mels, n_mfcc]`, row by row.
+    pub fn transposed(&self, n_mfcc: usize) -> Vec<f32> {
+        let mut rows = vec![[0.0f32]; self.n_mels * n_mfcc];
+        for (band, row) in rows.chunks_exact_mut(n_mfcc).enumerate() {
+            let mut unit = vec![[0.0]; self.n_mels];
+            unit[band] = [1.0];
+            self.apply(&unit, row);
+        }
+        rows.into_flattened()
+    }
 }
 
 fn lift(k: usize, lifter: f64) -> f64 {

@@ -1,4 +1,4 @@
-//! A folder against what its corpus should hold.
+//! Comparison of a folder with the published contents of its corpus.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,19 +10,20 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 
-use super::Home;
+use super::CorpusSource;
 use crate::audio::AudioError;
 use crate::audio::stream::SoundStream;
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 
-/// How many recordings there are of something, and how many there should be.
+/// Number of recordings of a corpus, a speaker or a class, and the expected number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// A speaker or a class.
+    /// Name of the corpus, the speaker or the class.
     pub name: String,
-    /// There.
+    /// Number of recordings that were found.
     pub found: usize,
-    /// Should be there; `None` where the corpus does not say, or knows no such speaker or class.
+    /// Expected number; `None` if it is not published, or if the corpus has no such speaker or
+    /// class.
     pub expected: Option<usize>,
 }
 
@@ -32,37 +33,38 @@ impl Count {
     }
 }
 
-/// What a folder holds of a corpus.
+/// Contents of a folder, compared with its corpus.
 #[derive(Debug)]
 pub struct Holds {
-    /// Recordings whose names follow the corpus' rule, and that can be read.
+    /// Recordings whose names follow the rule of the corpus, and that can be read.
     pub clips: Count,
-    /// Each speaker of the corpus, and any other.
+    /// Each speaker of the corpus, and each other speaker that was found.
     pub speakers: Vec<Count>,
-    /// Each class of the corpus, and any other.
+    /// Each class of the corpus, and each other class that was found.
     pub classes: Vec<Count>,
-    /// Recordings that do not count.
+    /// Recordings that are not counted.
     pub skipped: Vec<Skipped>,
     not_wav: usize,
 }
 
 impl Holds {
-    /// True where nothing lacks.
+    /// True if no recording is missing.
     pub fn is_whole(&self) -> bool {
         self.clips.is_whole(self.not_wav) && self.lacking().next().is_none()
     }
 
-    /// Speakers and classes that lack recordings.
+    /// Speakers and classes with missing recordings.
     pub fn lacking(&self) -> impl Iterator<Item = (&'static str, &Count)> {
         let speakers = self.speakers.iter().map(|count| ("speaker", count));
         let classes = self.classes.iter().map(|count| ("class", count));
-        let lacks = |(_, count): &(_, &Count)| !count.is_whole(self.not_wav);
-        speakers.chain(classes).filter(lacks)
+        let is_incomplete = |(_, count): &(_, &Count)| !count.is_whole(self.not_wav);
+        speakers.chain(classes).filter(is_incomplete)
     }
 }
 
-/// Counts what is there. Every recording is read; `advance` is called for each, from any thread.
-pub fn holds(home: &Home, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
+/// Counts the recordings of a folder. Every recording is read; `advance` is called for each, from
+/// any thread.
+pub fn holds(home: &CorpusSource, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
     let one = |clip: &Clip| {
         let read = read(&corpus.path(clip));
         advance();
@@ -96,10 +98,11 @@ pub fn holds(home: &Home, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
     }
 }
 
-/// To its end, which is missing where a copy was cut off.
+/// Reads a recording to its end, to detect a truncated copy.
 fn read(file: &Path) -> Result<(), String> {
     let whole = || -> Result<u64, AudioError> {
-        // As from a pipe: a file's own length would make a shorter sound of it.
+        // As from a pipe, because a reader of files accepts a file that is shorter than its header
+        // says.
         let mut sound = SoundStream::wav(BufReader::new(File::open(file)?))?;
         let mut samples = Vec::new();
         while sound.read(&mut samples)? > 0 {
@@ -117,11 +120,11 @@ fn read(file: &Path) -> Result<(), String> {
 fn counts(
     clips: &[Clip],
     expected: BTreeMap<String, Option<usize>>,
-    of: impl Fn(&Clip) -> &String,
+    group: impl Fn(&Clip) -> &String,
 ) -> Vec<Count> {
     let mut found: BTreeMap<&String, usize> = expected.keys().map(|name| (name, 0)).collect();
     for clip in clips {
-        *found.entry(of(clip)).or_default() += 1;
+        *found.entry(group(clip)).or_default() += 1;
     }
     let count = |(name, found): (&String, usize)| Count {
         name: name.clone(),
@@ -131,13 +134,16 @@ fn counts(
     found.into_iter().map(count).collect()
 }
 
-/// The corpus in a folder, and what is known of its home. `named` says which one it is; else the names of
-/// the recordings do.
+/// Finds the corpus in a folder, and its entry in the table of corpora. `named` is the name of the
+/// corpus; without it, the corpus is recognised by the file names.
+///
+/// # Errors
+/// If the folder is not a corpus, or if the table does not have this corpus.
 pub fn recognise<'a>(
     folder: &Path,
-    homes: &'a [Home],
+    homes: &'a [CorpusSource],
     named: Option<&str>,
-) -> Result<(&'a Home, Corpus)> {
+) -> Result<(&'a CorpusSource, Corpus)> {
     let kind = named.map(kind).transpose()?;
     let corpus = corpus::scan(folder, kind)?;
     let name = corpus.kind.to_string();
@@ -145,7 +151,7 @@ pub fn recognise<'a>(
     let home = home.with_context(|| {
         let known: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
         format!(
-            "{} is {name}, and what is known are {}",
+            "{} is the corpus {name}, which cannot be checked; the corpora that can be checked are {}",
             folder.display(),
             known.join(", ")
         )
@@ -156,5 +162,5 @@ pub fn recognise<'a>(
 fn kind(name: &str) -> Result<CorpusKind> {
     let name_only = StrDeserializer::<serde::de::value::Error>::new(name);
     CorpusKind::deserialize(name_only)
-        .map_err(|_| anyhow!("emovox knows no corpus '{name}' by its file names"))
+        .map_err(|_| anyhow!("emovox does not know the file names of a corpus '{name}'"))
 }

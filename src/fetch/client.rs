@@ -1,4 +1,4 @@
-//! Asking a server, with patience.
+//! HTTP client with retries and time limits.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -9,27 +9,28 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, ResponseExt};
 
-/// Limits on a server's time. A download that hits one ends with an error, and continues with the next call.
+/// Limits on the time of a server. A download that exceeds a limit ends with an error; the next
+/// call continues it.
 #[derive(Debug, Clone)]
-pub struct Patience {
-    /// Attempts in a row that may bring nothing.
+pub struct RetryPolicy {
+    /// Maximum number of consecutive attempts without new bytes.
     pub attempts: u32,
-    /// Time before the second attempt; twice as long before each further one.
+    /// Time before the second attempt; it doubles before each further attempt.
     pub wait: Duration,
-    /// Time for a connection to open, for an answer to begin, and between two pieces of it.
+    /// Maximum time to open a connection, to the start of a response, and between two parts of it.
     pub stall: Duration,
-    /// Time within which [`Patience::least`] bytes must come, over all attempts.
+    /// Time in which [`RetryPolicy::least`] bytes must be received, over all attempts.
     pub window: Duration,
-    /// The fewest bytes in a window.
+    /// Minimum number of bytes in a window.
     pub least: u64,
-    /// Time for a whole file.
+    /// Maximum time for a whole file.
     pub total: Duration,
 }
 
-impl Default for Patience {
-    /// A kilobyte a second over 30 seconds, and a day for a file.
+impl Default for RetryPolicy {
+    /// A kilobyte per second over 30 seconds, and a day for a file.
     fn default() -> Self {
-        Patience {
+        RetryPolicy {
             attempts: 6,
             wait: Duration::from_secs(1),
             stall: Duration::from_secs(20),
@@ -40,35 +41,36 @@ impl Default for Patience {
     }
 }
 
-/// The rate of a file as it comes, over all attempts to get it.
+/// Transfer rate of a file over all attempts.
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
-    patience: &'a Patience,
-    began: Instant,
-    /// Start of the present window, and the bytes since then.
+    patience: &'a RetryPolicy,
+    started: Instant,
+    /// Start of the current window.
     window: Instant,
+    /// Number of bytes in the current window.
     bytes: u64,
 }
 
 impl Pace<'_> {
-    pub(super) fn new(patience: &Patience) -> Pace<'_> {
+    pub(super) fn new(patience: &RetryPolicy) -> Pace<'_> {
         let now = Instant::now();
         Pace {
             patience,
-            began: now,
+            started: now,
             window: now,
             bytes: 0,
         }
     }
 
-    /// Counts bytes that came; an error where they come too slowly.
+    /// Counts received bytes. It is an error if the rate is too low.
     pub(super) fn count(&mut self, url: &str, bytes: u64) -> Result<(), Failure> {
         self.bytes += bytes;
         if self.bytes >= self.patience.least {
             (self.window, self.bytes) = (Instant::now(), 0);
         }
         let total = self.patience.total;
-        if self.began.elapsed() > total {
+        if self.started.elapsed() > total {
             let seconds = total.as_secs_f64();
             return Err(Failure::Passing(anyhow!(
                 "{url} takes longer than {seconds} s"
@@ -84,36 +86,36 @@ impl Pace<'_> {
         Ok(())
     }
 
-    /// True from the moment on at which no further attempt makes sense.
+    /// True if a limit is exceeded, so that no further attempt is made.
     pub(super) fn is_too_slow(&self) -> bool {
-        self.window.elapsed() > self.patience.window || self.began.elapsed() > self.patience.total
+        self.window.elapsed() > self.patience.window || self.started.elapsed() > self.patience.total
     }
 }
 
-/// Why an attempt brought less than was asked for.
+/// The reason that an attempt failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It may go better next time.
+    /// A temporary failure: another attempt can succeed.
     Passing(anyhow::Error),
-    /// It will not.
+    /// A permanent failure.
     Lasting(anyhow::Error),
 }
 
 impl From<io::Error> for Failure {
-    /// Of our own disk.
+    /// Errors of the local disk are permanent.
     fn from(error: io::Error) -> Failure {
-        Failure::Lasting(anyhow!("cannot write what comes: {error}"))
+        Failure::Lasting(anyhow!("cannot write the received data: {error}"))
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
-    pub patience: Patience,
+    pub patience: RetryPolicy,
 }
 
 impl Client {
-    pub(super) fn new(patience: &Patience) -> Client {
+    pub(super) fn new(patience: &RetryPolicy) -> Client {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
@@ -135,7 +137,8 @@ impl Client {
         }
     }
 
-    /// Asks once, for what lies behind `from`; `unless_changed` names the version that the first part is of.
+    /// Sends one request for the bytes from position `from`; `unless_changed` is the version of the
+    /// bytes before this position.
     pub(super) fn ask(
         &self,
         url: &str,
@@ -155,7 +158,7 @@ impl Client {
         let response = request.call().map_err(|error| self.explain(url, error))?;
         if url.starts_with("https:") && response.get_uri().scheme_str() != Some("https") {
             return Err(Failure::Lasting(anyhow!(
-                "{url} leads to {}, where nobody knows who answers",
+                "{url} redirects to {}, which has no HTTPS; the server cannot be verified",
                 response.get_uri()
             )));
         }
@@ -164,17 +167,19 @@ impl Client {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 Ok(response)
             }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Failure::Passing(anyhow!("{url} answers {status}")))
-            }
-            _ if status.is_server_error() => {
-                Err(Failure::Passing(anyhow!("{url} answers {status}")))
-            }
-            _ => Err(Failure::Lasting(anyhow!("{url} answers {status}"))),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Failure::Passing(
+                anyhow!("{url}: the server answered {status}"),
+            )),
+            _ if status.is_server_error() => Err(Failure::Passing(anyhow!(
+                "{url}: the server answered {status}"
+            ))),
+            _ => Err(Failure::Lasting(anyhow!(
+                "{url}: the server answered {status}"
+            ))),
         }
     }
 
-    /// A small file as a whole, no longer than `most` bytes.
+    /// Fetches a small file of at most `most` bytes into memory.
     pub(super) fn small(&self, url: &str, most: u64) -> Result<Vec<u8>> {
         let mut pace = Pace::new(&self.patience);
         let mut failures = 0;
@@ -209,52 +214,54 @@ impl Client {
         }
         match bytes.len() as u64 > most {
             true => Err(Failure::Lasting(anyhow!(
-                "{url} is longer than the {most} bytes that it may have"
+                "{url} is longer than the maximum of {most} bytes"
             ))),
             false => Ok(bytes),
         }
     }
 
-    /// Lets a server rest after so many failures in a row.
+    /// Waits before the next attempt, after a number of consecutive failures.
     pub(super) fn wait(&self, failures: u32) {
         std::thread::sleep(self.patience.wait * 2u32.saturating_pow(failures.saturating_sub(1)));
     }
 
-    /// In words, and whether to try again.
+    /// Converts an error to a message, and decides if another attempt is useful.
     pub(super) fn explain(&self, url: &str, error: ureq::Error) -> Failure {
         use ureq::Error;
         let stall = self.patience.stall.as_secs_f64();
         match error {
-            Error::Timeout(_) => Failure::Passing(anyhow!("{url} says nothing for {stall} s")),
+            Error::Timeout(_) => {
+                Failure::Passing(anyhow!("{url}: the server sends no data for {stall} s"))
+            }
             Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Failure::Passing(anyhow!("{url} says nothing for {stall} s"))
+                Failure::Passing(anyhow!("{url}: the server sends no data for {stall} s"))
             }
             Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Failure::Passing(anyhow!("{url}: the connection was cut"))
+                Failure::Passing(anyhow!("{url}: the connection was interrupted"))
             }
-            Error::HostNotFound => {
-                Failure::Passing(anyhow!("{url} cannot be found: is there a network?"))
-            }
+            Error::HostNotFound => Failure::Passing(anyhow!(
+                "{url}: the server was not found; check the network connection"
+            )),
             Error::Io(error) => Failure::Passing(anyhow!("{url}: {error}")),
             Error::Protocol(error) => Failure::Passing(anyhow!("{url}: {error}")),
-            Error::TooManyRedirects => Failure::Lasting(anyhow!("{url} leads in a circle")),
+            Error::TooManyRedirects => Failure::Lasting(anyhow!("{url}: too many redirects")),
             error => Failure::Lasting(anyhow!("{url}: {error}")),
         }
     }
 }
 
-/// Where a number stands in a header, or what it is when there is none.
+/// The text of a header; `None` if the response does not have it.
 pub(super) fn header_text(response: &Response<Body>, name: header::HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// `bytes 100-199/200` → 100 and 200.
+/// Parses a range of bytes: 100 and 200 for `bytes 100-199/200`.
 pub(super) fn content_range(text: &str) -> Result<(Option<u64>, Option<u64>)> {
     let Some((range, total)) = text
         .strip_prefix("bytes ")
         .and_then(|rest| rest.split_once('/'))
     else {
-        bail!("'{text}' is no range of bytes");
+        bail!("'{text}' is not a range of bytes");
     };
     let first = range
         .split_once('-')

@@ -1,4 +1,4 @@
-//! A large file that comes in as many parts as it takes.
+//! Download of a large file, with resumption after an interruption.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -12,27 +12,28 @@ use ureq::http::{Response, StatusCode, header};
 use super::client::{Client, Failure, Pace, content_range, header_text};
 use crate::io::no_follow;
 
-/// What is to come.
-pub(super) struct Wanted<'a> {
+/// The requested file.
+pub(super) struct Request<'a> {
     pub url: &'a str,
-    /// Its size, if that is known.
+    /// Size in bytes, if it is known.
     pub bytes: Option<u64>,
-    /// The most that is taken if it is not.
+    /// Maximum size in bytes if the size is unknown.
     pub most: u64,
 }
 
-/// Fills `file`, from where an earlier call left off. `tell` hears how much is there, and of how much.
+/// Downloads to `file`, and continues after the bytes of an earlier call. `callback` is called with
+/// the number of received bytes, and the size if it is known.
 pub(super) fn download(
     client: &Client,
-    wanted: &Wanted,
+    wanted: &Request,
     file: &Path,
-    tell: &dyn Fn(u64, Option<u64>),
+    callback: &dyn Fn(u64, Option<u64>),
 ) -> Result<()> {
     let mut pace = Pace::new(&client.patience);
     let mut furthest = length(file);
     let mut failures = 0;
     loop {
-        let error = match attempt(client, wanted, file, &mut pace, tell) {
+        let error = match attempt(client, wanted, file, &mut pace, callback) {
             Ok(()) => return Ok(()),
             Err(Failure::Lasting(error)) => return Err(error),
             Err(Failure::Passing(error)) => error,
@@ -41,7 +42,7 @@ pub(super) fn download(
         failures = if have > furthest { 1 } else { failures + 1 };
         furthest = furthest.max(have);
         if failures >= client.patience.attempts || pace.is_too_slow() {
-            bail!("{error}. {have} bytes are kept; the same command goes on from there");
+            bail!("{error}. {have} bytes are kept; the same command continues the download");
         }
         client.wait(failures);
     }
@@ -49,10 +50,10 @@ pub(super) fn download(
 
 fn attempt(
     client: &Client,
-    wanted: &Wanted,
+    wanted: &Request,
     file: &Path,
     pace: &mut Pace,
-    tell: &dyn Fn(u64, Option<u64>),
+    callback: &dyn Fn(u64, Option<u64>),
 ) -> Result<(), Failure> {
     let had = length(file);
     if wanted.bytes == Some(had) {
@@ -61,19 +62,22 @@ fn attempt(
     let version_file = file.with_extension("version");
     let version = fs::read_to_string(&version_file).ok();
     let response = client.ask(wanted.url, had, version.as_deref())?;
-    let part = Part::of(&response, had, wanted)?;
-    let (mut have, total) = match part {
-        Part::Nothing => return Ok(()),
-        Part::Other => {
+    let content = Content::parse(&response, had, wanted)?;
+    let (mut have, total) = match content {
+        Content::Nothing => return Ok(()),
+        Content::Other => {
             fs::remove_file(file)?;
-            let text = "{url} sends another part than was asked for";
-            return Err(Failure::Passing(anyhow!(text.replace("{url}", wanted.url))));
+            let text = format!(
+                "{}: the server sent another range of bytes than requested",
+                wanted.url
+            );
+            return Err(Failure::Passing(anyhow!(text)));
         }
-        Part::Rest { total } => (had, total),
-        Part::Whole { total } => {
+        Content::Rest { total } => (had, total),
+        Content::Whole { total } => {
             match version_of(&response) {
                 Some(version) => fs::write(&version_file, version)?,
-                None => forget(&version_file)?,
+                None => remove_if_exists(&version_file)?,
             }
             (0, total)
         }
@@ -86,7 +90,7 @@ fn attempt(
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        tell(have, expected);
+        callback(have, expected);
         let count = match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
@@ -94,7 +98,7 @@ fn attempt(
         };
         have += count as u64;
         if have > expected.unwrap_or(wanted.most) {
-            let text = format!("{} sends more than it should", wanted.url);
+            let text = format!("{}: the server sent more bytes than expected", wanted.url);
             return Err(Failure::Lasting(anyhow!(text)));
         }
         out.write_all(&buffer[..count])?;
@@ -103,65 +107,65 @@ fn attempt(
     out.sync_all()?;
     match expected.is_some_and(|expected| have < expected) {
         true => Err(Failure::Passing(anyhow!(
-            "{}: the connection was cut",
+            "{}: the connection was interrupted",
             wanted.url
         ))),
         false => Ok(()),
     }
 }
 
-/// What a response brings.
-enum Part {
-    /// All of the file, its length if the server says it.
+/// Content of a response.
+enum Content {
+    /// The whole file, with its size if the server states it.
     Whole { total: Option<u64> },
-    /// What was missing.
+    /// The missing bytes, with the size of the file if the server states it.
     Rest { total: Option<u64> },
-    /// Nothing was missing.
+    /// No byte was missing.
     Nothing,
-    /// Something else.
+    /// Any other range of bytes.
     Other,
 }
 
-impl Part {
-    fn of(response: &Response<Body>, had: u64, wanted: &Wanted) -> Result<Part, Failure> {
+impl Content {
+    fn parse(response: &Response<Body>, had: u64, wanted: &Request) -> Result<Content, Failure> {
         let range = header_text(response, header::CONTENT_RANGE).map(content_range);
-        let (first, of) = range.and_then(Result::ok).unwrap_or((None, None));
-        let part = match response.status() {
+        let (first, size) = range.and_then(Result::ok).unwrap_or((None, None));
+        let content = match response.status() {
             StatusCode::PARTIAL_CONTENT if had > 0 && first == Some(had) => {
-                Part::Rest { total: of }
+                Content::Rest { total: size }
             }
-            StatusCode::RANGE_NOT_SATISFIABLE if had > 0 && of == Some(had) => Part::Nothing,
-            StatusCode::OK => Part::Whole {
+            StatusCode::RANGE_NOT_SATISFIABLE if had > 0 && size == Some(had) => Content::Nothing,
+            StatusCode::OK => Content::Whole {
                 total: header_text(response, header::CONTENT_LENGTH)
                     .and_then(|length| length.parse().ok()),
             },
-            _ if had > 0 => Part::Other,
+            _ if had > 0 => Content::Other,
             status => {
-                let text = format!("{} answers {status}", wanted.url);
+                let text = format!("{}: the server answered {status}", wanted.url);
                 return Err(Failure::Lasting(anyhow!(text)));
             }
         };
-        let total = match part {
-            Part::Whole { total } | Part::Rest { total } => total,
-            Part::Nothing => of,
-            Part::Other => None,
+        let total = match content {
+            Content::Whole { total } | Content::Rest { total } => total,
+            Content::Nothing => size,
+            Content::Other => None,
         };
         match (total, wanted.bytes) {
             (Some(total), Some(bytes)) if total != bytes => Err(Failure::Lasting(anyhow!(
-                "{} has {total} bytes, and its publisher states {bytes}: it is another file",
+                "{} has {total} bytes, but its publisher states {bytes}: it is another file",
                 wanted.url
             ))),
             (Some(total), None) if total > wanted.most => Err(Failure::Lasting(anyhow!(
-                "{} has {total} bytes, more than the {} that it may have",
+                "{} has {total} bytes, more than the maximum of {}",
                 wanted.url,
                 wanted.most
             ))),
-            _ => Ok(part),
+            _ => Ok(content),
         }
     }
 }
 
-/// What tells one version of a file from the next, if the server says so.
+/// Identifier of the version of a file, if the server states one: its ETag or its date.
 fn version_of(response: &Response<Body>) -> Option<&str> {
     let strong = header_text(response, header::ETAG).filter(|tag| !tag.starts_with("W/"));
     strong.or(header_text(response, header::LAST_MODIFIED))
@@ -171,7 +175,7 @@ fn length(file: &Path) -> u64 {
     fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
 
-fn forget(file: &Path) -> io::Result<()> {
+fn remove_if_exists(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -192,12 +196,12 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::Patience;
+    use crate::fetch::RetryPolicy;
     use std::net::{TcpListener, TcpStream};
     use std::thread;
     use std::time::{Duration, Instant};
 
-    /// A server that does this with each connection.
+    /// A server that calls `answer` with each connection.
     fn server(answer: impl Fn(&mut TcpStream) + Send + Sync + Clone + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file", listener.local_addr().unwrap());
@@ -210,21 +214,21 @@ mod tests {
         url
     }
 
-    /// A head, and then a byte each so many milliseconds until the client is gone.
+    /// Sends a head, and then one byte every `milliseconds` until the client closes the connection.
     fn drip(stream: &mut TcpStream, head: &str, milliseconds: u64) {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request);
-        let mut goes_on = stream.write_all(head.as_bytes()).is_ok();
-        while goes_on {
+        let mut is_open = stream.write_all(head.as_bytes()).is_ok();
+        while is_open {
             thread::sleep(Duration::from_millis(milliseconds));
-            goes_on = stream.write_all(b"x").is_ok();
+            is_open = stream.write_all(b"x").is_ok();
         }
     }
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 
-    fn patience() -> Patience {
-        Patience {
+    fn patience() -> RetryPolicy {
+        RetryPolicy {
             attempts: 1000,
             wait: Duration::from_millis(1),
             stall: Duration::from_millis(500),
@@ -234,10 +238,10 @@ mod tests {
         }
     }
 
-    /// The result of a download, which must end by itself long before a test that hangs is killed.
-    fn error_of(url: &str, patience: &Patience) -> String {
+    /// The error of a download, which must end without a timeout of the test.
+    fn error_of(url: &str, patience: &RetryPolicy) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let wanted = Wanted {
+        let wanted = Request {
             url,
             bytes: Some(1_000_000),
             most: 1_000_000,
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_sends_a_byte_now_and_then_is_given_up_and_the_bytes_are_kept() {
+    fn a_slow_server_is_given_up_and_the_bytes_are_kept() {
         let url = server(|stream| drip(stream, HEAD, 20));
         let error = error_of(&url, &patience());
         assert!(error.contains("is too slow"), "{error}");
@@ -262,23 +266,23 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_says_nothing_is_given_up_after_a_window_however_many_attempts_there_are() {
+    fn a_server_without_data_is_given_up_after_a_window_with_any_number_of_attempts() {
         let url = server(|stream| drip(stream, "", 100_000));
         let error = error_of(&url, &patience());
-        assert!(error.contains("says nothing"), "{error}");
+        assert!(error.contains("sends no data"), "{error}");
     }
 
     #[test]
-    fn a_head_that_comes_byte_by_byte_is_given_up() {
+    fn a_head_that_is_sent_byte_by_byte_is_given_up() {
         let url = server(|stream| drip(stream, "HTTP/1.1 200 OK\r\nX: ", 20));
         let error = error_of(&url, &patience());
-        assert!(error.contains("says nothing"), "{error}");
+        assert!(error.contains("sends no data"), "{error}");
     }
 
     #[test]
-    fn a_server_that_is_just_quick_enough_is_given_up_after_the_total_time() {
+    fn a_server_with_the_minimum_rate_is_given_up_after_the_total_time() {
         let url = server(|stream| drip(stream, HEAD, 10));
-        let slow = Patience {
+        let slow = RetryPolicy {
             least: 10,
             total: Duration::from_secs(2),
             ..patience()
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_that_drips_is_given_up_too() {
+    fn a_small_file_that_is_sent_slowly_is_given_up_too() {
         let url = server(|stream| drip(stream, HEAD, 20));
         let error = Client::new(&patience()).small(&url, 1000).unwrap_err();
         assert!(error.to_string().contains("is too slow"), "{error}");

@@ -1,23 +1,25 @@
-//! Corpora from their homes: fetched as often as it takes, checked, unpacked, and in their place only then.
+//! Download of corpora: fetches with retries, checks and unpacks a corpus, and only then gives it
+//! its name.
 //!
 //! ```no_run
-//! use emovox::fetch::{Patience, fetch, home};
+//! use emovox::fetch::{RetryPolicy, fetch, source_of};
 //!
-//! let emodb = home("emodb").expect("emovox knows EmoDB");
-//! let clips = fetch(emodb, "data/emodb".as_ref(), &Patience::default(), &|step| eprintln!("{step:?}"))?;
+//! let emodb = source_of("emodb").expect("emovox knows EmoDB");
+//! let into = std::path::Path::new("data/emodb");
+//! let clips = fetch(emodb, into, &RetryPolicy::default(), &|step| eprintln!("{step:?}"))?;
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
 mod check;
 mod client;
 mod download;
-mod home;
-mod listed;
+mod remote;
+mod source;
 mod unpack;
 
 pub use check::{Count, Holds, holds, recognise};
-pub use client::Patience;
-pub use home::{Archive, Home, Listed, home, homes, read_homes};
+pub use client::RetryPolicy;
+pub use source::{Archive, CorpusSource, RemoteList, read_sources, registry, source_of};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,89 +29,91 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::corpus::find_recordings;
 use crate::io::LockFile;
 use client::Client;
-use download::{Wanted, download, md5_of};
-use listed::fetch_listed;
+use download::{Request, download, md5_of};
+use remote::fetch_listed;
 use unpack::unpack;
 
-/// How far a corpus has come.
+/// Progress of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// So many bytes of an archive are there, of how many if the server says it.
+    /// An archive is downloaded.
     Bytes {
-        /// There.
+        /// Number of received bytes.
         have: u64,
-        /// Of how many.
+        /// Size in bytes, if the server states it.
         of: Option<u64>,
     },
-    /// So many recordings that are fetched one by one.
+    /// Recordings are downloaded one by one.
     Recordings {
-        /// There.
+        /// Number of received recordings.
         done: usize,
-        /// Of how many.
+        /// Number of all recordings.
         of: usize,
     },
-    /// The archive is compared with what its publisher states.
+    /// The archive is compared with its published checksum.
     Checking,
-    /// So many of its files are unpacked.
+    /// The archive is unpacked.
     Unpacking {
-        /// Unpacked.
+        /// Number of unpacked files.
         done: usize,
-        /// Of how many.
+        /// Number of all files.
         of: usize,
     },
 }
 
-/// Brings a corpus into the folder `into`, which must not be there yet, and says how many recordings it
-/// has now. What was fetched before it was stopped lies beside, in `.fetching-NAME`, and is not fetched
-/// again.
+/// Fetches a corpus into the folder `into`, which must not exist or must be empty. Returns the
+/// number of recordings. `callback` is called with the progress, from any thread. The received data
+/// of an interrupted download is beside the folder, in `.fetching-NAME`, and is not fetched again.
+///
+/// # Errors
+/// If `into` is not empty, if the download fails, or if the data differs from the published corpus.
 pub fn fetch(
-    home: &Home,
+    home: &CorpusSource,
     into: &Path,
-    patience: &Patience,
-    tell: &(dyn Fn(Step) + Sync),
+    patience: &RetryPolicy,
+    callback: &(dyn Fn(Step) + Sync),
 ) -> Result<usize> {
     if fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some()) || into.is_file() {
         bail!(
-            "{} is there already; `emovox corpus check` tells whether it is whole, --into chooses \
-             another place",
+            "{} exists already; check it with `emovox corpus check`, or choose another folder with --into",
             into.display()
         );
     }
-    let beside = beside(home, into);
-    // What lies in it is removed again; a link could lead to any folder.
+    let temporary = temporary_folder(home, into);
+    // The content of this folder is removed later; a symbolic link could point to any folder.
     ensure!(
-        !beside.is_symlink(),
-        "{} is a symbolic link; remove it, and give the command again",
-        beside.display()
+        !temporary.is_symlink(),
+        "{} is a symbolic link; remove it, and repeat the command",
+        temporary.display()
     );
-    fs::create_dir_all(&beside)
-        .with_context(|| format!("cannot make the folder {}", beside.display()))?;
-    let _lock = lock(&beside)?;
+    fs::create_dir_all(&temporary)
+        .with_context(|| format!("cannot create the folder {}", temporary.display()))?;
+    let _lock = lock(&temporary)?;
 
     let client = Client::new(patience);
-    let unpacked = beside.join("unpacked");
+    let unpacked = temporary.join("unpacked");
     if let Some(listed) = &home.listed {
         fs::create_dir_all(&unpacked)?;
-        fetch_listed(&client, home, listed, &unpacked, tell)?;
+        fetch_listed(&client, home, listed, &unpacked, callback)?;
     } else {
         let archives = home.archive.iter().enumerate();
         let archives = archives
             .map(|(number, archive)| {
-                let file = beside.join(format!("{}.zip", number + 1));
-                bring(&client, home, archive, &file, tell).map(|()| file)
+                let file = temporary.join(format!("{}.zip", number + 1));
+                fetch_archive(&client, home, archive, &file, callback).map(|()| file)
             })
             .collect::<Result<Vec<PathBuf>>>()?;
-        // What an earlier call left half unpacked.
+        // An earlier call may have been interrupted while it unpacked.
         if unpacked.exists() {
             fs::remove_dir_all(&unpacked)?;
         }
         fs::create_dir_all(&unpacked)?;
         for (archive, file) in home.archive.iter().zip(&archives) {
             let most = 2_000_000 * home.unpacked_megabytes;
-            let told = |done, of| tell(Step::Unpacking { done, of });
-            if let Err(error) = unpack(file, &unpacked, most, &told) {
-                // It would fail the next time, too.
-                fs::remove_dir_all(&beside)?;
+            let report = |done, of| callback(Step::Unpacking { done, of });
+            if let Err(error) = unpack(file, &unpacked, most, &report) {
+                // The next call would fail too.
+                fs::remove_dir_all(&temporary)?;
                 return Err(error.context(format!("{} cannot be used", archive.url)));
             }
         }
@@ -117,9 +121,9 @@ pub fn fetch(
 
     let clips = find_recordings(&unpacked)?.recordings.len();
     if clips < home.clips {
-        fs::remove_dir_all(&beside)?;
+        fs::remove_dir_all(&temporary)?;
         bail!(
-            "what came holds {clips} recordings, and {} has {}; see {}",
+            "the download contains {clips} recordings, but {} has {}; see {}",
             home.title,
             home.clips,
             home.home
@@ -127,38 +131,38 @@ pub fn fetch(
     }
     fs::rename(&unpacked, into)
         .with_context(|| format!("cannot rename {} to {}", unpacked.display(), into.display()))?;
-    // It does no harm if it stays.
-    let _ = fs::remove_dir_all(&beside);
+    // An error is ignored, because the folder is harmless.
+    let _ = fs::remove_dir_all(&temporary);
     Ok(clips)
 }
 
-/// An archive, whole and as its publisher states it.
-fn bring(
+/// Downloads an archive and compares it with the published size and checksum.
+fn fetch_archive(
     client: &Client,
-    home: &Home,
+    home: &CorpusSource,
     archive: &Archive,
     file: &Path,
-    tell: &(dyn Fn(Step) + Sync),
+    callback: &(dyn Fn(Step) + Sync),
 ) -> Result<()> {
-    let wanted = Wanted {
+    let wanted = Request {
         url: &archive.url,
         bytes: archive.bytes,
         most: 2_000_000 * home.megabytes,
     };
-    // Its name says that it is not whole.
+    // An incomplete archive has another extension.
     let part = file.with_extension("part");
     if !file.exists() {
         download(client, &wanted, &part, &|have, of| {
-            tell(Step::Bytes { have, of })
+            callback(Step::Bytes { have, of })
         })?;
-        tell(Step::Checking);
+        callback(Step::Checking);
         if let Some(stated) = &archive.md5 {
             let found = md5_of(&part)?;
             if !found.eq_ignore_ascii_case(stated) {
                 fs::remove_file(&part)?;
                 bail!(
-                    "{} is not what its publisher states: its MD5 is {found} instead of {stated}. \
-                     It was removed",
+                    "{} differs from the published file: its MD5 is {found} instead of {stated}. The \
+                     download was removed; try again",
                     archive.url
                 );
             }
@@ -168,18 +172,18 @@ fn bring(
     Ok(())
 }
 
-/// Where a corpus is until it is whole.
-fn beside(home: &Home, into: &Path) -> PathBuf {
+/// The folder of an incomplete corpus.
+fn temporary_folder(home: &CorpusSource, into: &Path) -> PathBuf {
     let parent = into.parent().unwrap_or(Path::new(""));
     parent.join(format!(".fetching-{}", home.name))
 }
 
-/// Two processes would write into the same file.
+/// Locks the folder, because two processes would write the same files.
 fn lock(folder: &Path) -> Result<LockFile> {
     let mut lock = LockFile::open(&folder.join("lock"))?;
     ensure!(
         lock.try_lock()?,
-        "another emovox fetches it: {} is in use",
+        "another process fetches this corpus: {} is in use; wait until it ends",
         folder.display()
     );
     Ok(lock)

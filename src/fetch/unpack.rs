@@ -1,4 +1,4 @@
-//! A zip archive → a folder, and nothing outside of it.
+//! Unpacks a zip archive into a folder, and writes no file outside of it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -10,58 +10,68 @@ use zip::ZipArchive;
 
 use crate::bounded;
 
-/// The most entries and folders that an archive may have, and the most folders within folders. The largest
-/// corpora have a tenth of it.
-const MOST_ENTRIES: usize = 100_000;
-const MOST_FOLDERS: usize = 10_000;
-const DEEPEST: usize = 16;
+// Limits of an archive. The largest corpora reach a tenth of them.
+/// Maximum number of entries.
+const MAX_ENTRIES: usize = 100_000;
+/// Maximum number of folders.
+const MAX_FOLDERS: usize = 10_000;
+/// Maximum depth of nested folders.
+const MAX_DEPTH: usize = 16;
 
-/// The most that an archive may grow, where it is large: sound is seldom compressed to a half.
-const MOST_GROWTH: u64 = 100;
+/// Maximum ratio of the unpacked size to the size of the archive. Audio is seldom compressed to
+/// less than half.
+const MAX_GROWTH: u64 = 100;
+/// Unpacked size in bytes up to which the ratio is not limited.
 const LARGE: u64 = 100_000_000;
 
-/// Unpacks an archive into a folder that is there. `tell` hears how many files of how many are done.
+/// Unpacks an archive into an existing folder. `callback` is called with the number of unpacked
+/// files and the number of all files.
 ///
-/// An archive that would write outside the folder, or more than `most` bytes, is rejected, and so is one
-/// with too many entries or folders. Its own list of contents is checked before anything is written, and
-/// the bytes that come out are counted, whatever that list states.
+/// # Errors
+/// If the archive would write outside the folder or more than `most` bytes, or if it has too many
+/// entries or folders. The table of contents is checked before any file is written, and the
+/// unpacked bytes are counted independently of it.
 pub(super) fn unpack(
     archive: &Path,
     folder: &Path,
     most: u64,
-    tell: &dyn Fn(usize, usize),
+    callback: &dyn Fn(usize, usize),
 ) -> Result<()> {
     let name = archive.display();
     let file = File::open(archive).with_context(|| format!("cannot read {name}"))?;
     let file_length = file.metadata()?.len();
     let mut zip = ZipArchive::new(BufReader::new(file))
-        .with_context(|| format!("what came is no zip archive{}", beginning(archive)))?;
-    let (most, too_much) = bound(most, file_length);
+        .with_context(|| format!("the download is not a zip archive{}", beginning(archive)))?;
+    let (most, too_much) = limit(most, file_length);
     check_contents(&zip, most, &too_much)?;
     let count = zip.len();
     let mut left = most;
     for index in 0..count {
-        tell(index, count);
+        callback(index, count);
         let mut entry = zip.by_index(index).context("the archive is damaged")?;
         let inside = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        let Some(place) = entry.enclosed_name() else {
+        let Some(path) = entry.enclosed_name() else {
             bail!("'{inside}' in the archive leads out of its folder");
         };
-        // What macOS adds to the archives that it makes.
-        if entry.is_dir() || place.starts_with("__MACOSX") {
+        // macOS adds this folder to archives.
+        if entry.is_dir() || path.starts_with("__MACOSX") {
             continue;
         }
         ensure!(
             !entry.is_symlink(),
             "'{inside}' in the archive is a link, not a file"
         );
-        let place = folder.join(place);
-        if let Some(parent) = place.parent() {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
-                .with_context(|| format!("cannot make the folder {}", parent.display()))?;
+                .with_context(|| format!("cannot create the folder {}", parent.display()))?;
         }
-        let mut out = File::create_new(&place)
-            .with_context(|| format!("cannot write {} (is it there twice?)", place.display()))?;
+        let mut out = File::create_new(&path).with_context(|| {
+            format!(
+                "cannot write {} (the archive may contain it twice)",
+                path.display()
+            )
+        })?;
         let written = io::copy(&mut (&mut entry).take(left + 1), &mut out)
             .with_context(|| format!("'{inside}' cannot be unpacked"))?;
         ensure!(written <= left, "{too_much}");
@@ -71,27 +81,27 @@ pub(super) fn unpack(
     Ok(())
 }
 
-/// Rejects an archive by the list of its contents.
+/// Checks the table of contents of an archive.
 fn check_contents(zip: &ZipArchive<BufReader<File>>, most: u64, too_much: &str) -> Result<()> {
     let count = zip.len();
     ensure!(
-        count <= MOST_ENTRIES,
-        "the archive holds {count} files and folders, more than the {MOST_ENTRIES} that a corpus may have"
+        count <= MAX_ENTRIES,
+        "the archive holds {count} files and folders, more than the {MAX_ENTRIES} allowed for a corpus"
     );
     let mut folders = HashSet::new();
     for name in zip.file_names() {
         let name = name.context("the archive is damaged")?;
         let levels: Vec<&str> = name.split(['/', '\\']).collect();
         ensure!(
-            levels.len() <= DEEPEST + 1,
-            "the archive has folders within folders, more than {DEEPEST} deep"
+            levels.len() <= MAX_DEPTH + 1,
+            "the archive has nested folders, more than {MAX_DEPTH} deep"
         );
         for depth in 1..levels.len() {
             folders.insert(levels[..depth].join("/"));
         }
         ensure!(
-            folders.len() <= MOST_FOLDERS,
-            "the archive has more than the {MOST_FOLDERS} folders that a corpus may have"
+            folders.len() <= MAX_FOLDERS,
+            "the archive has more than the {MAX_FOLDERS} folders allowed for a corpus"
         );
     }
     let unpacked = zip.decompressed_size().unwrap_or_default();
@@ -99,24 +109,25 @@ fn check_contents(zip: &ZipArchive<BufReader<File>>, most: u64, too_much: &str) 
     Ok(())
 }
 
-/// The most bytes that an archive of `file_length` bytes of a corpus of `most` may unpack to, and the
-/// reason for a larger one.
-fn bound(most: u64, file_length: u64) -> (u64, String) {
-    let growth = LARGE.max(file_length.saturating_mul(MOST_GROWTH));
+/// Maximum unpacked size of an archive of `file_length` bytes for a corpus of at most `most` bytes,
+/// and the message for a larger archive.
+fn limit(most: u64, file_length: u64) -> (u64, String) {
+    let growth = LARGE.max(file_length.saturating_mul(MAX_GROWTH));
     if growth < most {
         let reason = format!(
-            "the archive unpacks to more than {MOST_GROWTH} times its {}; no recordings do",
+            "the archive unpacks to more than {MAX_GROWTH} times its {}, which recordings never do",
             bounded::size(file_length)
         );
         return (growth, reason);
     }
     let megabytes = most / 1_000_000;
     let reason =
-        format!("the archive unpacks to more than the {megabytes} MB that the corpus may have");
+        format!("the archive unpacks to more than the {megabytes} MB allowed for this corpus");
     (most, reason)
 }
 
-/// What a file looks like that should have been an archive: often a page that says why not.
+/// The first line of a file that is not an archive, which is often a web page with an error
+/// message.
 fn beginning(file: &Path) -> String {
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(40).read_to_end(&mut bytes));
@@ -151,12 +162,12 @@ mod tests {
         fs::create_dir(&inside).unwrap();
         let result = unpack(&archive, &inside, 1_000_000_000, &|_, _| ());
         let count = fs::read_dir(&inside).unwrap().count();
-        assert!(result.is_ok() || count == 0, "nothing of it is written");
+        assert!(result.is_ok() || count == 0, "no file is written");
         result.map(|()| count).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
-    fn an_archive_of_folders_is_rejected_before_one_is_made() {
+    fn an_archive_with_too_many_folders_is_rejected_before_a_folder_is_created() {
         let deep = |file: usize| {
             let folders: Vec<String> = (0..15).map(|level| format!("{file}-{level}")).collect();
             format!("{}/a.wav", folders.join("/"))
@@ -167,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_of_folders_within_folders_is_rejected() {
+    fn an_archive_with_deeply_nested_folders_is_rejected() {
         let error = unpacked(["d/".repeat(17) + "a.wav"].into_iter(), 0).unwrap_err();
         assert!(error.contains("more than 16 deep"), "{error}");
         assert_eq!(unpacked(["d/".repeat(16) + "a.wav"].into_iter(), 0), Ok(1));

@@ -1,7 +1,8 @@
-//! A trained run as one file, to be given away: a safetensors file whose header holds the settings.
+//! A trained run in one file for distribution: a safetensors file with the settings in its header.
 //!
-//! It has what `config.toml`, `split.csv`, `ancestors.csv` and `best.ot` of the run have, but no place on the machine where
-//! it was trained. One of its tensors is a hash of all the rest, since safetensors have no checksum.
+//! It has the content of `config.toml`, `split.csv`, `ancestors.csv` and `best.ot` of the run, but
+//! no paths of the machine on which the run was trained. One of its tensors is a hash of everything
+//! else, because safetensors files have no checksum.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,54 +15,58 @@ use tch::{Device, Tensor};
 use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
-use crate::corpus::split::{Part, Split};
+use crate::corpus::split::{Split, Subset};
 use crate::leakage::Caveats;
-use crate::model::{BEGINNING, about_safetensors, check_numbers, from_safetensors, to_safetensors};
+use crate::model::{
+    BEGINNING, check_numbers, from_safetensors, safetensors_metadata, to_safetensors,
+};
 use crate::run::{Lineage, RunFolder, parse_lineage, parse_split, print_lineage, print_split};
 
-/// The format of bundles; a file of a later one is refused.
+/// Version of the bundle format; a file with a later version is rejected.
 const FORMAT: u32 = 1;
 
-/// The tensor that holds the hash.
+/// Name of the tensor with the hash.
 const HASH: &str = "blake3";
 
-/// What a bundle holds.
+/// Content of a bundle.
 #[derive(Debug)]
 pub(super) struct Bundle {
-    /// The run's name.
+    /// Name of the run.
     pub name: String,
     pub config: RunConfig,
-    /// The clips that it was trained, validated and tested with.
+    /// The clips of all subsets.
     pub clips: Vec<Clip>,
-    pub parts: Vec<Part>,
-    /// Of the weights that it started from.
+    /// The subset of each clip.
+    pub parts: Vec<Subset>,
+    /// Lineage of the initial weights.
     pub initial: Lineage,
     /// Weights and normalisation, on the CPU.
     pub tensors: Vec<(String, Tensor)>,
 }
 
-/// What stands in the header, as JSON.
+/// The header, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Header {
     bundle: u32,
     emovox: String,
     run: String,
-    /// Of the recordings that it was trained on.
+    /// Licence of the training recordings.
     licence: String,
     /// `config.toml`
     config: String,
     /// `split.csv`
     split: String,
-    /// `ancestors.csv`, of a run that started from given weights. Earlier versions did not write it.
+    /// `ancestors.csv`, for a run that started from given weights. Earlier versions did not write
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ancestors: Option<String>,
-    /// Everything that a reader of the run's scores must know. Earlier versions did not write it.
+    /// Notes that belong to the scores of the run. Earlier versions did not write it.
     #[serde(default)]
     notes: Vec<String>,
 }
 
 impl Bundle {
-    /// The bytes of the file.
+    /// Encodes the bundle as the bytes of the file.
     pub(super) fn encode(&self, licence: String) -> Result<Vec<u8>> {
         RunFolder::check_name(&self.name).context("rename the folder of the run")?;
         let mut split = Vec::new();
@@ -73,7 +78,7 @@ impl Bundle {
             emovox: env!("CARGO_PKG_VERSION").to_string(),
             run: self.name.clone(),
             licence,
-            config: without_places(&self.config).text()?,
+            config: without_paths(&self.config).text()?,
             split: String::from_utf8(split)?,
             ancestors: match self.initial.is_empty() {
                 true => None,
@@ -91,17 +96,17 @@ impl Bundle {
         to_safetensors(&tensors, &header)
     }
 
-    /// Everything about its recordings that a reader of its scores must know.
+    /// Caveats about the recordings that belong to the scores of the run.
     pub(super) fn caveats(&self) -> Caveats {
         let split = Split::new(&self.clips, self.parts.clone());
         Caveats::new(&self.config.data, &self.clips, &split, &self.initial)
     }
 
-    /// Reads the file. Every bit of what it says has been checked then.
+    /// Reads a bundle from a file, and checks its hash and its content.
     pub(super) fn read(path: &Path) -> Result<Bundle> {
         ensure!(
-            is_ours(path).with_context(|| format!("cannot read {}", path.display()))?,
-            "{} is no bundle of emovox; `emovox export RUN --format bundle` makes one of a run",
+            has_signature(path).with_context(|| format!("cannot read {}", path.display()))?,
+            "{} is not a bundle of emovox; `emovox export RUN --format bundle` makes one from a run",
             path.display()
         );
         let bytes = bounded::read(path, bounded::WEIGHTS)
@@ -111,15 +116,15 @@ impl Bundle {
     }
 
     fn decode(bytes: &[u8], path: &Path) -> Result<Bundle> {
-        let damaged = "it was cut off or is damaged; copy it again";
-        let header = about_safetensors(bytes).context(damaged)?;
+        let damaged = "it is truncated or damaged; copy it again";
+        let header = safetensors_metadata(bytes).context(damaged)?;
         let json: serde_json::Value = serde_json::from_str(&header).context(damaged)?;
         let format = json.get("bundle").context(
             "it is an export for other programs; `emovox export RUN --format bundle` makes one for emovox",
         )?;
         ensure!(
             format.as_u64() == Some(u64::from(FORMAT)),
-            "its format is {format}, this emovox ({}) knows {FORMAT}",
+            "its format is {format}, but this emovox ({}) supports format {FORMAT}; use a newer emovox",
             env!("CARGO_PKG_VERSION")
         );
         let mut tensors = from_safetensors(bytes, Device::Cpu).context(damaged)?;
@@ -131,7 +136,7 @@ impl Bundle {
         );
         check_numbers(&tensors)?;
         let header: Header = serde_json::from_value(json).context(damaged)?;
-        RunFolder::check_name(&header.run).context("its author gave it a name that is none")?;
+        RunFolder::check_name(&header.run).context("the name of its run is invalid")?;
         let config = RunConfig::of_text(&header.config, path)?;
         let (clips, parts) = parse_split(header.split.as_bytes(), &config.data.sources)?;
         let initial = match (&header.ancestors, &config.training.init_weights) {
@@ -150,25 +155,26 @@ impl Bundle {
     }
 }
 
-/// Settings without what they tell of the machine: of a folder only its own name stays.
-fn without_places(config: &RunConfig) -> RunConfig {
-    let own_name = |path: &Path| path.file_name().unwrap_or_default().into();
+/// Settings without information about the machine: only the last component of each path remains.
+fn without_paths(config: &RunConfig) -> RunConfig {
+    let file_name = |path: &Path| path.file_name().unwrap_or_default().into();
     let mut config = config.clone();
     let data = &mut config.data;
-    data.folder = own_name(&data.folder);
-    for list in [
+    data.folder = file_name(&data.folder);
+    for file in [
         &mut data.manifest,
         &mut data.test_manifest,
         &mut data.label_map,
     ] {
-        *list = list.as_deref().map(own_name);
+        *file = file.as_deref().map(file_name);
     }
-    config.training.init_weights = config.training.init_weights.as_deref().map(own_name);
+    config.training.init_weights = config.training.init_weights.as_deref().map(file_name);
     config
 }
 
-/// Looks at the first bytes alone: somebody may have named a film.
-fn is_ours(path: &Path) -> std::io::Result<bool> {
+/// True if the file begins like a bundle. Only the first bytes are read, because the file can be
+/// any large file, such as a film.
+fn has_signature(path: &Path) -> std::io::Result<bool> {
     let mut beginning = Vec::new();
     let length = 8 + BEGINNING.len() as u64;
     bounded::open(path)?
@@ -177,21 +183,21 @@ fn is_ours(path: &Path) -> std::io::Result<bool> {
     Ok(beginning.get(8..) == Some(BEGINNING))
 }
 
-/// Of the header, and of each tensor's name, kind, shape and numbers.
+/// Hash of the header, and of the name, kind, shape and values of each tensor.
 fn hash(header: &str, tensors: &BTreeMap<String, Tensor>) -> Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
-    let mut part = |bytes: &[u8]| {
+    let mut update = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    part(header.as_bytes());
+    update(header.as_bytes());
     for (name, tensor) in tensors {
-        part(name.as_bytes());
-        part(format!("{:?} {:?}", tensor.kind(), tensor.size()).as_bytes());
+        update(name.as_bytes());
+        update(format!("{:?} {:?}", tensor.kind(), tensor.size()).as_bytes());
         let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
         let mut numbers = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
         tensor.f_copy_data_u8(&mut numbers, tensor.numel())?;
-        part(&numbers);
+        update(&numbers);
     }
     Ok(*hasher.finalize().as_bytes())
 }
@@ -202,15 +208,15 @@ mod tests {
     use crate::inference::Trained;
     use crate::model::{Arch, ModelConfig};
 
-    /// A hash says that a file is as it was written, not who wrote it.
+    /// The hash proves that the file is unchanged, but not that its settings are plausible.
     #[test]
-    fn a_made_up_bundle_reserves_no_memory() {
+    fn a_bundle_with_implausible_sizes_reserves_no_memory() {
         let mut config = RunConfig::recipe(Arch::Bilstm);
         config.data.classes = vec!["a".into(), "b".into()];
         let ModelConfig::Bilstm(sizes) = &mut config.model else {
             unreachable!()
         };
-        (sizes.members, sizes.hidden, sizes.layers) = (4096, 4096, 4096);
+        (sizes.ensemble_size, sizes.hidden, sizes.layers) = (4096, 4096, 4096);
         let bundle = Bundle {
             name: "huge".into(),
             config,
@@ -223,7 +229,7 @@ mod tests {
         std::fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
         let error = Trained::of_bundle(file.path()).unwrap_err().to_string();
         assert!(
-            error.contains("weights or more") && error.contains("holds 92"),
+            error.contains("at least") && error.contains("weights, but it has 92"),
             "{error}"
         );
     }

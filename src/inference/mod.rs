@@ -1,145 +1,59 @@
-//! Weights and features → probabilities.
+//! Inference: probabilities from features and the weights of a trained run.
 
 mod bundle;
-mod config;
-mod ear;
-mod hearing;
 mod predictor;
 mod recording;
 mod segments;
+mod streaming;
 mod trained;
+mod window_predictor;
 mod windows;
 
-pub use config::InferenceConfig;
-pub use ear::{Ear, Heard, Speech};
-pub use hearing::Hearing;
+pub use crate::config::InferenceConfig;
 pub use predictor::{Prediction, Predictor};
 pub use recording::Segment;
+pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};
 pub use trained::Trained;
+pub use window_predictor::WindowPredictor;
 pub use windows::{Windowing, Windows};
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
 use thiserror::Error;
 
+use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
-use crate::dataset::{Batch, PartTensors, Plan, VocalTracts};
-use crate::distributed::Ranks;
 use crate::model::EmotionModel;
 
-/// Log-probabilities of the classes for each recording of a part, in the part's order. With vocal tracts they
-/// are the mean over all of them, and so they are over the pieces of a recording that was cut.
-pub fn log_probabilities(
-    model: &EmotionModel,
-    part: &PartTensors,
-    tracts: Option<&VocalTracts>,
-    batch_size: usize,
-) -> Result<Vec<Vec<f32>>> {
-    log_probabilities_by(&Ranks::alone(), model, part, tracts, batch_size)
-}
-
-/// The same by several processes: each hears its share of the batches, and all get all rows.
-pub fn log_probabilities_by(
-    ranks: &Ranks,
-    model: &EmotionModel,
-    part: &PartTensors,
-    tracts: Option<&VocalTracts>,
-    batch_size: usize,
-) -> Result<Vec<Vec<f32>>> {
-    let plan = Plan::by_length(part, batch_size);
-    let own = |batch: &usize| batch % ranks.size() == ranks.rank();
-    let said = |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
-    let outputs: Vec<Tensor> = tch::no_grad(|| {
-        let forward = |index| {
-            let batch = plan.batch(index)?;
-            let Some(tracts) = tracts else {
-                return Ok(said(&batch, &batch.features));
-            };
-            let out_of = |tract: i64| {
-                let chosen = Tensor::full_like(&batch.labels, tract);
-                said(&batch, &tracts.apply(&batch.features, &chosen))
-            };
-            let all: Vec<Tensor> = (0..tracts.count()).map(out_of).collect();
-            let mean = Tensor::stack(&all, 0).mean_dim(0, false, Kind::Float);
-            Ok(mean.log_softmax(-1, Kind::Float))
-        };
-        let classes = model.classes().len() as i64;
-        let nothing = |index| {
-            let rows = plan.size(index) as i64;
-            Tensor::zeros([rows, classes], (Kind::Float, model.device()))
-        };
-        let each = |index| match own(&index) {
-            true => forward(index),
-            false => Ok(nothing(index)),
-        };
-        (0..plan.batches()).map(each).collect::<Result<_>>()
-    })?;
-    let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
-    ranks.sum(&mut sorted)?;
-    let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
-    let order = (0..plan.batches()).flat_map(|batch| plan.clips(batch));
-    let mut rows = vec![Vec::new(); part.clips()];
-    for (clip, row) in order.zip(sorted) {
-        rows[clip] = row;
-    }
-    Ok(over_pieces(rows, part.recordings()))
-}
-
-/// A row for each recording, the normalised mean of the log-probabilities of its pieces. A recording of one
-/// piece has the row of that piece.
-fn over_pieces(rows: Vec<Vec<f32>>, recordings: &[usize]) -> Vec<Vec<f32>> {
-    let mut of_recordings = Vec::new();
-    let mut rows = rows.into_iter();
-    for pieces in recordings.chunk_by(|a, b| a == b) {
-        let pieces: Vec<Vec<f32>> = rows.by_ref().take(pieces.len()).collect();
-        of_recordings.push(match <[Vec<f32>; 1]>::try_from(pieces) {
-            Ok([only]) => only,
-            Err(pieces) => normalised_mean(&pieces),
-        });
-    }
-    of_recordings
-}
-
-/// The mean of rows of log-probabilities, as log-probabilities again.
-fn normalised_mean(rows: &[Vec<f32>]) -> Vec<f32> {
-    let mean = |class: usize| {
-        let sum: f64 = rows.iter().map(|row| f64::from(row[class])).sum();
-        sum / rows.len() as f64
-    };
-    let means: Vec<f64> = (0..rows[0].len()).map(mean).collect();
-    let highest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = means.iter().map(|mean| (mean - highest).exp()).sum();
-    let normaliser = highest + sum.ln();
-    means
-        .iter()
-        .map(|mean| (mean - normaliser) as f32)
-        .collect()
-}
-
-/// The vocal tracts that a run's clips are heard out of; `None` where they are heard as they are.
-pub fn vocal_tracts(config: &RunConfig, model: &EmotionModel) -> Result<Option<VocalTracts>> {
-    let factors = &config.inference.vocal_tracts;
+/// The VTLP warps for the test-time augmentation of a run; `None` without test-time augmentation.
+///
+/// # Errors
+/// If recordings keep their own sample rates.
+pub fn vtlp_warps(config: &RunConfig, model: &EmotionModel) -> Result<Option<VtlpWarps>> {
+    let factors = &config.inference.vtlp_warps;
     if factors.is_empty() {
         return Ok(None);
     }
     let (audio, features) = (&config.audio, &config.features);
     let (normalisation, device) = (model.normalisation(), model.device());
-    VocalTracts::new(factors, features, audio.sample_rate, normalisation, device).map(Some)
+    VtlpWarps::new(factors, features, audio.sample_rate, normalisation, device).map(Some)
 }
 
-/// A prediction holds NaN or infinity.
+/// Error for a prediction that contains NaN or infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "the prediction is not finite (NaN or infinite): the weights of the model or the samples of the recording \
      are too large; check the recording, or train the model again"
 )]
 pub struct NonFinitePrediction {
-    /// The clip, an index into those that were predicted.
+    /// Index of the clip among the predicted clips.
     pub clip: usize,
 }
 
-/// Rejects predictions, a row for each clip, that are not finite.
+/// Checks predictions, one row for each clip.
+///
+/// # Errors
+/// If a value is not finite.
 pub fn check_predictions(rows: &[Vec<f32>]) -> Result<(), NonFinitePrediction> {
     let is_broken = |row: &Vec<f32>| !row.iter().all(|number| number.is_finite());
     match rows.iter().position(is_broken) {
@@ -148,7 +62,7 @@ pub fn check_predictions(rows: &[Vec<f32>]) -> Result<(), NonFinitePrediction> {
     }
 }
 
-/// The error of a prediction of `clips`; where it concerns one of them, that one is named.
+/// Adds the file name of the clip to an error of a prediction of `clips`, if it concerns one clip.
 pub fn naming_clip(error: anyhow::Error, clips: &[&Clip]) -> anyhow::Error {
     let clip = error.downcast_ref::<NonFinitePrediction>();
     match clip.and_then(|found| clips.get(found.clip)) {
@@ -157,33 +71,16 @@ pub fn naming_clip(error: anyhow::Error, clips: &[&Clip]) -> anyhow::Error {
     }
 }
 
-/// Probabilities of log-probabilities.
-pub fn exponentials(log_probabilities: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-    let exponential = |row: Vec<f32>| row.into_iter().map(f32::exp).collect();
-    log_probabilities.into_iter().map(exponential).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::SplitTensors;
     use crate::features::Features;
-    use crate::model::{BilstmConfig, ModelConfig};
-    use tch::Device;
+    use crate::model::{self, BilstmConfig, ModelConfig};
+    use tch::{Device, Kind, Tensor};
 
     #[test]
-    fn a_recording_in_pieces_has_the_geometric_mean_of_them() {
-        let rows = [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.3, 0.7]];
-        let rows = rows.map(|row: [f32; 2]| row.map(f32::ln).to_vec()).to_vec();
-        let of_recordings = over_pieces(rows.clone(), &[0, 1, 1, 2]);
-        assert_eq!(of_recordings[0], rows[0]);
-        assert_eq!(of_recordings[2], rows[3]);
-        let (a, b) = (0.1f64.sqrt(), 0.4f64.sqrt());
-        let probability = f64::from(of_recordings[1][0].exp());
-        assert!((probability - a / (a + b)).abs() < 1e-6, "{probability}");
-    }
-
-    #[test]
-    fn several_tracts_are_the_mean_of_each_alone() {
+    fn the_prediction_with_several_warps_is_the_mean_over_them() {
         tch::manual_seed(3);
         let mut config = RunConfig::recipe(Default::default());
         config.model = ModelConfig::Bilstm(BilstmConfig {
@@ -200,25 +97,29 @@ mod tests {
         };
         let clips = [clip(30), clip(50)];
         let rows: Vec<&Features> = clips.iter().collect();
-        let part = PartTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
-        let mut said = |factors: &[f64]| {
-            config.inference.vocal_tracts = factors.to_vec();
-            let tracts = vocal_tracts(&config, &model).unwrap();
-            log_probabilities(&model, &part, tracts.as_ref(), 8).unwrap()
+        let part = SplitTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
+        let mut predict = |factors: &[f64]| {
+            config.inference.vtlp_warps = factors.to_vec();
+            let warps = vtlp_warps(&config, &model).unwrap();
+            model::log_probabilities(&model, &part, warps.as_ref(), 8).unwrap()
         };
-        let (plain, low, own, high) = (said(&[]), said(&[0.9]), said(&[1.0]), said(&[1.1]));
-        let mean = said(&[0.9, 1.0, 1.1]);
+        let (plain, low) = (predict(&[]), predict(&[0.9]));
+        let (same, high) = (predict(&[1.0]), predict(&[1.1]));
+        let mean = predict(&[0.9, 1.0, 1.1]);
         for clip in 0..2 {
-            let of_three =
-                |class: usize| (low[clip][class] + own[clip][class] + high[clip][class]) / 3.0;
-            let normaliser = (0..3).map(|class| of_three(class).exp()).sum::<f32>().ln();
+            let mean_of_three =
+                |class: usize| (low[clip][class] + same[clip][class] + high[clip][class]) / 3.0;
+            let normaliser = (0..3)
+                .map(|class| mean_of_three(class).exp())
+                .sum::<f32>()
+                .ln();
             for class in 0..3 {
-                assert!((plain[clip][class] - own[clip][class]).abs() < 1e-4);
-                assert!((mean[clip][class] - of_three(class) + normaliser).abs() < 1e-4);
+                assert!((plain[clip][class] - same[clip][class]).abs() < 1e-4);
+                assert!((mean[clip][class] - mean_of_three(class) + normaliser).abs() < 1e-4);
             }
             assert!(
                 (low[clip][0] - high[clip][0]).abs() > 1e-4,
-                "a tract is heard"
+                "a warp changes the prediction"
             );
         }
     }

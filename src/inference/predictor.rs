@@ -1,90 +1,97 @@
-//! A trained run, ready to say what it hears.
+//! Predictions of a trained run.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tch::Device;
 
-use super::{Trained, check_predictions, log_probabilities, vocal_tracts};
+use super::{Trained, check_predictions, vtlp_warps};
+use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
-use crate::dataset::{self, PartTensors, VocalTracts};
+use crate::dataset::{self, SplitTensors};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::memory::{self, OutOfMemory};
-use crate::model::EmotionModel;
+use crate::model::{self, EmotionModel};
 use crate::run::RunFolder;
 
-/// Clips that are predicted at once.
+/// Number of clips in a batch.
 const BATCH_SIZE: usize = 64;
-/// Recordings whose features are held in memory at once, for each core.
-const STRETCH: usize = 8;
+/// Number of recordings for each core whose features are in memory at once.
+const CHUNK: usize = 8;
 
-/// A run's best weights and settings.
+/// The best weights of a run with its settings.
 #[derive(Debug)]
 pub struct Predictor {
     trained: Trained,
     model: EmotionModel,
-    tracts: Option<VocalTracts>,
+    warps: Option<VtlpWarps>,
 }
 
-/// What was heard in one recording.
+/// The prediction for one recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// The recording.
+    /// Path of the recording.
     pub file: PathBuf,
     /// The class with the highest probability.
     pub label: String,
-    /// One for each class, in the order of [`Predictor::classes`].
+    /// The probability of each class, in the order of [`Predictor::classes`].
     pub probabilities: Vec<f32>,
 }
 
 impl Predictor {
-    /// Loads a run from its folder; nothing else is needed.
+    /// Loads a run from its folder.
+    ///
+    /// # Errors
+    /// If the settings or weights of the run cannot be read, or do not fit each other.
     pub fn open(run: &RunFolder, device: Device) -> Result<Predictor> {
         Predictor::of(Trained::of_folder(run)?, device)
     }
 
-    /// Loads a run from its folder or from a bundle.
+    /// Loads the model of an open run or bundle.
+    ///
+    /// # Errors
+    /// If the weights cannot be read, or do not fit the settings.
     pub fn of(trained: Trained, device: Device) -> Result<Predictor> {
         let model = trained.model(device)?;
         Ok(Predictor {
-            tracts: vocal_tracts(trained.config(), &model)?,
+            warps: vtlp_warps(trained.config(), &model)?,
             trained,
             model,
         })
     }
 
-    /// The labels that the model knows, in the order of its probabilities.
+    /// The classes of the model, in the order of its probabilities.
     pub fn classes(&self) -> &[String] {
         &self.config().data.classes
     }
 
-    /// The run's settings.
+    /// The settings of the run.
     pub fn config(&self) -> &RunConfig {
         self.trained.config()
     }
 
-    /// The run that it was loaded from.
+    /// The run from which the model was loaded.
     pub fn trained(&self) -> &Trained {
         &self.trained
     }
 
-    /// What hears.
+    /// The model with its weights.
     pub fn model(&self) -> &EmotionModel {
         &self.model
     }
 
-    /// The vocal tracts that every clip is heard out of; `None` where it is heard as it is.
-    pub fn tracts(&self) -> Option<&VocalTracts> {
-        self.tracts.as_ref()
+    /// The VTLP warps for test-time augmentation; `None` without test-time augmentation.
+    pub fn warps(&self) -> Option<&VtlpWarps> {
+        self.warps.as_ref()
     }
 
-    /// Probabilities for recordings whose features are at hand, at the temperature that the validation
-    /// part asked for.
+    /// Probabilities `[recordings][classes]` for the features of recordings, calibrated with the
+    /// temperature that was fitted to the validation subset.
     ///
     /// # Errors
-    /// [`NonFinitePrediction`](super::NonFinitePrediction) where one of them is NaN or infinite.
+    /// [`NonFinitePrediction`](super::NonFinitePrediction) if a probability is NaN or infinite.
     pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
         let rows = self.unchecked_probabilities(features)?;
         check_predictions(&rows)?;
@@ -95,19 +102,23 @@ impl Predictor {
         if features.is_empty() {
             return Ok(Vec::new());
         }
-        // Nobody knows the classes; any will do.
+        // The true classes are unknown; the value has no effect.
         let labels = vec![0; features.len()];
         let (normalisation, device) = (self.model.normalisation(), self.model.device());
         let most = self.config().piece_frames();
         let rows = memory::computing(|| {
-            let part = PartTensors::new(features, &labels, normalisation, device)?;
+            let part = SplitTensors::new(features, &labels, normalisation, device)?;
             let part = part.in_pieces(most);
-            log_probabilities(&self.model, &part, self.tracts.as_ref(), BATCH_SIZE)
+            model::log_probabilities(&self.model, &part, self.warps.as_ref(), BATCH_SIZE)
         })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }
 
-    /// Predicts recordings; those that cannot be predicted are returned apart with the reason.
+    /// Predicts recordings. Returns the predictions, and the recordings that cannot be predicted
+    /// with the reasons.
+    ///
+    /// # Errors
+    /// If libtorch fails.
     pub fn predict(
         &self,
         files: &[PathBuf],
@@ -124,13 +135,13 @@ impl Predictor {
         Ok((predictions, skipped))
     }
 
-    /// Predicts recordings, and hands each prediction to `take` as soon as it is made, in the order of the
-    /// files. No more than some recordings are in memory at once. `advance` is called for each recording
-    /// that was read, from any thread.
+    /// Predicts recordings, and passes each prediction to `take` as soon as it exists, in the order
+    /// of the files. Only a few recordings are in memory at once. `advance` is called for each
+    /// recording that was read, from any thread.
     ///
     /// # Errors
-    /// Those of `take` and of libtorch. A recording that cannot be read, or is too long for the memory, is
-    /// none: `take` gets it with the reason.
+    /// If `take` or libtorch fails. A recording that cannot be read, or is too long for the memory,
+    /// is not an error: it is passed to `take` with the reason.
     pub fn predict_each(
         &self,
         files: &[PathBuf],
@@ -140,7 +151,7 @@ impl Predictor {
         let RunConfig {
             audio, features, ..
         } = self.config();
-        for files in files.chunks(STRETCH * rayon::current_num_threads()) {
+        for files in files.chunks(CHUNK * rayon::current_num_threads()) {
             let extraction = dataset::extract(files, audio, features, &advance)?;
             let read: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
             let mut rows = self.rows(&read)?.into_iter();
@@ -167,8 +178,8 @@ impl Predictor {
         Ok(())
     }
 
-    /// The probabilities of each recording, or the reason why it has none. Where there is too little memory
-    /// for all at once, each has to do with what there is for one.
+    /// The probabilities of each recording, or the reason that it has none. If the memory does not
+    /// suffice for all recordings at once, they are predicted one by one.
     fn rows(&self, features: &[&Features]) -> Result<Vec<Result<Vec<f32>, String>>> {
         let checked = |row: Vec<f32>| match check_predictions(std::slice::from_ref(&row)) {
             Ok(()) => Ok(row),
@@ -187,6 +198,9 @@ impl Predictor {
     }
 
     /// Predicts one recording.
+    ///
+    /// # Errors
+    /// If the recording cannot be predicted; the message has its path and the reason.
     pub fn predict_one(&self, file: &Path) -> Result<Prediction> {
         let (mut predictions, skipped) = self.predict(&[file.to_path_buf()], || {})?;
         if let Some(skipped) = skipped.first() {
@@ -194,10 +208,10 @@ impl Predictor {
         }
         predictions
             .pop()
-            .with_context(|| format!("{}: nothing was predicted", file.display()))
+            .with_context(|| format!("{}: there is no prediction", file.display()))
     }
 
-    /// The name of the most probable class; the first one wins a tie.
+    /// The name of the most probable class; with a tie, the first one.
     pub fn label_of(&self, row: &[f32]) -> &str {
         let mut best = 0;
         for (class, probability) in row.iter().enumerate() {

@@ -1,42 +1,48 @@
-//! A long recording, heard window by window.
+//! Predictions for a long recording, window by window.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use super::segments::{self, HeardWindow, Run};
-use super::{Hearing, Predictor, Windowing, Windows};
+use super::segments::{self, Run, WindowOutput};
+use super::{Predictor, WindowPredictor, Windowing, Windows};
 use crate::audio::stream::StreamResampler;
 use crate::audio::{AudioError, stream_wav};
 use crate::features::Features;
 
-/// Windows that are heard at once, and the seconds that they last together at most.
+/// Maximum number of windows in a batch.
 const BATCH: usize = 64;
+/// Maximum duration of the windows of a batch together, in seconds.
 const BATCH_SECONDS: f64 = 600.0;
 
-/// A part of a recording in which one class is the most probable.
+/// Consecutive hops of a recording with the same most probable class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
-    /// In seconds from the start of the recording.
+    /// Start in seconds from the start of the recording.
     pub start: f64,
-    /// Where the next one starts, or the recording ends.
+    /// End in seconds: the start of the next segment, or the end of the recording.
     pub end: f64,
     /// The most probable class.
     pub label: String,
-    /// Its probability, the mean over the segment.
+    /// Mean probability of this class over the segment.
     pub probability: f32,
-    /// The same for each class, in the order of [`Predictor::classes`].
+    /// Mean probability of each class, in the order of [`Predictor::classes`].
     pub probabilities: Vec<f32>,
 }
 
 impl Predictor {
-    /// Hears a recording window by window, and joins neighbours that sound the same. The segments tile
-    /// the recording. `advance` is told how many seconds of it have been read since the last call.
+    /// Predicts a recording window by window, and joins neighbouring hops with the same class. The
+    /// segments cover the recording without gaps. `advance` is called with the number of seconds
+    /// that were read since the last call.
     ///
-    /// Each hop's log-probabilities are the mean over the windows that hold its middle, and then, if
-    /// asked to, over its neighbours (the geometric mean of what they say). No more than some windows
-    /// of the recording are in memory at once.
+    /// The log-probabilities of a hop are the mean over the windows that contain its centre, and
+    /// then, with smoothing, over its neighbours: this is the geometric mean of the probabilities.
+    /// Only a few windows of the recording are in memory at once.
+    ///
+    /// # Errors
+    /// If the windowing is invalid, if the recording cannot be read, or if a prediction is not
+    /// finite.
     pub fn segments(
         &self,
         file: &Path,
@@ -46,16 +52,16 @@ impl Predictor {
         windowing.validate()?;
         let mut sound = stream_wav(file)?;
         let native = sound.sample_rate();
-        let hearing = Hearing::new(self, native)?;
-        let rate = hearing.sample_rate();
+        let window_predictor = WindowPredictor::new(self, native)?;
+        let rate = window_predictor.sample_rate();
         let mut resampler = StreamResampler::new(native, rate)?;
         let hop = windowing.hop_samples(rate);
         let mut windows = Windows::new(windowing.window_samples(rate), hop);
         let mut batch = Batch {
-            hearing: &hearing,
+            window_predictor: &window_predictor,
             size: ((BATCH_SECONDS / windowing.window) as usize).clamp(1, BATCH),
             waiting: Vec::new(),
-            heard: Vec::new(),
+            predicted: Vec::new(),
         };
 
         let (mut read, mut samples) = (Vec::new(), Vec::new());
@@ -72,9 +78,9 @@ impl Predictor {
         resampler.finish(&mut samples)?;
         windows.push(&samples, |start, window| batch.add(start, window))?;
         let total = windows.finish(|start, window| batch.add(start, window))?;
-        batch.hear()?;
+        batch.predict()?;
 
-        let rows = segments::hops(&batch.heard, total, hop);
+        let rows = segments::hops(&batch.predicted, total, hop);
         let rows = segments::smooth(&rows, windowing.smoothed_hops());
         let seconds = |hops: usize| (hops as u64 * hop).min(total) as f64 / f64::from(rate);
         let segment = |run: Run| {
@@ -84,7 +90,7 @@ impl Predictor {
                 label: self
                     .classes()
                     .get(run.class)
-                    .context("the model knows no classes")?
+                    .context("the model has no classes")?
                     .clone(),
                 probability: run.probabilities[run.class],
                 probabilities: run.probabilities,
@@ -94,34 +100,34 @@ impl Predictor {
     }
 }
 
-/// Windows on their way to the model.
+/// Windows that wait for a prediction, and the predicted windows.
 struct Batch<'a> {
-    hearing: &'a Hearing<'a>,
+    window_predictor: &'a WindowPredictor<'a>,
     size: usize,
     waiting: Vec<(u64, Vec<f32>)>,
-    heard: Vec<HeardWindow>,
+    predicted: Vec<WindowOutput>,
 }
 
 impl Batch<'_> {
     fn add(&mut self, start: u64, window: &[f32]) -> Result<()> {
         self.waiting.push((start, window.to_vec()));
         if self.waiting.len() == self.size {
-            self.hear()?;
+            self.predict()?;
         }
         Ok(())
     }
 
-    fn hear(&mut self) -> Result<()> {
-        let ears = self.hearing.ears();
+    fn predict(&mut self) -> Result<()> {
+        let extractor = self.window_predictor.window_features();
         let features: Vec<Features> = self
             .waiting
             .par_iter()
-            .map(|(_, window)| ears.of(window))
+            .map(|(_, window)| extractor.of(window))
             .collect();
         let features: Vec<&Features> = features.iter().collect();
-        let rows = self.hearing.predictor().probabilities(&features)?;
+        let rows = self.window_predictor.predictor().probabilities(&features)?;
         for ((start, window), probabilities) in self.waiting.drain(..).zip(rows) {
-            self.heard.push(HeardWindow {
+            self.predicted.push(WindowOutput {
                 start,
                 end: start + window.len() as u64,
                 probabilities,

@@ -1,36 +1,39 @@
-//! From what was heard in overlapping windows to a recording's segments.
+//! Conversion of predictions for overlapping windows to segments of a recording.
 
-/// What was heard in one window: its samples, and a probability for each class.
+use crate::evaluation::argmax;
+
+/// Prediction for one window: its range of samples, and the probability of each class.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct HeardWindow {
+pub(super) struct WindowOutput {
     pub start: u64,
     pub end: u64,
     pub probabilities: Vec<f32>,
 }
 
-/// Neighbouring hops of one label, as hops from `first` to before `end`.
+/// Consecutive hops with the same class: the hops `first..end`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Run {
     pub first: usize,
     pub end: usize,
     pub class: usize,
-    /// The mean over its hops.
+    /// Mean probabilities over the hops.
     pub probabilities: Vec<f32>,
 }
 
-/// Of a probability that came out as zero, the logarithm is taken of this.
-const LEAST_PROBABILITY: f32 = 1e-30;
+/// Lower limit of a probability before the logarithm.
+const MIN_PROBABILITY: f32 = 1e-30;
 
-/// A row of log-probabilities for each hop: the mean of all windows that hold the hop's middle.
+/// Log-probabilities `[hops][classes]`: the mean over all windows that contain the centre of the
+/// hop.
 ///
-/// The hops tile the recording; the last one may be shorter.
-pub(super) fn hops(windows: &[HeardWindow], samples: u64, hop: u64) -> Vec<Vec<f32>> {
+/// The hops cover the recording without gaps; the last one can be shorter.
+pub(super) fn hops(windows: &[WindowOutput], samples: u64, hop: u64) -> Vec<Vec<f32>> {
     let count = samples.div_ceil(hop) as usize;
     let classes = windows
         .first()
         .map_or(0, |window| window.probabilities.len());
     let mut rows = vec![vec![0.0f32; classes]; count];
-    let mut heard = vec![0u32; count];
+    let mut counts = vec![0u32; count];
     for window in windows {
         for index in (window.start / hop) as usize..count {
             let start = index as u64 * hop;
@@ -41,21 +44,22 @@ pub(super) fn hops(windows: &[HeardWindow], samples: u64, hop: u64) -> Vec<Vec<f
             if middle < window.start {
                 continue;
             }
-            heard[index] += 1;
+            counts[index] += 1;
             for (sum, probability) in rows[index].iter_mut().zip(&window.probabilities) {
-                *sum += probability.max(LEAST_PROBABILITY).ln();
+                *sum += probability.max(MIN_PROBABILITY).ln();
             }
         }
     }
-    for (row, heard) in rows.iter_mut().zip(heard) {
+    for (row, count) in rows.iter_mut().zip(counts) {
         for sum in row {
-            *sum /= heard.max(1) as f32;
+            *sum /= count.max(1) as f32;
         }
     }
     rows
 }
 
-/// Each row becomes the mean of those up to `reach` hops away; at the ends, of as many as there are.
+/// Replaces each row by the mean of the rows up to `reach` hops away; there are fewer rows at the
+/// ends.
 pub(super) fn smooth(rows: &[Vec<f32>], reach: usize) -> Vec<Vec<f32>> {
     let mean = |hop: usize| {
         let around = &rows[hop.saturating_sub(reach)..(hop + reach + 1).min(rows.len())];
@@ -67,12 +71,12 @@ pub(super) fn smooth(rows: &[Vec<f32>], reach: usize) -> Vec<Vec<f32>> {
     (0..rows.len()).map(mean).collect()
 }
 
-/// Joins neighbouring hops whose most probable class is the same.
+/// Joins neighbouring hops with the same most probable class.
 pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (hop, row) in rows.iter().enumerate() {
         let row = normalised(row);
-        let class = highest(&row);
+        let class = argmax(&row);
         match runs.last_mut() {
             Some(run) if run.class == class => {
                 run.end = hop + 1;
@@ -96,23 +100,12 @@ pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
     runs
 }
 
-/// Probabilities of a mean of log-probabilities, which need not sum to one before.
+/// The probabilities of a mean of log-probabilities, normalised to the sum 1.
 fn normalised(row: &[f32]) -> Vec<f32> {
     let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shares: Vec<f32> = row.iter().map(|value| (value - highest).exp()).collect();
-    let sum: f32 = shares.iter().sum();
-    shares.into_iter().map(|share| share / sum).collect()
-}
-
-/// The class with the highest value; the first one wins a tie.
-pub(super) fn highest(row: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = class;
-        }
-    }
-    best
+    let values: Vec<f32> = row.iter().map(|value| (value - highest).exp()).collect();
+    let sum: f32 = values.iter().sum();
+    values.into_iter().map(|value| value / sum).collect()
 }
 
 #[cfg(test)]
@@ -120,31 +113,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn window(start: u64, end: u64, probabilities: [f32; 2]) -> HeardWindow {
-        HeardWindow {
+    fn window(start: u64, end: u64, probabilities: [f32; 2]) -> WindowOutput {
+        WindowOutput {
             start,
             end,
             probabilities: probabilities.to_vec(),
         }
     }
 
-    /// Hops of 10 in a recording of 35, windows of 20; the last one ends with the recording.
+    /// Hops of 10 samples in a recording of 35, windows of 20; the last window ends with the
+    /// recording.
     #[test]
-    fn a_hop_is_the_geometric_mean_of_the_windows_over_its_middle() {
+    fn a_hop_is_the_geometric_mean_of_the_windows_with_its_centre() {
         let windows = [
             window(0, 20, [0.9, 0.1]),
             window(10, 30, [0.6, 0.4]),
             window(15, 35, [0.2, 0.8]),
         ];
         let rows = hops(&windows, 35, 10);
-        let share = |products: [f32; 2], windows: f32| {
+        let geometric_mean = |products: [f32; 2], windows: f32| {
             let [a, b] = products.map(|product| product.powf(1.0 / windows));
             a / (a + b)
         };
         let expected = [
             0.9,
-            share([0.9 * 0.6 * 0.2, 0.1 * 0.4 * 0.8], 3.0),
-            share([0.6 * 0.2, 0.4 * 0.8], 2.0),
+            geometric_mean([0.9 * 0.6 * 0.2, 0.1 * 0.4 * 0.8], 3.0),
+            geometric_mean([0.6 * 0.2, 0.4 * 0.8], 2.0),
             0.2,
         ];
         assert_eq!(rows.len(), 4);
@@ -161,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn smoothing_takes_a_lonely_hop_away() {
+    fn smoothing_removes_a_single_deviating_hop() {
         let rows: Vec<Vec<f32>> = [0.9, 0.9, 0.3, 0.9, 0.9f32]
             .iter()
             .map(|p| vec![p.ln(), (1.0 - p).ln()])
@@ -176,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_tile_the_hops_and_each_says_what_its_hops_say(
+        fn runs_cover_the_hops_and_have_their_most_probable_class(
             rows in prop::collection::vec(prop::collection::vec(0.001f32..1.0, 3), 1..40),
             reach in 0usize..4,
         ) {

@@ -1,4 +1,4 @@
-//! What is needed to ask a trained run, wherever it is: in its folder, or in a bundle.
+//! A trained run for inference, from its folder or from a bundle.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tch::Device;
 
 use super::bundle::Bundle;
 use crate::config::RunConfig;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, CorpusKind};
 use crate::fetch;
 use crate::leakage::{self, Caveats};
@@ -20,25 +20,30 @@ use crate::run::{Lineage, RunFolder, read_split};
 /// use emovox::{device::DeviceChoice, inference::{Predictor, Trained}};
 ///
 /// let run = Trained::open("runs".as_ref(), "ravdess-bilstm.emovox")?;
-/// println!("{} tells {} apart", run.name(), run.config().data.classes.join(", "));
-/// let heard = Predictor::of(run, DeviceChoice::Auto.resolve()?)?.predict_one("clip.wav".as_ref())?;
+/// println!("{}: {}", run.name(), run.config().data.classes.join(", "));
+/// let predictor = Predictor::of(run, DeviceChoice::Auto.resolve()?)?;
+/// let prediction = predictor.predict_one("clip.wav".as_ref())?;
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Trained {
     name: String,
     config: RunConfig,
-    place: Place,
+    location: Location,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Location {
     Folder(RunFolder),
     Bundle(Box<Bundle>),
 }
 
 impl Trained {
-    /// The run of this name below `runs`, the run whose folder this is, or the bundle that this file is.
+    /// Opens a run or a bundle: `run` is the name of a run below `runs`, the folder of a run, or
+    /// the path of a bundle.
+    ///
+    /// # Errors
+    /// If there is no such run or bundle, or if its settings cannot be read or are invalid.
     pub fn open(runs: &Path, run: &str) -> Result<Trained> {
         match Path::new(run).is_file() && !runs.join(run).is_dir() {
             true => Trained::of_bundle(Path::new(run)),
@@ -46,12 +51,15 @@ impl Trained {
         }
     }
 
-    /// The run in this folder.
+    /// Opens the run in a folder.
+    ///
+    /// # Errors
+    /// If its settings cannot be read or are invalid, or if it has no weights yet.
     pub fn of_folder(run: &RunFolder) -> Result<Trained> {
         let config = RunConfig::read(&run.config_toml())?;
         config
             .validate()
-            .with_context(|| format!("{} cannot be right", run.config_toml().display()))?;
+            .with_context(|| format!("{} is invalid", run.config_toml().display()))?;
         ensure!(
             run.best_ot().exists(),
             "{} has no weights yet; train it first (emovox train --resume {})",
@@ -61,17 +69,20 @@ impl Trained {
         Ok(Trained {
             name: run.name(),
             config,
-            place: Place::Folder(run.clone()),
+            location: Location::Folder(run.clone()),
         })
     }
 
-    /// The run in this file, which [`Trained::bundle`] filled.
+    /// Opens a bundle, which [`Trained::bundle`] made.
+    ///
+    /// # Errors
+    /// If the file is not a bundle, is damaged, or has invalid settings.
     pub fn of_bundle(file: &Path) -> Result<Trained> {
         let bundle = Bundle::read(file)?;
         let config = bundle.config.clone();
         config
             .validate()
-            .with_context(|| format!("the settings in {} cannot be right", file.display()))?;
+            .with_context(|| format!("the settings in {} are invalid", file.display()))?;
         let numbers: usize = bundle
             .tensors
             .iter()
@@ -80,65 +91,69 @@ impl Trained {
         let needed = config.model.least_weights(config.features.coefficients());
         ensure!(
             needed <= numbers as i64,
-            "the settings in {} ask for {needed} weights or more, and it holds {numbers}",
+            "the settings in {} need at least {needed} weights, but it has {numbers}",
             file.display()
         );
         Ok(Trained {
             name: bundle.name.clone(),
             config,
-            place: Place::Bundle(Box::new(bundle)),
+            location: Location::Bundle(Box::new(bundle)),
         })
     }
 
-    /// The run's name.
+    /// The name of the run.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its settings.
+    /// The settings of the run.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// The clips that it was made with, and each one's part.
-    pub fn split(&self) -> Result<(Vec<Clip>, Vec<Part>)> {
-        match &self.place {
-            Place::Folder(run) => read_split(&run.split_csv(), &self.config.data.sources),
-            Place::Bundle(bundle) => Ok((bundle.clips.clone(), bundle.parts.clone())),
+    /// The clips of the run, and the subset of each clip.
+    ///
+    /// # Errors
+    /// If `split.csv` of the run cannot be read.
+    pub fn split(&self) -> Result<(Vec<Clip>, Vec<Subset>)> {
+        match &self.location {
+            Location::Folder(run) => read_split(&run.split_csv(), &self.config.data.sources),
+            Location::Bundle(bundle) => Ok((bundle.clips.clone(), bundle.parts.clone())),
         }
     }
 
-    /// The recordings that its weights have learned from: its own, and those behind the weights that it
-    /// started from.
+    /// The recordings that the weights were trained on: those of the run, and those of its initial
+    /// weights.
+    ///
+    /// # Errors
+    /// If the files of the run cannot be read.
     pub fn lineage(&self) -> Result<Lineage> {
         let (clips, parts) = self.split()?;
-        let made_with = (clips.as_slice(), parts.as_slice());
+        let split = (clips.as_slice(), parts.as_slice());
         let data = &self.config.data;
-        Ok(Lineage::of_run(
-            &self.name,
-            data,
-            made_with,
-            self.initial()?,
-        ))
+        Ok(Lineage::of_run(&self.name, data, split, self.initial()?))
     }
 
-    /// Everything about its recordings that a reader of its scores must know.
+    /// Caveats about the recordings that belong to the scores of the run.
+    ///
+    /// # Errors
+    /// If the files of the run cannot be read.
     pub fn caveats(&self) -> Result<Caveats> {
-        match &self.place {
-            Place::Folder(run) => Caveats::of_run(run),
-            Place::Bundle(bundle) => Ok(bundle.caveats()),
+        match &self.location {
+            Location::Folder(run) => Caveats::of_run(run),
+            Location::Bundle(bundle) => Ok(bundle.caveats()),
         }
     }
 
-    /// The lineage of the weights that it started from.
+    /// The lineage of the initial weights.
     fn initial(&self) -> Result<Lineage> {
-        match &self.place {
-            Place::Folder(run) => leakage::initial_lineage(run, &self.config),
-            Place::Bundle(bundle) => Ok(bundle.initial.clone()),
+        match &self.location {
+            Location::Folder(run) => leakage::initial_lineage(run, &self.config),
+            Location::Bundle(bundle) => Ok(bundle.initial.clone()),
         }
     }
 
-    /// The licence of the recordings that it was trained on, or where to look for it.
+    /// The licences of the training recordings, as a sentence: `trained on …`.
     pub fn licence(&self) -> String {
         let data = &self.config.data;
         let mut corpora: Vec<Option<CorpusKind>> = match data.sources.is_empty() {
@@ -150,26 +165,32 @@ impl Trained {
         format!("trained on {}", corpora.join("; on "))
     }
 
-    /// The model with its weights.
+    /// Builds the model on a device and loads its weights.
+    ///
+    /// # Errors
+    /// If the weights cannot be read, or do not fit the settings.
     pub fn model(&self, device: Device) -> Result<EmotionModel> {
         let coefficients = self.config.features.coefficients();
         let classes = &self.config.data.classes;
         let model = EmotionModel::new(&self.config.model, coefficients, classes, device);
-        match &self.place {
-            Place::Folder(run) => model::load_weights(&model, &run.best_ot())?,
-            Place::Bundle(bundle) => {
+        match &self.location {
+            Location::Folder(run) => model::load_weights(&model, &run.best_ot())?,
+            Location::Bundle(bundle) => {
                 let saved = bundle.tensors.iter();
                 let saved = saved
                     .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
                     .collect();
-                model::fit(&model.tensors(), &[], &saved)
+                model::load_state_dict(&model.tensors(), &[], &saved)
                     .context("the weights in the bundle do not fit its settings")?;
             }
         }
         Ok(model)
     }
 
-    /// The run as one file, which [`Trained::open`] takes in place of the folder.
+    /// The bytes of a bundle of the run, which [`Trained::open`] accepts instead of the folder.
+    ///
+    /// # Errors
+    /// If the files of the run cannot be read.
     pub fn bundle(&self) -> Result<Vec<u8>> {
         let (clips, parts) = self.split()?;
         let bundle = Bundle {
@@ -184,9 +205,9 @@ impl Trained {
     }
 }
 
-/// What is known of a corpus' licence.
+/// The licence of a corpus, as far as it is known.
 fn licence_of(corpus: Option<CorpusKind>) -> String {
-    let home = corpus.and_then(|kind| fetch::home(&kind.to_string()));
+    let home = corpus.and_then(|kind| fetch::source_of(&kind.to_string()));
     match home {
         Some(home) => format!("{}, {}", home.title, home.licence),
         None if corpus.is_some_and(CorpusKind::is_synthetic) => "synthetic speech".into(),

@@ -1,17 +1,17 @@
-//! A recording or a stream cut into windows that overlap.
+//! Division of a recording or a stream into overlapping windows.
 
 use anyhow::{Result, ensure};
 
 use crate::audio::stream::Ring;
 
-/// How a long recording is cut and put together again, in seconds.
+/// Settings of windows and smoothing, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Windowing {
-    /// How much is heard at once; about as much as the clips last that the model was trained on.
+    /// Length of a window; it should be similar to the duration of the training clips.
     pub window: f64,
-    /// From the start of one window to the start of the next; the shortest segment there can be.
+    /// Distance between the starts of two windows, which is the length of the shortest segment.
     pub hop: f64,
-    /// Each hop's answer is the mean of those within this much time around it; 0: its own alone.
+    /// Length of the range around a hop over which predictions are averaged; 0 disables smoothing.
     pub smooth: f64,
 }
 
@@ -26,7 +26,11 @@ impl Default for Windowing {
 }
 
 impl Windowing {
-    /// Refuses lengths that leave gaps, or that nothing could be heard in.
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// If the window is too short or too long, if the hops leave gaps, or if the smoothing covers
+    /// less than two hops.
     pub fn validate(&self) -> Result<()> {
         let Windowing {
             window,
@@ -39,13 +43,13 @@ impl Windowing {
         );
         ensure!(
             (0.05..=window).contains(&hop),
-            "a hop of {hop} s must lie between 0.05 s and the window, {window} s, or something would \
-             not be heard"
+            "a hop of {hop} s must be between 0.05 s and the window, {window} s; otherwise there are \
+             gaps between the windows"
         );
         ensure!(
             smooth == 0.0 || (2.0 * hop..=3600.0).contains(&smooth),
-            "--smooth {smooth} s must be 0 or at least two hops, {} s: over less there is nothing to \
-             take a mean of",
+            "--smooth {smooth} s must be 0 or at least two hops, {} s, because a shorter range contains \
+             only one hop",
             2.0 * hop
         );
         Ok(())
@@ -61,7 +65,7 @@ impl Windowing {
         samples(self.hop, sample_rate)
     }
 
-    /// How many hops on either side count towards a hop's answer.
+    /// Number of hops on each side over which predictions are averaged.
     pub(super) fn smoothed_hops(&self) -> usize {
         (self.smooth / self.hop / 2.0 + 1e-9) as usize
     }
@@ -71,18 +75,18 @@ fn samples(seconds: f64, sample_rate: u32) -> u64 {
     ((seconds * f64::from(sample_rate)).round() as u64).max(1)
 }
 
-/// Cuts a stream into windows of one length, one every hop. The last one ends with the stream, so that
-/// all of it is heard; of a stream that is shorter than a window, it is the only one.
+/// Cuts a stream into windows of one length, one for each hop. The last window ends with the
+/// stream, so that no sample is left out. A stream that is shorter than a window has one window.
 pub struct Windows {
     ring: Ring,
     length: u64,
     hop: u64,
-    /// Where the next window starts.
+    /// Index of the first sample of the next window.
     next: u64,
 }
 
 impl Windows {
-    /// Windows of so many samples, one every `hop` samples.
+    /// Windows of `length` samples, one every `hop` samples.
     pub fn new(length: u64, hop: u64) -> Windows {
         Windows {
             ring: Ring::new(length as usize),
@@ -92,8 +96,11 @@ impl Windows {
         }
     }
 
-    /// Takes the next samples, and hands each window that they complete to `take`, with the place of
-    /// its first sample.
+    /// Adds the next samples. Calls `take` for each completed window with the index of its first
+    /// sample and its samples.
+    ///
+    /// # Errors
+    /// If `take` fails.
     pub fn push(
         &mut self,
         mut samples: &[f32],
@@ -113,14 +120,18 @@ impl Windows {
         Ok(())
     }
 
-    /// The stream is over: hands out what no window has reached, and tells how many samples came.
+    /// Ends the stream. Calls `take` for the last window if samples remain that no window contains.
+    /// Returns the number of samples of the stream.
+    ///
+    /// # Errors
+    /// If `take` fails.
     pub fn finish(self, take: impl FnOnce(u64, &[f32]) -> Result<()>) -> Result<u64> {
         let total = self.ring.total();
-        let heard = match self.next {
+        let covered = match self.next {
             0 => 0,
             next => next - self.hop + self.length,
         };
-        if heard < total {
+        if covered < total {
             let start = total.saturating_sub(self.length);
             take(start, self.ring.slice(start, total))?;
         }
@@ -135,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_chunking_gives_the_same_windows_and_all_is_heard(
+        fn any_chunking_gives_the_same_windows_and_covers_all_samples(
             pieces in prop::collection::vec(1usize..90, 0..20),
             length in 1u64..60,
             hop in 1u64..60,
@@ -159,7 +170,7 @@ mod tests {
             }).unwrap();
             prop_assert_eq!(counted, total as u64);
 
-            // By definition.
+            // The starts by the definition of the windows.
             let mut expected: Vec<u64> =
                 (0..).map(|i| i * hop).take_while(|at| at + length <= total as u64).collect();
             let reached = expected.last().map_or(0, |last| last + length);

@@ -1,8 +1,7 @@
 //! Mel spectrogram from which the MFCCs of a recording are computed.
 
-use std::f64::consts::PI;
-
 use crate::audio::Waveform;
+use crate::features::dct::Dct;
 use crate::features::{Extractor, FeatureConfig, FeatureError, Features};
 
 /// Mel spectrogram in decibels, [frames, n_mels], with the settings of the MFCCs.
@@ -26,7 +25,7 @@ pub fn mel_spectrogram(
         ..config.clone()
     };
     let cepstrum = Extractor::new(&whole, waveform.sample_rate)?.try_extract(waveform)?;
-    let basis = transposed_dct(bands);
+    let basis = Dct::new(bands, bands, 0.0).transposed(bands);
     let mut values = Vec::with_capacity(cepstrum.values().len());
     for frame in 0..cepstrum.frames() {
         let row = cepstrum.row(frame);
@@ -37,24 +36,11 @@ pub fn mel_spectrogram(
     Ok(Features::new(cepstrum.frames(), bands, values).unwrap_or(cepstrum))
 }
 
-/// Transpose of the DCT matrix, row-major. Row n, column k is the weight of coefficient k in band
-/// n: √(2/M)·cos(πk(n + ½)/M), column 0 divided by √2.
-fn transposed_dct(bands: usize) -> Vec<f32> {
-    let count = bands as f64;
-    let weight = |band: usize, k: usize| {
-        let scale = if k == 0 { 1.0 } else { 2.0 };
-        let angle = PI * k as f64 * (band as f64 + 0.5) / count;
-        ((scale / count).sqrt() * angle.cos()) as f32
-    };
-    (0..bands)
-        .flat_map(|band| (0..bands).map(move |k| weight(band, k)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::features::mel::{hz_to_mel, mel_to_hz};
+    use std::f64::consts::PI;
 
     fn tone(hz: f64, amplitude: f64) -> Waveform {
         let sample = |n: usize| (amplitude * (2.0 * PI * hz * n as f64 / 16_000.0).sin()) as f32;

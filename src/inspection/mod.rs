@@ -1,11 +1,11 @@
 //! Measurements of a single recording and of a corpus, before any training. Does not use libtorch.
 
-mod giveaway;
+mod corpus_stats;
 mod mel;
 mod recording;
-mod survey;
+mod shortcut;
 
-pub use giveaway::{Giveaway, balanced_accuracy};
+pub use corpus_stats::{ClipFacts, CorpusStats};
 pub use mel::mel_spectrogram;
 pub use recording::Recording;
-pub use survey::{ClipFacts, Survey};
+pub use shortcut::{ShortcutProbe, balanced_accuracy};

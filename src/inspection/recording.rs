@@ -75,7 +75,7 @@ impl Recording {
     }
 
     /// One line that describes the file and its preprocessing (mixing, resampling, trimming).
-    pub fn story(&self) -> String {
+    pub fn describe(&self) -> String {
         let WavInfo {
             sample_rate,
             channels,

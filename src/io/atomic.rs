@@ -1,4 +1,4 @@
-//! Files that are whole or not there: written beside their place, synced, renamed.
+//! Atomic file writes: a temporary file in the same folder is filled, synced and renamed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -9,13 +9,17 @@ use tempfile::NamedTempFile;
 
 use super::no_follow;
 
-/// Beginning of a file's name while it is written. A process that was killed leaves such a file behind.
+/// Prefix of the name of a temporary file. A killed process leaves its temporary file behind.
 pub(crate) const TEMPORARY: &str = ".writing-";
-/// End of that name: no file of a user's own is taken for one of ours.
+/// Suffix of that name. With it, no file of the user is mistaken for a temporary file.
 const ENDING: &str = ".tmp";
 
-/// Lets `write` fill a file that takes its place only once it is whole and on the disk. Whatever
-/// stood there before stays until then, and stays for good if `write` fails.
+/// Writes a file atomically: the data that `write` produces replaces `path` only when it is
+/// complete and on the disk.
+///
+/// # Errors
+/// Fails if `write` fails or the file cannot be written. An earlier file at `path` is unchanged
+/// then.
 pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
@@ -23,10 +27,13 @@ pub fn write_atomically(
     replace(path, None, buffered(write))
 }
 
-/// As [`write_atomically`], but what stood at `path` before goes on as `previous`.
+/// Like [`write_atomically`], but renames the earlier file at `path` to `previous`.
 ///
-/// It moves there once the new file is whole. Between the two renames there is only the previous
-/// one, so whoever looks for a file should look for both.
+/// This happens when the new file is complete. Between the two renames only `previous` exists, so a
+/// reader should look for both files.
+///
+/// # Errors
+/// Fails if `write` fails or the file cannot be written or renamed.
 pub fn write_keeping_previous(
     path: &Path,
     previous: &Path,
@@ -35,7 +42,10 @@ pub fn write_keeping_previous(
     replace(path, Some(previous), buffered(write))
 }
 
-/// Writes these bytes as a whole.
+/// Writes `bytes` to `path` with [`write_atomically`].
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |file| Ok(file.write_all(bytes)?))
 }
@@ -55,15 +65,15 @@ fn replace(
     previous: Option<&Path>,
     fill: impl FnOnce(&NamedTempFile) -> Result<()>,
 ) -> Result<()> {
-    let place = || format!("cannot write {}", path.display());
+    let context = || format!("cannot write {}", path.display());
     let folder = folder_of(path);
-    let temporary = temporary_in(folder).with_context(place)?;
-    fill(&temporary).with_context(place)?;
-    temporary.as_file().sync_all().with_context(place)?;
+    let temporary = temporary_in(folder).with_context(context)?;
+    fill(&temporary).with_context(context)?;
+    temporary.as_file().sync_all().with_context(context)?;
     if let Some(previous) = previous {
         match fs::rename(path, previous) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(place);
+                return Err(error).with_context(context);
             }
             _ => {}
         }
@@ -71,16 +81,16 @@ fn replace(
     temporary
         .persist(path)
         .map_err(|error| error.error)
-        .with_context(place)?;
-    // The rename itself is on the disk once the folder is.
+        .with_context(context)?;
+    // The rename is on the disk only after a sync of the folder.
     #[cfg(unix)]
     File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .with_context(place)?;
+        .with_context(context)?;
     Ok(())
 }
 
-/// The folder that a file is in.
+/// The folder of a file; `.` for a bare file name.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -88,10 +98,10 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A new temporary file, locked as long as its writer lives.
+/// Makes a temporary file, which stays locked until its writer ends.
 fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    // Temporary files are for their owner alone; a result is for whom the umask lets read it.
+    // By default only the owner can read a temporary file; the umask decides about a result.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -103,32 +113,32 @@ fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
             .suffix(ENDING)
             .tempfile_in(folder)?;
         let locked = temporary.as_file().try_lock();
-        // Before it was locked, another process may have taken it for one of a dead writer.
+        // Before the lock, another process may have removed the file as abandoned.
         if !matches!(locked, Err(TryLockError::WouldBlock)) && temporary.path().exists() {
             return Ok(temporary);
         }
     }
 }
 
-/// True for a temporary file whose writer is dead: a live one holds its lock. On a file system without
-/// locks no file is.
+/// True for a temporary file whose writer has ended: a running writer holds the lock. False on a
+/// file system without locks.
 pub(crate) fn is_abandoned(path: &Path) -> bool {
     lock_abandoned(path).is_some()
 }
 
-/// Removes a temporary file if its writer is dead, and returns true if it did.
+/// Removes a temporary file if its writer has ended, and returns true if the file was removed.
 ///
-/// The lock is held until the file is gone. A writer that has just made the file has not locked it yet: it
-/// finds it locked or gone, and makes another one.
+/// The lock is held until the file is removed. A writer that has just made the file has not locked
+/// it yet: it finds the file locked or removed, and makes another one.
 ///
 /// # Errors
-/// If the file cannot be removed.
+/// Fails if the file cannot be removed.
 pub(crate) fn remove_if_abandoned(path: &Path) -> io::Result<bool> {
     let Some(_lock) = lock_abandoned(path) else {
         return Ok(false);
     };
     match fs::remove_file(path) {
-        // Its writer has renamed it meanwhile.
+        // The writer has renamed the file in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         removed => removed.map(|()| true),
     }
@@ -141,13 +151,13 @@ fn lock_abandoned(path: &Path) -> Option<File> {
     (is_file && file.try_lock().is_ok()).then_some(file)
 }
 
-/// Removes the temporary files that dead writers left in a folder of the user's.
+/// Removes the abandoned temporary files in a folder of the user.
 pub(crate) fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(TEMPORARY) && name.ends_with(ENDING) {
-            // It does no harm if it stays.
+            // A file that stays does no harm.
             let _ = remove_if_abandoned(&entry.path());
         }
     }
@@ -167,12 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_is_removed_once_its_writer_is_dead() {
+    fn a_temporary_file_is_removed_after_its_writer_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let live = temporary_in(folder.path()).unwrap();
         remove_abandoned(folder.path());
         assert!(live.path().exists());
-        // As the operating system leaves it behind a process that was killed.
+        // The state after a process was killed: the file exists without a lock.
         let (file, path) = live.keep().unwrap();
         drop(file);
         remove_abandoned(folder.path());
@@ -180,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_temporary_files_are_removed() {
+    fn only_temporary_files_of_emovox_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("mine"), "mine").unwrap();
         fs::write(folder.path().join(".writing-thesis"), "mine").unwrap();
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_whole_while_others_clear_away() {
+    fn a_file_is_complete_while_abandoned_files_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         std::thread::scope(|scope| {
@@ -209,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_what_was_there() {
+    fn a_failed_write_leaves_the_earlier_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         write_bytes(&path, b"before").unwrap();

@@ -1,4 +1,4 @@
-//! Advisory locks on files of their own.
+//! Advisory locks on separate lock files.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -10,15 +10,15 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::no_follow;
 
-/// Longest text of a lock file: a process number and the end of its line.
-const LONGEST: u64 = 32;
+/// Maximum length of a lock file in bytes: a process number and a line feed.
+const MAX_LENGTH: u64 = 32;
 /// Time between two attempts to take a lock that another process holds.
-const ATTEMPTS: Duration = Duration::from_millis(50);
-/// Time that a process waits for a lock before it says so.
-const SILENCE: Duration = Duration::from_secs(2);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(50);
+/// Time that a process waits for a lock before it reports this.
+const REPORT_AFTER: Duration = Duration::from_secs(2);
 
-/// A lock file, which holds the number of the process that locked it last. The operating system
-/// releases the lock when that process ends, however it ends.
+/// A lock file. It contains the number of the process that locked it last. The operating system
+/// releases the lock when that process ends, also after a crash.
 #[derive(Debug)]
 pub struct LockFile {
     path: PathBuf,
@@ -26,21 +26,22 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Opens a lock file, or makes an empty one. Nothing is locked or written yet.
+    /// Opens a lock file, or makes an empty one, without locking it.
     ///
     /// # Errors
-    /// If the file cannot be opened for writing, or is a symbolic link or another thing than a file.
+    /// Fails if the file cannot be opened for writing, or is not a regular file (also if it is a
+    /// symbolic link).
     pub fn open(path: &Path) -> Result<LockFile> {
         if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             bail!(
-                "{} is not a file, so it cannot be a lock of emovox (it may be a link that somebody \
-                 planted); remove it",
+                "{} is not a regular file, so it cannot be a lock of emovox (it may be a link that somebody \
+                 else made); remove it",
                 path.display()
             );
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        // A link that came between is refused here.
+        // A link that was made in the meantime is rejected here.
         let file = no_follow(&mut options).open(path);
         Ok(LockFile {
             file: file.with_context(|| format!("cannot write {}", path.display()))?,
@@ -48,33 +49,38 @@ impl LockFile {
         })
     }
 
-    /// Takes the lock and writes the number of this process; false if another process holds it. On a
-    /// file system without locks there is nothing to take, and no process is kept out.
+    /// Takes the lock and writes the number of this process; false if another process holds the
+    /// lock. On a file system without locks the result is always true.
     ///
     /// # Errors
-    /// If the file holds anything but a process number: it is not a lock file then, and stays as it is.
+    /// Fails if the file contains anything but a process number: then it is not a lock file, and is
+    /// not changed.
     pub fn try_lock(&mut self) -> Result<bool> {
         if let Err(TryLockError::WouldBlock) = self.file.try_lock() {
             return Ok(false);
         }
         let text = self.text()?;
-        let place = self.path.display();
+        let path = self.path.display();
         ensure!(
             text.trim().chars().all(|c| c.is_ascii_digit()),
-            "{place} is not a lock file of emovox: it holds something else; move it elsewhere"
+            "{path} is not a lock file of emovox: it has other content; move it elsewhere"
         );
-        // Only for messages: the file system alone knows who holds the lock.
+        // The number is only for messages: the file system decides which process holds the lock.
         self.file
             .set_len(0)
             .and_then(|()| self.file.rewind())
             .and_then(|()| writeln!(self.file, "{}", std::process::id()))
-            .with_context(|| format!("cannot write {place}"))?;
+            .with_context(|| format!("cannot write {path}"))?;
         Ok(true)
     }
 
-    /// Takes the lock once it is free; false if another process still holds it and `progress`, a number
-    /// that changes while it works, has not changed for `at_most`. `waiting` is called after two seconds,
-    /// with the number of that process if the file holds one.
+    /// Waits for the lock and takes it. Returns false if another process holds the lock and
+    /// `progress`, a number that changes while that process works, has not changed for the time
+    /// `at_most`. Calls `waiting` once after two seconds, with the number of that process if the
+    /// file contains it.
+    ///
+    /// # Errors
+    /// Fails like [`LockFile::try_lock`].
     pub fn wait(
         &mut self,
         at_most: Duration,
@@ -96,16 +102,16 @@ impl LockFile {
             if idle >= at_most {
                 return Ok(false);
             }
-            if started.elapsed() >= SILENCE
+            if started.elapsed() >= REPORT_AFTER
                 && let Some(waiting) = waiting.take()
             {
                 waiting(self.holder());
             }
-            thread::sleep(ATTEMPTS.min(at_most - idle));
+            thread::sleep(ATTEMPT_INTERVAL.min(at_most - idle));
         }
     }
 
-    /// The number of the process that locked the file last, here or on another machine.
+    /// The number of the process that locked the file last, on this or another machine.
     pub fn holder(&mut self) -> Option<u32> {
         self.text().ok()?.trim().parse().ok()
     }
@@ -114,7 +120,7 @@ impl LockFile {
         let mut bytes = Vec::new();
         self.file
             .rewind()
-            .and_then(|()| (&self.file).take(LONGEST).read_to_end(&mut bytes))
+            .and_then(|()| (&self.file).take(MAX_LENGTH).read_to_end(&mut bytes))
             .with_context(|| format!("cannot read {}", self.path.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -127,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_makes_progress_is_waited_for() {
+    fn wait_continues_while_the_holder_makes_progress() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".lock");
         let mut holder = LockFile::open(&path).unwrap();
@@ -142,7 +148,7 @@ mod tests {
             calls.get()
         };
         let mut waiting = LockFile::open(&path).unwrap();
-        let at_most = 3 * ATTEMPTS;
+        let at_most = 3 * ATTEMPT_INTERVAL;
         assert!(waiting.wait(at_most, progress, |_| {}).unwrap());
         assert_eq!(calls.get(), 10);
     }

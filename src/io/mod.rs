@@ -1,4 +1,5 @@
-//! Files on the disk: written as a whole or not at all, locked, and never reached through a planted link.
+//! Files on the disk: atomic writes, locks, file names, and protection against links of other
+//! users.
 
 mod atomic;
 mod lock;
@@ -16,7 +17,7 @@ pub use target::{goes_to_standard_output, write_output};
 
 use std::fs::OpenOptions;
 
-/// Makes these options refuse a symbolic link, and not wait for the other end of a FIFO.
+/// Makes `options` reject a symbolic link, and open a FIFO without a wait for its other end.
 pub fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {

@@ -1,14 +1,15 @@
-//! Names that come from a file or a stranger, before they become a part of a path.
+//! Check of foreign names before they become part of a path.
 
-/// Longest name in bytes: with the longest ending it still fits into the 255 of a file system.
-const LONGEST: usize = 240;
+/// Maximum length of a name in bytes: with the longest extension it fits into 255 bytes, the limit
+/// of file systems.
+const MAX_LENGTH: usize = 240;
 
-/// True for a name that stays one visible file or folder wherever it is put: it leads nowhere else, and
-/// every file system and terminal takes it as it is.
+/// True for a name of one visible file or folder: it does not lead to another folder, and file
+/// systems and terminals do not change it.
 pub fn is_file_name(name: &str) -> bool {
     let leads_elsewhere = name.starts_with('.') || name.contains(['/', '\\']);
     let is_changed_elsewhere = name.ends_with(['.', ' ']) || name.contains(char::is_control);
-    !name.is_empty() && name.len() <= LONGEST && !leads_elsewhere && !is_changed_elsewhere
+    !name.is_empty() && name.len() <= MAX_LENGTH && !leads_elsewhere && !is_changed_elsewhere
 }
 
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_visible_file() {
+    fn a_file_name_is_one_visible_file() {
         for name in [
             "ravdess-bilstm",
             "Zoë",

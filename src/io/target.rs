@@ -1,5 +1,5 @@
-//! Places that a user names for output: links are followed to what they stand for, and what is not a
-//! regular file is written to as it is.
+//! Output paths of the user: links are followed to their targets, and devices, pipes and sockets
+//! are written to directly.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
@@ -9,15 +9,15 @@ use anyhow::{Context, Result, bail};
 
 use super::write_atomically;
 
-/// Symbolic links that lead to one another, at most; the same number as Linux has.
-const MOST_LINKS: usize = 40;
+/// Maximum length of a chain of symbolic links; the limit of Linux.
+const MAX_LINKS: usize = 40;
 
-/// Lets `write` fill the file that a user named. A link stays, and the file that it points to is
-/// replaced as [`write_atomically`] does it. A device, a pipe or standard output gets the bytes once
-/// all of them are there.
+/// Writes the data that `write` produces to an output path of the user. A link stays, and the file
+/// that it points to is replaced as by [`write_atomically`]. A device, a pipe or standard output
+/// gets the bytes when all of them are complete.
 ///
 /// # Errors
-/// If `write` fails: nothing was written then.
+/// Fails if `write` fails, and then nothing is written; or if `path` cannot be written to.
 pub fn write_output(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
@@ -26,32 +26,32 @@ pub fn write_output(
     if !is_written_straight(&target) {
         return write_atomically(&target, write);
     }
-    let place = || format!("cannot write {}", path.display());
-    // Some formats go back to their beginning, which a pipe cannot.
-    let whole = tempfile::tempfile().context("cannot write a temporary file")?;
-    let mut writer = BufWriter::new(&whole);
+    let context = || format!("cannot write {}", path.display());
+    // Some formats seek to their beginning, which a pipe does not support.
+    let buffer = tempfile::tempfile().context("cannot write a temporary file")?;
+    let mut writer = BufWriter::new(&buffer);
     write(&mut writer)?;
-    writer.flush().with_context(place)?;
+    writer.flush().with_context(context)?;
     drop(writer);
-    let mut whole = whole;
-    whole.rewind().with_context(place)?;
+    let mut buffer = buffer;
+    buffer.rewind().with_context(context)?;
     if is_standard_output(&target) {
         #[expect(
             clippy::disallowed_methods,
-            reason = "the user's file is standard output, and gets its bytes"
+            reason = "the output path of the user is standard output, and gets the bytes unchanged"
         )]
         let mut out = io::stdout().lock();
-        let written = io::copy(&mut whole, &mut out).and_then(|_| out.flush());
-        return unless_closed(written).with_context(place);
+        let written = io::copy(&mut buffer, &mut out).and_then(|_| out.flush());
+        return unless_closed(written).with_context(context);
     }
     let mut out = OpenOptions::new()
         .append(true)
         .open(&target)
-        .with_context(place)?;
-    unless_closed(io::copy(&mut whole, &mut out).map(|_| ())).with_context(place)
+        .with_context(context)?;
+    unless_closed(io::copy(&mut buffer, &mut out).map(|_| ())).with_context(context)
 }
 
-/// A reader that has read enough is no error.
+/// Ignores a closed pipe: a reader that has read enough is not an error.
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -59,12 +59,12 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The file that a path stands for: the end of its links, whether it is there or not.
+/// The end of the chain of links that starts at `path`. It does not need to exist.
 pub(crate) fn target_of(path: &Path) -> Result<PathBuf> {
     let mut target = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         let is_link = fs::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_symlink());
-        // The links there are open files, and lead nowhere else.
+        // These links are open files of a process, without a target path.
         if !is_link || is_of_a_process(&target) {
             return Ok(target);
         }
@@ -73,12 +73,12 @@ pub(crate) fn target_of(path: &Path) -> Result<PathBuf> {
         target = target.parent().unwrap_or(Path::new("")).join(link);
     }
     bail!(
-        "cannot write {}: its symbolic links lead round in a circle",
+        "cannot write {}: its symbolic links form a cycle",
         path.display()
     )
 }
 
-/// True for what cannot be replaced by a new file: devices, pipes, sockets, open files of a process.
+/// True for files that a new file cannot replace: devices, pipes, sockets, open files of a process.
 pub(crate) fn is_written_straight(target: &Path) -> bool {
     let is_special = |metadata: Metadata| !metadata.is_file() && !metadata.is_dir();
     is_of_a_process(target) || fs::metadata(target).is_ok_and(is_special)
@@ -88,7 +88,7 @@ fn is_of_a_process(path: &Path) -> bool {
     path.starts_with("/proc") || path.starts_with("/dev/fd")
 }
 
-/// True for a path that leads to standard output, such as `/dev/stdout`.
+/// True for a path of standard output, such as `/dev/stdout`.
 pub fn goes_to_standard_output(path: &Path) -> bool {
     target_of(path).is_ok_and(|target| is_standard_output(&target))
 }
@@ -98,12 +98,12 @@ fn is_standard_output(target: &Path) -> bool {
     names.iter().any(|name| target == Path::new(name))
 }
 
-/// Identity of a file: two paths with the same id are one file.
+/// Identity of a file: two paths with the same ID are the same file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 
 impl FileId {
-    /// `None` where there is no such file.
+    /// `None` if there is no such file.
     pub(crate) fn of(path: &Path) -> Option<FileId> {
         #[cfg(unix)]
         {

@@ -1,50 +1,51 @@
-//! Notes that belong beside every score of a run.
+//! Notes that are printed beside every score of a run.
 
 use anyhow::Result;
 
 use super::{Comparison, initial_lineage};
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
-use crate::corpus::split::{Part, Shared, Split};
+use crate::corpus::split::{Shared, Split, Subset};
 use crate::run::{Lineage, RunFolder, read_split};
 
-/// The note of recordings that were made by a machine. It says nothing about speakers.
+/// The note on synthetic recordings. It is not about speakers.
 const SYNTHETIC: &str = "synthetic demo corpus";
 
-/// True where notes question that the test speakers are new to a model.
+/// True if a note questions that the test speakers are new to the model.
 pub fn is_in_question(notes: &[String]) -> bool {
     notes.iter().any(|note| note != SYNTHETIC)
 }
 
-/// Everything about the recordings of a run that a reader of its scores must know.
+/// Properties of the recordings of a run that limit the meaning of its scores.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Caveats {
-    /// True where recordings were made by a machine.
+    /// True if the recordings are synthetic.
     pub synthetic: bool,
-    /// The parts that have speakers in common.
+    /// The pairs of subsets with common speakers.
     pub shared: Shared,
-    /// Number of recordings that are in several parts, under several names.
+    /// Number of recordings that are in several subsets, under different names.
     pub repeated: usize,
-    /// The test part, and the recordings that the initial weights have learned from.
+    /// Comparison of the test subset with all recordings of the initial weights (training and
+    /// validation).
     pub test: Comparison,
-    /// The validation part, and the recordings that the initial weights were fitted to.
+    /// Comparison of the validation subset with the training recordings of the initial weights.
     pub validation: Comparison,
 }
 
 impl Caveats {
-    /// The caveats of a run with these clips, whose initial weights have this lineage.
+    /// The caveats of a run with the given clips, whose initial weights have the lineage `initial`.
     pub fn new(data: &DataConfig, clips: &[Clip], split: &Split, initial: &Lineage) -> Caveats {
-        let of = |part: Part| split.indices(part).into_iter().map(|index| &clips[index]);
+        let clips_of = |part: Subset| split.indices(part).into_iter().map(|index| &clips[index]);
         Caveats {
             synthetic: data.is_synthetic(),
             shared: split.shared.clone(),
             repeated: data.leaked,
-            test: Comparison::of(initial, data, of(Part::Test)),
-            validation: Comparison::with_trained(initial, data, of(Part::Validation)),
+            test: Comparison::of(initial, data, clips_of(Subset::Test)),
+            validation: Comparison::with_trained(initial, data, clips_of(Subset::Validation)),
         }
     }
 
-    /// The caveats of a run that is on the disk.
+    /// The caveats of a saved run.
     ///
     /// # Errors
     /// Fails if the files of the run cannot be read.
@@ -56,7 +57,7 @@ impl Caveats {
         Ok(Caveats::new(&config.data, &clips, &split, &initial))
     }
 
-    /// Adds those of another run, for scores of both together.
+    /// Adds the caveats of another run, for scores of both runs together.
     pub fn merge(&mut self, other: Caveats) {
         self.synthetic |= other.synthetic;
         for pair in other.shared.0 {
@@ -69,12 +70,13 @@ impl Caveats {
         self.validation.merge(other.validation);
     }
 
-    /// True where a voice of the test part may be known to the model, or two parts share a voice.
+    /// True if the model may have been trained on a test speaker, or if two subsets share a
+    /// speaker.
     pub fn speakers_shared(&self) -> bool {
         self.shared.any() || self.repeated > 0 || self.test.shares_speakers()
     }
 
-    /// The notes, each a part of a sentence.
+    /// The notes, each one clause without a full stop.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.synthetic {
@@ -83,19 +85,19 @@ impl Caveats {
         notes.extend(self.shared.note());
         match self.repeated {
             0 => {}
-            1 => notes.push("1 recording is in several parts".into()),
-            many => notes.push(format!("{many} recordings are in several parts")),
+            1 => notes.push("1 recording is in several subsets".into()),
+            many => notes.push(format!("{many} recordings are in several subsets")),
         }
         notes.extend(self.notes_on_weights());
         notes
     }
 
-    /// The notes on the initial weights alone.
+    /// Only the notes on the initial weights.
     pub fn notes_on_weights(&self) -> Vec<String> {
         let mut notes = self.test.notes("the initial weights");
         if self.validation.is_leak() {
             notes.push(format!(
-                "the initial weights were trained on the validation part: {}",
+                "the initial weights were trained on the validation subset: {}",
                 self.validation.listed()
             ));
         }

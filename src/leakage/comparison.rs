@@ -1,38 +1,39 @@
-//! Recordings compared with those that weights have learned from.
+//! Comparison of recordings with those that weights were trained or validated on.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use crate::config::DataConfig;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, CorpusKind, SpeakerId, listed, spelling_key};
 use crate::run::{LearnedClip, Lineage, kind_of};
 
-/// The recordings and speakers that a list of clips has in common with the lineage of some weights.
+/// The recordings and speakers that are both in a list of clips and in the lineage of some weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Comparison {
-    /// Clips whose recording, byte for byte, trained or validated the weights.
+    /// Clips that are, byte for byte, training or validation recordings of the weights.
     pub recordings: BTreeSet<PathBuf>,
-    /// Speakers who may be people that trained or validated the weights, as a run writes them.
+    /// Speakers of the clips who may be training or validation speakers of the weights, in the form
+    /// of `split.csv`.
     pub speakers: BTreeSet<String>,
-    /// True where both sides have recordings by unknown speakers, who may be the same people.
+    /// True if both sides have recordings by unknown speakers, who may be the same people.
     pub unknown_speakers: bool,
-    /// True where one of the two sides has recordings by unknown speakers.
+    /// True if one of the two sides has recordings by unknown speakers.
     pub nameless: bool,
-    /// True where the content of a recording is not recorded, on one of the two sides.
+    /// True if the content hash of a recording is missing, on one of the two sides.
     pub unknown_contents: bool,
-    /// True where nothing is known of weights at the beginning of the lineage.
+    /// True if the lineage starts with weights of unknown origin.
     pub unknown_weights: bool,
-    /// True where a name may be given to several people: outside the published corpora.
+    /// True if several people may have the same name: outside the published corpora.
     pub names_only: bool,
 }
 
-/// A speaker as far as names tell.
+/// A speaker, identified by name and corpus.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Person<'a> {
     kind: Option<CorpusKind>,
     id: SpeakerId<'a>,
-    /// The name however it is spelled.
+    /// The name, independent of its spelling.
     key: String,
 }
 
@@ -46,25 +47,27 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// True in a published corpus, where a name is one person's.
+    /// True for a published corpus, in which each name belongs to one person.
     fn is_published(&self) -> bool {
         self.kind
             .is_some_and(|kind| CorpusKind::NAMED.contains(&kind))
     }
 
-    /// True where two names may be one person's.
+    /// True if the two names may belong to the same person.
     fn may_be(&self, other: &Person) -> bool {
         match (self.kind, other.kind) {
-            (Some(own), Some(theirs)) if self.is_published() && other.is_published() => {
-                own.has_the_people_of(theirs) && self.id.name == other.id.name
+            (Some(kind), Some(other_kind)) if self.is_published() && other.is_published() => {
+                kind.has_speakers_of(other_kind) && self.id.name == other.id.name
             }
             (Some(CorpusKind::Folders), Some(CorpusKind::Folders)) => {
-                // A corpus without a name is the only one of its run, and may be any.
+                // A corpus without a name is the only corpus of its run, and may be any corpus.
                 let corpora = [self.id.corpus, other.id.corpus];
-                let apart = !corpora.contains(&"") && corpora[0] != corpora[1];
-                self.key == other.key && !apart
+                let differ = !corpora.contains(&"") && corpora[0] != corpora[1];
+                self.key == other.key && !differ
             }
-            (Some(own), Some(theirs)) if [own, theirs].iter().all(|kind| is_scanned(*kind)) => {
+            (Some(kind), Some(other_kind))
+                if [kind, other_kind].iter().all(|kind| is_scanned(*kind)) =>
+            {
                 false
             }
             _ => alike(&self.key, &other.key),
@@ -72,19 +75,20 @@ impl<'a> Person<'a> {
     }
 }
 
-/// True where the layout of a folder names the speakers.
+/// True if the folder layout of the corpus gives the names of the speakers.
 fn is_scanned(kind: CorpusKind) -> bool {
     !matches!(kind, CorpusKind::Manifest | CorpusKind::Union)
 }
 
-/// A list may name its speakers with or without the corpus before them.
+/// Compares two speaker names. In a manifest, the name may have the corpus as a prefix.
 fn alike(one: &str, other: &str) -> bool {
-    let ends = |long: &str, short: &str| long.split_once(':').is_some_and(|(_, own)| own == short);
+    let ends =
+        |long: &str, short: &str| long.split_once(':').is_some_and(|(_, name)| name == short);
     one == other || ends(one, other) || ends(other, one)
 }
 
 impl Comparison {
-    /// Compares clips of the corpora that `data` names with the lineage of some weights.
+    /// Compares clips of the corpora in `data` with all recordings in the lineage of some weights.
     pub fn of<'a>(
         lineage: &Lineage,
         data: &DataConfig,
@@ -93,14 +97,14 @@ impl Comparison {
         Comparison::with(lineage, lineage.clips.iter().collect(), data, clips)
     }
 
-    /// The same with the recordings alone that the weights were fitted to.
+    /// Like [`Comparison::of`], but only with the training recordings of the weights.
     pub fn with_trained<'a>(
         lineage: &Lineage,
         data: &DataConfig,
         clips: impl IntoIterator<Item = &'a Clip>,
     ) -> Comparison {
         let learned = lineage.clips.iter();
-        let trained = learned.filter(|learned| learned.part == Part::Train);
+        let trained = learned.filter(|learned| learned.part == Subset::Train);
         Comparison::with(lineage, trained.collect(), data, clips)
     }
 
@@ -130,15 +134,15 @@ impl Comparison {
             .iter()
             .map(|clip| Person::of(kind_of(data, clip), clip))
             .collect();
-        let teachers: HashSet<Person> = learned
+        let known_people: HashSet<Person> = learned
             .iter()
             .map(|one| Person::of(one.kind, &one.clip))
             .collect();
-        let everybody = || people.iter().chain(&teachers);
-        comparison.nameless = everybody().any(|person| person.id.name.is_empty());
-        comparison.names_only = everybody().any(|person| !person.is_published());
-        for teacher in &teachers {
-            for person in people.iter().filter(|&other| teacher.may_be(other)) {
+        let all_people = || people.iter().chain(&known_people);
+        comparison.nameless = all_people().any(|person| person.id.name.is_empty());
+        comparison.names_only = all_people().any(|person| !person.is_published());
+        for known_person in &known_people {
+            for person in people.iter().filter(|&other| known_person.may_be(other)) {
                 match person.id.name {
                     "" => comparison.unknown_speakers = true,
                     _ => _ = comparison.speakers.insert(person.id.to_string()),
@@ -148,12 +152,12 @@ impl Comparison {
         comparison
     }
 
-    /// True where a recording or a speaker is known to the weights.
+    /// True if a recording or a speaker was in the training or validation of the weights.
     pub fn is_leak(&self) -> bool {
         !self.recordings.is_empty() || !self.speakers.is_empty()
     }
 
-    /// True where voices may be known to the weights.
+    /// True if a speaker may have been in the training or validation of the weights.
     pub fn shares_speakers(&self) -> bool {
         self.is_leak() || self.unknown_speakers
     }
@@ -169,8 +173,8 @@ impl Comparison {
         self.names_only |= other.names_only;
     }
 
-    /// The notes that belong to a score on these recordings: everything shared, and everything that could
-    /// not be compared. `who` is what learned.
+    /// The notes for a score on these recordings: everything shared, and everything that could not
+    /// be compared. `who` names the weights or the model in the notes.
     pub fn notes(&self, who: &str) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.speakers.is_empty() {
@@ -186,7 +190,7 @@ impl Comparison {
         }
         if self.unknown_speakers {
             notes.push(format!(
-                "speakers shared: unknown ones here and in the training of {who}"
+                "speakers shared: unknown speakers here and in the training of {who}"
             ));
         }
         match self.recordings.len() {
@@ -198,16 +202,17 @@ impl Comparison {
         }
         if self.unknown_contents {
             notes.push(format!(
-                "recordings are not compared with all that trained {who}: some contents are not recorded"
+                "recordings are not compared with all training recordings of {who}: some have no content \
+                 hash"
             ));
         }
         if self.unknown_weights {
-            notes.push("what the initial weights were trained on is not known".into());
+            notes.push("the training recordings of the initial weights are not known".into());
         }
         notes
     }
 
-    /// The recordings and speakers that are shared, by name, for an error.
+    /// The names of the shared recordings and speakers, for an error message.
     pub fn listed(&self) -> String {
         let mut shared = Vec::new();
         if !self.recordings.is_empty() {
@@ -222,10 +227,11 @@ impl Comparison {
         shared.join("; ")
     }
 
-    /// A statement for a score on which nothing is shared, which claims no more than was compared.
+    /// The statement for a score without shared speakers and recordings. It claims no more than was
+    /// compared.
     pub fn statement(&self) -> String {
         if !self.unknown_weights && !self.unknown_contents && !self.nameless && !self.names_only {
-            return "other speakers and recordings than the model was trained on".into();
+            return "speakers and recordings other than those of the model's training".into();
         }
         let speakers = match self.nameless {
             true => "not all speakers are known",
@@ -234,7 +240,7 @@ impl Comparison {
         match self.unknown_contents {
             true => speakers.into(),
             false => format!(
-                "{speakers}; no recording is, byte for byte, one that the model was trained on"
+                "{speakers}; no recording is byte for byte one that the model was trained on"
             ),
         }
     }
@@ -267,14 +273,15 @@ mod tests {
         Lineage::of_run(
             "first",
             &data(kind),
-            (&[clip], &[Part::Train]),
+            (&[clip], &[Subset::Train]),
             Lineage::default(),
         )
     }
 
-    /// The speakers that two corpora may have in common.
-    fn shared(own: (CorpusKind, &str, &str), tested: (CorpusKind, &str, &str)) -> bool {
-        let lineage = learned(own.0, clip(own.1, own.2, Some(1)));
+    /// True if the trained speaker and the tested speaker, (corpus kind, corpus, name), may be the
+    /// same person.
+    fn shared(trained: (CorpusKind, &str, &str), tested: (CorpusKind, &str, &str)) -> bool {
+        let lineage = learned(trained.0, clip(trained.1, trained.2, Some(1)));
         let tested_clip = clip(tested.1, tested.2, Some(2));
         let known = Comparison::of(&lineage, &data(tested.0), [&tested_clip]);
         assert!(known.recordings.is_empty());
@@ -282,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_corpus_has_its_own_people() {
+    fn names_of_published_corpora_are_compared_within_the_corpus() {
         use CorpusKind::{Emodb, Folders, Ravdess, RavdessSong};
         assert!(shared((Ravdess, "", "03"), (RavdessSong, "", "03")));
         assert!(shared((Ravdess, "a", "03"), (Ravdess, "b", "03")));
@@ -292,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_a_folder_or_a_list_may_be_the_same_person() {
+    fn equal_names_in_folders_or_manifests_may_be_the_same_person() {
         use CorpusKind::{Emodb, Folders, Manifest};
         assert!(shared((Folders, "", "Ann 03"), (Folders, "", "ann 3")));
         assert!(shared((Folders, "", "03"), (Folders, "b", "03")));
@@ -304,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_is_known_under_any_name_in_any_corpus() {
+    fn a_recording_is_recognised_under_any_name_in_any_corpus() {
         let lineage = learned(CorpusKind::Emodb, clip("", "03", Some(7)));
         let clips = [clip("", "someone", Some(7)), clip("", "else", Some(8))];
         let known = Comparison::of(&lineage, &data(CorpusKind::Folders), &clips);
@@ -314,27 +321,30 @@ mod tests {
 
     #[test]
     fn a_statement_claims_no_more_than_was_compared() {
-        let other = "other speakers and recordings than the model was trained on";
-        let of = |lineage: &Lineage, kind: CorpusKind, speaker: &str| {
+        let other = "speakers and recordings other than those of the model's training";
+        let compare = |lineage: &Lineage, kind: CorpusKind, speaker: &str| {
             Comparison::of(lineage, &data(kind), [&clip("", speaker, Some(2))])
         };
         let compared = learned(CorpusKind::Ravdess, clip("", "03", Some(1)));
-        assert_eq!(of(&compared, CorpusKind::Ravdess, "04").statement(), other);
-        // Names of folders, unknown speakers, unknown contents, unknown weights.
-        let folders = of(&compared, CorpusKind::Folders, "04").statement();
+        assert_eq!(
+            compare(&compared, CorpusKind::Ravdess, "04").statement(),
+            other
+        );
+        // Names from folders, unknown speakers, missing content hashes, unknown weights.
+        let folders = compare(&compared, CorpusKind::Folders, "04").statement();
         assert!(folders.contains("known to be one") && folders.contains("byte for byte"));
-        let nameless = of(&compared, CorpusKind::Folders, "").statement();
+        let nameless = compare(&compared, CorpusKind::Folders, "").statement();
         assert!(nameless.contains("not all speakers are known"));
         let old = learned(CorpusKind::Ravdess, clip("", "03", None));
-        let old = of(&old, CorpusKind::Ravdess, "04");
+        let old = compare(&old, CorpusKind::Ravdess, "04");
         assert!(old.statement() != other && !old.statement().contains("byte for byte"));
         assert!(old.notes("this model")[0].contains("not compared"));
         let unknown = Lineage {
             unknown: vec!["x.ot".into()],
             ..compared
         };
-        let unknown = of(&unknown, CorpusKind::Ravdess, "04");
+        let unknown = compare(&unknown, CorpusKind::Ravdess, "04");
         assert!(unknown.statement() != other);
-        assert!(unknown.notes("this model")[0].contains("is not known"));
+        assert!(unknown.notes("this model")[0].contains("are not known"));
     }
 }

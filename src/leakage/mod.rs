@@ -1,8 +1,8 @@
-//! Leakage: recordings and speakers that are scored as new, though the model has learned from them.
+//! Leakage: recordings and speakers that are scored as new although the model was trained on them.
 //!
-//! Recordings are compared by their bytes, speakers by their names in corpora that may have the same
-//! people. Two names do not prove that two voices differ, so a score is called one on other speakers
-//! only where everything was compared.
+//! Recordings are compared by their bytes, speakers by their names in corpora that may contain the
+//! same people. Different names do not prove different speakers, so a score is described as a score
+//! on other speakers only if everything was compared.
 
 mod caveats;
 mod comparison;
@@ -18,7 +18,7 @@ pub use comparison::Comparison;
 use crate::config::RunConfig;
 use crate::run::{Lineage, RunFolder, read_lineage, read_split};
 
-/// The lineage of the weights that a run started from. It is empty for fresh weights.
+/// The lineage of the initial weights of a run. It is empty for random initial weights.
 ///
 /// # Errors
 /// Fails if `ancestors.csv` cannot be read.
@@ -30,11 +30,11 @@ pub fn initial_lineage(run: &RunFolder, config: &RunConfig) -> Result<Lineage> {
     }
 }
 
-/// The lineage of the weights in a file: it stands beside them in the run folder. Of weights outside a
-/// run folder nothing is known.
+/// The lineage of the weights in a file, from the files beside them in the run folder. The lineage
+/// of weights outside a run folder is unknown.
 ///
 /// # Errors
-/// Fails if the weights are not there, or if the files of their run cannot be read.
+/// Fails if the weights do not exist, or if the files of their run cannot be read.
 pub fn lineage_of_weights(weights: &Path) -> Result<Lineage> {
     let weights =
         fs::canonicalize(weights).with_context(|| format!("cannot find {}", weights.display()))?;
@@ -47,8 +47,11 @@ pub fn lineage_of_weights(weights: &Path) -> Result<Lineage> {
     if weights.file_name() == run.init_ot().file_name() {
         return Ok(initial);
     }
-    let own = [run.best_ot(), run.last_ot(), run.previous_ot()];
-    if !own.iter().any(|own| own.file_name() == weights.file_name()) {
+    let trained = [run.best_ot(), run.last_ot(), run.previous_ot()];
+    if !trained
+        .iter()
+        .any(|file| file.file_name() == weights.file_name())
+    {
         return Ok(Lineage::unknown(&weights));
     }
     let (clips, parts) = read_split(&run.split_csv(), &config.data.sources)?;
@@ -61,19 +64,20 @@ pub fn lineage_of_weights(weights: &Path) -> Result<Lineage> {
     ))
 }
 
-/// Refuses weights that have learned from what is going to be tested, unless the settings allow it.
+/// Rejects initial weights that were trained or validated on test recordings or test speakers,
+/// unless the settings allow it.
 ///
 /// # Errors
-/// Names the recordings and speakers.
+/// Fails in case of a leak; the message names the recordings and speakers.
 pub fn refuse_leak(test: &Comparison, config: &RunConfig) -> Result<()> {
     if config.training.allow_leak || !test.is_leak() {
         return Ok(());
     }
     let weights = config.training.init_weights.as_deref();
     bail!(
-        "the initial weights {} have learned from what is tested: {}. Choose other weights, or other \
-         speakers for the test; --allow-leak (allow_leak in [training]) trains all the same and notes it \
-         beside every score",
+        "the initial weights {} were trained or validated on the test subset: {}. Choose other \
+         weights, or other test speakers; --allow-leak (allow_leak in [training]) trains anyway and \
+         notes it beside every score",
         weights.unwrap_or(Path::new("")).display(),
         test.listed()
     )

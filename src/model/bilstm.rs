@@ -9,10 +9,10 @@ use tch::Tensor;
 use tch::nn::{self, LSTM, Module, RNN};
 
 use super::attention::AttentionPooling;
-use super::config::BilstmConfig;
 use super::dropout::dropout;
 use super::statistics::mean_and_std;
 use super::{init, linear, mask};
+use crate::config::BilstmConfig;
 
 /// One network of the ensemble.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Bilstm {
             }
         });
         Bilstm {
-            input: linear(root / "input", c.stack * coefficients, c.input),
+            input: linear(root / "input", c.frame_stacking * coefficients, c.input),
             input_norm: nn::layer_norm(root / "input_norm", vec![c.input], Default::default()),
             layers: layers.collect(),
             pooling: AttentionPooling::new(root / "attention", width, c.heads),
@@ -92,7 +92,7 @@ impl Bilstm {
     /// steps, stack × coefficients]`, and lengths in steps. Padding frames become zero, which is
     /// the mean of a normalised frame.
     fn stack(&self, features: &Tensor, lengths: &Tensor) -> (Tensor, Tensor) {
-        let stack = self.config.stack;
+        let stack = self.config.frame_stacking;
         let (batch, frames) = (features.size()[0], features.size()[1]);
         let mask = mask::length_mask(lengths, frames).unsqueeze(-1);
         let mut padded = features.masked_fill(&mask.logical_not(), 0.0);

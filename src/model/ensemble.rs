@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::TrainOutput;
 use super::bilstm::Bilstm;
-use super::config::BilstmConfig;
+use crate::config::BilstmConfig;
 
 /// An ensemble of one or more networks.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Ensemble {
 impl Ensemble {
     pub(super) fn new(root: &Path, c: &BilstmConfig, coefficients: i64, classes: i64) -> Self {
         let network = |path: &Path| Bilstm::new(path, c, coefficients, classes);
-        let networks = match c.members {
+        let networks = match c.ensemble_size {
             1 => vec![network(root)],
             count => (0..count)
                 .map(|number| network(&(root / format!("member{number}"))))
@@ -37,7 +37,7 @@ impl Ensemble {
 
     /// Forward pass of a training step. `features` `[networks × batch, frames, coefficients]` and
     /// `lengths` `[networks × batch]` hold a batch for each network, one after the other.
-    pub(super) fn training(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
+    pub(super) fn forward_train(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
         let features = features.chunk(self.len(), 0);
         let lengths = lengths.chunk(self.len(), 0);
         let batches = features.iter().zip(&lengths);

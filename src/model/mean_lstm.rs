@@ -4,8 +4,8 @@
 use tch::nn::{self, LSTM, Module, RNN};
 use tch::{Kind, Tensor};
 
-use super::config::SeedConfig;
 use super::{init, mask};
+use crate::config::MeanLstmConfig;
 
 /// An LSTM over time-averaged MFCCs, followed by dense layers.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct MeanLstm {
 }
 
 impl MeanLstm {
-    pub(super) fn new(root: &nn::Path, c: &SeedConfig, classes: i64) -> Self {
+    pub(super) fn new(root: &nn::Path, c: &MeanLstmConfig, classes: i64) -> Self {
         MeanLstm {
             dropout: c.dropout,
             lstm: init::lstm(&(root / "lstm"), 1, c.hidden),

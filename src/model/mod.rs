@@ -4,23 +4,24 @@
 mod archive;
 mod attention;
 mod bilstm;
-mod config;
 mod dropout;
 mod ensemble;
+mod evaluate;
 mod init;
-mod listing;
 mod mask;
 mod mean_lstm;
+mod pickle;
 mod safetensors;
 mod statistics;
 mod weights;
 
+pub use crate::config::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
 pub(crate) use archive::parts as archive_parts;
-pub use config::{Arch, BilstmConfig, ModelConfig, SeedConfig};
-pub use safetensors::{BEGINNING, about_safetensors, from_safetensors, to_safetensors};
+pub use evaluate::{exponentials, log_probabilities, log_probabilities_of};
+pub use safetensors::{BEGINNING, from_safetensors, safetensors_metadata, to_safetensors};
 pub use weights::{
-    Head, about, check_about, check_numbers, decode, encode, encode_weights, fit, load_weights,
-    read_tensors, save_weights, start_from,
+    Head, check_metadata, check_numbers, decode, encode, encode_weights, init_from,
+    load_state_dict, load_weights, metadata, read_tensors, save_weights,
 };
 
 use tch::nn::{self, VarStore};
@@ -69,12 +70,12 @@ impl EmotionModel {
         let store = VarStore::new(device);
         let root = store.root();
         let (coefficients, outputs) = (coefficients as i64, classes.len() as i64);
-        let normalisation = Normalisation::new(&(&root / "normalisation"), coefficients);
+        let normalisation = register_normalisation(&(&root / "normalisation"), coefficients);
         let network = match config {
             ModelConfig::Bilstm(config) => {
                 Network::Bilstm(Ensemble::new(&root, config, coefficients, outputs))
             }
-            ModelConfig::Seed(config) => {
+            ModelConfig::MeanLstm(config) => {
                 Network::MeanLstm(Box::new(MeanLstm::new(&root, config, outputs)))
             }
         };
@@ -103,10 +104,10 @@ impl EmotionModel {
     }
 
     /// Forward pass of a training step, with dropout. `features` and `lengths` hold one batch for
-    /// each network of the ensemble, one after the other: [`EmotionModel::members`] × batch rows.
-    pub fn training(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
+    /// each network of the ensemble, one after the other: [`EmotionModel::ensemble_size`] × batch rows.
+    pub fn forward_train(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
         match &self.network {
-            Network::Bilstm(ensemble) => ensemble.training(features, lengths),
+            Network::Bilstm(ensemble) => ensemble.forward_train(features, lengths),
             Network::MeanLstm(network) => {
                 let embedded = network.embed(features, lengths, true);
                 TrainOutput {
@@ -118,7 +119,7 @@ impl EmotionModel {
     }
 
     /// Number of networks in the ensemble.
-    pub fn members(&self) -> i64 {
+    pub fn ensemble_size(&self) -> i64 {
         match &self.network {
             Network::Bilstm(ensemble) => ensemble.len(),
             Network::MeanLstm(_) => 1,
@@ -172,4 +173,12 @@ impl EmotionModel {
 /// A linear layer with the initial weights of PyTorch: uniform in ±1/√inputs.
 fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
     nn::linear(path, inputs, outputs, nn::LinearConfig::default())
+}
+
+/// The identity as a part of the model's weights, until statistics are computed.
+fn register_normalisation(path: &nn::Path, coefficients: i64) -> Normalisation {
+    Normalisation::new(
+        path.zeros_no_train("mean", &[coefficients]),
+        path.ones_no_train("deviation", &[coefficients]),
+    )
 }

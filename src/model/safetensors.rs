@@ -50,7 +50,7 @@ pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String,
 }
 
 /// The metadata that [`to_safetensors`] wrote into a file.
-pub fn about_safetensors(bytes: &[u8]) -> Result<String> {
+pub fn safetensors_metadata(bytes: &[u8]) -> Result<String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let about = metadata.metadata().as_ref().and_then(|all| all.get(ABOUT));
     about.cloned().context("it has no metadata of emovox")

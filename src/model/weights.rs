@@ -8,27 +8,27 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::archive;
-use super::listing::{self, Listed};
+use super::pickle::{self, TensorEntry};
 use super::{Arch, EmotionModel};
 use crate::bounded;
-use crate::run::write_bytes;
+use crate::io::write_bytes;
 
 /// Format number of emovox's `.ot` files. A file with another number is rejected.
 const FORMAT: u32 = 2;
 
-/// Name of the tensor that contains [`About`].
+/// Name of the tensor that contains [`Metadata`].
 const ABOUT: &str = "emovox";
 
 /// Metadata of the model in a file: JSON, as a tensor of bytes.
 #[derive(Serialize, Deserialize)]
-struct About {
+struct Metadata {
     format: u32,
     arch: Arch,
     classes: Vec<String>,
 }
 
-impl About {
-    fn of(saved: &BTreeMap<String, Tensor>) -> Result<Option<About>> {
+impl Metadata {
+    fn of(saved: &BTreeMap<String, Tensor>) -> Result<Option<Metadata>> {
         let Some(tensor) = saved.get(ABOUT) else {
             return Ok(None);
         };
@@ -49,8 +49,8 @@ impl About {
 }
 
 /// The metadata tensor of a model's files, with its name.
-pub fn about(model: &EmotionModel) -> Result<(String, Tensor)> {
-    let about = serde_json::to_vec(&About {
+pub fn metadata(model: &EmotionModel) -> Result<(String, Tensor)> {
+    let about = serde_json::to_vec(&Metadata {
         format: FORMAT,
         arch: model.arch(),
         classes: model.classes().to_vec(),
@@ -62,8 +62,8 @@ pub fn about(model: &EmotionModel) -> Result<(String, Tensor)> {
 ///
 /// # Errors
 /// Tensors of another model, or without metadata.
-pub fn check_about(model: &EmotionModel, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-    let about = About::of(saved)?.context("it does not name the model that it belongs to")?;
+pub fn check_metadata(model: &EmotionModel, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+    let about = Metadata::of(saved)?.context("it does not name the model that it belongs to")?;
     check_arch(model, &about)?;
     ensure!(
         about.classes == model.classes(),
@@ -74,7 +74,7 @@ pub fn check_about(model: &EmotionModel, saved: &BTreeMap<String, Tensor>) -> Re
     Ok(())
 }
 
-fn check_arch(model: &EmotionModel, about: &About) -> Result<()> {
+fn check_arch(model: &EmotionModel, about: &Metadata) -> Result<()> {
     ensure!(
         about.arch == model.arch(),
         "it contains a {} model, but this model is a {}",
@@ -87,7 +87,7 @@ fn check_arch(model: &EmotionModel, about: &About) -> Result<()> {
 /// Weights and normalisation of a model as the bytes of an `.ot` file. `weights` are the tensors from
 /// [`EmotionModel::tensors`].
 pub fn encode_weights(model: &EmotionModel, weights: &[(String, Tensor)]) -> Result<Vec<u8>> {
-    let mut tensors = vec![about(model)?];
+    let mut tensors = vec![metadata(model)?];
     let weights = weights.iter();
     tensors.extend(weights.map(|(name, weight)| (name.clone(), weight.shallow_clone())));
     encode(&tensors)
@@ -104,8 +104,8 @@ pub fn save_weights(model: &EmotionModel, weights: &[(String, Tensor)], path: &P
 /// A file that cannot be read, or that was saved from another model.
 pub fn load_weights(model: &EmotionModel, path: &Path) -> Result<()> {
     let saved = read_tensors(path, model.device())?;
-    check_about(model, &saved)
-        .and_then(|()| fit(&model.tensors(), &[], &saved))
+    check_metadata(model, &saved)
+        .and_then(|()| load_state_dict(&model.tensors(), &[], &saved))
         .with_context(|| {
             format!(
                 "the weights in {} do not fit this run's config.toml",
@@ -114,7 +114,7 @@ pub fn load_weights(model: &EmotionModel, path: &Path) -> Result<()> {
         })
 }
 
-/// Origin of a model's last layer after [`start_from`].
+/// Origin of a model's last layer after [`init_from`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
     /// From the file, which has the same classes.
@@ -128,7 +128,7 @@ pub enum Head {
 ///
 /// # Errors
 /// A file that cannot be read, or that was saved from a model of another shape.
-pub fn start_from(model: &EmotionModel, path: &Path) -> Result<Head> {
+pub fn init_from(model: &EmotionModel, path: &Path) -> Result<Head> {
     let misfit = || {
         format!(
             "{} cannot initialise this model; use the settings of its run: --config FILE",
@@ -136,7 +136,7 @@ pub fn start_from(model: &EmotionModel, path: &Path) -> Result<Head> {
         )
     };
     let saved = read_tensors(path, model.device())?;
-    let about = About::of(&saved).with_context(misfit)?;
+    let about = Metadata::of(&saved).with_context(misfit)?;
     if let Some(about) = &about {
         check_arch(model, about).with_context(misfit)?;
     }
@@ -154,7 +154,7 @@ pub fn start_from(model: &EmotionModel, path: &Path) -> Result<Head> {
 
 /// Copies the saved tensors into the targets of the same names, after checking all shapes. Apart from
 /// `targets`, the file may only have tensors with a name in `others`; otherwise it is from another model.
-pub fn fit(
+pub fn load_state_dict(
     targets: &[(String, Tensor)],
     others: &[&str],
     saved: &BTreeMap<String, Tensor>,
@@ -258,7 +258,7 @@ pub fn decode(bytes: Vec<u8>, device: Device) -> Result<BTreeMap<String, Tensor>
     // Tensors may share an entry; a forged list could share it a million times.
     let mut left = bytes.len();
     let mut tensors = BTreeMap::new();
-    for listed in listing::read(list)? {
+    for listed in pickle::read(list)? {
         let kind = kind(listed.storage.kind).with_context(|| {
             format!(
                 "its tensor '{}' is a {}, which emovox does not read",
@@ -288,7 +288,11 @@ fn kind(storage: &str) -> Option<Kind> {
 }
 
 /// The bytes of a tensor, exactly as many as its shape needs: tch does not check the length.
-fn numbers<'a>(listed: &Listed, kind: Kind, parts: &BTreeMap<&str, &'a [u8]>) -> Option<&'a [u8]> {
+fn numbers<'a>(
+    listed: &TensorEntry,
+    kind: Kind,
+    parts: &BTreeMap<&str, &'a [u8]>,
+) -> Option<&'a [u8]> {
     let width = kind.elt_size_in_bytes();
     let length = listed.shape.iter().try_fold(width, |length, &size| {
         length.checked_mul(usize::try_from(size).ok()?)

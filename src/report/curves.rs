@@ -8,9 +8,9 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
-use super::plot::{PLOT_HEIGHT, Plot, Quantity, Stroke, Subset};
+use super::plot::{PLOT_HEIGHT, Plot, Quantity, Series, Stroke};
 use super::style::{INK, TEXT_SIZE, WIDTH};
-use crate::run::EpochRecord;
+use crate::evaluation::EpochMetrics;
 
 /// Learning curves of one run.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Curves {
     /// Name of the run, as shown in the legend.
     pub name: String,
     /// One record for each epoch, in order. Values that are not finite leave a gap.
-    pub epochs: Vec<EpochRecord>,
+    pub epochs: Vec<EpochMetrics>,
     /// Number of the selected epoch, whose weights are in `best.ot`.
     pub kept_epoch: Option<usize>,
     /// A warning about the numbers, such as "speakers shared: train/test".
@@ -105,14 +105,14 @@ fn note(runs: &[Curves]) -> Option<String> {
 
 impl Curves {
     /// The record of the selected epoch.
-    pub(super) fn selected(&self) -> Option<&EpochRecord> {
+    pub(super) fn selected(&self) -> Option<&EpochMetrics> {
         let selected = self.kept_epoch?;
         self.epochs.iter().find(|record| record.epoch == selected)
     }
 
     /// Label of the selected epoch, which is not always the one with the best validation UAR.
     pub(super) fn selected_name(&self) -> &'static str {
-        let best = EpochRecord::best(&self.epochs).map(|best| best.epoch);
+        let best = EpochMetrics::best(&self.epochs).map(|best| best.epoch);
         if best == self.kept_epoch {
             "best epoch"
         } else {
@@ -121,7 +121,7 @@ impl Curves {
     }
 
     /// True if any value of `subset` can be drawn.
-    fn shows(&self, subset: Subset) -> bool {
+    fn shows(&self, subset: Series) -> bool {
         self.epochs.iter().any(|record| {
             can_show(Quantity::Accuracy.of(record, subset))
                 || can_show(Quantity::Loss.of(record, subset))
@@ -133,8 +133,8 @@ impl Curves {
 fn legend(runs: &[Curves]) -> Vec<(Stroke, String)> {
     if let [run] = runs {
         return [
-            (Subset::Training, "training"),
-            (Subset::Validation, "validation"),
+            (Series::Training, "training"),
+            (Series::Validation, "validation"),
         ]
         .into_iter()
         .filter(|(subset, _)| run.shows(*subset))
@@ -142,7 +142,7 @@ fn legend(runs: &[Curves]) -> Vec<(Stroke, String)> {
         .collect();
     }
     let entry = |(index, run): (usize, &Curves)| {
-        let stroke = Stroke::new(runs, index, Subset::Validation);
+        let stroke = Stroke::new(runs, index, Series::Validation);
         (stroke, run.name.clone())
     };
     runs.iter().enumerate().map(entry).collect()

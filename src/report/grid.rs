@@ -11,7 +11,7 @@ use super::picture::png;
 use super::style::{
     BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION, WIDTH,
 };
-use crate::evaluation::{Interval, Spread};
+use crate::evaluation::{Interval, MeanStd};
 
 /// Width of the names at the left.
 const NAMES: f64 = 420.0;
@@ -34,7 +34,7 @@ pub struct GridRow {
     /// True for the setting that the others are compared with.
     pub is_baseline: bool,
     /// UAR over the seeds; none before the first trial is finished.
-    pub uar: Option<Spread>,
+    pub uar: Option<MeanStd>,
     /// 95 % interval of the UAR over speakers.
     pub interval: Option<Interval>,
     /// Difference of the UAR to the baseline, and its 95 % interval.
@@ -145,7 +145,7 @@ fn draw_row(canvas: &mut Canvas, axis: &Axis, y: f64, row: &GridRow) -> Result<(
     }
     canvas.disc(x(axis, uar.mean), y, 5.0, BLUE)?;
     let mut text = format!("{:.1}", 100.0 * uar.mean);
-    if let Some(deviation) = uar.deviation {
+    if let Some(deviation) = uar.std {
         text += &format!(" ± {:.1}", 100.0 * deviation);
     }
     if row.done.0 < row.done.1 {

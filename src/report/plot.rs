@@ -10,14 +10,14 @@ use super::style::{
     BACKGROUND, BLUE, Color, FRAME, GRID, INK, PALETTE, QUIET_INK, TEXT_SIZE, TICK_SIZE,
     VERMILLION, mixed,
 };
-use crate::run::EpochRecord;
+use crate::evaluation::EpochMetrics;
 
 /// Height of the plots of accuracy and loss.
 pub const PLOT_HEIGHT: f64 = 350.0;
 
-/// Subset whose metric a line shows.
+/// Series whose metric a line shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Subset {
+pub enum Series {
     Training,
     Validation,
 }
@@ -33,13 +33,13 @@ pub enum Quantity {
 
 impl Quantity {
     /// Value of the metric on `subset` in a record.
-    pub fn of(self, record: &EpochRecord, subset: Subset) -> f64 {
+    pub fn of(self, record: &EpochMetrics, subset: Series) -> f64 {
         match (self, subset) {
             (Quantity::LearningRate, _) => record.learning_rate,
-            (Quantity::Accuracy, Subset::Training) => record.train_accuracy,
-            (Quantity::Accuracy, Subset::Validation) => record.validation_accuracy,
-            (Quantity::Loss, Subset::Training) => record.train_loss,
-            (Quantity::Loss, Subset::Validation) => record.validation_loss,
+            (Quantity::Accuracy, Series::Training) => record.train_accuracy,
+            (Quantity::Accuracy, Series::Validation) => record.validation_accuracy,
+            (Quantity::Loss, Series::Training) => record.train_loss,
+            (Quantity::Loss, Series::Validation) => record.validation_loss,
         }
     }
 
@@ -65,7 +65,7 @@ pub struct Stroke {
 
 impl Stroke {
     /// The stroke of one subset of run number `index`.
-    pub fn new(runs: &[Curves], index: usize, subset: Subset) -> Stroke {
+    pub fn new(runs: &[Curves], index: usize, subset: Series) -> Stroke {
         // Long runs have several epochs in a pixel; a thick line would become a solid band.
         let thickness = if runs[index].epochs.len() > 500 {
             1.2
@@ -74,17 +74,17 @@ impl Stroke {
         };
         let run_color = PALETTE[index % PALETTE.len()];
         match (runs.len(), subset) {
-            (1, Subset::Training) => Stroke {
+            (1, Series::Training) => Stroke {
                 color: BLUE,
                 thickness,
                 dashed: false,
             },
-            (1, Subset::Validation) => Stroke {
+            (1, Series::Validation) => Stroke {
                 color: VERMILLION,
                 thickness,
                 dashed: false,
             },
-            (_, Subset::Training) => {
+            (_, Series::Training) => {
                 let color = mixed(run_color, BACKGROUND, 0.4);
                 Stroke {
                     color,
@@ -92,7 +92,7 @@ impl Stroke {
                     dashed: true,
                 }
             }
-            (_, Subset::Validation) => Stroke {
+            (_, Series::Validation) => Stroke {
                 color: run_color,
                 thickness,
                 dashed: false,
@@ -217,8 +217,8 @@ impl Plot {
     fn draw_lines(&self, canvas: &mut Canvas, runs: &[Curves]) -> Result<()> {
         let mut empty = true;
         let subsets = match self.quantity {
-            Quantity::LearningRate => &[Subset::Validation][..],
-            _ => &[Subset::Training, Subset::Validation],
+            Quantity::LearningRate => &[Series::Validation][..],
+            _ => &[Series::Training, Series::Validation],
         };
         for &subset in subsets {
             for (index, run) in runs.iter().enumerate() {
@@ -241,7 +241,7 @@ impl Plot {
 
     /// The stroke of a line. The learning rate of a single run has its own colour, because it
     /// belongs to no subset.
-    fn stroke(&self, runs: &[Curves], index: usize, subset: Subset) -> Stroke {
+    fn stroke(&self, runs: &[Curves], index: usize, subset: Series) -> Stroke {
         let stroke = Stroke::new(runs, index, subset);
         match (self.quantity, runs.len()) {
             (Quantity::LearningRate, 1) => Stroke {
@@ -253,12 +253,12 @@ impl Plot {
     }
 
     /// The points of a line, divided into pieces at values that are not finite.
-    fn pieces(&self, records: &[EpochRecord], subset: Subset) -> Vec<Vec<(f64, f64)>> {
+    fn pieces(&self, records: &[EpochMetrics], subset: Series) -> Vec<Vec<(f64, f64)>> {
         records
             .split(|record| !can_show(self.quantity.of(record, subset)))
             .filter(|piece| !piece.is_empty())
             .map(|piece| {
-                let point = |record: &EpochRecord| {
+                let point = |record: &EpochMetrics| {
                     (
                         self.x(record.epoch as f64),
                         self.y(self.quantity.of(record, subset)),
@@ -277,7 +277,7 @@ impl Plot {
                 continue;
             };
             let x = self.x(selected.epoch as f64);
-            let value = self.quantity.of(selected, Subset::Validation);
+            let value = self.quantity.of(selected, Series::Validation);
             if self.quantity == Quantity::LearningRate {
                 if runs.len() == 1 {
                     let line = [(x, self.top), (x, self.bottom)];
@@ -295,7 +295,7 @@ impl Plot {
                 self.draw_selected_line(canvas, x, &label)?;
             }
             if can_show(value) {
-                let color = Stroke::new(runs, index, Subset::Validation).color;
+                let color = Stroke::new(runs, index, Series::Validation).color;
                 canvas.disc(x, self.y(value), 6.5, BACKGROUND)?;
                 canvas.disc(x, self.y(value), 5.0, color)?;
             }

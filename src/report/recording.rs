@@ -19,20 +19,20 @@ use crate::inspection::Recording;
 
 /// Predictions of a model for a recording.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
+pub struct RecordingPredictions {
     /// Class names, in the order of all probabilities.
     pub classes: Vec<String>,
     /// Probabilities for the recording as a whole.
     pub whole: Vec<f32>,
     /// Predictions for windows of the recording, in the order of time.
-    pub windows: Vec<HeardWindow>,
+    pub windows: Vec<WindowPrediction>,
     /// Length of a window in seconds.
     pub window: f64,
 }
 
 /// Prediction of a model for a window of a recording.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HeardWindow {
+pub struct WindowPrediction {
     /// Centre of the window, in seconds of the preprocessed recording.
     pub middle: f64,
     /// Probability of each class.
@@ -68,7 +68,7 @@ const RANGE_STD: f32 = 3.0;
 /// with predictions. `heard` has the predictions of a model.
 pub fn recording_png(
     recording: &Recording,
-    heard: Option<&Heard>,
+    heard: Option<&RecordingPredictions>,
     title: &str,
     note: Option<&str>,
 ) -> Result<Vec<u8>> {
@@ -77,7 +77,7 @@ pub fn recording_png(
     heights.push(MFCC);
     let height = HEADER_HEIGHT + heights.iter().map(|h| h + TITLE).sum::<f64>() + BOTTOM_SPACE;
     png(WIDTH as usize, height as usize, |canvas| {
-        draw_header(canvas, title, &recording.story(), note)?;
+        draw_header(canvas, title, &recording.describe(), note)?;
         let end = recording.recorded.seconds();
         let seconds = Axis::exact(0.0, end, 12.0);
         let mut top = HEADER_HEIGHT;
@@ -323,7 +323,7 @@ fn draw_probabilities(
     canvas: &mut Canvas,
     panel: Panel,
     recording: &Recording,
-    heard: &Heard,
+    heard: &RecordingPredictions,
 ) -> Result<()> {
     let title = format!(
         "Predictions for windows of {:.1} s; at the right, for the whole recording",
@@ -340,7 +340,7 @@ fn draw_probabilities(
     let mut order: Vec<usize> = (0..heard.classes.len()).collect();
     order.sort_by(|&a, &b| heard.whole[a].total_cmp(&heard.whole[b]));
     for &class in &order {
-        let point = |window: &HeardWindow| {
+        let point = |window: &WindowPrediction| {
             let x = panel.x(recording.cut_before + window.middle);
             (x, panel.y(f64::from(window.probabilities[class])))
         };

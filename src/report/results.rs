@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use super::{Curves, Report, confusion_png, curves_png, recall_png, reliability_png};
 use crate::corpus::Clip;
+use crate::evaluation::EpochMetrics;
 use crate::evaluation::Predictions;
-use crate::run::{
-    ClipPrediction, EpochRecord, RunFolder, write_bytes, write_confusion, write_predictions,
-};
+use crate::io::write_bytes;
+use crate::run::{ClipPrediction, RunFolder, write_confusion, write_predictions};
 
 /// Writes `predictions.csv`, `report.txt`, `report.json`, `reliability.png`, `recall.png`,
 /// `confusion.csv` and finally `confusion.png`. `clips` are the clips of the predictions, in the
@@ -61,8 +61,8 @@ pub fn write_results(
 /// If the file cannot be written.
 pub fn write_curves(
     run: &RunFolder,
-    epochs: &[EpochRecord],
-    kept: Option<&EpochRecord>,
+    epochs: &[EpochMetrics],
+    kept: Option<&EpochMetrics>,
     notes: &[String],
 ) -> Result<()> {
     let curves = Curves {

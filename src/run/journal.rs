@@ -1,50 +1,18 @@
-//! `metrics.csv`: one line an epoch, on the disk as soon as the epoch is over.
+//! `metrics.csv`: one line per epoch, written at the end of each epoch.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::bounded;
+use crate::evaluation::EpochMetrics;
+use crate::io::write_atomically;
 
-/// One epoch. Losses are means per clip, accuracies and UAR fractions of 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// From 1.
-    pub epoch: usize,
-    /// What was minimised, as the epoch went on: with dropout and augmentation, against targets
-    /// that are mixed and smoothed. So it may lie above the validation loss, which is plain.
-    pub train_loss: f64,
-    /// As `train_loss`, while the epoch goes on.
-    pub train_accuracy: f64,
-    /// Plain cross-entropy at the end of the epoch, clips as they are.
-    pub validation_loss: f64,
-    /// At the end of the epoch.
-    pub validation_accuracy: f64,
-    /// Unweighted average recall; the best epoch has the highest.
-    pub validation_uar: f64,
-    /// At the epoch's last step.
-    pub learning_rate: f64,
-    /// How long the epoch took, validation included.
-    pub seconds: f64,
-}
-
-impl EpochRecord {
-    /// The best epoch: the one with the highest validation UAR, and of those the one with the lowest
-    /// loss (a small validation part gives the same UAR often). Its weights are in `best.ot`.
-    pub fn best(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
-        epochs.iter().reduce(|best, epoch| {
-            let better = epoch.validation_uar > best.validation_uar
-                || (epoch.validation_uar == best.validation_uar
-                    && epoch.validation_loss < best.validation_loss);
-            if better { epoch } else { best }
-        })
-    }
-}
-
-/// Writes all epochs, whole or not at all.
-pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
+/// Writes `metrics.csv` atomically, with all epochs.
+///
+/// # Errors
+/// Fails if the file cannot be written.
+pub fn write_metrics(path: &Path, epochs: &[EpochMetrics]) -> Result<()> {
     write_atomically(path, |file| {
         let mut writer = csv::WriterBuilder::new()
             .has_headers(false)
@@ -57,18 +25,21 @@ pub fn write_metrics(path: &Path, epochs: &[EpochRecord]) -> Result<()> {
     })
 }
 
-/// Reads all epochs.
-pub fn read_metrics(path: &Path) -> Result<Vec<EpochRecord>> {
-    let place = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+/// Reads all epochs from `metrics.csv`.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if a line is not an [`EpochMetrics`].
+pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
+    let context = || format!("cannot read {}", path.display());
+    let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
     reader
         .deserialize()
         .collect::<Result<_, _>>()
-        .with_context(place)
+        .with_context(context)
 }
 
-/// Written even where there is no epoch yet.
+/// The header of `metrics.csv`, which is also written if there is no epoch yet.
 const COLUMNS: [&str; 8] = [
     "epoch",
     "train_loss",
@@ -84,8 +55,8 @@ const COLUMNS: [&str; 8] = [
 mod tests {
     use super::*;
 
-    fn record(epoch: usize) -> EpochRecord {
-        EpochRecord {
+    fn record(epoch: usize) -> EpochMetrics {
+        EpochMetrics {
             epoch,
             train_loss: 1.5,
             train_accuracy: 0.25,
@@ -98,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_come_back_to_the_last_bit() {
+    fn epochs_are_read_back_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
         write_metrics(&path, &[]).unwrap();

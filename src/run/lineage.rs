@@ -1,8 +1,8 @@
-//! `ancestors.csv`: the recordings behind the weights that a training started from.
+//! `ancestors.csv`: the recordings that the initial weights of a training were trained on.
 //!
-//! A line for each recording that trained or validated them, and those that they started from
-//! themselves, back to the first training. A line without a recording stands for weights of which
-//! nothing is known.
+//! The file has a line for each training or validation recording of the initial weights, and of the
+//! initial weights of that training, back to the first training. A line without a recording is for
+//! weights of unknown origin.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -10,57 +10,58 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::bounded;
 use crate::config::DataConfig;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, CorpusKind, source_of};
+use crate::io::write_atomically;
 
-/// A recording that weights have learned from.
+/// A recording that weights were trained or validated on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedClip {
-    /// The name of the run that learned from it.
+    /// The name of the run that used the recording.
     pub run: String,
-    /// The kind of its corpus. None where it is not recorded.
+    /// The kind of its corpus. `None` if it is not recorded.
     pub kind: Option<CorpusKind>,
     /// The recording.
     pub clip: Clip,
-    /// [`Part::Train`], or [`Part::Validation`] if it only selected among the weights.
-    pub part: Part,
+    /// [`Subset::Train`], or [`Subset::Validation`] if the recording was only used to select weights.
+    pub part: Subset,
 }
 
-/// All recordings that some weights have learned from, as far as they are known.
+/// All known recordings that some weights were trained or validated on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lineage {
-    /// The recordings, those of the first training first.
+    /// The recordings, starting with those of the first training.
     pub clips: Vec<LearnedClip>,
-    /// Names of weights that a training started from, and of which nothing is known.
+    /// Names of initial weights of unknown origin.
     pub unknown: Vec<String>,
 }
 
 impl Lineage {
-    /// The lineage of the weights of a run, from that of the weights that it started from.
+    /// The lineage of the weights of a run, from the lineage of its initial weights. `clips` and
+    /// `parts` have the same length.
     pub fn of_run(
         run: &str,
         data: &DataConfig,
-        (clips, parts): (&[Clip], &[Part]),
+        (clips, parts): (&[Clip], &[Subset]),
         initial: Lineage,
     ) -> Lineage {
-        let own = clips.iter().zip(parts);
-        let own = own.filter(|&(_, &part)| part != Part::Test);
-        let own = own.map(|(clip, &part)| LearnedClip {
+        let used = clips.iter().zip(parts);
+        let used = used.filter(|&(_, &part)| part != Subset::Test);
+        let used = used.map(|(clip, &part)| LearnedClip {
             run: run.to_string(),
             kind: kind_of(data, clip),
             clip: clip.clone(),
             part,
         });
         Lineage {
-            clips: initial.clips.into_iter().chain(own).collect(),
+            clips: initial.clips.into_iter().chain(used).collect(),
             unknown: initial.unknown,
         }
     }
 
-    /// The lineage of weights of which nothing is known.
+    /// The lineage of weights of unknown origin.
     pub fn unknown(weights: &Path) -> Lineage {
         let name = weights.file_name().unwrap_or_default();
         Lineage {
@@ -69,13 +70,13 @@ impl Lineage {
         }
     }
 
-    /// True for weights that were drawn at random.
+    /// True for randomly initialised weights.
     pub fn is_empty(&self) -> bool {
         self.clips.is_empty() && self.unknown.is_empty()
     }
 }
 
-/// The kind of the corpus of a clip.
+/// The kind of the corpus that a clip is from.
 pub fn kind_of(data: &DataConfig, clip: &Clip) -> Option<CorpusKind> {
     match source_of(&data.sources, clip) {
         Some(source) => data.sources[source].corpus,
@@ -92,16 +93,22 @@ struct Line {
     corpus: String,
     speaker: String,
     label: String,
-    part: Option<Part>,
+    part: Option<Subset>,
     content: Option<ContentHash>,
 }
 
-/// Writes `ancestors.csv`.
+/// Writes `ancestors.csv`, atomically.
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn write_lineage(path: &Path, lineage: &Lineage) -> Result<()> {
     write_atomically(path, |file| print_lineage(file, lineage))
 }
 
-/// The text of `ancestors.csv`.
+/// Writes the text of `ancestors.csv` to `out`.
+///
+/// # Errors
+/// Fails if `out` cannot be written to.
 pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     for run in &lineage.unknown {
@@ -133,13 +140,19 @@ pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
 }
 
 /// Reads `ancestors.csv`.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if a line is not valid.
 pub fn read_lineage(path: &Path) -> Result<Lineage> {
-    let place = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
-    parse_lineage(&text[..]).with_context(place)
+    let context = || format!("cannot read {}", path.display());
+    let text = bounded::read(path, bounded::TABLE).with_context(context)?;
+    parse_lineage(&text[..]).with_context(context)
 }
 
-/// Reads the text that [`print_lineage`] writes.
+/// Parses the text that [`print_lineage`] writes.
+///
+/// # Errors
+/// Fails if a line is not valid.
 pub fn parse_lineage(text: impl Read) -> Result<Lineage> {
     let mut lineage = Lineage::default();
     for line in csv::Reader::from_reader(text).deserialize() {
@@ -170,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lineage_reads_back_as_it_was_written() {
+    fn a_written_lineage_is_read_back_unchanged() {
         let clip = |file: &str, content: Option<ContentHash>| Clip {
             file: file.into(),
             label: "joy".into(),
@@ -185,14 +198,14 @@ mod tests {
             clip("x/2.wav", None),
             clip("x/3.wav", None),
         ];
-        let parts = [Part::Train, Part::Test, Part::Validation];
+        let parts = [Subset::Train, Subset::Test, Subset::Validation];
         let data = DataConfig {
             corpus: Some(CorpusKind::CremaD),
             ..DataConfig::default()
         };
         let initial = Lineage::unknown(Path::new("/somewhere/first.ot"));
         let lineage = Lineage::of_run("second", &data, (&clips, &parts), initial);
-        assert_eq!(lineage.clips.len(), 2, "a test clip teaches nothing");
+        assert_eq!(lineage.clips.len(), 2, "a test clip is not in the lineage");
         assert_eq!(lineage.unknown, ["first.ot"]);
         let mut text = Vec::new();
         print_lineage(&mut text, &lineage).unwrap();

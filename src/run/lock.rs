@@ -1,4 +1,4 @@
-//! One training at a time in a run folder.
+//! The lock of a run folder: one training at a time.
 
 use std::path::Path;
 
@@ -6,24 +6,26 @@ use anyhow::{Result, bail};
 
 use crate::io::LockFile;
 
-/// Held while a process trains in a folder. The operating system lets go of it when the
-/// process ends, however it ends.
+/// The lock of a process that trains in a run folder. The operating system releases it when the
+/// process ends, also after a crash.
 #[derive(Debug)]
 pub struct RunLock {
     _file: LockFile,
 }
 
 impl RunLock {
-    /// Takes the lock of a folder, or tells who has it. On a file system that knows no locks there
-    /// is nothing to take, and nobody is kept out.
+    /// Takes the lock of a folder. On a file system without locks this always succeeds.
+    ///
+    /// # Errors
+    /// Fails if another process holds the lock; the message names that process.
     pub fn take(folder: &Path) -> Result<RunLock> {
         let mut file = LockFile::open(&folder.join(".lock"))?;
         if !file.try_lock()? {
             let holder = file.holder().map_or(String::new(), |number| {
-                format!(" (process {number}, here or where this folder is shared)")
+                format!(" (process {number}, on this machine or one that shares the folder)")
             });
             bail!(
-                "{} is being trained by another process{holder}; wait for it, or stop it first",
+                "{} is being trained by another process{holder}; wait for that process, or stop it first",
                 folder.display()
             );
         }

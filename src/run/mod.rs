@@ -1,32 +1,32 @@
-//! The run folder: the one place that knows the names and formats of its files.
+//! The run folder: the names and formats of its files. No other module knows them.
 //!
 //! ```text
 //! runs/NAME/
-//!   config.toml      every setting; with the weights all that is needed to predict or resume
-//!   split.csv        clip, corpus (of several), speaker, label, what the corpus calls it, part, hash
+//!   config.toml      every setting; together with the weights enough to predict or resume
+//!   split.csv        clip, corpus (if several), speaker, label, label of the corpus, subset, hash
 //!   skipped.csv      recordings that were left out, with the reason
-//!   ancestors.csv    the recordings behind those that the training started from, where it was given some
-//!   init.ot          the weights that the training started from, where it was given some
-//!   last.ot          the whole state of the training: resumes from here
-//!   previous.ot      the state that was saved before that
-//!   broken.ot        a last.ot that could not be read, set aside
-//!   metrics.csv      one line an epoch
+//!   ancestors.csv    training recordings of the initial weights (only with --init-weights)
+//!   init.ot          the initial weights (only with --init-weights)
+//!   last.ot          the whole state of the training, from which it resumes
+//!   previous.ot      the state that was saved before last.ot
+//!   broken.ot        a last.ot that could not be read, renamed
+//!   metrics.csv      one line per epoch
 //!   best.ot          the weights with the best validation score
-//!   predictions.csv  what the best weights said of every test clip
-//!   report.txt       the scores of the test part, for people
+//!   predictions.csv  predictions for every test clip
+//!   report.txt       the scores of the test subset, for people
 //!   report.json      the same, for programs
-//!   confusion.csv    the confusion matrix, counts
+//!   confusion.csv    the confusion matrix as counts
 //!   curves.png       accuracy and loss over the epochs
-//!   confusion.png    the confusion matrix, counts and shares
-//!   recall.png       recall class by class and speaker by speaker, with intervals
-//!   reliability.png  how often the model is right, by how sure it is
-//!   report.html      all of it for a browser, where `emovox report` was asked for it
-//!   events.out.tfevents.emovox  the curves for TensorBoard, where it was asked for
+//!   confusion.png    the confusion matrix, as counts and fractions
+//!   recall.png       recall by class and by speaker, with intervals
+//!   reliability.png  accuracy by predicted probability
+//!   report.html      all of it for a browser (only after `emovox report`)
+//!   events.out.tfevents.emovox  the curves for TensorBoard (only with --tensorboard)
 //! ```
 //!
-//! While it is trained, `last.ot` is the truth: `metrics.csv` and `best.ot` are written after it and
-//! from it, and a resumed training writes them again. Hidden files are the lock (`.lock`) and what is
-//! being written (`.writing-…`).
+//! During a training, `last.ot` is authoritative: `metrics.csv` and `best.ot` are written after it
+//! and from it, and a resumed training writes them again. The hidden files are the lock (`.lock`)
+//! and temporary files (`.writing-…`).
 
 mod journal;
 mod lineage;
@@ -43,8 +43,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::io;
-pub use crate::io::{write_atomically, write_bytes, write_keeping_previous, write_output};
-pub use journal::{EpochRecord, read_metrics, write_metrics};
+
+pub use journal::{read_metrics, write_metrics};
 pub use lineage::{
     LearnedClip, Lineage, kind_of, parse_lineage, print_lineage, read_lineage, write_lineage,
 };
@@ -56,44 +56,55 @@ pub use tables::{
 };
 pub use tensorboard::EventFile;
 
-/// A run folder and the places of its files.
+/// A run folder and the paths of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     folder: PathBuf,
 }
 
 impl RunFolder {
-    /// Refuses a name that no new run below `runs` can have. A run that is there is never touched.
+    /// Checks that `name` can be the name of a new run below `runs`. An existing run is never
+    /// overwritten.
+    ///
+    /// # Errors
+    /// Fails if the name is not valid or not free.
     pub fn check_free(runs: &Path, name: &str) -> Result<()> {
         RunFolder::check_name(name)?;
         let folder = runs.join(name);
         if folder.exists() {
-            return Err(taken(&folder, name));
+            return Err(name_in_use(&folder, name));
         }
         Ok(())
     }
 
-    /// Refuses a name that would not be a folder of its own below the runs.
+    /// Checks that `name` is the name of a single visible folder.
+    ///
+    /// # Errors
+    /// Fails if it is not.
     pub fn check_name(name: &str) -> Result<()> {
         if !io::is_file_name(name) {
             bail!(
-                "'{}' cannot name a run: take letters, digits, '-' and '_' (--runs-dir chooses \
-                 the folder that holds the runs)",
+                "'{}' cannot be the name of a run: use letters, digits, '-' and '_' (--runs-dir \
+                 selects the folder that contains the runs)",
                 name.escape_debug()
             );
         }
         Ok(())
     }
 
-    /// The folder that another process makes and writes to.
+    /// The run folder that another process makes and writes to. It does not need to exist yet.
     pub fn of_another_process(runs: &Path, name: &str) -> RunFolder {
         RunFolder {
             folder: runs.join(name),
         }
     }
 
-    /// Makes the folder of a new run below `runs`, locked, with what `fill` puts into it. The folder
-    /// has its name once it is filled, so that a run is whole or not there.
+    /// Makes and locks the folder of a new run below `runs`, with the files that `fill` writes. The
+    /// folder gets its name after `fill`, so that the run is either complete or does not exist.
+    ///
+    /// # Errors
+    /// Fails if the name is not valid or not free, if the folder cannot be made, or if `fill`
+    /// fails.
     pub fn create(
         runs: &Path,
         name: &str,
@@ -103,8 +114,11 @@ impl RunFolder {
         create_as(runs, name, 1, fill)
     }
 
-    /// Makes the folder of a new run under the first name of `base`, `base-2`, `base-3` … that is free,
-    /// also if other processes do the same at this moment.
+    /// Like [`RunFolder::create`], with the first free name of `base`, `base-2`, `base-3` …, also
+    /// if other processes do the same at this moment.
+    ///
+    /// # Errors
+    /// Fails if the name is not valid, if the folder cannot be made, or if `fill` fails.
     pub fn create_numbered(
         runs: &Path,
         base: &str,
@@ -114,7 +128,10 @@ impl RunFolder {
         create_as(runs, base, u32::MAX, fill)
     }
 
-    /// Removes the results of an earlier end: the training goes on, and they would be of other weights.
+    /// Removes the results of an earlier training end. A training that continues has other weights.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be removed.
     pub fn forget_results(&self) -> Result<()> {
         let results = [
             self.predictions_csv(),
@@ -137,7 +154,10 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Puts a `last.ot` that cannot be read out of the way of `previous.ot`.
+    /// Renames a `last.ot` that cannot be read to `broken.ot`, so that `previous.ot` stays.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be renamed.
     pub fn set_aside_last(&self) -> Result<()> {
         if self.last_ot().exists() {
             fs::rename(self.last_ot(), self.broken_ot())
@@ -146,21 +166,27 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Keeps other processes from training in this folder, and clears away what a killed one was
-    /// writing.
+    /// Locks the folder for the training of this process, and removes the temporary files of killed
+    /// processes.
+    ///
+    /// # Errors
+    /// Fails if another process trains in this folder.
     pub fn lock(&self) -> Result<RunLock> {
         let lock = RunLock::take(&self.folder)?;
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if name.to_string_lossy().starts_with(io::TEMPORARY) {
-                // It does no harm if it stays.
+                // A file that stays does no harm.
                 let _ = io::remove_if_abandoned(&entry.path());
             }
         }
         Ok(lock)
     }
 
-    /// The run of this name below `runs`, or the run whose folder this is.
+    /// Opens a run by its folder, or by its name below `runs`.
+    ///
+    /// # Errors
+    /// Fails if there is no such run; the message lists the runs below `runs`.
     pub fn open(runs: &Path, run: &str) -> Result<RunFolder> {
         let candidates = [PathBuf::from(run), runs.join(run)];
         for folder in &candidates {
@@ -169,35 +195,35 @@ impl RunFolder {
             }
         }
         if let Some(folder) = candidates.iter().find(|folder| folder.is_dir()) {
-            let what = [
+            let kinds = [
                 (
                     "cross-validation.toml",
                     "a cross-validation; its runs are the folders in it",
                 ),
                 (
                     "grid.toml",
-                    "a sweep; `emovox collect FILE` tells of it, and its runs lie in it",
+                    "a sweep; its runs are the folders in it, and `emovox collect FILE` summarises them",
                 ),
                 (
                     "cross-corpus.toml",
                     "a cross-corpus matrix; its runs are the folders in it",
                 ),
             ];
-            let what = what
+            let reason = kinds
                 .iter()
                 .find(|(file, _)| folder.join(file).is_file())
-                .map_or("it has no config.toml".into(), |(_, what)| {
-                    format!("it is {what}")
+                .map_or("it has no config.toml".into(), |(_, kind)| {
+                    format!("it is {kind}")
                 });
-            bail!("{} is no run folder: {what}", folder.display());
+            bail!("{} is not a run folder: {reason}", folder.display());
         }
         if candidates[0].is_file() {
-            bail!("{run} is a file, and this needs the folder of a run");
+            bail!("{run} is a file; this command needs the folder of a run");
         }
         let names = names(runs);
         let known = match names.as_slice() {
             [] => format!(
-                "there are none in {} yet; `emovox train` makes one",
+                "there are no runs in {} yet; `emovox train` makes one",
                 runs.display()
             ),
             _ => format!("the runs in {} are {}", runs.display(), names.join(", ")),
@@ -205,7 +231,7 @@ impl RunFolder {
         bail!("there is no run '{run}'; {known}")
     }
 
-    /// The run's name: that of its folder.
+    /// The name of the run, which is the name of its folder.
     pub fn name(&self) -> String {
         let absolute = fs::canonicalize(&self.folder).unwrap_or_else(|_| self.folder.clone());
         absolute
@@ -215,101 +241,108 @@ impl RunFolder {
             .into_owned()
     }
 
-    /// The run in this folder, if it is one.
+    /// The run in `folder`, or `None` if it is not a run folder.
     pub fn at(folder: &Path) -> Option<RunFolder> {
-        let run = RunFolder {
-            folder: folder.into(),
-        };
+        let run = RunFolder::in_folder(folder);
         run.config_toml().is_file().then_some(run)
     }
 
-    /// The folder itself.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.folder
     }
-    /// Every setting.
+
+    /// The paths of a run's files in any folder. It need not exist, and a study has only some of
+    /// the files.
+    pub fn in_folder(folder: &Path) -> RunFolder {
+        RunFolder {
+            folder: folder.into(),
+        }
+    }
+
+    /// Path of the settings.
     pub fn config_toml(&self) -> PathBuf {
         self.folder.join("config.toml")
     }
-    /// Each clip's part.
+    /// Path of the table of clips with their subsets.
     pub fn split_csv(&self) -> PathBuf {
         self.folder.join("split.csv")
     }
-    /// Recordings that were left out.
+    /// Path of the table of recordings that were left out.
     pub fn skipped_csv(&self) -> PathBuf {
         self.folder.join("skipped.csv")
     }
-    /// The recordings behind the weights that the training started from, where it was given some.
+    /// Path of the lineage of the initial weights; only runs with `--init-weights` have the file.
     pub fn ancestors_csv(&self) -> PathBuf {
         self.folder.join("ancestors.csv")
     }
-    /// The weights that the training started from, where it was given some.
+    /// Path of the initial weights; only runs with `--init-weights` have the file.
     pub fn init_ot(&self) -> PathBuf {
         self.folder.join("init.ot")
     }
-    /// A line an epoch.
+    /// Path of the metrics, one line per epoch.
     pub fn metrics_csv(&self) -> PathBuf {
         self.folder.join("metrics.csv")
     }
-    /// The weights with the best validation score.
+    /// Path of the weights with the best validation score.
     pub fn best_ot(&self) -> PathBuf {
         self.folder.join("best.ot")
     }
-    /// The place that a training resumes from.
+    /// Path of the checkpoint that a training resumes from.
     pub fn last_ot(&self) -> PathBuf {
         self.folder.join("last.ot")
     }
-    /// The one that was saved before it.
+    /// Path of the checkpoint that was saved before `last.ot`.
     pub fn previous_ot(&self) -> PathBuf {
         self.folder.join("previous.ot")
     }
-    /// A `last.ot` that could not be read, set aside.
+    /// Path of a `last.ot` that could not be read.
     pub fn broken_ot(&self) -> PathBuf {
         self.folder.join("broken.ot")
     }
-    /// What was said of every test clip.
+    /// Path of the predictions for every test clip.
     pub fn predictions_csv(&self) -> PathBuf {
         self.folder.join("predictions.csv")
     }
-    /// The scores of the test part, for people.
+    /// Path of the scores of the test subset, for people.
     pub fn report_txt(&self) -> PathBuf {
         self.folder.join("report.txt")
     }
-    /// The same, for programs.
+    /// Path of the scores of the test subset, for programs.
     pub fn report_json(&self) -> PathBuf {
         self.folder.join("report.json")
     }
-    /// The confusion matrix, counts.
+    /// Path of the confusion matrix as counts.
     pub fn confusion_csv(&self) -> PathBuf {
         self.folder.join("confusion.csv")
     }
-    /// Accuracy and loss over the epochs.
+    /// Path of the picture of accuracy and loss over the epochs.
     pub fn curves_png(&self) -> PathBuf {
         self.folder.join("curves.png")
     }
-    /// The confusion matrix as a picture.
+    /// Path of the picture of the confusion matrix.
     pub fn confusion_png(&self) -> PathBuf {
         self.folder.join("confusion.png")
     }
-    /// Recall class by class and speaker by speaker.
+    /// Path of the picture of the recall by class and by speaker.
     pub fn recall_png(&self) -> PathBuf {
         self.folder.join("recall.png")
     }
-    /// All of it for a browser.
+    /// Path of the HTML report.
     pub fn report_html(&self) -> PathBuf {
         self.folder.join("report.html")
     }
-    /// The curves for TensorBoard.
+    /// Path of the curves for TensorBoard.
     pub fn events(&self) -> PathBuf {
         self.folder.join("events.out.tfevents.emovox")
     }
-    /// The reliability diagram of the test part.
+    /// Path of the reliability diagram of the test subset.
     pub fn reliability_png(&self) -> PathBuf {
         self.folder.join("reliability.png")
     }
 }
 
-/// Files by which the folder of a run, and of many runs, is told from others.
+/// Files that identify the folder of a run, a cross-validation, a sweep or a cross-corpus matrix.
 const MARKS: [&[&str]; 4] = [
     &["config.toml", "split.csv"],
     &["cross-validation.toml"],
@@ -317,7 +350,7 @@ const MARKS: [&[&str]; 4] = [
     &["cross-corpus.toml"],
 ];
 
-/// Files that emovox itself writes into such a folder, and no output of the user's may replace.
+/// Files that emovox writes into such a folder. An output of the user must not replace them.
 const OWN: [&str; 31] = [
     "config.toml",
     "split.csv",
@@ -352,41 +385,42 @@ const OWN: [&str; 31] = [
     "matrix.png",
 ];
 
-/// True for a file of a run, a cross-validation, a sweep or a matrix of corpora, whether it is there or
-/// not.
+/// True for the path of a file of a run, a cross-validation, a sweep or a cross-corpus matrix. The
+/// file does not need to exist.
 fn is_own_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     let folder = path.parent().unwrap_or(Path::new(""));
     let has_all = |mark: &&[&str]| mark.iter().all(|file| folder.join(file).is_file());
-    OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) && MARKS.iter().any(has_all)
+    OWN.iter().any(|file| name.eq_ignore_ascii_case(file)) && MARKS.iter().any(has_all)
 }
 
-/// What a run's folder is called until everything that belongs to a new run is in it.
+/// Prefix of the name of a new run folder until it is complete.
 const UNFINISHED: &str = ".making-";
 
-/// The error for a name that an existing folder has.
-fn taken(folder: &Path, name: &str) -> anyhow::Error {
+/// The error for a name that is not free.
+fn name_in_use(folder: &Path, name: &str) -> anyhow::Error {
     anyhow!(
-        "{} exists, and no run is ever overwritten; go on with it by --resume {name}, or choose another \
-         name with --run",
+        "{} exists, and no run is ever overwritten; continue it with --resume {name}, or choose \
+         another name with --run",
         folder.display()
     )
 }
 
-/// Makes and fills the folder of a new run, under the first free name of `name`, `name-2` … `name-LAST`.
+/// Makes and fills the folder of a new run, with the first free name of `name`, `name-2` … up to
+/// number `last`.
 fn create_as(
     runs: &Path,
     name: &str,
     last: u32,
     fill: impl FnOnce(&RunFolder) -> Result<()>,
 ) -> Result<(RunFolder, RunLock)> {
-    let place = || {
+    let context = || {
         format!(
-            "cannot make {}; --runs-dir chooses another place",
+            "cannot make {}; --runs-dir selects another folder",
             runs.join(name).display()
         )
     };
-    fs::create_dir_all(runs).with_context(place)?;
+    fs::create_dir_all(runs).with_context(context)?;
     remove_unfinished(runs);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -397,7 +431,7 @@ fn create_as(
     let temporary = builder
         .prefix(UNFINISHED)
         .tempdir_in(runs)
-        .with_context(place)?;
+        .with_context(context)?;
     let unfinished = RunFolder {
         folder: temporary.path().into(),
     };
@@ -418,20 +452,21 @@ fn create_as(
             {
                 continue;
             }
-            renamed => renamed.with_context(place)?,
+            renamed => renamed.with_context(context)?,
         }
         #[cfg(unix)]
         fs::File::open(runs)
             .and_then(|runs| runs.sync_all())
-            .with_context(place)?;
-        // It is not there any more under its temporary name.
+            .with_context(context)?;
+        // The folder has no temporary name any more, so it must not be removed.
         let _ = temporary.keep();
         return Ok((RunFolder { folder }, lock));
     }
-    Err(taken(&runs.join(name), name))
+    Err(name_in_use(&runs.join(name), name))
 }
 
-/// Removes folders that killed processes left unfinished. Making one takes far less than an hour.
+/// Removes the unfinished folders of killed processes: those older than an hour, since making one
+/// takes far less.
 fn remove_unfinished(runs: &Path) {
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
         let age = entry
@@ -443,13 +478,13 @@ fn remove_unfinished(runs: &Path) {
             && age.is_some_and(|age| age > Duration::from_secs(3600))
             && !entry.path().join("last.ot").exists()
         {
-            // They do no harm if they stay.
+            // A folder that stays does no harm.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// The runs below a folder, sorted.
+/// The names of the runs below a folder, sorted.
 fn names(runs: &Path) -> Vec<String> {
     let entries = fs::read_dir(runs)
         .into_iter()
@@ -473,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_a_run_is_its_own() {
+    fn every_file_of_a_run_is_listed() {
         let run = RunFolder::of_another_process(Path::new("runs"), "mine");
         let files = [
             run.config_toml(),
@@ -511,17 +546,17 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_begin_at_once_under_one_name_are_numbered() {
+    fn simultaneous_runs_with_one_name_are_numbered() {
         let runs = tempfile::tempdir().unwrap();
         let begin = |thread: usize| {
             let (run, lock) = RunFolder::create_numbered(runs.path(), "mine", |run| {
                 Ok(fs::write(run.config_toml(), thread.to_string())?)
             })
             .unwrap();
-            assert!(run.lock().is_err(), "the lock is its own");
+            assert!(run.lock().is_err(), "the run is locked");
             drop(lock);
-            let own = fs::read_to_string(run.config_toml()).unwrap();
-            assert_eq!(own, thread.to_string());
+            let content = fs::read_to_string(run.config_toml()).unwrap();
+            assert_eq!(content, thread.to_string());
             run.name()
         };
         let mut names: Vec<String> = std::thread::scope(|scope| {
@@ -534,25 +569,25 @@ mod tests {
                 .collect()
         });
         names.sort();
-        let mut wanted: Vec<String> = (2..=8).map(|number| format!("mine-{number}")).collect();
-        wanted.insert(0, "mine".into());
-        assert_eq!(names, wanted);
+        let mut expected: Vec<String> = (2..=8).map(|number| format!("mine-{number}")).collect();
+        expected.insert(0, "mine".into());
+        assert_eq!(names, expected);
     }
 
     #[test]
-    fn a_name_that_was_given_is_not_numbered() {
+    fn a_given_name_is_not_numbered() {
         let runs = tempfile::tempdir().unwrap();
         let begin = || create(runs.path(), "mine");
-        let begun: Vec<Result<_>> = std::thread::scope(|scope| {
+        let results: Vec<Result<_>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
             threads
                 .into_iter()
                 .map(|thread| thread.join().unwrap())
                 .collect()
         });
-        let (made, refused): (Vec<_>, Vec<_>) = begun.into_iter().partition(Result::is_ok);
+        let (made, rejected): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
         assert_eq!(made.len(), 1);
-        for error in refused {
+        for error in rejected {
             let error = error.unwrap_err().to_string();
             assert!(
                 error.contains("mine exists, and no run is ever overwritten"),
@@ -563,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_cannot_be_filled_is_not_there() {
+    fn a_run_that_cannot_be_filled_does_not_exist() {
         let runs = tempfile::tempdir().unwrap();
         let failed = RunFolder::create(runs.path(), "mine", |run| {
             fs::write(run.split_csv(), "")?;
@@ -574,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn one_process_at_a_time() {
+    fn one_process_trains_at_a_time() {
         let runs = tempfile::tempdir().unwrap();
         let (run, lock) = create(runs.path(), "mine").unwrap();
         let error = run.lock().unwrap_err().to_string();
@@ -590,7 +625,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_below_the_runs() {
+    fn a_name_outside_the_runs_is_rejected() {
         let runs = tempfile::tempdir().unwrap();
         for name in ["", "..", "../x", "a/b", ".hidden"] {
             assert!(create(runs.path(), name).is_err(), "{name}");
@@ -598,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_run_is_answered_with_those_there_are() {
+    fn the_error_for_an_unknown_run_lists_the_known_ones() {
         let runs = tempfile::tempdir().unwrap();
         let error = RunFolder::open(runs.path(), "x").unwrap_err().to_string();
         assert!(error.contains("`emovox train` makes one"), "{error}");

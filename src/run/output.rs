@@ -1,4 +1,4 @@
-//! Files that a command writes where the user says: never over what is not its own.
+//! Checks of output paths: a command overwrites only files that it wrote itself.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use super::{OWN, RunFolder, is_own_file};
 use crate::io::{FileId, folder_of, is_written_straight, remove_abandoned, target_of};
 
-/// The files that a command reads and must not write over, and the permission to replace other files.
+/// The input files of a command, which it must not overwrite, and the permission to replace other
+/// files.
 #[derive(Debug, Default)]
 pub struct Outputs {
     force: bool,
@@ -19,8 +20,8 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// For a command that has no inputs yet. With `force` it may replace files that emovox did not
-    /// write, but no input, no recording and no file of a run.
+    /// The checks of a command without inputs. With `force`, the command may replace files that
+    /// emovox did not write, but never an input, a recording or a file of a run.
     pub fn new(force: bool) -> Outputs {
         Outputs {
             force,
@@ -28,14 +29,14 @@ impl Outputs {
         }
     }
 
-    /// Protects a file that the command reads, under all its names.
+    /// Protects an input file of the command, under all its names.
     pub fn protect(&mut self, input: &Path) {
         if let Some(id) = FileId::of(input) {
             self.inputs.insert(id, input.into());
         }
     }
 
-    /// Protects the files of a run: of its name below `runs`, in its folder, or its bundle.
+    /// Protects the files of a run, which is a name below `runs`, a folder or a bundle.
     pub fn protect_run(&mut self, runs: &Path, run: &str) {
         match RunFolder::open(runs, run) {
             Ok(folder) => self.protect_own(folder.path()),
@@ -43,33 +44,33 @@ impl Outputs {
         }
     }
 
-    /// Protects what emovox wrote into the folder of a run or of many runs.
+    /// Protects the files that emovox wrote into the folder of one or several runs.
     pub fn protect_own(&mut self, folder: &Path) {
         for file in OWN {
             self.protect(&folder.join(file));
         }
     }
 
-    /// Refuses a place where no output may go. `is_ours` tells of a file that is there already if emovox
-    /// wrote it as an output of the same kind. Also removes what killed processes left in that folder.
+    /// Checks an output path. `is_ours` returns true for an existing file that emovox wrote as the
+    /// same kind of output. Also removes the temporary files of killed processes in that folder.
     ///
     /// # Errors
-    /// If the place is an input, a recording, a file of a run, a folder, or (without `force`) a file
-    /// that is not ours or a disk.
+    /// Fails if the path is an input, a recording, a file of a run or a folder, and without `force`
+    /// also if it is a disk or a file for which `is_ours` returns false.
     pub fn check(&mut self, path: &Path, is_ours: impl FnOnce(&Path) -> bool) -> Result<()> {
-        let place = path.display();
+        let shown = path.display();
         let target = target_of(path)?;
         if is_own_file(&target) {
             bail!(
-                "{place} is a file of a run, which only emovox itself writes; choose another --out"
+                "{shown} is a file of a run, which only emovox itself may write; choose another --out"
             );
         }
         if target.is_dir() {
-            bail!("{place} is a folder; --out names the file");
+            bail!("{shown} is a folder; --out must be a file");
         }
         if is_written_straight(&target) {
             if is_disk(&target) && !self.force {
-                bail!("{place} is a disk, and would be written over; --force does it");
+                bail!("{shown} is a disk, which would be overwritten; --force permits this");
             }
             return Ok(());
         }
@@ -82,17 +83,17 @@ impl Outputs {
         };
         if let Some(input) = self.inputs.get(&id) {
             bail!(
-                "{place} is {}, which this command reads; choose another --out",
+                "{shown} is {}, which this command reads; choose another --out",
                 input.display()
             );
         }
         if is_recording(&target) {
-            bail!("{place} is a recording, and emovox writes over none; choose another --out");
+            bail!("{shown} is a recording, which emovox never overwrites; choose another --out");
         }
         if !self.force && !is_ours(&target) {
             bail!(
-                "{place} exists, and nothing shows that emovox wrote it as this kind of output; choose \
-                 another --out, or replace it with --force"
+                "{shown} exists, and nothing shows that emovox wrote it as this kind of output; \
+                 choose another --out, or replace it with --force"
             );
         }
         Ok(())
@@ -109,7 +110,7 @@ fn is_disk(target: &Path) -> bool {
     false
 }
 
-/// True for a WAV file: no output of emovox is one.
+/// True for a WAV file, which is never an output of emovox.
 fn is_recording(path: &Path) -> bool {
     let beginning = beginning(path, 12);
     let is_riff = [&b"RIFF"[..], b"RF64", b"RIFX"]
@@ -118,11 +119,11 @@ fn is_recording(path: &Path) -> bool {
     is_riff && beginning.ends_with(b"WAVE")
 }
 
-/// The first bytes of a file, at most `length`; none where it cannot be read.
+/// The first bytes of a file, at most `length`; empty if the file cannot be read.
 pub fn beginning(path: &Path, length: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(path) {
-        // Where it ends in an error, what came before it is no more than it is.
+        // After a read error, the bytes before it are used.
         let _ = file.take(length).read_to_end(&mut bytes);
     }
     bytes
@@ -133,34 +134,37 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn refused(outputs: &mut Outputs, path: &Path) -> String {
+    fn error_of(outputs: &mut Outputs, path: &Path) -> String {
         outputs.check(path, |_| true).unwrap_err().to_string()
     }
 
     #[test]
-    fn an_input_is_never_an_output_under_any_name() {
+    fn an_input_is_never_overwritten_under_any_name() {
         let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str| folder.path().join(name);
-        fs::write(place("input"), "mine").unwrap();
-        fs::hard_link(place("input"), place("hard")).unwrap();
-        symlink("input", place("soft")).unwrap();
-        symlink(folder.path(), place("folder")).unwrap();
-        fs::create_dir(place("sub")).unwrap();
+        let path_of = |name: &str| folder.path().join(name);
+        fs::write(path_of("input"), "mine").unwrap();
+        fs::hard_link(path_of("input"), path_of("hard")).unwrap();
+        symlink("input", path_of("soft")).unwrap();
+        symlink(folder.path(), path_of("folder")).unwrap();
+        fs::create_dir(path_of("sub")).unwrap();
         let mut outputs = Outputs::new(true);
-        outputs.protect(&place("input"));
+        outputs.protect(&path_of("input"));
         for name in ["input", "hard", "soft", "folder/input", "sub/../input"] {
-            let told = refused(&mut outputs, &place(name));
-            assert!(told.contains("which this command reads"), "{name}: {told}");
+            let error = error_of(&mut outputs, &path_of(name));
+            assert!(
+                error.contains("which this command reads"),
+                "{name}: {error}"
+            );
         }
     }
 
     #[test]
-    fn a_file_that_is_not_ours_needs_force() {
+    fn a_foreign_file_needs_force() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x");
         fs::write(&file, "mine").unwrap();
-        let told = Outputs::new(false).check(&file, |_| false).unwrap_err();
-        assert!(told.to_string().contains("--force"), "{told}");
+        let error = Outputs::new(false).check(&file, |_| false).unwrap_err();
+        assert!(error.to_string().contains("--force"), "{error}");
         Outputs::new(false).check(&file, |_| true).unwrap();
         Outputs::new(true).check(&file, |_| false).unwrap();
     }
@@ -170,28 +174,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x");
         fs::write(&file, b"RIFF\x04\0\0\0WAVE").unwrap();
-        let told = refused(&mut Outputs::new(true), &file);
-        assert!(told.contains("is a recording"), "{told}");
+        let error = error_of(&mut Outputs::new(true), &file);
+        assert!(error.contains("is a recording"), "{error}");
     }
 
     #[test]
-    fn links_in_a_circle_are_named() {
+    fn a_cycle_of_links_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str| folder.path().join(name);
-        symlink("b", place("a")).unwrap();
-        symlink("a", place("b")).unwrap();
-        let told = refused(&mut Outputs::new(true), &place("a"));
-        assert!(told.contains("in a circle"), "{told}");
+        let path_of = |name: &str| folder.path().join(name);
+        symlink("b", path_of("a")).unwrap();
+        symlink("a", path_of("b")).unwrap();
+        let error = error_of(&mut Outputs::new(true), &path_of("a"));
+        assert!(error.contains("a cycle"), "{error}");
     }
 
     #[test]
-    fn files_of_a_run_are_its_own_whether_they_are_there_or_not() {
+    fn files_of_a_run_are_protected_even_if_they_do_not_exist() {
         let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str| folder.path().join(name);
+        let path_of = |name: &str| folder.path().join(name);
         for file in ["config.toml", "split.csv"] {
-            fs::write(place(file), "").unwrap();
+            fs::write(path_of(file), "").unwrap();
         }
-        symlink("last.ot", place("link")).unwrap();
+        symlink("last.ot", path_of("link")).unwrap();
         for name in [
             "config.toml",
             "split.csv",
@@ -200,11 +204,11 @@ mod tests {
             "Report.json",
             "link",
         ] {
-            let told = refused(&mut Outputs::new(true), &place(name));
-            assert!(told.contains("a file of a run"), "{name}: {told}");
+            let error = error_of(&mut Outputs::new(true), &path_of(name));
+            assert!(error.contains("a file of a run"), "{name}: {error}");
         }
         Outputs::new(false)
-            .check(&place("mine.csv"), |_| false)
+            .check(&path_of("mine.csv"), |_| false)
             .unwrap();
     }
 }

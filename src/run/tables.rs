@@ -1,4 +1,4 @@
-//! The run's CSV tables: which clip is in which part, what was said of it, what was mixed up.
+//! The CSV tables of a run: the subset of each clip, skipped recordings, predictions, confusions.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -6,38 +6,45 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::bounded;
-use crate::corpus::split::Part;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, Skipped, Source};
 use crate::evaluation::Predictions;
+use crate::io::write_atomically;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]
 struct SplitLine {
     clip: String,
-    /// The corpus of the speaker, only where there are several corpora.
+    /// The corpus of the speaker, only if there are several corpora.
     #[serde(skip_serializing_if = "Option::is_none")]
     corpus: Option<String>,
     speaker: String,
     label: String,
-    /// Runs of before did not write it.
+    /// Missing in runs of early versions.
     #[serde(default)]
     corpus_label: String,
-    part: Part,
-    /// Runs of before did not write it.
+    part: Subset,
+    /// Missing in runs of early versions.
     #[serde(default)]
     content: Option<ContentHash>,
 }
 
-/// Writes `split.csv`: each clip's place in the corpus folder, corpus (where there are several), speaker,
-/// label, the corpus' own word for it, part, and the hash of its recording.
-pub fn write_split(path: &Path, clips: &[Clip], parts: &[Part]) -> Result<()> {
+/// Writes `split.csv`, atomically: for each clip the path in the corpus folder, the corpus (if
+/// there are several), speaker, label, label of the corpus, subset, and the hash of the recording.
+/// `clips` and `parts` have the same length.
+///
+/// # Errors
+/// Fails if the file cannot be written.
+pub fn write_split(path: &Path, clips: &[Clip], parts: &[Subset]) -> Result<()> {
     write_atomically(path, |file| print_split(file, clips, parts))
 }
 
-/// What stands in `split.csv`.
-pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()> {
+/// Writes the text of `split.csv` to `out`.
+///
+/// # Errors
+/// Fails if `out` cannot be written to.
+pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Subset]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let several = clips.iter().any(|clip| !clip.corpus.is_empty());
     for (clip, &part) in clips.iter().zip(parts) {
@@ -54,16 +61,22 @@ pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Part]) -> Result<()
     Ok(writer.flush()?)
 }
 
-/// Reads the `split.csv` of a run that was made of these corpora (none: of a single one). What is said
-/// in a clip is not written there, so it comes back empty.
-pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Part>)> {
-    let place = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
-    parse_split(&text[..], sources).with_context(place)
+/// Reads the `split.csv` of a run on several corpora (`sources`; empty for a single corpus). The
+/// file does not contain sentences, so [`Clip::sentence`] is empty.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if a line is not valid.
+pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Subset>)> {
+    let context = || format!("cannot read {}", path.display());
+    let text = bounded::read(path, bounded::TABLE).with_context(context)?;
+    parse_split(&text[..], sources).with_context(context)
 }
 
-/// The same from what [`print_split`] wrote.
-pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Part>)> {
+/// Like [`read_split`], with the text that [`print_split`] writes.
+///
+/// # Errors
+/// Fails if a line is not valid.
+pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Subset>)> {
     let mut reader = csv::Reader::from_reader(text);
     let mut clips = Vec::new();
     let mut parts = Vec::new();
@@ -73,7 +86,7 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
             .corpus
             .unwrap_or_else(|| corpus_of(&line.speaker, sources));
         let speaker = match line.speaker.strip_prefix(&format!("{corpus}:")) {
-            Some(own) if !corpus.is_empty() => own.to_string(),
+            Some(name) if !corpus.is_empty() => name.to_string(),
             _ => line.speaker,
         };
         clips.push(Clip {
@@ -90,14 +103,17 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
     Ok((clips, parts))
 }
 
-/// The corpus of `emodb:03`. Earlier versions had no column for it.
+/// The corpus of a speaker such as `emodb:03`. Early versions had no column for it.
 fn corpus_of(speaker: &str, sources: &[Source]) -> String {
     let corpus = speaker.split_once(':').map(|(corpus, _)| corpus);
     let known = corpus.filter(|name| sources.iter().any(|source| source.name == *name));
     known.unwrap_or_default().to_string()
 }
 
-/// Writes `skipped.csv`: each recording that was left out, and why.
+/// Writes `skipped.csv`, atomically: each recording that was left out, with the reason.
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn write_skipped(path: &Path, skipped: &[Skipped]) -> Result<()> {
     write_atomically(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
@@ -109,29 +125,35 @@ pub fn write_skipped(path: &Path, skipped: &[Skipped]) -> Result<()> {
     })
 }
 
-/// Reads the recordings that `skipped.csv` names.
+/// Reads `skipped.csv`.
+///
+/// # Errors
+/// Fails if the file cannot be read.
 pub fn read_skipped(path: &Path) -> Result<Vec<Skipped>> {
-    let place = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let context = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(context)?;
     let lines = reader.deserialize().map(|line| {
         let (file, reason): (PathBuf, String) = line?;
         Ok(Skipped { file, reason })
     });
-    lines.collect::<Result<_>>().with_context(place)
+    lines.collect::<Result<_>>().with_context(context)
 }
 
-/// What a model said of one clip.
+/// The prediction of a model for one clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipPrediction<'a> {
-    /// Which one, and the truth about it.
+    /// The clip with its true label.
     pub clip: &'a Clip,
     /// The class with the highest probability.
     pub prediction: &'a str,
-    /// One for each class, in the order of the classes.
+    /// One probability per class, in the order of the classes.
     pub probabilities: &'a [f32],
 }
 
-/// Writes `predictions.csv`: clip, speaker, truth, prediction, a probability per class.
+/// Writes `predictions.csv`, atomically: clip, speaker, truth, prediction, a probability per class.
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn write_predictions(
     path: &Path,
     classes: &[String],
@@ -164,26 +186,29 @@ pub fn write_predictions(
     })
 }
 
-/// What stands in a `predictions.csv`.
+/// The content of `predictions.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedPredictions {
-    /// Each clip with its label and its speaker, the latter as [`SpeakerId`] writes it. The rest is not
-    /// written there.
+    /// The clips with label and speaker, as [`SpeakerId`] prints it. The other fields are empty.
     ///
     /// [`SpeakerId`]: crate::corpus::SpeakerId
     pub clips: Vec<Clip>,
-    /// What was said of them, in the same order.
+    /// The predictions, in the order of the clips.
     pub predictions: Predictions,
 }
 
 /// Reads `predictions.csv`.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if a line has an unknown class or a probability that is not
+/// finite.
 pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
-    let place = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(place)?;
+    let context = || format!("cannot read {}", path.display());
+    let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
     let classes: Vec<String> = reader
         .headers()
-        .with_context(place)?
+        .with_context(context)?
         .iter()
         .skip(4)
         .map(str::to_string)
@@ -191,11 +216,11 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     let (mut clips, mut truth, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
     for line in reader.deserialize() {
         let (file, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
-            line.with_context(place)?;
+            line.with_context(context)?;
         ensure!(
             row.iter().all(|probability| probability.is_finite()),
-            "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` predicts the clips \
-             again",
+            "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` repeats the \
+             predictions",
             path.display(),
             file.display()
         );
@@ -203,7 +228,7 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
         truth.push(
             class
                 .with_context(|| format!("no class '{label}'"))
-                .with_context(place)?,
+                .with_context(context)?,
         );
         probabilities.push(row);
         clips.push(Clip {
@@ -226,7 +251,11 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     })
 }
 
-/// Writes `confusion.csv`: a line per true class, a column per predicted one, counts of clips.
+/// Writes `confusion.csv`, atomically: one line per true class, one column per predicted class,
+/// counts of clips.
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn write_confusion(path: &Path, classes: &[String], counts: &[Vec<u64>]) -> Result<()> {
     write_atomically(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
@@ -267,7 +296,7 @@ mod tests {
 
     fn written(clips: &[Clip]) -> String {
         let mut text = Vec::new();
-        print_split(&mut text, clips, &vec![Part::Test; clips.len()]).unwrap();
+        print_split(&mut text, clips, &vec![Subset::Test; clips.len()]).unwrap();
         String::from_utf8(text).unwrap()
     }
 
@@ -276,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn speakers_of_several_corpora_come_back_as_they_were() {
+    fn speakers_of_several_corpora_are_read_back_unchanged() {
         let clips = [clip("emodb", "03"), clip("ravdess", "a:03"), clip("b", "")];
         let text = written(&clips);
         assert!(text.contains(",emodb,emodb:03,anger,"), "{text}");
@@ -284,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn one_corpus_needs_no_column_and_a_colon_means_nothing_there() {
+    fn one_corpus_needs_no_column_and_a_colon_has_no_meaning() {
         let clips = [clip("", "emodb:03"), clip("", "")];
         let text = written(&clips);
         assert!(text.starts_with("clip,speaker,label,corpus_label,part,content\n"));
@@ -292,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_version_wrote_the_corpus_before_the_speaker() {
+    fn a_file_of_an_early_version_has_the_corpus_in_the_speaker() {
         let text = "clip,speaker,label,corpus_label,part\n\
                     x/03.wav,emodb:03,anger,W,train\n\
                     x/a:03.wav,ravdess:a:03,anger,W,test\n\

@@ -1,6 +1,6 @@
-//! What TensorBoard reads: a file of records, each an event in protobuf between checksums.
+//! Event files of TensorBoard: records of protobuf messages with checksums.
 //!
-//! Of its messages only what carries a number or a text is here: `Event`
+//! Only the parts of the messages for numbers and texts are implemented: `Event`
 //! (tensorboard/compat/proto/event.proto) with a `Summary` of named values.
 
 use std::fs::{File, OpenOptions};
@@ -11,9 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use prost::Message;
 
-use super::{EpochRecord, write_bytes};
+use crate::evaluation::EpochMetrics;
+use crate::io::write_bytes;
 
-/// The event file of a run: an event an epoch, on the disk as soon as the epoch is over.
+/// The event file of a run: one event per epoch, written at the end of the epoch.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
@@ -89,10 +90,14 @@ struct PluginData {
 const DT_STRING: i32 = 7;
 
 impl EventFile {
-    /// Begins the file with the notes that belong to the scores, and the epochs that are done. One that was there is written anew, so that a
-    /// resumed run leaves no half record and no epoch twice; when those epochs ended is reckoned back
-    /// from how long each took.
-    pub fn begin(path: &Path, epochs: &[EpochRecord], notes: &[String]) -> Result<EventFile> {
+    /// Writes the file with the notes on the scores and with the finished epochs.
+    ///
+    /// An earlier file is replaced, so that a resumed run has neither an incomplete record nor an
+    /// epoch twice. The times of the finished epochs are computed from their durations.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn begin(path: &Path, epochs: &[EpochMetrics], notes: &[String]) -> Result<EventFile> {
         let mut time = now() - epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
         let mut bytes = record(&Event {
             wall_time: time,
@@ -116,7 +121,10 @@ impl EventFile {
     }
 
     /// Appends an epoch that has just ended.
-    pub fn append(&mut self, epoch: &EpochRecord) -> Result<()> {
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written.
+    pub fn append(&mut self, epoch: &EpochMetrics) -> Result<()> {
         self.file
             .write_all(&record(&event(epoch, now())))
             .with_context(|| format!("cannot write {}", self.path.display()))
@@ -128,7 +136,7 @@ fn now() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn event(epoch: &EpochRecord, wall_time: f64) -> Event {
+fn event(epoch: &EpochMetrics, wall_time: f64) -> Event {
     let values = [
         ("loss/train", epoch.train_loss),
         ("loss/validation", epoch.validation_loss),
@@ -181,7 +189,7 @@ fn text_event(tag: &str, texts: &[String], wall_time: f64) -> Event {
     }
 }
 
-/// Length, its checksum, the event, its checksum: a record of TensorFlow's record files.
+/// A record of a TFRecord file: length, checksum of the length, event, checksum of the event.
 fn record(event: &Event) -> Vec<u8> {
     let event = event.encode_to_vec();
     let length = (event.len() as u64).to_le_bytes();
@@ -192,7 +200,8 @@ fn record(event: &Event) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32C, rotated and shifted, so that the checksum of bytes that hold checksums stays a good one.
+/// The masked CRC-32C of TFRecord: rotated and with an added constant, so that checksums in the
+/// data do not weaken it.
 fn masked_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)
@@ -203,8 +212,8 @@ fn masked_checksum(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn epoch(epoch: usize) -> EpochRecord {
-        EpochRecord {
+    fn epoch(epoch: usize) -> EpochMetrics {
+        EpochMetrics {
             epoch,
             train_loss: 1.5,
             train_accuracy: 0.25,
@@ -217,8 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn records_are_what_tensorflow_wrote() {
-        // tf.summary.create_file_writer begins every file so, but for the eight bytes of the time.
+    fn records_equal_those_of_tensorflow() {
+        // tf.summary.create_file_writer starts every file with these bytes, except the time (8
+        // bytes).
         let first = record(&Event {
             wall_time: 0.0,
             step: 0,
@@ -240,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_begun_again_holds_every_epoch_once() {
+    fn a_file_that_is_written_again_has_every_epoch_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.out.tfevents.emovox");
         let notes = ["speakers shared: train/test".to_string()];

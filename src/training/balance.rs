@@ -1,37 +1,11 @@
 //! Resampling of an epoch so that groups of clips are equally frequent.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-/// Groups of clips that are equally frequent in every epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Balance {
-    /// No balancing: an epoch has every clip once.
-    #[default]
-    None,
-    /// The classes are equally frequent.
-    Class,
-    /// The corpora are equally frequent.
-    Corpus,
-    /// The classes of every corpus are equally frequent.
-    CorpusClass,
-}
-
-impl fmt::Display for Balance {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.pad(match self {
-            Balance::None => "none",
-            Balance::Class => "class",
-            Balance::Corpus => "corpus",
-            Balance::CorpusClass => "corpus-class",
-        })
-    }
-}
+use crate::config::Balance;
 
 impl Balance {
     /// Group of each clip as a pair (corpus, class); 0 stands for a property that is not balanced.

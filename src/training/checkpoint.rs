@@ -1,7 +1,7 @@
-//! `last.ot`: everything that a training needs to go on, in one file that is whole or not there.
+//! `last.ot`: the complete state of a training in one file.
 //!
-//! It holds the weights, the optimizer, the weights that count so far, the epochs behind it and the steps
-//! of the one that it is in. Random numbers need no place in it: they are drawn from
+//! It has the weights, the optimizer, the selected weights, the metrics of the completed epochs, and
+//! the progress within the current epoch. Random numbers are not part of it: they are drawn from
 //! (seed, epoch, step).
 
 use std::collections::BTreeMap;
@@ -11,67 +11,107 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::config::TrainingConfig;
 use super::optimizer::AdamW;
 use super::progress::{PartialEpoch, Progress};
 use crate::bounded;
-use crate::distributed::Ranks;
-use crate::model::{EmotionModel, about, check_about, decode, encode, fit, read_tensors};
-use crate::run::{EpochRecord, RunFolder, read_metrics, write_keeping_previous};
+use crate::config::TrainingConfig;
+use crate::distributed::ProcessGroup;
+use crate::evaluation::EpochMetrics;
+use crate::io::write_keeping_previous;
+use crate::model::{
+    EmotionModel, check_metadata, decode, encode, load_state_dict, metadata, read_tensors,
+};
+use crate::run::{RunFolder, read_metrics};
 
-/// `[epochs, 8]`: the columns of `metrics.csv`. Not there before the first epoch is over.
+/// `[epochs, 8]`: the columns of `metrics.csv`. Absent before the first epoch is completed.
 const EPOCHS: &str = "training.epochs";
 /// `[4]`: the fields of [`PartialEpoch`].
 const PARTIAL: &str = "training.partial";
-/// What stands before the names of the weights that count so far.
-const KEPT: &str = "best.";
+/// Prefix of the names of the selected weights.
+const SELECTED: &str = "best.";
 
-/// Weights by their names, of their own: training on does not change them.
+/// Weights by name. They are copies, so training does not change them.
 pub(super) type Weights = Vec<(String, Tensor)>;
 
-/// A copy of a model's weights as they are now.
-pub(super) fn copy_of(model: &EmotionModel) -> Weights {
-    let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
-    model.tensors().into_iter().map(copy).collect()
+/// Everything that changes during a training, apart from the weights of the model.
+pub(super) struct TrainState {
+    pub optimizer: AdamW,
+    pub progress: Progress,
+    /// Weights of the selected epoch so far; empty before the first epoch is completed.
+    pub selected: Weights,
 }
 
-/// The whole state of a training as the bytes of `last.ot`. `kept` are the weights of the epoch that
-/// counts so far, where there is one.
-pub(super) fn encode_state(
-    model: &EmotionModel,
-    optimizer: &AdamW,
-    progress: &Progress,
-    kept: &Weights,
-) -> Result<Vec<u8>> {
-    let mut tensors = vec![about(model)?];
-    tensors.extend(model.tensors());
-    tensors.extend(optimizer.state());
-    tensors.extend(kept_names(kept));
-    // tch cannot save a tensor without elements.
-    if !progress.epochs.is_empty() {
-        tensors.push((EPOCHS.into(), epochs_tensor(&progress.epochs)));
+impl TrainState {
+    /// Loads the state of a run into `model`, or begins a new one. With several processes, the main
+    /// process reads the file and sends it to the others.
+    ///
+    /// # Errors
+    /// If the file is damaged, or does not fit the model.
+    pub fn load(
+        run: &RunFolder,
+        model: &EmotionModel,
+        config: &TrainingConfig,
+        group: &ProcessGroup,
+    ) -> Result<TrainState> {
+        let mut optimizer = AdamW::new(model.parameters(), config);
+        let (progress, selected) = load(run, model, &mut optimizer, group)?;
+        Ok(TrainState {
+            optimizer,
+            progress,
+            selected,
+        })
     }
-    let PartialEpoch {
-        steps,
-        loss_sum,
-        hits,
-        seconds,
-    } = progress.partial;
-    let partial = [steps as f64, loss_sum, hits as f64, seconds];
-    tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
-    encode(&tensors)
+
+    /// Completes an epoch. If it is the selected one, its weights are copied.
+    pub fn end_epoch(
+        &mut self,
+        record: EpochMetrics,
+        model: &EmotionModel,
+        config: &TrainingConfig,
+    ) {
+        let epoch = record.epoch;
+        self.progress.epochs.push(record);
+        self.progress.partial = PartialEpoch::default();
+        if self.progress.selected(config).map(|kept| kept.epoch) == Some(epoch) {
+            self.selected = copy_of(model);
+        }
+    }
+
+    /// The bytes of `last.ot`.
+    ///
+    /// # Errors
+    /// If libtorch cannot serialise a tensor.
+    pub fn encode(&self, model: &EmotionModel) -> Result<Vec<u8>> {
+        let mut tensors = vec![metadata(model)?];
+        tensors.extend(model.tensors());
+        tensors.extend(self.optimizer.state());
+        tensors.extend(selected_names(&self.selected));
+        // tch cannot save a tensor without elements.
+        if !self.progress.epochs.is_empty() {
+            tensors.push((EPOCHS.into(), epochs_tensor(&self.progress.epochs)));
+        }
+        let PartialEpoch {
+            steps,
+            loss_sum,
+            hits,
+            seconds,
+        } = self.progress.partial;
+        let partial = [steps as f64, loss_sum, hits as f64, seconds];
+        tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
+        encode(&tensors)
+    }
 }
 
-/// Saves what [`encode_state`] gave; what was saved before stays as `previous.ot`.
+/// Writes `last.ot`, and keeps the file before it as `previous.ot`.
 pub(super) fn write(run: &RunFolder, state: &[u8]) -> Result<()> {
     write_keeping_previous(&run.last_ot(), &run.previous_ot(), |file| {
         Ok(file.write_all(state)?)
     })
 }
 
-/// The file that a run resumes from: `last.ot`, or the previous one where a process was killed
-/// between moving one away and putting the next in its place. `None` where nothing was saved yet.
-pub(super) fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
+/// The file from which a run resumes: `last.ot`, or `previous.ot` if a process was killed between
+/// the two renames. `None` if nothing was saved yet.
+fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
     let saved = [run.last_ot(), run.previous_ot()]
         .into_iter()
         .find(|file| file.exists());
@@ -83,16 +123,20 @@ pub(super) fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
         };
         ensure!(
             epochs == 0 && !run.best_ot().exists(),
-            "{} is gone, though this run was trained before; without it it cannot go on, and it is \
-             left as it is",
+            "{} is missing, although this run was trained before; the run cannot be resumed without it, \
+             and was not changed",
             run.last_ot().display()
         );
     }
     Ok(saved)
 }
 
-/// How far a run has come, once all that it has saved is known to fit a model of its configuration
-/// (which takes it up). `from_previous` asks for `previous.ot` in place of a `last.ot` that is broken.
+/// Progress of a run. The saved state is loaded into `model`, which checks that it fits the
+/// configuration. With `from_previous`, `previous.ot` replaces a damaged `last.ot`.
+///
+/// # Errors
+/// If the file is missing, damaged, or does not fit the model; with `from_previous`, also if
+/// `last.ot` is not damaged.
 pub fn saved_progress(
     run: &RunFolder,
     model: &EmotionModel,
@@ -108,7 +152,7 @@ pub fn saved_progress(
     if from_previous {
         ensure!(
             read(&run.last_ot()).is_err(),
-            "{} is whole; leave --from-previous out",
+            "{} is not damaged; omit --from-previous",
             run.last_ot().display()
         );
         return read(&previous);
@@ -117,32 +161,31 @@ pub fn saved_progress(
         return Ok(Progress::default());
     };
     read(&path).map_err(|error| {
-        // Whoever loses a file should hear at once what is left.
+        // The error says which file can replace the damaged one.
         match read(&previous) {
             Ok(progress) if path != previous => anyhow!(
-                "{error:#}. But previous.ot is whole and has {} epochs behind it: add \
-                 --from-previous to go on from there",
+                "{error:#}. previous.ot is not damaged and has {} completed epochs: add \
+                 --from-previous to resume from it",
                 progress.epochs.len()
             ),
-            _ => error.context("this run cannot go on, and is left as it is"),
+            _ => error.context("this run cannot be resumed, and was not changed"),
         }
     })
 }
 
-/// Puts a saved training back into a model and an optimizer of the same configuration; gives its
-/// place and the weights that count. Of several processes the first one reads it, and the others are
-/// given what it has read.
-pub(super) fn load(
+/// Loads a saved training into a model and an optimizer of the same configuration. Returns the
+/// progress and the selected weights.
+fn load(
     run: &RunFolder,
     model: &EmotionModel,
     optimizer: &mut AdamW,
-    ranks: &Ranks,
+    group: &ProcessGroup,
 ) -> Result<(Progress, Weights)> {
-    let path = match ranks.is_first() {
+    let path = match group.is_main() {
         true => find(run)?,
         false => None,
     };
-    if !ranks.are_several() {
+    if !group.is_distributed() {
         return match path {
             Some(path) => load_file(&path, model, optimizer),
             None => Ok((Progress::default(), Vec::new())),
@@ -152,13 +195,13 @@ pub(super) fn load(
         bounded::read(&path, bounded::WEIGHTS)
             .with_context(|| format!("cannot read {}", path.display()))
     };
-    match ranks.spread_bytes(path.map(read).transpose()?)? {
+    match group.broadcast_bytes(path.map(read).transpose()?)? {
         Some(bytes) => take(&decode(bytes, model.device())?, model, optimizer)
             .with_context(|| format!("{} does not fit this run's config.toml", run.name())),
         None => {
             tch::no_grad(|| {
                 let mut tensors = model.tensors().into_iter();
-                tensors.try_for_each(|(_, mut tensor)| ranks.spread(&mut tensor))
+                tensors.try_for_each(|(_, mut tensor)| group.broadcast(&mut tensor))
             })?;
             Ok((Progress::default(), Vec::new()))
         }
@@ -180,26 +223,27 @@ fn take(
     model: &EmotionModel,
     optimizer: &mut AdamW,
 ) -> Result<(Progress, Weights)> {
-    check_about(model, saved)?;
+    check_metadata(model, saved)?;
     let progress = progress_of(saved)?;
-    let kept = match progress.epochs.is_empty() {
+    let selected = match progress.epochs.is_empty() {
         true => Vec::new(),
         false => copy_of(model),
     };
     let mut targets = model.tensors();
     targets.extend(optimizer.state());
-    targets.extend(kept_names(&kept));
-    fit(&targets, &[EPOCHS, PARTIAL], saved)?;
-    optimizer.go_on_after(saved)?;
-    Ok((progress, kept))
+    targets.extend(selected_names(&selected));
+    load_state_dict(&targets, &[EPOCHS, PARTIAL], saved)?;
+    optimizer.resume_after(saved)?;
+    Ok((progress, selected))
 }
 
-fn kept_names(kept: &Weights) -> impl Iterator<Item = (String, Tensor)> {
-    kept.iter()
-        .map(|(name, tensor)| (format!("{KEPT}{name}"), tensor.shallow_clone()))
+fn selected_names(selected: &Weights) -> impl Iterator<Item = (String, Tensor)> {
+    selected
+        .iter()
+        .map(|(name, tensor)| (format!("{SELECTED}{name}"), tensor.shallow_clone()))
 }
 
-fn epochs_tensor(epochs: &[EpochRecord]) -> Tensor {
+fn epochs_tensor(epochs: &[EpochMetrics]) -> Tensor {
     let rows: Vec<f64> = epochs
         .iter()
         .flat_map(|epoch| {
@@ -221,28 +265,28 @@ fn epochs_tensor(epochs: &[EpochRecord]) -> Tensor {
 fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
     let partial = saved
         .get(PARTIAL)
-        .context("it holds weights, but not the place in a training; only last.ot resumes")?;
-    let garbled = || anyhow!("the place in the training is garbled");
+        .context("it has weights, but no optimizer and no progress; only last.ot can be resumed")?;
+    let damaged = || anyhow!("the progress of the training is damaged");
     let numbers = |tensor: &Tensor| {
         let tensor = tensor.to_device(Device::Cpu).f_view([-1]).ok();
         let tensor = tensor.filter(|tensor| tensor.kind() == Kind::Double);
         tensor.and_then(|tensor| Vec::<f64>::try_from(tensor).ok())
     };
     let epochs = match saved.get(EPOCHS) {
-        Some(epochs) => numbers(epochs).ok_or_else(garbled)?,
+        Some(epochs) => numbers(epochs).ok_or_else(damaged)?,
         None => Vec::new(),
     };
-    let partial = numbers(partial).ok_or_else(garbled)?;
+    let partial = numbers(partial).ok_or_else(damaged)?;
     let (rows, []) = epochs.as_chunks::<8>() else {
-        return Err(garbled());
+        return Err(damaged());
     };
     let &[steps, loss_sum, hits, seconds] = partial.as_slice() else {
-        return Err(garbled());
+        return Err(damaged());
     };
-    ensure!(steps >= 0.0 && hits >= 0.0 && seconds >= 0.0, garbled());
-    let epochs: Vec<EpochRecord> = rows
+    ensure!(steps >= 0.0 && hits >= 0.0 && seconds >= 0.0, damaged());
+    let epochs: Vec<EpochMetrics> = rows
         .iter()
-        .map(|row| EpochRecord {
+        .map(|row| EpochMetrics {
             epoch: row[0] as usize,
             train_loss: row[1],
             train_accuracy: row[2],
@@ -257,7 +301,7 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
         .iter()
         .zip(1..)
         .all(|(row, epoch)| row.epoch == epoch);
-    ensure!(in_order, garbled());
+    ensure!(in_order, damaged());
     Ok(Progress {
         epochs,
         partial: PartialEpoch {
@@ -267,4 +311,10 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
             seconds,
         },
     })
+}
+
+/// A copy of the current weights of a model.
+fn copy_of(model: &EmotionModel) -> Weights {
+    let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
+    model.tensors().into_iter().map(copy).collect()
 }

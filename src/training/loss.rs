@@ -3,11 +3,6 @@
 
 use tch::{Kind, Tensor};
 
-/// One-hot targets `[batch, classes]` of labels `[batch]`.
-pub(super) fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
-    labels.one_hot(classes).to_kind(Kind::Float)
-}
-
 /// Label smoothing: distributes a share of each target evenly over all classes (Szegedy et al.
 /// 2016).
 pub(super) fn smooth(targets: &Tensor, share: f64) -> Tensor {
@@ -84,6 +79,7 @@ pub(super) fn balanced_weights(labels: &[usize], classes: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::augment::one_hot;
 
     /// ```python
     /// logits = torch.tensor([[1., -2., 0.5], [0., 2., -1.]]); labels = torch.tensor([2, 0])

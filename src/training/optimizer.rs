@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
-use super::config::TrainingConfig;
 use super::fused::{self, Step};
+use crate::config::TrainingConfig;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -71,10 +71,6 @@ impl AdamW {
     pub fn set_gradients(&mut self, flat: &Tensor) {
         let mut next = 0;
         for Parameter { value, .. } in &mut self.parameters {
-            if !value.grad().defined() {
-                // A process without clips in this batch has no gradients; this creates them.
-                (value.sum(Kind::Float) * 0.0).backward();
-            }
             let length = value.numel() as i64;
             let gradient = flat.narrow(0, next, length).view_as(value);
             tch::no_grad(|| value.grad().copy_(&gradient));
@@ -131,7 +127,7 @@ impl AdamW {
     ///
     /// # Errors
     /// If `saved` has no number of steps.
-    pub fn go_on_after(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub fn resume_after(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
         self.step = saved
             .get(STEP)
             .and_then(|step| {

@@ -1,13 +1,13 @@
 //! Progress of a training, from which it can be resumed.
 
-use super::config::TrainingConfig;
-use crate::run::EpochRecord;
+use crate::config::{CheckpointSelection, TrainingConfig};
+use crate::evaluation::EpochMetrics;
 
 /// Progress of a training: the completed epochs, and the completed steps of the current epoch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Progress {
     /// Metrics of the completed epochs.
-    pub epochs: Vec<EpochRecord>,
+    pub epochs: Vec<EpochMetrics>,
     /// The current epoch.
     pub partial: PartialEpoch,
 }
@@ -27,13 +27,13 @@ pub struct PartialEpoch {
 
 impl Progress {
     /// The epoch with the highest validation UAR so far.
-    pub fn best(&self) -> Option<&EpochRecord> {
-        EpochRecord::best(&self.epochs)
+    pub fn best(&self) -> Option<&EpochMetrics> {
+        EpochMetrics::best(&self.epochs)
     }
 
     /// The selected epoch so far, whose weights are in `best.ot`.
-    pub fn kept(&self, config: &TrainingConfig) -> Option<&EpochRecord> {
-        config.keep.of(&self.epochs)
+    pub fn selected(&self, config: &TrainingConfig) -> Option<&EpochMetrics> {
+        config.checkpoint_selection.of(&self.epochs)
     }
 
     /// True if all epochs are completed, or if the training stopped early.
@@ -47,5 +47,15 @@ impl Progress {
         config.early_stopping > 0
             && self.epochs.len() < config.epochs
             && self.epochs.len() - best >= config.early_stopping
+    }
+}
+
+impl CheckpointSelection {
+    /// The selected epoch among the completed `epochs`.
+    pub fn of(self, epochs: &[EpochMetrics]) -> Option<&EpochMetrics> {
+        match self {
+            CheckpointSelection::Best => EpochMetrics::best(epochs),
+            CheckpointSelection::Last => epochs.last(),
+        }
     }
 }

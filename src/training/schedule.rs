@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::config::Schedule;
+use crate::config::Schedule;
 
 /// Share of the training in which the one-cycle rate increases.
 const RISING: f64 = 0.3;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emovox::model::{safetensors_metadata, from_safetensors, to_safetensors};
+use emovox::model::{from_safetensors, safetensors_metadata, to_safetensors};
 use serde_json::Value;
 use tch::{Device, Tensor};
 

@@ -36,20 +36,20 @@ const SILENCE: f64 = -100.0;
 
 /// Settings of the voice activity detection.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GateConfig {
+pub struct VoiceActivityConfig {
     /// Distance above the noise floor from which on a sound counts as speech, in decibels.
     pub threshold: f64,
 }
 
-impl Default for GateConfig {
+impl Default for VoiceActivityConfig {
     fn default() -> Self {
-        GateConfig { threshold: 10.0 }
+        VoiceActivityConfig { threshold: 10.0 }
     }
 }
 
 /// A segment of speech, as a range of samples of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
+pub struct SpeechSegment {
     /// Index of the first sample.
     pub start: u64,
     /// Index behind the last sample; the stream may not have arrived there yet.
@@ -57,7 +57,7 @@ pub struct Stretch {
 }
 
 /// Detector of speech in a stream. It keeps the latest segment of speech.
-pub struct Gate {
+pub struct VoiceActivityGate {
     threshold: f64,
     /// Length of a frame in samples.
     frame_length: u64,
@@ -80,16 +80,16 @@ pub struct Gate {
     /// Number of quiet frames in a row while the gate is open.
     quiet: u64,
     /// Segment of the open gate.
-    open: Option<Stretch>,
+    open: Option<SpeechSegment>,
     /// Latest segment that is long enough for speech.
-    latest: Option<Stretch>,
+    latest: Option<SpeechSegment>,
 }
 
-impl Gate {
+impl VoiceActivityGate {
     /// A gate for streams of `sample_rate` hertz.
-    pub fn new(config: &GateConfig, sample_rate: u32) -> Gate {
+    pub fn new(config: &VoiceActivityConfig, sample_rate: u32) -> VoiceActivityGate {
         let rate = f64::from(sample_rate);
-        Gate {
+        VoiceActivityGate {
             threshold: config.threshold,
             frame_length: (u64::from(sample_rate) * FRAME_MS / 1000).max(1),
             pole: (-std::f64::consts::TAU * CUTOFF_HZ / rate).exp(),
@@ -123,7 +123,7 @@ impl Gate {
     }
 
     /// The latest segment of speech; its end moves on while the speech continues.
-    pub fn latest(&self) -> Option<Stretch> {
+    pub fn latest(&self) -> Option<SpeechSegment> {
         self.latest
     }
 
@@ -146,7 +146,7 @@ impl Gate {
         match &mut self.open {
             None if self.loud >= OPENS_AFTER => {
                 self.quiet = 0;
-                self.open = Some(Stretch {
+                self.open = Some(SpeechSegment {
                     start: sample_of((self.frames - self.loud).saturating_sub(MARGIN)),
                     end: sample_of(self.frames + MARGIN),
                 });
@@ -192,8 +192,8 @@ mod tests {
 
     /// Start and end in seconds of all segments that a gate finds.
     fn segments(samples: &[f32]) -> Vec<(f64, f64)> {
-        let mut gate = Gate::new(&GateConfig::default(), RATE as u32);
-        let mut found: Vec<Stretch> = Vec::new();
+        let mut gate = VoiceActivityGate::new(&VoiceActivityConfig::default(), RATE as u32);
+        let mut found: Vec<SpeechSegment> = Vec::new();
         for piece in samples.chunks(97) {
             gate.push(piece);
             if let Some(segment) = gate.latest() {
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_speech_of_every_voice_is_found_and_the_pauses_are_not() {
-        for voice in 1..=demo::VOICES {
+        for voice in 1..=demo::SPEAKERS {
             let mut samples = noise(2.0, -65.0);
             let (sentence, emotion) = (1 + voice % demo::SENTENCES, voice % demo::EMOTIONS.len());
             let speech = demo::synthesise(voice, sentence, emotion, 1);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ── SoundStream ── mono ── StreamResampler ── the run's rate ─┬─ Ring: the latest samples
-//!                                                                    └─ Gate: segments of speech
+//!                                                                    └─ VoiceActivityGate: segments of speech
 //! ```
 //!
 //! The division of the bytes into pieces does not change the result.
@@ -14,7 +14,7 @@ mod ring;
 
 use std::io::{ErrorKind, Read};
 
-pub use gate::{Gate, GateConfig, Stretch};
+pub use gate::{SpeechSegment, VoiceActivityConfig, VoiceActivityGate};
 pub use resampler::StreamResampler;
 pub use ring::Ring;
 

@@ -1,6 +1,6 @@
-//! `emovox inspect`: recordings and corpora as pictures.
+//! `emovox inspect`: pictures of recordings, and descriptions of corpora.
 
-mod heard;
+mod predict;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -13,44 +13,47 @@ use clap::Args;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::terminal::{print_error, print_text};
-use super::{CorpusName, Runs, open_corpus, say};
+use super::{Runs, open_corpus, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::CorpusKind;
 use emovox::device::DeviceChoice;
+use emovox::evaluation::argmax;
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
-use emovox::inspection::{Recording, Survey};
-use emovox::report::{is_own_picture, recording_png, survey_png, survey_text};
-use emovox::run::{Outputs, write_output};
+use emovox::inspection::{CorpusStats, Recording};
+use emovox::io::write_output;
+use emovox::report::{corpus_stats_png, corpus_stats_text, is_own_picture, recording_png};
+use emovox::run::Outputs;
 
-/// Draws recordings (waveform, mel spectrogram, MFCCs), or describes a corpus
+/// Draw recordings (waveform, mel spectrogram, MFCCs), or describe a corpus
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox inspect clip.wav                          draws clip.png
-  emovox inspect clip.wav --run ravdess-bilstm     as that run hears it, and what it hears when
-  emovox inspect *.wav --out pictures              one picture each
-  emovox inspect data/tess                         describes a corpus: prints tables, writes tess.csv
-                                                   (a line a clip) and tess.png
+  emovox inspect clip.wav                          draw clip.png
+  emovox inspect clip.wav --run ravdess-bilstm     features and predictions of that run over time
+  emovox inspect *.wav --out pictures              one picture per recording
+  emovox inspect data/tess                         describe a corpus: print tables, write tess.csv
+                                                   (one line per clip) and tess.png
 
-Of a corpus it warns where something other than the voice gives the label away, as the duration does in
-TESS: a rule that guesses the class from that alone is measured by its balanced accuracy, in five folds,
-against chance and against shuffled labels.")]
+For a corpus, the command warns if a property other than the voice predicts the label, as the duration
+does in TESS (label leakage). A rule that predicts the class from this property alone is scored by
+balanced accuracy in five folds, and compared with chance and with shuffled labels.")]
 pub struct InspectArgs {
     /// WAV files, or one folder with a corpus (or `demo`)
     #[arg(required = true, value_name = "FILE|DIR")]
     what: Vec<PathBuf>,
-    /// Show it as this run (or bundle) hears it, with what it hears
+    /// Draw features and predictions of this run or bundle
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     #[command(flatten)]
     runs: Runs,
-    /// The picture; of several recordings or a corpus, the folder to write to [default: here]
+    /// Output picture; for several recordings or a corpus, the output folder [default: current
+    /// folder]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
-    /// Hertz to resample to, or `native`
+    /// Sample rate to resample to, in hertz, or `native` for no resampling
     #[arg(
         long,
         value_name = "HZ",
@@ -58,19 +61,19 @@ pub struct InspectArgs {
         conflicts_with = "run"
     )]
     sample_rate: SampleRate,
-    /// Cut silence off both ends: what is so many decibels below the loudest frame
+    /// Trim silence at both ends: frames more than this many decibels below the loudest frame
     #[arg(long, value_name = "DB", conflicts_with = "run")]
     trim_db: Option<f32>,
-    /// Seconds that the model hears at once, for its probabilities over time
+    /// Length of a window in seconds, for the probabilities over time
     #[arg(long, value_name = "S", default_value = "1.0", requires = "run")]
     window: f64,
-    /// Seconds from one such window to the next
+    /// Distance between two windows in seconds
     #[arg(long, value_name = "S", default_value = "0.1", requires = "run")]
     hop: f64,
-    /// What corpus the folder is, if emovox does not recognise it
+    /// Kind of the corpus, if emovox does not recognise it
     #[arg(long, value_enum)]
-    corpus: Option<CorpusName>,
-    /// auto, cpu, cuda or cuda:N
+    corpus: Option<CorpusKind>,
+    /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 }
@@ -81,13 +84,16 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
         [folder] if is_corpus(folder) => {
             ensure!(
                 args.run.is_none(),
-                "--run shows recordings; name some instead of a folder"
+                "--run is for recordings; give recordings instead of a folder"
             );
             inspect_corpus(args, folder)
         }
         files => {
             if let Some(folder) = files.iter().find(|file| is_corpus(file)) {
-                anyhow::bail!("{} is a folder; inspect it alone", folder.display());
+                anyhow::bail!(
+                    "{} is a folder; inspect it without other arguments",
+                    folder.display()
+                );
             }
             inspect_files(args, files)
         }
@@ -95,7 +101,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 }
 
 fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
-    let corpus = open_corpus(folder, args.corpus.map(CorpusKind::from))?;
+    let corpus = open_corpus(folder, args.corpus)?;
     let out = args.out.clone().unwrap_or_else(|| ".".into());
     make_folder(&out)?;
     let whole = std::fs::canonicalize(&corpus.folder).unwrap_or_else(|_| corpus.folder.clone());
@@ -110,15 +116,15 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     for clip in &corpus.clips {
         outputs.protect(&corpus.path(clip));
     }
-    outputs.check(&csv, Survey::is_own_csv)?;
+    outputs.check(&csv, CorpusStats::is_own_csv)?;
     outputs.check(&picture, is_own_picture)?;
     let bar = bar(corpus.clips.len(), "recordings", "clips");
-    let survey = Survey::read(&corpus, || bar.inc(1));
+    let survey = CorpusStats::read(&corpus, || bar.inc(1));
     bar.finish_and_clear();
     survey.write_csv(&csv)?;
-    write(&picture, &survey_png(&survey)?)?;
+    write(&picture, &corpus_stats_png(&survey)?)?;
     print_text(
-        &(survey_text(&survey)
+        &(corpus_stats_text(&survey)
             + "
 "),
     );
@@ -143,9 +149,13 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
     let mut failed = false;
     for file in files {
         let picture = names.of(file);
-        // The others are drawn all the same.
+        // After an error, the other recordings are still drawn.
         match draw(args, predictor.as_ref(), &mut outputs, file, &picture) {
-            Ok(seen) => say!("{}: {seen}; drew {}", file.display(), picture.display()),
+            Ok(description) => say!(
+                "{}: {description}; drew {}",
+                file.display(),
+                picture.display()
+            ),
             Err(error) => {
                 failed = true;
                 print_error(&format!("{error:#}"));
@@ -159,7 +169,7 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
     })
 }
 
-/// Draws a recording; gives what there is to say of it.
+/// Draws a recording, and returns its description.
 fn draw(
     args: &InspectArgs,
     predictor: Option<&Predictor>,
@@ -177,36 +187,41 @@ fn draw(
             sample_rate: args.sample_rate,
             trim_db: args.trim_db,
         };
-        let recording = Recording::read(file, &audio, &for_the_eye(file, args.sample_rate)?)?;
+        let recording = Recording::read(file, &audio, &picture_features(file, args.sample_rate)?)?;
         write(picture, &recording_png(&recording, None, &title, None)?)?;
-        return Ok(recording.story());
+        return Ok(recording.describe());
     };
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
-    let heard = heard::heard(predictor, &recording, args.window, args.hop)
+    let predictions = predict::predictions(predictor, &recording, args.window, args.hop)
         .with_context(|| file.display().to_string())?;
-    let best = heard::most_probable(&heard.whole);
-    let answer = format!("{} {:.0} %", heard.classes[best], 100.0 * heard.whole[best]);
+    let best = argmax(&predictions.whole);
+    let prediction = format!(
+        "{} {:.0} %",
+        predictions.classes[best],
+        100.0 * predictions.whole[best]
+    );
     let note = config
         .data
         .is_synthetic()
-        .then_some("this model has heard synthetic speech only");
+        .then_some("this model was trained on synthetic speech only");
     let png = recording_png(
         &recording,
-        Some(&heard),
-        &format!("{title}: {answer}"),
+        Some(&predictions),
+        &format!("{title}: {prediction}"),
         note,
     )?;
     write(picture, &png)?;
-    Ok(format!("{answer}; {}", recording.story()))
+    Ok(format!("{prediction}; {}", recording.describe()))
 }
 
 fn write(picture: &Path, png: &[u8]) -> Result<()> {
     write_output(picture, |file| Ok(file.write_all(png)?))
 }
 
-/// Frames of about 60 ms, every 8: fine enough in time, and in frequency for the harmonics of a voice.
-fn for_the_eye(file: &Path, rate: SampleRate) -> Result<FeatureConfig> {
+/// Feature settings for a picture: frames of about 60 ms every 8 ms, with a resolution in time for
+/// syllables and in frequency for the harmonics of a voice.
+fn picture_features(file: &Path, rate: SampleRate) -> Result<FeatureConfig> {
     let rate = match rate {
         SampleRate::Hz(rate) => rate,
         SampleRate::Native => {
@@ -226,9 +241,9 @@ fn for_the_eye(file: &Path, rate: SampleRate) -> Result<FeatureConfig> {
     })
 }
 
-/// What the pictures are called.
+/// Names of the pictures.
 struct Names {
-    /// The one picture of the one recording, where it has a name of its own.
+    /// The picture that --out names, for a single recording.
     given: Option<PathBuf>,
     folder: PathBuf,
     taken: BTreeSet<String>,
@@ -251,7 +266,8 @@ impl Names {
         })
     }
 
-    /// The recording's own name; with a number where another one is called so.
+    /// The path for the picture of `file`: the name of the recording, with a number if that is
+    /// taken.
     fn of(&mut self, file: &Path) -> PathBuf {
         if let Some(given) = &self.given {
             return given.clone();

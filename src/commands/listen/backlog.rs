@@ -1,19 +1,20 @@
-//! The time by which the predictions of a live stream are behind its sound.
+//! The delay of the predictions behind a live audio stream.
 
 use std::time::{Duration, Instant};
 
-/// The delay that is first worth a warning; each further warning comes at twice the delay.
+/// Delay of the first warning; each further warning comes at twice the delay of the previous one.
 const FIRST_WARNING: Duration = Duration::from_secs(5);
-/// Sound that comes so much sooner than it lasts is not live, and nobody waits for its predictions. A live
-/// stream has at most the content of a pipe ahead of its time.
+/// A stream that is more than this number of seconds ahead of real time is not live, so its delay
+/// does not matter. A live stream is ahead by at most the content of a pipe.
 const AHEAD: f64 = 10.0;
 
-/// Follows a stream. While something waits in the queue, the predictions fall behind by the time that
-/// passes and catch up by the sound that is predicted.
+/// Measures the delay. While audio waits in the queue, the delay grows with the time that passes,
+/// and falls with the duration of the predicted audio.
 pub(super) struct Backlog {
-    began: Instant,
+    started: Instant,
     is_live: bool,
-    /// The moment when nothing was waiting, and the seconds that were predicted then.
+    /// The last time when the queue was empty, and the seconds of audio that were predicted by
+    /// then.
     caught_up: (Instant, f64),
     next_warning: Duration,
 }
@@ -21,26 +22,27 @@ pub(super) struct Backlog {
 impl Backlog {
     pub(super) fn new(now: Instant) -> Backlog {
         Backlog {
-            began: now,
+            started: now,
             is_live: true,
             caught_up: (now, 0.0),
             next_warning: FIRST_WARNING,
         }
     }
 
-    /// Nothing is waiting: all of these seconds are predicted.
+    /// Records that the queue is empty: all `seconds` of audio are predicted.
     pub(super) fn catch_up(&mut self, now: Instant, seconds: f64) {
         self.caught_up = (now, seconds);
     }
 
-    /// The delay once `seconds` are predicted of those that were `received`, where it is time for a warning.
+    /// Returns the delay if a warning is due, after `seconds` of the `received` seconds of audio
+    /// are predicted.
     pub(super) fn warning(
         &mut self,
         now: Instant,
         seconds: f64,
         received: f64,
     ) -> Option<Duration> {
-        let age = now.saturating_duration_since(self.began).as_secs_f64();
+        let age = now.saturating_duration_since(self.started).as_secs_f64();
         self.is_live &= received - age < AHEAD;
         let (since, before) = self.caught_up;
         let passed = now.saturating_duration_since(since);
@@ -57,37 +59,38 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    /// The delays that are told of a stream whose seconds come every `every` and take `costs` to predict.
+    /// The warnings (delays in seconds) for a stream in which one second of audio arrives every
+    /// `every` and takes `costs` to predict.
     fn warnings(seconds: u32, every: Duration, costs: Duration) -> Vec<u64> {
-        let began = Instant::now();
-        let mut backlog = Backlog::new(began);
-        let mut free = began;
-        let mut told = Vec::new();
+        let started = Instant::now();
+        let mut backlog = Backlog::new(started);
+        let mut free = started;
+        let mut delays = Vec::new();
         for second in 1..=seconds {
-            let arrival = began + every * second;
+            let arrival = started + every * second;
             if arrival > free {
                 free = arrival;
                 backlog.catch_up(free, f64::from(second - 1));
             }
             free += costs;
-            let came = (0..=seconds)
+            let arrived = (0..=seconds)
                 .rev()
-                .find(|&second| began + every * second <= free);
-            let delay = backlog.warning(free, f64::from(second), f64::from(came.unwrap_or(0)));
-            told.extend(delay.map(|delay| delay.as_secs()));
+                .find(|&second| started + every * second <= free);
+            let delay = backlog.warning(free, f64::from(second), f64::from(arrived.unwrap_or(0)));
+            delays.extend(delay.map(|delay| delay.as_secs()));
         }
-        told
+        delays
     }
 
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_live_stream_that_is_not_kept_up_with_is_told_of_ever_more_seldom() {
+    fn warnings_for_a_slow_live_stream_come_at_doubled_delays() {
         assert_eq!(warnings(100, SECOND, 2 * SECOND), [5, 10, 20, 40, 80]);
     }
 
     #[test]
-    fn a_live_stream_that_is_kept_up_with_has_no_delay() {
+    fn a_live_stream_with_fast_predictions_has_no_delay() {
         assert!(warnings(1000, SECOND, SECOND / 2).is_empty());
     }
 
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_no_delay_however_long_it_takes() {
+    fn a_file_has_no_delay_with_any_duration_of_the_prediction() {
         assert!(warnings(100, Duration::ZERO, 2 * SECOND).is_empty());
     }
 }

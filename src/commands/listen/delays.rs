@@ -1,21 +1,21 @@
-//! How long after its sound an answer comes.
+//! Statistics of the delay between the last sample of a window and its prediction.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A count for each millisecond, so that a week of listening takes no more room than a minute.
+/// A histogram with one count per millisecond, so that its size does not depend on the duration.
 pub(super) struct Delays {
     counts: Vec<u64>,
     longest: Duration,
 }
 
-/// What takes longer counts as this.
-const LONGEST: usize = 10_000;
+/// Longest delay in the histogram, in milliseconds; longer delays count as this.
+const MAX_MILLISECONDS: usize = 10_000;
 
 impl Default for Delays {
     fn default() -> Self {
         Delays {
-            counts: vec![0; LONGEST + 1],
+            counts: vec![0; MAX_MILLISECONDS + 1],
             longest: Duration::ZERO,
         }
     }
@@ -23,17 +23,17 @@ impl Default for Delays {
 
 impl Delays {
     pub(super) fn add(&mut self, delay: Duration) {
-        self.counts[(delay.as_millis() as usize).min(LONGEST)] += 1;
+        self.counts[(delay.as_millis() as usize).min(MAX_MILLISECONDS)] += 1;
         self.longest = self.longest.max(delay);
     }
 
-    /// The whole milliseconds within which this share of the answers came.
+    /// Upper bound, in whole milliseconds, of the delays of this share of the predictions.
     fn within(&self, share: f64) -> usize {
-        let wanted = (share * self.answers() as f64).ceil() as u64;
+        let target = (share * self.answers() as f64).ceil() as u64;
         let mut so_far = 0;
         for (milliseconds, count) in self.counts.iter().enumerate() {
             so_far += count;
-            if so_far >= wanted.max(1) {
+            if so_far >= target.max(1) {
                 return milliseconds + 1;
             }
         }
@@ -51,7 +51,7 @@ impl fmt::Display for Delays {
             0 => Ok(()),
             _ => write!(
                 f,
-                "; half of them within {} ms of their last sample, 99 % within {} ms, all within {} ms",
+                "; half of them within {} ms after their last sample, 99 % within {} ms, all within {} ms",
                 self.within(0.5),
                 self.within(0.99),
                 self.longest.as_millis() + 1

@@ -1,4 +1,4 @@
-//! Sound as it arrives: read by a thread of its own, so that Ctrl-C is heard in silence too.
+//! Input of the audio stream. A separate thread reads it, so that Ctrl-C works without audio too.
 
 use std::io::{IsTerminal, Read, Stdin};
 use std::sync::Arc;
@@ -12,31 +12,31 @@ use anyhow::{Context, Result, ensure};
 use emovox::audio::AudioError;
 use emovox::audio::stream::{RawEncoding, SoundStream};
 
-/// Reads that wait to be heard; then whoever writes has to wait. At most 64 KiB each.
+/// Maximum number of reads in the queue, of at most 64 KiB each. If it is full, the writer waits.
 const QUEUE: usize = 32;
 
-/// What comes in.
+/// An event of the input.
 pub(super) enum Arrival {
-    /// Mono samples, and when the last of them came.
+    /// Mono samples, and the arrival time of the last one.
     Sound { at: Instant, samples: Vec<f32> },
-    /// So many samples came while the queue was full, and are gone.
+    /// The number of samples that were lost because the queue was full.
     #[cfg_attr(
         not(feature = "microphone"),
         expect(dead_code, reason = "a pipe waits")
     )]
     Lost(u64),
-    /// The end, and how many bytes were promised that never came.
+    /// The end, with the number of bytes that the header states but that did not arrive.
     Over { missing: u64 },
-    /// The end, and why.
+    /// The end after an error, with its message.
     Broken(String),
 }
 
-/// An open stream of sound.
+/// An open audio stream.
 pub(super) struct Input {
     pub sample_rate: u32,
     pub described: String,
     pub arrivals: Receiver<Arrival>,
-    /// Samples that were read from a pipe or a file, also those that wait in the queue.
+    /// Number of samples that were read from a pipe or a file, including those in the queue.
     pub read: Arc<AtomicU64>,
     /// Keeps the microphone open.
     #[cfg(feature = "microphone")]
@@ -45,33 +45,35 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Seconds of sound that were read.
+    /// Seconds of audio that were read.
     pub(super) fn received(&self) -> f64 {
         self.read.load(Ordering::Relaxed) as f64 / f64::from(self.sample_rate)
     }
 }
 
-/// A WAV stream on standard input.
+/// Opens a WAV stream on standard input.
 pub(super) fn wav(stdin: Stdin) -> Result<Input> {
     check(&stdin)?;
     let stream = SoundStream::wav(stdin).map_err(|error| match error {
-        AudioError::Empty => AudioErrorHere("it is empty; does the program before it work?".into()),
-        AudioError::TruncatedHeader => AudioErrorHere("it ends inside the WAV header".into()),
-        AudioError::Unrecognised => AudioErrorHere(
-            "it is no WAV stream; of samples without a header, tell what they are: \
+        AudioError::Empty => {
+            StreamError("it is empty; check the program that writes to it".into())
+        }
+        AudioError::TruncatedHeader => StreamError("it ends inside the WAV header".into()),
+        AudioError::Unrecognised => StreamError(
+            "it is not a WAV stream; for samples without a header, give their format: \
              --raw s16le --rate 16000 --channels 1"
                 .into(),
         ),
-        AudioError::NotWav(format) => AudioErrorHere(format!(
+        AudioError::NotWav(format) => StreamError(format!(
             "it is not WAV but {format}; convert it: ffmpeg -loglevel error -i FILE -f wav - | emovox \
              listen …"
         )),
-        other => AudioErrorHere(other.to_string()),
+        other => StreamError(other.to_string()),
     });
     Ok(start(stream.context("cannot listen to standard input")?))
 }
 
-/// Samples without a header on standard input.
+/// Opens a stream of samples without a header on standard input.
 pub(super) fn raw(
     stdin: Stdin,
     encoding: RawEncoding,
@@ -87,15 +89,15 @@ pub(super) fn raw(
     )?))
 }
 
-/// A stream's reason, in words that do not speak of files.
+/// The message of an audio error, worded for a stream instead of a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct AudioErrorHere(String);
+struct StreamError(String);
 
 fn check(stdin: &Stdin) -> Result<()> {
     ensure!(
         !stdin.is_terminal(),
-        "standard input is a terminal, and sound must come from somewhere: arecord -q -f S16_LE -r 16000 \
+        "standard input is a terminal; connect an audio stream: arecord -q -f S16_LE -r 16000 \
          -t wav | emovox listen RUN, or emovox listen RUN < FILE.wav"
     );
     Ok(())
@@ -109,7 +111,7 @@ fn start(stream: SoundStream<impl Read + Send + 'static>) -> Input {
         2 => "stereo".to_string(),
         channels => format!("{channels} channels"),
     };
-    // It ends with the stream or with the process, whichever comes first.
+    // The thread ends with the stream or with the process.
     let count = Arc::<AtomicU64>::default();
     let counter = count.clone();
     thread::spawn(move || read(stream, &sender, &counter));
@@ -140,7 +142,7 @@ fn read(mut stream: SoundStream<impl Read>, sender: &SyncSender<Arrival>, count:
             count.fetch_add(samples.len() as u64, Ordering::Relaxed);
         }
         let last = !matches!(arrival, Arrival::Sound { .. });
-        // Nobody listens any more.
+        // The receiver is closed.
         if sender.send(arrival).is_err() || last {
             return;
         }

@@ -9,13 +9,14 @@ use cpal::{ErrorKind, FromSample, SampleFormat, SizedSample, Stream, SupportedSt
 
 use super::input::{Arrival, Input};
 
-/// Callbacks of some 10 ms each that may wait, while the model is made ready for instance.
+/// Maximum number of callbacks, of about 10 ms each, in the queue, for example while libtorch
+/// initialises.
 const QUEUE: usize = 1024;
 
-const NONE_FOUND: &str = "no microphone was found; if another program hears one, pipe it in: \
+const NONE_FOUND: &str = "no microphone was found; if another program can record, use a pipe: \
     arecord -q -f S16_LE -r 16000 -t wav | emovox listen RUN";
 
-/// Opens it at the rate and the channels that it has by itself.
+/// Opens the default microphone with its default sample rate and channels.
 pub(super) fn open() -> Result<Input> {
     let device = cpal::default_host()
         .default_input_device()
@@ -27,7 +28,7 @@ pub(super) fn open() -> Result<Input> {
         SampleFormat::I32 => record::<i32>(&device, &config, sender),
         SampleFormat::U8 => record::<u8>(&device, &config, sender),
         SampleFormat::F32 => record::<f32>(&device, &config, sender),
-        other => bail!("the microphone records {other}, which is not read"),
+        other => bail!("the microphone records {other}, which is not supported"),
     }
     .context("cannot open the microphone")?;
     stream.play().context("cannot start the microphone")?;
@@ -39,13 +40,13 @@ pub(super) fn open() -> Result<Input> {
             config.channels()
         ),
         arrivals,
-        // It is live, whatever comes.
+        // A microphone is always live, so samples are not counted.
         read: Default::default(),
         device: Some(stream),
     })
 }
 
-/// Sends the mean of the channels. It must never wait: a microphone does not.
+/// Sends the mean of the channels. The callback must never block, because the microphone continues.
 fn record<T: SizedSample>(
     device: &cpal::Device,
     config: &SupportedStreamConfig,
@@ -57,7 +58,7 @@ where
     let channels = usize::from(config.channels().max(1));
     let mut lost = 0;
     let broken = sender.clone();
-    let heard = move |data: &[T], _: &cpal::InputCallbackInfo| {
+    let on_data = move |data: &[T], _: &cpal::InputCallbackInfo| {
         let frame = |frame: &[T]| {
             let sum: f32 = frame.iter().map(|&sample| f32::from_sample_(sample)).sum();
             sum / channels as f32
@@ -72,8 +73,8 @@ where
             lost += count;
         }
     };
-    let failed = move |error: cpal::Error| {
-        // Some sound is missing then, but more is coming.
+    let on_error = move |error: cpal::Error| {
+        // After these errors some audio is missing, but the stream continues.
         let harmless = [
             ErrorKind::Xrun,
             ErrorKind::RealtimeDenied,
@@ -83,5 +84,5 @@ where
             let _ = broken.try_send(Arrival::Broken(error.to_string()));
         }
     };
-    device.build_input_stream((*config).into(), heard, failed, None)
+    device.build_input_stream((*config).into(), on_data, on_error, None)
 }

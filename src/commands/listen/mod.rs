@@ -1,4 +1,4 @@
-//! `emovox listen`: a live ear.
+//! `emovox listen`: predictions for a live audio stream.
 
 mod backlog;
 mod delays;
@@ -20,65 +20,65 @@ use super::stop::Stop;
 use super::{Runs, warning};
 use backlog::Backlog;
 use delays::Delays;
-use emovox::audio::stream::{GateConfig, RawEncoding};
+use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Ear, Predictor, Trained, Windowing};
+use emovox::inference::{Predictor, StreamingPredictor, Trained, Windowing};
 use input::{Arrival, Input};
 use show::Show;
 
-/// How often it is looked whether somebody pressed Ctrl-C.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Maximum wait for input before the next check for Ctrl-C.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Listens to a stream, and shows each second who feels what
+/// Classify a live audio stream, one prediction per second
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox listen ravdess-bilstm < talk.wav
-  arecord -q -f S16_LE -r 16000 -t wav | emovox listen ravdess-bilstm       a microphone, by ALSA
+  arecord -q -f S16_LE -r 16000 -t wav | emovox listen ravdess-bilstm       microphone through ALSA
   parec --raw --rate 16000 --channels 1 --format s16le \\
-      | emovox listen ravdess-bilstm --raw s16le --rate 16000               one by PulseAudio
+      | emovox listen ravdess-bilstm --raw s16le --rate 16000               through PulseAudio
   ffmpeg -loglevel error -i talk.mp4 -f wav - | emovox listen ravdess-bilstm --json
 
-Standard input is a WAV stream, whatever its rate and channels, or raw samples with --raw. A gate
-tells speech from the background by its level: 10 dB above a noise floor that it learns as it
-goes. What is heard is the speech of the last --window seconds, once every --hop. Ctrl-C ends it.")]
+Standard input is a WAV stream with any sample rate and channels, or raw samples with --raw. A gate
+detects speech by its level: 10 dB above a noise floor that is estimated continuously. Every --hop
+seconds, the command predicts the speech of the last --window seconds. Ctrl-C ends it.")]
 pub struct ListenArgs {
-    /// The run: its name below runs/, its folder, or its bundle
+    /// Run: its name below runs/, its folder, or its bundle
     run: String,
     #[command(flatten)]
     runs: Runs,
-    /// Standard input is samples without a header, written so
+    /// Encoding of standard input, if it is samples without a header
     #[arg(long, value_enum, value_name = "ENCODING", requires = "rate")]
     raw: Option<RawName>,
-    /// Their sample rate
+    /// Sample rate of --raw, in hertz
     #[arg(long, value_name = "HZ", requires = "raw")]
     rate: Option<u32>,
-    /// Their channels, interleaved
+    /// Number of interleaved channels of --raw
     #[arg(long, value_name = "N", requires = "raw", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     channels: u16,
-    /// Listen to the microphone instead, the system's default one
+    /// Use the default microphone of the system instead of standard input
     #[cfg(feature = "microphone")]
     #[arg(long, conflicts_with = "raw")]
     microphone: bool,
-    /// How far back an answer reaches at most
+    /// Maximum length of the audio for one prediction
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     window: f64,
-    /// From one answer to the next [default: 1, or the window if that is shorter]
+    /// Time between two predictions [default: 1, or the window if that is shorter]
     #[arg(long, value_name = "SECONDS")]
     hop: Option<f64>,
-    /// How far speech must be above the noise
-    #[arg(long, value_name = "DECIBELS", default_value_t = GateConfig::default().threshold)]
+    /// Minimum level of speech above the noise floor
+    #[arg(long, value_name = "DECIBELS", default_value_t = VoiceActivityConfig::default().threshold)]
     gate: f64,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-    /// auto, cpu, cuda or cuda:N
+    /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 }
 
-/// The encodings that --raw names.
+/// The values of --raw.
 #[derive(Clone, Copy, ValueEnum)]
 enum RawName {
     /// Integers of 16 bits, little-endian
@@ -104,43 +104,44 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
-            "note: this model has heard synthetic speech only; what it says of people means little"
+            "note: this model was trained on synthetic speech only; its predictions for human speech mean \
+             little"
         );
     }
 
     let input = open(&args)?;
     let stop = Stop::listen();
-    let gate = GateConfig {
+    let gate = VoiceActivityConfig {
         threshold: args.gate,
     };
-    // What comes while libtorch prepares itself waits in the input's queue.
-    let mut ear = Ear::new(&predictor, input.sample_rate, &windowing, &gate)?;
+    // While libtorch initialises, audio waits in the queue of the input.
+    let mut stream = StreamingPredictor::new(&predictor, input.sample_rate, &windowing, &gate)?;
     if !args.json {
-        warning!("listening to {}; Ctrl-C ends it", input.described);
+        warning!("input: {}; Ctrl-C ends the command", input.described);
     }
 
     let mut show = Show::new(predictor.classes(), args.json);
     let mut delays = Delays::default();
-    let mut trouble = None;
+    let mut failure = None;
     let began = Instant::now();
     backlog.catch_up(began, 0.0);
     while !stop.is_asked() {
         let arrival = input.arrivals.try_recv().or_else(|_| {
-            let arrival = input.arrivals.recv_timeout(PATIENCE);
-            backlog.catch_up(Instant::now(), ear.seconds());
+            let arrival = input.arrivals.recv_timeout(POLL_INTERVAL);
+            backlog.catch_up(Instant::now(), stream.seconds());
             arrival
         });
         match arrival {
             Ok(Arrival::Sound { at, samples }) => {
-                ear.hear(&samples, |heard| {
-                    show.heard(&heard)?;
-                    if heard.speech.is_some() {
+                stream.hear(&samples, |prediction| {
+                    show.prediction(&prediction)?;
+                    if prediction.speech.is_some() {
                         delays.add(at.elapsed());
                     }
-                    if let Some(delay) = backlog.warning(Instant::now(), heard.time, input.received()) {
+                    if let Some(delay) = backlog.warning(Instant::now(), prediction.time, input.received()) {
                         warning!(
-                            "warning: the predictions are {:.0} s behind the sound, and fall further behind: \
-                             this machine does not keep up; try a longer --hop than {} s",
+                            "warning: the predictions are {:.0} s behind the audio, and the delay grows: \
+                             this machine is too slow; try a longer --hop than {} s",
                             delay.as_secs_f64(),
                             windowing.hop
                         );
@@ -149,41 +150,43 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
                 })?;
             }
             Ok(Arrival::Lost(samples)) => warning!(
-                "lost {:.2} s of sound: this machine does not keep up; try a longer --hop",
+                "lost {:.2} s of audio: this machine is too slow; try a longer --hop",
                 samples as f64 / f64::from(input.sample_rate)
             ),
             Ok(Arrival::Over { missing: 0 }) => break,
             Ok(Arrival::Over { missing }) => {
-                trouble = Some(format!("it ended {missing} bytes too early"));
+                failure = Some(format!("it ended {missing} bytes too early"));
                 break;
             }
             Ok(Arrival::Broken(reason)) => {
-                trouble = Some(reason);
+                failure = Some(reason);
                 break;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    let seconds = ear.seconds();
-    ear.finish(|heard| show.heard(&heard))?;
+    let seconds = stream.seconds();
+    stream.finish(|prediction| show.prediction(&prediction))?;
     show.finish();
-    if !args.json || trouble.is_some() {
+    if !args.json || failure.is_some() {
         let speed = seconds / began.elapsed().as_secs_f64();
-        let (seconds, answers) = (clock(seconds), delays.answers());
+        let (seconds, count) = (clock(seconds), delays.answers());
         match speed > 2.0 {
-            // Sound that was not waited for does not tell how late an answer is.
+            // For audio that is faster than real time, the delays have no meaning.
             true => {
-                warning!("heard {seconds}, {answers} answers; {speed:.0} times as fast as it lasts")
+                warning!(
+                    "{seconds} of audio, {count} predictions; {speed:.0} times as fast as real time"
+                )
             }
-            false => warning!("heard {seconds}, {answers} answers{delays}"),
+            false => warning!("{seconds} of audio, {count} predictions{delays}"),
         }
     }
-    match trouble {
-        Some(reason) => bail!("the stream broke after {}: {reason}", clock(seconds)),
+    match failure {
+        Some(reason) => bail!("the stream failed after {}: {reason}", clock(seconds)),
         None if stop.is_asked() => Ok(stop.exit_code()),
         None if seconds == 0.0 => {
-            bail!("no sound came: the stream was over before its first sample")
+            bail!("no audio: the stream ended before its first sample")
         }
         None => Ok(ExitCode::SUCCESS),
     }

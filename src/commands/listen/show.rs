@@ -1,4 +1,4 @@
-//! What was heard, a line each second.
+//! Output of the predictions, one line each.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -7,15 +7,16 @@ use super::super::bars::{clock, probability_bar, to_milliseconds};
 use super::super::say;
 use super::super::terminal::{check, erase_line, is_terminal, print_json, print_unfinished};
 use emovox::escape::escape_line;
-use emovox::inference::{Heard, Speech};
+use emovox::inference::{StreamPrediction, StreamSpeech};
 
+/// Width of a probability bar in characters.
 const BAR: usize = 24;
 
 pub(super) struct Show<'a> {
     classes: &'a [String],
     json: bool,
     label: usize,
-    /// On a terminal silence is shown in place, and the next line takes it.
+    /// True on a terminal: a line for silence is replaced by the next line.
     in_place: bool,
     silent: bool,
 }
@@ -35,17 +36,17 @@ impl<'a> Show<'a> {
         }
     }
 
-    pub(super) fn heard(&mut self, heard: &Heard) -> Result<()> {
+    pub(super) fn prediction(&mut self, prediction: &StreamPrediction) -> Result<()> {
         if self.json {
-            print_json(&format!("{}\n", self.object(heard)));
+            print_json(&format!("{}\n", self.object(prediction)));
             return Ok(check()?);
         }
         self.wipe();
-        let time = clock(heard.time);
-        match &heard.speech {
+        let time = clock(prediction.time);
+        match &prediction.speech {
             Some(speech) => say!("{time:>11}  {}", self.speech(speech)),
             None => {
-                let (level, label) = (heard.level, self.label);
+                let (level, label) = (prediction.level, self.label);
                 let line = format!("{time:>11}  {:label$}  {level:.0} dB", "silence");
                 match self.in_place {
                     true => print_unfinished(&line),
@@ -67,8 +68,8 @@ impl<'a> Show<'a> {
         }
     }
 
-    /// The label with its bar, and what comes next.
-    fn speech(&self, speech: &Speech) -> String {
+    /// The label with its bar, and the second most probable class.
+    fn speech(&self, speech: &StreamSpeech) -> String {
         let bar = probability_bar(speech.probability, BAR);
         let percent = format!("{:.0} %", 100.0 * speech.probability);
         let others = self.classes.iter().zip(&speech.probabilities);
@@ -83,13 +84,13 @@ impl<'a> Show<'a> {
         )
     }
 
-    fn object(&self, heard: &Heard) -> Value {
+    fn object(&self, prediction: &StreamPrediction) -> Value {
         let mut line = json!({
-            "time": to_milliseconds(heard.time),
-            "level_db": (f64::from(heard.level) * 10.0).round() / 10.0,
-            "speech": heard.speech.is_some(),
+            "time": to_milliseconds(prediction.time),
+            "level_db": (f64::from(prediction.level) * 10.0).round() / 10.0,
+            "speech": prediction.speech.is_some(),
         });
-        if let Some(speech) = &heard.speech {
+        if let Some(speech) = &prediction.speech {
             let by_class: Map<_, _> = self
                 .classes
                 .iter()

@@ -1,4 +1,4 @@
-//! What was heard, written down for people and for other programs.
+//! Output formats of predictions, for people and for other programs.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,7 +13,7 @@ use super::super::terminal::{print_data, print_json};
 use emovox::escape::escape_line;
 use emovox::run::beginning;
 
-/// How answers are written down.
+/// An output format.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Format {
     Table { windows: bool },
@@ -25,12 +25,13 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Whether it is laid under one recording, and cannot say which.
+    /// True for a track of labels, which belongs to a single recording and does not name it.
     pub(super) fn is_a_track(self) -> bool {
         matches!(self, Format::Audacity | Format::WebVtt)
     }
 
-    /// A name as this format shows it. In a table for people, a line break in it would fake a line.
+    /// A name in this format. In a table for people, line breaks are escaped, because they would
+    /// imitate another line.
     fn shown(self, name: &str) -> String {
         match self {
             Format::Table { .. } => escape_line(name).into(),
@@ -39,38 +40,39 @@ impl Format {
     }
 }
 
-/// What was heard in a recording, or in a segment of it.
+/// The prediction for a recording, or for a segment of it.
 #[derive(Clone)]
 pub(super) struct Answer {
     pub file: String,
-    /// Start and end in seconds.
+    /// Start and end in seconds; `None` for a whole recording without its duration.
     pub span: Option<(f64, f64)>,
     pub label: String,
     pub probability: f32,
     pub probabilities: Vec<f32>,
 }
 
-/// The text of answers as they come: the same, in whichever portions.
+/// Makes the output text from predictions, recording by recording.
 pub(super) struct Text {
     format: Format,
     classes: Vec<String>,
     columns: Columns,
-    /// True where the segments of several recordings are to stand below each other.
+    /// True if there are several recordings, so that all tables of segments have the same columns.
     several: bool,
-    /// True once there was an answer.
-    begun: bool,
-    /// The first answer of a table, while it may stay the only one.
+    /// True after the first prediction.
+    started: bool,
+    /// The first prediction of a table, until the second one: a single prediction has another
+    /// format.
     first: Option<Answer>,
 }
 
-/// The widths of a table's columns.
+/// Widths of the table columns in characters.
 struct Columns {
     file: usize,
     label: usize,
 }
 
 impl Text {
-    /// For answers about these files.
+    /// Output for predictions of `files`.
     pub(super) fn new(format: Format, classes: &[String], files: &[String]) -> Text {
         let shown = |names: &[String]| -> Vec<String> {
             names.iter().map(|name| format.shown(name)).collect()
@@ -84,7 +86,7 @@ impl Text {
             },
             classes,
             several: files.len() > 1,
-            begun: false,
+            started: false,
             first: None,
         }
     }
@@ -93,7 +95,7 @@ impl Text {
         self.format
     }
 
-    /// The text that the next recording's answers add.
+    /// The text for the predictions of the next recording.
     pub(super) fn next(&mut self, mut answers: Vec<Answer>) -> Result<Vec<u8>> {
         for answer in &mut answers {
             answer.file = self.format.shown(&answer.file);
@@ -103,7 +105,7 @@ impl Text {
         if answers.is_empty() {
             return Ok(out);
         }
-        let begins = !std::mem::replace(&mut self.begun, true);
+        let is_first = !std::mem::replace(&mut self.started, true);
         match self.format {
             Format::Table { windows: true } => {
                 let labels = answers.iter().map(|answer| answer.label.as_str());
@@ -113,10 +115,10 @@ impl Text {
                 };
                 segments(&mut out, &answers, label)?;
             }
-            Format::Table { .. } => self.table(&mut out, answers, begins)?,
+            Format::Table { .. } => self.table(&mut out, answers, is_first)?,
             Format::Json => {
                 for (index, answer) in answers.iter().enumerate() {
-                    let opening = if begins && index == 0 { "[" } else { "," };
+                    let opening = if is_first && index == 0 { "[" } else { "," };
                     let object = serde_json::to_string_pretty(&object(&self.classes, answer))?;
                     write!(out, "{opening}\n  {}", object.replace('\n', "\n  "))?;
                 }
@@ -126,35 +128,35 @@ impl Text {
                     writeln!(out, "{}", object(&self.classes, answer))?;
                 }
             }
-            Format::Csv { windows } => csv(&mut out, &self.classes, &answers, windows, begins)?,
+            Format::Csv { windows } => csv(&mut out, &self.classes, &answers, windows, is_first)?,
             Format::Audacity => audacity(&mut out, &answers)?,
-            Format::WebVtt => webvtt(&mut out, &answers, begins)?,
+            Format::WebVtt => webvtt(&mut out, &answers, is_first)?,
         }
         Ok(out)
     }
 
-    /// The text after the last answer.
+    /// The text after the last prediction.
     pub(super) fn end(mut self) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         match (self.format, self.first.take()) {
             (Format::Table { windows: false }, Some(only)) => bars(&mut out, &self.classes, &only)?,
-            (Format::Table { windows: false }, None) if !self.begun => {
+            (Format::Table { windows: false }, None) if !self.started => {
                 self.table_header(&mut out)?
             }
-            (Format::Json, _) => write!(out, "{}", if self.begun { "\n]\n" } else { "[]\n" })?,
-            (Format::Csv { windows }, _) if !self.begun => {
+            (Format::Json, _) => write!(out, "{}", if self.started { "\n]\n" } else { "[]\n" })?,
+            (Format::Csv { windows }, _) if !self.started => {
                 csv(&mut out, &self.classes, &[], windows, true)?;
             }
-            (Format::WebVtt, _) if !self.begun => webvtt(&mut out, &[], true)?,
+            (Format::WebVtt, _) if !self.started => webvtt(&mut out, &[], true)?,
             _ => {}
         }
         Ok(out)
     }
 
-    /// A line for each recording, once there are two.
-    fn table(&mut self, out: &mut impl Write, answers: Vec<Answer>, begins: bool) -> Result<()> {
+    /// Writes one line per recording, from the second recording on.
+    fn table(&mut self, out: &mut impl Write, answers: Vec<Answer>, is_first: bool) -> Result<()> {
         for (index, answer) in answers.into_iter().enumerate() {
-            if begins && index == 0 {
+            if is_first && index == 0 {
                 self.first = Some(answer);
                 continue;
             }
@@ -187,7 +189,7 @@ impl Text {
     }
 }
 
-/// Prints a part of the text.
+/// Prints a portion of the text on standard output.
 pub(super) fn print(format: Format, text: &[u8]) {
     match format {
         Format::Json | Format::JsonLines => print_json(&String::from_utf8_lossy(text)),
@@ -195,28 +197,28 @@ pub(super) fn print(format: Format, text: &[u8]) {
     }
 }
 
-/// Bytes that are read of a file to know it as ours: of a longer one, its beginning.
-const KNOWN_BY: u64 = 1 << 26;
+/// Maximum number of bytes that are read to recognise an output file of emovox.
+const RECOGNITION_LENGTH: u64 = 1 << 26;
 
-/// The fields that every object in our JSON has.
+/// The fields that every JSON object of a prediction has.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "they need only be there")]
+#[allow(dead_code, reason = "only their presence is checked")]
 struct Written {
     file: String,
     label: String,
     probabilities: BTreeMap<String, f64>,
 }
 
-/// True for a file that [`Text`] filled in this format, for a model of these classes. A table for
-/// people has no mark.
+/// True for a file that [`Text`] wrote in this format for a model with these classes. Always false
+/// for a table for people, which has no distinctive content.
 pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
-    let there = beginning(file, KNOWN_BY);
-    let text = String::from_utf8_lossy(&there);
+    let content = beginning(file, RECOGNITION_LENGTH);
+    let text = String::from_utf8_lossy(&content);
     match format {
         Format::Table { .. } => false,
-        _ if there.is_empty() => false,
+        _ if content.is_empty() => false,
         Format::Json => {
-            let all = serde_json::from_slice::<Vec<Written>>(&there);
+            let all = serde_json::from_slice::<Vec<Written>>(&content);
             all.is_ok_and(|all| !all.is_empty())
         }
         Format::JsonLines => text
@@ -224,7 +226,7 @@ pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
             .all(|line| serde_json::from_str::<Written>(line).is_ok()),
         Format::Csv { windows } => {
             let mut header = Vec::new();
-            csv(&mut header, classes, &[], windows, true).is_ok() && there.starts_with(&header)
+            csv(&mut header, classes, &[], windows, true).is_ok() && content.starts_with(&header)
         }
         Format::Audacity => text.lines().all(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
@@ -239,7 +241,7 @@ pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
     }
 }
 
-/// A line for each segment, under the name of its recording.
+/// Writes one line per segment, below the name of its recording.
 fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()> {
     const BAR: usize = 24;
     for recording in answers.chunk_by(|a, b| a.file == b.file) {
@@ -263,7 +265,7 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
     Ok(())
 }
 
-/// A bar for each class of a single recording.
+/// Writes one bar per class, for a single recording.
 fn bars(out: &mut impl Write, classes: &[String], answer: &Answer) -> Result<()> {
     let label = width(classes.iter().map(String::as_str));
     writeln!(out, "{}: {}", answer.file, answer.label)?;
@@ -284,10 +286,10 @@ fn csv(
     classes: &[String],
     answers: &[Answer],
     windows: bool,
-    begins: bool,
+    is_first: bool,
 ) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    if begins {
+    if is_first {
         let columns: &[&str] = match windows {
             true => &["file", "start", "end", "label"],
             false => &["file", "label"],
@@ -327,7 +329,7 @@ fn object(classes: &[String], answer: &Answer) -> Value {
     object
 }
 
-/// Start, end and text, with tabs between them.
+/// Writes a label track of Audacity: start, end and text, separated by tabs.
 fn audacity(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
     for answer in answers {
         let (start, end) = answer.span.unwrap_or_default();
@@ -336,8 +338,8 @@ fn audacity(out: &mut impl Write, answers: &[Answer]) -> Result<()> {
     Ok(())
 }
 
-fn webvtt(out: &mut impl Write, answers: &[Answer], begins: bool) -> Result<()> {
-    if begins {
+fn webvtt(out: &mut impl Write, answers: &[Answer], is_first: bool) -> Result<()> {
+    if is_first {
         writeln!(out, "WEBVTT")?;
     }
     for answer in answers {
@@ -351,7 +353,7 @@ fn webvtt(out: &mut impl Write, answers: &[Answer], begins: bool) -> Result<()> 
     Ok(())
 }
 
-/// `hh:mm:ss.ttt`, as WebVTT has it.
+/// Formats seconds as a WebVTT timestamp, `hh:mm:ss.ttt`.
 fn timestamp(seconds: f64) -> String {
     let milliseconds = (seconds * 1000.0).round() as u64;
     let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
@@ -359,7 +361,8 @@ fn timestamp(seconds: f64) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{rest:03}", seconds % 60)
 }
 
-/// A label may be named after a folder, so it may hold anything; here it must be a line.
+/// The text of a label: `LABEL N %`, in one line. A label can be the name of a folder, so it can
+/// contain any character.
 fn caption(answer: &Answer) -> String {
     let label = answer.label.replace(char::is_control, " ");
     format!(
@@ -369,7 +372,7 @@ fn caption(answer: &Answer) -> String {
     )
 }
 
-/// True for a line as [`caption`] makes it.
+/// True for a line in the format of [`caption`].
 fn is_caption(line: &str) -> bool {
     let percent = line
         .strip_suffix(" %")
@@ -407,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_known_by_its_own_format() {
+    fn an_output_is_recognised_only_in_its_own_format() {
         let answer = |file: &str, label: &str| Answer {
             file: file.into(),
             span: Some((0.0, 1.5)),
@@ -472,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_comes_in_pieces_is_one_pretty_array() {
+    fn json_in_portions_is_one_pretty_array() {
         for count in 0..4 {
             let file = |n| format!("{n}\n\"x.wav");
             let answers = |n: &usize| vec![answer(&file(*n), "anger", None)];
@@ -487,24 +490,24 @@ mod tests {
 
     #[test]
     fn a_table_has_its_header_once_and_a_single_recording_has_bars() {
-        let of = |names: &[&str]| {
+        let table = |names: &[&str]| {
             let answers = names.iter().map(|name| vec![answer(name, "anger", None)]);
             text(Format::Table { windows: false }, names, answers.collect())
         };
         assert_eq!(
-            of(&["a.wav", "longer.wav", "c.wav"]),
+            table(&["a.wav", "longer.wav", "c.wav"]),
             "file        label            anger  boredom, mild\n\
              a.wav       anger           50.0 %         50.0 %\n\
              longer.wav  anger           50.0 %         50.0 %\n\
              c.wav       anger           50.0 %         50.0 %\n"
         );
-        assert_eq!(of(&["a.wav"]).lines().count(), 3);
-        assert!(of(&["a.wav"]).starts_with("a.wav: anger\n  anger "));
-        assert_eq!(of(&[]), "file  label            anger  boredom, mild\n");
+        assert_eq!(table(&["a.wav"]).lines().count(), 3);
+        assert!(table(&["a.wav"]).starts_with("a.wav: anger\n  anger "));
+        assert_eq!(table(&[]), "file  label            anger  boredom, mild\n");
     }
 
     #[test]
-    fn a_csv_has_its_header_once_and_without_answers_too() {
+    fn a_csv_has_its_header_once_and_without_predictions_too() {
         let format = Format::Csv { windows: false };
         let header = "file,label,anger,\"boredom, mild\"\n";
         assert_eq!(text(format, &[], Vec::new()), header);

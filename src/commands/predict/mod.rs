@@ -1,4 +1,4 @@
-//! `emovox predict`: what a trained run hears in recordings.
+//! `emovox predict`: predictions of a trained run for recordings.
 
 mod formats;
 
@@ -18,42 +18,42 @@ use emovox::audio::probe;
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Segment, Trained, Windowing};
-use emovox::run::write_output;
+use emovox::io::write_output;
 use formats::{Answer, Format, Text};
 
-/// Tells the emotion in recordings of any sample rate, channels and length
+/// Predict the emotion in recordings with any sample rate, channels and length
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox predict ravdess-bilstm my-voice.wav          one recording
   emovox predict ravdess-bilstm interviews/           a folder with all its subfolders
   emovox predict ravdess-bilstm *.wav --csv > x.csv   a table for a spreadsheet
-  emovox predict ravdess-bilstm talk.wav --window 3   who feels what when in a long one
+  emovox predict ravdess-bilstm talk.wav --window 3   a long recording, window by window
   emovox predict ravdess-bilstm talk.wav --window 3 --hop 0.5 --smooth 3 \\
-      --format audacity --out talk.txt                labels to lay under it in Audacity
+      --format audacity --out talk.txt                a label track for Audacity
   emovox predict ravdess-bilstm talk.wav --window 3 --format webvtt --out talk.vtt    subtitles
 
-With --window a recording is heard window by window. A hop's answer is the mean of the
-log-probabilities of all windows that hold its middle; neighbours with the same label are one
-segment.
+With --window, the recording is divided into overlapping windows. The prediction for a hop is the mean
+of the log-probabilities of all windows that contain its centre; consecutive hops with the same label
+are one segment.
 
-A recording that cannot be read is named on standard error; the others are predicted all the same,
-and the exit code is 1.")]
+Recordings that cannot be read are listed on standard error; the others are predicted, and the exit
+code is 1.")]
 pub struct PredictArgs {
-    /// The run: its name below runs/, its folder, or its bundle
+    /// Run: its name below runs/, its folder, or its bundle
     run: String,
-    /// WAV files, or folders that hold some
+    /// WAV files, or folders with WAV files
     #[arg(required = true, value_name = "FILE|DIR")]
     recordings: Vec<PathBuf>,
     #[command(flatten)]
     runs: Runs,
-    /// Hear windows of this length instead of each recording as a whole
+    /// Predict windows of this length instead of whole recordings
     #[arg(long, value_name = "SECONDS")]
     window: Option<f64>,
-    /// From one window to the next [default: 1, or the window if that is shorter]
+    /// Distance between two windows [default: 1, or the window if that is shorter]
     #[arg(long, value_name = "SECONDS", requires = "window")]
     hop: Option<f64>,
-    /// Take the mean over this much time around each hop as well
+    /// Average the predictions over this time around each hop
     #[arg(
         long,
         value_name = "SECONDS",
@@ -61,7 +61,7 @@ pub struct PredictArgs {
         default_value_t = 0.0
     )]
     smooth: f64,
-    /// How to write it down
+    /// Output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
     /// The same as --format json
@@ -70,26 +70,26 @@ pub struct PredictArgs {
     /// The same as --format csv
     #[arg(long, conflicts_with = "format")]
     csv: bool,
-    /// The file to write, instead of standard output
+    /// Output file [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
-    /// auto, cpu, cuda or cuda:N
+    /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 }
 
-/// The formats that --format names.
+/// The values of --format.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum FormatName {
-    /// For people
+    /// A table for people
     Table,
-    /// One array
+    /// One JSON array
     Json,
-    /// One object a line
+    /// One JSON object per line
     Jsonl,
-    /// file, start, end, label, a probability per class
+    /// Columns file, start, end, label, and one probability per class
     Csv,
     /// A label track for Audacity
     Audacity,
@@ -106,8 +106,8 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     let format = args.format();
     ensure!(
         files.len() == 1 || !format.is_a_track(),
-        "Audacity labels and WebVTT belong to one recording, and {} were named; name them one by one, \
-         or take --format csv",
+        "Audacity labels and WebVTT are for one recording, but there are {}; give one recording, or \
+         use --format csv",
         files.len()
     );
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
@@ -121,7 +121,8 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
-            "note: this model has heard synthetic speech only; what it says of people means little"
+            "note: this model was trained on synthetic speech only; its predictions for human speech mean \
+             little"
         );
     }
     let seconds: Vec<Option<f64>> = files.iter().map(|file| seconds(file)).collect();
@@ -145,9 +146,9 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     tell_skipped(&skipped);
     let answers = out.answers;
     match (&args.out, out.end()?) {
-        // Of nothing there is nothing to write, and what was there stays.
+        // Without predictions nothing is written, and an existing file stays.
         (Some(_), _) if answers == 0 => {}
-        (Some(place), text) => write_output(place, |file| Ok(file.write_all(&text)?))?,
+        (Some(path), text) => write_output(path, |file| Ok(file.write_all(&text)?))?,
         (None, _) => {}
     }
     Ok(if skipped.is_empty() {
@@ -181,16 +182,17 @@ impl PredictArgs {
     }
 }
 
-/// The answers on their way out: to standard output as they come, or into a file once all are there.
+/// The output of the predictions: to standard output one by one, or to a file when all are
+/// complete.
 struct Output {
     text: Text,
-    /// The text for a file.
+    /// The text for a file; `None` for standard output.
     kept: Option<Vec<u8>>,
     answers: usize,
 }
 
 impl Output {
-    /// The answers about a recording.
+    /// Outputs the predictions for a recording.
     fn take(&mut self, answers: Vec<Answer>, progress: &ProgressBar) -> Result<()> {
         self.answers += answers.len();
         let text = self.text.next(answers)?;
@@ -205,7 +207,7 @@ impl Output {
         Ok(())
     }
 
-    /// Ends the text; what goes into a file comes back.
+    /// Ends the text, and returns the whole text for a file; nothing for standard output.
     fn end(self) -> Result<Vec<u8>> {
         let format = self.text.format();
         let end = self.text.end()?;
@@ -219,7 +221,8 @@ impl Output {
     }
 }
 
-/// One answer for each recording; with its duration, where that is asked for.
+/// Outputs one prediction per recording, with its duration if `spans` is true. Returns the skipped
+/// recordings.
 fn predict_whole(
     predictor: &Predictor,
     files: &[PathBuf],
@@ -256,7 +259,7 @@ fn predict_whole(
     predicted.map(|()| skipped)
 }
 
-/// An answer for each segment of each recording.
+/// Outputs one prediction per segment of each recording. Returns the skipped recordings.
 fn predict_windows(
     predictor: &Predictor,
     files: &[PathBuf],
@@ -294,13 +297,13 @@ fn predict_windows(
     Ok(skipped)
 }
 
-/// The length of a recording that can be read.
+/// The length of a recording in seconds; `None` if it cannot be read.
 fn seconds(file: &Path) -> Option<f64> {
     probe(file).ok().map(|info| info.seconds)
 }
 
-/// Names the recordings that are much longer than what models are trained on: some by name, the rest by
-/// number.
+/// Warns of recordings that are much longer than training clips: the first ones by name, the others
+/// as a count.
 fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
     const LONG: f64 = 60.0;
     const SHOWN: usize = 10;
@@ -311,7 +314,7 @@ fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
         .collect();
     for (file, seconds) in long.iter().take(SHOWN) {
         warning!(
-            "warning: {} lasts {} and gets one prediction as a whole; --window 3 predicts it in windows of 3 s",
+            "warning: {} has a length of {}, and gets a single prediction; --window 3 predicts windows of 3 s",
             file.display(),
             clock(*seconds)
         );
@@ -321,7 +324,7 @@ fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
     }
 }
 
-/// The files named, and those in the folders named.
+/// The given files, and the recordings in the given folders.
 fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {

@@ -1,9 +1,9 @@
-//! What `emovox train` is told, and the configuration that it makes of it.
+//! The arguments of `emovox train`, and the configuration that they result in.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::commands::Runs;
 use crate::commands::cache::CacheArgs;
@@ -13,105 +13,95 @@ use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
 use emovox::run::RunFolder;
 
-/// Trains a model on a folder of recordings and scores it on speakers it has never heard
+/// Train a model on recordings, and score it on speakers that are not in the training subset
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox train
-      the built-in synthetic demo corpus, to see that everything works
+      the built-in synthetic demo corpus, as a check that everything works
   emovox train --data data/ravdess
-      speakers kept apart: the score holds for a new voice
+      a speaker-independent split: the score predicts the score on new speakers
   emovox train --data data/emodb --test-speakers 03,08 --validation-speakers 16
-      these speakers test and validate, the others train
+      these speakers are for test and validation, the others for training
   emovox train --manifest train.csv --root data/mine
-      a list of recordings: file, label, speaker and, if there is one, the split it says
+      a manifest: file, label, speaker and, if there is such a column, the split
   emovox train --manifest urdu_train_fold_1.jsonl --test-manifest urdu_test_fold_1.jsonl --root data/urdu
-      a benchmark's lists, as EmoBox publishes them
+      the manifests of a benchmark, in the format of EmoBox
   emovox train --data ravdess=data/ravdess --data emodb=data/emodb --balance corpus-class
-      two corpora as one, on the labels that both have, each class of each heard as often
+      two corpora with their common labels; each class of each corpus is equally frequent
   emovox train --data data/ravdess --labels anger,happiness,neutral,sadness
-      four of its labels
-  emovox train --data data/ravdess --arch seed --split random
-      the classic notebook recipe; its score says nothing about new voices
+      four labels of the corpus
+  emovox train --data data/ravdess --arch mean-lstm --split random
+      the recipe of many notebooks; its score does not predict the score on new speakers
   emovox train --resume ravdess-bilstm --epochs 120
-      goes on with a run, here for more epochs than were planned
+      continue a run, here with more epochs than planned
   emovox train --config runs/ravdess-bilstm/config.toml --seed 2 --run second
       the same settings with another seed
   emovox train --data data/emodb --init-weights runs/ravdess-bilstm/best.ot
-      fine-tunes: starts from these weights, with a new last layer for other classes; refused if they
-      have learned from the test part (--allow-leak notes it beside every score instead)
+      fine-tuning: start from these weights, with a new last layer for other classes; rejected if they
+      were trained on test clips or speakers (with --allow-leak, noted beside every score instead)
 
-Ctrl-C (or SIGTERM) finishes the step, saves, and prints the line that goes on; once more stops at
-once. A training that was killed goes on with --resume from the last epoch (or five minutes) that
-was saved. A resumed run may change --epochs, --early-stopping, --device and --data (where its
-recordings have moved to); with another setting it would be another run, and is refused.
+Ctrl-C (or SIGTERM) finishes the step, saves, and prints the command that continues the run; a second
+Ctrl-C ends the process immediately. A killed training continues with --resume from the last saved state
+(saved after each epoch, and every five minutes). A resumed run may change --epochs, --early-stopping,
+--device and --data (if its recordings have moved); any other change is rejected.
 
-The run folder runs/NAME/ holds config.toml, split.csv, skipped.csv, ancestors.csv (with --init-weights:
-the recordings behind these weights), metrics.csv (a line an epoch),
-curves.png (drawn again while it trains), confusion.png, confusion.csv, recall.png, reliability.png,
-report.txt, report.json, predictions.csv, best.ot, last.ot and previous.ot.")]
+The run folder runs/NAME/ contains config.toml, split.csv, skipped.csv, ancestors.csv (with
+--init-weights: the training recordings of these weights), metrics.csv (one line per epoch), curves.png
+(updated during the training), confusion.png, confusion.csv, recall.png, reliability.png, report.txt,
+report.json, predictions.csv, best.ot, last.ot and previous.ot.")]
 pub struct TrainArgs {
     #[command(flatten)]
     pub(super) settings: Settings,
-    /// The run's name [default: CORPUS-ARCH, with a number if that is taken]
+    /// Name of the run [default: CORPUS-ARCH, with a number if that is taken]
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) runs: Runs,
-    /// What the parts keep apart [default: speaker]
+    /// Kind of the split [default: speaker]
     #[arg(long, value_enum)]
-    pub(super) split: Option<SplitName>,
-    /// Speakers that validate, separated by commas
+    pub(super) split: Option<SplitKind>,
+    /// Speakers of the validation subset, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) validation_speakers: Vec<String>,
-    /// Speakers that test, separated by commas
+    /// Speakers of the test subset, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) test_speakers: Vec<String>,
-    /// Share of the speakers (or clips) that validate [default: 0.15]
+    /// Fraction of the speakers (or clips) for validation [default: 0.15]
     #[arg(long, value_name = "X")]
     pub(super) validation_fraction: Option<f64>,
-    /// Share of the speakers (or clips) that test [default: 0.2]
+    /// Fraction of the speakers (or clips) for the test [default: 0.2]
     #[arg(long, value_name = "X")]
     pub(super) test_fraction: Option<f64>,
-    /// Draws the split [default: 1]
+    /// Random seed of the split [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) split_seed: Option<u64>,
-    /// Draws weights, order, dropout and augmentation [default: 1]
+    /// Random seed of weights, order, dropout and augmentation [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Start from the weights in an .ot file instead of fresh ones
+    /// Start from the weights in an .ot file instead of random weights
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(super) init_weights: Option<PathBuf>,
-    /// Do without no recording: the first one that cannot be used is an error
+    /// Fail on the first unusable recording instead of skipping it
     #[arg(long)]
     pub(super) strict: bool,
     /// Write events for TensorBoard into the run folder (tensorboard --logdir runs)
     #[arg(long)]
     pub(super) tensorboard: bool,
-    /// Go on with this run from its last.ot
+    /// Continue this run from its last.ot
     #[arg(long, value_name = "RUN")]
     pub(super) resume: Option<String>,
-    /// Go on from previous.ot, where last.ot is broken (which is set aside as broken.ot)
+    /// Continue from previous.ot, if last.ot is damaged (it is renamed to broken.ot)
     #[arg(long, requires = "resume")]
     pub(super) from_previous: bool,
     #[command(flatten)]
     pub(super) cache: CacheArgs,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum SplitName {
-    /// No voice is in two parts
-    Speaker,
-    /// Clips at random; voices are shared
-    Random,
-    /// As a manifest says
-    Given,
-}
-
-/// The recipe, what the file says over it, what the flags say over both.
+/// The recipe, overridden by the settings file and then by the flags.
 pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     let mut config = args.settings.configure()?;
-    // The parts that a list gave are of its recordings, and not of others.
+    // The subsets of a manifest are only for the recordings in it.
     if config.split.kind == SplitKind::Given && config.data.manifest.is_none() {
         config.split.kind = SplitKind::Speaker;
     }
@@ -119,43 +109,45 @@ pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     Ok(config)
 }
 
-/// Whether the parts of a manifest are to be kept: it has some, and nothing else was asked for.
+/// True if the subsets of a manifest are used: it defines them, and no other split is requested.
 pub(super) fn keeps_parts(args: &TrainArgs, config: &RunConfig, corpus: &Corpus) -> bool {
     let split = &config.split;
-    let otherwise = args.split.is_some()
+    let other_split = args.split.is_some()
         || !split.validation_speakers.is_empty()
         || !split.test_speakers.is_empty();
-    config.data.manifest.is_some() && !corpus.given.is_empty() && !otherwise
+    config.data.manifest.is_some() && !corpus.given.is_empty() && !other_split
 }
 
-/// What a run was trained with and what the file and the flags say over it, if that is still the
-/// same run.
+/// The settings of a run, overridden by the settings file and then by the flags.
+///
+/// # Errors
+/// Fails if a setting differs that a resumed run must not change; the message names it.
 pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<RunConfig> {
-    let own = RunConfig::read(&run.config_toml())?;
+    let recorded = RunConfig::read(&run.config_toml())?;
     let mut config = match &args.settings.config {
-        Some(file) => own.with(file)?,
-        None => own.clone(),
+        Some(file) => recorded.with(file)?,
+        None => recorded.clone(),
     };
-    // What the training found out is not for a file to say.
-    config.data = own.data.clone();
-    config.calibration = own.calibration.clone();
+    // A settings file must not change the results of the training.
+    config.data = recorded.data.clone();
+    config.calibration = recorded.calibration.clone();
     if args.settings.data.is_list() {
         bail!(
-            "{} has its recordings in its split.csv already; resume it without --manifest (--data tells \
-             where they are now, if they have moved)",
+            "{} has its recordings in its split.csv; resume it without --manifest (if the recordings \
+             have moved, --data gives their new folder)",
             run.name()
         );
     }
     args.settings.data.specify(&mut config);
     args.settings.apply(&mut config);
     apply(args, &mut config);
-    let mut differences = own.differences(&config)?;
-    if let Some(arch) = args.settings.arch()
-        && arch != own.model.arch()
+    let mut differences = recorded.differences(&config)?;
+    if let Some(arch) = args.settings.arch
+        && arch != recorded.model.arch()
     {
         differences.push((
             "model.arch".into(),
-            own.model.arch().to_string(),
+            recorded.model.arch().to_string(),
             arch.to_string(),
         ));
     }
@@ -163,11 +155,12 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
     if !differences.is_empty() {
         let differences: Vec<String> = differences
             .iter()
-            .map(|(key, own, asked)| format!("{key} is {own}, not {asked}"))
+            .map(|(key, recorded, requested)| format!("{key} is {recorded}, not {requested}"))
             .collect();
         bail!(
-            "{} would become another run: {}. A resumed run may change --epochs, --early-stopping, \
-             --device and --data; for anything else begin a new one: emovox train --config {} …",
+            "the settings differ from those of {}: {}. A resumed run may change --epochs, \
+             --early-stopping, --device and --data; for other changes start a new run: emovox train \
+             --config {} …",
             run.name(),
             differences.join("; "),
             run.config_toml().display()
@@ -176,7 +169,7 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
     Ok(config)
 }
 
-/// The settings that a resumed run may change and still be the same run.
+/// The settings that a resumed run may change.
 const MAY_CHANGE: [&str; 3] = [
     "training.epochs",
     "training.early_stopping",
@@ -185,13 +178,7 @@ const MAY_CHANGE: [&str; 3] = [
 
 fn apply(args: &TrainArgs, config: &mut RunConfig) {
     let split = &mut config.split;
-    if let Some(kind) = args.split {
-        split.kind = match kind {
-            SplitName::Speaker => SplitKind::Speaker,
-            SplitName::Random => SplitKind::Random,
-            SplitName::Given => SplitKind::Given,
-        };
-    }
+    set(&mut split.kind, args.split);
     if !args.validation_speakers.is_empty() {
         split.validation_speakers = args.validation_speakers.clone();
     }

@@ -1,8 +1,8 @@
-//! `emovox train`: recordings in; a trained model, its curves and an honest score out.
+//! `emovox train`: trains a model on recordings, draws its curves and scores it on the test subset.
 
 mod args;
-mod follow;
-mod say;
+mod messages;
+mod monitor;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -18,60 +18,60 @@ use super::{find_own, open_data, say, tell_changes, tell_skipped, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
-use emovox::dataset::Loaded;
+use emovox::dataset::FeatureDataset;
 use emovox::device;
-use emovox::distributed::Ranks;
-use emovox::experiment::{Experiment, saved_progress};
+use emovox::distributed::ProcessGroup;
+use emovox::experiments::{Experiment, saved_progress};
 use emovox::process;
 use emovox::run::RunFolder;
-use emovox::training::{Balance, Explosion};
+use emovox::training::{Balance, NonFiniteLoss};
 
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
-use follow::Follower;
-use say::{
+use messages::{
     describe, describe_head, describe_long, describe_place, describe_split, interrupted,
     train_with_bar,
 };
+use monitor::TrainingMonitor;
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let ranks = Ranks::join(
-        |who| say!("{who}"),
+    let group = ProcessGroup::join(
+        |message| say!("{message}"),
         |reason| {
-            // The training itself may wait for the one that is gone.
+            // The training may wait for the process that has ended.
             print_error(reason);
-            // At once: what usually runs at an end could wait for it too.
+            // Exit handlers could wait for that process too.
             process::exit_at_once(1);
         },
     )?;
-    if !ranks.are_several() {
-        return train(args, &ranks);
+    if !group.is_distributed() {
+        return train(args, &group);
     }
-    if !ranks.is_first() {
+    if !group.is_main() {
         be_quiet();
     }
-    // As torchrun has it: several processes of as many threads as there are cores would wait for each
-    // other by spinning.
+    // The same as in torchrun: several processes with one thread per core would slow each other
+    // down by spinning.
     if std::env::var_os("OMP_NUM_THREADS").is_none() {
         tch::set_num_threads(1);
     }
-    say!("{} processes train together", ranks.size());
-    match panic::catch_unwind(AssertUnwindSafe(|| train(args, &ranks))) {
-        Ok(trained) => trained.map_err(|error| ranks.fail(error)),
-        Err(fault) => {
-            let words = fault.downcast_ref::<String>().map(String::as_str);
-            let first = words.and_then(|words| words.lines().next());
-            ranks.fail(anyhow!("{}", first.unwrap_or("a fault")));
-            panic::resume_unwind(fault)
+    say!("{} processes train one model", group.world_size());
+    match panic::catch_unwind(AssertUnwindSafe(|| train(args, &group))) {
+        Ok(trained) => trained.map_err(|error| group.fail(error)),
+        Err(panicked) => {
+            let message = panicked.downcast_ref::<String>().map(String::as_str);
+            let first = message.and_then(|message| message.lines().next());
+            group.fail(anyhow!("{}", first.unwrap_or("internal error")));
+            panic::resume_unwind(panicked)
         }
     }
 }
 
-fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
+fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
     let started = Instant::now();
     let mut experiment = match &args.resume {
-        Some(name) => resume(args, name, ranks)?,
-        None => begin(args, ranks)?,
+        Some(name) => resume(args, name, group)?,
+        None => begin(args, group)?,
     };
     let run = &experiment.run.clone();
     describe_split(&experiment);
@@ -82,73 +82,77 @@ fn train(args: &TrainArgs, ranks: &Ranks) -> Result<ExitCode> {
         model.parameter_count(),
         device::name(model.device())
     );
-    if ranks.are_several() {
-        let collectives = ranks.collectives(model.device());
-        say!("gradients are added up by {collectives}");
+    if group.is_distributed() {
+        let collectives = group.collectives(model.device());
+        say!("gradients are summed by {collectives}");
     }
     describe_head(&experiment);
     describe_long(&experiment);
     if experiment.scored_before {
         say!(
-            "the test part of this run was scored before, and will be again at the end: to choose \
-             between trainings by it would be to train on it"
+            "the test subset of this run was scored before, and will be scored again at the end; do \
+             not select a training by this score, because that would be training on the test subset"
         );
     }
     say!("");
     let stop = Stop::listen();
-    let mut follower = Follower::new(&experiment, args.tensorboard);
-    let progress = train_with_bar(&experiment, &model, stop.asked(), &mut follower)
-        .map_err(|error| kept(error, run))?;
+    let mut monitor = TrainingMonitor::new(&experiment, args.tensorboard);
+    let progress = train_with_bar(&experiment, &model, stop.asked(), &mut monitor)
+        .map_err(|error| with_resume_command(error, run))?;
     if !progress.is_over(&experiment.config.training) {
-        interrupted(&progress, &how_to_go_on(run));
+        interrupted(&progress, &resume_command(run));
         return Ok(stop.exit_code());
     }
     stop.no_more_to_save();
-    if !ranks.is_first() {
+    if !group.is_main() {
         return Ok(ExitCode::SUCCESS);
     }
     let report = experiment.score(&model, &progress)?;
 
     print_text(&format!("\n{}\n", report.text()));
     let folder = run.path().display();
-    say!("{folder} holds everything; look at {folder}/curves.png and {folder}/confusion.png");
-    say!("hear its test clips: emovox report {}", typed(run));
-    say!("hear more: emovox predict {} FILE.wav", typed(run));
-    say!("took {:.0} s", started.elapsed().as_secs_f64());
+    say!("all results are in {folder}; see {folder}/curves.png and {folder}/confusion.png");
+    say!("play the test clips: emovox report {}", typed(run));
+    say!(
+        "predict other recordings: emovox predict {} FILE.wav",
+        typed(run)
+    );
+    say!("duration {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
-/// What can be checked is checked before the first recording is read.
-fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
+/// Starts a new run. Everything that needs no recording is checked before the first one is read.
+fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
     let mut config = configure(args)?;
     config.validate()?;
     config.training.device.resolve()?;
     let (runs, name) = (&args.runs.runs_dir, args.run.as_deref());
     if let Some(name) = name
-        && ranks.is_first()
+        && group.is_main()
     {
         RunFolder::check_free(runs, name)?;
     }
     if let Some(weights) = &config.training.init_weights {
-        let place = weights.display();
+        let file = weights.display();
         ensure!(
             weights.is_file(),
-            "there is no file {place}; --init-weights takes an .ot file"
+            "there is no file {file}; --init-weights must be an .ot file"
         );
         ensure!(
             weights.extension().is_none_or(|ending| ending != "emovox"),
-            "{place} is a bundle; --init-weights takes the weights of a run folder, runs/NAME/best.ot"
+            "{file} is a bundle; --init-weights must be the weights in a run folder, \
+             runs/NAME/best.ot"
         );
     }
     if config.data.sources.len() < 2
         && let balance @ (Balance::Corpus | Balance::CorpusClass) = config.training.balance
     {
         bail!(
-            "--balance {balance} needs several corpora (--data NAME=DIR, given for each); of one, \
+            "--balance {balance} needs several corpora (--data NAME=DIR for each); for one corpus, \
              --balance class balances the classes"
         );
     }
-    // The demo corpus may have to be made, and features be computed.
+    // This may make the demo corpus and compute features.
     let open = || {
         let corpus = open_data(&config.data)?;
         if keeps_parts(args, &config, &corpus) {
@@ -159,10 +163,10 @@ fn begin(args: &TrainArgs, ranks: &Ranks) -> Result<Experiment> {
         let loaded = load(&corpus, &config, args)?;
         Ok((corpus, loaded))
     };
-    let (corpus, loaded) = ranks.first_of_machine_first(open)?;
-    // No folder is made before all can train.
-    ranks.wait_for_all()?;
-    Experiment::begin(config, &corpus, loaded, runs, name, ranks.clone())
+    let (corpus, loaded) = group.main_of_machine_first(open)?;
+    // The run folder is made only when all processes can train.
+    group.wait_for_all()?;
+    Experiment::begin(config, &corpus, loaded, runs, name, group.clone())
 }
 
 fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
@@ -176,21 +180,20 @@ fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
+fn resume(args: &TrainArgs, name: &str, group: &ProcessGroup) -> Result<Experiment> {
     let run = RunFolder::open(&args.runs.runs_dir, name)?;
-    let lock = ranks.is_first().then(|| run.lock()).transpose()?;
+    let lock = group.is_main().then(|| run.lock()).transpose()?;
     let config = configure_resumed(args, &run)?;
     config.validate()?;
     config.training.device.resolve()?;
-    // What it finds is needed by all.
-    let progress =
-        ranks.first_of_all_first(|| saved_progress(&run, &config, args.from_previous))?;
+    // All processes need the result.
+    let progress = group.main_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
     let own = find_own(&run, &config, args.settings.data.moved()?)?;
-    if ranks.is_first() {
+    if group.is_main() {
         tell_changes(&run, &own, &config)?;
     }
-    let loaded = ranks.first_of_machine_first(|| load(&own.corpus, &config, args))?;
+    let loaded = group.main_of_machine_first(|| load(&own.corpus, &config, args))?;
     let experiment = Experiment::resume(
         run.clone(),
         lock,
@@ -198,20 +201,20 @@ fn resume(args: &TrainArgs, name: &str, ranks: &Ranks) -> Result<Experiment> {
         &progress,
         own,
         loaded,
-        ranks.clone(),
+        group.clone(),
     )?;
-    // Nothing was written before the recordings were known to be those of the run.
-    if args.from_previous && ranks.is_first() {
+    // Files are changed only after the check that the recordings are those of the run.
+    if args.from_previous && group.is_main() {
         run.set_aside_last()?;
     }
     Ok(experiment)
 }
 
-fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded> {
+fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<FeatureDataset> {
     let bar = bar(corpus.clips.len(), "features", "clips");
     let cache = args.cache.open();
     let (audio, features) = (&config.audio, &config.features);
-    let loaded = Loaded::read(corpus, audio, features, cache.as_ref(), || bar.inc(1))?;
+    let loaded = FeatureDataset::read(corpus, audio, features, cache.as_ref(), || bar.inc(1))?;
     bar.finish_and_clear();
     tell_uncached(&loaded);
     if let (true, Some(first)) = (args.strict, loaded.skipped.first()) {
@@ -225,18 +228,19 @@ fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Loaded>
     Ok(loaded)
 }
 
-/// An error of the training, and how to go on once its cause is mended.
-fn kept(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
-    if error.is::<Explosion>() {
+/// Adds the command that continues the run to an error of the training.
+fn with_resume_command(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
+    if error.is::<NonFiniteLoss>() {
         return error;
     }
-    let go_on = how_to_go_on(run);
+    let command = resume_command(run);
     error.context(format!(
-        "the training stopped; what it had saved is kept, and `{go_on}` goes on from there once this \
-         is mended"
+        "the training stopped; its saved state remains, and `{command}` continues from it after the \
+         problem is fixed"
     ))
 }
 
-fn how_to_go_on(run: &RunFolder) -> String {
+/// The command that continues a run.
+fn resume_command(run: &RunFolder) -> String {
     format!("emovox train --resume {}", typed(run))
 }

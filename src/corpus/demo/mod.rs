@@ -38,7 +38,7 @@ const RATE: f64 = SAMPLE_RATE as f64;
 pub const VERSION: u32 = 1;
 
 /// Number of synthetic voices.
-pub const VOICES: usize = voice::VOICES.len();
+pub const SPEAKERS: usize = voice::SPEAKERS.len();
 /// Number of made-up sentences; every voice speaks each of them.
 pub const SENTENCES: usize = phone::SENTENCES.len();
 
@@ -58,7 +58,7 @@ pub const fn takes(sentence: usize) -> usize {
 /// # Panics
 /// If the voice, sentence or emotion does not exist.
 pub fn synthesise(voice: usize, sentence: usize, emotion: usize, take: usize) -> Vec<f32> {
-    let speaker = &voice::VOICES[voice - 1];
+    let speaker = &voice::SPEAKERS[voice - 1];
     let rng_of = |purpose: u8, [sentence, emotion, take]: [usize; 3]| {
         DemoRng::new([
             VERSION as u8,

@@ -1,7 +1,7 @@
 //! The corpus on disk. It is written once and atomically, and never replaces files of the user.
 
 use super::emotion::EMOTIONS;
-use super::voice::{Kind, VOICES};
+use super::voice::{Kind, SPEAKERS};
 use super::{SAMPLE_RATE, SENTENCES, VERSION, name, parse_name, phone, synthesise, takes};
 use anyhow::{Context, Result, bail, ensure as require};
 use rayon::prelude::*;
@@ -46,8 +46,8 @@ impl Clip {
 /// leaves no partial corpus.
 ///
 /// # Errors
-/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the error
-/// names the file), or if reading or writing fails.
+/// If `folder` holds a file that is not part of a demo corpus (nothing is changed then, and the
+/// error names the file), or if reading or writing fails.
 pub fn ensure(folder: &Path) -> Result<DemoSummary> {
     if let Some(bytes) = complete(folder) {
         return Ok(DemoSummary {
@@ -78,7 +78,7 @@ pub fn ensure(folder: &Path) -> Result<DemoSummary> {
 }
 
 fn clips() -> impl Iterator<Item = Clip> {
-    (1..=VOICES.len()).flat_map(|voice| {
+    (1..=SPEAKERS.len()).flat_map(|voice| {
         (0..EMOTIONS.len()).flat_map(move |emotion| {
             (1..=SENTENCES).flat_map(move |sentence| {
                 (1..=takes(sentence)).map(move |take| Clip {
@@ -150,7 +150,7 @@ fn write(folder: &Path) -> Result<()> {
         .tempdir_in(parent)?;
     let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
 
-    for voice in 1..=VOICES.len() {
+    for voice in 1..=SPEAKERS.len() {
         fs::create_dir_all(new.join(name::folder_name(voice)))?;
     }
     clips()
@@ -187,21 +187,21 @@ fn write_clip(clip: Clip, path: &Path) -> Result<()> {
 }
 
 fn readme() -> String {
-    let count = |kind| VOICES.iter().filter(|voice| voice.kind == kind).count();
+    let count = |kind| SPEAKERS.iter().filter(|voice| voice.kind == kind).count();
     format!(
         "{TITLE}{VERSION}
 
-Nobody speaks here. Every clip was made by the formant synthesiser built into emovox:
-{voices} synthetic voices ({male} male-like, {female} female-like, {child} child-like) say
+These clips are not recordings of people. The formant synthesiser built into emovox computed them:
+{voices} synthetic voices ({male} male-like, {female} female-like, {child} child-like) with
 {sentences} meaningless sentences in {emotions} emotions. The emotions differ by rules taken from the
-literature on vocal expression. A score reached on these clips says that the program
-works; it says nothing about hearing emotion in people.
+literature on vocal expression. A score on these clips shows that the program works; it does not
+predict a score on recordings of people.
 
 File names: demo-v07-s03-anger-2.wav is voice 07, sentence 03, anger, take 2. 16 kHz, mono, 16 bits.
 Emotions:   {labels}
 Sentences:  {texts}
 ",
-        voices = VOICES.len(),
+        voices = SPEAKERS.len(),
         male = count(Kind::Male),
         female = count(Kind::Female),
         child = count(Kind::Child),

@@ -33,7 +33,7 @@ pub struct Voice {
 }
 
 #[rustfmt::skip]
-pub const VOICES: [Voice; 14] = [
+pub const SPEAKERS: [Voice; 14] = [
     //    kind    pitch  tract damping expressive level treble room  noise
     voice(Male,   112.0, 1.00, 1.00,   1.00,       0.0,  0.0,  0.10, -60.0),
     voice(Female, 205.0, 1.15, 1.00,   1.05,       2.0,  0.8,  0.12, -61.0),

@@ -1,4 +1,4 @@
-//! Which column says what.
+//! Roles of the columns of a manifest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a column says of a clip.
+/// Role of a column: the property of a clip that it contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Where the recording is.
+    /// Path of the recording.
     File,
-    /// Its emotion.
+    /// Emotion of the clip.
     Label,
-    /// Who speaks.
+    /// Name of the speaker.
     Speaker,
-    /// Whether it trains, validates or tests.
+    /// Subset of the split: train, validation or test.
     Split,
-    /// From when it is to be heard.
+    /// Start of the clip in the recording.
     Start,
-    /// Until when.
+    /// End of the clip in the recording.
     End,
 }
 
 impl Role {
-    /// In the order of the columns of a table without a header.
+    /// All roles, in the order of the columns of a table without a header.
     pub(super) const ALL: [Role; 6] = [
         Role::File,
         Role::Label,
@@ -35,7 +35,7 @@ impl Role {
         Role::End,
     ];
 
-    /// The names that are understood, in small letters.
+    /// The accepted names of a column with this role, in lower case.
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Role::File => &[
@@ -85,7 +85,7 @@ impl FromStr for Role {
     }
 }
 
-/// The first names of many, for a message.
+/// The first names of a long list, for a message.
 pub(super) fn some(names: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 20;
     let first: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
@@ -95,8 +95,8 @@ pub(super) fn some(names: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// Where each role stands among some names; `renamed` goes before the usual names. Two names for one
-/// role, or none for one that is needed, is what the error says.
+/// Finds the column index of each role. `renamed` takes precedence over the usual names. The error
+/// reports two columns for one role, or a missing column of a required role.
 pub(super) fn roles(
     names: &[String],
     renamed: &BTreeMap<Role, String>,
@@ -116,14 +116,14 @@ pub(super) fn roles(
             }
             ([], Some(given)) => {
                 return Err(format!(
-                    "there is no '{given}' for the {role}, only {}",
+                    "there is no column '{given}' for the {role}; the columns are {}",
                     some(names)
                 ));
             }
             ([], None) if matches!(role, Role::File | Role::Label) => {
                 return Err(format!(
-                    "none of {} is a name for the {role} (such as {}); --column {role}=NAME tells \
-                     which one is",
+                    "none of {} is a name for the {role} (such as {}); select the column with \
+                     --column {role}=NAME",
                     some(names),
                     role.names()[..3].join(", ")
                 ));
@@ -131,7 +131,7 @@ pub(super) fn roles(
             ([], None) => {}
             ([first, second, ..], _) => {
                 return Err(format!(
-                    "both {} and {} may be the {role}; --column {role}=NAME tells which one is",
+                    "both {} and {} may be the {role}; select one with --column {role}=NAME",
                     names[*first], names[*second]
                 ));
             }

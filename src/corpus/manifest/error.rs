@@ -1,24 +1,24 @@
-//! What can be wrong with a list of recordings.
+//! Errors of manifests.
 
 use std::path::PathBuf;
 
 use crate::corpus::UnclearSpeakers;
 
-/// Why a list cannot be read. Each message says what to do next.
+/// The reason that a manifest cannot be read. Each message gives the next step.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum ManifestError {
     #[error("cannot read {}", .file.display())]
     Unreadable {
         file: PathBuf,
         source: std::io::Error,
     },
-    #[error("{} has no recording in it; a line has a file and a label, as in clips/a.wav,anger,anna", .0.display())]
+    #[error("{} lists no recordings; a line has a file and a label, as in clips/a.wav,anger,anna", .0.display())]
     Empty(PathBuf),
     #[error("{place}: {what}")]
     Wrong { place: String, what: String },
-    #[error("{lost} of the {all} recordings are not in {}; the first is {}: {reason}. --root names the \
-             folder that the files are relative to", .root.display(), .first.display())]
+    #[error("{lost} of the {all} recordings are not in {}; the first is {}: {reason}. Set the folder \
+             that the paths are relative to with --root", .root.display(), .first.display())]
     Lost {
         lost: usize,
         all: usize,
@@ -31,7 +31,7 @@ pub enum ManifestError {
         file: PathBuf,
         unclear: UnclearSpeakers,
     },
-    #[error("{} names a class for none of its recordings; a line has a file and a label, as in clips/a.wav,anger,anna", .0.display())]
+    #[error("{} has no recording with a class; a line has a file and a label, as in clips/a.wav,anger,anna", .0.display())]
     NoLabels(PathBuf),
     #[error("{} lists recordings of one class only ('{class}'); a classifier needs at least two", .file.display())]
     OneClass { file: PathBuf, class: String },

@@ -1,4 +1,4 @@
-//! What the labels of a list mean: EmoBox's `label_map.json`.
+//! Meanings of the labels of a manifest: the `label_map.json` of EmoBox.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,23 @@ use super::error::ManifestError;
 use super::table::{Cell, Table};
 use crate::bounded;
 
-/// As EmoBox calls it.
+/// File names of the label map in EmoBox.
 const NAMES: [&str; 2] = ["label_map.json", "label_dict.json"];
 
-/// Labels and what they mean; without a file each is what it says.
+/// Labels and their meanings. Without a file, labels mean themselves.
 pub(super) struct LabelMap {
     file: Option<PathBuf>,
     meanings: BTreeMap<String, String>,
 }
 
 impl LabelMap {
-    /// The given file, or the one that lies beside a list of JSON Lines or in the folder above it.
+    /// Reads the given file. Without one, reads the file in the folder of a manifest in JSON Lines,
+    /// or in the folder above, if it exists.
     pub fn of(given: Option<&Path>, table: &Table) -> Result<LabelMap, ManifestError> {
         let file = given.map(Path::to_path_buf).or_else(|| {
             let folders = table.path.ancestors().skip(1).take(2);
-            let mut beside = folders.flat_map(|folder| NAMES.map(|name| folder.join(name)));
-            beside.find(|file| table.is_json && file.is_file())
+            let mut candidates = folders.flat_map(|folder| NAMES.map(|name| folder.join(name)));
+            candidates.find(|file| table.is_json && file.is_file())
         });
         let meanings = match &file {
             None => BTreeMap::new(),
@@ -32,17 +33,17 @@ impl LabelMap {
         Ok(LabelMap { file, meanings })
     }
 
-    /// True where the file lists a label.
+    /// True if the file has this label.
     pub fn has(&self, label: &Cell) -> bool {
         self.meanings.contains_key(&label.text)
     }
 
-    /// What a label means. One that the file does not know is an error.
+    /// Meaning of a label. A label that is not in the file is an error.
     pub fn meaning<'a>(&'a self, label: &'a Cell) -> Result<&'a str, ManifestError> {
         match (&self.file, self.meanings.get(&label.text)) {
             (None, _) => Ok(&label.text),
             (Some(file), Some(meaning)) if meaning.trim().is_empty() => Err(label.wrong(format!(
-                "{} says nothing for '{}'",
+                "{} has an empty meaning for '{}'",
                 file.display(),
                 label.text
             ))),
@@ -50,7 +51,7 @@ impl LabelMap {
             (Some(file), None) => {
                 let known: Vec<&str> = self.meanings.keys().map(String::as_str).collect();
                 Err(label.wrong(format!(
-                    "{} does not say what '{}' means, only {}",
+                    "{} has no meaning for '{}', only for {}",
                     file.display(),
                     label.text,
                     some(&known)
@@ -59,10 +60,13 @@ impl LabelMap {
         }
     }
 
-    /// Which file was taken, if any.
+    /// A note about the file that is used, if any.
     pub fn note(&self) -> Option<String> {
         let file = self.file.as_ref()?;
-        Some(format!("labels mean what {} says", file.display()))
+        Some(format!(
+            "the meanings of labels are read from {}",
+            file.display()
+        ))
     }
 }
 
@@ -74,6 +78,6 @@ fn read(file: &Path) -> Result<BTreeMap<String, String>, ManifestError> {
         })?;
     serde_json::from_str(&text).map_err(|error| ManifestError::Wrong {
         place: file.display().to_string(),
-        what: format!("this is no JSON object from labels to labels: {error}"),
+        what: format!("this is not a JSON object that maps labels to labels: {error}"),
     })
 }

@@ -1,9 +1,9 @@
-//! A list of recordings as a corpus: a table (commas, semicolons or tabs, with a header or without), or
-//! JSON Lines as EmoBox publishes them.
+//! A manifest as a corpus: a table (with commas, semicolons or tabs, with or without a header), or
+//! JSON Lines in the format of EmoBox.
 //!
-//! Every line has a file and a label, and may have a speaker and a part of the split. What a line says
-//! wrongly is an error that names its line and column; a recording that is not there is left out, as an
-//! unreadable one is.
+//! Every line has a file and a label, and may have a speaker and a subset of the split. An invalid
+//! entry is an error with its line and column. A recording that does not exist is left out, as an
+//! unreadable recording is.
 
 mod columns;
 mod error;
@@ -18,58 +18,64 @@ use std::path::{Path, PathBuf};
 pub use columns::Role;
 pub use error::ManifestError;
 
+use super::merge::common_folder;
 use super::spelling::{is_missing, merge_speakers};
-use super::split::Part;
-use super::union::common_folder;
+use super::split::Subset;
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
 use label_map::LabelMap;
 use place::Places;
 use table::{Row, Table};
 
-/// A recording may be so much longer than its line says, in seconds, and be meant as a whole.
+/// Tolerance of an end time in seconds: a clip that ends up to this much before its recording is the
+/// whole recording.
 const TOLERANCE: f64 = 0.05;
 
-/// Which lists, and where their recordings are.
+/// The files of a manifest, and the folder of the recordings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Manifest {
-    /// The list. Its clips train where it does not say otherwise and there is a second one.
+    /// The manifest. If there is a second one, clips without a subset are in the training subset.
     pub file: PathBuf,
-    /// A second list, whose clips all test.
+    /// A second manifest, whose clips are all in the test subset.
     pub test: Option<PathBuf>,
-    /// The folder that the files are relative to.
+    /// The folder that the paths are relative to.
     pub root: PathBuf,
-    /// A JSON object that says what each label means. Without one, EmoBox's `label_map.json` is taken
-    /// where it lies beside JSON Lines or in the folder above.
+    /// A JSON object with the meaning of each label. Without one, the `label_map.json` of EmoBox is
+    /// used if it is in the folder of a manifest in JSON Lines or in the folder above.
     pub label_map: Option<PathBuf>,
-    /// The columns that go by other names than the usual.
+    /// The names of columns that differ from the usual names.
     pub columns: BTreeMap<Role, String>,
     /// Labels that are classes although they look like missing values, such as `unknown`.
     pub classes: BTreeSet<String>,
 }
 
 impl Manifest {
-    /// Reads the lists. `seconds` tells how long a recording is; it is asked only where a line says
-    /// from when to when it is to be heard.
+    /// Reads the manifests. `seconds` returns the duration of a recording in seconds; it is called
+    /// only for lines with an end time.
+    ///
+    /// # Errors
+    /// If a manifest cannot be read, if an entry is invalid, if most recordings do not exist, or if
+    /// there are fewer than two classes.
     pub fn read(&self, seconds: impl Fn(&Path) -> Option<f64>) -> Result<Corpus, ManifestError> {
         let mut tables = vec![(Table::read(&self.file, &self.columns)?, false)];
         if let Some(test) = &self.test {
             tables.push((Table::read(test, &self.columns)?, true));
         }
         let rows = || tables.iter().flat_map(|(table, _)| &table.rows);
-        // A voice that nobody knows may be one that somebody does.
+        // A clip without a speaker may have the same speaker as a clip of the other manifest.
         if let Some(nameless) = rows().find(|row| row.speaker.is_none())
             && rows().any(|row| row.speaker.is_some())
         {
             return Err(nameless.file.wrong(
-                "this list names no speakers, and the other one does; name them in both, or in neither",
+                "this manifest has no speakers, but the other manifest has; add the speakers to both, \
+                 or to neither",
             ));
         }
         let files: Vec<&str> = rows().map(|row| row.file.text.as_str()).collect();
         let places = Places::find(&self.root, &files).ok_or_else(|| {
             let first = &tables[0].0.rows[0];
             first.file.wrong(format!(
-                "there is no recording {} in {}, and none of the others; --root names the folder that \
-                 the files are relative to",
+                "there is no recording {} in {}, and none of the others; set the folder that the paths \
+                 are relative to with --root",
                 first.file.text,
                 self.root.display()
             ))
@@ -77,7 +83,7 @@ impl Manifest {
 
         let mut corpus = Corpus::empty(CorpusKind::Manifest, self.root.clone());
         corpus.notes.extend(places.note());
-        let says_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
+        let has_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
         let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
         let mut unlabelled = Vec::new();
         for (table, tests) in &tables {
@@ -88,12 +94,12 @@ impl Manifest {
                 .extend(note.filter(|note| !corpus.notes.contains(note)));
             for row in &table.rows {
                 let file = places.of(&row.file.text);
-                // However its path is spelled.
-                let itself = self.root.join(&file).canonicalize();
-                let itself = itself.unwrap_or_else(|_| file.clone());
-                if let Some(before) = lines.insert(itself, row.file.place()) {
+                // One file can have several spellings of its path.
+                let canonical = self.root.join(&file).canonicalize();
+                let canonical = canonical.unwrap_or_else(|_| file.clone());
+                if let Some(before) = lines.insert(canonical, row.file.place()) {
                     return Err(row.file.wrong(format!(
-                        "{} is there already, in {before}; a recording stands in a list once",
+                        "{} is listed already, in {before}; list each recording once",
                         row.file.text
                     )));
                 }
@@ -122,11 +128,11 @@ impl Manifest {
                     });
                     continue;
                 }
-                whole(row, || seconds(&path))?;
-                if says_parts {
+                check_whole(row, || seconds(&path))?;
+                if has_parts {
                     corpus
                         .given
-                        .insert(file.clone(), part.unwrap_or(Part::Train));
+                        .insert(file.clone(), part.unwrap_or(Subset::Train));
                 }
                 let speaker = row.speaker.as_ref();
                 corpus.clips.push(Clip {
@@ -152,7 +158,7 @@ impl Manifest {
             });
         }
         corpus.skipped.extend(unlabelled);
-        below_one_folder(&mut corpus);
+        make_relative(&mut corpus);
         let merged = merge_speakers(&mut corpus.clips).map_err(|unclear| {
             ManifestError::UnclearSpeakers {
                 file: self.file.clone(),
@@ -172,9 +178,9 @@ impl Manifest {
     }
 }
 
-/// Where a list names recordings from the root of the machine on, they all lie relative to the folder that
-/// they have in common, so that they may move like those of a folder.
-fn below_one_folder(corpus: &mut Corpus) {
+/// If the manifest has absolute paths, makes all paths relative to the deepest common folder, so
+/// that the recordings can be moved like those of a corpus folder.
+fn make_relative(corpus: &mut Corpus) {
     if !corpus.clips.iter().any(|clip| clip.file.is_absolute()) {
         return;
     }
@@ -198,34 +204,34 @@ fn below_one_folder(corpus: &mut Corpus) {
     corpus.folder = common;
 }
 
-/// The part that a line names. All lines of a list of test clips test.
-fn part_of(row: &Row, tests: bool) -> Result<Option<Part>, ManifestError> {
+/// The subset in a line. All lines of the test manifest are in the test subset.
+fn part_of(row: &Row, tests: bool) -> Result<Option<Subset>, ManifestError> {
     let Some(cell) = &row.part else {
-        return Ok(tests.then_some(Part::Test));
+        return Ok(tests.then_some(Subset::Test));
     };
     let part = match cell.text.to_lowercase().as_str() {
-        "train" | "training" => Part::Train,
-        "validation" | "valid" | "val" | "dev" | "devel" | "development" => Part::Validation,
-        "test" | "testing" => Part::Test,
+        "train" | "training" => Subset::Train,
+        "validation" | "valid" | "val" | "dev" | "devel" | "development" => Subset::Validation,
+        "test" | "testing" => Subset::Test,
         _ => {
             return Err(cell.wrong(format!(
-                "'{}' is no part of a split; write train, validation (or dev, val) or test",
+                "'{}' is not a subset of a split; write train, validation (or dev, val) or test",
                 cell.text
             )));
         }
     };
-    match tests && part != Part::Test {
+    match tests && part != Subset::Test {
         true => Err(cell.wrong(format!(
-            "'{}' in the list of test clips (--test-manifest)",
+            "'{}' in the manifest of the test clips (--test-manifest)",
             cell.text
         ))),
         false => Ok(Some(part)),
     }
 }
 
-/// Refuses a piece of a recording: what emovox hears of a file is all of it.
-fn whole(row: &Row, seconds: impl Fn() -> Option<f64>) -> Result<(), ManifestError> {
-    const CUT: &str = "emovox hears whole recordings; cut the pieces into files of their own first";
+/// Rejects a line for a section of a recording, because emovox reads whole files.
+fn check_whole(row: &Row, seconds: impl Fn() -> Option<f64>) -> Result<(), ManifestError> {
+    const CUT: &str = "emovox reads whole recordings; cut the sections into separate files first";
     if let Some(start) = &row.start
         && time::seconds(start)?.is_some_and(|start| start > 0.0)
     {
@@ -236,14 +242,15 @@ fn whole(row: &Row, seconds: impl Fn() -> Option<f64>) -> Result<(), ManifestErr
         && seconds().is_some_and(|length| last < length - TOLERANCE)
     {
         return Err(end.wrong(format!(
-            "the clip ends at {}, before its recording does; {CUT}",
+            "the clip ends at {}, before the end of its recording; {CUT}",
             end.text
         )));
     }
     Ok(())
 }
 
-/// Where no line names a speaker but all files go by the names of one corpus, its rule tells them.
+/// If no line has a speaker and all file names follow the rule of one corpus, takes the speakers
+/// from the file names.
 fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
     if clips.is_empty() || clips.iter().any(|clip| !clip.speaker.is_empty()) {
         return None;
@@ -259,7 +266,8 @@ fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
         (clip.speaker, clip.sentence) = (labels.speaker, labels.sentence);
     }
     Some(format!(
-        "no line names a speaker, but the files go by the names of {kind}, which do"
+        "no line has a speaker; the speakers are read from the file names, which follow the rule of \
+         {kind}"
     ))
 }
 

@@ -1,37 +1,40 @@
-//! Where the recordings of a list are.
+//! Location of the recordings of a manifest.
 
 use std::path::{Component, Path, PathBuf};
 
-/// So many files, all over the list, are looked for to know how the paths of a list are meant.
-const LOOKED_FOR: usize = 200;
+/// Number of files, spread over the manifest, that are searched for to resolve the paths.
+const SAMPLED: usize = 200;
 
-/// What becomes of the paths of a list.
+/// Resolution of the paths of a manifest.
 pub(super) struct Places {
     root: PathBuf,
-    /// Folders at the start of each path that are not there: lists name those of whoever made them.
+    /// Number of leading folders that are dropped from each path: many manifests have paths of the
+    /// machine on which they were made.
     dropped: usize,
+    /// A path of the manifest whose file exists.
     example: String,
 }
 
 impl Places {
-    /// Drops as few folders as are needed for some recording to be below the root. None where none is.
+    /// Drops the smallest number of folders with which some recording exists below the root. `None`
+    /// if no recording exists.
     pub fn find(root: &Path, files: &[&str]) -> Option<Places> {
-        let step = files.len().div_ceil(LOOKED_FOR).max(1);
-        let looked_for: Vec<&str> = files.iter().copied().step_by(step).collect();
-        let deepest = looked_for.iter().map(|file| parts(file).count()).max()?;
+        let step = files.len().div_ceil(SAMPLED).max(1);
+        let sample: Vec<&str> = files.iter().copied().step_by(step).collect();
+        let deepest = sample.iter().map(|file| parts(file).count()).max()?;
         (0..deepest).find_map(|dropped| {
             let places = Places {
                 root: root.into(),
                 dropped,
                 example: String::new(),
             };
-            let there = |file: &&&str| root.join(places.of(file)).is_file();
-            let example = looked_for.iter().find(there)?.to_string();
+            let exists = |file: &&&str| root.join(places.of(file)).is_file();
+            let example = sample.iter().find(exists)?.to_string();
             Some(Places { example, ..places })
         })
     }
 
-    /// Relative to the root, where it is below it.
+    /// The path of a file, relative to the root if the file is below the root.
     pub fn of(&self, file: &str) -> PathBuf {
         let path = Path::new(file);
         if path.is_absolute() {
@@ -43,11 +46,11 @@ impl Places {
             .collect()
     }
 
-    /// What was dropped, if anything.
+    /// A note about the dropped folders, if any.
     pub fn note(&self) -> Option<String> {
         (self.dropped > 0).then(|| {
             format!(
-                "of the paths the first {} folder(s) are left out: {} is {}",
+                "the first {} folder(s) of each path are left out: {} is {}",
                 self.dropped,
                 self.example,
                 self.root.join(self.of(&self.example)).display()
@@ -56,7 +59,7 @@ impl Places {
     }
 }
 
-/// The folders and the name of a path; `./a.wav` is `a.wav`.
+/// The components of a path; `./a.wav` is `a.wav`.
 fn parts(file: &str) -> impl Iterator<Item = Component<'_>> {
     let parts = Path::new(file).components();
     parts.filter(|part| *part != Component::CurDir)

@@ -1,4 +1,4 @@
-//! The lines of a list, each cell with its place.
+//! The lines of a manifest. Each cell has its position.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use super::columns::{Role, roles};
 use super::error::ManifestError;
 use crate::bounded;
 
-/// The most bytes of a line, and the most columns of a table or keys of JSON Lines. A file that is not a
-/// list may have no end of either.
-const LONGEST_LINE: usize = 1 << 20;
-const MOST_COLUMNS: usize = 10_000;
+/// Maximum length of a line in bytes. A file that is not a manifest may have only one long line.
+const MAX_LINE_LENGTH: usize = 1 << 20;
+/// Maximum number of columns of a table, or of different keys of JSON Lines.
+const MAX_COLUMNS: usize = 10_000;
 
-/// What stands in one place.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub text: String,
@@ -22,7 +22,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// `list.csv, line 3, column 2 (label)`.
+    /// Position of the value: `list.csv, line 3, column 2 (label)`.
     pub fn place(&self) -> String {
         self.place.clone()
     }
@@ -35,7 +35,7 @@ impl Cell {
     }
 }
 
-/// A line: what it says of a clip.
+/// A line: the properties of a clip.
 #[derive(Debug)]
 pub(super) struct Row {
     pub file: Cell,
@@ -46,7 +46,7 @@ pub(super) struct Row {
     pub end: Option<Cell>,
 }
 
-/// A list as it stands in its file. It has a line at least.
+/// The content of a manifest file. It has at least one row.
 #[derive(Debug)]
 pub(super) struct Table {
     pub path: PathBuf,
@@ -64,14 +64,14 @@ impl Table {
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
-            let what = "there are bytes that are no UTF-8; save the list as UTF-8";
+            let what = "the line is not valid UTF-8; save the manifest as UTF-8";
             at(path, line, what.into())
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        // A line of the old Macintosh ends with a carriage return alone.
+        // Lines of files from old Macintosh systems end with a carriage return only.
         let mut lines = text.split(['\n', '\r']);
-        if let Some(line) = lines.position(|line| line.len() > LONGEST_LINE) {
-            let what = "the line is longer than 1 MiB; a list has one recording a line";
+        if let Some(line) = lines.position(|line| line.len() > MAX_LINE_LENGTH) {
+            let what = "the line is longer than 1 MiB; a manifest has one recording on each line";
             return Err(at(path, line + 1, what.into()));
         }
         let is_json = text.trim_start().starts_with(['{', '[']);
@@ -91,10 +91,10 @@ impl Table {
 }
 
 fn too_many(things: &str, count: usize) -> String {
-    format!("{count} {things}, more than the {MOST_COLUMNS} that a list may have")
+    format!("{count} {things}, more than the maximum of {MAX_COLUMNS}")
 }
 
-/// Something wrong with a line as a whole.
+/// An error of a line as a whole.
 fn at(path: &Path, line: usize, what: String) -> ManifestError {
     ManifestError::Wrong {
         place: format!("{}, line {line}", path.display()),
@@ -102,7 +102,7 @@ fn at(path: &Path, line: usize, what: String) -> ManifestError {
     }
 }
 
-/// Values between commas, semicolons or tabs, in quotes where need be.
+/// Parses a table with commas, semicolons or tabs, and quotes where necessary.
 fn separated(
     path: &Path,
     text: &str,
@@ -120,10 +120,10 @@ fn separated(
         .from_reader(text.as_bytes());
     let mut header: Option<(Vec<String>, BTreeMap<Role, usize>)> = None;
     let mut rows = Vec::new();
-    let mut lines = Lines::of(text);
+    let mut lines = Lines::new(text);
     for record in reader.records() {
         let record = record.map_err(|error| {
-            let what = format!("this is no table: {error}");
+            let what = format!("this is not a table: {error}");
             at(path, lines.at(error.position()), what)
         })?;
         let line = lines.at(record.position());
@@ -131,7 +131,7 @@ fn separated(
         if values.iter().all(String::is_empty) {
             continue;
         }
-        if values.len() > MOST_COLUMNS {
+        if values.len() > MAX_COLUMNS {
             let what = too_many("columns", values.len());
             return Err(at(path, line, what));
         }
@@ -149,7 +149,7 @@ fn separated(
         };
         if values.len() != names.len() {
             let what = format!(
-                "{} values, where the first line has {}; a value with a comma in it stands in quotes",
+                "{} values, but the first line has {}; put a value that contains a comma in quotes",
                 values.len(),
                 names.len()
             );
@@ -166,14 +166,14 @@ fn separated(
                 ),
             })
         };
-        let goes_on = |place: &(&Role, &usize)| values[*place.1].contains(['\n', '\r']);
+        let is_multiline = |place: &(&Role, &usize)| values[*place.1].contains(['\n', '\r']);
         if let Some(cell) = places
             .iter()
-            .find(goes_on)
+            .find(is_multiline)
             .and_then(|(&role, _)| cell(role))
         {
             return Err(cell.wrong(
-                "this value goes over several lines; is a quote missing, or one too many?",
+                "this value extends over several lines; check for a missing or an extra quote",
             ));
         }
         rows.push(row(path, line, cell)?);
@@ -181,8 +181,9 @@ fn separated(
     Ok(rows)
 }
 
-/// A quote that would take in what follows it, and its line: one that is never closed, or is closed in the
-/// middle of a value. The reader itself forgives both, and lines of the list would be lost without a word.
+/// Finds an unbalanced quote: its line and a message. The quote is never closed, or is closed in
+/// the middle of a value. The csv reader accepts both, and lines of the manifest would be lost
+/// without an error.
 fn loose_quote(text: &str, delimiter: u8) -> Option<(usize, &'static str)> {
     let mut line = 1;
     let mut bytes = text.bytes().peekable();
@@ -194,7 +195,7 @@ fn loose_quote(text: &str, delimiter: u8) -> Option<(usize, &'static str)> {
                 match bytes.next() {
                     None => return Some((opened, "a quote is opened here and never closed")),
                     Some(b'\n') => line += 1,
-                    // Two of them are one that belongs to the value.
+                    // Two quotes are one quote of the value.
                     Some(b'"') => match bytes.next_if_eq(&b'"') {
                         Some(_) => {}
                         None => break,
@@ -205,8 +206,8 @@ fn loose_quote(text: &str, delimiter: u8) -> Option<(usize, &'static str)> {
             while bytes.next_if_eq(&b' ').is_some() {}
             let ends = [delimiter, b'\n', b'\r'];
             if bytes.peek().is_some_and(|next| !ends.contains(next)) {
-                let what = "there is text behind a closing quote; a value that has quotes in it stands \
-                            in quotes, and each of its own is doubled";
+                let what = "there is text behind a closing quote; put a value that contains quotes in \
+                            quotes, and double the quotes inside";
                 return Some((line, what));
             }
         }
@@ -216,17 +217,18 @@ fn loose_quote(text: &str, delimiter: u8) -> Option<(usize, &'static str)> {
     None
 }
 
-/// Counts lines as an editor does. What the reader says of lines is one short after a carriage return,
-/// and before an empty line.
+/// Counter of lines as in an editor. The line numbers of the csv reader are too low by one after a
+/// carriage return and before an empty line.
 struct Lines<'a> {
     text: &'a str,
-    /// Up to this byte so many ends of lines are counted.
+    /// Number of bytes whose line ends are counted.
     counted: usize,
+    /// Number of line ends so far.
     ends: usize,
 }
 
 impl Lines<'_> {
-    fn of(text: &str) -> Lines<'_> {
+    fn new(text: &str) -> Lines<'_> {
         Lines {
             text,
             counted: 0,
@@ -234,7 +236,8 @@ impl Lines<'_> {
         }
     }
 
-    /// The line of a record, given where the reader began to look for it. Records come in their order.
+    /// The line of a record; `position` is the position at which the reader began to read it. The
+    /// records must be passed in their order.
     fn at(&mut self, position: Option<&csv::Position>) -> usize {
         let start = position.map_or(0, csv::Position::byte) as usize;
         let bytes = self.text.as_bytes();
@@ -249,9 +252,9 @@ impl Lines<'_> {
     }
 }
 
-/// The names of the columns and where each role is among them; and whether the first line says them.
-/// Without a header the columns are file, label, speaker and split, as many as there are.
-#[allow(clippy::type_complexity, reason = "it is taken apart at once")]
+/// The names of the columns, the column of each role, and true if the first line is a header.
+/// Without a header, the columns are file, label, speaker and split; the last two can be missing.
+#[allow(clippy::type_complexity, reason = "the caller destructures it at once")]
 fn head(
     first: &[String],
     renamed: &BTreeMap<Role, String>,
@@ -262,8 +265,8 @@ fn head(
     }
     if !(2..=4).contains(&first.len()) || !is_recording(&first[0]) {
         return Err(
-            "a list without a header has the columns file, label, speaker and split, in this order \
-             (the last two may be missing); give it a header"
+            "a manifest without a header has the columns file, label, speaker and split, in this order \
+             (the last two may be missing); add a header"
                 .into(),
         );
     }
@@ -273,7 +276,7 @@ fn head(
     Ok(((names, places.collect()), false))
 }
 
-/// What the first line has most of, outside of quotes.
+/// The most frequent delimiter of the first line, outside of quotes.
 fn delimiter(text: &str) -> u8 {
     let first = text.lines().find(|line| !line.trim().is_empty());
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
@@ -288,7 +291,7 @@ fn delimiter(text: &str) -> u8 {
     most.map_or(b',', |(delimiter, _)| delimiter)
 }
 
-/// An object a line.
+/// Parses JSON Lines: one object on each line.
 fn json_lines(
     path: &Path,
     text: &str,
@@ -304,14 +307,15 @@ fn json_lines(
                 names.push(key);
             }
         }
-        if names.len() > MOST_COLUMNS {
+        if names.len() > MAX_COLUMNS {
             return Err(at(path, number, too_many("keys", names.len())));
         }
     }
     let first = lines.first().map_or(1, |(_, number)| *number);
     let found = roles(&names, renamed).map_err(|what| at(path, first, what))?;
     let mut rows = Vec::new();
-    // Read again: all objects at once would take many times the memory of their text.
+    // The lines are parsed again, because all objects together need many times the memory of the
+    // text.
     for &(line, number) in &lines {
         let object = object(path, line, number)?;
         let mut cells = BTreeMap::new();
@@ -324,11 +328,11 @@ fn json_lines(
                 Some(Value::Null) => String::new(),
                 None if [Role::Start, Role::End].contains(&role) => String::new(),
                 None => {
-                    let what = "is missing here, and other lines have it".into();
+                    let what = "is missing here, but other lines have it".into();
                     return Err(ManifestError::Wrong { place, what });
                 }
                 Some(other) => {
-                    let what = format!("{other} is no text");
+                    let what = format!("{other} is not text");
                     return Err(ManifestError::Wrong { place, what });
                 }
             };
@@ -339,11 +343,11 @@ fn json_lines(
     Ok(rows)
 }
 
-/// The object in a line.
+/// Parses the object of a line.
 fn object(path: &Path, line: &str, number: usize) -> Result<Map<String, Value>, ManifestError> {
     serde_json::from_str(line).map_err(|error| {
         let what = format!(
-            "column {}: this is no JSON object ({}); JSON Lines have one object a line",
+            "column {}: this is not a JSON object ({}); JSON Lines have one object on each line",
             error.column(),
             reason(&error)
         );
@@ -351,14 +355,14 @@ fn object(path: &Path, line: &str, number: usize) -> Result<Map<String, Value>, 
     })
 }
 
-/// What serde says without its own account of the place, which is that of the line alone.
+/// The message of serde without its position, which counts from the start of the line.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.replace(&place, "")
 }
 
-/// A line from its cells. Only times may be left empty.
+/// Makes a row from the cells of a line. Only times can be empty.
 fn row(
     path: &Path,
     line: usize,
@@ -366,13 +370,13 @@ fn row(
 ) -> Result<Row, ManifestError> {
     let mut filled = |role: Role| match cell(role) {
         Some(cell) if cell.text.is_empty() => Err(cell.wrong(match role {
-            Role::Speaker => "nobody is named here; name every speaker, or leave the column out",
-            _ => "this is empty",
+            Role::Speaker => "the speaker is empty; name every speaker, or leave the column out",
+            _ => "the value is empty",
         })),
         cell => Ok(cell),
     };
     let needed = |cell: Option<Cell>| {
-        cell.ok_or_else(|| at(path, line, "there is no file here, or no label".into()))
+        cell.ok_or_else(|| at(path, line, "the file or the label is missing".into()))
     };
     Ok(Row {
         file: needed(filled(Role::File)?)?,

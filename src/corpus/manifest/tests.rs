@@ -6,16 +6,16 @@ use tempfile::TempDir;
 use super::super::speakers;
 use super::*;
 
-/// A folder with recordings (empty files: nobody listens here) and lists.
-struct Desk(TempDir);
+/// A folder with recordings (empty files, because these tests read no audio) and manifests.
+struct TestEnv(TempDir);
 
-impl Desk {
-    fn with(files: &[&str]) -> Desk {
-        let desk = Desk(tempfile::tempdir().unwrap());
+impl TestEnv {
+    fn with(files: &[&str]) -> TestEnv {
+        let env = TestEnv(tempfile::tempdir().unwrap());
         for file in files {
-            desk.write(file, "");
+            env.write(file, "");
         }
-        desk
+        env
     }
 
     fn write(&self, file: &str, text: &str) -> PathBuf {
@@ -33,13 +33,13 @@ impl Desk {
         }
     }
 
-    /// Every recording is two seconds long.
+    /// Reads a manifest; every recording has a duration of two seconds.
     fn read(&self, name: &str, text: &str) -> Result<Corpus, ManifestError> {
         self.manifest(name, text).read(|_| Some(2.0))
     }
 
     #[track_caller]
-    fn refuses(&self, name: &str, text: &str, words: &[&str]) {
+    fn assert_rejects(&self, name: &str, text: &str, words: &[&str]) {
         let error = self.read(name, text).unwrap_err().to_string();
         for word in words {
             assert!(error.contains(word), "lacks '{word}': {error}");
@@ -62,8 +62,8 @@ fn clips(corpus: &Corpus) -> Vec<[&str; 3]> {
 const AB: [[&str; 3]; 2] = [["a.wav", "anger", "ann"], ["b.wav", "happiness", "bob"]];
 
 #[test]
-fn tables_of_every_form_say_the_same() {
-    let desk = Desk::with(&["a.wav", "b.wav"]);
+fn tables_of_every_form_give_the_same_clips() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
     let tables = [
         "file,label,speaker\na.wav,anger,ann\nb.wav,Happy,bob\n",
         "a.wav,anger,ann\nb.wav,happy,bob",
@@ -80,7 +80,7 @@ fn tables_of_every_form_say_the_same() {
     ];
     for table in tables {
         for name in ["list.csv", "list.txt"] {
-            let corpus = desk.read(name, table).unwrap();
+            let corpus = env.read(name, table).unwrap();
             assert_eq!(clips(&corpus), AB, "{table}");
             assert!(
                 corpus.given.is_empty() && corpus.skipped.is_empty(),
@@ -91,45 +91,45 @@ fn tables_of_every_form_say_the_same() {
 }
 
 #[test]
-fn a_wrong_line_is_named_with_its_column() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
-    let refuses = |text: &str, words: &[&str]| desk.refuses("list.csv", text, words);
+fn an_error_has_line_and_column() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
+    let assert_rejects = |text: &str, words: &[&str]| env.assert_rejects("list.csv", text, words);
     let head = "file,label,speaker,split\na.wav,anger,ann,train\n";
     let with = |line: &str| format!("{head}{line}\n");
-    refuses(
+    assert_rejects(
         &with("b.wav,fear,bob"),
-        &["list.csv, line 3", "3 values, where the first line has 4"],
+        &["list.csv, line 3", "3 values, but the first line has 4"],
     );
-    refuses(
+    assert_rejects(
         &with("b.wav,,bob,test"),
         &["list.csv, line 3, column 2 (label)", "empty"],
     );
-    refuses(
+    assert_rejects(
         &with(",fear,bob,test"),
         &["line 3, column 1 (file)", "empty"],
     );
-    refuses(
+    assert_rejects(
         &with("b.wav,fear,,test"),
         &["line 3, column 3 (speaker)", "name every speaker"],
     );
-    refuses(
+    assert_rejects(
         &with("b.wav,fear,bob,tets"),
         &["line 3, column 4 (split)", "'tets'", "validation"],
     );
-    refuses(
+    assert_rejects(
         &with("b.wav,fear,bob,"),
         &["line 3, column 4 (split)", "empty"],
     );
-    refuses(
+    assert_rejects(
         &with("b.wav,fear,bob,test\na.wav,anger,ann,train"),
         &[
             "line 4, column 1 (file)",
-            "a.wav is there already",
+            "a.wav is listed already",
             "line 2, column 1 (file)",
         ],
     );
-    refuses(&with("b.wav,\"fear,bob,test"), &["line 3", "never closed"]);
-    refuses(
+    assert_rejects(&with("b.wav,\"fear,bob,test"), &["line 3", "never closed"]);
+    assert_rejects(
         "file,speaker\na.wav,ann\n",
         &[
             "list.csv, line 1",
@@ -137,7 +137,7 @@ fn a_wrong_line_is_named_with_its_column() {
             "--column label=",
         ],
     );
-    refuses(
+    assert_rejects(
         "file,label,emotion\na.wav,1,anger\n",
         &[
             "line 1",
@@ -145,43 +145,46 @@ fn a_wrong_line_is_named_with_its_column() {
             "--column label=NAME",
         ],
     );
-    refuses("x,y\n1,2\n", &["line 1", "a name for the file"]);
-    refuses("ann,a.wav,anger\n", &["line 1", "in this order"]);
-    refuses("", &["no recording in it", "clips/a.wav,anger,anna"]);
-    refuses("file,label\n", &["no recording in it"]);
-    refuses(
+    assert_rejects("x,y\n1,2\n", &["line 1", "a name for the file"]);
+    assert_rejects("ann,a.wav,anger\n", &["line 1", "in this order"]);
+    assert_rejects("", &["lists no recordings", "clips/a.wav,anger,anna"]);
+    assert_rejects("file,label\n", &["lists no recordings"]);
+    assert_rejects(
         "file,label\na.wav,anger\nb.wav,angry\n",
         &["one class only ('anger')"],
     );
-    refuses(
+    assert_rejects(
         "file,label\nx.wav,anger\ny.wav,fear\n",
         &["line 2, column 1 (file)", "no recording x.wav", "--root"],
     );
 
     let line = "{\"wav\": \"a.wav\", \"emo\": \"anger\"}\n";
     let json = |second: &str| format!("{line}{second}\n");
-    refuses(
+    assert_rejects(
         &json("{\"wav\": \"b.wav\"}"),
         &["line 2, \"emo\"", "missing here"],
     );
-    refuses(
+    assert_rejects(
         &json("{\"wav\": \"b.wav\", \"emo\": null}"),
         &["line 2, \"emo\"", "empty"],
     );
-    refuses(
+    assert_rejects(
         &json("{\"wav\": \"b.wav\", \"emo\": [\"x\"]}"),
-        &["line 2, \"emo\"", "[\"x\"] is no text"],
+        &["line 2, \"emo\"", "[\"x\"] is not text"],
     );
-    refuses(
+    assert_rejects(
         &json("{\"wav\": \"b.wav\" \"emo\": 1}"),
-        &["line 2", "column 17", "no JSON object"],
+        &["line 2", "column 17", "not a JSON object"],
     );
-    refuses("[{\"wav\": \"a.wav\"}]", &["line 1", "one object a line"]);
-    refuses("{\n\"a\": {}\n}", &["line 1", "one object a line"]);
+    assert_rejects(
+        "[{\"wav\": \"a.wav\"}]",
+        &["line 1", "one object on each line"],
+    );
+    assert_rejects("{\n\"a\": {}\n}", &["line 1", "one object on each line"]);
 
-    fs::write(desk.0.path().join("bad.csv"), b"file,label\na.wav,\xff\n").unwrap();
+    fs::write(env.0.path().join("bad.csv"), b"file,label\na.wav,\xff\n").unwrap();
     let bad = Manifest {
-        file: desk.0.path().join("bad.csv"),
+        file: env.0.path().join("bad.csv"),
         ..Manifest::default()
     };
     let error = bad.read(|_| None).unwrap_err().to_string();
@@ -192,8 +195,8 @@ fn a_wrong_line_is_named_with_its_column() {
 }
 
 #[test]
-fn a_loose_quote_swallows_no_lines() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
+fn an_unbalanced_quote_is_an_error() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
     let list = |last: &str| format!("file,label,speaker\na.wav,anger,ann\n{last}");
     for (last, words) in [
         (
@@ -213,79 +216,83 @@ fn a_loose_quote_swallows_no_lines() {
             ["line 3, column 3", "several lines"],
         ),
     ] {
-        desk.refuses("list.csv", &list(last), &words);
+        env.assert_rejects("list.csv", &list(last), &words);
     }
-    // What is said may go over lines, and an inch stands within a value.
+    // A text can extend over several lines, and a value can contain a quote as the sign for inches.
     let text = "file,label,text\na.wav,anger,\"Go,\n\"\"now\"\"\"\nb.wav,fear,12\" record\n";
-    assert_eq!(desk.read("list.csv", text).unwrap().clips.len(), 2);
+    assert_eq!(env.read("list.csv", text).unwrap().clips.len(), 2);
 }
 
 #[test]
-fn a_key_that_begins_later_counts() {
-    let desk = Desk::with(&["a.wav", "b.wav"]);
+fn a_key_that_only_later_lines_have_is_used() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
     let first = r#"{"wav":"a.wav","emo":"anger"}"#;
     let split = format!(
         "{first}\n{}",
         r#"{"wav":"b.wav","emo":"fear","split":"test"}"#
     );
-    desk.refuses(
+    env.assert_rejects(
         "list.jsonl",
         &split,
         &["line 1, \"split\"", "other lines have it"],
     );
     let piece = r#"{"wav":"b.wav","emo":"fear","start":0.1,"end":0.2}"#;
-    desk.refuses("list.jsonl", &format!("{first}\n{piece}"), &["line 2"]);
+    env.assert_rejects("list.jsonl", &format!("{first}\n{piece}"), &["line 2"]);
 }
 
 #[test]
-fn a_recording_is_the_same_however_its_path_is_spelled() {
-    let desk = Desk::with(&["day/a.wav", "b.wav"]);
-    let folder = desk.0.path().canonicalize().unwrap();
+fn a_recording_with_two_spellings_of_its_path_is_a_duplicate() {
+    let env = TestEnv::with(&["day/a.wav", "b.wav"]);
+    let folder = env.0.path().canonicalize().unwrap();
     let whole = format!("{}/day/a.wav", folder.display());
     for again in ["day/../day/a.wav", whole.as_str()] {
         let list = format!("file,label\nday/a.wav,anger\nb.wav,fear\n{again},fear\n");
-        desk.refuses("list.csv", &list, &["line 4", "is there already", "line 2"]);
+        env.assert_rejects(
+            "list.csv",
+            &list,
+            &["line 4", "is listed already", "line 2"],
+        );
     }
 }
 
 #[test]
-fn what_is_there_is_found_behind_what_is_not() {
+fn existing_recordings_are_found_after_missing_ones() {
     let files: Vec<String> = (0..210).map(|n| format!("{n}.wav")).collect();
-    let desk = Desk::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
+    let env = TestEnv::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
     let mut list = "file,label\n".to_string();
     list.extend((0..200).map(|n| format!("gone/{n}x.wav,anger\n")));
     list.extend((0..210).map(|n| format!("{n}.wav,{}\n", ["anger", "fear"][n % 2])));
-    let corpus = desk.read("list.csv", &list).unwrap();
+    let corpus = env.read("list.csv", &list).unwrap();
     assert_eq!((corpus.clips.len(), corpus.skipped.len()), (210, 200));
 }
 
 #[test]
-fn parts_are_those_of_the_list_or_of_two() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
+fn subsets_come_from_a_column_or_from_two_manifests() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
     let text = "file,label,part\na.wav,anger,Train\nb.wav,fear,dev\nc.wav,anger,test\n";
-    let given = desk.read("list.csv", text).unwrap().given;
-    let parts: Vec<Part> = given.into_values().collect();
-    assert_eq!(parts, Part::ALL);
+    let given = env.read("list.csv", text).unwrap().given;
+    let parts: Vec<Subset> = given.into_values().collect();
+    assert_eq!(parts, Subset::ALL);
 
-    let mut two = desk.manifest("train.csv", "file,label\na.wav,anger\nb.wav,fear\n");
-    two.test = Some(desk.write("test.csv", "file,label\nc.wav,anger\n"));
+    let mut two = env.manifest("train.csv", "file,label\na.wav,anger\nb.wav,fear\n");
+    two.test = Some(env.write("test.csv", "file,label\nc.wav,anger\n"));
     let corpus = two.read(|_| None).unwrap();
-    let parts: Vec<Part> = corpus.given.into_values().collect();
-    assert_eq!(parts, [Part::Train, Part::Train, Part::Test]);
+    let parts: Vec<Subset> = corpus.given.into_values().collect();
+    assert_eq!(parts, [Subset::Train, Subset::Train, Subset::Test]);
 
-    desk.write("test.csv", "file,label\na.wav,anger\n");
+    env.write("test.csv", "file,label\na.wav,anger\n");
     let error = two.read(|_| None).unwrap_err().to_string();
     assert!(
         error.contains("test.csv, line 2") && error.contains("train.csv, line 2"),
         "{error}"
     );
-    desk.write("test.csv", "file,label,speaker\nc.wav,anger,ann\n");
+    env.write("test.csv", "file,label,speaker\nc.wav,anger,ann\n");
     let error = two.read(|_| None).unwrap_err().to_string();
     assert!(
-        error.contains("train.csv, line 2") && error.contains("names no speakers"),
+        error.contains("train.csv, line 2") && error.contains("has no speakers"),
         "{error}"
     );
-    desk.write("test.csv", "file,label,split\nc.wav,anger,train\n");
+    env.write("test.csv", "file,label,split\nc.wav,anger,train\n");
     let error = two.read(|_| None).unwrap_err().to_string();
     assert!(
         error.contains("test.csv, line 2, column 3 (split)"),
@@ -294,8 +301,8 @@ fn parts_are_those_of_the_list_or_of_two() {
 }
 
 #[test]
-fn a_piece_of_a_recording_is_refused() {
-    let desk = Desk::with(&["a.wav", "b.wav"]);
+fn a_section_of_a_recording_is_rejected() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
     let with = |times: &str| format!("file,start,end,label\nb.wav,,,fear\na.wav,{times},anger\n");
     for times in [
         "0,2.0",
@@ -305,36 +312,40 @@ fn a_piece_of_a_recording_is_refused() {
         ",",
         "00:00:00,0:02",
     ] {
-        desk.read("list.csv", &with(times)).unwrap();
+        env.read("list.csv", &with(times)).unwrap();
     }
-    let refuses = |times: &str, words: &[&str]| desk.refuses("list.csv", &with(times), words);
-    refuses(
+    let assert_rejects =
+        |times: &str, words: &[&str]| env.assert_rejects("list.csv", &with(times), words);
+    assert_rejects(
         "0.5,2.0",
         &[
             "line 3, column 2 (start)",
             "starts at 0.5",
-            "cut the pieces",
+            "cut the sections",
         ],
     );
-    refuses("0 days 00:00:00.500000,NaT", &["line 3, column 2 (start)"]);
-    refuses(
+    assert_rejects("0 days 00:00:00.500000,NaT", &["line 3, column 2 (start)"]);
+    assert_rejects(
         "0,1.5",
         &["line 3, column 3 (end)", "ends at 1.5", "whole recordings"],
     );
-    refuses("0 days,0 days 00:00:01", &["line 3, column 3 (end)"]);
-    refuses("soon,2", &["line 3, column 2 (start)", "'soon' is no time"]);
-    refuses("0,1:2:3:4", &["line 3, column 3 (end)", "is no time"]);
+    assert_rejects("0 days,0 days 00:00:01", &["line 3, column 3 (end)"]);
+    assert_rejects(
+        "soon,2",
+        &["line 3, column 2 (start)", "'soon' is not a time"],
+    );
+    assert_rejects("0,1:2:3:4", &["line 3, column 3 (end)", "is not a time"]);
 }
 
 #[test]
-fn what_is_not_there_is_left_out_and_told() {
-    let desk = Desk::with(&["a.wav", "b.wav"]);
+fn missing_recordings_are_left_out_and_reported() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
     let text = "file,label\na.wav,anger\nlost.wav,fear\nb.wav,fear\n";
-    let corpus = desk.read("list.csv", text).unwrap();
+    let corpus = env.read("list.csv", text).unwrap();
     assert_eq!(corpus.clips.len(), 2);
     assert_eq!(corpus.skipped[0].file, Path::new("lost.wav"));
     let most = format!("{text}x.wav,fear\ny.wav,fear\n");
-    desk.refuses(
+    env.assert_rejects(
         "list.csv",
         &most,
         &[
@@ -351,9 +362,10 @@ fn what_is_not_there_is_left_out_and_told() {
     );
 }
 
-/// As EmoBox publishes URDU: folders of whoever made the list, letters for labels, and no speakers.
+/// A manifest of EmoBox for URDU: it has the folders of its authors, letters for labels, and no
+/// speakers.
 #[test]
-fn emobox_s_lists_are_understood() {
+fn manifests_of_emobox_are_read() {
     let line = |folder: &str, name: &str, emo: &str| {
         format!(
             "{{\"key\": \"urdu-{name}\", \"dataset\": \"urdu\", \"wav\": \"downloads/urdu/{folder}/{name}.wav\", \
@@ -361,45 +373,45 @@ fn emobox_s_lists_are_understood() {
              \"length\": 2.0, \"emo\": \"{emo}\", \"channel\": 1}}\n"
         )
     };
-    let desk = Desk::with(&["Angry/SM1_F1_A01.wav", "Sad/SM24_F19_S031.wav"]);
+    let env = TestEnv::with(&["Angry/SM1_F1_A01.wav", "Sad/SM24_F19_S031.wav"]);
     let map = "{\"A\": \"Angry\", \"S\": \"Sad\"}";
-    desk.write("lists/label_map.json", map);
+    env.write("lists/label_map.json", map);
     let text = line("Angry", "SM1_F1_A01", "A") + &line("Sad", "SM24_F19_S031", "S");
-    let corpus = desk.read("lists/fold_1/train.jsonl", &text).unwrap();
+    let corpus = env.read("lists/fold_1/train.jsonl", &text).unwrap();
     let expected = [
         ["Angry/SM1_F1_A01.wav", "anger", "SM1"],
         ["Sad/SM24_F19_S031.wav", "sadness", "SM24"],
     ];
     assert_eq!(clips(&corpus), expected);
     let notes = corpus.notes.join("\n");
-    for word in ["first 2 folder(s)", "label_map.json", "the names of urdu"] {
+    for word in ["first 2 folder(s)", "label_map.json", "the rule of urdu"] {
         assert!(notes.contains(word), "{notes}");
     }
     let strange = text.clone() + &line("Sad", "SM24_F19_S032", "X");
-    desk.refuses(
+    env.assert_rejects(
         "lists/fold_1/train.jsonl",
         &strange,
-        &["line 3, \"emo\"", "'X' means, only A, S"],
+        &["line 3, \"emo\"", "no meaning for 'X', only for A, S"],
     );
-    desk.write("lists/label_map.json", "{\"A\": \"Angry\", \"S\": \" \"}");
-    desk.refuses(
+    env.write("lists/label_map.json", "{\"A\": \"Angry\", \"S\": \" \"}");
+    env.assert_rejects(
         "lists/fold_1/train.jsonl",
         &text,
-        &["line 2, \"emo\"", "says nothing for 'S'"],
+        &["line 2, \"emo\"", "an empty meaning for 'S'"],
     );
-    desk.write("lists/label_map.json", "[1]");
-    desk.refuses(
+    env.write("lists/label_map.json", "[1]");
+    env.assert_rejects(
         "lists/fold_1/train.jsonl",
         &text,
-        &["label_map.json", "no JSON object"],
+        &["label_map.json", "not a JSON object"],
     );
 }
 
 #[test]
-fn columns_may_be_called_anything() {
-    let desk = Desk::with(&["a.wav", "b.wav"]);
+fn columns_can_have_any_name() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
     let text = "recording,felt,label,who\na.wav,anger,1,ann\nb.wav,happy,2,bob\n";
-    let mut manifest = desk.manifest("list.csv", text);
+    let mut manifest = env.manifest("list.csv", text);
     manifest.columns = [
         (Role::File, "recording"),
         (Role::Label, "felt"),
@@ -411,17 +423,17 @@ fn columns_may_be_called_anything() {
     manifest.columns.insert(Role::Split, "fold".into());
     let error = manifest.read(|_| None).unwrap_err().to_string();
     assert!(
-        error.contains("no 'fold' for the split, only recording, felt"),
+        error.contains("no column 'fold' for the split; the columns are recording, felt"),
         "{error}"
     );
 }
 
 #[test]
-fn a_row_whose_label_is_missing_is_left_out_and_named() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav", "d.wav", "e.wav", "f.wav"]);
+fn a_row_without_a_label_is_left_out_and_reported() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav", "d.wav", "e.wav", "f.wav"]);
     let text = "file,label,speaker\na.wav,anger,ann\nb.wav,NaN,ann\nc.wav,Unknown,bob\n\
                 d.wav,n/a,bob\ne.wav,fear,bob\nf.wav,other,ann\n";
-    let corpus = desk.read("list.csv", text).unwrap();
+    let corpus = env.read("list.csv", text).unwrap();
     assert_eq!(classes(&corpus.clips), ["anger", "fear", "other"]);
     let skipped: Vec<&str> = corpus
         .skipped
@@ -438,7 +450,7 @@ fn a_row_whose_label_is_missing_is_left_out_and_named() {
         assert!(reason.contains(words), "lacks {words}: {reason}");
     }
 
-    let mut manifest = desk.manifest("list.csv", text);
+    let mut manifest = env.manifest("list.csv", text);
     manifest.classes.insert("unknown".into());
     let corpus = manifest.read(|_| None).unwrap();
     assert_eq!(
@@ -447,19 +459,19 @@ fn a_row_whose_label_is_missing_is_left_out_and_named() {
     );
 
     let text = "file,label\na.wav,nan\nb.wav,None\n";
-    desk.refuses(
+    env.assert_rejects(
         "list.csv",
         text,
-        &["list.csv names a class for none of its recordings"],
+        &["list.csv has no recording with a class"],
     );
 }
 
 #[test]
-fn a_label_map_may_mean_something_by_a_word_for_a_missing_value() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav"]);
-    let mut manifest = desk.manifest("list.csv", "file,label\na.wav,na\nb.wav,h\nc.wav,x\n");
+fn a_label_map_can_define_a_word_for_a_missing_value() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
+    let mut manifest = env.manifest("list.csv", "file,label\na.wav,na\nb.wav,h\nc.wav,x\n");
     let map = "{\"na\": \"neutral\", \"h\": \"happy\", \"x\": \"unknown\"}";
-    manifest.label_map = Some(desk.write("map.json", map));
+    manifest.label_map = Some(env.write("map.json", map));
     let corpus = manifest.read(|_| None).unwrap();
     assert_eq!(classes(&corpus.clips), ["happiness", "neutral"]);
     assert!(
@@ -470,8 +482,8 @@ fn a_label_map_may_mean_something_by_a_word_for_a_missing_value() {
 }
 
 #[test]
-fn a_speaker_of_a_list_is_one_person_however_it_is_spelled() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+fn spellings_of_one_speaker_are_merged() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
     let list = |speakers: [&str; 4]| {
         let mut text = "file,label,speaker\n".to_string();
         for (place, speaker) in speakers.iter().enumerate() {
@@ -480,23 +492,23 @@ fn a_speaker_of_a_list_is_one_person_however_it_is_spelled() {
         }
         text
     };
-    let corpus = desk
+    let corpus = env
         .read("list.csv", &list(["03", "3", "03", "N/A"]))
         .unwrap();
     assert_eq!(speakers(&corpus.clips), ["", "03"]);
     assert_eq!(
         corpus.notes,
         [
-            "'N/A' is not the name of a speaker: who speaks in 1 clip(s) is unknown",
-            "speaker '03' is also written '3': 2 spellings are one speaker",
+            "'N/A' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+            "speaker '03' is also written '3': 2 spellings of one speaker",
         ]
     );
     let json = "{\"file\":\"a.wav\",\"label\":\"anger\",\"speaker\":3}\n\
                 {\"file\":\"b.wav\",\"label\":\"fear\",\"speaker\":3.0}\n\
                 {\"file\":\"c.wav\",\"label\":\"fear\",\"speaker\":\"03\"}\n";
-    let corpus = desk.read("list.jsonl", json).unwrap();
+    let corpus = env.read("list.jsonl", json).unwrap();
     assert_eq!(speakers(&corpus.clips).len(), 1);
-    desk.refuses(
+    env.assert_rejects(
         "list.csv",
         &list(["spk03", "3", "ann", "ann"]),
         &["list.csv: the speakers '3' and 'spk03' may be one person or several"],
@@ -504,12 +516,12 @@ fn a_speaker_of_a_list_is_one_person_however_it_is_spelled() {
 }
 
 #[test]
-fn two_lists_may_spell_a_speaker_in_two_ways() {
-    let desk = Desk::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+fn spellings_are_merged_across_two_manifests() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
     let train = "file,label,speaker\na.wav,anger,Ann\nb.wav,fear,bob\n";
-    let mut manifest = desk.manifest("train.csv", train);
+    let mut manifest = env.manifest("train.csv", train);
     let test = "file,label,speaker\nc.wav,anger,ANN\nd.wav,fear,cid\n";
-    manifest.test = Some(desk.write("test.csv", test));
+    manifest.test = Some(env.write("test.csv", test));
     let corpus = manifest.read(|_| None).unwrap();
     assert_eq!(speakers(&corpus.clips), ["ANN", "bob", "cid"]);
 }
@@ -517,13 +529,13 @@ fn two_lists_may_spell_a_speaker_in_two_ways() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// A damaged list is read or refused, and what is read lies in the folder.
+    /// A damaged manifest is read or rejected, and all recordings that are read are in the folder.
     #[test]
-    fn damage_does_no_harm(
+    fn a_damaged_manifest_gives_only_files_of_the_folder(
         name in proptest::sample::select(vec!["list.csv", "list.tsv", "list.jsonl"]),
         damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..8),
     ) {
-        let desk = Desk::with(&["a.wav", "b.wav"]);
+        let env = TestEnv::with(&["a.wav", "b.wav"]);
         let whole = match name {
             "list.csv" => "file,label,speaker,split\n\"a.wav\",anger,ann,train\nb.wav,fear,bob,test\n",
             "list.tsv" => "file\tlabel\tspeaker\na.wav\tanger\tann\nb.wav\tfear\tbob\n",
@@ -537,8 +549,8 @@ proptest! {
                 _ => bytes.truncate(place.index(bytes.len() + 1)),
             }
         }
-        let mut manifest = desk.manifest(name, "");
-        manifest.file = desk.0.path().join(name);
+        let mut manifest = env.manifest(name, "");
+        manifest.file = env.0.path().join(name);
         fs::write(&manifest.file, &bytes).unwrap();
         match manifest.read(|_| Some(2.0)) {
             Ok(corpus) => {
@@ -550,16 +562,16 @@ proptest! {
         }
     }
 
-    /// Whatever the csv crate writes of any text is read back, and the line of a mistake is that
+    /// Any text that the csv crate writes is read back unchanged, and an error has the line number
     /// of the text.
     #[test]
-    fn any_label_and_speaker_comes_back(
+    fn any_label_and_speaker_is_read_back(
         words in proptest::collection::vec("[^\\s\0]([^\0\r\n]{0,12}[^\\s\0])?", 2..8),
         delimiter in proptest::sample::select(vec![b',', b';', b'\t']),
         windows: bool,
     ) {
         let files: Vec<String> = (0..words.len()).map(|n| format!("{n}.wav")).collect();
-        let desk = Desk::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let env = TestEnv::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
         let end = if windows { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
@@ -567,19 +579,19 @@ proptest! {
             .from_writer(Vec::new());
         writer.write_record(["file", "label", "speaker"]).unwrap();
         for (n, (file, word)) in files.iter().zip(&words).enumerate() {
-            // Two classes at least, and as many speakers, whatever the words are.
+            // The number makes at least two classes and as many speakers, for any words.
             let (label, speaker) = (format!("{n} {word}"), format!("{n}x{word}"));
             writer.write_record([file, &label, &speaker]).unwrap();
         }
         let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-        let corpus = desk.read("list.csv", &text).unwrap();
+        let corpus = env.read("list.csv", &text).unwrap();
         for ((n, clip), word) in corpus.clips.iter().enumerate().zip(&words) {
             prop_assert_eq!(&clip.speaker, &format!("{n}x{word}"));
             prop_assert_eq!(clip.label.as_str(), format!("{n} {word}").trim().to_lowercase());
         }
         let broken = format!("{text}lost.wav");
         let line = broken.matches('\n').count() + 1;
-        let error = desk.read("list.csv", &broken).unwrap_err().to_string();
+        let error = env.read("list.csv", &broken).unwrap_err().to_string();
         let expected = format!("line {line}: 1 values");
         prop_assert!(error.contains(&expected), "{} {}", error, expected);
     }

@@ -1,9 +1,10 @@
-//! Times as tables write them.
+//! Times in the formats that tables use.
 
 use super::error::ManifestError;
 use super::table::Cell;
 
-/// Seconds, as a number or as pandas writes a span (`0 days 00:00:01.5`). None where it is left open.
+/// Parses a time in seconds: a number, or a duration in the format of pandas (`0 days 00:00:01.5`).
+/// `None` if the time is left open.
 pub(super) fn seconds(cell: &Cell) -> Result<Option<f64>, ManifestError> {
     let text = cell.text.as_str();
     if text.is_empty() || ["nat", "nan", "none"].contains(&text.to_lowercase().as_str()) {
@@ -27,7 +28,7 @@ pub(super) fn seconds(cell: &Cell) -> Result<Option<f64>, ManifestError> {
             Ok(Some(days * 86_400.0 + whole))
         }
         _ => Err(cell.wrong(format!(
-            "'{text}' is no time; write seconds, or 0 days 00:00:01.5"
+            "'{text}' is not a time; write seconds, or 0 days 00:00:01.5"
         ))),
     }
 }

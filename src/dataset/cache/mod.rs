@@ -1,22 +1,23 @@
-//! Features that were computed before, for recordings and settings that are the same.
+//! Cache of computed features, keyed by the content of the recordings and by the settings.
 //!
 //! ```text
 //! features/
-//!   SETTINGS/            a hash of the audio and feature settings, and of the code's version of them
-//!     settings.toml      the settings, for people
+//!   SETTINGS/            a hash of the audio and feature settings, and of the version of the features
+//!     settings.toml      the settings, for users
 //!     NAME.shard         the features of some recordings, by the hash of their bytes
-//!     .lock              held while shards are made
+//!     .lock              locked while shards are written
 //!   NAME.stamps          lengths, times and hashes of the recordings below a folder
 //! ```
 //!
-//! The bytes of a recording decide, not its name: a corpus that was moved or renamed is found, a
-//! recording that was changed is not. Shards are checked by their hashes whenever they are read; one that
-//! is damaged is removed, and made again. Two runs may share a cache: a shard is renamed into its place
-//! when it is whole, and who finds another run computing waits for what comes of it, for a minute at
-//! most. What a killed run was writing (`.writing-…`) is removed by the next one.
+//! Recordings are found by their bytes, not by their names: the features of a moved or renamed
+//! corpus are found, the features of a changed recording are computed again. Shards are checked by
+//! their hashes at each read; a damaged shard is removed and computed again. Two runs may use one
+//! cache: a shard is renamed to its name when it is complete, and a run waits for at most a minute
+//! if another run is computing features. Temporary files of a killed run (`.writing-…`) are removed
+//! by the next run.
 
+mod mtime_index;
 mod shard;
-mod stamps;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -38,13 +39,13 @@ use crate::io::{LockFile, TEMPORARY, is_abandoned, remove_if_abandoned, write_by
 use shard::Hash;
 use store::{Make, Store};
 
-/// Time that a run waits for another one that makes shards.
+/// Maximum time that a run waits for another run that writes shards.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Values that are read into memory at most: 256 MiB of them. Where there are more, all stay in their
-/// files, and are read from there whenever they are needed.
+/// Maximum number of values that are read into memory: 256 MiB. If a corpus has more values, all of
+/// them stay in their files and are read from there when they are needed.
 const IN_MEMORY: usize = 1 << 26;
 
-/// A folder with features that were computed before.
+/// A folder with computed features.
 #[derive(Debug, Clone)]
 pub struct FeatureCache {
     folder: PathBuf,
@@ -53,42 +54,42 @@ pub struct FeatureCache {
     waiting: fn(&CacheWait),
 }
 
-/// A run that waits for another one, which holds the lock of the cache.
+/// State of a run that waits for another run, which holds the lock of the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheWait {
     /// The lock file.
     pub lock: PathBuf,
-    /// The number of the process that holds it, where the file has one.
+    /// The ID of the process that holds the lock, if the file has one.
     pub holder: Option<u32>,
     /// The time without progress of that process after which the run continues without the cache.
     pub at_most: Duration,
 }
 
-/// Files that killed processes left unfinished.
+/// Incomplete files of killed processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unfinished {
     /// Number of files.
     pub files: usize,
-    /// Their size on the disk.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
-/// What a cache holds for one folder of recordings and one set of settings.
+/// Entry of the cache: the features for one folder of recordings and one set of settings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Held {
-    /// Where the recordings were.
+pub struct CacheEntry {
+    /// The folder of the recordings when the features were computed.
     pub corpus: String,
-    /// What their settings are called.
+    /// Name of the settings: the start of their hash.
     pub settings: String,
-    /// How many recordings.
+    /// Number of recordings.
     pub clips: usize,
-    /// What they take on the disk.
+    /// Total size of the shards in bytes.
     pub bytes: u64,
-    /// When the latest was made.
+    /// Time of the latest shard.
     pub made: SystemTime,
 }
 
-/// What decides about features, beside the recording.
+/// Cache key: every setting that affects features.
 #[derive(Serialize)]
 struct Settings<'a> {
     version: u32,
@@ -97,7 +98,7 @@ struct Settings<'a> {
 }
 
 impl FeatureCache {
-    /// A cache in a folder, which is made when there is something to keep.
+    /// A cache in a folder. The folder is created when the first features are stored.
     pub fn new(folder: &Path) -> FeatureCache {
         FeatureCache {
             folder: folder.join("features"),
@@ -107,26 +108,27 @@ impl FeatureCache {
         }
     }
 
-    /// Calls `tell` when a run has waited for two seconds for another one.
-    pub fn when_waiting(self, tell: fn(&CacheWait)) -> FeatureCache {
+    /// Sets a callback for a run that has waited for another run for two seconds.
+    pub fn when_waiting(self, callback: fn(&CacheWait)) -> FeatureCache {
         FeatureCache {
-            waiting: tell,
+            waiting: callback,
             ..self
         }
     }
 
-    /// Waits for another run so long at most [default: a minute].
+    /// Sets the maximum time that a run waits for another run [default: a minute].
     pub fn with_patience(self, patience: Duration) -> FeatureCache {
         FeatureCache { patience, ..self }
     }
 
-    /// Reads at most so many values into memory [default: 256 MiB of them]; where a corpus has more,
-    /// all of them stay in their files.
+    /// Sets the maximum number of values that are read into memory [default: 2²⁶, which is 256
+    /// MiB]. If a corpus has more, all of them stay in their files.
     pub fn with_memory(self, in_memory: usize) -> FeatureCache {
         FeatureCache { in_memory, ..self }
     }
 
-    /// The user's own: in EMOVOX_CACHE, else in XDG_CACHE_HOME/emovox, else in ~/.cache/emovox.
+    /// The cache of the user: in EMOVOX_CACHE, otherwise in XDG_CACHE_HOME/emovox, otherwise in
+    /// ~/.cache/emovox. `None` if none of these variables and HOME is set.
     pub fn of_user() -> Option<FeatureCache> {
         let folder = |name| env::var_os(name).filter(|value| !value.is_empty());
         let folder = folder("EMOVOX_CACHE")
@@ -136,13 +138,14 @@ impl FeatureCache {
         Some(FeatureCache::new(&folder))
     }
 
-    /// Where it is.
+    /// The folder of the cache.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// As [`extract`](super::extract), but computes only what is not there yet, and keeps it.
-    /// `corpus` is the folder that the recordings are in. `advance` is called for each recording.
+    /// Like [`extract`](super::extract), but computes only features that are not in the cache, and
+    /// stores them. `corpus` is the folder of the recordings. `advance` is called for each
+    /// recording.
     ///
     /// # Errors
     /// If the cache cannot be written, or another process holds its lock for too long.
@@ -162,24 +165,24 @@ impl FeatureCache {
         let folder = self.folder.join(name_of(text.as_bytes()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         for left in temporary(&self.folder).chain(temporary(&folder)) {
-            // It does no harm if it stays.
+            // An error is ignored, because a temporary file is harmless.
             let _ = remove_if_abandoned(&left);
         }
-        let note = place_of(corpus);
+        let note = canonical(corpus);
         let contents = self.hashes(corpus, files);
 
         let take = || Store::open(&folder).take(&contents, self.in_memory);
         let mut found = take();
         let mut reasons = HashMap::new();
-        let held = found.iter().flatten().count();
-        (0..held).for_each(|_| advance());
+        let cached = found.iter().flatten().count();
+        (0..cached).for_each(|_| advance());
         if found.iter().any(Option::is_none) {
             let _lock = self.lock(&folder)?;
             write_bytes(&folder.join("settings.toml"), text.as_bytes())?;
-            // Another run may have made them while this one waited.
+            // Another run may have stored them while this run waited.
             found = take();
             let missing: Vec<usize> = (0..files.len()).filter(|&i| found[i].is_none()).collect();
-            (0..files.len() - held - missing.len()).for_each(|_| advance());
+            (0..files.len() - cached - missing.len()).for_each(|_| advance());
             let make = Make {
                 folder: &folder,
                 note: &note,
@@ -206,7 +209,7 @@ impl FeatureCache {
                 }),
                 (None, None) => {
                     return Err(anyhow!(
-                        "{} does not keep what is written to it",
+                        "the files in {} disappear after they are written; check the disk",
                         folder.display()
                     ));
                 }
@@ -215,7 +218,7 @@ impl FeatureCache {
         Ok(extraction)
     }
 
-    /// Waits until no other run makes shards in a folder.
+    /// Waits until no other run writes shards in a folder.
     fn lock(&self, folder: &Path) -> Result<LockFile> {
         let path = folder.join(".lock");
         let mut lock = LockFile::open(&path)?;
@@ -224,7 +227,7 @@ impl FeatureCache {
             holder: None,
             at_most: self.patience,
         };
-        // A run that makes shards writes all the time.
+        // A run that writes shards makes progress continuously.
         let bytes = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
         let written = || entries(folder).iter().map(bytes).sum();
         let is_taken = lock.wait(self.patience, written, |holder| {
@@ -236,7 +239,7 @@ impl FeatureCache {
                 format!("process {number}")
             });
             bail!(
-                "{holder} holds {} and wrote nothing for {:.0} s",
+                "{holder} holds the lock {} and wrote nothing for {:.0} s",
                 wait.lock.display(),
                 self.patience.as_secs_f64()
             );
@@ -244,7 +247,7 @@ impl FeatureCache {
         Ok(lock)
     }
 
-    /// The files of killed processes, which the next run removes.
+    /// The incomplete files of killed processes, which the next run removes.
     pub fn unfinished(&self) -> Unfinished {
         let folders = entries(&self.folder);
         let inside = folders.iter().flat_map(|folder| temporary(folder));
@@ -257,34 +260,34 @@ impl FeatureCache {
         all
     }
 
-    /// The hash of each recording, of which those that have not changed since are not read again. None
-    /// where one cannot be read.
+    /// The hash of each recording; `None` for a recording that cannot be read. Recordings that have
+    /// not changed since the last call are not read again.
     pub fn contents(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<ContentHash>> {
         let hashes = self.hashes(corpus, files).into_iter();
         hashes.map(|hash| hash.map(Into::into)).collect()
     }
 
     fn hashes(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<Hash>> {
-        let stamps = format!("{}.stamps", name_of(place_of(corpus).as_bytes()));
-        stamps::contents(files, corpus, &self.folder.join(stamps))
+        let stamps = format!("{}.stamps", name_of(canonical(corpus).as_bytes()));
+        mtime_index::contents(files, corpus, &self.folder.join(stamps))
     }
 
-    /// What it holds.
-    pub fn list(&self) -> Vec<Held> {
-        let mut all: Vec<Held> = Vec::new();
+    /// Lists the entries of the cache, sorted by corpus, the latest first.
+    pub fn list(&self) -> Vec<CacheEntry> {
+        let mut all: Vec<CacheEntry> = Vec::new();
         for folder in entries(&self.folder) {
             let settings = name(&folder);
             for shard in Store::open(&folder).shards {
                 let made = fs::metadata(&shard.path).and_then(|metadata| metadata.modified());
                 let made = made.unwrap_or(SystemTime::UNIX_EPOCH);
                 let same =
-                    |held: &&mut Held| held.corpus == shard.note && held.settings == settings;
+                    |held: &&mut CacheEntry| held.corpus == shard.note && held.settings == settings;
                 if let Some(held) = all.iter_mut().find(same) {
                     held.clips += shard.entries.len();
                     held.bytes += shard.bytes();
                     held.made = held.made.max(made);
                 } else {
-                    all.push(Held {
+                    all.push(CacheEntry {
                         corpus: shard.note.clone(),
                         settings: settings.clone(),
                         clips: shard.entries.len(),
@@ -298,8 +301,11 @@ impl FeatureCache {
         all
     }
 
-    /// Removes what it holds, and nothing else that may be in its folder. A run that reads from it or
-    /// writes to it goes on undisturbed.
+    /// Removes all files of the cache, and no other file in its folder. A run that reads from the
+    /// cache or writes to it continues without errors.
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
     pub fn clear(&self) -> Result<()> {
         for entry in entries(&self.folder) {
             let is_stamps = entry
@@ -319,7 +325,7 @@ impl FeatureCache {
                 }
             }
             if !inside.is_empty() {
-                // Stays where something else is in it.
+                // The folder remains if it contains other files.
                 let _ = fs::remove_dir(&entry);
             }
         }
@@ -327,18 +333,18 @@ impl FeatureCache {
     }
 }
 
-/// The folder of a corpus, however it was typed.
-fn place_of(corpus: &Path) -> String {
-    let place = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
-    place.to_string_lossy().into_owned()
+/// The folder of a corpus in its canonical spelling.
+fn canonical(corpus: &Path) -> String {
+    let folder = fs::canonicalize(corpus).unwrap_or_else(|_| corpus.into());
+    folder.to_string_lossy().into_owned()
 }
 
-/// A name for what has these bytes.
+/// A name from the hash of some bytes.
 fn name_of(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex()[..16].to_string()
 }
 
-/// What is in a folder; nothing where there is none.
+/// The entries of a folder, sorted; empty if the folder does not exist.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -362,7 +368,7 @@ fn is_temporary(path: &Path) -> bool {
     name(path).starts_with(TEMPORARY)
 }
 
-/// True for the files that only emovox makes in the folder of some settings.
+/// True for the files that only emovox writes in the folder of some settings.
 fn is_made(path: &Path) -> bool {
     let name = name(path);
     name.ends_with(".shard") || name == "settings.toml"

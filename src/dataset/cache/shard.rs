@@ -1,14 +1,16 @@
-//! A shard: one file with the features of some recordings, that never changes once it is there.
+//! A shard: one file with the features of some recordings, which never changes after it was
+//! written.
 //!
 //! ```text
-//! the values of one recording after the other, f32
-//! an entry for each: BLAKE3 of the recording, BLAKE3 of its values, first value, frames
-//! a note for people: the folder that the recordings were in
-//! a tail: how many entries and columns, the note's length, a magic number, BLAKE3 of all but the values
+//! values: f32, one recording after the other
+//! entries, one for each recording: BLAKE3 of the recording, BLAKE3 of its values, first value, frames
+//! note for users: the folder of the recordings
+//! tail: number of entries, number of columns, length of the note, a magic number, BLAKE3 of all
+//!   bytes except the values
 //! ```
 //!
-//! Numbers are as the machine has them; on another kind of machine the magic number is none, and the
-//! shard counts as damaged.
+//! Numbers have the byte order of the machine. On a machine with the other byte order, the magic
+//! number differs, and the shard counts as damaged.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -27,7 +29,7 @@ const MAGIC: u64 = 0x3130_7866_766f_6d65; // "emovfx01"
 const ENTRY: usize = 80;
 const TAIL: usize = 64;
 
-/// A shard that is whole but for its values, which are checked whenever they are read.
+/// An open shard. Everything except its values is checked; the values are checked at each read.
 pub(super) struct Shard {
     pub(super) path: PathBuf,
     pub(super) note: String,
@@ -36,7 +38,7 @@ pub(super) struct Shard {
     bytes: Arc<ShardFile>,
 }
 
-/// The position of a recording's features.
+/// The position of the features of a recording.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) recording: Hash,
@@ -46,15 +48,15 @@ pub(super) struct Entry {
 }
 
 impl Shard {
-    /// Opens a shard. `None` where the file is damaged, cut off, or not a shard.
+    /// Opens a shard. `None` if the file is damaged, truncated, or not a shard.
     ///
     /// # Errors
-    /// If the file cannot be opened, which says nothing about its content.
+    /// If the file cannot be opened; its content may be valid.
     pub(super) fn open(path: &Path) -> io::Result<Option<Shard>> {
-        Ok(Shard::of(path, ShardFile::open(path)?))
+        Ok(Shard::parse(path, ShardFile::open(path)?))
     }
 
-    fn of(path: &Path, file: ShardFile) -> Option<Shard> {
+    fn parse(path: &Path, file: ShardFile) -> Option<Shard> {
         let before = file.length.checked_sub(TAIL as u64)?;
         let tail = file.read(before, TAIL).ok()?;
         let (fields, hash) = tail.split_at(32);
@@ -86,8 +88,8 @@ impl Shard {
         entry.frames.saturating_mul(self.coefficients as u64)
     }
 
-    /// The features of an entry, in memory or left in the file; `None` where they are not what was
-    /// written.
+    /// The features of an entry, in memory or left in the file; `None` if they do not have their
+    /// hash.
     pub(super) fn features(&self, entry: &Entry, in_memory: bool) -> Option<Features> {
         let stored = StoredClip {
             shard: self.bytes.clone(),
@@ -106,14 +108,14 @@ impl Shard {
         }
     }
 
-    /// The file's length.
+    /// Length of the file in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.length
     }
 }
 
-/// A shard's file. It is read and not mapped: where it is cut off meanwhile, reading is an error, and
-/// touching a map would end the process by a signal.
+/// The file of a shard. It is read and not memory-mapped: if another process truncates the file, a
+/// read is an error, but an access to a map would kill the process with a signal.
 struct ShardFile {
     path: PathBuf,
     file: Mutex<File>,
@@ -130,7 +132,7 @@ impl ShardFile {
         })
     }
 
-    /// No memory is taken for bytes that the file cannot have.
+    /// Reads `length` bytes from position `from`. The length is checked before memory is allocated.
     fn read(&self, from: u64, length: usize) -> io::Result<Vec<u8>> {
         let end = from.checked_add(length as u64);
         if end.is_none_or(|end| end > self.length) {
@@ -154,9 +156,9 @@ struct StoredClip {
 impl StoredValues for StoredClip {
     fn read(&self) -> io::Result<Vec<f32>> {
         let damaged = || {
-            let place = self.shard.path.display();
+            let path = self.shard.path.display();
             io::Error::other(format!(
-                "{place} was damaged or cut off while it was in use; the next run makes it again"
+                "{path} was damaged or truncated while it was in use; the next run computes it again"
             ))
         };
         let start = self.entry.start.checked_mul(4).ok_or_else(damaged)?;
@@ -191,7 +193,7 @@ impl Entry {
     }
 }
 
-/// Fills a shard, recording after recording.
+/// Writer of a shard, one recording after the other.
 pub(super) struct Writer<'a, 'b> {
     file: &'a mut BufWriter<&'b File>,
     coefficients: usize,
@@ -230,7 +232,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.entries.is_empty()
     }
 
-    /// Writes what stands behind the values.
+    /// Writes the entries, the note and the tail.
     pub(super) fn finish(self, note: &str) -> Result<()> {
         let mut index: Vec<u8> = self.entries.iter().flat_map(Entry::bytes).collect();
         index.extend(note.as_bytes());
@@ -250,7 +252,7 @@ fn tail_hash(index: &[u8], fields: &[u8]) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// The eight bytes from `at` on.
+/// The number in the eight bytes from `at`.
 fn number(bytes: &[u8], at: usize) -> u64 {
     let eight = bytes[at..].first_chunk().copied();
     u64::from_ne_bytes(eight.unwrap_or_default())

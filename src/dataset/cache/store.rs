@@ -1,4 +1,4 @@
-//! The shards of some settings: found, checked, made.
+//! The shards of one set of settings: finds, checks and writes them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,21 +12,21 @@ use super::{entries, name_of};
 use crate::audio::AudioConfig;
 use crate::dataset::extract_each;
 use crate::features::{FeatureConfig, Features};
-use crate::run::write_atomically;
+use crate::io::write_atomically;
 
-/// Recordings in a shard, at most: what a killed process has to do again.
+/// Maximum number of recordings in a shard. A killed process loses the work on one shard.
 const SHARD: usize = 4096;
-/// Recordings whose features are in memory at once while a shard is made, for each core.
-const STRETCH: usize = 16;
+/// Number of recordings for each core whose features are in memory while a shard is written.
+const CHUNK: usize = 16;
 
-/// All shards of some settings.
+/// All shards of one set of settings.
 pub(super) struct Store {
     pub(super) shards: Vec<Shard>,
     places: HashMap<Hash, (usize, Entry)>,
 }
 
 impl Store {
-    /// Opens what is there, and removes what is damaged.
+    /// Opens the existing shards, and removes damaged ones.
     pub(super) fn open(folder: &Path) -> Store {
         let is_shard = |path: &PathBuf| path.extension().is_some_and(|name| name == "shard");
         let mut paths = entries(folder);
@@ -36,7 +36,7 @@ impl Store {
             match Shard::open(&path) {
                 Ok(Some(shard)) => shards.push(shard),
                 Ok(None) => _ = fs::remove_file(&path),
-                // Too many open files, perhaps: its features are computed again.
+                // For example too many open files: the features are computed again.
                 Err(_) => {}
             }
         }
@@ -52,9 +52,9 @@ impl Store {
         Store { shards, places }
     }
 
-    /// The features of recordings, where they are there: in memory, unless they have more values than
-    /// `in_memory` together. A shard with values that are not what was written is removed, and gives
-    /// nothing.
+    /// The features of recordings, as far as the store has them. They are read into memory unless
+    /// all of them together have more than `in_memory` values. A shard with damaged values is
+    /// removed, and none of its features are returned.
     pub(super) fn take(
         &self,
         contents: &[Option<Hash>],
@@ -90,10 +90,10 @@ impl Store {
     }
 }
 
-/// The hash of a recording's bytes and its features, or why it has none.
+/// The hash of the bytes of a recording and its features, or the reason that it has none.
 type Computed = Result<(Hash, Features), String>;
 
-/// What new shards are made of.
+/// Settings for new shards.
 pub(super) struct Make<'a> {
     pub(super) folder: &'a Path,
     pub(super) note: &'a str,
@@ -102,8 +102,8 @@ pub(super) struct Make<'a> {
 }
 
 impl Make<'_> {
-    /// Computes the features of those recordings that are missing, and gives the reasons why some have
-    /// none.
+    /// Computes and stores the features of the missing recordings. Returns the recordings that have
+    /// no features with the reasons.
     pub(super) fn all(
         &self,
         files: &[PathBuf],
@@ -121,8 +121,8 @@ impl Make<'_> {
             let path = self.folder.join(format!("{}.shard", name_of(&hashes)));
             let written = write_atomically(&path, |file| {
                 let mut writer = Writer::new(file, self.config.coefficients());
-                for stretch in missing.chunks(STRETCH * rayon::current_num_threads()) {
-                    for (index, features) in self.stretch(files, contents, stretch, advance)? {
+                for chunk in missing.chunks(CHUNK * rayon::current_num_threads()) {
+                    for (index, features) in self.compute(files, contents, chunk, advance)? {
                         match features {
                             Ok((content, features)) => writer.push(content, &features)?,
                             Err(reason) => _ = reasons.insert(index, reason),
@@ -132,7 +132,7 @@ impl Make<'_> {
                 ensure!(!writer.is_empty(), "none of the recordings can be read");
                 writer.finish(self.note)
             });
-            // Where there is nothing to keep, there is no shard.
+            // Without any features, no shard is written; this is not an error.
             if !missing.iter().all(|index| reasons.contains_key(index)) {
                 written?;
             }
@@ -140,15 +140,15 @@ impl Make<'_> {
         Ok(reasons)
     }
 
-    /// The features of some recordings, with the hash of the bytes that they are of.
-    fn stretch(
+    /// Computes the features of some recordings. Each has the hash of the bytes that were read.
+    fn compute(
         &self,
         files: &[PathBuf],
         contents: &[Option<Hash>],
-        stretch: &[usize],
+        chunk: &[usize],
         advance: &(impl Fn() + Sync),
     ) -> Result<Vec<(usize, Computed)>> {
-        let paths: Vec<PathBuf> = stretch.iter().map(|&i| files[i].clone()).collect();
+        let paths: Vec<PathBuf> = chunk.iter().map(|&i| files[i].clone()).collect();
         let all = extract_each(&paths, self.audio, self.config, |path, features| {
             advance();
             features.map(|features| {
@@ -158,10 +158,10 @@ impl Make<'_> {
                 )
             })
         })?;
-        let checked = stretch.iter().zip(all).map(|(&index, features)| {
+        let checked = chunk.iter().zip(all).map(|(&index, features)| {
             let features = features.and_then(|(after, features)| match (contents[index], after) {
                 (Some(before), Ok(after)) if before == after => Ok((after, features)),
-                _ => Err("it was changed while it was read".to_string()),
+                _ => Err("the file changed while it was read; try again".to_string()),
             });
             (index, features)
         });

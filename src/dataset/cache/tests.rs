@@ -1,4 +1,4 @@
-//! What the cache gives must be what is computed, whatever happened to it.
+//! The cache must return the same features as a computation, also after damage to its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::{CacheWait, FeatureCache, Unfinished};
 use crate::audio::AudioConfig;
-use crate::dataset::{Extraction, Normalisation, SplitTensors, BatchPlan, extract};
+use crate::dataset::{BatchPlan, Extraction, Normalisation, SplitTensors, extract};
 use crate::features::{FeatureConfig, Features};
 use crate::io::LockFile;
 
 /// A corpus, and a cache beside it.
-struct Place {
+struct TestEnv {
     folder: tempfile::TempDir,
     config: FeatureConfig,
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = Place {
+impl TestEnv {
+    fn new() -> TestEnv {
+        let env = TestEnv {
             folder: tempfile::tempdir().unwrap(),
             config: FeatureConfig {
                 prosody: true,
@@ -30,15 +30,15 @@ impl Place {
                 ..FeatureConfig::default()
             },
         };
-        fs::create_dir(place.corpus()).unwrap();
+        fs::create_dir(env.corpus()).unwrap();
         (1..6).for_each(|n| {
             tone(
-                &place.corpus().join(format!("{n}.wav")),
+                &env.corpus().join(format!("{n}.wav")),
                 3000 * n,
                 0.02 * n as f32,
             )
         });
-        place
+        env
     }
 
     fn corpus(&self) -> PathBuf {
@@ -66,7 +66,7 @@ impl Place {
         self.extract(&self.cache(), corpus).unwrap()
     }
 
-    /// The features as they are without a cache.
+    /// The features without a cache.
     fn plain(&self, corpus: &Path) -> Vec<(usize, Features)> {
         let files = super::entries(corpus);
         let all = extract(&files, &AudioConfig::default(), &self.config, || {});
@@ -77,7 +77,7 @@ impl Place {
         assert_eq!(self.take(corpus).features, self.plain(corpus));
     }
 
-    /// Every shard, with the moment when it was made.
+    /// Every shard with its modification time.
     fn shards(&self) -> Vec<(PathBuf, std::time::SystemTime)> {
         let inside = super::entries(self.cache().folder())
             .into_iter()
@@ -97,9 +97,9 @@ impl Place {
     }
 }
 
-/// The one folder of some settings.
-fn folder_of(place: &Place) -> PathBuf {
-    let (shard, _) = place.shards().remove(0);
+/// The folder of the only set of settings.
+fn folder_of(env: &TestEnv) -> PathBuf {
+    let (shard, _) = env.shards().remove(0);
     shard.parent().unwrap().into()
 }
 
@@ -123,13 +123,13 @@ fn what_was_computed_is_found_again_under_any_name() {
     let place = Place::filled();
     let made = place.shards();
     assert_eq!(made.len(), 1);
-    place.check(&place.corpus());
-    let moved = place.folder.path().join("moved");
-    fs::rename(place.corpus(), &moved).unwrap();
+    env.check(&env.corpus());
+    let moved = env.folder.path().join("moved");
+    fs::rename(env.corpus(), &moved).unwrap();
     fs::rename(moved.join("1.wav"), moved.join("z.wav")).unwrap();
-    place.check(&moved);
-    assert_eq!(place.shards(), made);
-    let held = place.cache().list();
+    env.check(&moved);
+    assert_eq!(env.shards(), made);
+    let held = env.cache().list();
     assert_eq!((held.len(), held[0].clips), (1, 5));
 }
 
@@ -138,15 +138,15 @@ fn a_changed_recording_is_computed_anew() {
     let place = Place::filled();
     let changed = place.corpus().join("3.wav");
     let before = fs::metadata(&changed).unwrap();
-    // Of the same length, and with the time of before.
+    // The new file has the same length and modification time as before.
     tone(&changed, 9000, 0.33);
     let file = fs::File::options().write(true).open(&changed).unwrap();
     file.set_modified(before.modified().unwrap()).unwrap();
     assert_eq!(fs::metadata(&changed).unwrap().len(), before.len());
-    place.check(&place.corpus());
-    tone(&place.corpus().join("6.wav"), 100, 0.4);
-    place.check(&place.corpus());
-    assert_eq!(place.shards().len(), 3);
+    env.check(&env.corpus());
+    tone(&env.corpus().join("6.wav"), 100, 0.4);
+    env.check(&env.corpus());
+    assert_eq!(env.shards().len(), 3);
 }
 
 #[test]
@@ -168,7 +168,8 @@ fn a_damaged_shard_is_made_again() {
         bytes[at] ^= 1;
         bytes
     };
-    // In the values, an entry, the note, each number of the tail, the hash; cut off; nothing left.
+    // Damage to the values, an entry, the note, each number of the tail, the hash; truncated;
+    // empty.
     let mut broken: Vec<Vec<u8>> = [1000, last - 150, last - 66, last - 56, last - 48, last - 40]
         .map(flipped)
         .to_vec();
@@ -177,24 +178,24 @@ fn a_damaged_shard_is_made_again() {
     broken.push([&whole[..], b"more"].concat());
     for bytes in broken {
         fs::write(&shard, &bytes).unwrap();
-        place.check(&place.corpus());
+        env.check(&env.corpus());
         assert!(fs::read(&shard).unwrap() == whole, "{} bytes", bytes.len());
     }
 }
 
 #[test]
-fn damaged_stamps_are_not_believed() {
-    let place = Place::new();
+fn damaged_stamps_are_ignored() {
+    let env = TestEnv::new();
     std::thread::sleep(std::time::Duration::from_millis(2100));
-    place.check(&place.corpus());
-    let mut stamps = super::entries(place.cache().folder());
+    env.check(&env.corpus());
+    let mut stamps = super::entries(env.cache().folder());
     stamps.retain(|path| {
         path.extension()
             .is_some_and(|extension| extension == "stamps")
     });
     let text = fs::read_to_string(&stamps[0]).unwrap();
     assert_eq!(text.matches(".wav").count(), 5, "{text}");
-    // The recordings change places, but the stamps say that they did not.
+    // The stamps of two recordings are exchanged, and the hash of the file is wrong.
     fs::write(
         &stamps[0],
         text.replace("1.wav", "x")
@@ -202,39 +203,39 @@ fn damaged_stamps_are_not_believed() {
             .replace("x", "2.wav"),
     )
     .unwrap();
-    place.check(&place.corpus());
+    env.check(&env.corpus());
     fs::write(&stamps[0], "").unwrap();
-    place.check(&place.corpus());
+    env.check(&env.corpus());
 }
 
 #[test]
 fn a_bad_recording_is_skipped_every_time() {
-    let place = Place::new();
-    fs::write(place.corpus().join("2.wav"), "RIFF").unwrap();
-    fs::create_dir(place.corpus().join("9.wav")).unwrap();
+    let env = TestEnv::new();
+    fs::write(env.corpus().join("2.wav"), "RIFF").unwrap();
+    fs::create_dir(env.corpus().join("9.wav")).unwrap();
     for _ in 0..2 {
-        let skipped = place.take(&place.corpus()).skipped;
+        let skipped = env.take(&env.corpus()).skipped;
         let names: Vec<String> = skipped
             .iter()
             .map(|skipped| super::name(&skipped.file))
             .collect();
         assert_eq!(names, ["2.wav", "9.wav"]);
         assert!(skipped.iter().all(|skipped| !skipped.reason.is_empty()));
-        place.check(&place.corpus());
+        env.check(&env.corpus());
     }
-    assert_eq!(place.shards().len(), 1);
+    assert_eq!(env.shards().len(), 1);
 }
 
 #[test]
 fn several_runs_share_a_cache() {
-    let place = Place::new();
-    let expected = place.plain(&place.corpus());
+    let env = TestEnv::new();
+    let expected = env.plain(&env.corpus());
     std::thread::scope(|scope| {
         for _ in 0..6 {
-            scope.spawn(|| assert_eq!(place.take(&place.corpus()).features, expected));
+            scope.spawn(|| assert_eq!(env.take(&env.corpus()).features, expected));
         }
     });
-    assert_eq!(place.shards().len(), 1);
+    assert_eq!(env.shards().len(), 1);
 }
 
 #[test]
@@ -251,9 +252,9 @@ fn clearing_takes_what_is_ours_and_nothing_else() {
         .map(|f| super::name(f))
         .collect();
     assert_eq!(left, ["mine", "thesis.txt"]);
-    assert!(place.cache().folder().join("mine/1.npy").exists());
-    // Whoever reads from it is not disturbed.
-    assert_eq!(features, place.plain(&place.corpus()));
+    assert!(env.cache().folder().join("mine/1.npy").exists());
+    // A run that reads from the cache is not affected.
+    assert_eq!(features, env.plain(&env.corpus()));
 }
 
 #[test]
@@ -271,7 +272,7 @@ fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
     let holder = format!("process {} holds ", std::process::id());
     assert!(error.starts_with(&holder), "{error}");
     drop(held);
-    place.check(&place.corpus());
+    env.check(&env.corpus());
 }
 
 #[test]
@@ -282,7 +283,7 @@ fn a_process_that_waits_says_so() {
     tone(&place.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&lock).unwrap();
     assert!(held.try_lock().unwrap());
-    let cache = place
+    let cache = env
         .cache()
         .with_patience(Duration::from_millis(2500))
         .when_waiting(|wait| TOLD.lock().unwrap().push(wait.clone()));
@@ -292,7 +293,7 @@ fn a_process_that_waits_says_so() {
         holder: Some(std::process::id()),
         at_most: Duration::from_millis(2500),
     };
-    assert_eq!(*TOLD.lock().unwrap(), [expected]);
+    assert_eq!(*REPORTED.lock().unwrap(), [expected]);
 }
 
 #[test]
@@ -301,8 +302,8 @@ fn a_planted_lock_is_not_followed() {
     let place = Place::filled();
     let folder = folder_of(&place);
     let lock = folder.join(".lock");
-    tone(&place.corpus().join("6.wav"), 100, 0.4);
-    let victim = place.folder.path().join("thesis.txt");
+    tone(&env.corpus().join("6.wav"), 100, 0.4);
+    let victim = env.folder.path().join("thesis.txt");
     fs::write(&victim, "mine").unwrap();
     let refused = || {
         let taken = place.extract(&place.cache(), &place.corpus());
@@ -310,13 +311,13 @@ fn a_planted_lock_is_not_followed() {
     };
     fs::remove_file(&lock).unwrap();
     std::os::unix::fs::symlink(&victim, &lock).unwrap();
-    assert!(refused().contains("is not a file"), "a symbolic link");
+    assert!(error().contains("is not a regular file"), "a symbolic link");
     fs::remove_file(&lock).unwrap();
     fs::hard_link(&victim, &lock).unwrap();
-    assert!(refused().contains("holds something else"), "a hard link");
+    assert!(error().contains("has other content"), "a hard link");
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
-    assert!(refused().contains("is not a file"), "a folder");
+    assert!(error().contains("is not a regular file"), "a folder");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
 }
 
@@ -329,9 +330,8 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
 
     let taken = place.extract(&cache, &place.corpus()).unwrap();
     let clips: Vec<&Features> = taken.features.iter().map(|(_, clip)| clip).collect();
-    let store = tch::nn::VarStore::new(tch::Device::Cpu);
     let columns = clips[0].coefficients() as i64;
-    let normalisation = Normalisation::new(&store.root(), columns);
+    let normalisation = Normalisation::identity(columns);
     let part = SplitTensors::on_disk(&clips, &[0; 5], &normalisation);
     assert!(BatchPlan::by_length(&part, 2).batch(0).is_ok());
     let (shard, _) = place.shards().remove(0);
@@ -346,12 +346,12 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
         let plan = BatchPlan::by_length(&part, 5);
         let error = plan.batch(0).unwrap_err().to_string();
         assert!(
-            error.contains("damaged or cut off while it was in use"),
+            error.contains("damaged or truncated while it was in use"),
             "{error}"
         );
         assert!(normalisation.fit_clips(&clips).is_err());
     }
-    place.check(&place.corpus());
+    env.check(&env.corpus());
 }
 
 #[test]
@@ -390,17 +390,17 @@ fn what_killed_runs_left_is_counted_and_removed() {
     let writer = fs::File::create(&live).unwrap();
     writer.lock().unwrap();
     left(&folder);
-    left(place.cache().folder());
-    let unfinished = place.cache().unfinished();
+    left(env.cache().folder());
+    let unfinished = env.cache().unfinished();
     assert_eq!((unfinished.files, unfinished.bytes), (4, 3000));
-    place.check(&place.corpus());
-    assert_eq!(place.cache().unfinished(), Unfinished::default());
+    env.check(&env.corpus());
+    assert_eq!(env.cache().unfinished(), Unfinished::default());
     assert!(live.exists());
 
     left(&folder);
-    place.cache().clear().unwrap();
+    env.cache().clear().unwrap();
     assert_eq!(super::entries(&folder), std::slice::from_ref(&live));
     drop(writer);
-    place.cache().clear().unwrap();
+    env.cache().clear().unwrap();
     assert!(!folder.exists());
 }

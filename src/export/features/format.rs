@@ -15,7 +15,8 @@ use zip::{CompressionMethod, ZipWriter};
 use super::metadata::Line;
 use crate::dataset::{print_npy, write_npy};
 use crate::features::Features;
-use crate::run::{beginning, write_output};
+use crate::io::write_output;
+use crate::run::beginning;
 
 /// File format of exported features. A matrix is `[frames, coefficients]`, float32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

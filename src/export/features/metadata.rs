@@ -7,11 +7,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::corpus;
-use crate::run::{beginning, write_output};
+use crate::io::write_output;
+use crate::run::beginning;
 
 /// A recording with its label and speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Described {
+pub struct LabeledFile {
     /// Path relative to the folder of all recordings.
     pub file: PathBuf,
     /// Emotion; empty if the folder is not a corpus that emovox reads.
@@ -21,7 +22,7 @@ pub struct Described {
 }
 
 /// Labels and speakers of recordings. They are empty if `folder` is not a corpus that emovox reads.
-pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<Described> {
+pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<LabeledFile> {
     let clips = corpus::scan(folder, None).map_or(Vec::new(), |corpus| corpus.clips);
     let known: BTreeMap<_, _> = clips
         .into_iter()
@@ -29,7 +30,7 @@ pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<Described> {
         .collect();
     let one = |file: &PathBuf| {
         let clip = known.get(file);
-        Described {
+        LabeledFile {
             file: file.clone(),
             label: clip.map_or_else(String::new, |clip| clip.label.clone()),
             speaker: clip.map_or_else(String::new, |clip| clip.speaker.clone()),

@@ -5,7 +5,7 @@ mod format;
 mod metadata;
 
 pub use format::FeatureFormat;
-pub use metadata::{Described, describe};
+pub use metadata::{LabeledFile, describe};
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,8 +18,9 @@ use crate::audio::{AudioConfig, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
+use crate::io::write_output;
 use crate::io::{is_written_straight, target_of};
-use crate::run::{Outputs, write_output};
+use crate::run::Outputs;
 use format::Writer;
 use metadata::Line;
 
@@ -33,7 +34,7 @@ const RECORDINGS_PER_CORE: usize = 8;
 /// The first output file that emovox did not write.
 pub fn check_features(
     outputs: &mut Outputs,
-    recordings: &[Described],
+    recordings: &[LabeledFile],
     (out, format): (&Path, FeatureFormat),
 ) -> Result<()> {
     let table = table_of(out, format);
@@ -85,7 +86,7 @@ fn table_of(out: &Path, format: FeatureFormat) -> PathBuf {
 /// If a setting is out of range, if no recording can be read, or if writing fails.
 pub fn write_features(
     folder: &Path,
-    recordings: &[Described],
+    recordings: &[LabeledFile],
     audio: &AudioConfig,
     config: &FeatureConfig,
     (out, format): (&Path, FeatureFormat),
@@ -155,7 +156,7 @@ fn name(file: &Path) -> String {
 }
 
 /// The first recording of each name, and the other recordings, whose names are not unique.
-fn named<'a>(folder: &Path, recordings: &'a [Described]) -> (Vec<&'a Described>, Vec<Skipped>) {
+fn named<'a>(folder: &Path, recordings: &'a [LabeledFile]) -> (Vec<&'a LabeledFile>, Vec<Skipped>) {
     let (mut kept, mut skipped) = (Vec::new(), Vec::new());
     let mut names = BTreeSet::new();
     for recording in recordings {
@@ -175,7 +176,7 @@ fn named<'a>(folder: &Path, recordings: &'a [Described]) -> (Vec<&'a Described>,
 /// Input of an export.
 struct Task<'a> {
     folder: &'a Path,
-    recordings: &'a [&'a Described],
+    recordings: &'a [&'a LabeledFile],
     audio: &'a AudioConfig,
     config: &'a FeatureConfig,
 }
@@ -238,14 +239,14 @@ impl Task<'_> {
         Ok((lines, skipped))
     }
 
-    fn files(&self, recordings: &[&Described]) -> Vec<PathBuf> {
+    fn files(&self, recordings: &[&LabeledFile]) -> Vec<PathBuf> {
         let files = recordings.iter();
         files
             .map(|recording| self.folder.join(&recording.file))
             .collect()
     }
 
-    fn line(&self, recording: &Described, file: &Path, frames: usize) -> Result<Line> {
+    fn line(&self, recording: &LabeledFile, file: &Path, frames: usize) -> Result<Line> {
         let rate = match self.audio.sample_rate {
             SampleRate::Hz(rate) => rate,
             SampleRate::Native => probe(file)?.sample_rate,

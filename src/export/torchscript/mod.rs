@@ -99,10 +99,10 @@ fn code(predictor: &Predictor, tensors: &[(String, Tensor)]) -> String {
             &format!("{:?}", config.calibration.temperature),
         );
     let network = match &config.model {
-        ModelConfig::Seed(_) => SEED.to_string(),
+        ModelConfig::MeanLstm(_) => SEED.to_string(),
         ModelConfig::Bilstm(config) => BILSTM
             .replace("MEMBERS", &members(config))
-            .replace("STACK", &config.stack.to_string())
+            .replace("STACK", &config.frame_stacking.to_string())
             .replace(
                 "STATISTICS",
                 if config.statistics { "True" } else { "False" },
@@ -139,7 +139,7 @@ fn members(config: &BilstmConfig) -> String {
         let shared = list(shared.collect());
         format!("self.member(features, lengths, {shared}, {ahead}, {back})")
     };
-    let calls: Vec<String> = match config.members {
+    let calls: Vec<String> = match config.ensemble_size {
         1 => vec![call(None)],
         count => (0..count).map(|number| call(Some(number))).collect(),
     };

@@ -11,10 +11,10 @@ use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::bounded;
 use crate::corpus::Clip;
-use crate::evaluation::{Calibration, Intervals, Metrics, Predictions, SpeakerScores, Spread};
+use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, Predictions, SpeakerScores};
 use crate::leakage::is_in_question;
 use crate::report::{recall_png, reliability_png};
-use crate::run::SavedPredictions;
+use crate::run::{RunFolder, SavedPredictions};
 
 /// The fields of a cross-validation's `report.json` that a page shows.
 #[derive(Debug, Deserialize)]
@@ -27,8 +27,8 @@ pub(super) struct SavedResults {
     #[serde(default)]
     speakers_shared: bool,
     cells: Vec<SavedCell>,
-    mean_of_folds: SavedSpread,
-    pub(super) pooled: SavedSpread,
+    mean_of_folds: SavedMeanStd,
+    pub(super) pooled: SavedMeanStd,
     pub(super) intervals: Option<Intervals>,
     speakers: Vec<SpeakerScores>,
     pub(super) calibration: Calibration,
@@ -47,15 +47,15 @@ struct SavedCell {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct SavedSpread {
-    pub(super) accuracy: Spread,
-    pub(super) uar: Spread,
-    pub(super) macro_f1: Spread,
+pub(super) struct SavedMeanStd {
+    pub(super) accuracy: MeanStd,
+    pub(super) uar: MeanStd,
+    pub(super) macro_f1: MeanStd,
 }
 
 impl SavedResults {
     pub(super) fn read(folder: &Path) -> Result<SavedResults> {
-        let path = folder.join("report.json");
+        let path = RunFolder::in_folder(folder).report_json();
         let text = bounded::read_text(&path, bounded::RESULTS).with_context(|| {
             format!(
                 "cannot read {}; a cross-validation has this file after its first trainings",
@@ -85,7 +85,7 @@ pub fn folds_page(
     let results = SavedResults::read(folder)?;
     let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
-    let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
+    let by_training = read_all_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
     let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
     let mut all: Option<SavedPredictions> = None;
@@ -160,9 +160,9 @@ fn fold_table(results: &SavedResults) -> Table {
             percent(cell.macro_f1),
         ]
     };
-    let summary = |name: &str, spread: &SavedSpread| {
+    let summary = |name: &str, spread: &SavedMeanStd| {
         let [accuracy, uar, macro_f1] =
-            [spread.accuracy, spread.uar, spread.macro_f1].map(spread_text);
+            [spread.accuracy, spread.uar, spread.macro_f1].map(mean_std_text);
         vec![
             name.into(),
             String::new(),
@@ -204,8 +204,8 @@ fn fold_table(results: &SavedResults) -> Table {
     }
 }
 
-pub(super) fn spread_text(spread: Spread) -> String {
-    match spread.deviation {
+pub(super) fn mean_std_text(spread: MeanStd) -> String {
+    match spread.std {
         Some(deviation) => format!("{:.1} ± {:.1} %", 100.0 * spread.mean, 100.0 * deviation),
         None => percent(spread.mean),
     }

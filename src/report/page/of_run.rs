@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::clips::rows;
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::bounded;
-use crate::evaluation::{BySpeaker, Interval, Intervals, Metrics, SpeakerScores, wilson};
+use crate::evaluation::{Interval, Intervals, Metrics, SpeakerBootstrap, SpeakerScores, wilson};
 use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
 
@@ -57,8 +57,8 @@ impl Scored {
             .collect()
     }
 
-    fn by_speaker(&self) -> BySpeaker {
-        BySpeaker::new(&self.saved.predictions, &self.speakers())
+    fn by_speaker(&self) -> SpeakerBootstrap {
+        SpeakerBootstrap::new(&self.saved.predictions, &self.speakers())
     }
 
     pub(super) fn intervals(&self) -> Option<Intervals> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::of_folds::{SavedResults, SavedSpread, spread_text};
+use super::of_folds::{SavedMeanStd, SavedResults, mean_std_text};
 use super::of_run::{Scored, range};
 use super::{Page, Picture, Table, percent};
 use crate::bounded;
@@ -21,7 +21,7 @@ struct Compared {
     notes: Vec<String>,
     metrics: Metrics,
     /// Mean and standard deviation over the seeds of a cross-validation.
-    spread: Option<SavedSpread>,
+    spread: Option<SavedMeanStd>,
     intervals: Option<Intervals>,
     ece: f64,
     curves: Option<Curves>,
@@ -108,7 +108,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
 fn score_table(all: &[Compared]) -> Table {
     let row = |one: &Compared| {
         let scores = match one.spread {
-            Some(spread) => [spread.accuracy, spread.uar, spread.macro_f1].map(spread_text),
+            Some(spread) => [spread.accuracy, spread.uar, spread.macro_f1].map(mean_std_text),
             None => [one.metrics.accuracy, one.metrics.uar, one.metrics.macro_f1].map(percent),
         };
         let [accuracy, uar, macro_f1] = scores;

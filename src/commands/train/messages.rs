@@ -1,0 +1,256 @@
+//! Output of a training on standard output.
+
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+
+use super::monitor::TrainingMonitor;
+use crate::commands::bars::clock;
+use crate::commands::progress::bar;
+use crate::commands::say;
+use emovox::config::RunConfig;
+use emovox::corpus::split::{SplitKind, Subset};
+use emovox::corpus::{self, Clip, Corpus};
+use emovox::dataset::FeatureDataset;
+use emovox::experiments::Experiment;
+use emovox::model::{EmotionModel, Head};
+use emovox::run::RunFolder;
+use emovox::training::{Event, Progress};
+
+/// Maximum number of pairs of identical recordings that are listed.
+const LISTED: usize = 10;
+
+/// Trains with a progress bar on a terminal, and prints one line per epoch.
+pub(super) fn train_with_bar(
+    experiment: &Experiment,
+    model: &EmotionModel,
+    stop: &AtomicBool,
+    monitor: &mut TrainingMonitor,
+) -> Result<Progress> {
+    let config = &experiment.config.training;
+    let bar = bar(1, "training", "steps");
+    let mut trained = false;
+    let progress = experiment.train(model, stop, |event| match event {
+        Event::Step { epoch, step, steps } => {
+            bar.set_length((config.epochs * steps) as u64);
+            if bar.position() == 0 {
+                // A resumed training starts in the middle; its rate must not include earlier steps.
+                bar.set_position(((epoch - 1) * steps) as u64);
+                bar.reset_eta();
+            }
+            bar.set_position(((epoch - 1) * steps + step) as u64);
+        }
+        Event::Epoch { record, best } => bar.suspend(|| {
+            if !trained {
+                say!("               training            validation");
+                say!("                 loss   accuracy     loss   accuracy       UAR");
+            }
+            trained = true;
+            if experiment.group.is_main() {
+                monitor.epoch(record);
+            }
+            // With `best`, the line fits into 80 columns.
+            say!(
+                "epoch {:>3}/{:<4}{:>7.3}{:>9.1} %{:>9.3}{:>9.1} %{:>8.1} %{:>8.1} s{}",
+                record.epoch,
+                config.epochs,
+                record.train_loss,
+                100.0 * record.train_accuracy,
+                record.validation_loss,
+                100.0 * record.validation_accuracy,
+                100.0 * record.validation_uar,
+                record.seconds,
+                if best { "  best" } else { "" }
+            );
+        }),
+        Event::StoppedEarly { epoch } => bar.suspend(|| {
+            say!(
+                "stopped after epoch {epoch}: {} epochs without a better validation UAR",
+                config.early_stopping
+            );
+        }),
+    });
+    bar.finish_and_clear();
+    if let (Ok(progress), false) = (&progress, trained)
+        && progress.epochs.len() >= config.epochs
+    {
+        say!(
+            "nothing left to train: {} epochs are finished, and --epochs is {}",
+            progress.epochs.len(),
+            config.epochs
+        );
+    }
+    progress
+}
+
+/// Reports the state of an interrupted training, and the command that continues it.
+pub(super) fn interrupted(progress: &Progress, command: &str) {
+    say!("");
+    say!(
+        "stopped {} and saved; to continue: {command}",
+        position(progress)
+    );
+}
+
+/// Reports the position at which a resumed run continues.
+pub(super) fn describe_place(run: &RunFolder, progress: &Progress) {
+    let is_new = *progress == Progress::default();
+    match is_new {
+        true => say!(
+            "{} has no saved state yet, and starts from the beginning",
+            run.name()
+        ),
+        false => say!("{} continues {}", run.name(), position(progress)),
+    }
+}
+
+fn position(progress: &Progress) -> String {
+    let epochs = progress.epochs.len();
+    match progress.partial.steps {
+        0 => format!("after epoch {epochs}"),
+        steps => format!("after step {steps} of epoch {}", epochs + 1),
+    }
+}
+
+/// Lists the recordings that are divided into pieces: the first ones by name, the others as a
+/// count.
+pub(super) fn describe_long(experiment: &Experiment) {
+    const SHOWN: usize = 5;
+    let long = experiment.long_recordings();
+    if long.is_empty() {
+        return;
+    }
+    let limit = experiment.config.training.piece_seconds;
+    let (number, verb) = match long.len() {
+        1 => ("1 recording".to_string(), "is"),
+        number => (format!("{number} recordings"), "are"),
+    };
+    say!(
+        "{number} longer than {limit} s {verb} divided into pieces for training and prediction ([training] \
+         piece_seconds):"
+    );
+    for (clip, seconds) in long.iter().take(SHOWN) {
+        say!("  {}: {}", clip.file.display(), clock(*seconds));
+    }
+    if long.len() > SHOWN {
+        say!("  … and {} more", long.len() - SHOWN);
+    }
+}
+
+/// Reports the initial weights of a run with --init-weights.
+pub(super) fn describe_head(experiment: &Experiment) {
+    let weights = &experiment.config.training.init_weights;
+    if let (Some(weights), Some(head)) = (weights, experiment.head) {
+        let head = match head {
+            Head::Kept => "all layers",
+            Head::New => "with a new last layer for these classes",
+        };
+        say!(
+            "initial weights: {} ({head}); the state of the optimizer is new",
+            weights.display()
+        );
+        for note in experiment.caveats.notes_on_weights() {
+            say!("{note}");
+        }
+    }
+}
+
+/// Reports the corpus.
+pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
+    let classes = corpus::classes(&corpus.clips);
+    say!(
+        "corpus {} in {}: {} clips, {} speakers, {} classes ({}){}",
+        corpus.name(),
+        corpus.folder.display(),
+        corpus.clips.len(),
+        corpus::speakers(&corpus.clips).len(),
+        classes.len(),
+        classes.join(", "),
+        if corpus.is_synthetic() {
+            "; synthetic, not human speech"
+        } else {
+            ""
+        }
+    );
+    for note in &corpus.notes {
+        say!("{note}");
+    }
+    if !corpus.given.is_empty() && config.split.kind != SplitKind::Given {
+        say!(
+            "the subsets of the manifest are not used: the split is {}",
+            config.split.kind
+        );
+    }
+    if let Some(first) = corpus.skipped.first() {
+        say!(
+            "{} more WAV files or folders are left out, such as {}: {}",
+            corpus.skipped.len(),
+            first.file.display(),
+            first.reason
+        );
+    }
+}
+
+/// Reports clips and speakers of each subset, and everything that limits the meaning of the scores.
+pub(super) fn describe_split(experiment: &Experiment) {
+    let (clips, split) = (&experiment.loaded.clips, &experiment.split);
+    for part in Subset::ALL {
+        let indices = split.indices(part);
+        let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
+        let speakers = corpus::speakers(&in_part);
+        let speakers = match speakers.as_slice() {
+            [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
+            _ => format!("{} speakers ({})", speakers.len(), speakers.join(", ")),
+        };
+        say!("{part:>10}: {:>5} clips, {speakers}", indices.len());
+    }
+    let leaked = experiment.leaked().len();
+    let weights = experiment.caveats.test.notes("the initial weights");
+    let is_test_new = split.shared.test_is_unseen() && leaked == 0 && weights.is_empty();
+    match split.shared.note() {
+        Some(note) if is_test_new => {
+            say!("{note}; the test speakers are not in the training or validation subset");
+        }
+        Some(note) => say!("{note}; the scores do not predict the scores on new speakers"),
+        None => {}
+    }
+    describe_repeated(&experiment.loaded);
+    if leaked > 0 {
+        say!(
+            "{leaked} of these pairs are in different subsets, so the scores are too high: remove one \
+             recording of each pair"
+        );
+    }
+}
+
+/// Lists pairs of identical recordings, starting with those of two speakers.
+fn describe_repeated(loaded: &FeatureDataset) {
+    let of_two = loaded.same_of_two_speakers();
+    let of_one = loaded.same.iter().filter(|pair| !of_two.contains(pair));
+    let pairs = of_two.iter().chain(of_one);
+    for &(first, second) in pairs.take(LISTED) {
+        let (one, other) = (&loaded.clips[first], &loaded.clips[second]);
+        let (file, same) = (one.file.display(), other.file.display());
+        if of_two.contains(&(first, second)) {
+            say!(
+                "the same recording belongs to speaker {} and to speaker {}: {file} and {same}",
+                one.speaker_id(),
+                other.speaker_id()
+            );
+        } else {
+            say!("{file} and {same} are the same recording");
+        }
+    }
+    if loaded.same.len() > LISTED {
+        say!(
+            "{} more pairs of recordings are identical",
+            loaded.same.len() - LISTED
+        );
+    }
+    if !of_two.is_empty() {
+        say!(
+            "{} recording(s) belong to two speakers, who may be one person: remove the wrong one of each pair",
+            of_two.len()
+        );
+    }
+}

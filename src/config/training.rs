@@ -1,0 +1,251 @@
+//! Training settings: the section `[training]` of `config.toml`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::{Arch, RunConfig};
+use crate::device::DeviceChoice;
+
+/// Settings of a training, except those of the data and the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Random seed of weights, clip order, dropout and augmentation. The same seed gives the same
+    /// bytes on the same CPU with the same number of threads.
+    pub seed: u64,
+    /// CPU or GPU.
+    pub device: DeviceChoice,
+    /// Number of epochs; an epoch has as many clips as the training subset.
+    pub epochs: usize,
+    /// Number of clips in a step.
+    pub batch_size: usize,
+    /// Number of batches whose clips are sorted by length together, which reduces padding. With 1,
+    /// every batch is drawn from the whole training subset.
+    #[serde(default = "four")]
+    pub sorted_batches: usize,
+    /// Highest learning rate of the schedule.
+    pub learning_rate: f64,
+    /// Learning rate as a function of the step.
+    pub schedule: Schedule,
+    /// Decoupled weight decay (AdamW); with 0 the optimizer is Adam.
+    pub weight_decay: f64,
+    /// Adam's ε, which avoids a division by zero.
+    pub epsilon: f64,
+    /// Largest norm of the gradient, to which larger gradients are scaled down; 0 turns clipping
+    /// off.
+    pub clip_norm: f64,
+    /// Weights the loss of each class by the inverse of its frequency.
+    pub class_weights: bool,
+    /// Groups of clips that are equally frequent in every epoch.
+    #[serde(default)]
+    pub balance: Balance,
+    /// Share of the target probability that is distributed evenly over all classes.
+    pub label_smoothing: f64,
+    /// Weight of the supervised contrastive loss, which moves the embeddings of clips of one class
+    /// towards each other; 0 turns it off.
+    #[serde(default = "none")]
+    pub contrastive: f64,
+    /// Number of epochs without a better validation UAR after which the training stops; 0 turns
+    /// early stopping off.
+    pub early_stopping: usize,
+    /// Checkpoint selection: the epoch whose weights become `best.ot`.
+    #[serde(default = "best")]
+    pub checkpoint_selection: CheckpointSelection,
+    /// File with initial weights; without it the weights are drawn at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_weights: Option<PathBuf>,
+    /// Accepts initial weights that were trained on recordings or speakers of the test subset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_leak: bool,
+    /// Longest piece of a recording in seconds. Longer recordings are divided into equal pieces for
+    /// training and prediction, so that no recording determines the cost of a step; the prediction
+    /// is the mean over the pieces. 0 leaves all recordings whole.
+    #[serde(default = "none")]
+    pub piece_seconds: f64,
+    /// Random variation of the training clips.
+    pub augmentation: AugmentationConfig,
+}
+
+/// Learning rate schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// A constant learning rate.
+    Constant,
+    /// A half cosine up over the first 30 % of the training, then a half cosine down to almost 0
+    /// (Smith & Topin 2018).
+    OneCycle,
+}
+
+/// Groups of clips that are equally frequent in every epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// No balancing: an epoch has every clip once.
+    #[default]
+    None,
+    /// The classes are equally frequent.
+    Class,
+    /// The corpora are equally frequent.
+    Corpus,
+    /// The classes of every corpus are equally frequent.
+    CorpusClass,
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Balance::None => "none",
+            Balance::Class => "class",
+            Balance::Corpus => "corpus",
+            Balance::CorpusClass => "corpus-class",
+        })
+    }
+}
+
+/// Checkpoint selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckpointSelection {
+    /// The epoch with the highest validation UAR. With few validation speakers, this choice depends
+    /// much on chance.
+    Best,
+    /// The last epoch. With a schedule that ends near 0, the weights have converged by then.
+    Last,
+}
+
+/// Random variation of the training clips, drawn again in every epoch. Validation and test clips
+/// are never varied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentationConfig {
+    /// Largest relative change of the speed: 0.1 means from 10 % slower to 10 % faster.
+    pub speed: f64,
+    /// Number of time masks in a clip (SpecAugment, Park et al. 2019).
+    pub time_masks: usize,
+    /// Largest width of a time mask, in frames.
+    pub time_mask_frames: i64,
+    /// Largest relative change of the frequencies (vocal tract length perturbation), which moves
+    /// the formants as a shorter or longer vocal tract does.
+    #[serde(default = "none")]
+    pub frequency_warp: f64,
+    /// Number of frequency masks in a clip (SpecAugment).
+    #[serde(default)]
+    pub frequency_masks: usize,
+    /// Largest width of a frequency mask, in mel bands.
+    #[serde(default)]
+    pub frequency_mask_bands: i64,
+    /// Cepstral offset: standard deviation of a constant that is added to the normalised MFCCs of a
+    /// clip, drawn for each coefficient. It is e times smaller every forty coefficients. The offset
+    /// imitates the filter of another microphone, room or voice.
+    #[serde(default = "none")]
+    pub cepstral_offset: f64,
+    /// Standard deviation of the noise that is added to the normalised features.
+    pub noise: f64,
+    /// Share of the clips that are mixed with another clip (mixup, Zhang et al. 2018).
+    pub mixup: f64,
+}
+
+impl TrainingConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let a = &self.augmentation;
+        ensure!(self.epochs > 0, "--epochs must be at least 1");
+        ensure!(self.batch_size > 0, "--batch-size must be at least 1");
+        ensure!(self.sorted_batches > 0, "sorted_batches must be at least 1");
+        ensure!(
+            self.learning_rate > 0.0 && self.learning_rate <= 1.0,
+            "--learning-rate is {}, but must be above 0 and at most 1",
+            self.learning_rate
+        );
+        ensure!(
+            self.weight_decay >= 0.0 && self.epsilon > 0.0 && self.clip_norm >= 0.0,
+            "weight_decay and clip_norm must be 0 or more, epsilon above 0"
+        );
+        ensure!(
+            !self.class_weights || !matches!(self.balance, Balance::Class | Balance::CorpusClass),
+            "--class-weights and --balance {} both compensate for rare classes; use one of them",
+            self.balance
+        );
+        ensure!(
+            (0.0..1.0).contains(&self.label_smoothing),
+            "label_smoothing must be at least 0 and below 1"
+        );
+        ensure!(
+            self.contrastive >= 0.0 && self.contrastive.is_finite(),
+            "contrastive must be 0 or more"
+        );
+        ensure!(
+            [a.speed, a.frequency_warp]
+                .iter()
+                .all(|share| (0.0..=0.5).contains(share)),
+            "in [training.augmentation] speed and frequency_warp must be between 0 and 0.5"
+        );
+        ensure!(
+            (0.0..=1.0).contains(&a.mixup) && a.noise >= 0.0 && a.cepstral_offset >= 0.0,
+            "in [training.augmentation] mixup must be between 0 and 1, noise and cepstral_offset 0 or more"
+        );
+        ensure!(
+            self.piece_seconds == 0.0 || (1.0..=3600.0).contains(&self.piece_seconds),
+            "piece_seconds must be 0, which leaves recordings whole, or from 1 to 3600"
+        );
+        ensure!(
+            a.time_mask_frames >= 0 && a.frequency_mask_bands >= 0,
+            "time_mask_frames and frequency_mask_bands must be 0 or more"
+        );
+        Ok(())
+    }
+}
+
+impl Default for TrainingConfig {
+    /// The settings of the default recipe.
+    fn default() -> Self {
+        RunConfig::recipe(Arch::Bilstm).training
+    }
+}
+
+impl Default for AugmentationConfig {
+    /// The settings of the default recipe.
+    fn default() -> Self {
+        TrainingConfig::default().augmentation
+    }
+}
+
+/// Sorting of runs that are older than this setting.
+fn four() -> usize {
+    4
+}
+
+/// Value of settings that switch something on, in runs that are older than these settings.
+fn none() -> f64 {
+    0.0
+}
+
+/// Checkpoint selection of runs that are older than this setting.
+fn best() -> CheckpointSelection {
+    CheckpointSelection::Best
+}
+
+impl AugmentationConfig {
+    /// No augmentation.
+    pub fn none() -> Self {
+        AugmentationConfig {
+            speed: 0.0,
+            time_masks: 0,
+            time_mask_frames: 0,
+            frequency_warp: 0.0,
+            frequency_masks: 0,
+            frequency_mask_bands: 0,
+            cepstral_offset: 0.0,
+            noise: 0.0,
+            mixup: 0.0,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Merges several corpora: their speakers stay separate, and their labels are aligned.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, Corpus, CorpusError, CorpusKind};
+
+/// One of several corpora.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Name of the corpus.
+    pub name: String,
+    /// Folder of the corpus, relative to the common folder of all corpora.
+    pub folder: PathBuf,
+    /// Kind of the corpus; if it is not given, it is recognised by the file names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corpus: Option<CorpusKind>,
+}
+
+/// Index of the source that a clip belongs to.
+pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
+    let contains = |source: &Source| -> bool {
+        let inside = clip.file.strip_prefix(&source.folder).ok();
+        inside.is_some_and(|file| source.corpus.is_none_or(|kind| kind.parse(file).is_some()))
+    };
+    // If one folder contains another, the inner folder takes precedence.
+    (0..sources.len())
+        .rev()
+        .filter(|&source| contains(&sources[source]))
+        .max_by_key(|&source| sources[source].folder.components().count())
+}
+
+/// Merges several corpora, given with their names. The paths of the clips are relative to the
+/// common folder of all corpora, and each clip has the name of its corpus. A person in two corpora
+/// (the actors of RAVDESS also sing) is the same speaker in both.
+///
+/// # Errors
+/// If a folder does not exist, or if a recording is in two corpora.
+pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
+    let folders = corpora.iter().map(|(_, corpus)| {
+        let folder = &corpus.folder;
+        std::fs::canonicalize(folder).map_err(|_| CorpusError::NoFolder(folder.clone()))
+    });
+    let folders: Vec<PathBuf> = folders.collect::<Result<_, _>>()?;
+    let common = common_folder(&folders);
+    let mut union = Corpus::empty(CorpusKind::Union, common.clone());
+    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    for (place, (name, corpus)) in corpora.iter().enumerate() {
+        let folder = folders[place]
+            .strip_prefix(&common)
+            .unwrap_or(&folders[place]);
+        let same_people = |(_, other): &&(String, Corpus)| other.kind.has_speakers_of(corpus.kind);
+        let people = corpora[..place].iter().find(same_people);
+        let people = people.map_or(name, |(earlier, _)| earlier);
+        let notes = corpus.notes.iter().map(|note| format!("{name}: {note}"));
+        union.notes.extend(notes);
+        if people != name {
+            union.notes.push(format!(
+                "{name} has the same speakers as {people}; they have the same names"
+            ));
+        }
+        for clip in &corpus.clips {
+            let file = folder.join(&clip.file);
+            if !files.insert(file.clone()) {
+                return Err(CorpusError::InTwoCorpora {
+                    file,
+                    name: name.clone(),
+                });
+            }
+            union.clips.push(Clip {
+                file,
+                label: clip.label.clone(),
+                corpus_label: clip.corpus_label.clone(),
+                corpus: people.clone(),
+                speaker: clip.speaker.clone(),
+                sentence: clip.sentence.clone(),
+                content: clip.content,
+            });
+        }
+        let skipped = corpus.skipped.iter().cloned().map(|mut skipped| {
+            skipped.file = folder.join(&skipped.file);
+            skipped
+        });
+        union.skipped.extend(skipped);
+        union.sources.push(Source {
+            name: name.clone(),
+            folder: folder.into(),
+            corpus: Some(corpus.kind),
+        });
+    }
+    // If two corpora are in one folder, a file that one of them skips may belong to the other.
+    union
+        .skipped
+        .retain(|skipped| !files.contains(&skipped.file));
+    Ok(union)
+}
+
+/// The deepest folder that contains all these folders.
+pub(super) fn common_folder(folders: &[PathBuf]) -> PathBuf {
+    let above_all = |above: &&Path| folders.iter().all(|folder| folder.starts_with(above));
+    let first = folders.first().map_or(Path::new("/"), PathBuf::as_path);
+    first
+        .ancestors()
+        .find(above_all)
+        .unwrap_or(Path::new("/"))
+        .into()
+}

@@ -1,0 +1,293 @@
+//! One subset of a split as tensors.
+
+use anyhow::{Result, anyhow};
+use tch::{Device, Kind, Tensor};
+
+use super::Normalisation;
+use crate::features::Features;
+
+/// Maximum size of a subset that is in the memory of a CPU as a whole, in values: 512 MiB.
+const MAX_RESIDENT: usize = 1 << 27;
+/// Number of values that are copied at once.
+const CHUNK: usize = 1 << 22;
+
+/// The features and labels of a subset, from which batches are gathered.
+#[derive(Debug)]
+pub struct SplitTensors {
+    pub(super) frames: Frames,
+    /// Index of the first frame of each clip.
+    pub(super) starts: Vec<i64>,
+    /// Number of frames of each clip.
+    pub(super) lengths: Vec<i64>,
+    /// Class index of each clip.
+    pub(super) labels: Vec<i64>,
+    /// Index of the recording that each clip belongs to. Without a cut, it is the index of the
+    /// clip.
+    pub(super) recordings: Vec<usize>,
+}
+
+/// The frames of all clips, one after the other.
+#[derive(Debug)]
+pub(super) enum Frames {
+    /// Normalised and on the device: `[frames + 1, coefficients]`. The last frame is zero; the
+    /// indices of padding point to it.
+    InMemory(Tensor),
+    /// Not normalised, in memory or in a file of the cache.
+    OnDisk(Vec<Features>, Normalisation),
+}
+
+impl SplitTensors {
+    /// Clips with the class indices `labels`. They are copied to `device`, which must be that of
+    /// `normalisation`; on a CPU, a large subset stays where its features are.
+    ///
+    /// # Errors
+    /// If the memory of the device does not suffice, or if a file with features cannot be read.
+    pub fn new(
+        features: &[&Features],
+        labels: &[usize],
+        normalisation: &Normalisation,
+        device: Device,
+    ) -> Result<Self> {
+        let values: usize = features.iter().map(|clip| clip.size()).sum();
+        match device == Device::Cpu && values > MAX_RESIDENT {
+            true => Ok(SplitTensors::on_disk(features, labels, normalisation)),
+            false => SplitTensors::in_memory(features, labels, normalisation, device),
+        }
+    }
+
+    /// Copies the clips to the device.
+    ///
+    /// # Errors
+    /// If the memory of the device does not suffice, or if a file with features cannot be read.
+    pub fn in_memory(
+        features: &[&Features],
+        labels: &[usize],
+        normalisation: &Normalisation,
+        device: Device,
+    ) -> Result<Self> {
+        let frames = normalised(features, normalisation, device).map_err(|error| {
+            let text = error.to_string();
+            let reason = text.lines().next().unwrap_or_default();
+            anyhow!("the features cannot be copied to the device: {reason}; try --device cpu")
+        })?;
+        Ok(SplitTensors::from_frames(
+            Frames::InMemory(frames),
+            features,
+            labels,
+        ))
+    }
+
+    /// Leaves the clips where they are, for a CPU. Every batch is copied from there and is equal to
+    /// the last bit to a batch of [`SplitTensors::in_memory`].
+    pub fn on_disk(
+        features: &[&Features],
+        labels: &[usize],
+        normalisation: &Normalisation,
+    ) -> Self {
+        let clips = features.iter().map(|&clip| clip.clone()).collect();
+        let frames = Frames::OnDisk(clips, normalisation.copy());
+        SplitTensors::from_frames(frames, features, labels)
+    }
+
+    fn from_frames(frames: Frames, features: &[&Features], labels: &[usize]) -> Self {
+        let lengths: Vec<i64> = features.iter().map(|f| f.frames() as i64).collect();
+        let starts = lengths.iter().scan(0, |next, length| {
+            let start = *next;
+            *next += length;
+            Some(start)
+        });
+        SplitTensors {
+            frames,
+            starts: starts.collect(),
+            labels: labels.iter().map(|&label| label as i64).collect(),
+            recordings: (0..lengths.len()).collect(),
+            lengths,
+        }
+    }
+
+    /// Cuts each recording of more than `most` frames into the smallest number of pieces of nearly
+    /// equal length; each piece becomes a clip. `None` leaves all recordings whole.
+    pub fn in_pieces(self, most: Option<usize>) -> SplitTensors {
+        let Some(most) = most else {
+            return self;
+        };
+        let most = most.max(1) as i64;
+        let mut part = SplitTensors {
+            frames: self.frames,
+            starts: Vec::new(),
+            lengths: Vec::new(),
+            labels: Vec::new(),
+            recordings: Vec::new(),
+        };
+        let mut ranges = Vec::new();
+        for (clip, &length) in self.lengths.iter().enumerate() {
+            let pieces = ((length + most - 1) / most).max(1);
+            for piece in 0..pieces {
+                let (first, end) = (piece * length / pieces, (piece + 1) * length / pieces);
+                ranges.push((clip, first as usize, end as usize));
+                part.starts.push(self.starts[clip] + first);
+                part.lengths.push(end - first);
+                part.labels.push(self.labels[clip]);
+                part.recordings.push(self.recordings[clip]);
+            }
+        }
+        if let Frames::OnDisk(clips, _) = &mut part.frames {
+            let piece = |&(clip, first, end): &(usize, usize, usize)| clips[clip].slice(first, end);
+            *clips = ranges.iter().map(piece).collect();
+        }
+        part
+    }
+
+    /// The device of the batches.
+    pub(super) fn device(&self) -> Device {
+        match &self.frames {
+            Frames::InMemory(frames) => frames.device(),
+            Frames::OnDisk(..) => Device::Cpu,
+        }
+    }
+
+    /// Number of clips.
+    pub fn clips(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Class index of each clip.
+    pub fn labels(&self) -> Vec<usize> {
+        self.labels.iter().map(|&label| label as usize).collect()
+    }
+
+    /// Index of the recording that each clip belongs to.
+    pub fn recordings(&self) -> &[usize] {
+        &self.recordings
+    }
+
+    /// Class index of each recording.
+    pub fn recording_labels(&self) -> Vec<usize> {
+        let mut labels = self.labels();
+        let mut clips = self.recordings.iter();
+        let mut last = None;
+        labels.retain(|_| {
+            let recording = clips.next();
+            last.replace(recording) != Some(recording)
+        });
+        labels
+    }
+
+    /// Number of frames of each clip.
+    pub fn lengths(&self) -> &[i64] {
+        &self.lengths
+    }
+}
+
+/// The normalised frames of some clips, one after the other, and a frame of zeros:
+/// `[frames + 1, coefficients]`. At most one chunk of the frames is in memory twice.
+pub(super) fn normalised(
+    features: &[&Features],
+    normalisation: &Normalisation,
+    device: Device,
+) -> Result<Tensor> {
+    let coefficients = features.first().map_or(0, |first| first.coefficients()) as i64;
+    let all: i64 = features.iter().map(|clip| clip.frames() as i64).sum();
+    let frames = Tensor::f_zeros([all + 1, coefficients], (Kind::Float, device))?;
+    let mut next = 0;
+    let mut append = |values: &[f32]| -> Result<()> {
+        let chunk = Tensor::f_from_slice(values)?.f_view([-1, coefficients])?;
+        let chunk = normalisation.apply(&chunk.f_to_device(device)?);
+        let length = chunk.size()[0];
+        frames.f_narrow(0, next, length)?.f_copy_(&chunk)?;
+        next += length;
+        Ok(())
+    };
+    let chunk_size = CHUNK / coefficients.max(1) as usize * coefficients.max(1) as usize;
+    let mut values = Vec::new();
+    for clip in features {
+        // A long clip has several chunks.
+        for chunk in clip.read()?.chunks(chunk_size) {
+            values.extend_from_slice(chunk);
+            if values.len() >= CHUNK {
+                append(&values)?;
+                values.clear();
+            }
+        }
+    }
+    if !values.is_empty() {
+        append(&values)?;
+    }
+    Ok(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::BatchPlan;
+
+    /// Clips of one coefficient, whose frames are numbered consecutively over all clips.
+    fn part(lengths: &[usize], resident: bool) -> SplitTensors {
+        let mut next = 0;
+        let clips: Vec<Features> = lengths
+            .iter()
+            .map(|&length| {
+                let values = (next..next + length).map(|frame| frame as f32).collect();
+                next += length;
+                Features::new(length, 1, values).unwrap()
+            })
+            .collect();
+        let clips: Vec<&Features> = clips.iter().collect();
+        let labels: Vec<usize> = (0..clips.len()).map(|clip| 7 * clip).collect();
+        let normalisation = Normalisation::identity(1);
+        match resident {
+            true => SplitTensors::in_memory(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
+            false => SplitTensors::on_disk(&clips, &labels, &normalisation),
+        }
+    }
+
+    /// The frames of each clip, read from batches.
+    fn frames(part: &SplitTensors) -> Vec<Vec<f32>> {
+        let plan = BatchPlan::by_length(part, 3);
+        let mut clips = vec![Vec::new(); part.clips()];
+        for index in 0..plan.batches() {
+            let batch = plan.batch(index).unwrap();
+            let lengths = Vec::<i64>::try_from(batch.lengths).unwrap();
+            for (row, (clip, length)) in plan.clips(index).zip(lengths).enumerate() {
+                let row = batch.features.get(row as i64).narrow(0, 0, length);
+                clips[clip] = row.view([-1]).try_into().unwrap();
+            }
+        }
+        clips
+    }
+
+    #[test]
+    fn long_recordings_become_equal_pieces_in_their_order() {
+        for resident in [true, false] {
+            let cut = part(&[4, 10, 5, 3], resident).in_pieces(Some(4));
+            assert_eq!(cut.lengths(), [4, 3, 3, 4, 2, 3, 3]);
+            assert_eq!(cut.recordings(), [0, 1, 1, 1, 2, 2, 3]);
+            assert_eq!(cut.labels(), [0, 7, 7, 7, 14, 14, 21]);
+            assert_eq!(cut.recording_labels(), [0, 7, 14, 21]);
+            let all: Vec<f32> = frames(&cut).concat();
+            assert_eq!(all, (0..22).map(|frame| frame as f32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn short_recordings_are_not_cut() {
+        for most in [None, Some(10), Some(1000)] {
+            let lengths = [4, 10, 1];
+            let cut = part(&lengths, true).in_pieces(most);
+            assert_eq!(cut.lengths(), [4, 10, 1]);
+            assert_eq!(cut.recordings(), [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_clip_longer_than_a_chunk_is_copied_completely() {
+        let long = CHUNK + 3;
+        let cut = part(&[2, long, 1], true);
+        let Frames::InMemory(frames) = &cut.frames else {
+            unreachable!()
+        };
+        assert_eq!(frames.size(), [long as i64 + 4, 1]);
+        let expected = Tensor::arange(long as i64 + 3, (Kind::Float, Device::Cpu)).view([-1, 1]);
+        assert!(frames.narrow(0, 0, long as i64 + 3).equal(&expected));
+    }
+}

@@ -1,0 +1,517 @@
+//! One run, from its recordings to its score. It calls the modules in the order of a training.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail, ensure};
+use tch::Device;
+
+use crate::audio;
+use crate::augment::SpecAugment;
+use crate::bounded;
+use crate::config::{CalibrationConfig, DataConfig, RunConfig};
+use crate::corpus::split::{Split, Subset, split};
+use crate::corpus::{self, Changes, Clip, Corpus};
+use crate::dataset::{FeatureDataset, LabeledSubset, SplitTensors};
+use crate::device::{DeviceChoice, cuda_devices};
+use crate::distributed::ProcessGroup;
+use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
+use crate::features::Features;
+use crate::inference;
+use crate::io::write_bytes;
+use crate::leakage::{self, Caveats};
+use crate::model::{self, EmotionModel, Head};
+use crate::report::{self, Report};
+use crate::run::{Lineage, RunFolder, RunLock, write_lineage, write_skipped, write_split};
+use crate::training::{self, Event, Progress, TrainData};
+
+/// Finds the recordings of a configuration: below one or several folders, or in a manifest.
+///
+/// # Errors
+/// If a folder or a manifest cannot be read, or if there are no recordings with the labels.
+pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
+    let seconds = |file: &Path| audio::probe(file).ok().map(|info| info.seconds);
+    let mut found = match (data.manifest(), data.sources.as_slice()) {
+        (Some(manifest), _) => manifest.read(seconds)?,
+        (None, []) => corpus::scan(&data.folder, data.corpus)?,
+        (None, sources) => {
+            let each = sources.iter().map(|source| {
+                let folder = data.folder.join(&source.folder);
+                Ok((source.name.clone(), corpus::scan(&folder, source.corpus)?))
+            });
+            corpus::merge(each.collect::<Result<_>>()?)?
+        }
+    };
+    found.choose(&data.labels, &data.counts_as)?;
+    Ok(found)
+}
+
+/// A run with its recordings in memory and its folder on disk. No other process can train in it.
+#[derive(Debug)]
+pub struct Experiment {
+    /// The run folder.
+    pub run: RunFolder,
+    /// All settings.
+    pub config: RunConfig,
+    /// The recordings and their features.
+    pub loaded: FeatureDataset,
+    /// Subset of each recording.
+    pub split: Split,
+    /// Properties of the data that a reader of the scores needs.
+    pub caveats: Caveats,
+    /// True if the test subset was scored before.
+    pub scored_before: bool,
+    /// Origin of the last layer, in a new run with initial weights.
+    pub head: Option<Head>,
+    /// The processes that train the run together.
+    pub group: ProcessGroup,
+    device: Device,
+    /// Only the first process of a training has the lock.
+    _lock: Option<RunLock>,
+}
+
+impl Experiment {
+    /// Starts a new run. Its folder is created after all checks.
+    ///
+    /// Without a `name`, the name is made of the corpus, the architecture and, if a run has this
+    /// name already, a number. With several processes, the first one creates the folder.
+    ///
+    /// # Errors
+    /// If a setting is invalid, if the recordings cannot be split, if the initial weights were
+    /// trained on test recordings, or if the folder cannot be created.
+    pub fn begin(
+        mut config: RunConfig,
+        corpus: &Corpus,
+        loaded: FeatureDataset,
+        runs: &Path,
+        name: Option<&str>,
+        group: ProcessGroup,
+    ) -> Result<Experiment> {
+        config.validate()?;
+        let device = device_of(&config, &group)?;
+        let split = split(&loaded.clips, &config.split, &corpus.given)?;
+        agree(&group, &config, &loaded.clips, &split.parts)?;
+        config.data.folder = absolute(&corpus.folder)?;
+        config.data.corpus = Some(corpus.kind);
+        config.data.sources.clone_from(&corpus.sources);
+        config.data = absolute_lists(config.data)?;
+        config.data.classes = corpus::classes(&loaded.clips);
+        config.data.skipped = loaded.skipped.len();
+        config.data.leaked = leaked(&loaded, &split).len();
+        config.calibration = CalibrationConfig::default();
+
+        let mut head = None;
+        let mut initial = None;
+        let mut lineage = Lineage::default();
+        if let Some(weights) = config.training.init_weights.clone() {
+            let weights = absolute(&weights)?;
+            lineage = leakage::lineage_of_weights(&weights)?;
+            head = Some(model::init_from(&fresh(&config, device), &weights)?);
+            // The run must not depend on a file that may change or be removed.
+            let bytes = bounded::read(&weights, bounded::WEIGHTS);
+            initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
+            config.training.init_weights = Some(weights);
+        }
+        let caveats = Caveats::new(&config.data, &loaded.clips, &split, &lineage);
+        leakage::refuse_leak(&caveats.test, &config)?;
+
+        let base = format!("{}-{}", corpus.name(), config.model.arch());
+        let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
+        let fill = |run: &RunFolder| {
+            write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
+            write_skipped(&run.skipped_csv(), &skipped)?;
+            if let Some(bytes) = &initial {
+                write_bytes(&run.init_ot(), bytes)?;
+                write_lineage(&run.ancestors_csv(), &lineage)?;
+            }
+            config.write(&run.config_toml())
+        };
+        let created = match name {
+            _ if !group.is_main() => None,
+            Some(name) => Some(RunFolder::create(runs, name, fill)?),
+            None => Some(RunFolder::create_numbered(runs, &base, fill)?),
+        };
+        // The other processes receive its name.
+        let name = created.as_ref().map(|(run, _)| run.name().into_bytes());
+        let name = group.broadcast_bytes(name)?.unwrap_or_default();
+        let name = String::from_utf8_lossy(&name);
+        let (run, lock) = match created {
+            Some((run, lock)) => (run, Some(lock)),
+            None => (RunFolder::of_another_process(runs, &name), None),
+        };
+        Ok(Experiment {
+            run,
+            config,
+            loaded,
+            split,
+            caveats,
+            scored_before: false,
+            head,
+            group,
+            device,
+            _lock: lock,
+        })
+    }
+
+    /// Continues a run, with the recordings that [`own_recordings`] found.
+    ///
+    /// # Errors
+    /// If a recording has changed or cannot be read any more, or if a setting is invalid.
+    pub fn resume(
+        run: RunFolder,
+        lock: Option<RunLock>,
+        mut config: RunConfig,
+        progress: &Progress,
+        own: Own,
+        loaded: FeatureDataset,
+        group: ProcessGroup,
+    ) -> Result<Experiment> {
+        config.validate()?;
+        let device = device_of(&config, &group)?;
+        if let Some(lost) = loaded.skipped.first() {
+            bail!(
+                "{} of the run's recordings cannot be read any more, so the result would be a \
+                 different run; the first is {}: {}",
+                loaded.skipped.len(),
+                lost.file.display(),
+                lost.reason
+            );
+        }
+        let changes = Changes::between(&own.corpus.clips, &loaded.clips);
+        ensure!(
+            changes.is_empty(),
+            "the recordings of {} are not those that it was trained on, so the result would be a \
+             different run: {changes}. Restore the recordings, or start a new run",
+            run.name()
+        );
+        let split = Split::new(&loaded.clips, own.parts);
+        let initial = leakage::initial_lineage(&run, &config)?;
+        let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
+        agree(&group, &config, &loaded.clips, &split.parts)?;
+        let scored_before = run.report_json().exists();
+        if !progress.is_over(&config.training) {
+            config.calibration = CalibrationConfig::default();
+            if group.is_main() {
+                run.forget_results()?;
+            }
+        }
+        config.data.folder = absolute(&own.corpus.folder)?;
+        if group.is_main() {
+            config.write(&run.config_toml())?;
+        }
+        Ok(Experiment {
+            run,
+            config,
+            loaded,
+            split,
+            caveats,
+            scored_before,
+            head: None,
+            group,
+            device,
+            _lock: lock,
+        })
+    }
+
+    /// A model for this run, with random or initial weights and with the normalisation of the
+    /// training subset.
+    ///
+    /// # Errors
+    /// If the initial weights do not fit the model.
+    pub fn model(&self) -> Result<EmotionModel> {
+        let model = fresh(&self.config, self.device);
+        if self.run.init_ot().exists() {
+            model::init_from(&model, &self.run.init_ot())?;
+        }
+        if self.config.model.normalise() {
+            self.part(Subset::Train).fit(model.normalisation())?;
+        }
+        Ok(model)
+    }
+
+    /// Trains from the state in `last.ot`, or from the start, and draws the curves. Once `stop` is
+    /// true, it saves the state and returns.
+    ///
+    /// # Errors
+    /// If the loss is not finite, or if a file cannot be read or written.
+    pub fn train(
+        &self,
+        model: &EmotionModel,
+        stop: &AtomicBool,
+        tell: impl FnMut(Event),
+    ) -> Result<Progress> {
+        let RunConfig {
+            audio,
+            features,
+            training,
+            ..
+        } = &self.config;
+        let clips = self.part(Subset::Train);
+        let train = self.tensors(&clips, model)?;
+        let groups = self.groups(&clips);
+        let pieces = || train.recordings().iter();
+        let data = TrainData {
+            train_names: pieces()
+                .map(|&clip| clips.clips[clip].file.display().to_string())
+                .collect(),
+            groups: pieces().map(|&clip| groups[clip]).collect(),
+            validation: self.tensors(&self.part(Subset::Validation), model)?,
+            spec_augment: SpecAugment::new(
+                &training.augmentation,
+                features,
+                audio.sample_rate,
+                model.normalisation(),
+                self.device,
+            )?,
+            train,
+        };
+        let group = &self.group;
+        let progress =
+            training::train_in_group(group, model, &data, training, &self.run, stop, tell)?;
+        // Only one process does the rest.
+        group.finalize()?;
+        if !group.is_main() {
+            return Ok(progress);
+        }
+        report::write_curves(
+            &self.run,
+            &progress.epochs,
+            progress.selected(training),
+            &self.caveats.notes(),
+        )?;
+        Ok(progress)
+    }
+
+    /// Scores the test subset with the selected weights and writes all results. The temperature is
+    /// fitted on the validation subset. No other function predicts test clips.
+    ///
+    /// # Errors
+    /// If a prediction is not finite, or if a file cannot be read or written.
+    pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
+        training::load_selected(model, &self.run)?;
+        let batch_size = self.config.training.batch_size;
+        let tracts = inference::vtlp_warps(&self.config, model)?;
+        let (device, most) = (self.device, self.config.piece_frames());
+        let log_probabilities = |part: &LabeledSubset| {
+            let whole = part.tensors(model.normalisation(), device)?;
+            let pieces = whole.in_pieces(most);
+            let rows = model::log_probabilities(model, &pieces, tracts.as_ref(), batch_size)?;
+            inference::check_predictions(&at_temperature(&rows, 1.0))
+                .map_err(|error| inference::naming_clip(error.into(), &part.clips))?;
+            anyhow::Ok(rows)
+        };
+        let validation = self.part(Subset::Validation);
+        let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);
+        self.config.calibration.temperature = temperature;
+        self.config.write(&self.run.config_toml())?;
+
+        let test = self.part(Subset::Test);
+        let rows = log_probabilities(&test)?;
+        let at = |temperature| Predictions {
+            classes: model.classes().to_vec(),
+            truth: test.labels.clone(),
+            probabilities: at_temperature(&rows, temperature),
+        };
+        let predictions = at(temperature);
+        let data = &self.config.data;
+        let report = Report {
+            run: self.run.name(),
+            corpus: data.name(),
+            part: Subset::Test.to_string(),
+            speakers_shared: self.caveats.speakers_shared(),
+            notes: self.caveats.notes(),
+            synthetic: self.caveats.synthetic,
+            epoch: progress
+                .selected(&self.config.training)
+                .map(|kept| kept.epoch),
+            skipped_recordings: data.skipped,
+            unknown_label: 0,
+            temperature,
+            ece_before: Some(Calibration::of(&at(1.0)).ece),
+            calibration: Calibration::of(&predictions),
+            metrics: predictions.metrics(),
+        };
+        report::write_results(&self.run, &report, &test.clips, &predictions)?;
+        Ok(report)
+    }
+
+    /// Pairs of clips that are the same recording, in different subsets.
+    pub fn leaked(&self) -> Vec<(&Clip, &Clip)> {
+        let clip = |index: usize| &self.loaded.clips[index];
+        leaked(&self.loaded, &self.split)
+            .into_iter()
+            .map(|(first, second)| (clip(first), clip(second)))
+            .collect()
+    }
+
+    /// Group of each training clip; all groups have the same share of an epoch.
+    fn groups(&self, train: &LabeledSubset) -> Vec<(usize, usize)> {
+        let sources = &self.config.data.sources;
+        let source = |clip: &&Clip| corpus::source_of(sources, clip).unwrap_or_default();
+        let corpora: Vec<usize> = train.clips.iter().map(source).collect();
+        let balance = self.config.training.balance;
+        balance.groups(&corpora, &train.labels)
+    }
+
+    /// Recordings that are longer than a piece, with their length in seconds, the longest first.
+    pub fn long_recordings(&self) -> Vec<(&Clip, f64)> {
+        let Some(most) = self.config.piece_frames() else {
+            return Vec::new();
+        };
+        let seconds = self.config.training.piece_seconds / (most - 1).max(1) as f64;
+        let frames = self.loaded.features.iter().map(Features::frames);
+        let mut long: Vec<(&Clip, f64)> = self
+            .loaded
+            .clips
+            .iter()
+            .zip(frames)
+            .filter(|&(_, frames)| frames > most)
+            .map(|(clip, frames)| (clip, (frames - 1) as f64 * seconds))
+            .collect();
+        long.sort_by(|a, b| b.1.total_cmp(&a.1));
+        long
+    }
+
+    /// Tensors of some clips on the device; long clips are divided into pieces.
+    fn tensors(&self, clips: &LabeledSubset, model: &EmotionModel) -> Result<SplitTensors> {
+        let whole = clips.tensors(model.normalisation(), self.device)?;
+        Ok(whole.in_pieces(self.config.piece_frames()))
+    }
+
+    fn part(&self, part: Subset) -> LabeledSubset<'_> {
+        self.loaded
+            .subset(&self.split.indices(part), &self.config.data.classes)
+    }
+}
+
+/// Saved progress of a run that is resumed with these settings. `from_previous` reads `previous.ot`
+/// instead of a broken `last.ot`. Nothing is written; before the training continues,
+/// [`RunFolder::set_aside_last`] renames the broken file.
+///
+/// # Errors
+/// If the state cannot be read or does not fit the settings.
+pub fn saved_progress(
+    run: &RunFolder,
+    config: &RunConfig,
+    from_previous: bool,
+) -> Result<Progress> {
+    let model = fresh(config, Device::Cpu);
+    let progress = training::saved_progress(run, &model, &config.training, from_previous)?;
+    let done = progress.epochs.len();
+    ensure!(
+        config.training.epochs >= done,
+        "{} is already trained for {done} epochs; --epochs {} is less",
+        run.name(),
+        config.training.epochs
+    );
+    Ok(progress)
+}
+
+/// The recordings of a run.
+#[derive(Debug)]
+pub struct Own {
+    /// The recordings and their folder.
+    pub corpus: Corpus,
+    /// Subset of each clip of the corpus.
+    pub parts: Vec<Subset>,
+}
+
+/// Finds the recordings of a run's split, in their folder of the training or in `moved`. `None` if
+/// some of them are missing there.
+///
+/// # Errors
+/// If the configuration does not name the corpus.
+pub fn own_recordings(
+    (clips, parts): (Vec<Clip>, Vec<Subset>),
+    config: &RunConfig,
+    moved: Option<&Path>,
+) -> Result<Option<Own>> {
+    let kind = config
+        .data
+        .corpus
+        .context("config.toml does not name the corpus")?;
+    let folder = moved.unwrap_or(&config.data.folder).to_path_buf();
+    let corpus = Corpus {
+        clips,
+        sources: config.data.sources.clone(),
+        ..Corpus::empty(kind, folder)
+    };
+    let whole = corpus.clips.iter().all(|clip| corpus.path(clip).is_file());
+    Ok(whole.then_some(Own { corpus, parts }))
+}
+
+/// Pairs of clips that are the same recording, in different subsets.
+fn leaked(loaded: &FeatureDataset, split: &Split) -> Vec<(usize, usize)> {
+    let mut pairs = loaded.same.clone();
+    pairs.retain(|&(first, second)| split.parts[first] != split.parts[second]);
+    pairs
+}
+
+/// The untrained model of these settings.
+fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
+    training::fresh_model(
+        &config.model,
+        config.training.seed,
+        config.features.coefficients(),
+        &config.data.classes,
+        device,
+    )
+}
+
+/// Device of this process. If no GPU is named and there are enough GPUs, each of several processes
+/// on one machine uses another one. The processes exchange their devices.
+fn device_of(config: &RunConfig, group: &ProcessGroup) -> Result<Device> {
+    let device = match (config.training.device.resolve()?, config.training.device) {
+        (Device::Cuda(_), DeviceChoice::Auto) if group.local_rank() < cuda_devices() => {
+            Device::Cuda(group.local_rank())
+        }
+        (device, _) => device,
+    };
+    group.compute_on(device)?;
+    Ok(device)
+}
+
+/// Rejects processes with different recordings or settings, which would train one model on a
+/// mixture. Processes on several machines may have different copies of a corpus.
+fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subset]) -> Result<()> {
+    if !group.is_distributed() {
+        return Ok(());
+    }
+    let mut settings = config.clone();
+    settings.data = DataConfig::default();
+    settings.training.device = DeviceChoice::Auto;
+    settings.training.init_weights = None;
+    settings.calibration = CalibrationConfig::default();
+    let mut hash = blake3::Hasher::new();
+    hash.update(toml::to_string(&settings)?.as_bytes());
+    for (clip, part) in clips.iter().zip(parts) {
+        hash.update(format!("{clip:?} {part:?}").as_bytes());
+    }
+    let own = hash.finalize().as_bytes().to_vec();
+    let first = group.broadcast_bytes(Some(own.clone()))?;
+    ensure!(
+        first == Some(own),
+        "this process has other recordings ({} here) or other settings than the first process; all \
+         processes need the same copy of the corpus and the same command",
+        clips.len()
+    );
+    // Nothing is written before all processes agree.
+    group.wait_for_all()
+}
+
+/// Makes the paths of manifests absolute, so that they do not depend on the working directory.
+pub(crate) fn absolute_lists(mut data: DataConfig) -> Result<DataConfig> {
+    for list in [
+        &mut data.manifest,
+        &mut data.test_manifest,
+        &mut data.label_map,
+    ] {
+        *list = list.as_deref().map(absolute).transpose()?;
+    }
+    Ok(data)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))
+}

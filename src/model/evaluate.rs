@@ -1,0 +1,129 @@
+//! Predictions of a whole subset, batch by batch, without dropout and without gradients.
+
+use anyhow::Result;
+use tch::{Kind, Tensor};
+
+use super::EmotionModel;
+use crate::augment::VtlpWarps;
+use crate::dataset::{Batch, BatchPlan, SplitTensors};
+
+/// Log-probabilities `[recordings][classes]` for each recording of a subset, in its order. They are
+/// the normalised mean over the VTLP warps `warps`, and over the pieces of a recording that was
+/// cut.
+///
+/// # Errors
+/// If the features cannot be read, or if libtorch fails, for example by a lack of memory.
+pub fn log_probabilities(
+    model: &EmotionModel,
+    part: &SplitTensors,
+    warps: Option<&VtlpWarps>,
+    batch_size: usize,
+) -> Result<Vec<Vec<f32>>> {
+    log_probabilities_of(model, part, warps, batch_size, |_| true, |_| Ok(()))
+}
+
+/// Like [`log_probabilities`], of the batches for which `is_local` is true. `all_reduce` adds the rows
+/// of the other batches, which other processes predict.
+///
+/// # Errors
+/// As [`log_probabilities`], and the error of `all_reduce`.
+pub fn log_probabilities_of(
+    model: &EmotionModel,
+    part: &SplitTensors,
+    warps: Option<&VtlpWarps>,
+    batch_size: usize,
+    is_local: impl Fn(usize) -> bool,
+    all_reduce: impl FnOnce(&mut Tensor) -> Result<()>,
+) -> Result<Vec<Vec<f32>>> {
+    let plan = BatchPlan::by_length(part, batch_size);
+    let predict =
+        |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
+    let outputs: Vec<Tensor> = tch::no_grad(|| {
+        let forward = |index| {
+            let batch = plan.batch(index)?;
+            let Some(warps) = warps else {
+                return Ok(predict(&batch, &batch.features));
+            };
+            let predict_warped = |warp: i64| {
+                let chosen = Tensor::full_like(&batch.labels, warp);
+                predict(&batch, &warps.apply(&batch.features, &chosen))
+            };
+            let all: Vec<Tensor> = (0..warps.count()).map(predict_warped).collect();
+            let mean = Tensor::stack(&all, 0).mean_dim(0, false, Kind::Float);
+            Ok(mean.log_softmax(-1, Kind::Float))
+        };
+        let classes = model.classes().len() as i64;
+        let zeros = |index| {
+            let rows = plan.size(index) as i64;
+            Tensor::zeros([rows, classes], (Kind::Float, model.device()))
+        };
+        let each = |index| match is_local(index) {
+            true => forward(index),
+            false => Ok(zeros(index)),
+        };
+        (0..plan.batches()).map(each).collect::<Result<_>>()
+    })?;
+    let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
+    all_reduce(&mut sorted)?;
+    let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
+    let order = (0..plan.batches()).flat_map(|batch| plan.clips(batch));
+    let mut rows = vec![Vec::new(); part.clips()];
+    for (clip, row) in order.zip(sorted) {
+        rows[clip] = row;
+    }
+    Ok(over_pieces(rows, part.recordings()))
+}
+
+/// One row for each recording: the normalised mean of the log-probabilities of its pieces. A
+/// recording with one piece has the row of that piece.
+fn over_pieces(rows: Vec<Vec<f32>>, recordings: &[usize]) -> Vec<Vec<f32>> {
+    let mut merged = Vec::new();
+    let mut rows = rows.into_iter();
+    for pieces in recordings.chunk_by(|a, b| a == b) {
+        let pieces: Vec<Vec<f32>> = rows.by_ref().take(pieces.len()).collect();
+        merged.push(match <[Vec<f32>; 1]>::try_from(pieces) {
+            Ok([only]) => only,
+            Err(pieces) => normalised_mean(&pieces),
+        });
+    }
+    merged
+}
+
+/// The mean of rows of log-probabilities, normalised to log-probabilities.
+fn normalised_mean(rows: &[Vec<f32>]) -> Vec<f32> {
+    let mean = |class: usize| {
+        let sum: f64 = rows.iter().map(|row| f64::from(row[class])).sum();
+        sum / rows.len() as f64
+    };
+    let means: Vec<f64> = (0..rows[0].len()).map(mean).collect();
+    let highest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = means.iter().map(|mean| (mean - highest).exp()).sum();
+    let normaliser = highest + sum.ln();
+    means
+        .iter()
+        .map(|mean| (mean - normaliser) as f32)
+        .collect()
+}
+
+/// Converts log-probabilities to probabilities.
+pub fn exponentials(log_probabilities: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+    let exponential = |row: Vec<f32>| row.into_iter().map(f32::exp).collect();
+    log_probabilities.into_iter().map(exponential).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_in_pieces_has_their_geometric_mean() {
+        let rows = [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [0.3, 0.7]];
+        let rows = rows.map(|row: [f32; 2]| row.map(f32::ln).to_vec()).to_vec();
+        let merged = over_pieces(rows.clone(), &[0, 1, 1, 2]);
+        assert_eq!(merged[0], rows[0]);
+        assert_eq!(merged[2], rows[3]);
+        let (a, b) = (0.1f64.sqrt(), 0.4f64.sqrt());
+        let probability = f64::from(merged[1][0].exp());
+        assert!((probability - a / (a + b)).abs() < 1e-6, "{probability}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Communication between the processes of one training during a step. Every exchange is a sum.
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+
+use super::control::StepControl;
+use super::epoch::RankBatch;
+use super::loss;
+use super::optimizer::AdamW;
+use crate::distributed::{ProcessGroup, local_slice};
+
+/// Weight of this process's clips in the mean over the whole batch. `targets` are
+/// `[networks × batch, classes]`.
+pub(super) fn batch_weight(
+    group: &ProcessGroup,
+    batch: &RankBatch,
+    targets: &Tensor,
+    class_weights: Option<&Tensor>,
+) -> Result<f64> {
+    if !group.is_distributed() {
+        return Ok(1.0);
+    }
+    if class_weights.is_none() {
+        return Ok(batch.local_size as f64 / batch.global_size as f64);
+    }
+    let local = match batch.local_size {
+        0 => 0.0,
+        _ => loss::weight(targets, class_weights).double_value(&[]),
+    };
+    let mut all = Tensor::from_slice(&[local]);
+    group.sum(&mut all)?;
+    let all = all.double_value(&[0]);
+    Ok(if all > 0.0 { local / all } else { 0.0 })
+}
+
+/// Sums the gradients of all processes, and agrees on the actions after the step in the same
+/// exchange: all stop if one process requests it, and the main process determines when to save.
+pub(super) fn gradients(
+    group: &ProcessGroup,
+    optimizer: &mut AdamW,
+    request: StepControl,
+) -> Result<StepControl> {
+    if !group.is_distributed() {
+        return Ok(request);
+    }
+    let gradients = optimizer.gradients();
+    let stop = f32::from(u8::from(request.stop));
+    let save = f32::from(u8::from(request.save && group.is_main()));
+    let requests = Tensor::from_slice(&[stop, save]).to_device(gradients.device());
+    let length = gradients.size()[0];
+    let mut all = Tensor::cat(&[gradients, requests], 0);
+    group.sum(&mut all)?;
+    optimizer.set_gradients(&all.narrow(0, 0, length));
+    let agreed = all.narrow(0, length, 2).to_device(Device::Cpu);
+    Ok(StepControl {
+        stop: agreed.double_value(&[0]) > 0.0,
+        save: agreed.double_value(&[1]) > 0.0,
+    })
+}
+
+/// Embeddings `[networks, batch, width]` and labels `[batch]` of the whole batch. Gradients flow
+/// only into the embeddings of this process's clips; the sum over the processes is the gradient of
+/// the whole batch. `embeddings` are those of this process.
+pub(super) fn embeddings(
+    group: &ProcessGroup,
+    embeddings: &Tensor,
+    batch: &RankBatch,
+) -> Result<(Tensor, Tensor)> {
+    let size = embeddings.size();
+    let (networks, clips, width) = (size[0], size[1], size[2]);
+    let labels = batch.local.labels.narrow(0, 0, clips);
+    if !group.is_distributed() {
+        return Ok((embeddings.shallow_clone(), labels));
+    }
+    let local = local_slice(batch.global_size, group.rank(), group.world_size());
+    let (start, length) = (local.start as i64, local.len() as i64);
+    let whole = batch.global_size as i64;
+    let embeddings = embeddings.narrow(1, 0, length);
+    // The labels are a column behind the embeddings. Small integers are exact as floats.
+    let float = (Kind::Float, embeddings.device());
+    let mut all = Tensor::zeros([networks, whole, width + 1], float);
+    let rows = all.narrow(1, start, length);
+    rows.narrow(2, 0, width).copy_(&embeddings.detach());
+    let labels = labels
+        .narrow(0, 0, length)
+        .to_kind(Kind::Float)
+        .view([1, length]);
+    rows.select(2, width)
+        .copy_(&labels.expand([networks, length], false));
+    group.sum(&mut all)?;
+    let labels = all.select(2, width).select(0, 0).to_kind(Kind::Int64);
+    let others = all.narrow(2, 0, width);
+    let after = start + length;
+    let rows = [
+        others.narrow(1, 0, start),
+        embeddings,
+        others.narrow(1, after, whole - after),
+    ];
+    Ok((Tensor::cat(&rows, 1), labels))
+}

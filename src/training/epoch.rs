@@ -1,0 +1,203 @@
+//! Plan of an epoch: the batches of this process, in order, and the learning rate of each step.
+
+use anyhow::Result;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::TrainData;
+use super::balance;
+use super::fit::Setup;
+use super::random::{self, Purpose};
+use crate::config::{Balance, TrainingConfig};
+use crate::dataset::{Batch, BatchPlan, SampleSpec};
+use crate::distributed::{ProcessGroup, local_slice};
+
+/// The batches of an epoch. Order and speeds of the clips depend on the seed and the epoch only.
+pub(super) struct EpochPlan<'a> {
+    data: &'a TrainData,
+    config: &'a TrainingConfig,
+    /// Number of the epoch, from 1.
+    pub epoch: usize,
+    batches: BatchPlan<'a>,
+}
+
+/// The clips of a batch that one process computes.
+pub(super) struct RankBatch {
+    /// The clips of this process. If the batch has fewer clips than there are processes, this may
+    /// be a stand-in of one clip that does not count (`local_size` is 0), so that every process
+    /// computes the same operations.
+    pub local: Batch,
+    /// Number of clips of this process.
+    pub local_size: usize,
+    /// Number of clips of all processes.
+    pub global_size: usize,
+}
+
+impl<'a> EpochPlan<'a> {
+    /// Draws the order and the speeds of the clips of an epoch.
+    pub fn draw(setup: &Setup<'a>, epoch: usize) -> EpochPlan<'a> {
+        let &Setup {
+            data,
+            config,
+            group,
+            ..
+        } = setup;
+        EpochPlan {
+            data,
+            config,
+            epoch,
+            batches: batches(data, config, group, draw_order(data, config, epoch)),
+        }
+    }
+
+    /// Number of steps of the epoch.
+    pub fn steps(&self) -> usize {
+        self.batches.batches()
+    }
+
+    /// Number of clips of the epoch, over all processes.
+    pub fn clips(&self) -> f64 {
+        self.data.train.clips() as f64
+    }
+
+    /// The clips of this process in a step (from 0).
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn batch(&self, step: usize) -> Result<RankBatch> {
+        let remaining = self.data.train.clips() - step * self.config.batch_size;
+        Ok(RankBatch {
+            local: self.batches.batch(step)?,
+            local_size: self.batches.size(step),
+            global_size: remaining.min(self.config.batch_size),
+        })
+    }
+
+    /// Learning rate of a step (from 0).
+    pub fn learning_rate(&self, step: usize) -> f64 {
+        let TrainingConfig {
+            schedule,
+            learning_rate,
+            epochs,
+            ..
+        } = *self.config;
+        let steps = self.steps();
+        schedule.learning_rate(
+            learning_rate,
+            (self.epoch - 1) * steps + step,
+            epochs * steps,
+        )
+    }
+
+    /// Names of the clips of this process in a step (from 0).
+    pub fn clip_names(&self, step: usize) -> Vec<String> {
+        self.batches
+            .clips(step)
+            .map(|clip| self.data.train_names[clip].clone())
+            .collect()
+    }
+}
+
+impl RankBatch {
+    /// The batch with `times` copies of its clips, one copy after the other.
+    pub fn repeated(self, times: i64) -> RankBatch {
+        RankBatch {
+            local: self.local.repeated(times),
+            ..self
+        }
+    }
+}
+
+/// The clips of an epoch in their order.
+fn draw_order(data: &TrainData, config: &TrainingConfig, epoch: usize) -> Vec<SampleSpec> {
+    let generator = |purpose| random::generator(config.seed, purpose, epoch);
+    let lengths = data.train.lengths();
+    if config.balance == Balance::None {
+        return order_of_epoch(lengths, config, &mut generator(Purpose::Order));
+    }
+    let drawn = balance::draw(&data.groups, &mut generator(Purpose::Draw));
+    let lengths: Vec<i64> = drawn.iter().map(|&clip| lengths[clip]).collect();
+    let mut order = order_of_epoch(&lengths, config, &mut generator(Purpose::Order));
+    for planned in &mut order {
+        planned.clip = drawn[planned.clip];
+    }
+    order
+}
+
+/// The batches of this process.
+fn batches<'a>(
+    data: &'a TrainData,
+    config: &TrainingConfig,
+    group: &ProcessGroup,
+    order: Vec<SampleSpec>,
+) -> BatchPlan<'a> {
+    let local = |clips| local_slice(clips, group.rank(), group.world_size());
+    BatchPlan::shared(
+        &data.train,
+        order,
+        config.batch_size,
+        group.world_size(),
+        local,
+    )
+}
+
+/// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.
+fn order_of_epoch(
+    lengths: &[i64],
+    config: &TrainingConfig,
+    rng: &mut ChaCha8Rng,
+) -> Vec<SampleSpec> {
+    let mut order: Vec<SampleSpec> = (0..lengths.len())
+        .map(|clip| {
+            let drawn: f64 = rng.random_range(-1.0..=1.0);
+            SampleSpec {
+                clip,
+                speed: 1.0 + config.augmentation.speed * drawn,
+            }
+        })
+        .collect();
+    order.shuffle(rng);
+    // The clips of a batch have similar lengths, which reduces padding. The shuffle before makes
+    // the batches different in every epoch.
+    let batch_size = config.batch_size;
+    for bucket in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
+        bucket.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
+    }
+    // Complete batches are shuffled, so that a bucket does not always begin with its shortest
+    // clips. An incomplete batch remains last.
+    let whole = order.len() / batch_size * batch_size;
+    let mut batches: Vec<Vec<SampleSpec>> = order[..whole]
+        .chunks(batch_size)
+        .map(<[SampleSpec]>::to_vec)
+        .collect();
+    batches.shuffle(rng);
+    let rest = order.split_off(whole);
+    batches.into_iter().flatten().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn an_epoch_has_every_clip_once() {
+        let lengths: Vec<i64> = (0..101).map(|clip| 10 + (clip * 37) % 90).collect();
+        for epoch in 0..5 {
+            let mut rng = ChaCha8Rng::seed_from_u64(epoch);
+            let config = TrainingConfig {
+                batch_size: 8,
+                ..TrainingConfig::default()
+            };
+            let plan = order_of_epoch(&lengths, &config, &mut rng);
+            let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
+            clips.sort_unstable();
+            assert_eq!(clips, (0..101).collect::<Vec<_>>());
+            assert!(
+                plan.iter()
+                    .all(|planned| (0.85..=1.15).contains(&planned.speed))
+            );
+        }
+    }
+}

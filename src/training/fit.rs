@@ -1,0 +1,118 @@
+//! The recipe of a training on one page, in the order of execution.
+//!
+//! Everything that is not the recipe is a named object that this page calls: the processes that
+//! train together ([`ProcessGroup`], `all_reduce`), requests to stop or to save ([`Control`]), checkpoints
+//! ([`Checkpoints`]), sums over the steps ([`Meter`]), and the check for NaN ([`FiniteGuard`]).
+
+use anyhow::Result;
+
+use super::all_reduce;
+use super::checkpoint::TrainState;
+use super::control::{Control, StepControl};
+use super::criterion::Criterion;
+use super::epoch::EpochPlan;
+use super::finite::{FiniteGuard, check_validation_loss};
+use super::meter::Meter;
+use super::random;
+use super::saving::Checkpoints;
+use super::{Event, TrainData, TrainingConfig, score_in_group};
+use crate::augment::augment;
+use crate::distributed::ProcessGroup;
+use crate::evaluation::EpochMetrics;
+use crate::model::EmotionModel;
+
+/// The inputs of a training that do not change while it runs.
+pub(super) struct Setup<'a> {
+    pub model: &'a EmotionModel,
+    pub data: &'a TrainData,
+    pub config: &'a TrainingConfig,
+    pub group: &'a ProcessGroup,
+}
+
+/// Trains until the last epoch, an early stop, or a request to stop. The epochs and steps that
+/// `state` contains are not repeated.
+///
+/// # Errors
+/// [`super::NonFiniteLoss`], features that cannot be read, a checkpoint that cannot be
+/// written, or the loss of another process.
+pub(super) fn fit(
+    setup: &Setup,
+    state: &mut TrainState,
+    control: &mut Control,
+    checkpoints: &mut Checkpoints,
+    monitor: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let &Setup {
+        model,
+        data,
+        config,
+        group,
+    } = setup;
+    let classes = model.classes().len() as i64;
+    let ensemble_size = model.ensemble_size();
+    let clip_norm = config.clip_norm * (ensemble_size as f64).sqrt();
+    let criterion = Criterion::new(model, data, config);
+    while !state.progress.is_over(config) && !control.is_stopped() {
+        let epoch = state.progress.epochs.len() + 1;
+        let plan = EpochPlan::draw(setup, epoch);
+        let (first_step, steps) = (state.progress.partial.steps, plan.steps());
+        let mut meter = Meter::resume(&state.progress.partial, setup);
+        let mut guard = FiniteGuard::new(model.device(), first_step);
+        for step in first_step..steps {
+            random::seed_libtorch_for(config.seed, epoch, step, group.rank());
+            // Each network of the ensemble gets its own copy of the batch, augmented on its own.
+            let batch = plan.batch(step)?.repeated(ensemble_size);
+            let input = augment(
+                &batch.local,
+                classes,
+                data.spec_augment.as_ref(),
+                &config.augmentation,
+            );
+            let output = model.forward_train(&input.features, &batch.local.lengths);
+            let loss = criterion.loss(&output, &input.targets, &batch, group)?;
+            guard.check(&loss.cross_entropy, &plan)?;
+            loss.total.backward();
+            meter.add(&loss.cross_entropy, &output.logits, &batch);
+            monitor(Event::Step {
+                epoch,
+                step: step + 1,
+                steps,
+            });
+            let requested = all_reduce::gradients(group, &mut state.optimizer, control.request())?;
+            state.optimizer.step(plan.learning_rate(step), clip_norm);
+            checkpoints.poll(monitor)?;
+            if requested.stop || requested.save {
+                guard.check_state(model, &plan, step)?;
+                state.progress.partial = meter.sums(step + 1, group)?;
+                checkpoints.save_partial_epoch(state, monitor)?;
+                control.saved(requested);
+            }
+            if requested.stop {
+                return Ok(());
+            }
+        }
+        guard.check_losses(&plan)?;
+        let train = meter.sums(steps, group)?;
+        let (predictions, validation_loss) =
+            score_in_group(group, model, &data.validation, config.batch_size)?;
+        check_validation_loss(validation_loss, &plan)?;
+        let metrics = predictions.metrics();
+        state.end_epoch(
+            EpochMetrics {
+                epoch,
+                train_loss: train.loss_sum / plan.clips(),
+                train_accuracy: train.hits as f64 / (plan.clips() * ensemble_size as f64),
+                validation_loss,
+                validation_accuracy: metrics.accuracy,
+                validation_uar: metrics.uar,
+                learning_rate: plan.learning_rate(steps.saturating_sub(1)),
+                seconds: meter.seconds(),
+            },
+            model,
+            config,
+        );
+        checkpoints.save_epoch(state, monitor)?;
+        control.saved(StepControl::default());
+    }
+    Ok(())
+}
