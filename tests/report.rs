@@ -11,7 +11,9 @@ use std::path::Path;
 
 use emovox::audio::AudioConfig;
 use emovox::corpus::CorpusKind;
-use emovox::evaluation::{Calibration, Interval, MeanStd, Metrics, Predictions, from_labels};
+use emovox::evaluation::{
+    Calibration, EpochMetrics, Interval, MeanStd, Metrics, Predictions, from_labels,
+};
 use emovox::features::FeatureConfig;
 use emovox::inspection::{ClipFacts, CorpusStats, Recording, ShortcutProbe};
 use emovox::report::{

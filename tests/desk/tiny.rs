@@ -3,8 +3,9 @@
 use emovox::config::RunConfig;
 use emovox::corpus::split::Subset;
 use emovox::corpus::{Clip, CorpusKind};
+use emovox::evaluation::EpochMetrics;
 use emovox::model::{BilstmConfig, EmotionModel, ModelConfig, save_weights};
-use emovox::run::{EpochRecord, RunFolder, write_metrics, write_split};
+use emovox::run::{RunFolder, write_metrics, write_split};
 use tch::{Device, Tensor};
 
 use super::Desk;
@@ -24,7 +25,7 @@ pub fn tiny_config(model: ModelConfig, classes: &[&str]) -> RunConfig {
 /// A small network of the default architecture.
 pub fn tiny_bilstm() -> BilstmConfig {
     BilstmConfig {
-        members: 1,
+        ensemble_size: 1,
         input: 16,
         hidden: 12,
         heads: 2,
@@ -52,7 +53,7 @@ pub fn tiny_run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
     };
     let clips = [clip("v01"), clip("v02"), clip("v03")];
     let parts = [Subset::Train, Subset::Validation, Subset::Test];
-    let epoch = EpochRecord {
+    let epoch = EpochMetrics {
         epoch: 1,
         train_loss: 1.0,
         train_accuracy: 0.5,

@@ -50,10 +50,10 @@ impl TestEnv {
     }
 
     /// A corpus whose features are in the cache.
-    fn filled() -> Place {
-        let place = Place::new();
-        place.check(&place.corpus());
-        place
+    fn filled() -> TestEnv {
+        let env = TestEnv::new();
+        env.check(&env.corpus());
+        env
     }
 
     /// The features of a corpus from a cache.
@@ -120,8 +120,8 @@ fn tone(path: &Path, samples: usize, pitch: f32) {
 
 #[test]
 fn what_was_computed_is_found_again_under_any_name() {
-    let place = Place::filled();
-    let made = place.shards();
+    let env = TestEnv::filled();
+    let made = env.shards();
     assert_eq!(made.len(), 1);
     env.check(&env.corpus());
     let moved = env.folder.path().join("moved");
@@ -135,8 +135,8 @@ fn what_was_computed_is_found_again_under_any_name() {
 
 #[test]
 fn a_changed_recording_is_computed_anew() {
-    let place = Place::filled();
-    let changed = place.corpus().join("3.wav");
+    let env = TestEnv::filled();
+    let changed = env.corpus().join("3.wav");
     let before = fs::metadata(&changed).unwrap();
     // The new file has the same length and modification time as before.
     tone(&changed, 9000, 0.33);
@@ -151,16 +151,16 @@ fn a_changed_recording_is_computed_anew() {
 
 #[test]
 fn other_settings_are_other_features() {
-    let mut place = Place::filled();
-    place.config.hop_length = 300;
-    place.check(&place.corpus());
-    assert_eq!(place.cache().list().len(), 2);
+    let mut env = TestEnv::filled();
+    env.config.hop_length = 300;
+    env.check(&env.corpus());
+    assert_eq!(env.cache().list().len(), 2);
 }
 
 #[test]
 fn a_damaged_shard_is_made_again() {
-    let place = Place::filled();
-    let (shard, _) = place.shards().remove(0);
+    let env = TestEnv::filled();
+    let (shard, _) = env.shards().remove(0);
     let whole = fs::read(&shard).unwrap();
     let last = whole.len() - 1;
     let flipped = |at: usize| {
@@ -240,14 +240,14 @@ fn several_runs_share_a_cache() {
 
 #[test]
 fn clearing_takes_what_is_ours_and_nothing_else() {
-    let place = Place::filled();
-    let features = place.take(&place.corpus()).features;
-    fs::write(place.cache().folder().join("thesis.txt"), "mine").unwrap();
-    fs::create_dir(place.cache().folder().join("mine")).unwrap();
-    fs::write(place.cache().folder().join("mine/1.npy"), "mine").unwrap();
-    place.cache().clear().unwrap();
-    assert!(place.cache().list().is_empty());
-    let left: Vec<String> = super::entries(place.cache().folder())
+    let env = TestEnv::filled();
+    let features = env.take(&env.corpus()).features;
+    fs::write(env.cache().folder().join("thesis.txt"), "mine").unwrap();
+    fs::create_dir(env.cache().folder().join("mine")).unwrap();
+    fs::write(env.cache().folder().join("mine/1.npy"), "mine").unwrap();
+    env.cache().clear().unwrap();
+    assert!(env.cache().list().is_empty());
+    let left: Vec<String> = super::entries(env.cache().folder())
         .iter()
         .map(|f| super::name(f))
         .collect();
@@ -259,16 +259,13 @@ fn clearing_takes_what_is_ours_and_nothing_else() {
 
 #[test]
 fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
-    let place = Place::filled();
-    let folder = folder_of(&place);
-    tone(&place.corpus().join("6.wav"), 100, 0.4);
+    let env = TestEnv::filled();
+    let folder = folder_of(&env);
+    tone(&env.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&folder.join(".lock")).unwrap();
     assert!(held.try_lock().unwrap());
-    let cache = place.cache().with_patience(Duration::from_millis(200));
-    let error = place
-        .extract(&cache, &place.corpus())
-        .unwrap_err()
-        .to_string();
+    let cache = env.cache().with_patience(Duration::from_millis(200));
+    let error = env.extract(&cache, &env.corpus()).unwrap_err().to_string();
     let holder = format!("process {} holds ", std::process::id());
     assert!(error.starts_with(&holder), "{error}");
     drop(held);
@@ -277,17 +274,17 @@ fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
 
 #[test]
 fn a_process_that_waits_says_so() {
-    static TOLD: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
-    let place = Place::filled();
-    let lock = folder_of(&place).join(".lock");
-    tone(&place.corpus().join("6.wav"), 100, 0.4);
+    static REPORTED: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
+    let env = TestEnv::filled();
+    let lock = folder_of(&env).join(".lock");
+    tone(&env.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&lock).unwrap();
     assert!(held.try_lock().unwrap());
     let cache = env
         .cache()
         .with_patience(Duration::from_millis(2500))
-        .when_waiting(|wait| TOLD.lock().unwrap().push(wait.clone()));
-    place.extract(&cache, &place.corpus()).unwrap_err();
+        .when_waiting(|wait| REPORTED.lock().unwrap().push(wait.clone()));
+    env.extract(&cache, &env.corpus()).unwrap_err();
     let expected = CacheWait {
         lock,
         holder: Some(std::process::id()),
@@ -299,14 +296,14 @@ fn a_process_that_waits_says_so() {
 #[test]
 #[cfg(unix)]
 fn a_planted_lock_is_not_followed() {
-    let place = Place::filled();
-    let folder = folder_of(&place);
+    let env = TestEnv::filled();
+    let folder = folder_of(&env);
     let lock = folder.join(".lock");
     tone(&env.corpus().join("6.wav"), 100, 0.4);
     let victim = env.folder.path().join("thesis.txt");
     fs::write(&victim, "mine").unwrap();
-    let refused = || {
-        let taken = place.extract(&place.cache(), &place.corpus());
+    let error = || {
+        let taken = env.extract(&env.cache(), &env.corpus());
         taken.unwrap_err().to_string()
     };
     fs::remove_file(&lock).unwrap();
@@ -323,18 +320,18 @@ fn a_planted_lock_is_not_followed() {
 
 #[test]
 fn a_shard_that_is_cut_off_in_use_is_an_error() {
-    let place = Place::filled();
-    let cache = place.cache().with_memory(0);
-    let taken = place.extract(&cache, &place.corpus()).unwrap();
-    assert_eq!(taken.features, place.plain(&place.corpus()));
+    let env = TestEnv::filled();
+    let cache = env.cache().with_memory(0);
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
+    assert_eq!(taken.features, env.plain(&env.corpus()));
 
-    let taken = place.extract(&cache, &place.corpus()).unwrap();
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
     let clips: Vec<&Features> = taken.features.iter().map(|(_, clip)| clip).collect();
     let columns = clips[0].coefficients() as i64;
     let normalisation = Normalisation::identity(columns);
     let part = SplitTensors::on_disk(&clips, &[0; 5], &normalisation);
     assert!(BatchPlan::by_length(&part, 2).batch(0).is_ok());
-    let (shard, _) = place.shards().remove(0);
+    let (shard, _) = env.shards().remove(0);
     let length = fs::metadata(&shard).unwrap().len();
     for length in [length / 2, 100, 0] {
         fs::OpenOptions::new()
@@ -356,10 +353,10 @@ fn a_shard_that_is_cut_off_in_use_is_an_error() {
 
 #[test]
 fn a_shard_that_is_overwritten_in_use_is_an_error() {
-    let place = Place::filled();
-    let cache = place.cache().with_memory(0);
-    let taken = place.extract(&cache, &place.corpus()).unwrap();
-    let (shard, _) = place.shards().remove(0);
+    let env = TestEnv::filled();
+    let cache = env.cache().with_memory(0);
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
+    let (shard, _) = env.shards().remove(0);
     let mut bytes = fs::read(&shard).unwrap();
     bytes[0] ^= 1;
     fs::write(&shard, &bytes).unwrap();
@@ -369,18 +366,18 @@ fn a_shard_that_is_overwritten_in_use_is_an_error() {
 
 #[test]
 fn a_shard_that_is_removed_in_use_is_still_read() {
-    let place = Place::filled();
-    let cache = place.cache().with_memory(0);
-    let taken = place.extract(&cache, &place.corpus()).unwrap();
-    place.cache().clear().unwrap();
-    assert!(place.shards().is_empty());
-    assert_eq!(taken.features, place.plain(&place.corpus()));
+    let env = TestEnv::filled();
+    let cache = env.cache().with_memory(0);
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
+    env.cache().clear().unwrap();
+    assert!(env.shards().is_empty());
+    assert_eq!(taken.features, env.plain(&env.corpus()));
 }
 
 #[test]
 fn what_killed_runs_left_is_counted_and_removed() {
-    let place = Place::filled();
-    let folder = folder_of(&place);
+    let env = TestEnv::filled();
+    let folder = folder_of(&env);
     // A temporary file that nobody has locked is that of a dead writer.
     let left = |folder: &Path| {
         fs::write(folder.join(".writing-dead01.tmp"), [0; 1000]).unwrap();
