@@ -1,6 +1,6 @@
 //! `emovox corpus fetch` against servers that break off, stall, or send wrong data.
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use desk::Desk;
-use desk::server::{Request, Server, archive_at, corpus_table, reply, reply_whole};
 use emovox::corpus::demo;
 use emovox::fetch::{CorpusSource, RetryPolicy, fetch, read_sources};
+use env::TestEnv;
+use env::server::{Request, Server, archive_at, corpus_table, reply, reply_whole};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use zip::ZipWriter;
@@ -41,9 +41,9 @@ fn reply_part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usiz
 const NAMES: [&str; 4] = ["03a01Wa", "03a02Na", "08a01Wa", "08a02Na"];
 
 fn recording(number: usize) -> Vec<u8> {
-    let desk = Desk::new();
-    desk.wav("x.wav", 16_000, 1, &demo::synthesise(1 + number, 1, 0, 1));
-    fs::read(desk.path("x.wav")).unwrap()
+    let env = TestEnv::new();
+    env.wav("x.wav", 16_000, 1, &demo::synthesise(1 + number, 1, 0, 1));
+    fs::read(env.path("x.wav")).unwrap()
 }
 
 fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
@@ -77,9 +77,9 @@ fn archived(server: &Server, more: &str) -> String {
     corpus_table(&(archive_at(&url) + more))
 }
 
-fn home(desk: &Desk, table: &str) -> CorpusSource {
-    fs::write(desk.path("sources.toml"), table).unwrap();
-    read_sources(&desk.path("sources.toml")).unwrap().remove(0)
+fn home(env: &TestEnv, table: &str) -> CorpusSource {
+    fs::write(env.path("sources.toml"), table).unwrap();
+    read_sources(&env.path("sources.toml")).unwrap().remove(0)
 }
 
 fn impatient() -> RetryPolicy {
@@ -92,22 +92,22 @@ fn impatient() -> RetryPolicy {
 }
 
 /// Fetches into `data/emodb`, and checks that a failed fetch leaves no folder there.
-fn try_fetch(desk: &Desk, table: &str) -> Result<usize, String> {
-    let home = home(desk, table);
-    let into = desk.path("data/emodb");
+fn try_fetch(env: &TestEnv, table: &str) -> Result<usize, String> {
+    let home = home(env, table);
+    let into = env.path("data/emodb");
     let fetched = fetch(&home, &into, &impatient(), &|_| ());
     assert_eq!(fetched.is_ok(), into.exists());
     fetched.map_err(|error| format!("{error:#}"))
 }
 
 #[track_caller]
-fn assert_whole(desk: &Desk) {
+fn assert_whole(env: &TestEnv) {
     for (number, name) in NAMES.iter().enumerate() {
-        let file = desk.path(&format!("data/emodb/wav/{name}.wav"));
+        let file = env.path(&format!("data/emodb/wav/{name}.wav"));
         assert_eq!(fs::read(file).unwrap(), recording(number));
     }
     // The temporary folder is removed.
-    assert_eq!(fs::read_dir(desk.path("data")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(env.path("data")).unwrap().count(), 1);
 }
 
 #[test]
@@ -124,36 +124,36 @@ fn a_corpus_is_fetched_and_checked() {
         "/there" => reply_whole(stream, &bytes),
         _ => reply(stream, "404 Not Found", "Content-Length: 0\r\n", b""),
     });
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let text = archived(&server, &format!("bytes = {length}\nmd5 = '{hash}'"));
-    fs::write(desk.path("sources.toml"), text).unwrap();
+    fs::write(env.path("sources.toml"), text).unwrap();
 
-    desk.types("corpus fetch emodb --source sources.toml")
+    env.run("corpus fetch emodb --source sources.toml")
         .fails_with(&["--yes"]);
-    assert!(server.requests().is_empty() && !desk.path("data").exists());
-    let told = desk
-        .types("corpus fetch emodb --yes --source sources.toml")
-        .fine();
+    assert!(server.requests().is_empty() && !env.path("data").exists());
+    let told = env
+        .run("corpus fetch emodb --yes --source sources.toml")
+        .success();
     assert!(
         told.out.contains("CC0") && told.out.contains("4 recordings"),
         "{}",
         told.out
     );
-    assert_whole(&desk);
-    desk.types("corpus fetch emodb --yes --source sources.toml")
+    assert_whole(&env);
+    env.run("corpus fetch emodb --yes --source sources.toml")
         .fails_with(&["exists already"]);
-    desk.types("corpus fetch iemocap")
+    env.run("corpus fetch iemocap")
         .fails_with(&["ravdess", "crema-d"]);
 
-    let checked = desk
-        .types("corpus check data/emodb --source sources.toml")
-        .fine()
+    let checked = env
+        .run("corpus check data/emodb --source sources.toml")
+        .success()
         .out;
     assert!(checked.contains("recordings  4 of 4"), "{checked}");
-    let cut = desk.path("data/emodb/wav/08a01Wa.wav");
+    let cut = env.path("data/emodb/wav/08a01Wa.wav");
     fs::write(&cut, &fs::read(&cut).unwrap()[..9000]).unwrap();
-    fs::remove_file(desk.path("data/emodb/wav/08a02Na.wav")).unwrap();
-    let checked = desk.types("corpus check data/emodb --source sources.toml");
+    fs::remove_file(env.path("data/emodb/wav/08a02Na.wav")).unwrap();
+    let checked = env.run("corpus check data/emodb --source sources.toml");
     assert_eq!(checked.code, 1);
     assert!(
         checked.error.contains("08a01Wa.wav: its last"),
@@ -168,7 +168,7 @@ fn a_corpus_is_fetched_and_checked() {
     ] {
         assert!(checked.out.contains(line), "{line}: {}", checked.out);
     }
-    let listed = desk.types("corpus list").fine().out;
+    let listed = env.run("corpus list").success().out;
     assert!(
         listed.contains("crema-d") && listed.contains("CC BY-NC-SA 4.0"),
         "{listed}"
@@ -194,9 +194,9 @@ fn an_interrupted_or_stalled_download_continues() {
         ),
         _ => reply_part(stream, request, &bytes, sent),
     });
-    let desk = Desk::new();
-    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
-    assert_whole(&desk);
+    let env = TestEnv::new();
+    assert_eq!(try_fetch(&env, &archived(&server, "")), Ok(4));
+    assert_whole(&env);
     let requests = server.requests();
     // Each byte was sent once.
     let mut from: Vec<usize> = requests
@@ -231,15 +231,15 @@ fn a_stopped_fetch_continues_in_the_next_process() {
         ),
         _ => reply_part(stream, request, &bytes, usize::MAX),
     });
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let table = archived(&server, "");
-    let error = try_fetch(&desk, &table).unwrap_err();
+    let error = try_fetch(&env, &table).unwrap_err();
     assert!(
         error.contains("503") && error.contains(&format!("{half} bytes are kept")),
         "{error}"
     );
-    assert_eq!(try_fetch(&desk, &table), Ok(4));
-    assert_whole(&desk);
+    assert_eq!(try_fetch(&env, &table), Ok(4));
+    assert_whole(&env);
     assert_eq!(server.requests().last().unwrap().from, Some(half));
 }
 
@@ -253,9 +253,9 @@ fn a_server_without_ranges_or_with_a_wrong_range_sends_the_whole_file() {
         let sent = if number == 0 { half } else { bytes.len() };
         reply(stream, "200 OK", &length, &bytes[..sent]);
     });
-    let desk = Desk::new();
-    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
-    assert_whole(&desk);
+    let env = TestEnv::new();
+    assert_eq!(try_fetch(&env, &archived(&server, "")), Ok(4));
+    assert_whole(&env);
 
     // A range that was not requested would be appended at the wrong position.
     let bytes = corpus();
@@ -270,18 +270,18 @@ fn a_server_without_ranges_or_with_a_wrong_range_sends_the_whole_file() {
             _ => reply_part(stream, request, &bytes, usize::MAX),
         }
     });
-    let desk = Desk::new();
-    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
-    assert_whole(&desk);
+    let env = TestEnv::new();
+    assert_eq!(try_fetch(&env, &archived(&server, "")), Ok(4));
+    assert_whole(&env);
 }
 
 #[test]
 fn wrong_bytes_never_become_a_corpus() {
     let rejected = |more: &str, respond: fn(&mut TcpStream)| {
         let server = Server::new(move |_, _, stream| respond(stream));
-        let desk = Desk::new();
-        let error = try_fetch(&desk, &archived(&server, more)).unwrap_err();
-        (error, server.requests().len(), desk)
+        let env = TestEnv::new();
+        let error = try_fetch(&env, &archived(&server, more)).unwrap_err();
+        (error, server.requests().len(), env)
     };
     let (error, ..) = rejected("md5 = '00000000000000000000000000000000'", |stream| {
         reply_whole(stream, b"something else")
@@ -343,11 +343,11 @@ fn wrong_bytes_never_become_a_corpus() {
 fn hostile_archives_are_rejected() {
     let rejected = |bytes: Vec<u8>| {
         let server = Server::new(move |_, _, stream| reply_whole(stream, &bytes));
-        let desk = Desk::new();
-        let error = try_fetch(&desk, &archived(&server, "")).unwrap_err();
+        let env = TestEnv::new();
+        let error = try_fetch(&env, &archived(&server, "")).unwrap_err();
         // Nothing was unpacked.
         assert_eq!(
-            fs::read_dir(desk.path("data")).unwrap().count(),
+            fs::read_dir(env.path("data")).unwrap().count(),
             0,
             "{error}"
         );
@@ -406,16 +406,16 @@ fn recordings_in_single_files_are_checked_against_their_hashes() {
         "[corpus.listed]\ntable = '{at}/table.csv'\ncolumn = 'FileName'\nending = '.wav'\n\
          files = '{at}/files/'\nnotes = '{at}/notes/'\ninto = 'wav'\ncompared = ''\n"
     ));
-    let desk = Desk::new();
-    let error = try_fetch(&desk, &table).unwrap_err();
+    let env = TestEnv::new();
+    let error = try_fetch(&env, &table).unwrap_err();
     assert!(
         error.contains("08a01Wa.wav") && error.contains("SHA-256"),
         "{error}"
     );
     let before = server.requests().len();
     *broken.lock().unwrap() = false;
-    assert_eq!(try_fetch(&desk, &table), Ok(4));
-    assert_whole(&desk);
+    assert_eq!(try_fetch(&env, &table), Ok(4));
+    assert_whole(&env);
     let again = server.requests().split_off(before);
     let kept = |name: &str| !again.iter().any(|request| request.path.contains(name));
     assert!(kept(NAMES[0]) && !kept(NAMES[2]), "{again:?}");

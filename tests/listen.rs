@@ -1,6 +1,6 @@
 //! `emovox listen`: one line of output for each second of a stream.
 
-mod desk;
+mod env;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -8,12 +8,12 @@ use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use desk::process::{DEADLINE, finish, send, wait_for_exit};
-use desk::{Desk, Files, Seen, TRAIN, noise, talk};
 use emovox::audio::stream::VoiceActivityConfig;
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, StreamPrediction, StreamingPredictor, Windowing};
 use emovox::run::RunFolder;
+use env::process::{DEADLINE, finish, send, wait_for_exit};
+use env::{CommandOutput, Files, TRAIN, TestEnv, noise, talk};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
@@ -21,21 +21,21 @@ use serde_json::Value;
 const JSON: &str = "listen mine --json --device cpu";
 
 /// A corpus, the run `mine`, and 25 seconds of speech at 16 kHz as `talk.wav`.
-fn with_run() -> Desk {
+fn with_run() -> TestEnv {
     static RUNS: OnceLock<Files> = OnceLock::new();
-    let desk = Desk::with_runs(&RUNS, TRAIN);
-    desk.wav("talk.wav", 16_000, 1, &talk(25.0));
-    desk
+    let env = TestEnv::with_runs(&RUNS, TRAIN);
+    env.wav("talk.wav", 16_000, 1, &talk(25.0));
+    env
 }
 
-fn predictor(desk: &Desk) -> Predictor {
-    let run = RunFolder::open(&desk.path("runs"), "mine").unwrap();
+fn predictor(env: &TestEnv) -> Predictor {
+    let run = RunFolder::open(&env.path("runs"), "mine").unwrap();
     Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap()
 }
 
 /// The samples of `talk.wav`, which are rounded to 16 bits.
-fn samples(desk: &Desk) -> Vec<f32> {
-    emovox::audio::read_wav(&desk.path("talk.wav"))
+fn samples(env: &TestEnv) -> Vec<f32> {
+    emovox::audio::read_wav(&env.path("talk.wav"))
         .unwrap()
         .samples
 }
@@ -66,9 +66,9 @@ fn listen(
 
 #[test]
 fn listen_predicts_like_predict_on_the_same_samples() {
-    let desk = with_run();
-    let predictor = predictor(&desk);
-    let talk = samples(&desk);
+    let env = with_run();
+    let predictor = predictor(&env);
+    let talk = samples(&env);
     let all = listen(&predictor, 16_000, &mut talk.chunks(1_000));
     let (spoken, silent): (Vec<_>, Vec<_>) = all.iter().partition(|heard| heard.speech.is_some());
     assert!(spoken.len() > 8 && silent.len() > 2, "{all:?}");
@@ -87,8 +87,8 @@ fn listen_predicts_like_predict_on_the_same_samples() {
             // Divided as when a file is read.
             .map(|sample| sample * 32_768.0 / 32_767.0 + sample.signum() * 1e-6)
             .collect();
-        desk.wav("window.wav", 16_000, 1, &window);
-        let alone = predictor.predict_one(&desk.path("window.wav")).unwrap();
+        env.wav("window.wav", 16_000, 1, &window);
+        let alone = predictor.predict_one(&env.path("window.wav")).unwrap();
         assert_eq!(alone.label, speech.label);
         for (a, b) in alone.probabilities.iter().zip(&speech.probabilities) {
             assert!((a - b).abs() < 1e-5, "{alone:?} {speech:?}");
@@ -98,9 +98,9 @@ fn listen_predicts_like_predict_on_the_same_samples() {
 
 #[test]
 fn predictions_do_not_depend_on_the_pieces_of_the_stream() {
-    let desk = with_run();
-    let predictor = predictor(&desk);
-    let talk = samples(&desk);
+    let env = with_run();
+    let predictor = predictor(&env);
+    let talk = samples(&env);
     let short = &talk[..12 * 16_000];
     let mut runner = TestRunner::new(ProptestConfig::with_cases(3));
     for rate in [16_000, 44_100] {
@@ -126,8 +126,8 @@ fn predictions_do_not_depend_on_the_pieces_of_the_stream() {
 }
 
 /// Runs the program with `bytes` on its standard input, in pieces.
-fn run_listen(desk: &Desk, line: &str, bytes: &[u8]) -> Seen {
-    let mut child = start(desk, line);
+fn run_listen(env: &TestEnv, line: &str, bytes: &[u8]) -> CommandOutput {
+    let mut child = start(env, line);
     let mut stdin = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     let writer = std::thread::spawn(move || {
@@ -138,13 +138,13 @@ fn run_listen(desk: &Desk, line: &str, bytes: &[u8]) -> Seen {
             }
         }
     });
-    let seen = finish(line, child);
+    let output = finish(line, child);
     writer.join().unwrap();
-    seen
+    output
 }
 
-fn start(desk: &Desk, line: &str) -> Child {
-    desk.command(line)
+fn start(env: &TestEnv, line: &str) -> Child {
+    env.command(line)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -163,11 +163,11 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[test]
 fn the_program_prints_the_predictions_of_every_kind_of_stream() {
-    let desk = &with_run();
-    let talk = &samples(desk);
-    let file = read(&desk.path("talk.wav"));
-    let lines = run_listen(desk, JSON, &file).fine().out;
-    let expected = listen(&predictor(desk), 16_000, &mut std::iter::once(&talk[..]));
+    let env = &with_run();
+    let talk = &samples(env);
+    let file = read(&env.path("talk.wav"));
+    let lines = run_listen(env, JSON, &file).success().out;
+    let expected = listen(&predictor(env), 16_000, &mut std::iter::once(&talk[..]));
     assert_eq!(lines.lines().count(), expected.len());
     for (line, expected) in lines.lines().zip(&expected) {
         let object: Value = serde_json::from_str(line).unwrap();
@@ -187,38 +187,38 @@ fn the_program_prints_the_predictions_of_every_kind_of_stream() {
 
     // The same sound without a header, in stereo, and with a header from a pipe, without lengths.
     let raw = format!("{JSON} --raw s16le --rate 16000");
-    assert_eq!(run_listen(desk, &raw, &s16le(talk)).fine().out, lines);
+    assert_eq!(run_listen(env, &raw, &s16le(talk)).success().out, lines);
     let stereo: Vec<f32> = talk.iter().flat_map(|&x| [x, x]).collect();
-    let seen = run_listen(desk, &format!("{raw} --channels 2"), &s16le(&stereo));
-    assert_eq!(seen.fine().out, lines);
+    let result = run_listen(env, &format!("{raw} --channels 2"), &s16le(&stereo));
+    assert_eq!(result.success().out, lines);
     let mut endless = file.clone();
     let at = file.windows(4).position(|name| name == b"data").unwrap();
     for length in [4, at + 4] {
         endless[length..length + 4].fill(0xFF);
     }
-    assert_eq!(run_listen(desk, JSON, &endless).fine().out, lines);
+    assert_eq!(run_listen(env, JSON, &endless).success().out, lines);
 
     // The text output.
-    let seen = run_listen(desk, "listen mine", &file).fine();
-    assert_eq!(seen.out.lines().count(), expected.len());
+    let result = run_listen(env, "listen mine", &file).success();
+    assert_eq!(result.out.lines().count(), expected.len());
     assert!(
-        seen.out.contains('█') && seen.out.contains("silence"),
+        result.out.contains('█') && result.out.contains("silence"),
         "{}",
-        seen.out
+        result.out
     );
     assert!(
-        seen.out.lines().all(|line| line.chars().count() <= 80),
+        result.out.lines().all(|line| line.chars().count() <= 80),
         "{}",
-        seen.out
+        result.out
     );
     let expected = ["input: 16000 Hz, mono", "0:2", "predictions"];
     assert!(
-        expected.iter().all(|words| seen.error.contains(words)),
+        expected.iter().all(|words| result.error.contains(words)),
         "{}",
-        seen.error
+        result.error
     );
-    let quiet = run_listen(desk, &raw, &s16le(&noise(3.0, -65.0)))
-        .fine()
+    let quiet = run_listen(env, &raw, &s16le(&noise(3.0, -65.0)))
+        .success()
         .out;
     assert!(
         quiet.lines().count() == 3 && !quiet.contains("true"),
@@ -228,28 +228,28 @@ fn the_program_prints_the_predictions_of_every_kind_of_stream() {
 
 #[test]
 fn a_broken_stream_is_an_error_after_its_predictions() {
-    let desk = &with_run();
-    let talk = &samples(desk);
-    let file = read(&desk.path("talk.wav"));
-    run_listen(desk, JSON, b"").fails_with(&["standard input", "empty"]);
-    run_listen(desk, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);
-    run_listen(desk, JSON, &s16le(talk)).fails_with(&["not a WAV stream", "--raw s16le"]);
-    run_listen(desk, JSON, b"fLaC\0\0\0\x22\x10\0\x10\0").fails_with(&["FLAC", "ffmpeg"]);
+    let env = &with_run();
+    let talk = &samples(env);
+    let file = read(&env.path("talk.wav"));
+    run_listen(env, JSON, b"").fails_with(&["standard input", "empty"]);
+    run_listen(env, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);
+    run_listen(env, JSON, &s16le(talk)).fails_with(&["not a WAV stream", "--raw s16le"]);
+    run_listen(env, JSON, b"fLaC\0\0\0\x22\x10\0\x10\0").fails_with(&["FLAC", "ffmpeg"]);
     let raw = format!("{JSON} --raw f32le --rate 16000");
-    run_listen(desk, &raw, b"").fails_with(&["no audio: the stream ended"]);
+    run_listen(env, &raw, b"").fails_with(&["no audio: the stream ended"]);
 
     // The part before the damage is predicted.
-    let cut = run_listen(desk, JSON, &file[..file.len() - 10_001])
+    let cut = run_listen(env, JSON, &file[..file.len() - 10_001])
         .fails_with(&["failed after 0:2", "10001 bytes too early"]);
     assert!(cut.out.lines().count() > 20);
     let mut floats: Vec<u8> = talk.iter().flat_map(|x| x.to_le_bytes()).collect();
     floats[4 * 160_000..4 * 160_000 + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    let seen =
-        run_listen(desk, &raw, &floats).fails_with(&["failed after", "sample 160000 is not"]);
-    assert!(seen.out.lines().count() >= 9, "{}", seen.out);
+    let output =
+        run_listen(env, &raw, &floats).fails_with(&["failed after", "sample 160000 is not"]);
+    assert!(output.out.lines().count() >= 9, "{}", output.out);
 
-    run_listen(desk, "listen mine --hop 5", &file).fails_with(&["hop of 5 s"]);
-    let usage = desk.types("listen mine --raw s16le");
+    run_listen(env, "listen mine --hop 5", &file).fails_with(&["hop of 5 s"]);
+    let usage = env.run("listen mine --raw s16le");
     assert!(
         usage.code == 2 && usage.error.contains("--rate"),
         "{}",
@@ -260,10 +260,10 @@ fn a_broken_stream_is_an_error_after_its_predictions() {
 /// Ctrl-C while the program waits for input, as with a silent microphone.
 #[test]
 fn a_signal_ends_listen_while_it_waits_for_input() {
-    let desk = &with_run();
+    let env = &with_run();
     let raw = format!("{JSON} --raw s16le --rate 16000");
-    let sound = s16le(&samples(desk)[..10 * 16_000]);
-    let mut child = start(desk, &raw);
+    let sound = s16le(&samples(env)[..10 * 16_000]);
+    let mut child = start(env, &raw);
     let mut stdin = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(&sound).unwrap();
@@ -278,10 +278,10 @@ fn a_signal_ends_listen_while_it_waits_for_input() {
 /// The reader of the output ends: `emovox listen … | head -1`.
 #[test]
 fn a_closed_pipe_ends_listen_without_an_error() {
-    let desk = &with_run();
+    let env = &with_run();
     let raw = format!("{JSON} --raw s16le --rate 16000");
-    let sound = s16le(&samples(desk)[..10 * 16_000]);
-    let mut child = start(desk, &raw);
+    let sound = s16le(&samples(env)[..10 * 16_000]);
+    let mut child = start(env, &raw);
     let mut stdin = child.stdin.take().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     stdin.write_all(&sound).unwrap();
@@ -291,6 +291,6 @@ fn a_closed_pipe_ends_listen_without_an_error() {
     while stdin.write_all(&sound).is_ok() {
         assert!(Instant::now() < deadline, "timeout: the program reads on");
     }
-    let error = finish(&raw, child).fine().error;
+    let error = finish(&raw, child).success().error;
     assert!(!error.contains("error"), "{error}");
 }

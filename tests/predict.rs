@@ -1,11 +1,11 @@
 //! `emovox predict` on long recordings: windows, segments, and the formats for other programs.
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::sync::OnceLock;
 
-use desk::{Desk, Files, TRAIN};
+use env::{Files, TRAIN, TestEnv};
 use serde_json::Value;
 
 /// A segment read from the output: start, end, label, probability.
@@ -65,34 +65,34 @@ fn of_timestamp(text: &str) -> f64 {
 }
 
 /// A corpus, the run `mine`, and at least 40 seconds of speech as `talk.wav`.
-fn with_run() -> Desk {
+fn with_run() -> TestEnv {
     static RUNS: OnceLock<Files> = OnceLock::new();
     // Enough epochs to distinguish some classes.
-    let desk = Desk::with_runs(&RUNS, &format!("{TRAIN} --epochs 20"));
-    desk.wav("talk.wav", 16_000, 1, &desk::talk(40.0));
-    desk
+    let env = TestEnv::with_runs(&RUNS, &format!("{TRAIN} --epochs 20"));
+    env.wav("talk.wav", 16_000, 1, &env::talk(40.0));
+    env
 }
 
 #[test]
 fn a_long_recording_becomes_segments_in_every_format() {
-    let desk = with_run();
-    let seconds = desk::talk(40.0).len() as f64 / 16_000.0;
+    let env = with_run();
+    let seconds = env::talk(40.0).len() as f64 / 16_000.0;
     let windows = "predict mine talk.wav --window 2 --hop 0.5";
-    let json = desk.types(&format!("{windows} --format json")).fine().out;
+    let json = env.run(&format!("{windows} --format json")).success().out;
     let array: Value = serde_json::from_str(&json).unwrap();
     let segments: Vec<Read> = array.as_array().unwrap().iter().map(of_object).collect();
     assert_tiles(&segments, seconds);
     assert!(segments.len() > 1, "{segments:?}");
-    assert_eq!(desk.types(&format!("{windows} --json")).fine().out, json);
+    assert_eq!(env.run(&format!("{windows} --json")).success().out, json);
 
-    let lines = desk.types(&format!("{windows} --format jsonl")).fine().out;
+    let lines = env.run(&format!("{windows} --format jsonl")).success().out;
     let read: Vec<Read> = lines
         .lines()
         .map(|line| of_object(&serde_json::from_str(line).unwrap()))
         .collect();
     assert_same(&read, &segments, 0.0);
 
-    let text = desk.types(&format!("{windows} --format csv")).fine().out;
+    let text = env.run(&format!("{windows} --format csv")).success().out;
     assert!(text.starts_with("file,start,end,label,anger,neutral,sadness\n"));
     let mut table = csv::Reader::from_reader(text.as_bytes());
     let header = table.headers().unwrap().clone();
@@ -107,9 +107,9 @@ fn a_long_recording_becomes_segments_in_every_format() {
         .collect();
     assert_same(&read, &segments, 1e-6);
 
-    let track = desk
-        .types(&format!("{windows} --format audacity"))
-        .fine()
+    let track = env
+        .run(&format!("{windows} --format audacity"))
+        .success()
         .out;
     let read: Vec<Read> = track
         .lines()
@@ -123,7 +123,7 @@ fn a_long_recording_becomes_segments_in_every_format() {
         .collect();
     assert_same(&read, &segments, 0.006);
 
-    let subtitles = desk.types(&format!("{windows} --format webvtt")).fine().out;
+    let subtitles = env.run(&format!("{windows} --format webvtt")).success().out;
     let mut cues = subtitles.trim_end().split("\n\n");
     assert_eq!(cues.next(), Some("WEBVTT"));
     let read: Vec<Read> = cues
@@ -136,7 +136,7 @@ fn a_long_recording_becomes_segments_in_every_format() {
         .collect();
     assert_same(&read, &segments, 0.006);
 
-    let table = desk.types(windows).fine().out;
+    let table = env.run(windows).success().out;
     assert_eq!(table.lines().count(), 2 + segments.len(), "{table}");
     assert!(
         table.contains('█') && table.lines().all(|line| line.chars().count() <= 80),
@@ -146,37 +146,37 @@ fn a_long_recording_becomes_segments_in_every_format() {
 
 #[test]
 fn smoothing_over_the_whole_recording_leaves_one_segment() {
-    let desk = with_run();
+    let env = with_run();
     let windows = "predict mine talk.wav --window 2 --hop 0.5";
-    let one = desk
-        .types(&format!("{windows} --smooth 200 --format jsonl"))
-        .fine()
+    let one = env
+        .run(&format!("{windows} --smooth 200 --format jsonl"))
+        .success()
         .out;
     assert_eq!(one.lines().count(), 1, "{one}");
 }
 
 #[test]
 fn out_writes_the_same_text_and_a_failed_command_does_not_change_the_file() {
-    let desk = with_run();
+    let env = with_run();
     let windows = "predict mine talk.wav --window 2 --hop 0.5";
-    let subtitles = desk.types(&format!("{windows} --format webvtt")).fine().out;
-    desk.types(&format!("{windows} --format webvtt --out talk.vtt"))
-        .fine();
-    let written = || fs::read_to_string(desk.path("talk.vtt")).unwrap();
+    let subtitles = env.run(&format!("{windows} --format webvtt")).success().out;
+    env.run(&format!("{windows} --format webvtt --out talk.vtt"))
+        .success();
+    let written = || fs::read_to_string(env.path("talk.vtt")).unwrap();
     assert_eq!(written(), subtitles);
-    desk.types("predict mine missing.wav --window 2 --format webvtt --out talk.vtt")
+    env.run("predict mine missing.wav --window 2 --format webvtt --out talk.vtt")
         .fails_with(&["missing.wav", "no such file"]);
     assert_eq!(written(), subtitles);
 }
 
 #[test]
 fn one_window_over_the_whole_recording_gives_the_same_prediction() {
-    let desk = with_run();
+    let env = with_run();
     let clip = "corpus/anger/v01/1.wav";
     let probabilities = |flags: &str| -> Vec<f64> {
-        let line = desk
-            .types(&format!("predict mine {clip} --format jsonl {flags}"))
-            .fine();
+        let line = env
+            .run(&format!("predict mine {clip} --format jsonl {flags}"))
+            .success();
         let object: Value = serde_json::from_str(&line.out).unwrap();
         let by_class = object["probabilities"].as_object().unwrap();
         by_class.values().map(|p| p.as_f64().unwrap()).collect()
@@ -187,34 +187,34 @@ fn one_window_over_the_whole_recording_gives_the_same_prediction() {
         assert!(close(*a, *b, 1e-5), "{whole:?} {window:?}");
     }
     // Without windows, a track has one label.
-    let track = desk
-        .types(&format!("predict mine {clip} --format audacity"))
-        .fine()
+    let track = env
+        .run(&format!("predict mine {clip} --format audacity"))
+        .success()
         .out;
     assert!(
         track.starts_with("0.000000\t") && track.lines().count() == 1,
         "{track}"
     );
-    let bars = desk.types(&format!("predict mine {clip}")).fine().out;
+    let bars = env.run(&format!("predict mine {clip}")).success().out;
     assert_eq!(bars.lines().count(), 1 + 3, "{bars}");
 }
 
 #[test]
 fn invalid_windows_are_rejected() {
-    let desk = with_run();
-    desk.types("predict mine talk.wav --window 2 --hop 3")
+    let env = with_run();
+    env.run("predict mine talk.wav --window 2 --hop 3")
         .fails_with(&["hop of 3 s", "the window, 2 s"]);
-    desk.types("predict mine talk.wav --window 2 --smooth 1")
+    env.run("predict mine talk.wav --window 2 --smooth 1")
         .fails_with(&["--smooth 1 s", "two hops"]);
-    desk.types("predict mine talk.wav --window 1000")
+    env.run("predict mine talk.wav --window 1000")
         .fails_with(&["window of 1000 s", "60 s"]);
-    desk.types("predict mine corpus --window 2 --format audacity")
+    env.run("predict mine corpus --window 2 --format audacity")
         .fails_with(&["are for one recording", "there are 30"]);
 
     // With windows too, one unreadable recording does not affect the others.
-    fs::write(desk.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
-    let seen = desk
-        .types("predict mine broken.wav talk.wav --window 3 --format jsonl")
+    fs::write(env.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
+    let output = env
+        .run("predict mine broken.wav talk.wav --window 3 --format jsonl")
         .fails_with(&["broken.wav", "AIFF"]);
-    assert!(seen.out.lines().count() > 0 && seen.out.contains("talk.wav"));
+    assert!(output.out.lines().count() > 0 && output.out.contains("talk.wav"));
 }

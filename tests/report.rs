@@ -539,11 +539,11 @@ fn assert_golden(name: &str, png: &[u8]) {
     }
     let expected = fs::read(&golden).expect("a golden picture; EMOVOX_BLESS=1 makes it");
     if let Some(difference) = difference(&decoded(&expected), &picture) {
-        let seen = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
-        fs::write(&seen, png).expect("the new picture is written");
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
+        fs::write(&output, png).expect("the new picture is written");
         panic!(
             "{} is not {}: {difference}",
-            seen.display(),
+            output.display(),
             golden.display()
         );
     }

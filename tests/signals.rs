@@ -3,7 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,25 +11,25 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command};
 
-use desk::process::{
+use emovox::process::is_ignored;
+use env::process::{
     DEADLINE, epochs, finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until,
 };
-use desk::server::{Server, archive_at, corpus_table};
-use desk::{Desk, Seen, TRAIN};
-use emovox::process::is_ignored;
+use env::server::{Server, archive_at, corpus_table};
+use env::{CommandOutput, TRAIN, TestEnv};
 
 /// A training in oneDNN's generated code, which uses the stack pointer as a general register.
 const SEED: &str = "train --data corpus --arch seed --device cpu --epochs 60 --run";
 
 /// A shell that runs `preparation` and then replaces itself with emovox.
-fn after(desk: &Desk, preparation: &str, line: &str) -> Command {
-    let emovox = desk.command(line);
+fn after(env: &TestEnv, preparation: &str, line: &str) -> Command {
+    let emovox = env.command(line);
     let mut shell = Command::new("sh");
     shell
         .args(["-c", &format!("{preparation}; exec \"$0\" \"$@\"")])
         .arg(emovox.get_program())
         .args(emovox.get_args())
-        .current_dir(desk.path(""));
+        .current_dir(env.path(""));
     for (name, value) in emovox.get_envs() {
         shell.env(name, value.unwrap());
     }
@@ -124,14 +124,14 @@ fn assert_no_computing_thread_takes_signals(process: u32) {
 
 #[test]
 fn no_thread_of_a_training_takes_a_signal() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     for threads in ["1", "2"] {
         let name = format!("with-{threads}");
         let line = SEED.replace("60", "30000") + &format!(" {name} --tensorboard");
-        let mut command = desk.command(&line);
+        let mut command = env.command(&line);
         command.env("OMP_NUM_THREADS", threads);
         let mut child = spawn(command);
-        let run = desk.path(&format!("runs/{name}"));
+        let run = env.path(&format!("runs/{name}"));
         wait_for_epochs(&mut child, &run, 2);
         assert_no_computing_thread_takes_signals(child.id());
         child.kill().unwrap();
@@ -141,40 +141,40 @@ fn no_thread_of_a_training_takes_a_signal() {
 
 #[test]
 fn a_training_interrupted_many_times_has_the_same_result() {
-    let desk = Desk::with_corpus();
-    desk.types(&format!("{SEED} whole")).fine();
-    let run = desk.path("runs/mine");
+    let env = TestEnv::with_corpus();
+    env.run(&format!("{SEED} whole")).success();
+    let run = env.path("runs/mine");
     let mut line = format!("{SEED} mine");
     for round in 1..=8 {
-        let mut child = spawn(desk.command(&line));
+        let mut child = spawn(env.command(&line));
         wait_for_epochs(&mut child, &run, 4 * round);
         send(child.id(), libc::SIGINT);
-        let Seen { code, out, .. } = finish(&line, child);
+        let CommandOutput { code, out, .. } = finish(&line, child);
         assert_eq!(code, 130, "{out}");
         assert!(out.contains("and saved; to continue"), "{out}");
         line = "train --resume mine".into();
     }
-    desk.types(&line).fine();
+    env.run(&line).success();
     let without_seconds = |run: &str| {
-        let metrics = fs::read_to_string(desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+        let metrics = fs::read_to_string(env.path(&format!("runs/{run}/metrics.csv"))).unwrap();
         let lines = metrics.lines().map(|line| line.rsplit_once(',').unwrap().0);
         lines.map(str::to_string).collect::<Vec<_>>()
     };
     assert_eq!(without_seconds("mine"), without_seconds("whole"));
     for file in ["best.ot", "predictions.csv", "confusion.csv"] {
-        let read = |run: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
+        let read = |run: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
         assert!(read("mine") == read("whole"), "{file} differs");
     }
 }
 
 #[test]
 fn a_stopped_terminal_job_continues() {
-    let desk = Desk::with_corpus();
-    let mut command = desk.command(&TRAIN.replace("mine", "mine --epochs 30000"));
+    let env = TestEnv::with_corpus();
+    let mut command = env.command(&TRAIN.replace("mine", "mine --epochs 30000"));
     // The kernel does not stop an orphaned process group; in its own group, the process has this parent.
     command.process_group(0);
     let mut child = spawn(command);
-    let run = desk.path("runs/mine");
+    let run = env.path("runs/mine");
     wait_for_epochs(&mut child, &run, 2);
     send(child.id(), libc::SIGTSTP);
     wait_until("it stops", || {
@@ -184,17 +184,17 @@ fn a_stopped_terminal_job_continues() {
     send(child.id(), libc::SIGCONT);
     wait_for_epochs(&mut child, &run, behind + 2);
     send(child.id(), libc::SIGINT);
-    let Seen { code, out, .. } = finish("train", child);
+    let CommandOutput { code, out, .. } = finish("train", child);
     assert_eq!(code, 130);
     assert!(out.contains("and saved"), "{out}");
 }
 
 #[test]
 fn an_ignored_sighup_stays_ignored() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let line = TRAIN.replace("mine", "mine --epochs 30000");
-    let mut child = spawn(after(&desk, "trap '' HUP", &line));
-    let run = desk.path("runs/mine");
+    let mut child = spawn(after(&env, "trap '' HUP", &line));
+    let run = env.path("runs/mine");
     wait_for_epochs(&mut child, &run, 2);
     send(child.id(), libc::SIGHUP);
     let behind = epochs(&run);
@@ -204,19 +204,19 @@ fn an_ignored_sighup_stays_ignored() {
 }
 
 /// A command without anything to save: a download from a server that does not reply.
-fn fetching(desk: &Desk, preparation: &str) -> Child {
+fn fetching(env: &TestEnv, preparation: &str) -> Child {
     let server = Server::new(|_, _, _| std::thread::sleep(DEADLINE));
     let url = format!("{}/corpus.zip", server.address);
-    fs::write(desk.path("sources.toml"), corpus_table(&archive_at(&url))).unwrap();
+    fs::write(env.path("sources.toml"), corpus_table(&archive_at(&url))).unwrap();
     let line = "corpus fetch emodb --yes --source sources.toml";
-    let child = spawn(after(desk, preparation, line));
+    let child = spawn(after(env, preparation, line));
     wait_until("a request", || !server.requests().is_empty());
     child
 }
 
 #[test]
 fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let signals = [
         libc::SIGINT,
         libc::SIGTERM,
@@ -228,7 +228,7 @@ fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
     ];
     // Signals that the parent of the tests ignores, for example `nohup`, are left out.
     for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
-        let mut child = fetching(&desk, ":");
+        let mut child = fetching(&env, ":");
         send(child.id(), signal);
         assert_eq!(wait_for_exit(&mut child).signal(), Some(signal));
     }
@@ -236,8 +236,8 @@ fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
 
 #[test]
 fn an_ignored_signal_ends_no_process() {
-    let desk = Desk::new();
-    let mut child = fetching(&desk, "trap '' HUP INT USR1");
+    let env = TestEnv::new();
+    let mut child = fetching(&env, "trap '' HUP INT USR1");
     for signal in [
         libc::SIGHUP,
         libc::SIGINT,
@@ -260,11 +260,11 @@ const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml -
                               --name all --folds 2 --jobs 2";
 
 /// A cross-validation whose two trainings have completed two epochs.
-fn cross_validating(desk: &Desk, epochs: usize) -> (Child, Vec<u32>) {
+fn cross_validating(env: &TestEnv, epochs: usize) -> (Child, Vec<u32>) {
     let line = format!("{CROSS_VALIDATE} --epochs {epochs}");
-    let mut child = spawn(after(desk, "ulimit -c 0", &line));
+    let mut child = spawn(after(env, "ulimit -c 0", &line));
     for fold in 1..=2 {
-        let run = desk.path(&format!("runs/all/fold-{fold}-seed-1"));
+        let run = env.path(&format!("runs/all/fold-{fold}-seed-1"));
         wait_for_epochs(&mut child, &run, 2);
     }
     let trainings = children(child.id());
@@ -274,8 +274,8 @@ fn cross_validating(desk: &Desk, epochs: usize) -> (Child, Vec<u32>) {
 
 #[test]
 fn no_thread_of_a_cross_validation_takes_a_signal() {
-    let desk = Desk::with_corpus();
-    let (mut child, trainings) = cross_validating(&desk, 30_000);
+    let env = TestEnv::with_corpus();
+    let (mut child, trainings) = cross_validating(&env, 30_000);
     for &process in trainings.iter().chain([&child.id()]) {
         assert_no_computing_thread_takes_signals(process);
     }
@@ -285,25 +285,25 @@ fn no_thread_of_a_cross_validation_takes_a_signal() {
 
 #[test]
 fn trainings_end_with_their_parent_and_can_be_resumed() {
-    let desk = Desk::with_corpus();
-    let (mut child, trainings) = cross_validating(&desk, 300);
+    let env = TestEnv::with_corpus();
+    let (mut child, trainings) = cross_validating(&env, 300);
     child.kill().unwrap();
     wait_for_exit(&mut child);
     wait_until("the trainings end", || {
         trainings.iter().all(|&training| is_gone(training))
     });
     for fold in 1..=2 {
-        let log = desk.path(&format!("runs/all/fold-{fold}-seed-1.log"));
+        let log = env.path(&format!("runs/all/fold-{fold}-seed-1.log"));
         let log = fs::read_to_string(log).unwrap();
         assert!(log.contains("and saved; to continue"), "{log}");
     }
-    let seen = desk.types(&format!("{CROSS_VALIDATE} --epochs 300")).fine();
-    assert!(!seen.out.contains("not finished yet"), "{}", seen.out);
+    let output = env.run(&format!("{CROSS_VALIDATE} --epochs 300")).success();
+    assert!(!output.out.contains("not finished yet"), "{}", output.out);
 }
 
 #[test]
 fn trials_of_a_sweep_end_with_their_parent() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let grid = "
 [config]
 data.folder = \"corpus\"
@@ -312,9 +312,9 @@ training = { epochs = 30000, batch_size = 8, device = \"cpu\" }
 [sweep]
 model.hidden = [4]
 ";
-    fs::write(desk.path("sizes.toml"), grid).unwrap();
-    let mut child = spawn(desk.command("grid sizes.toml --run --jobs 1"));
-    wait_for_epochs(&mut child, &desk.path("runs/sizes/hidden-4/seed-1"), 2);
+    fs::write(env.path("sizes.toml"), grid).unwrap();
+    let mut child = spawn(env.command("grid sizes.toml --run --jobs 1"));
+    wait_for_epochs(&mut child, &env.path("runs/sizes/hidden-4/seed-1"), 2);
     let cells = children(child.id());
     assert_eq!(cells.len(), 1);
     child.kill().unwrap();
@@ -324,8 +324,8 @@ model.hidden = [4]
 
 #[test]
 fn a_killed_training_is_not_reported_as_saved() {
-    let desk = Desk::with_corpus();
-    let (child, trainings) = cross_validating(&desk, 30_000);
+    let env = TestEnv::with_corpus();
+    let (child, trainings) = cross_validating(&env, 30_000);
     send(trainings[0], libc::SIGABRT);
     wait_until("the training ends", || is_gone(trainings[0]));
     // The other training is killed after the request to stop, before it can react.
@@ -336,7 +336,7 @@ fn a_killed_training_is_not_reported_as_saved() {
         pending & bit(libc::SIGUSR1) != 0
     });
     send(trainings[1], libc::SIGKILL);
-    let Seen {
+    let CommandOutput {
         code, out, error, ..
     } = finish("cross-validate", child);
     assert_eq!(code, 143, "{error}");
@@ -352,26 +352,26 @@ fn a_killed_training_is_not_reported_as_saved() {
 
 #[test]
 fn programs_that_emovox_starts_have_no_signal_blocked() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let grid = "seeds = [1]\n[config]\ndata.folder = \"corpus\"\n[sweep]\nmodel.hidden = [4]\n";
-    fs::write(desk.path("sizes.toml"), grid).unwrap();
-    fs::create_dir(desk.path("bin")).unwrap();
+    fs::write(env.path("sizes.toml"), grid).unwrap();
+    fs::create_dir(env.path("bin")).unwrap();
     for program in ["sbatch", "squeue", "scontrol"] {
         let script = format!(
             "#!/bin/sh\ncat /proc/self/status > '{}'\n[ {program} = squeue ] || echo 7\n",
-            desk.path(program).display()
+            env.path(program).display()
         );
-        let path = desk.path(&format!("bin/{program}"));
+        let path = env.path(&format!("bin/{program}"));
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let mut command = desk.command("grid sizes.toml --slurm");
+    let mut command = env.command("grid sizes.toml --slurm");
     let path = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{path}", desk.path("bin").display()));
+    command.env("PATH", format!("{}:{path}", env.path("bin").display()));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     for program in ["sbatch", "squeue", "scontrol"] {
-        let status = fs::read_to_string(desk.path(program)).unwrap();
+        let status = fs::read_to_string(env.path(program)).unwrap();
         assert!(status.contains("SigBlk:\t0000000000000000"), "{status}");
         let ignored = status
             .lines()
@@ -383,13 +383,13 @@ fn programs_that_emovox_starts_have_no_signal_blocked() {
 
 #[test]
 fn trainings_that_start_together_take_different_names() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let line = "train --data corpus --config small.toml --device cpu --epochs 1";
-    let children: Vec<Child> = (0..4).map(|_| spawn(desk.command(line))).collect();
+    let children: Vec<Child> = (0..4).map(|_| spawn(env.command(line))).collect();
     for child in children {
-        finish(line, child).fine();
+        finish(line, child).success();
     }
-    let runs = fs::read_dir(desk.path("runs")).unwrap().flatten();
+    let runs = fs::read_dir(env.path("runs")).unwrap().flatten();
     let mut names: Vec<String> = runs
         .map(|run| run.file_name().into_string().unwrap())
         .collect();
@@ -398,43 +398,43 @@ fn trainings_that_start_together_take_different_names() {
     let expected = ["", "-2", "-3", "-4"].map(|number| format!("{base}{number}"));
     assert_eq!(names, expected);
     for name in names {
-        assert!(desk.path(&format!("runs/{name}/report.txt")).exists());
+        assert!(env.path(&format!("runs/{name}/report.txt")).exists());
     }
 }
 
 #[test]
 fn only_one_of_several_trainings_with_one_name_starts() {
-    let desk = Desk::with_corpus();
-    let children: Vec<Child> = (0..3).map(|_| spawn(desk.command(TRAIN))).collect();
+    let env = TestEnv::with_corpus();
+    let children: Vec<Child> = (0..3).map(|_| spawn(env.command(TRAIN))).collect();
     let mut trained = 0;
     for child in children {
-        let seen = finish(TRAIN, child);
-        if seen.code == 0 {
+        let output = finish(TRAIN, child);
+        if output.code == 0 {
             trained += 1;
         } else {
-            let error = seen.fails_with(&["runs/mine exists"]).error;
+            let error = output.fails_with(&["runs/mine exists"]).error;
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
     assert_eq!(trained, 1);
-    assert_eq!(desk.runs(), 1);
+    assert_eq!(env.runs(), 1);
 }
 
 #[test]
 fn a_file_size_limit_is_an_ordinary_error() {
-    let desk = Desk::with_corpus();
-    desk.types("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
-        .fine();
+    let env = TestEnv::with_corpus();
+    env.run("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
+        .success();
     // In blocks of 512 bytes (1024 in some shells): less than the weights need.
-    let child = spawn(after(&desk, "ulimit -f 60", TRAIN));
+    let child = spawn(after(&env, "ulimit -f 60", TRAIN));
     let error = finish(TRAIN, child)
         .fails_with(&["cannot write runs/mine/", "File too large"])
         .error;
     assert_eq!(error.lines().count(), 1, "{error}");
-    for entry in fs::read_dir(desk.path("runs/mine")).unwrap() {
+    for entry in fs::read_dir(env.path("runs/mine")).unwrap() {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().starts_with(".writing-"));
     }
     // No checkpoint was saved, so the run is trained from its beginning.
-    desk.types("train --resume mine").fine();
+    env.run("train --resume mine").success();
 }

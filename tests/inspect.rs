@@ -1,29 +1,33 @@
 //! Commands that show data: pictures of recordings and corpora, the page of a run, events for TensorBoard,
 //! completions and the manual.
 
-mod desk;
+mod env;
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use desk::{Desk, TRAIN};
+use env::{TRAIN, TestEnv};
 use prost::Message;
 
 #[test]
 fn a_recording_is_drawn() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let clip = "corpus/anger/v01/1.wav";
-    let seen = desk.types(&format!("inspect {clip}")).fine();
-    assert!(seen.out.contains("16000 Hz, 16 bits, mono"), "{}", seen.out);
-    assert_eq!(width(&desk, "1.png"), 1400);
+    let output = env.run(&format!("inspect {clip}")).success();
+    assert!(
+        output.out.contains("16000 Hz, 16 bits, mono"),
+        "{}",
+        output.out
+    );
+    assert_eq!(width(&env, "1.png"), 1400);
 
     // Two recordings of the same name give two pictures; an unreadable one does not affect the others.
-    desk.types(&format!(
+    env.run(&format!(
         "inspect {clip} corpus/anger/v02/1.wav nothing.wav --out pictures"
     ))
     .fails_with(&["nothing.wav", "no such file"]);
     for file in ["pictures/1.png", "pictures/1-2.png"] {
-        assert_eq!(width(&desk, file), 1400);
+        assert_eq!(width(&env, file), 1400);
     }
     let tone = |n: usize| {
         if (8000..16_000).contains(&n) {
@@ -33,30 +37,30 @@ fn a_recording_is_drawn() {
         }
     };
     let samples: Vec<f32> = (0..24_000).map(tone).collect();
-    desk.wav("tone.wav", 16_000, 2, &samples);
+    env.wav("tone.wav", 16_000, 2, &samples);
     let line = "inspect tone.wav --sample-rate 8000 --trim-db 30 --out eight.png";
-    let seen = desk.types(line).fine();
-    assert!(seen.out.contains("resampled to 8000 Hz") && seen.out.contains("silence trimmed"));
-    desk.types(&format!("inspect {clip} corpus"))
+    let output = env.run(line).success();
+    assert!(output.out.contains("resampled to 8000 Hz") && output.out.contains("silence trimmed"));
+    env.run(&format!("inspect {clip} corpus"))
         .fails_with(&["corpus is a folder"]);
 }
 
 #[test]
 fn a_corpus_is_described() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     // A duplicate, a clipped and a silent recording, and a class with longer recordings.
     fs::copy(
-        desk.path("corpus/anger/v01/1.wav"),
-        desk.path("corpus/anger/v01/3.wav"),
+        env.path("corpus/anger/v01/1.wav"),
+        env.path("corpus/anger/v01/3.wav"),
     )
     .unwrap();
-    desk.wav("corpus/anger/v02/loud.wav", 16_000, 1, &[1.0; 8000]);
-    desk.wav("corpus/anger/v03/quiet.wav", 8_000, 2, &[0.0; 8000]);
+    env.wav("corpus/anger/v02/loud.wav", 16_000, 1, &[1.0; 8000]);
+    env.wav("corpus/anger/v03/quiet.wav", 8_000, 2, &[0.0; 8000]);
     for voice in 1..=5 {
         for take in 0..4 {
             let length = 80_000 + 100 * take;
             let samples: Vec<f32> = (0..length).map(|n| 0.3 * (n as f32 * 0.05).sin()).collect();
-            desk.wav(
+            env.wav(
                 &format!("corpus/boredom/v{voice:02}/{take}.wav"),
                 16_000,
                 1,
@@ -64,27 +68,28 @@ fn a_corpus_is_described() {
             );
         }
     }
-    let seen = desk.types("inspect corpus").fine();
+    let output = env.run("inspect corpus").success();
     for words in [
         "53 clips, 4 classes, 5 speakers",
         "8000 Hz, 16 bits, stereo",
         "1 recording is silent",
     ] {
-        assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
+        assert!(output.out.contains(words), "lacks {words}: {}", output.out);
     }
     assert!(
-        seen.out
+        output
+            .out
             .contains("warning: the duration alone predicts the class"),
         "{}",
-        seen.out
+        output.out
     );
-    assert!(!seen.out.contains("the speaker alone"), "{}", seen.out);
-    let tables = seen.out.split("warning:").next().unwrap();
+    assert!(!output.out.contains("the speaker alone"), "{}", output.out);
+    let tables = output.out.split("warning:").next().unwrap();
     for line in tables.lines().skip(1) {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    assert_eq!(width(&desk, "corpus.png"), 1400);
-    let mut csv = csv::Reader::from_path(desk.path("corpus.csv")).unwrap();
+    assert_eq!(width(&env, "corpus.png"), 1400);
+    let mut csv = csv::Reader::from_path(env.path("corpus.csv")).unwrap();
     let header = csv.headers().unwrap().clone();
     let rows: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
     let cell = |clip: &str, column: &str| {
@@ -100,25 +105,25 @@ fn a_corpus_is_described() {
 
 #[test]
 fn a_run_has_a_page_with_sound_and_tensorboard_events() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let hostile = "corpus/anger/v01/\"><script>alert('a')&.wav";
     fs::copy(
-        desk.path("corpus/anger/v01/1.wav"),
-        desk.path("corpus/anger/v01/9.wav"),
+        env.path("corpus/anger/v01/1.wav"),
+        env.path("corpus/anger/v01/9.wav"),
     )
     .unwrap();
-    fs::rename(desk.path("corpus/anger/v01/9.wav"), desk.path(hostile)).unwrap();
-    desk.types(&format!("{TRAIN} --tensorboard --test-speakers v01"))
-        .fine();
-    let file = desk.path("runs/mine/events.out.tfevents.emovox");
+    fs::rename(env.path("corpus/anger/v01/9.wav"), env.path(hostile)).unwrap();
+    env.run(&format!("{TRAIN} --tensorboard --test-speakers v01"))
+        .success();
+    let file = env.path("runs/mine/events.out.tfevents.emovox");
     let before = scalars(&fs::read(&file).unwrap());
     let epochs = |events: &[Scalars]| events.iter().map(|e| e.epoch).collect::<Vec<_>>();
     assert_eq!(epochs(&before), [1, 2, 3]);
-    desk.types("train --resume mine --epochs 4").fine();
+    env.run("train --resume mine --epochs 4").success();
     let after = scalars(&fs::read(&file).unwrap());
     assert_eq!(epochs(&after), [1, 2, 3, 4]);
     assert_eq!(after[..3], before);
-    for (event, row) in after.iter().zip(desk.table("mine/metrics.csv")) {
+    for (event, row) in after.iter().zip(env.table("mine/metrics.csv")) {
         for (tag, column) in [
             ("loss/train", "train_loss"),
             ("uar/validation", "validation_uar"),
@@ -131,80 +136,80 @@ fn a_run_has_a_page_with_sound_and_tensorboard_events() {
         }
     }
 
-    let seen = desk.types("report mine").fine();
+    let output = env.run("report mine").success();
     assert!(
-        seen.out.contains("wrote runs/mine/report.html"),
+        output.out.contains("wrote runs/mine/report.html"),
         "{}",
-        seen.out
+        output.out
     );
-    let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
+    let page = fs::read_to_string(env.path("runs/mine/report.html")).unwrap();
     assert!(!page.contains("<script>alert") && page.contains("\\u003cscript\\u003ealert('a')"));
     assert!(page.contains("../../corpus/anger/v01/%22%3E%3Cscript%3Ealert%28%27a%27%29%26.wav"));
     for source in ["src=\"http", "href=", "url(", "//cdn", "@import"] {
         assert!(!page.contains(source), "{source}");
     }
 
-    desk.types("report mine --embed --out all.html").fine();
-    let page = fs::read_to_string(desk.path("all.html")).unwrap();
+    env.run("report mine --embed --out all.html").success();
+    let page = fs::read_to_string(env.path("all.html")).unwrap();
     assert_eq!(
         page.matches("data:audio/wav;base64,").count(),
         7,
         "a player for each test clip"
     );
-    fs::rename(desk.path("corpus"), desk.path("elsewhere")).unwrap();
-    let seen = desk.types("report mine --out gone.html").fine();
-    assert!(seen.error.contains("--data gives"), "{}", seen.error);
-    desk.types("report mine --data elsewhere").fine();
-    let page = fs::read_to_string(desk.path("runs/mine/report.html")).unwrap();
+    fs::rename(env.path("corpus"), env.path("elsewhere")).unwrap();
+    let output = env.run("report mine --out gone.html").success();
+    assert!(output.error.contains("--data gives"), "{}", output.error);
+    env.run("report mine --data elsewhere").success();
+    let page = fs::read_to_string(env.path("runs/mine/report.html")).unwrap();
     assert!(page.contains("../../elsewhere/anger/v01/1.wav"));
-    desk.types("report mine --data nowhere")
+    env.run("report mine --data nowhere")
         .fails_with(&["there is no folder nowhere"]);
 
-    desk.types("report mine mine --out two.html").fine();
-    let page = fs::read_to_string(desk.path("two.html")).unwrap();
+    env.run("report mine mine --out two.html").success();
+    let page = fs::read_to_string(env.path("two.html")).unwrap();
     assert!(page.contains("Recall of each class") && !page.contains("<section id=\"clips\">"));
 
-    let seen = desk
-        .types("inspect elsewhere/anger/v01/1.wav --run mine --out predicted.png")
-        .fine();
-    assert!(seen.out.contains(" %; "), "{}", seen.out);
-    assert_eq!(width(&desk, "predicted.png"), 1400);
+    let output = env
+        .run("inspect elsewhere/anger/v01/1.wav --run mine --out predicted.png")
+        .success();
+    assert!(output.out.contains(" %; "), "{}", output.out);
+    assert_eq!(width(&env, "predicted.png"), 1400);
 }
 
 #[test]
 fn completions_and_manual_list_all_commands() {
-    let desk = Desk::new();
+    let env = TestEnv::new();
     for shell in ["bash", "zsh", "fish"] {
-        let seen = desk.types(&format!("completions {shell}")).fine();
+        let output = env.run(&format!("completions {shell}")).success();
         for command in ["cross-validate", "inspect", "--tensorboard"] {
             let command = if shell == "fish" {
                 command.trim_start_matches("--")
             } else {
                 command
             };
-            assert!(seen.out.contains(command), "{shell} lacks {command}");
+            assert!(output.out.contains(command), "{shell} lacks {command}");
         }
     }
-    assert!(desk.types("man").fine().out.contains(".TH emovox 1"));
-    desk.types("man --out man").fine();
-    let page = fs::read_to_string(desk.path("man/emovox-inspect.1")).unwrap();
+    assert!(env.run("man").success().out.contains(".TH emovox 1"));
+    env.run("man --out man").success();
+    let page = fs::read_to_string(env.path("man/emovox-inspect.1")).unwrap();
     assert!(page.contains(".TH emovox-inspect 1") && page.contains("\\-\\-window"));
 }
 
 #[test]
 fn output_into_a_pipe_has_no_colours() {
-    let desk = Desk::new();
+    let env = TestEnv::new();
     for line in ["--help", "inspect --help", "report nothing", "doctor"] {
-        let seen = desk.types(line);
+        let output = env.run(line);
         assert!(
-            !seen.out.contains('\x1b') && !seen.error.contains('\x1b'),
+            !output.out.contains('\x1b') && !output.error.contains('\x1b'),
             "{line}"
         );
     }
 }
 
-fn width(desk: &Desk, file: &str) -> u32 {
-    image::open(desk.path(file)).unwrap().width()
+fn width(env: &TestEnv, file: &str) -> u32 {
+    image::open(env.path(file)).unwrap().width()
 }
 
 /// The scalars of an epoch in a file of events.

@@ -18,48 +18,48 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use tempfile::TempDir;
 
 /// A temporary folder with recordings, runs and a small configuration.
-pub struct Desk {
+pub struct TestEnv {
     folder: TempDir,
 }
 
-impl Desk {
-    pub fn new() -> Desk {
+impl TestEnv {
+    pub fn new() -> TestEnv {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("small.toml"), SMALL).unwrap();
-        Desk { folder }
+        TestEnv { folder }
     }
 
     /// With a corpus of five voices, three emotions and two sentences: `corpus/EMOTION/vNN/N.wav`.
-    pub fn with_corpus() -> Desk {
-        let desk = Desk::new();
+    pub fn with_corpus() -> TestEnv {
+        let env = TestEnv::new();
         for voice in 1..=5 {
             for emotion in [0, 5, 6] {
                 for sentence in 1..=2 {
                     let samples = demo::synthesise(voice, sentence, emotion, 1);
                     let class = demo::EMOTIONS[emotion];
                     let file = format!("corpus/{class}/v{voice:02}/{sentence}.wav");
-                    desk.wav(&file, 16_000, 1, &samples);
+                    env.wav(&file, 16_000, 1, &samples);
                 }
             }
         }
-        desk
+        env
     }
 
     /// With a corpus, and the run folders that a command makes in it. All tests that share `runs` train
     /// only once; each gets its own copy.
-    pub fn with_runs(runs: &OnceLock<Files>, line: &str) -> Desk {
+    pub fn with_runs(runs: &OnceLock<Files>, line: &str) -> TestEnv {
         let runs = runs.get_or_init(|| {
-            let desk = Desk::with_corpus();
-            desk.types(line).fine();
-            files(&desk.path("runs"))
+            let env = TestEnv::with_corpus();
+            env.run(line).success();
+            files(&env.path("runs"))
         });
-        let desk = Desk::with_corpus();
+        let env = TestEnv::with_corpus();
         for (file, bytes) in runs {
-            let path = desk.path("runs").join(file);
+            let path = env.path("runs").join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
-        desk
+        env
     }
 
     /// Moves two of the five voices from `corpus` to a second corpus, `other`.
@@ -97,8 +97,8 @@ impl Desk {
     }
 
     /// Runs a command line of emovox and returns its output.
-    pub fn types(&self, line: &str) -> Seen {
-        Seen::of(line, self.command(line).output().unwrap())
+    pub fn run(&self, line: &str) -> CommandOutput {
+        CommandOutput::of(line, self.command(line).output().unwrap())
     }
 
     /// A command line of emovox that has not started yet.
@@ -146,18 +146,18 @@ pub fn files(folder: &Path) -> Files {
     found
 }
 
-pub struct Seen {
+pub struct CommandOutput {
     pub line: String,
     pub code: i32,
     pub out: String,
     pub error: String,
 }
 
-impl Seen {
+impl CommandOutput {
     /// The output of a process that has ended.
-    pub fn of(line: &str, output: Output) -> Seen {
+    pub fn of(line: &str, output: Output) -> CommandOutput {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Seen {
+        CommandOutput {
             line: line.into(),
             code: output.status.code().unwrap_or(-1),
             out: text(&output.stdout),
@@ -166,7 +166,7 @@ impl Seen {
     }
 
     #[track_caller]
-    pub fn fine(self) -> Seen {
+    pub fn success(self) -> CommandOutput {
         assert_eq!(self.code, 0, "{}\n{}\n{}", self.line, self.out, self.error);
         self
     }
@@ -174,8 +174,8 @@ impl Seen {
     /// Asserts that the command failed: exit code 1, an error with all of these words, and no C++ stack or
     /// Rust panic.
     #[track_caller]
-    pub fn fails_with(self, words: &[&str]) -> Seen {
-        let Seen {
+    pub fn fails_with(self, words: &[&str]) -> CommandOutput {
+        let CommandOutput {
             line, code, error, ..
         } = &self;
         assert_eq!(*code, 1, "{line}\n{error}");

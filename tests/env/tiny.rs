@@ -8,7 +8,7 @@ use emovox::model::{BilstmConfig, EmotionModel, ModelConfig, save_weights};
 use emovox::run::{RunFolder, write_metrics, write_split};
 use tch::{Device, Tensor};
 
-use super::Desk;
+use super::TestEnv;
 
 /// Settings of a run with a given model on the features of [`SMALL`](super::SMALL).
 pub fn tiny_config(model: ModelConfig, classes: &[&str]) -> RunConfig {
@@ -35,7 +35,7 @@ pub fn tiny_bilstm() -> BilstmConfig {
 
 /// A run folder with random weights, normalisation statistics other than 0 and 1, one epoch, and three
 /// clips of three speakers, one in each subset.
-pub fn tiny_run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
+pub fn tiny_run(env: &TestEnv, name: &str, config: &RunConfig) -> RunFolder {
     tch::manual_seed(11);
     let width = config.features.coefficients();
     let model = EmotionModel::new(&config.model, width, &config.data.classes, Device::Cpu);
@@ -63,7 +63,7 @@ pub fn tiny_run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
         learning_rate: 1e-3,
         seconds: 1.0,
     };
-    let (run, _lock) = RunFolder::create(&desk.path("runs"), name, |run| {
+    let (run, _lock) = RunFolder::create(&env.path("runs"), name, |run| {
         config.write(&run.config_toml())?;
         write_split(&run.split_csv(), &clips, &parts)?;
         write_metrics(&run.metrics_csv(), std::slice::from_ref(&epoch))?;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Seen;
+use super::CommandOutput;
 
 /// Longest wait for a condition or a process. It is generous, because the machine may be busy.
 pub const DEADLINE: Duration = Duration::from_secs(180);
@@ -69,7 +69,7 @@ pub fn wait_for_exit(child: &mut Child) -> ExitStatus {
 
 /// Waits for the end of a process, like [`wait_for_exit`], and returns its output.
 #[track_caller]
-pub fn finish(line: &str, mut child: Child) -> Seen {
+pub fn finish(line: &str, mut child: Child) -> CommandOutput {
     let stdout = child.stdout.take().map(read_to_end);
     let stderr = child.stderr.take().map(read_to_end);
     let status = wait_for_exit(&mut child);
@@ -83,7 +83,7 @@ pub fn finish(line: &str, mut child: Child) -> Seen {
         stdout: bytes(stdout),
         stderr: bytes(stderr),
     };
-    Seen::of(line, output)
+    CommandOutput::of(line, output)
 }
 
 /// Reads a pipe in another thread, so that the process does not wait for a reader.
