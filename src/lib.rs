@@ -8,9 +8,6 @@
 //! score, or many: one per fold, corpus or setting. [`distributed`] trains in several processes.
 //! Only [`run`] knows the files of a run folder, and only [`config`] its settings.
 
-#![deny(unsafe_code)]
-#![deny(missing_docs)]
-
 pub mod audio;
 pub mod augment;
 pub mod bounded;

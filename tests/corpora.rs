@@ -78,9 +78,10 @@ fn two_corpora_are_trained_as_one() {
     }
     let lines = env.table("both/split.csv");
     for line in &lines {
-        let (corpus, speakers) = match line["clip"].starts_with("one/") {
-            true => ("emodb", ["03", "08", "09", "10"]),
-            false => ("ravdess", ["01", "02", "03", "04"]),
+        let (corpus, speakers) = if line["clip"].starts_with("one/") {
+            ("emodb", ["03", "08", "09", "10"])
+        } else {
+            ("ravdess", ["01", "02", "03", "04"])
         };
         assert_eq!(line["corpus"], corpus);
         let speakers = speakers.map(|speaker| format!("{corpus}:{speaker}"));

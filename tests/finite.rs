@@ -228,9 +228,10 @@ fn every_setting_rejects_nan_and_infinity() {
         for (path, old) in fractions(arch) {
             for value in ["nan", "inf", "-inf"] {
                 let (table, key) = path.rsplit_once('.').unwrap();
-                let value = match old {
-                    true => format!("[1.0, {value}]"),
-                    false => value.to_string(),
+                let value = if old {
+                    format!("[1.0, {value}]")
+                } else {
+                    value.to_string()
                 };
                 let text = format!("model.arch = '{arch}'\n[{table}]\n{key} = {value}\n");
                 let text = match table {

@@ -372,6 +372,7 @@ fn silent(env: &TestEnv) -> std::path::PathBuf {
 }
 
 /// The output of a command on a pseudo-terminal.
+#[allow(unsafe_code)] // calls openpty
 fn on_terminal(command: &mut Command) -> String {
     let (mut master, mut slave) = (-1, -1);
     // SAFETY: openpty writes two new descriptors, which have no other owner.

@@ -74,9 +74,10 @@ fn a_run_killed_twenty_times_has_the_same_result() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut killed_while_writing = 0;
     for kill in 0..20 {
-        let line = match folder.join("config.toml").exists() {
-            true => "train --resume killed".to_string(),
-            false => format!("{train} killed"),
+        let line = if folder.join("config.toml").exists() {
+            "train --resume killed".to_string()
+        } else {
+            format!("{train} killed")
         };
         let mut child = spawn_quietly(env.command(&line));
         // At a random time, also while recordings are read or clips are scored. Every second kill waits

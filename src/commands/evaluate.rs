@@ -156,9 +156,10 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         calibration: Calibration::of(&predictions),
         metrics: predictions.metrics(),
     };
-    match args.json {
-        true => print_json(&report.json()?),
-        false => print_text(&report.text()),
+    if args.json {
+        print_json(&report.json()?)
+    } else {
+        print_text(&report.text())
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -133,9 +133,10 @@ fn typed(run: &RunFolder) -> String {
         _ => path,
     };
     let plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
-    match name.chars().all(plain) {
-        true => name,
-        false => format!("'{}'", name.replace('\'', "'\\''")),
+    if name.chars().all(plain) {
+        name
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
     }
 }
 

@@ -55,9 +55,10 @@ pub struct Runner<'a> {
 
 /// Number of trainings at the same time that is used by default: one per core, on a GPU one.
 pub fn default_jobs(on_cpu: bool) -> usize {
-    match on_cpu {
-        true => thread::available_parallelism().map_or(1, usize::from),
-        false => 1,
+    if on_cpu {
+        thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        1
     }
 }
 

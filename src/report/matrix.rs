@@ -7,8 +7,8 @@ use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
 use super::style::{
-    BACKGROUND, BLUE, Color, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION,
-    WIDTH, mixed,
+    BACKGROUND, BLUE, Color, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH,
+    mixed,
 };
 use crate::evaluation::{Interval, MeanStd};
 
@@ -127,7 +127,7 @@ impl Field {
                 (x + 3.0, y + 3.0),
             ];
             for ends in corners.windows(2) {
-                canvas.line(ends[0], ends[1], 2.0, VERMILLION)?;
+                canvas.line(ends[0], ends[1], 2.0, VERMILION)?;
             }
         }
         let ink = if shade > 0.62 { BACKGROUND } else { INK };

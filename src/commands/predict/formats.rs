@@ -109,9 +109,10 @@ impl Text {
         match self.format {
             Format::Table { windows: true } => {
                 let labels = answers.iter().map(|answer| answer.label.as_str());
-                let label = match self.several {
-                    true => self.columns.label.max("label".len()),
-                    false => width(labels.chain(["label"])),
+                let label = if self.several {
+                    self.columns.label.max("label".len())
+                } else {
+                    width(labels.chain(["label"]))
                 };
                 segments(&mut out, &answers, label)?;
             }
@@ -290,9 +291,10 @@ fn csv(
 ) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     if is_first {
-        let columns: &[&str] = match windows {
-            true => &["file", "start", "end", "label"],
-            false => &["file", "label"],
+        let columns: &[&str] = if windows {
+            &["file", "start", "end", "label"]
+        } else {
+            &["file", "label"]
         };
         let classes = classes.iter().map(String::as_str);
         writer.write_record(columns.iter().copied().chain(classes))?;

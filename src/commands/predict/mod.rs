@@ -236,9 +236,10 @@ fn predict_whole(
         || progress.inc(1),
         |prediction| match prediction {
             Ok(prediction) => {
-                let span = match spans {
-                    true => Some((0.0, probe(&prediction.file)?.seconds)),
-                    false => None,
+                let span = if spans {
+                    Some((0.0, probe(&prediction.file)?.seconds))
+                } else {
+                    None
                 };
                 let answer = Answer {
                     file: name(&prediction.file),

@@ -125,9 +125,10 @@ impl CrossValidation {
             Scores::across(&scores, |values| MeanStd::of(values).mean)
         };
         let seeds = by_seed(&tested);
-        let ensemble = match missing.is_empty() && seeds.len() > 1 {
-            true => ensemble(&seeds),
-            false => None,
+        let ensemble = if missing.is_empty() && seeds.len() > 1 {
+            ensemble(&seeds)
+        } else {
+            None
         };
         Ok(CrossValidationSummary {
             name: self.name(),

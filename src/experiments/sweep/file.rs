@@ -226,13 +226,12 @@ fn name_of(values: &BTreeMap<String, Value>) -> String {
         .map(|(key, value)| format!("{}-{}", short(key), for_name(value)))
         .collect();
     let name = parts.join("+");
-    match name.len() <= MAX_NAME {
-        true => name,
-        false => {
-            let digest = blake3::hash(name.as_bytes()).to_hex();
-            let kept: String = name.chars().take(MAX_NAME - 20).collect();
-            format!("{kept}~{}", &digest[..16])
-        }
+    if name.len() <= MAX_NAME {
+        name
+    } else {
+        let digest = blake3::hash(name.as_bytes()).to_hex();
+        let kept: String = name.chars().take(MAX_NAME - 20).collect();
+        format!("{kept}~{}", &digest[..16])
     }
 }
 

@@ -165,9 +165,10 @@ impl Sweep {
             scores: has_scores.then_some(results.pooled),
             intervals: results.intervals.filter(|_| has_scores),
             above_baseline,
-            notes: match has_scores {
-                true => results.notes.clone(),
-                false => Vec::new(),
+            notes: if has_scores {
+                results.notes.clone()
+            } else {
+                Vec::new()
             },
             cross_validation: results,
         })

@@ -79,9 +79,12 @@ fn range(value: &Value) -> Result<Vec<Value>> {
                 "from must be greater than 0 on a logarithmic scale"
             );
             let share = |index: usize| index as f64 / (count - 1) as f64;
-            let at = |index: usize| match range.log {
-                true => from * (to / from).powf(share(index)),
-                false => from + (to - from) * share(index),
+            let at = |index: usize| {
+                if range.log {
+                    from * (to / from).powf(share(index))
+                } else {
+                    from + (to - from) * share(index)
+                }
             };
             (false, (0..count).map(at).collect())
         }
@@ -95,9 +98,12 @@ fn range(value: &Value) -> Result<Vec<Value>> {
             (whole, (0..=steps as usize).map(at).collect())
         }
     };
-    let value = |value: f64| match all_whole {
-        true => Value::Integer(value as i64),
-        false => Value::Float(rounded(value)),
+    let value = |value: f64| {
+        if all_whole {
+            Value::Integer(value as i64)
+        } else {
+            Value::Float(rounded(value))
+        }
     };
     Ok(values.into_iter().map(value).collect())
 }
@@ -141,12 +147,11 @@ pub(super) fn for_name(value: &Value) -> String {
         .map(|c| if plain(c) || c == '-' { c } else { '_' })
         .take(MAX_LENGTH)
         .collect();
-    match name == text && !name.is_empty() {
-        true => name,
-        false => {
-            let digest = blake3::hash(value.to_string().as_bytes()).to_hex();
-            format!("{name}~{}", &digest[..8])
-        }
+    if name == text && !name.is_empty() {
+        name
+    } else {
+        let digest = blake3::hash(value.to_string().as_bytes()).to_hex();
+        format!("{name}~{}", &digest[..8])
     }
 }
 

@@ -115,9 +115,10 @@ pub fn folds_page(
             results.arch,
             results.corpus,
             results.folds,
-            match results.speakers_shared || is_in_question(&results.notes) {
-                true => "",
-                false => ", by a model that was not trained on this speaker",
+            if results.speakers_shared || is_in_question(&results.notes) {
+                ""
+            } else {
+                ", by a model that was not trained on this speaker"
             },
             metrics.clips
         ),
