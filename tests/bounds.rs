@@ -261,13 +261,13 @@ fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
         (0..60).map(|n| line(&keys(1000 * n, 1000))).collect(),
     );
     bounded(&env, "train --manifest keys.jsonl --run mine")
-        .fails_with(&["keys.jsonl, line 10", "more than the 10000"]);
+        .fails_with(&["keys.jsonl, line 10", "more than the maximum of 10000"]);
     list(
         "columns.csv",
         format!("file,label{}\n", ",x".repeat(60_000)),
     );
     bounded(&env, "train --manifest columns.csv --run mine")
-        .fails_with(&["columns.csv, line 1", "more than the 10000"]);
+        .fails_with(&["columns.csv, line 1", "more than the maximum of 10000"]);
     list(
         "long.csv",
         format!("file,label\na.wav,anger\nb.wav,{}\n", "x".repeat(1 << 21)),

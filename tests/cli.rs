@@ -323,7 +323,7 @@ fn another_corpus_is_scored_on_the_labels_of_the_model() {
     env.run("evaluate mine --data other --map joy=anger")
         .fails_with(&["--map joy=", "neither"]);
     env.run("evaluate mine --data other --part test")
-        .fails_with(&["not have all recordings", "--part"]);
+        .fails_with(&["not have all recordings", "--subset"]);
 
     // A folder with some of the run's recordings shares their speakers.
     fs::create_dir_all(env.path("some")).unwrap();
@@ -522,7 +522,7 @@ fn identical_recordings_are_reported() {
     assert!(
         output
             .out
-            .contains("1 of these pairs are in different parts"),
+            .contains("1 of these pairs are in different subsets"),
         "{}",
         output.out
     );

@@ -165,7 +165,7 @@ fn invalid_combinations_of_corpora_are_rejected() {
     let env = env();
     small(&env);
     let train = |words: &str| env.run(&format!("train --config small.toml --device cpu {words}"));
-    train("--data one --data two").fails_with(&["several corpora need names", "one has none"]);
+    train("--data one --data two").fails_with(&["several corpora need names", "one has no name"]);
     train("--data a=one --data a=two").fails_with(&["two corpora are called a"]);
     train("--data a=one --data b=one").fails_with(&["is in b as well as in an earlier"]);
     train("--data a=one --data b=lost").fails_with(&["there is no folder lost"]);

@@ -49,7 +49,7 @@ fn weights_and_statistics_with_nan_are_not_loaded() {
         ("member0.output.bias", f64::NAN),
         ("member0.output.weight", f64::INFINITY),
         ("normalisation.mean", f64::NEG_INFINITY),
-        ("normalisation.std", f64::NAN),
+        ("normalisation.deviation", f64::NAN),
     ] {
         fs::write(&best, planted(&whole, name, value)).unwrap();
         let advice = "use another copy of the file, or train the model again";
@@ -64,16 +64,17 @@ fn weights_and_statistics_with_nan_are_not_loaded() {
         "export mine",
         "inspect x.wav --run mine",
     ] {
-        env.run(line).fails_with(&["best.ot", "normalisation.std"]);
+        env.run(line)
+            .fails_with(&["best.ot", "normalisation.deviation"]);
     }
     let result = listen(&env, "listen mine --json");
     assert_eq!(result.fails_with(&["best.ot"]).out, "");
     for value in [0.0, -1.0] {
-        let bytes = planted(&whole, "normalisation.std", value);
+        let bytes = planted(&whole, "normalisation.deviation", value);
         fs::write(&best, bytes).unwrap();
         env.run("predict mine x.wav").fails_with(&[
             "runs/mine/best.ot",
-            "'normalisation.std' has standard deviations that are not above 0",
+            "'normalisation.deviation' has standard deviations that are not above 0",
         ]);
     }
     // A training cannot start from them either.
@@ -109,7 +110,7 @@ fn a_training_does_not_resume_from_moments_with_nan() {
             -1e-9,
             "has negative squares",
         ),
-        ("best.normalisation.std", 0.0, "not above 0"),
+        ("best.normalisation.deviation", 0.0, "not above 0"),
         ("training.epochs", f64::NAN, "NaN or infinite"),
         ("training.partial", f64::NAN, "NaN or infinite"),
         ("optimizer.step", -1.0, "the optimizer's step is missing"),
@@ -133,7 +134,7 @@ fn a_bundle_with_nan_is_not_loaded() {
     let env = with_run();
     env.run("export mine").success();
     let whole = fs::read(env.path("mine.emovox")).unwrap();
-    let same = planted_bundle(&whole, "normalisation.std", 1.0);
+    let same = planted_bundle(&whole, "normalisation.deviation", 1.0);
     fs::write(env.path("x.emovox"), same).unwrap();
     env.run("predict x.emovox x.wav").success();
     for (name, value, words) in [
@@ -147,7 +148,7 @@ fn a_bundle_with_nan_is_not_loaded() {
             f64::INFINITY,
             "'normalisation.mean' are NaN",
         ),
-        ("normalisation.std", 0.0, "not above 0"),
+        ("normalisation.deviation", 0.0, "not above 0"),
     ] {
         fs::write(env.path("x.emovox"), planted_bundle(&whole, name, value)).unwrap();
         env.run("predict x.emovox x.wav")
@@ -193,7 +194,10 @@ fn a_prediction_with_nan_is_an_error_that_names_the_recording() {
         env.run("predict mine x.wav --window 0.5")
             .fails_with(&["x.wav", words]),
     );
-    nothing(env.run("evaluate mine").fails_with(&["/1.wav", words]));
+    nothing(
+        env.run("evaluate mine --data corpus")
+            .fails_with(&["/1.wav", words]),
+    );
     nothing(
         env.run("inspect x.wav --run mine")
             .fails_with(&["x.wav", words]),
@@ -305,7 +309,7 @@ fn settings_out_of_range_are_rejected() {
         ),
         ("split", "test_fraction = 0.0", "test (0)"),
         ("split", "validation_fraction = -0.5", "validation (-0.5)"),
-        ("inference", "vocal_tracts = [0.0]", "vocal_tracts"),
+        ("inference", "vocal_tracts = [0.0]", "vtlp_warps"),
         ("audio", "trim_db = 0.0", "trim threshold of 0 dB"),
         ("features", "fmin = -1.0", "fmin -1 Hz"),
     ] {

@@ -164,10 +164,10 @@ fn read(path: &Path) -> Vec<u8> {
 #[test]
 fn the_program_prints_the_predictions_of_every_kind_of_stream() {
     let env = &with_run();
-    let talk = &samples(env);
+    let (talk, samples) = (&talk(25.0), &samples(env));
     let file = read(&env.path("talk.wav"));
     let lines = run_listen(env, JSON, &file).success().out;
-    let expected = listen(&predictor(env), 16_000, &mut std::iter::once(&talk[..]));
+    let expected = listen(&predictor(env), 16_000, &mut std::iter::once(&samples[..]));
     assert_eq!(lines.lines().count(), expected.len());
     for (line, expected) in lines.lines().zip(&expected) {
         let object: Value = serde_json::from_str(line).unwrap();
@@ -229,7 +229,7 @@ fn the_program_prints_the_predictions_of_every_kind_of_stream() {
 #[test]
 fn a_broken_stream_is_an_error_after_its_predictions() {
     let env = &with_run();
-    let talk = &samples(env);
+    let talk = &talk(25.0);
     let file = read(&env.path("talk.wav"));
     run_listen(env, JSON, b"").fails_with(&["standard input", "empty"]);
     run_listen(env, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);

@@ -403,7 +403,7 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "other architecture",
             about("bilstm", "seed"),
-            "it contains a seed model",
+            "it contains a mean-lstm model",
         ),
         (
             "damaged description",

@@ -233,7 +233,7 @@ fn find_own_of(
 /// Replaced recordings are an error later.
 fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     if own.corpus.clips.iter().any(|clip| clip.content.is_none()) {
-        say!("{NOT_RECORDED}");
+        say!("{}", experiments::NOT_COMPARED);
     }
     let mut data = config.data.clone();
     data.folder.clone_from(&own.corpus.folder);
@@ -253,10 +253,6 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     }
     Ok(())
 }
-
-/// The note on a run without content hashes.
-const NOT_RECORDED: &str =
-    "this run is from a version without content hashes, so its recordings are not compared";
 
 /// Prints the recordings that were left out: the first ones by name, the others as a count.
 fn tell_skipped(skipped: &[Skipped]) {

@@ -13,6 +13,7 @@
 
 mod cross_corpus;
 mod cross_validation;
+mod evaluate;
 mod plan;
 mod run;
 #[cfg(unix)]
@@ -26,6 +27,7 @@ pub use cross_corpus::{
     predict_corpus,
 };
 pub use cross_validation::{CrossValidation, CrossValidationSummary, FoldPlan};
+pub use evaluate::{NOT_COMPARED, ScoreNotes, notes_on_others, notes_on_own};
 pub use plan::{Plan, Study, check};
 pub use run::{Experiment, Own, open_corpus, own_recordings, saved_progress};
 #[cfg(unix)]

@@ -51,8 +51,9 @@ pub use lineage::{
 pub use lock::RunLock;
 pub use output::{Outputs, beginning};
 pub use tables::{
-    ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_skipped,
-    read_split, write_confusion, write_predictions, write_skipped, write_split,
+    ClipPrediction, PredictionsByTraining, SavedPredictions, parse_split, print_split,
+    read_fold_predictions, read_predictions, read_skipped, read_split, write_confusion,
+    write_predictions, write_skipped, write_split,
 };
 pub use tensorboard::EventFile;
 

@@ -48,18 +48,38 @@ impl TestEnv {
     /// With a corpus, and the run folders that a command makes in it. All tests that share `runs` train
     /// only once; each gets its own copy.
     pub fn with_runs(runs: &OnceLock<Files>, line: &str) -> TestEnv {
+        // The configuration of a run has the path of its recordings.
+        const FOLDER: &str = "FOLDER-OF-THE-TEST";
+        let replace = |file: &Path, bytes: Vec<u8>, from: &str, to: &str| {
+            if file.extension().is_none_or(|extension| extension != "toml") {
+                return bytes;
+            }
+            let text = String::from_utf8(bytes).unwrap();
+            text.replace(from, to).into_bytes()
+        };
         let runs = runs.get_or_init(|| {
             let env = TestEnv::with_corpus();
             env.run(line).success();
-            files(&env.path("runs"))
+            let found = files(&env.path("runs")).into_iter();
+            found
+                .map(|(file, bytes)| {
+                    let bytes = replace(&file, bytes, env.folder(), FOLDER);
+                    (file, bytes)
+                })
+                .collect()
         });
         let env = TestEnv::with_corpus();
         for (file, bytes) in runs {
             let path = env.path("runs").join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let bytes = replace(file, bytes.clone(), FOLDER, env.folder());
             fs::write(path, bytes).unwrap();
         }
         env
+    }
+
+    fn folder(&self) -> &str {
+        self.folder.path().to_str().unwrap()
     }
 
     /// Moves two of the five voices from `corpus` to a second corpus, `other`.
