@@ -9,7 +9,7 @@ use emovox::config::RunConfig;
 use emovox::corpus;
 use emovox::dataset::{FeatureCache, FeatureDataset};
 use emovox::distributed::ProcessGroup;
-use emovox::experiment::Experiment;
+use emovox::experiments::Experiment;
 use emovox::model::Arch;
 use emovox::training::Event;
 

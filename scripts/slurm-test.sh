@@ -162,7 +162,7 @@ step "sbatch: a job array of twelve trials"
 "$emovox" grid sweep.toml --slurm --partition short --time 10 > submit.log || { cat submit.log; fail "submit"; }
 cat submit.log
 job=$(sed -n 's/.*as job \([0-9]*\)$/\1/p' submit.log)
-"$emovox" grid sweep.toml --slurm --partition short | grep -q "12 cells are in the queue already" ||
+"$emovox" grid sweep.toml --slurm --partition short | grep -q "12 trials are already in the queue" ||
     fail "trials were submitted twice"
 
 read -r task process < <(begun) || fail "no trial started"
@@ -216,7 +216,7 @@ done
 
 step "the killed and the cancelled trial again"
 "$emovox" grid sweep.toml --slurm --partition short --time 10 | tee again.log
-grep -q "submitted 2 cells" again.log || fail "the two missing trials were not submitted"
+grep -q "submitted 2 trials" again.log || fail "the two missing trials were not submitted"
 wait_for_queue || fail "jobs remain in the queue"
 "$emovox" collect sweep.toml > collected.log
 cat collected.log

@@ -42,9 +42,10 @@ fn escape(
     }
     let mut safe = String::new();
     for c in text.chars() {
-        match is_control(c) {
-            true => safe += &escaped(c),
-            false => safe.push(c),
+        if is_control(c) {
+            safe += &escaped(c)
+        } else {
+            safe.push(c)
         }
     }
     safe.into()
@@ -68,9 +69,10 @@ mod tests {
         ];
         for c in (0..=0x10ffff).filter_map(char::from_u32) {
             let number = u32::from(c);
-            let expected = match controls.iter().any(|range| range.contains(&number)) {
-                true => format!("\\u{{{number:x}}}"),
-                false => c.to_string(),
+            let expected = if controls.iter().any(|range| range.contains(&number)) {
+                format!("\\u{{{number:x}}}")
+            } else {
+                c.to_string()
             };
             assert_eq!(escape_line(&c.to_string()), expected);
         }

@@ -4,32 +4,25 @@
 //! Data flows in one direction through the modules: [`corpus`] → [`audio`] → [`features`] →
 //! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`].
 //! [`inspection`] describes recordings before a training. [`leakage`] compares recordings with
-//! those that a model was trained on. [`experiment`] runs one training from the recordings to the
-//! score, [`cross_validation`] one per fold, [`cross_corpus`] one per corpus, [`grid`] one per
-//! setting, and [`distributed`] trains in several processes. Only [`run`] knows the files of a run
-//! folder, and only [`config`] its settings.
-
-#![deny(unsafe_code)]
-#![deny(missing_docs)]
+//! those that a model was trained on. [`experiments`] runs one training from the recordings to the
+//! score, or many: one per fold, corpus or setting. [`distributed`] trains in several processes.
+//! Only [`run`] knows the files of a run folder, and only [`config`] its settings.
 
 pub mod audio;
 pub mod augment;
 pub mod bounded;
 pub mod config;
 pub mod corpus;
-pub mod cross_corpus;
-pub mod cross_validation;
 pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so, configures malloc
 pub mod device;
 pub mod distributed;
 pub mod escape;
 pub mod evaluation;
-pub mod experiment;
+pub mod experiments;
 pub mod export;
 pub mod features;
 pub mod fetch;
-pub mod grid;
 pub mod inference;
 pub mod inspection;
 pub mod io;

@@ -1,18 +1,19 @@
 //! Bounds on input: long, endless and deeply nested input costs bounded time and memory, or is an error.
 
-mod desk;
+mod env;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use desk::{Desk, Seen, TRAIN};
 use emovox::device::DeviceChoice;
 use emovox::inference::Predictor;
 use emovox::run::RunFolder;
+use env::{CommandOutput, Files, TRAIN, TestEnv};
 
 /// A sparse file of silence, mono with 16 bits, which needs almost no disk space.
 fn silence(file: &Path, seconds: u32, sample_rate: u32) {
@@ -30,90 +31,91 @@ fn silence(file: &Path, seconds: u32, sample_rate: u32) {
 }
 
 /// Runs a command line with a limit of one minute and 1.5 GB of address space.
-fn bounded(desk: &Desk, line: &str) -> Seen {
-    limited(desk, line, 1_500_000)
+fn bounded(env: &TestEnv, line: &str) -> CommandOutput {
+    limited(env, line, 1_500_000)
 }
 
-fn limited(desk: &Desk, line: &str, kilobytes: u32) -> Seen {
+fn limited(env: &TestEnv, line: &str, kilobytes: u32) -> CommandOutput {
     let emovox = env!("CARGO_BIN_EXE_emovox");
     let shell = format!("ulimit -v {kilobytes}; exec timeout 60 {emovox} {line}");
     let mut command = Command::new("sh");
-    command.arg("-c").arg(shell).current_dir(desk.path(""));
-    command.env("EMOVOX_CACHE", desk.path("cache"));
+    command.arg("-c").arg(shell).current_dir(env.path(""));
+    command.env("EMOVOX_CACHE", env.path("cache"));
     command
         .env("OMP_NUM_THREADS", "1")
         .env("RAYON_NUM_THREADS", "2");
-    Seen::of(line, command.output().unwrap())
+    CommandOutput::of(line, command.output().unwrap())
+}
+
+/// A corpus and the run `mine`.
+fn with_run() -> TestEnv {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    TestEnv::with_runs(&RUNS, &TRAIN.replace("mine", "mine --epochs 1"))
 }
 
 #[test]
-fn long_recordings_and_many_are_predicted_within_bounds() {
-    let desk = Desk::with_corpus();
-    desk.types(&TRAIN.replace("mine", "mine --epochs 1")).fine();
-    a_recording_too_long_for_memory_does_not_affect_the_others(&desk);
-    recordings_longer_than_a_minute_cause_a_warning(&desk);
-    predictions_are_returned_before_the_last_recording_is_read(&desk);
-    a_recording_with_many_links_is_predicted_once(&desk);
-    an_endless_or_huge_file_is_rejected_as_run(&desk);
-}
-
-fn a_recording_too_long_for_memory_does_not_affect_the_others(desk: &Desk) {
-    silence(&desk.path("hour.wav"), 3600, 44_100);
+fn a_recording_too_long_for_memory_does_not_affect_the_others() {
+    let env = with_run();
+    silence(&env.path("hour.wav"), 3600, 44_100);
     let clip = "corpus/anger/v01/1.wav";
-    let seen = limited(
-        desk,
+    let output = limited(
+        &env,
         &format!("predict mine hour.wav {clip} --csv --device cpu"),
         1_000_000,
     );
-    let seen = seen.fails_with(&["hour.wav: there is not enough memory", "635 MB", "--window"]);
-    assert_eq!(seen.error.matches("not enough memory").count(), 1);
-    assert_eq!(seen.out.lines().count(), 2, "{}", seen.out);
-    assert!(seen.out.contains(clip));
+    let output = output.fails_with(&["hour.wav: there is not enough memory", "635 MB", "--window"]);
+    assert_eq!(output.error.matches("not enough memory").count(), 1);
+    assert_eq!(output.out.lines().count(), 2, "{}", output.out);
+    assert!(output.out.contains(clip));
     // The same applies to features.
-    limited(desk, "features hour.wav --out hour.npy", 1_000_000).fails_with(&[
+    limited(&env, "features hour.wav --out hour.npy", 1_000_000).fails_with(&[
         "hour.wav",
         "not enough memory",
         "635 MB",
     ]);
-    assert!(!desk.path("hour.npy").exists());
+    assert!(!env.path("hour.npy").exists());
 }
 
-fn recordings_longer_than_a_minute_cause_a_warning(desk: &Desk) {
-    silence(&desk.path("short.wav"), 60, 8_000);
-    silence(&desk.path("long.wav"), 61, 8_000);
-    let seen = desk.types("predict mine short.wav long.wav").fine();
-    let warned = |seen: &Seen| seen.error.matches("warning:").count();
-    assert_eq!(warned(&seen), 1, "{}", seen.error);
+#[test]
+fn recordings_longer_than_a_minute_cause_a_warning() {
+    let env = with_run();
+    silence(&env.path("short.wav"), 60, 8_000);
+    silence(&env.path("long.wav"), 61, 8_000);
+    let output = env.run("predict mine short.wav long.wav").success();
+    let warned = |output: &CommandOutput| output.error.matches("warning:").count();
+    assert_eq!(warned(&output), 1, "{}", output.error);
     for word in ["long.wav", "1:01.0", "--window"] {
-        assert!(seen.error.contains(word), "{word}: {}", seen.error);
+        assert!(output.error.contains(word), "{word}: {}", output.error);
     }
-    let seen = desk
-        .types("predict mine long.wav --window 30 --hop 30")
-        .fine();
-    assert_eq!(warned(&seen), 0, "{}", seen.error);
+    let output = env
+        .run("predict mine long.wav --window 30 --hop 30")
+        .success();
+    assert_eq!(warned(&output), 0, "{}", output.error);
     // Ten are listed by name, the others only counted.
     let many = (0..13).map(|number| format!("long-{number}.wav"));
     let many: Vec<String> = many
         .inspect(|name| {
-            fs::copy(desk.path("long.wav"), desk.path(name))
+            fs::copy(env.path("long.wav"), env.path(name))
                 .map(drop)
                 .unwrap()
         })
         .collect();
-    let seen = desk
-        .types(&format!("predict mine {}", many.join(" ")))
-        .fine();
-    assert_eq!(warned(&seen), 10, "{}", seen.error);
-    assert!(seen.error.contains("and 3 more"), "{}", seen.error);
+    let output = env
+        .run(&format!("predict mine {}", many.join(" ")))
+        .success();
+    assert_eq!(warned(&output), 10, "{}", output.error);
+    assert!(output.error.contains("and 3 more"), "{}", output.error);
 }
 
-fn predictions_are_returned_before_the_last_recording_is_read(desk: &Desk) {
-    let run = RunFolder::open(&desk.path("runs"), "mine").unwrap();
+#[test]
+fn predictions_are_returned_before_the_last_recording_is_read() {
+    let env = with_run();
+    let run = RunFolder::open(&env.path("runs"), "mine").unwrap();
     let predictor = Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap();
-    let clip = desk.path("corpus/anger/v01/1.wav");
+    let clip = env.path("corpus/anger/v01/1.wav");
     let mut files = vec![clip; 20 * rayon_threads()];
     let missing = files.len() / 2;
-    files[missing] = desk.path("missing.wav");
+    files[missing] = env.path("missing.wav");
     let read = AtomicUsize::new(0);
     let mut taken = Vec::new();
     let mut most_waiting = 0;
@@ -156,90 +158,98 @@ fn rayon_threads() -> usize {
     rayon::current_num_threads()
 }
 
-fn a_recording_with_many_links_is_predicted_once(desk: &Desk) {
+#[test]
+fn a_recording_with_many_links_is_predicted_once() {
+    let env = with_run();
     for level in 0..26 {
-        let here = desk.path(&format!("ladder/{level}"));
+        let here = env.path(&format!("ladder/{level}"));
         fs::create_dir_all(&here).unwrap();
         symlink(format!("../{}", level + 1), here.join("a")).unwrap();
         symlink(format!("../{}", level + 1), here.join("b")).unwrap();
     }
-    fs::create_dir(desk.path("ladder/26")).unwrap();
+    fs::create_dir(env.path("ladder/26")).unwrap();
     fs::copy(
-        desk.path("corpus/anger/v01/1.wav"),
-        desk.path("ladder/26/1.wav"),
+        env.path("corpus/anger/v01/1.wav"),
+        env.path("ladder/26/1.wav"),
     )
     .unwrap();
-    let seen = bounded(desk, "predict mine ladder --csv --device cpu").fine();
-    assert_eq!(seen.out.lines().count(), 2, "{}", seen.out);
-    assert!(seen.out.contains("ladder/26/1.wav"), "{}", seen.out);
-    assert!(seen.error.contains("the same folder as"), "{}", seen.error);
-    assert!(seen.error.contains("and 42 more"), "{}", seen.error);
+    let output = bounded(&env, "predict mine ladder --csv --device cpu").success();
+    assert_eq!(output.out.lines().count(), 2, "{}", output.out);
+    assert!(output.out.contains("ladder/26/1.wav"), "{}", output.out);
+    assert!(
+        output.error.contains("the same folder as"),
+        "{}",
+        output.error
+    );
+    assert!(output.error.contains("and 42 more"), "{}", output.error);
 }
 
-fn an_endless_or_huge_file_is_rejected_as_run(desk: &Desk) {
+#[test]
+fn an_endless_or_huge_file_is_rejected_as_run() {
+    let env = with_run();
     let clip = "corpus/anger/v01/1.wav";
-    bounded(desk, &format!("predict /dev/zero {clip}")).fails_with(&["/dev/zero"]);
-    File::create(desk.path("huge.emovox"))
+    bounded(&env, &format!("predict /dev/zero {clip}")).fails_with(&["/dev/zero"]);
+    File::create(env.path("huge.emovox"))
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    bounded(desk, &format!("predict huge.emovox {clip}")).fails_with(&["huge.emovox"]);
+    bounded(&env, &format!("predict huge.emovox {clip}")).fails_with(&["huge.emovox"]);
     // A valid bundle that is longer than the limit.
-    desk.types("export mine").fine();
+    env.run("export mine").success();
     File::options()
         .write(true)
-        .open(desk.path("mine.emovox"))
+        .open(env.path("mine.emovox"))
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    bounded(desk, &format!("predict mine.emovox {clip}"))
+    bounded(&env, &format!("predict mine.emovox {clip}"))
         .fails_with(&["mine.emovox", "more than 4.0 GB"]);
 }
 
 #[test]
 fn endless_settings_and_manifests_are_rejected() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let train = "train --data corpus --device cpu --run mine";
     let device = "a pipe, a socket or a device";
     assert!(
         Command::new("mkfifo")
-            .arg(desk.path("pipe"))
+            .arg(env.path("pipe"))
             .status()
             .unwrap()
             .success()
     );
-    symlink("/dev/zero", desk.path("zeros.csv")).unwrap();
+    symlink("/dev/zero", env.path("zeros.csv")).unwrap();
     for endless in ["/dev/zero", "/dev/urandom", "pipe"] {
-        bounded(&desk, &format!("{train} --config {endless}")).fails_with(&[endless, device]);
-        bounded(&desk, &format!("grid {endless}")).fails_with(&[endless, device]);
-        bounded(&desk, &format!("train --manifest {endless} --run mine")).fails_with(&[endless]);
+        bounded(&env, &format!("{train} --config {endless}")).fails_with(&[endless, device]);
+        bounded(&env, &format!("grid {endless}")).fails_with(&[endless, device]);
+        bounded(&env, &format!("train --manifest {endless} --run mine")).fails_with(&[endless]);
         bounded(
-            &desk,
+            &env,
             &format!("corpus fetch emodb --yes --source {endless}"),
         )
         .fails_with(&[endless, device]);
     }
-    bounded(&desk, "train --manifest zeros.csv --run mine").fails_with(&["zeros.csv"]);
-    File::create(desk.path("huge.toml"))
+    bounded(&env, "train --manifest zeros.csv --run mine").fails_with(&["zeros.csv"]);
+    File::create(env.path("huge.toml"))
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    bounded(&desk, &format!("{train} --config huge.toml"))
+    bounded(&env, &format!("{train} --config huge.toml"))
         .fails_with(&["huge.toml", "more than 1.0 MB"]);
-    bounded(&desk, "train --manifest huge.toml --run mine")
+    bounded(&env, "train --manifest huge.toml --run mine")
         .fails_with(&["huge.toml", "more than 256 MB"]);
     bounded(
-        &desk,
+        &env,
         &format!("{train} --config small.toml --init-weights huge.toml"),
     )
     .fails_with(&["huge.toml", "more than 4.0 GB"]);
-    assert_eq!(desk.runs(), 0);
+    assert_eq!(env.runs(), 0);
 }
 
 #[test]
 fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
-    let desk = Desk::with_corpus();
-    let list = |name: &str, text: String| fs::write(desk.path(name), text).unwrap();
+    let env = TestEnv::with_corpus();
+    let list = |name: &str, text: String| fs::write(env.path(name), text).unwrap();
     let line = |more: &str| format!("{{\"file\":\"a.wav\",\"label\":\"anger\"{more}}}\n");
     let keys = |from: usize, count: usize| -> String {
         (from..from + count)
@@ -250,25 +260,25 @@ fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
         "keys.jsonl",
         (0..60).map(|n| line(&keys(1000 * n, 1000))).collect(),
     );
-    bounded(&desk, "train --manifest keys.jsonl --run mine")
-        .fails_with(&["keys.jsonl, line 10", "more than the 10000"]);
+    bounded(&env, "train --manifest keys.jsonl --run mine")
+        .fails_with(&["keys.jsonl, line 10", "more than the maximum of 10000"]);
     list(
         "columns.csv",
         format!("file,label{}\n", ",x".repeat(60_000)),
     );
-    bounded(&desk, "train --manifest columns.csv --run mine")
-        .fails_with(&["columns.csv, line 1", "more than the 10000"]);
+    bounded(&env, "train --manifest columns.csv --run mine")
+        .fails_with(&["columns.csv, line 1", "more than the maximum of 10000"]);
     list(
         "long.csv",
         format!("file,label\na.wav,anger\nb.wav,{}\n", "x".repeat(1 << 21)),
     );
-    bounded(&desk, "train --manifest long.csv --run mine")
+    bounded(&env, "train --manifest long.csv --run mine")
         .fails_with(&["long.csv, line 3", "longer than 1 MiB"]);
     list(
         "long.jsonl",
         line(&format!(",\"x\":\"{}\"", "x".repeat(1 << 21))),
     );
-    bounded(&desk, "train --manifest long.jsonl --run mine")
+    bounded(&env, "train --manifest long.jsonl --run mine")
         .fails_with(&["long.jsonl, line 1", "longer than 1 MiB"]);
     // A wide table within the limits; the message names only some of its columns.
     list(
@@ -281,41 +291,42 @@ fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
                 .join(",")
         ),
     );
-    let seen = bounded(&desk, "train --manifest wide.csv --run mine").fails_with(&[
+    let output = bounded(&env, "train --manifest wide.csv --run mine").fails_with(&[
         "wide.csv",
         "c0, c1",
         "and 8980 more",
     ]);
-    assert!(seen.error.len() < 1000, "{}", seen.error.len());
+    assert!(output.error.len() < 1000, "{}", output.error.len());
 }
 
 #[test]
 fn a_long_recording_among_short_ones_is_split_for_training() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     // Each is as long as all other clips together, and one of them is in the test subset.
     for (voice, speaker) in [(1, "v01"), (2, "v02"), (3, "v03"), (4, "v04"), (5, "v05")] {
         let turns =
             (0..30).flat_map(|turn| emovox::corpus::demo::synthesise(voice, 1 + turn % 3, 0, 1));
-        desk.wav(
+        env.wav(
             &format!("corpus/anger/{speaker}/long.wav"),
             16_000,
             1,
             &turns.collect::<Vec<_>>(),
         );
     }
-    let seen = desk.types(TRAIN).fine();
+    let output = env.run(TRAIN).success();
     assert!(
-        seen.out
+        output
+            .out
             .contains("5 recordings longer than 20 s are divided into pieces")
-            && seen.out.contains("anger/v01/long.wav: "),
+            && output.out.contains("anger/v01/long.wav: "),
         "{}",
-        seen.out
+        output.out
     );
     // A long recording is scored as a whole, after the training and by `evaluate`.
-    let predictions = fs::read_to_string(desk.path("runs/mine/predictions.csv")).unwrap();
+    let predictions = fs::read_to_string(env.path("runs/mine/predictions.csv")).unwrap();
     assert_eq!(predictions.matches("long.wav").count(), 1, "{predictions}");
-    let report = fs::read_to_string(desk.path("runs/mine/report.json")).unwrap();
-    let again = desk.types("evaluate mine --json --device cpu").fine().out;
+    let report = fs::read_to_string(env.path("runs/mine/report.json")).unwrap();
+    let again = env.run("evaluate mine --json --device cpu").success().out;
     let uar = |text: &str| {
         let report: serde_json::Value = serde_json::from_str(text).unwrap();
         report["metrics"]["uar"]
@@ -331,14 +342,14 @@ fn a_long_recording_among_short_ones_is_split_for_training() {
         .map(Result::unwrap)
         .find(|row| row[0].contains("long.wav"))
         .unwrap();
-    let file = desk.path("corpus").join(&row[0]);
-    let seen = desk
-        .types(&format!(
+    let file = env.path("corpus").join(&row[0]);
+    let output = env
+        .run(&format!(
             "predict mine {} --csv --device cpu",
             file.display()
         ))
-        .fine();
-    let mut predicted = csv::Reader::from_reader(seen.out.as_bytes());
+        .success();
+    let mut predicted = csv::Reader::from_reader(output.out.as_bytes());
     let columns = predicted.headers().unwrap().clone();
     let predicted = predicted.records().next().unwrap().unwrap();
     for (column, name) in columns.iter().enumerate().skip(2) {
@@ -353,16 +364,16 @@ fn a_long_recording_among_short_ones_is_split_for_training() {
 
 #[test]
 fn without_long_recordings_the_piece_length_changes_no_weight() {
-    let desk = Desk::with_corpus();
-    let small = fs::read_to_string(desk.path("small.toml")).unwrap();
+    let env = TestEnv::with_corpus();
+    let small = fs::read_to_string(env.path("small.toml")).unwrap();
     let weights = |run: &str, seconds: &str| {
         let settings = format!("{small}\npiece_seconds = {seconds}\n");
-        fs::write(desk.path("small.toml"), settings).unwrap();
-        let seen = desk
-            .types(&TRAIN.replace("mine", &format!("{run} --epochs 1")))
-            .fine();
-        assert!(!seen.out.contains("longer than"), "{}", seen.out);
-        fs::read(desk.path(&format!("runs/{run}/best.ot"))).unwrap()
+        fs::write(env.path("small.toml"), settings).unwrap();
+        let output = env
+            .run(&TRAIN.replace("mine", &format!("{run} --epochs 1")))
+            .success();
+        assert!(!output.out.contains("longer than"), "{}", output.out);
+        fs::read(env.path(&format!("runs/{run}/best.ot"))).unwrap()
     };
     let whole = weights("whole", "0");
     assert!(whole == weights("pieces", "10.5"));
@@ -370,26 +381,26 @@ fn without_long_recordings_the_piece_length_changes_no_weight() {
 
 #[test]
 fn a_run_without_the_piece_length_setting_uses_no_pieces() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    let config = desk.path("runs/mine/config.toml");
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let config = env.path("runs/mine/config.toml");
     let text = fs::read_to_string(&config).unwrap();
     assert!(text.contains("piece_seconds = 20.0\n"), "{text}");
     fs::write(&config, text.replace("piece_seconds = 20.0\n", "")).unwrap();
-    let talk = desk::talk(45.0);
-    desk.wav("talk.wav", 16_000, 1, &talk);
-    let run = RunFolder::open(&desk.path("runs"), "mine").unwrap();
+    let talk = env::talk(45.0);
+    env.wav("talk.wav", 16_000, 1, &talk);
+    let run = RunFolder::open(&env.path("runs"), "mine").unwrap();
     let predictor = Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap();
     assert_eq!(predictor.config().training.piece_seconds, 0.0);
     assert_eq!(predictor.config().piece_frames(), None);
-    desk.types("train --resume mine --epochs 4 --device cpu")
-        .fine();
+    env.run("train --resume mine --epochs 4 --device cpu")
+        .success();
     let text = fs::read_to_string(&config).unwrap();
     assert!(text.contains("piece_seconds = 0.0\n"), "{text}");
     for wrong in ["-1", "0.5", "1e9"] {
         let settings = format!("[training]\npiece_seconds = {wrong}\n");
-        fs::write(desk.path("wrong.toml"), settings).unwrap();
-        desk.types("train --data corpus --config wrong.toml --run wrong")
+        fs::write(env.path("wrong.toml"), settings).unwrap();
+        env.run("train --data corpus --config wrong.toml --run wrong")
             .fails_with(&["piece_seconds must be 0"]);
     }
 }

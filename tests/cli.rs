@@ -1,26 +1,27 @@
 //! The command line as a user sees it: commands, files and messages.
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use desk::{Desk, SMALL, TRAIN};
 use emovox::corpus::demo;
+use env::{SMALL, TRAIN, TestEnv};
 use serde_json::Value;
 
 #[test]
 fn a_training_writes_a_complete_run_folder() {
-    let desk = Desk::with_corpus();
-    let seen = desk.types(TRAIN).fine();
+    let env = TestEnv::with_corpus();
+    let output = env.run(TRAIN).success();
     assert!(
-        seen.out
+        output
+            .out
             .contains("corpus folders in corpus: 30 clips, 5 speakers, 3 classes")
     );
-    assert!(seen.out.contains("epoch   3/3"), "{}", seen.out);
-    assert!(seen.out.contains("macro avg"), "{}", seen.out);
+    assert!(output.out.contains("epoch   3/3"), "{}", output.out);
+    assert!(output.out.contains("macro avg"), "{}", output.out);
 
-    let run = |file: &str| desk.path("runs/mine").join(file);
+    let run = |file: &str| env.path("runs/mine").join(file);
     let lines = |file: &str| fs::read_to_string(run(file)).unwrap().lines().count();
     assert_eq!(lines("metrics.csv"), 1 + 3);
     assert_eq!(lines("split.csv"), 1 + 30);
@@ -36,16 +37,35 @@ fn a_training_writes_a_complete_run_folder() {
         "recall.png",
         "reliability.png",
     ] {
-        assert!(
-            fs::read(run(file)).unwrap().starts_with(b"\x89PNG"),
-            "{file}"
-        );
+        let picture = image::open(run(file)).unwrap().to_rgb8();
+        assert!(picture.pixels().any(|pixel| pixel.0 != [255; 3]), "{file}");
     }
-    for file in ["best.ot", "last.ot", "config.toml", "report.txt"] {
-        assert!(fs::metadata(run(file)).unwrap().len() > 100, "{file}");
-    }
-    let left_over = fs::read_dir(desk.path("runs/mine")).unwrap().count();
-    assert_eq!(left_over, 16, "nothing temporary stays");
+    let mut names: Vec<String> = fs::read_dir(env.path("runs/mine"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            ".lock",
+            "best.ot",
+            "config.toml",
+            "confusion.csv",
+            "confusion.png",
+            "curves.png",
+            "last.ot",
+            "metrics.csv",
+            "predictions.csv",
+            "previous.ot",
+            "recall.png",
+            "reliability.png",
+            "report.json",
+            "report.txt",
+            "skipped.csv",
+            "split.csv",
+        ]
+    );
 
     // The report can be recomputed from predictions.csv.
     let report: Value =
@@ -83,7 +103,7 @@ fn a_training_writes_a_complete_run_folder() {
     }
 
     // `evaluate` gives the same scores under the same keys.
-    let again = desk.types("evaluate mine --json").fine();
+    let again = env.run("evaluate mine --json").success();
     let again: Value = serde_json::from_str(&again.out).unwrap();
     for key in [
         "accuracy",
@@ -100,36 +120,35 @@ fn a_training_writes_a_complete_run_folder() {
     }
 
     // An existing run is not overwritten.
-    desk.types(TRAIN)
-        .fails_with(&["mine exists", "--resume mine"]);
-    assert_eq!(desk.runs(), 1);
+    env.run(TRAIN).fails_with(&["mine exists", "--resume mine"]);
+    assert_eq!(env.runs(), 1);
 }
 
 #[test]
 fn a_finished_run_can_be_extended_and_plotted() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    let metrics = || fs::read_to_string(desk.path("runs/mine/metrics.csv")).unwrap();
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let metrics = || fs::read_to_string(env.path("runs/mine/metrics.csv")).unwrap();
     let before = metrics();
-    let seen = desk.types("train --resume mine --epochs 5").fine();
+    let output = env.run("train --resume mine --epochs 5").success();
     assert!(
-        seen.out.contains("epoch   4/5") && !seen.out.contains("epoch   3/5"),
+        output.out.contains("epoch   4/5") && !output.out.contains("epoch   3/5"),
         "{}",
-        seen.out
+        output.out
     );
     assert!(metrics().starts_with(&before));
     assert_eq!(metrics().lines().count(), 1 + 5);
 
-    desk.types("train --resume mine --learning-rate 0.1 --seed 1 --test-speakers v01")
+    env.run("train --resume mine --learning-rate 0.1 --seed 1 --test-speakers v01")
         .fails_with(&[
             "training.learning_rate is 0.003, not 0.1",
             "split.test_speakers is [], not [\"v01\"]",
             "may change --epochs, --early-stopping, --device and --data",
         ]);
-    desk.types("train --resume mine --epochs 2")
-        .fails_with(&["5 epochs behind it"]);
-    let scored = desk.path("runs/mine/report.txt");
-    desk.types("train --resume other")
+    env.run("train --resume mine --epochs 2")
+        .fails_with(&["already trained for 5 epochs"]);
+    let scored = env.path("runs/mine/report.txt");
+    env.run("train --resume other")
         .fails_with(&["no run 'other'", "mine"]);
 
     // A run cannot be resumed with other recordings.
@@ -139,13 +158,13 @@ fn a_finished_run_can_be_extended_and_plotted() {
             let samples = demo::synthesise(voice, 1, emotion, 1);
             let softer: Vec<f32> = samples.iter().map(|x| x * 0.5).collect();
             let class = demo::EMOTIONS[emotion];
-            desk.wav(
+            env.wav(
                 &format!("other/{class}/v{voice:02}/1.wav"),
                 16_000,
                 1,
                 &softer,
             );
-            desk.wav(
+            env.wav(
                 &format!("other/{class}/v{voice:02}/2.wav"),
                 16_000,
                 1,
@@ -153,19 +172,19 @@ fn a_finished_run_can_be_extended_and_plotted() {
             );
         }
     }
-    desk.types("train --resume mine --data other --epochs 6")
+    env.run("train --resume mine --data other --epochs 6")
         .fails_with(&["the recordings of mine are not those", "30 replaced"]);
     // Nothing was changed.
     assert!(scored.exists());
-    desk.types("train --resume mine --data corpus").fine();
+    env.run("train --resume mine --data corpus").success();
     assert!(scored.exists());
 
-    fs::remove_file(desk.path("runs/mine/curves.png")).unwrap();
-    desk.types("plot mine").fine();
-    assert!(desk.path("runs/mine/curves.png").exists());
-    desk.types("plot mine mine --out both.png").fine();
+    fs::remove_file(env.path("runs/mine/curves.png")).unwrap();
+    env.run("plot mine").success();
+    assert!(env.path("runs/mine/curves.png").exists());
+    env.run("plot mine mine --out both.png").success();
     assert!(
-        fs::read(desk.path("both.png"))
+        fs::read(env.path("both.png"))
             .unwrap()
             .starts_with(b"\x89PNG")
     );
@@ -173,23 +192,23 @@ fn a_finished_run_can_be_extended_and_plotted() {
 
 #[test]
 fn shared_speakers_are_noted_beside_every_score() {
-    let desk = Desk::with_corpus();
-    let seen = desk
-        .types(&format!("{TRAIN} --split random --arch seed --epochs 2"))
-        .fine();
+    let env = TestEnv::with_corpus();
+    let output = env
+        .run(&format!("{TRAIN} --split random --arch seed --epochs 2"))
+        .success();
     assert!(
-        seen.out.contains("speakers shared: train/validation"),
+        output.out.contains("speakers shared: train/validation"),
         "{}",
-        seen.out
+        output.out
     );
-    let report = fs::read_to_string(desk.path("runs/mine/report.txt")).unwrap();
+    let report = fs::read_to_string(env.path("runs/mine/report.txt")).unwrap();
     assert!(report.contains("speakers shared"), "{report}");
-    let json = desk.types("evaluate mine --json").fine().out;
+    let json = env.run("evaluate mine --json").success().out;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["speakers_shared"], true);
     // The training subset of a speaker-independent run shares its speakers with itself.
-    desk.types(&TRAIN.replace("mine", "apart")).fine();
-    let text = desk.types("evaluate apart --part train").fine().out;
+    env.run(&TRAIN.replace("mine", "apart")).success();
+    let text = env.run("evaluate apart --part train").success().out;
     assert!(
         text.contains("speakers shared: trained on these clips"),
         "{text}"
@@ -198,12 +217,12 @@ fn shared_speakers_are_noted_beside_every_score() {
 
 #[test]
 fn the_split_has_the_given_speakers() {
-    let desk = Desk::with_corpus();
-    desk.types(&format!(
+    let env = TestEnv::with_corpus();
+    env.run(&format!(
         "{TRAIN} --test-speakers v02,v04 --validation-speakers v01"
     ))
-    .fine();
-    let split = fs::read_to_string(desk.path("runs/mine/split.csv")).unwrap();
+    .success();
+    let split = fs::read_to_string(env.path("runs/mine/split.csv")).unwrap();
     for line in split.lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();
         let part = match fields[1] {
@@ -217,16 +236,16 @@ fn the_split_has_the_given_speakers() {
 
 #[test]
 fn recordings_of_any_rate_channels_and_length_are_predicted() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
     let tone: Vec<f32> = (0..48_000).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
-    desk.wav("odd/stereo 48k.wav", 48_000, 2, &tone);
-    desk.wav("odd/telephone.wav", 8_000, 1, &tone[..8_000]);
-    desk.wav("odd/one-sample.wav", 22_050, 1, &tone[..1]);
-    desk.wav("odd/a-minute.wav", 16_000, 1, &tone.repeat(20));
+    env.wav("odd/stereo 48k.wav", 48_000, 2, &tone);
+    env.wav("odd/telephone.wav", 8_000, 1, &tone[..8_000]);
+    env.wav("odd/one-sample.wav", 22_050, 1, &tone[..1]);
+    env.wav("odd/a-minute.wav", 16_000, 1, &tone.repeat(20));
 
-    let seen = desk.types("predict mine odd --json").fine();
-    let predictions: Value = serde_json::from_str(&seen.out).unwrap();
+    let output = env.run("predict mine odd --json").success();
+    let predictions: Value = serde_json::from_str(&output.out).unwrap();
     let predictions = predictions.as_array().unwrap();
     assert_eq!(predictions.len(), 4);
     for prediction in predictions {
@@ -242,7 +261,7 @@ fn recordings_of_any_rate_channels_and_length_are_predicted() {
             has_speech
         );
     }
-    let csv = desk.types("predict mine odd --csv").fine().out;
+    let csv = env.run("predict mine odd --csv").success().out;
     assert!(
         csv.starts_with("file,label,anger,neutral,sadness\n"),
         "{csv}"
@@ -250,9 +269,9 @@ fn recordings_of_any_rate_channels_and_length_are_predicted() {
     assert_eq!(csv.lines().count(), 1 + 4);
 
     // The prediction for a file does not depend on the other files.
-    let alone = desk
-        .types("predict mine odd/telephone.wav --csv")
-        .fine()
+    let alone = env
+        .run("predict mine odd/telephone.wav --csv")
+        .success()
         .out;
     let numbers = |text: &str| -> Vec<f64> {
         let line = text
@@ -269,26 +288,26 @@ fn recordings_of_any_rate_channels_and_length_are_predicted() {
     }
 
     // One unreadable recording does not affect the others.
-    fs::write(desk.path("odd/broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
-    let seen = desk
-        .types("predict mine odd --csv")
+    fs::write(env.path("odd/broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
+    let output = env
+        .run("predict mine odd --csv")
         .fails_with(&["broken.wav", "AIFF"]);
-    assert_eq!(seen.out.lines().count(), 1 + 4);
-    desk.types("predict mine missing.wav")
+    assert_eq!(output.out.lines().count(), 1 + 4);
+    env.run("predict mine missing.wav")
         .fails_with(&["missing.wav"]);
 }
 
 #[test]
 fn another_corpus_is_scored_on_the_labels_of_the_model() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
     for (class, emotion) in [("anger", 0), ("boredom", 1)] {
         let samples = demo::synthesise(9, 3, emotion, 1);
-        desk.wav(&format!("other/{class}/x/1.wav"), 16_000, 1, &samples);
+        env.wav(&format!("other/{class}/x/1.wav"), 16_000, 1, &samples);
     }
     let scored = |line: &str| {
-        let json = desk.types(&format!("evaluate mine --data other --json{line}"));
-        let json: Value = serde_json::from_str(&json.fine().out).unwrap();
+        let json = env.run(&format!("evaluate mine --data other --json{line}"));
+        let json: Value = serde_json::from_str(&json.success().out).unwrap();
         let number = |key: &str| json[key].as_u64().unwrap();
         let counts = (number("clips"), number("unknown_label"));
         (counts, json["notes"].to_string())
@@ -308,37 +327,37 @@ fn another_corpus_is_scored_on_the_labels_of_the_model() {
         notes.contains("neutral of the model counts as anger"),
         "{notes}"
     );
-    desk.types("evaluate mine --data other --map joy=anger")
+    env.run("evaluate mine --data other --map joy=anger")
         .fails_with(&["--map joy=", "neither"]);
-    desk.types("evaluate mine --data other --part test")
-        .fails_with(&["not have all recordings", "--part"]);
+    env.run("evaluate mine --data other --part test")
+        .fails_with(&["not have all recordings", "--subset"]);
 
     // A folder with some of the run's recordings shares their speakers.
-    fs::create_dir_all(desk.path("some")).unwrap();
+    fs::create_dir_all(env.path("some")).unwrap();
     for class in ["anger", "sadness"] {
-        fs::create_dir_all(desk.path(&format!("some/{class}/v01"))).unwrap();
+        fs::create_dir_all(env.path(&format!("some/{class}/v01"))).unwrap();
         let file = format!("{class}/v01/1.wav");
         fs::copy(
-            desk.path(&format!("corpus/{file}")),
-            desk.path(&format!("some/{file}")),
+            env.path(&format!("corpus/{file}")),
+            env.path(&format!("some/{file}")),
         )
         .unwrap();
     }
-    desk.types(
+    env.run(
         &TRAIN
             .replace("mine", "by-name")
             .replace("--run", "--test-speakers v05 --run"),
     )
-    .fine();
-    let json = desk.types("evaluate by-name --data some --json").fine().out;
+    .success();
+    let json = env.run("evaluate by-name --data some --json").success().out;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["speakers_shared"], true, "{json}");
 
     // The run's recordings keep their subsets after a move.
-    fs::rename(desk.path("corpus"), desk.path("moved")).unwrap();
-    desk.types("evaluate mine")
+    fs::rename(env.path("corpus"), env.path("moved")).unwrap();
+    env.run("evaluate mine")
         .fails_with(&["are missing in", "--data"]);
-    let moved = desk.types("evaluate mine --data moved --json").fine().out;
+    let moved = env.run("evaluate mine --data moved --json").success().out;
     let moved: Value = serde_json::from_str(&moved).unwrap();
     assert_eq!(moved["clips"], 6);
     assert_eq!(moved["part"], "test");
@@ -346,10 +365,10 @@ fn another_corpus_is_scored_on_the_labels_of_the_model() {
 
 #[test]
 fn features_are_npy_files_with_frames_as_rows() {
-    let desk = Desk::with_corpus();
-    desk.types("features corpus/anger/v01/1.wav --out x.npy --sample-rate native")
-        .fine();
-    let npy = fs::read(desk.path("x.npy")).unwrap();
+    let env = TestEnv::with_corpus();
+    env.run("features corpus/anger/v01/1.wav --out x.npy --sample-rate native")
+        .success();
+    let npy = fs::read(env.path("x.npy")).unwrap();
     let header = String::from_utf8_lossy(&npy[..128]).into_owned();
     assert!(
         npy.starts_with(b"\x93NUMPY") && header.contains("'<f4'"),
@@ -361,22 +380,22 @@ fn features_are_npy_files_with_frames_as_rows() {
         "{header}"
     );
 
-    desk.types("features corpus --out mfcc --n-mfcc 13 --top-db off")
-        .fine();
-    assert!(desk.path("mfcc/sadness/v05/2.npy").exists());
-    desk.types("features corpus --out x2 --n-mfcc 200")
+    env.run("features corpus --out mfcc --n-mfcc 13 --top-db off")
+        .success();
+    assert!(env.path("mfcc/sadness/v05/2.npy").exists());
+    env.run("features corpus --out x2 --n-mfcc 200")
         .fails_with(&["n_mfcc is 200"]);
-    assert!(!desk.path("x2").exists());
-    desk.types("features none.wav --out y.npy")
+    assert!(!env.path("x2").exists());
+    env.run("features none.wav --out y.npy")
         .fails_with(&["none.wav"]);
-    assert!(!desk.path("y.npy").exists());
+    assert!(!env.path("y.npy").exists());
 }
 
 #[test]
 fn doctor_reports_the_result_of_a_scan() {
-    let desk = Desk::with_corpus();
-    fs::write(desk.path("corpus/anger/v01/3.wav"), b"no recording").unwrap();
-    let seen = desk.types("doctor --data corpus").fine();
+    let env = TestEnv::with_corpus();
+    fs::write(env.path("corpus/anger/v01/3.wav"), b"no recording").unwrap();
+    let output = env.run("doctor --data corpus").success();
     for words in [
         "libtorch      2.11.0",
         "clips         31",
@@ -384,38 +403,43 @@ fn doctor_reports_the_result_of_a_scan() {
         "unreadable    1",
         "3.wav",
     ] {
-        assert!(seen.out.contains(words), "lacks '{words}': {}", seen.out);
+        assert!(
+            output.out.contains(words),
+            "lacks '{words}': {}",
+            output.out
+        );
     }
 }
 
 #[test]
 fn unreadable_recordings_are_named_and_skipped() {
-    let desk = Desk::with_corpus();
-    fs::write(desk.path("corpus/anger/v01/1.wav"), b"").unwrap();
+    let env = TestEnv::with_corpus();
+    fs::write(env.path("corpus/anger/v01/1.wav"), b"").unwrap();
     fs::write(
-        desk.path("corpus/neutral/v03/2.wav"),
+        env.path("corpus/neutral/v03/2.wav"),
         b"FORM\0\0\0\x10AIFFCOMM",
     )
     .unwrap();
-    let seen = desk.types(TRAIN).fine();
+    let output = env.run(TRAIN).success();
     assert!(
-        seen.error.contains("skipped") && seen.error.contains("the file ends inside its header"),
+        output.error.contains("skipped")
+            && output.error.contains("the file ends inside its header"),
         "{}",
-        seen.error
+        output.error
     );
     assert!(
-        seen.out.contains("2 unreadable recordings were left out"),
+        output.out.contains("2 unreadable recordings were left out"),
         "{}",
-        seen.out
+        output.out
     );
-    let report = fs::read_to_string(desk.path("runs/mine/report.json")).unwrap();
+    let report = fs::read_to_string(env.path("runs/mine/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["skipped_recordings"], 2);
 }
 
 /// The rows of `skipped.csv`: file and reason.
-fn skipped(desk: &Desk) -> Vec<(String, String)> {
-    let mut table = csv::Reader::from_path(desk.path("runs/mine/skipped.csv")).unwrap();
+fn skipped(env: &TestEnv) -> Vec<(String, String)> {
+    let mut table = csv::Reader::from_path(env.path("runs/mine/skipped.csv")).unwrap();
     table.deserialize().map(Result::unwrap).collect()
 }
 
@@ -426,11 +450,11 @@ fn skipped_files_are_in_a_table_and_an_error_with_strict() {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
-    let desk = Desk::with_corpus();
-    let corpus = desk.path("corpus/anger/v01");
-    desk.types(&format!("{TRAIN} --strict")).fine();
-    assert!(skipped(&desk).is_empty());
-    fs::remove_dir_all(desk.path("runs")).unwrap();
+    let env = TestEnv::with_corpus();
+    let corpus = env.path("corpus/anger/v01");
+    env.run(&format!("{TRAIN} --strict")).success();
+    assert!(skipped(&env).is_empty());
+    fs::remove_dir_all(env.path("runs")).unwrap();
 
     fs::copy(
         corpus.join("1.wav"),
@@ -443,12 +467,13 @@ fn skipped_files_are_in_a_table_and_an_error_with_strict() {
     symlink("nowhere", corpus.join("gone.wav")).unwrap();
     symlink("nowhere", corpus.join("gone.txt")).unwrap();
     fs::write(corpus.join("broken.wav"), "").unwrap();
-    let seen = desk.types(TRAIN).fine();
+    let output = env.run(TRAIN).success();
     assert!(
-        seen.out
+        output
+            .out
             .contains("4 more recordings or folders are left out"),
         "{}",
-        seen.out
+        output.out
     );
     let expected = [
         ("caf\u{fffd}.wav", "its path is not UTF-8; rename it"),
@@ -462,86 +487,92 @@ fn skipped_files_are_in_a_table_and_an_error_with_strict() {
     ];
     let mut expected = expected.map(|(file, reason)| (format!("anger/v01/{file}"), reason.into()));
     expected.sort();
-    let mut skipped = skipped(&desk);
+    let mut skipped = skipped(&env);
     skipped.sort();
     assert_eq!(skipped, expected);
 
     let strict = TRAIN.replace("mine", "strict --strict");
-    desk.types(&strict)
+    env.run(&strict)
         .fails_with(&["corpus/anger/v01/", "--strict"]);
     for file in ["folder.wav", "loop", "gone.wav"] {
         let path = corpus.join(file);
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
     }
     fs::remove_file(corpus.join(OsStr::from_bytes(b"caf\xe9.wav"))).unwrap();
-    desk.types(&strict)
+    env.run(&strict)
         .fails_with(&["corpus/anger/v01/broken.wav: the file is empty", "--strict"]);
 }
 
 #[test]
 fn identical_recordings_are_reported() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let copy = |from: &str, to: &str| {
         fs::copy(
-            desk.path(&format!("corpus/anger/{from}.wav")),
-            desk.path(&format!("corpus/anger/{to}.wav")),
+            env.path(&format!("corpus/anger/{from}.wav")),
+            env.path(&format!("corpus/anger/{to}.wav")),
         )
         .unwrap()
     };
     copy("v01/1", "v01/other");
     let parts = "--test-speakers v02 --validation-speakers v03";
-    let seen = desk.types(&format!("{TRAIN} {parts}")).fine();
+    let output = env.run(&format!("{TRAIN} {parts}")).success();
     let pair = "anger/v01/1.wav and anger/v01/other.wav are the same recording";
-    assert!(seen.out.contains(pair), "{}", seen.out);
-    assert!(!seen.out.contains("in different subsets"), "{}", seen.out);
+    assert!(output.out.contains(pair), "{}", output.out);
+    assert!(
+        !output.out.contains("in different subsets"),
+        "{}",
+        output.out
+    );
 
     copy("v01/1", "v02/other");
     let train = TRAIN.replace("mine", "leaking");
-    let seen = desk.types(&format!("{train} {parts}")).fine();
+    let output = env.run(&format!("{train} {parts}")).success();
     assert!(
-        seen.out.contains("1 of these pairs are in different parts"),
+        output
+            .out
+            .contains("1 of these pairs are in different subsets"),
         "{}",
-        seen.out
+        output.out
     );
-    for text in [seen.out, desk.types("evaluate leaking").fine().out] {
+    for text in [output.out, env.run("evaluate leaking").success().out] {
         assert!(text.contains("1 recording is in several subsets"), "{text}");
     }
 }
 
 #[test]
 fn a_training_starts_from_given_weights() {
-    let desk = Desk::with_corpus();
-    desk.types(&TRAIN.replace("mine", "first --epochs 8"))
-        .fine();
+    let env = TestEnv::with_corpus();
+    env.run(&TRAIN.replace("mine", "first --epochs 8"))
+        .success();
     let more = |weights: &str, run: &str| {
         let train = TRAIN.replace("mine", run);
-        desk.types(&format!("{train} --epochs 1 --init-weights {weights}"))
+        env.run(&format!("{train} --epochs 1 --init-weights {weights}"))
     };
     let loss = |run: &str| -> f64 {
-        let metrics = fs::read_to_string(desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+        let metrics = fs::read_to_string(env.path(&format!("runs/{run}/metrics.csv"))).unwrap();
         let first = metrics.lines().nth(1).unwrap();
         first.split(',').nth(1).unwrap().parse().unwrap()
     };
-    let seen = more("runs/first/best.ot", "second").fine();
+    let output = more("runs/first/best.ot", "second").success();
     let message = "runs/first/best.ot (all layers); the state of the optimizer is new";
-    assert!(seen.out.contains(message), "{}", seen.out);
-    desk.types(&TRAIN.replace("mine", "fresh --epochs 1"))
-        .fine();
+    assert!(output.out.contains(message), "{}", output.out);
+    env.run(&TRAIN.replace("mine", "fresh --epochs 1"))
+        .success();
     assert!(
         loss("second") < loss("fresh"),
         "initial weights lower the first loss"
     );
     // A checkpoint also contains weights.
-    more("runs/first/last.ot", "third").fine();
+    more("runs/first/last.ot", "third").success();
 
     // The run has a copy of the initial weights, so it can be resumed after their file was removed.
-    fs::remove_dir_all(desk.path("runs/first")).unwrap();
-    let metrics = || fs::read(desk.path("runs/second/metrics.csv")).unwrap();
+    fs::remove_dir_all(env.path("runs/first")).unwrap();
+    let metrics = || fs::read(env.path("runs/second/metrics.csv")).unwrap();
     let before = metrics();
     for file in ["last.ot", "metrics.csv", "best.ot"] {
-        fs::remove_file(desk.path(&format!("runs/second/{file}"))).unwrap();
+        fs::remove_file(env.path(&format!("runs/second/{file}"))).unwrap();
     }
-    desk.types("train --resume second").fine();
+    env.run("train --resume second").success();
     let timeless = |bytes: Vec<u8>| {
         let text = String::from_utf8(bytes).unwrap();
         let lines = text
@@ -552,53 +583,53 @@ fn a_training_starts_from_given_weights() {
     assert_eq!(timeless(metrics()), timeless(before));
 
     // With other classes the last layer is new; another architecture or other sizes are rejected.
-    fs::remove_dir_all(desk.path("corpus/neutral")).unwrap();
-    let seen = more("runs/second/best.ot", "fewer").fine();
-    assert!(seen.out.contains("a new last layer"), "{}", seen.out);
+    fs::remove_dir_all(env.path("corpus/neutral")).unwrap();
+    let output = more("runs/second/best.ot", "fewer").success();
+    assert!(output.out.contains("a new last layer"), "{}", output.out);
     more("runs/second/best.ot --arch seed", "seed").fails_with(&[
         "best.ot cannot initialise this model",
         "contains a bilstm model",
         "--config",
     ]);
     fs::write(
-        desk.path("wide.toml"),
+        env.path("wide.toml"),
         "[model]\narch = \"bilstm\"\nhidden = 17\n",
     )
     .unwrap();
     let train = TRAIN.replace("small", "wide").replace("mine", "wide");
-    desk.types(&format!("{train} --init-weights runs/second/best.ot"))
+    env.run(&format!("{train} --init-weights runs/second/best.ot"))
         .fails_with(&["cannot initialise this model", "but the model needs"]);
     more("nowhere.ot", "none").fails_with(&["there is no file nowhere.ot", "--init-weights"]);
-    assert_eq!(desk.runs(), 4, "second, third, fresh, fewer");
+    assert_eq!(env.runs(), 4, "second, third, fresh, fewer");
 }
 
 #[test]
 fn a_nan_loss_is_an_error_with_the_step_and_its_clips() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let wild = SMALL.replace("[training]", "[training]\nweight_decay = 1e30");
-    fs::write(desk.path("wild.toml"), wild).unwrap();
-    let seen = desk.types(&TRAIN.replace("small", "wild"));
-    let seen = seen.fails_with(&[
+    fs::write(env.path("wild.toml"), wild).unwrap();
+    let output = env.run(&TRAIN.replace("small", "wild"));
+    let output = output.fails_with(&[
         "the training loss became NaN at step",
         "of epoch 1, at a learning rate of",
         "smaller --learning-rate",
         "1.wav",
     ]);
-    assert_eq!(seen.error.lines().count(), 1, "{}", seen.error);
+    assert_eq!(output.error.lines().count(), 1, "{}", output.error);
 }
 
 #[test]
 fn a_rejected_training_leaves_no_files() {
-    let desk = Desk::with_corpus();
-    let train = |data: &str| desk.types(&format!("train --data {data} --config small.toml"));
+    let env = TestEnv::with_corpus();
+    let train = |data: &str| env.run(&format!("train --data {data} --config small.toml"));
     let tone = vec![0.1f32; 8_000];
 
-    fs::create_dir(desk.path("empty")).unwrap();
+    fs::create_dir(env.path("empty")).unwrap();
     train("empty").fails_with(&["no recording in empty"]);
     train("nowhere").fails_with(&["no folder nowhere", "data/README.md"]);
 
-    desk.wav("unknown/a.wav", 16_000, 1, &tone);
-    desk.wav("unknown/b.wav", 16_000, 1, &tone);
+    env.wav("unknown/a.wav", 16_000, 1, &tone);
+    env.wav("unknown/b.wav", 16_000, 1, &tone);
     train("unknown").fails_with(&[
         "no rule of a corpus that emovox knows",
         "CLASS/SPEAKER/clip.wav",
@@ -606,9 +637,9 @@ fn a_rejected_training_leaves_no_files() {
 
     for class in ["happy", "sad"] {
         for clip in 0..4 {
-            desk.wav(&format!("flat/{class}/{clip}.wav"), 16_000, 1, &tone);
-            desk.wav(&format!("solo/{class}/anna/{clip}.wav"), 16_000, 1, &tone);
-            desk.wav(
+            env.wav(&format!("flat/{class}/{clip}.wav"), 16_000, 1, &tone);
+            env.wav(&format!("solo/{class}/anna/{clip}.wav"), 16_000, 1, &tone);
+            env.wav(
                 &format!("one-class/sad/{class}/{clip}.wav"),
                 16_000,
                 1,
@@ -623,123 +654,123 @@ fn a_rejected_training_leaves_no_files() {
     train("solo").fails_with(&["only one speaker (anna)", "--split random"]);
     train("one-class").fails_with(&["one class only ('sadness')"]);
 
-    desk.wav("corpus/rare/v01/1.wav", 16_000, 1, &tone);
+    env.wav("corpus/rare/v01/1.wav", 16_000, 1, &tone);
     train("corpus").fails_with(&["'rare' has 1 readable clip"]);
-    fs::remove_dir_all(desk.path("corpus/rare")).unwrap();
+    fs::remove_dir_all(env.path("corpus/rare")).unwrap();
 
     for voice in ["v01", "v02", "v03", "v04"] {
         for clip in 1..=2 {
             fs::write(
-                desk.path(&format!("corpus/anger/{voice}/{clip}.wav")),
+                env.path(&format!("corpus/anger/{voice}/{clip}.wav")),
                 b"RIFF",
             )
             .unwrap();
-            fs::write(
-                desk.path(&format!("corpus/sadness/{voice}/{clip}.wav")),
-                b"",
-            )
-            .unwrap();
+            fs::write(env.path(&format!("corpus/sadness/{voice}/{clip}.wav")), b"").unwrap();
         }
     }
     train("corpus").fails_with(&["16 of the 30 recordings", "cannot be read"]);
 
-    desk.types("train --data corpus --device cuda:99")
+    env.run("train --data corpus --device cuda:99")
         .fails_with(&["--device", "GPU"]);
-    desk.types("train --epochs 0").fails_with(&["--epochs"]);
-    desk.types("train --config nowhere.toml")
+    env.run("train --epochs 0").fails_with(&["--epochs"]);
+    env.run("train --config nowhere.toml")
         .fails_with(&["nowhere.toml"]);
-    desk.types("train --data corpus --run a/b")
+    env.run("train --data corpus --run a/b")
         .fails_with(&["cannot be the name of a run"]);
-    assert_eq!(desk.runs(), 0, "no run folder");
+    assert_eq!(env.runs(), 0, "no run folder");
 }
 
 #[test]
 fn weights_of_another_model_are_rejected() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    desk.types(
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    env.run(
         &TRAIN
             .replace("mine", "seed")
             .replace("--config small.toml", "--arch seed --epochs 1"),
     )
-    .fine();
-    let copy = |from: &str, to: &str| fs::copy(desk.path(from), desk.path(to)).unwrap();
+    .success();
+    let copy = |from: &str, to: &str| fs::copy(env.path(from), env.path(to)).unwrap();
     copy("runs/seed/best.ot", "runs/mine/best.ot");
-    desk.types("predict mine corpus")
+    env.run("predict mine corpus")
         .fails_with(&["best.ot", "do not fit"]);
     copy("runs/seed/last.ot", "runs/mine/last.ot");
-    desk.types("train --resume mine")
+    env.run("train --resume mine")
         .fails_with(&["last.ot", "does not fit"]);
-    fs::remove_file(desk.path("runs/mine/last.ot")).unwrap();
-    fs::remove_file(desk.path("runs/mine/previous.ot")).unwrap();
-    let metrics = fs::read(desk.path("runs/mine/metrics.csv")).unwrap();
-    desk.types("train --resume mine")
+    fs::remove_file(env.path("runs/mine/last.ot")).unwrap();
+    fs::remove_file(env.path("runs/mine/previous.ot")).unwrap();
+    let metrics = fs::read(env.path("runs/mine/metrics.csv")).unwrap();
+    env.run("train --resume mine")
         .fails_with(&["last.ot is missing", "was not changed"]);
     assert_eq!(
-        fs::read(desk.path("runs/mine/metrics.csv")).unwrap(),
+        fs::read(env.path("runs/mine/metrics.csv")).unwrap(),
         metrics
     );
-    fs::write(desk.path("runs/mine/best.ot"), [0; 1000]).unwrap();
-    desk.types("evaluate mine")
+    fs::write(env.path("runs/mine/best.ot"), [0; 1000]).unwrap();
+    env.run("evaluate mine")
         .fails_with(&["cannot read the weights"]);
 }
 
 #[test]
 fn the_help_of_every_command_has_examples() {
-    let desk = Desk::new();
-    for command in [
-        "", "train", "evaluate", "predict", "listen", "plot", "features", "doctor", "export",
-        "corpus",
-    ] {
-        let seen = desk.types(&format!("{command} --help")).fine();
-        assert!(
-            seen.out.contains("Examples:\n  emovox "),
-            "{command}: {}",
-            seen.out
-        );
+    let env = TestEnv::new();
+    let help = env.run("--help").success().out;
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        // The continuation of a description is indented further.
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap())
+        .filter(|&command| command != "help")
+        .collect();
+    assert!(commands.contains(&"train") && commands.contains(&"cross-validate"));
+    for command in [""].iter().chain(&commands) {
+        let out = env.run(&format!("{command} --help")).success().out;
+        assert!(out.contains("Examples:\n  emovox "), "{command}: {out}");
     }
-    assert_eq!(desk.types("train --no-such-flag").code, 2);
+    assert_eq!(env.run("train --no-such-flag").code, 2);
 }
 
 /// The quick start of the README: without data, the demo corpus is synthesised.
 #[test]
 fn without_data_the_demo_corpus_is_synthesised_and_labelled() {
-    let desk = Desk::new();
-    let seen = desk.types("train --config small.toml --epochs 1").fine();
-    assert!(seen.out.contains("synthetic"), "{}", seen.out);
-    assert!(Path::new(&desk.path("data/demo")).is_dir());
-    let report = fs::read_to_string(desk.path("runs/demo-bilstm/report.txt")).unwrap();
+    let env = TestEnv::new();
+    let output = env.run("train --config small.toml --epochs 1").success();
+    assert!(output.out.contains("synthetic"), "{}", output.out);
+    assert!(Path::new(&env.path("data/demo")).is_dir());
+    let report = fs::read_to_string(env.path("runs/demo-bilstm/report.txt")).unwrap();
     assert!(report.contains("synthetic demo corpus"), "{report}");
-    let again = desk.types("train --config small.toml --epochs 1").fine();
+    let again = env.run("train --config small.toml --epochs 1").success();
     assert!(again.out.contains("runs/demo-bilstm-2"), "{}", again.out);
 }
 
 #[test]
 fn silence_other_formats_and_contradictory_copies_are_listed() {
-    let desk = Desk::with_corpus();
-    let folders = fs::read_dir(desk.path("corpus")).unwrap();
+    let env = TestEnv::with_corpus();
+    let folders = fs::read_dir(env.path("corpus")).unwrap();
     let mut classes: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path()).collect();
     classes.sort();
     let in_class = |class: usize, name: &str| classes[class].join("v01").join(name);
-    desk.wav("silence.wav", 16_000, 1, &[0.0; 16_000]);
-    fs::rename(desk.path("silence.wav"), in_class(0, "silence.wav")).unwrap();
+    env.wav("silence.wav", 16_000, 1, &[0.0; 16_000]);
+    fs::rename(env.path("silence.wav"), in_class(0, "silence.wav")).unwrap();
     fs::write(in_class(0, "voice.wma"), "WMA").unwrap();
     fs::write(in_class(0, "1.mp3"), "a copy of 1.wav").unwrap();
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
     fs::write(in_class(1, "pointer.wav"), pointer).unwrap();
     fs::copy(in_class(0, "1.wav"), in_class(1, "copy.wav")).unwrap();
 
-    let seen = desk.types(TRAIN).fine();
+    let output = env.run(TRAIN).success();
     let line = seen
         .out
         .lines()
         .find(|line| line.starts_with("contradictory labels: "));
-    let line = line.unwrap_or_else(|| panic!("{}", seen.out));
+    let line = line.unwrap_or_else(|| panic!("{}", output.out));
     assert!(
         line.contains("copy.wav") && line.contains("are the same recording"),
         "{line}"
     );
-    let skipped = skipped(&desk);
+    let skipped = skipped(&env);
     for (file, words) in [
         ("silence.wav", "no speech: it is silent"),
         ("voice.wma", "not supported; convert it"),
@@ -756,23 +787,23 @@ fn silence_other_formats_and_contradictory_copies_are_listed() {
     let right = TRAIN
         .replace("mine", "right")
         .replace("small.toml", "right.toml");
-    let small = fs::read_to_string(desk.path("small.toml")).unwrap();
+    let small = fs::read_to_string(env.path("small.toml")).unwrap();
     let write = |channel: &str| {
         let text = format!("{small}\n[audio]\nchannel = {channel}\n");
-        fs::write(desk.path("right.toml"), text).unwrap();
+        fs::write(env.path("right.toml"), text).unwrap();
     };
     write("\"right\"");
-    desk.types(&right).fails_with(&["no channel right"]);
+    env.run(&right).fails_with(&["no channel right"]);
     write("1");
-    desk.types(&right).fine();
-    let config = fs::read_to_string(desk.path("runs/right/config.toml")).unwrap();
+    env.run(&right).success();
+    let config = fs::read_to_string(env.path("runs/right/config.toml")).unwrap();
     assert!(config.contains("channel = \"left\""), "{config}");
 }
 
 #[test]
 fn a_class_in_another_format_is_read() {
-    let desk = Desk::with_corpus();
-    let folders = fs::read_dir(desk.path("corpus")).unwrap();
+    let env = TestEnv::with_corpus();
+    let folders = fs::read_dir(env.path("corpus")).unwrap();
     let class = folders.map(|entry| entry.unwrap().path()).min().unwrap();
     // Five speakers with one MP3 file in place of their WAV files.
     let mp3 = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/audio/mp3-cbr-22050-1.mp3");
@@ -783,9 +814,9 @@ fn a_class_in_another_format_is_read() {
         }
         fs::copy(&mp3, speaker.join("1.MP3")).unwrap();
     }
-    let seen = desk.types(TRAIN);
-    let seen = seen.fine();
-    assert!(skipped(&desk).is_empty(), "{}", seen.out);
-    let split = fs::read_to_string(desk.path("runs/mine/split.csv")).unwrap();
+    let output = env.run(TRAIN);
+    let output = output.success();
+    assert!(skipped(&env).is_empty(), "{}", output.out);
+    let split = fs::read_to_string(env.path("runs/mine/split.csv")).unwrap();
     assert_eq!(split.matches(".MP3").count(), 5, "{split}");
 }

@@ -1,21 +1,21 @@
 //! Training on several corpora, selecting labels, and cross-corpus evaluation.
 
-mod desk;
+mod env;
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use desk::Desk;
 use emovox::corpus::demo;
+use env::TestEnv;
 use serde_json::Value;
 
 /// Two corpora, recognised by their file names: EmoDB with boredom, RAVDESS with calm and surprise.
-fn desk() -> Desk {
-    let desk = Desk::new();
+fn env() -> TestEnv {
+    let env = TestEnv::new();
     let write = |file: String, voice: usize, emotion: &str, take: usize| {
         let place = demo::EMOTIONS.iter().position(|known| *known == emotion);
         let samples = demo::synthesise(voice, 1 + take, place.unwrap(), 1);
-        desk.wav(&file, 16_000, 1, &samples);
+        env.wav(&file, 16_000, 1, &samples);
     };
     for (voice, speaker) in ["03", "08", "09", "10"].into_iter().enumerate() {
         for (letter, emotion) in [
@@ -49,30 +49,24 @@ fn desk() -> Desk {
             }
         }
     }
-    desk
+    env
 }
 
 const BOTH: &str =
     "--data emodb=one --data ravdess=two --arch seed --config small.toml --device cpu";
 
-fn small(desk: &Desk) {
+fn small(env: &TestEnv) {
     let small = "[model]\narch = \"seed\"\nhidden = 16\n[training]\nepochs = 2\nbatch_size = 8\n";
-    fs::write(desk.path("small.toml"), small).unwrap();
-}
-
-/// The rows of a run's `split.csv`, as maps from column to value.
-fn split(desk: &Desk, run: &str) -> Vec<BTreeMap<String, String>> {
-    let table = csv::Reader::from_path(desk.path(&format!("runs/{run}/split.csv"))).unwrap();
-    table.into_deserialize().map(Result::unwrap).collect()
+    fs::write(env.path("small.toml"), small).unwrap();
 }
 
 #[test]
 fn two_corpora_are_trained_as_one() {
-    let desk = desk();
-    small(&desk);
-    let seen = desk
-        .types(&format!("train {BOTH} --balance corpus-class --run both"))
-        .fine();
+    let env = env();
+    small(&env);
+    let output = env
+        .run(&format!("train {BOTH} --balance corpus-class --run both"))
+        .success();
     for words in [
         "corpus emodb+ravdess in ",
         ": 64 clips, 8 speakers, 3 classes (anger, neutral, sadness)",
@@ -80,105 +74,98 @@ fn two_corpora_are_trained_as_one() {
         "calm counts as neutral",
         "8 clips are left out (labels: surprise)",
     ] {
-        assert!(seen.out.contains(words), "lacks {words}: {}", seen.out);
+        assert!(output.out.contains(words), "lacks {words}: {}", output.out);
     }
-    let lines = split(&desk, "both");
+    let lines = env.table("both/split.csv");
     for line in &lines {
-        let (corpus, speakers) = match line["clip"].starts_with("one/") {
-            true => ("emodb", ["03", "08", "09", "10"]),
-            false => ("ravdess", ["01", "02", "03", "04"]),
+        let (corpus, speakers) = if line["clip"].starts_with("one/") {
+            ("emodb", ["03", "08", "09", "10"])
+        } else {
+            ("ravdess", ["01", "02", "03", "04"])
         };
         assert_eq!(line["corpus"], corpus);
         let speakers = speakers.map(|speaker| format!("{corpus}:{speaker}"));
         assert!(speakers.contains(&line["speaker"]), "{line:?}");
     }
     assert_eq!(lines.len(), 64);
-    let written = fs::read_to_string(desk.path("runs/both/split.csv")).unwrap();
+    let written = fs::read_to_string(env.path("runs/both/split.csv")).unwrap();
     for own_word in [",neutral,calm,", ",sadness,T,"] {
         assert!(written.contains(own_word), "lacks {own_word}: {written}");
     }
 
     // The run finds its corpora without --data.
-    let report = fs::read_to_string(desk.path("runs/both/report.json")).unwrap();
+    let report = fs::read_to_string(env.path("runs/both/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["corpus"], "emodb+ravdess");
-    let scored = desk.types("evaluate both --json").fine();
+    let scored = env.run("evaluate both --json").success();
     let scored: Value = serde_json::from_str(&scored.out).unwrap();
     assert_eq!(scored["confusion"], report["confusion"]);
     // The speakers are also recognised if only one of the corpora is evaluated.
     for corpus in ["one", "two"] {
-        let seen = desk.types(&format!("evaluate both --data {corpus}")).fine();
-        assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
+        let output = env.run(&format!("evaluate both --data {corpus}")).success();
+        assert!(output.out.contains("speakers shared: "), "{}", output.out);
     }
-    desk.types("evaluate both --data x=one")
+    env.run("evaluate both --data x=one")
         .fails_with(&["has no name 'x'", "--data one"]);
     // A manifest may name the speakers without their corpus.
     let list = "file,label,speaker\n03a01Wa.wav,anger,03\n08a01Na.wav,neutral,08\n";
-    fs::write(desk.path("list.csv"), list).unwrap();
-    let seen = desk
-        .types("evaluate both --manifest list.csv --root one/wav")
-        .fine();
-    assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
-    desk.types("export both").fine();
-    desk.types("train --data one --init-weights both.emovox")
+    fs::write(env.path("list.csv"), list).unwrap();
+    let output = env
+        .run("evaluate both --manifest list.csv --root one/wav")
+        .success();
+    assert!(output.out.contains("speakers shared: "), "{}", output.out);
+    env.run("export both").success();
+    env.run("train --data one --init-weights both.emovox")
         .fails_with(&["both.emovox is a bundle", "best.ot"]);
-    desk.types("train --data one --balance corpus-class")
+    env.run("train --data one --balance corpus-class")
         .fails_with(&["several corpora", "--balance class"]);
-    let bundle = String::from_utf8_lossy(&fs::read(desk.path("both.emovox")).unwrap()).into_owned();
+    let bundle = String::from_utf8_lossy(&fs::read(env.path("both.emovox")).unwrap()).into_owned();
     for corpus in ["EmoDB", "RAVDESS"] {
         assert!(bundle.contains(corpus), "the licence of {corpus}");
     }
-    desk.types("train --config runs/both/config.toml --run again")
-        .fine();
-    let weights = |run: &str| fs::read(desk.path(&format!("runs/{run}/best.ot"))).unwrap();
+    env.run("train --config runs/both/config.toml --run again")
+        .success();
+    let weights = |run: &str| fs::read(env.path(&format!("runs/{run}/best.ot"))).unwrap();
     assert_eq!(
         weights("both"),
         weights("again"),
         "config.toml has all settings"
     );
-    fs::create_dir(desk.path("moved")).unwrap();
+    fs::create_dir(env.path("moved")).unwrap();
     for corpus in ["one", "two"] {
-        fs::rename(desk.path(corpus), desk.path("moved").join(corpus)).unwrap();
+        fs::rename(env.path(corpus), env.path("moved").join(corpus)).unwrap();
     }
-    desk.types("train --resume both --epochs 3")
+    env.run("train --resume both --epochs 3")
         .fails_with(&["--data gives their new folder"]);
-    desk.types("train --resume both --epochs 3 --data x=moved")
+    env.run("train --resume both --epochs 3 --data x=moved")
         .fails_with(&["the one folder"]);
-    desk.types("train --resume both --epochs 3 --data moved --labels anger,sadness")
+    env.run("train --resume both --epochs 3 --data moved --labels anger,sadness")
         .fails_with(&[
             "the settings differ from those of both",
             "data.labels is not set",
         ]);
-    desk.types("train --resume both --epochs 3 --data moved")
-        .fine();
-    desk.types("report both").fine();
+    env.run("train --resume both --epochs 3 --data moved")
+        .success();
+    env.run("report both").success();
 }
 
 #[test]
 fn speakers_of_the_second_folder_are_recognised() {
-    let desk = Desk::with_corpus();
-    small(&desk);
-    for emotion in ["anger", "neutral", "sadness"] {
-        for voice in ["v04", "v05"] {
-            let other = desk.path(&format!("other/{emotion}"));
-            fs::create_dir_all(&other).unwrap();
-            let from = desk.path(&format!("corpus/{emotion}/{voice}"));
-            fs::rename(from, other.join(voice)).unwrap();
-        }
-    }
-    desk.types("train --data a=corpus --data b=other --config small.toml --device cpu --run two")
-        .fine();
-    let seen = desk.types("evaluate two --data other").fine();
-    assert!(seen.out.contains("speakers shared: "), "{}", seen.out);
+    let env = TestEnv::with_corpus();
+    small(&env);
+    env.split_corpus();
+    env.run("train --data a=corpus --data b=other --config small.toml --device cpu --run two")
+        .success();
+    let output = env.run("evaluate two --data other").success();
+    assert!(output.out.contains("speakers shared: "), "{}", output.out);
 }
 
 #[test]
 fn invalid_combinations_of_corpora_are_rejected() {
-    let desk = desk();
-    small(&desk);
-    let train =
-        |words: &str| desk.types(&format!("train --config small.toml --device cpu {words}"));
-    train("--data one --data two").fails_with(&["several corpora need names", "one has none"]);
+    let env = env();
+    small(&env);
+    let train = |words: &str| env.run(&format!("train --config small.toml --device cpu {words}"));
+    train("--data one --data two").fails_with(&["several corpora need names", "one has no name"]);
     train("--data a=one --data a=two").fails_with(&["two corpora are called a"]);
     train("--data a=one --data b=one").fails_with(&["is in b as well as in an earlier"]);
     train("--data a=one --data b=lost").fails_with(&["there is no folder lost"]);
@@ -188,23 +175,23 @@ fn invalid_combinations_of_corpora_are_rejected() {
         .fails_with(&["no recording is of joy; there are anger, calm"]);
     train("--data two --map joy=anger").fails_with(&["no recording is of joy"]);
     train("--data two --class-weights --balance class").fails_with(&["use one of them"]);
-    let seen = train("--data a=two --data b/c=two");
-    assert_eq!(seen.code, 2, "{}", seen.error);
-    assert_eq!(desk.runs(), 0);
-    let seen = train("--data two --labels anger,neutral --map calm=neutral --run few").fine();
+    let output = train("--data a=two --data b/c=two");
+    assert_eq!(output.code, 2, "{}", output.error);
+    assert_eq!(env.runs(), 0);
+    let output = train("--data two --labels anger,neutral --map calm=neutral --run few").success();
     assert!(
-        seen.out.contains("2 classes (anger, neutral)"),
+        output.out.contains("2 classes (anger, neutral)"),
         "{}",
-        seen.out
+        output.out
     );
-    assert_eq!(split(&desk, "few").len(), 4 * 2 * 3);
-    desk.types("evaluate few").fine();
+    assert_eq!(env.table("few/split.csv").len(), 4 * 2 * 3);
+    env.run("evaluate few").success();
 }
 
 /// Number of clips and UAR of a `predictions.csv`, computed independently.
-fn uar(desk: &Desk, file: &str) -> (usize, f64) {
+fn uar(env: &TestEnv, file: &str) -> (usize, f64) {
     let mut classes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    let mut table = csv::Reader::from_path(desk.path(&format!("runs/all/{file}"))).unwrap();
+    let mut table = csv::Reader::from_path(env.path(&format!("runs/all/{file}"))).unwrap();
     let mut clips = 0;
     for line in table.records() {
         let line = line.unwrap();
@@ -219,15 +206,16 @@ fn uar(desk: &Desk, file: &str) -> (usize, f64) {
 
 #[test]
 fn cross_corpus_scores_each_corpus_with_each_model() {
-    let desk = desk();
-    small(&desk);
+    let env = env();
+    small(&env);
     let line = format!("cross-corpus {BOTH} --epochs 1 --name all");
-    let seen = desk.types(&line).fine();
+    let output = env.run(&line).success();
     assert!(
-        seen.out
-            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trainings of seed")
+        output
+            .out
+            .contains("2 corpora, 3 labels (anger, neutral, sadness); 2 trials of mean-lstm")
     );
-    let all = |file: &str| desk.path(&format!("runs/all/{file}"));
+    let all = |file: &str| env.path(&format!("runs/all/{file}"));
     let report: Value =
         serde_json::from_str(&fs::read_to_string(all("report.json")).unwrap()).unwrap();
     let pairs = report["pairs"].as_array().unwrap();
@@ -243,7 +231,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
             (pair["trained_on"].as_str(), pair["tested_on"].as_str()),
             (Some(on), Some(of))
         );
-        let (clips, expected) = uar(&desk, file);
+        let (clips, expected) = uar(&env, file);
         assert_eq!(pair["metrics"]["clips"], clips);
         let uar = pair["uar"]["mean"].as_f64().unwrap();
         assert!(
@@ -256,10 +244,7 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
         assert_eq!(pair["intervals"].is_null(), on == of, "{pair}");
         assert!(all(&format!("{on}-to-{of}.png")).is_file());
     }
-    assert_eq!(
-        (uar(&desk, files[1].2).0, uar(&desk, files[2].2).0),
-        (32, 32)
-    );
+    assert_eq!((uar(&env, files[1].2).0, uar(&env, files[2].2).0), (32, 32));
     assert!(fs::read(all("matrix.png")).unwrap().starts_with(b"\x89PNG"));
     let table = fs::read_to_string(all("pairs.csv")).unwrap();
     assert_eq!(table.lines().count(), 1 + 4);
@@ -271,11 +256,11 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
         .unwrap()
         .modified()
         .unwrap();
-    let seen = desk.types(&format!("{line} --seeds 2")).fine();
+    let output = env.run(&format!("{line} --seeds 2")).success();
     assert!(
-        seen.out.contains("2 of 4 trainings are done already"),
+        output.out.contains("2 of 4 trials are already finished"),
         "{}",
-        seen.out
+        output.out
     );
     assert_eq!(fs::read(all("emodb-to-ravdess-seed-1.csv")).unwrap(), lost);
     assert_eq!(
@@ -288,22 +273,22 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     let text = fs::read_to_string(all("report.txt")).unwrap();
     assert!(text.contains(" ± "), "{text}");
 
-    desk.types(&format!("{line} --labels anger,sadness"))
+    env.run(&format!("{line} --labels anger,sadness"))
         .fails_with(&[
-            "another matrix",
+            "another cross-corpus matrix",
             "the labels are anger, neutral, sadness, not anger, sadness",
             "--name",
         ]);
-    desk.types(&format!("{line} --learning-rate 0.1"))
+    env.run(&format!("{line} --learning-rate 0.1"))
         .fails_with(&["training.learning_rate is 0.001, not 0.1"]);
-    fs::remove_file(desk.path("one/wav/03a01Wa.wav")).unwrap();
-    desk.types(&line)
+    fs::remove_file(env.path("one/wav/03a01Wa.wav")).unwrap();
+    env.run(&line)
         .fails_with(&["not those that", "emodb-seed-1", "1 gone (wav/03a01Wa.wav)"]);
-    desk.types("cross-corpus --data one")
-        .fails_with(&["nothing to be crossed with"]);
-    fs::create_dir_all(desk.path("runs/mine/x")).unwrap();
-    desk.types(&line.replace("--name all", "--name mine"))
-        .fails_with(&["is no matrix"]);
-    desk.types(&line.replace("--name all", "--name third --labels anger,surprise"))
+    env.run("cross-corpus --data one")
+        .fails_with(&["needs two or more corpora"]);
+    fs::create_dir_all(env.path("runs/mine/x")).unwrap();
+    env.run(&line.replace("--name all", "--name mine"))
+        .fails_with(&["is not a cross-corpus matrix"]);
+    env.run(&line.replace("--name all", "--name third --labels anger,surprise"))
         .fails_with(&["emodb has no clip of surprise", "--labels"]);
 }

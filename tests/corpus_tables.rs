@@ -1,30 +1,16 @@
 //! `emovox corpus fetch --source`: an untrusted table of corpora does no harm.
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::net::TcpListener;
 
-use desk::Desk;
+use env::TestEnv;
+use env::server::{archive_at, corpus_table};
 
-fn table(name: &str, speakers: &str, address: &str) -> String {
-    format!(
-        "[[corpus]]
-name = '{name}'
-title = 'A corpus'
-home = 'http://home.example'
-licence = 'CC0'
-cite = 'nobody'
-megabytes = 1
-unpacked_megabytes = 1
-clips = 4
-speakers = ['{speakers}']
-classes = {{ anger = 4 }}
-[[corpus.archive]]
-url = 'http://{address}/corpus.zip'
-compared = ''
-"
-    )
+fn table(name: &str, address: &str) -> String {
+    let archive = archive_at(&format!("http://{address}/corpus.zip"));
+    corpus_table(&archive).replace("'emodb'", &format!("'{name}'"))
 }
 
 #[test]
@@ -32,15 +18,15 @@ fn a_corpus_name_with_a_path_removes_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let desk = Desk::new();
-    let precious = desk.path("precious/unpacked");
+    let env = TestEnv::new();
+    let precious = env.path("precious/unpacked");
     fs::create_dir_all(&precious).unwrap();
     fs::write(precious.join("thesis.txt"), "years of work").unwrap();
-    fs::create_dir_all(desk.path("data/.fetching-x")).unwrap();
+    fs::create_dir_all(env.path("data/.fetching-x")).unwrap();
     for name in ["x/../../precious", "../precious", "..", "/tmp/x"] {
-        let table = table(name, "03", &address);
-        fs::write(desk.path("table.toml"), table).unwrap();
-        desk.types(&format!("corpus fetch {name} --yes --source table.toml"))
+        let table = table(name, &address);
+        fs::write(env.path("table.toml"), table).unwrap();
+        env.run(&format!("corpus fetch {name} --yes --source table.toml"))
             .fails_with(&[
                 "table.toml is not a table of corpora",
                 "is the name of its folder",
@@ -54,30 +40,30 @@ fn a_corpus_name_with_a_path_removes_nothing() {
 #[cfg(unix)]
 #[test]
 fn a_link_in_place_of_the_download_folder_is_not_followed() {
-    let desk = Desk::new();
-    let precious = desk.path("precious/unpacked");
+    let env = TestEnv::new();
+    let precious = env.path("precious/unpacked");
     fs::create_dir_all(&precious).unwrap();
-    fs::create_dir_all(desk.path("data")).unwrap();
-    std::os::unix::fs::symlink(desk.path("precious"), desk.path("data/.fetching-x")).unwrap();
+    fs::create_dir_all(env.path("data")).unwrap();
+    std::os::unix::fs::symlink(env.path("precious"), env.path("data/.fetching-x")).unwrap();
     // No server listens at this port.
-    fs::write(desk.path("table.toml"), table("x", "03", "127.0.0.1:1")).unwrap();
-    desk.types("corpus fetch x --yes --source table.toml")
+    fs::write(env.path("table.toml"), table("x", "127.0.0.1:1")).unwrap();
+    env.run("corpus fetch x --yes --source table.toml")
         .fails_with(&["data/.fetching-x is a symbolic link"]);
     assert!(precious.is_dir());
-    assert_eq!(fs::read_dir(desk.path("precious")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(env.path("precious")).unwrap().count(), 1);
 }
 
 #[test]
 fn a_range_of_four_billion_speakers_is_rejected() {
-    let desk = Desk::new();
-    let table = table("x", "0-4000000000", "home.example");
-    fs::write(desk.path("table.toml"), table).unwrap();
+    let env = TestEnv::new();
+    let table = table("x", "home.example").replace("['03', '08']", "['0-4000000000']");
+    fs::write(env.path("table.toml"), table).unwrap();
     for line in [
         "corpus list --source table.toml",
         "corpus fetch x --yes --source table.toml",
         "corpus check . --corpus x --source table.toml",
     ] {
-        desk.types(line).fails_with(&[
+        env.run(line).fails_with(&[
             "table.toml",
             "4000000001 speakers, more than the maximum of 100000",
         ]);

@@ -1,12 +1,12 @@
 //! Every speaker is tested once, a finished training is not repeated, and the report agrees with the
 //! predictions.
 
-mod desk;
+mod env;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use desk::Desk;
+use env::{CommandOutput, TestEnv};
 use serde_json::Value;
 
 const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
@@ -23,8 +23,8 @@ struct Line {
     probabilities: Vec<f64>,
 }
 
-fn predictions(desk: &Desk) -> Vec<Line> {
-    let mut table = csv::Reader::from_path(desk.path("runs/all/predictions.csv")).unwrap();
+fn predictions(env: &TestEnv) -> Vec<Line> {
+    let mut table = csv::Reader::from_path(env.path("runs/all/predictions.csv")).unwrap();
     let line = |line: csv::StringRecord| Line {
         seed: line[1].into(),
         clip: line[2].into(),
@@ -50,20 +50,20 @@ fn uar<'a>(lines: impl Iterator<Item = &'a Line>) -> f64 {
     classes.values().map(|(hits, all)| hits / all).sum::<f64>() / classes.len() as f64
 }
 
-fn report(desk: &Desk) -> Value {
-    let text = fs::read_to_string(desk.path("runs/all/report.json")).unwrap();
+fn report(env: &TestEnv) -> Value {
+    let text = fs::read_to_string(env.path("runs/all/report.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 #[test]
 fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
-    let desk = Desk::with_corpus();
-    let seen = desk
-        .types(&format!("{CROSS_VALIDATE} --folds 3 --seeds 1,2"))
-        .fine();
-    assert!(seen.out.contains("6 trainings of bilstm"), "{}", seen.out);
+    let env = TestEnv::with_corpus();
+    let output = env
+        .run(&format!("{CROSS_VALIDATE} --folds 3 --seeds 1,2"))
+        .success();
+    assert!(output.out.contains("6 trials of bilstm"), "{}", output.out);
 
-    let lines = predictions(&desk);
+    let lines = predictions(&env);
     for seed in ["1", "2"] {
         let of_seed = lines.iter().filter(|line| line.seed == seed);
         let clips: BTreeSet<&str> = of_seed.clone().map(|line| line.clip.as_str()).collect();
@@ -71,7 +71,7 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
     }
     // No speaker is in two subsets of a fold.
     for cell in ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"] {
-        let split = fs::read_to_string(desk.path(&format!("runs/all/{cell}/split.csv"))).unwrap();
+        let split = fs::read_to_string(env.path(&format!("runs/all/{cell}/split.csv"))).unwrap();
         let speakers = |part: &str| -> BTreeSet<String> {
             let lines = split
                 .lines()
@@ -92,7 +92,7 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
         assert!(train.is_disjoint(&validation), "{cell}");
     }
 
-    let report = report(&desk);
+    let report = report(&env);
     let number = |value: &Value| value.as_f64().unwrap();
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
     let of_seed = |seed: &str| uar(lines.iter().filter(|line| line.seed == seed));
@@ -152,11 +152,11 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
 
 #[test]
 fn finished_trainings_are_not_repeated() {
-    let desk = Desk::with_corpus();
-    desk.types(&format!("{CROSS_VALIDATE} --folds 2 --jobs 2"))
-        .fine();
+    let env = TestEnv::with_corpus();
+    env.run(&format!("{CROSS_VALIDATE} --folds 2 --jobs 2"))
+        .success();
     let written = |cell: &str| {
-        let file = desk.path(&format!("runs/all/{cell}/best.ot"));
+        let file = env.path(&format!("runs/all/{cell}/best.ot"));
         (
             fs::metadata(&file).unwrap().modified().unwrap(),
             fs::read(file).unwrap(),
@@ -165,99 +165,86 @@ fn finished_trainings_are_not_repeated() {
     let (first, second) = (written("fold-1-seed-1"), written("fold-2-seed-1"));
 
     // A lost training is repeated with the same result to the last bit, and a seed is added.
-    fs::remove_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
-    let seen = desk
-        .types(&format!("{CROSS_VALIDATE} --folds 2 --seeds 2 --jobs 1"))
-        .fine();
+    fs::remove_dir_all(env.path("runs/all/fold-2-seed-1")).unwrap();
+    let output = env
+        .run(&format!("{CROSS_VALIDATE} --folds 2 --seeds 2 --jobs 1"))
+        .success();
     assert!(
-        seen.out.contains("1 of 4 trainings are done already"),
+        output.out.contains("1 of 4 trials are already finished"),
         "{}",
-        seen.out
+        output.out
     );
     assert_eq!(written("fold-1-seed-1"), first);
     assert_eq!(written("fold-2-seed-1").1, second.1);
-    assert_eq!(report(&desk)["cells"].as_array().unwrap().len(), 4);
+    assert_eq!(report(&env)["cells"].as_array().unwrap().len(), 4);
 
-    desk.types(&format!("{CROSS_VALIDATE} --folds 3"))
+    env.run(&format!("{CROSS_VALIDATE} --folds 3"))
         .fails_with(&[
             "another cross-validation",
             "the folds are 2, not 3",
             "--name",
         ]);
-    desk.types(&format!("{CROSS_VALIDATE} --folds 2 --learning-rate 0.1"))
+    env.run(&format!("{CROSS_VALIDATE} --folds 2 --learning-rate 0.1"))
         .fails_with(&["training.learning_rate is 0.003, not 0.1"]);
-    fs::remove_file(desk.path("corpus/anger/v01/1.wav")).unwrap();
-    desk.types(&format!("{CROSS_VALIDATE} --folds 2"))
+    fs::remove_file(env.path("corpus/anger/v01/1.wav")).unwrap();
+    env.run(&format!("{CROSS_VALIDATE} --folds 2"))
         .fails_with(&["recordings are not those", "1 gone (anger/v01/1.wav)"]);
 }
 
 #[test]
 fn invalid_folds_are_rejected() {
-    let desk = Desk::with_corpus();
-    let folds = |folds: &str| desk.types(&format!("{CROSS_VALIDATE} --folds {folds}"));
+    let env = TestEnv::with_corpus();
+    let folds = |folds: &str| env.run(&format!("{CROSS_VALIDATE} --folds {folds}"));
     folds("ravdess-luna5").fails_with(&["is not a recording of RAVDESS"]);
     folds("9").fails_with(&["cannot divide 5 speakers into 9 group(s)"]);
-    let seen = folds("many");
-    assert_eq!(seen.code, 2);
-    assert!(seen.error.contains("ravdess-emobox6"), "{}", seen.error);
-    assert_eq!(desk.runs(), 0);
+    let output = folds("many");
+    assert_eq!(output.code, 2);
+    assert!(output.error.contains("ravdess-emobox6"), "{}", output.error);
+    assert_eq!(env.runs(), 0);
 }
 
 #[test]
 fn a_failed_training_does_not_affect_the_others() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     // A folder in the place of one of the trainings.
-    fs::create_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
+    fs::create_dir_all(env.path("runs/all/fold-2-seed-1")).unwrap();
     let plan = format!("{CROSS_VALIDATE} --folds 2");
-    desk.types(&plan).fails_with(&["is no cross-validation"]);
-    fs::remove_dir_all(desk.path("runs/all")).unwrap();
-    desk.types(&plan).fine();
-    fs::remove_dir_all(desk.path("runs/all/fold-2-seed-1")).unwrap();
-    fs::write(desk.path("runs/all/fold-2-seed-1"), "in the way").unwrap();
-    let seen = desk
-        .types(&plan)
-        .fails_with(&["fold-2-seed-1 failed: ", "1 trainings failed"]);
+    env.run(&plan).fails_with(&["is not a cross-validation"]);
+    fs::remove_dir_all(env.path("runs/all")).unwrap();
+    env.run(&plan).success();
+    fs::remove_dir_all(env.path("runs/all/fold-2-seed-1")).unwrap();
+    fs::write(env.path("runs/all/fold-2-seed-1"), "in the way").unwrap();
+    let output = env
+        .run(&plan)
+        .fails_with(&["fold-2-seed-1 failed: ", "1 trials failed"]);
     assert!(
-        seen.out.contains("1 trainings are not done yet"),
+        output.out.contains("1 trials are not finished yet"),
         "{}",
-        seen.out
+        output.out
     );
-    fs::remove_file(desk.path("runs/all/fold-2-seed-1")).unwrap();
-    desk.types(&plan).fine();
+    fs::remove_file(env.path("runs/all/fold-2-seed-1")).unwrap();
+    env.run(&plan).success();
 }
 
 #[test]
 #[cfg(unix)]
 fn a_stopped_cross_validation_continues() {
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
+    use env::process::{finish, send, spawn, wait_for_epochs};
 
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let line = CROSS_VALIDATE.replace("--epochs 1", "--epochs 300") + " --folds 2 --jobs 1";
-    let child = desk
-        .command(&line)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let metrics = desk.path("runs/all/fold-1-seed-1/metrics.csv");
-    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(130), "{out}");
+    let mut child = spawn(env.command(&line));
+    wait_for_epochs(&mut child, &env.path("runs/all/fold-1-seed-1"), 3);
+    send(child.id(), libc::SIGINT);
+    let CommandOutput { code, out, .. } = finish(&line, child);
+    assert_eq!(code, 130, "{out}");
     assert!(out.contains("fold-1-seed-1: stopped and saved"), "{out}");
-    assert!(out.contains("the same command goes on"), "{out}");
-    assert!(desk.path("runs/all/fold-1-seed-1/last.ot").exists());
+    assert!(out.contains("run the same command again"), "{out}");
+    assert!(env.path("runs/all/fold-1-seed-1/last.ot").exists());
     assert!(
-        !desk.path("runs/all/fold-2-seed-1").exists(),
+        !env.path("runs/all/fold-2-seed-1").exists(),
         "no other training was started"
     );
-    desk.types(&line).fine();
-    assert_eq!(report(&desk)["cells"].as_array().unwrap().len(), 2);
+    env.run(&line).success();
+    assert_eq!(report(&env)["cells"].as_array().unwrap().len(), 2);
 }

@@ -3,16 +3,16 @@
 
 #![cfg(feature = "distributed")]
 
-mod desk;
+mod env;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
-use desk::{Desk, Seen};
 use emovox::run::read_metrics;
+use env::process::{finish, send, spawn, wait_for_epochs};
+use env::{CommandOutput, TestEnv};
 
 /// Settings without per-process randomness: only the order and the speed of the clips are random, and all
 /// processes draw the same. They include an ensemble of two, the contrastive loss, class weights and a
@@ -45,10 +45,10 @@ mixup = 0.0
 vocal_tracts = []
 ";
 
-fn desk() -> Desk {
-    let desk = Desk::with_corpus();
-    fs::write(desk.path("exact.toml"), EXACT).unwrap();
-    desk
+fn env() -> TestEnv {
+    let env = TestEnv::with_corpus();
+    fs::write(env.path("exact.toml"), EXACT).unwrap();
+    env
 }
 
 /// A free port.
@@ -61,44 +61,46 @@ fn free_port() -> u16 {
 }
 
 /// Starts one process for each command line, with the variables of torchrun.
-fn start(desk: &Desk, lines: &[String]) -> Vec<Child> {
-    start_with(desk, lines, |_, _| {})
+fn start(env: &TestEnv, lines: &[String]) -> Vec<Child> {
+    start_with(env, lines, |_, _| {})
 }
 
 /// Like [`start`]; `prepare` changes the command of each rank.
-fn start_with(desk: &Desk, lines: &[String], prepare: impl Fn(usize, &mut Command)) -> Vec<Child> {
+fn start_with(
+    env: &TestEnv,
+    lines: &[String],
+    prepare: impl Fn(usize, &mut Command),
+) -> Vec<Child> {
     let (size, port) = (lines.len().to_string(), free_port().to_string());
     let started = lines.iter().enumerate().map(|(rank, line)| {
-        let mut command: Command = desk.command(line);
+        let mut command: Command = env.command(line);
         prepare(rank, &mut command);
         let rank = rank.to_string();
         command
             .env("WORLD_SIZE", &size)
             .envs([("RANK", &rank), ("LOCAL_RANK", &rank)])
             .env("MASTER_ADDR", "127.0.0.1")
-            .env("MASTER_PORT", &port)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command.spawn().unwrap()
+            .env("MASTER_PORT", &port);
+        spawn(command)
     });
     started.collect()
 }
 
-fn end(children: Vec<Child>) -> Vec<Seen> {
-    let seen = children
+fn end(children: Vec<Child>) -> Vec<CommandOutput> {
+    let output = children
         .into_iter()
         .enumerate()
-        .map(|(rank, child)| Seen::of(&format!("rank {rank}"), child.wait_with_output().unwrap()));
-    seen.collect()
+        .map(|(rank, child)| finish(&format!("rank {rank}"), child));
+    output.collect()
 }
 
-fn together(desk: &Desk, size: usize, line: &str) -> Vec<Seen> {
-    end(start(desk, &vec![line.to_string(); size]))
+fn together(env: &TestEnv, size: usize, line: &str) -> Vec<CommandOutput> {
+    end(start(env, &vec![line.to_string(); size]))
 }
 
 /// Every number of the learning curve except the seconds.
-fn curve(desk: &Desk, run: &str) -> Vec<[f64; 6]> {
-    let epochs = read_metrics(&desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+fn curve(env: &TestEnv, run: &str) -> Vec<[f64; 6]> {
+    let epochs = read_metrics(&env.path(&format!("runs/{run}/metrics.csv"))).unwrap();
     let row = |e: &emovox::evaluation::EpochMetrics| {
         [
             e.train_loss,
@@ -127,104 +129,99 @@ fn train(run: &str) -> String {
 /// The other processes read the initial weights from the run folder that rank 0 created.
 #[test]
 fn processes_without_a_run_name_share_one_run() {
-    let desk = desk();
-    desk.types(&train("one")).fine();
+    let env = env();
+    env.run(&train("one")).success();
     let line = train("").replace("--run", "--init-weights runs/one/best.ot");
-    desk.types(&line).fine();
-    for seen in together(&desk, 2, &line) {
-        seen.fine();
+    env.run(&line).success();
+    for output in together(&env, 2, &line) {
+        output.success();
     }
-    let runs = fs::read_dir(desk.path("runs")).unwrap().flatten();
+    let runs = fs::read_dir(env.path("runs")).unwrap().flatten();
     let mut names: Vec<String> = runs
         .map(|run| run.file_name().into_string().unwrap())
         .collect();
     names.retain(|name| name != "one");
     names.sort();
     assert_eq!(names[1], format!("{}-2", names[0]));
-    same(&curve(&desk, &names[1]), &curve(&desk, &names[0]));
+    same(&curve(&env, &names[1]), &curve(&env, &names[0]));
 }
 
 /// With 18 training clips in batches of 5, the last batch has 3 clips, fewer than four processes.
 #[test]
 fn two_and_four_processes_have_the_learning_curve_of_one() {
-    let desk = desk();
-    desk.types(&train("one")).fine();
-    let one = curve(&desk, "one");
+    let env = env();
+    env.run(&train("one")).success();
+    let one = curve(&env, "one");
     for (size, run) in [(2, "two"), (4, "four")] {
-        let seen = together(&desk, size, &train(run));
-        for (rank, seen) in seen.into_iter().enumerate() {
-            let seen = seen.fine();
+        let result = together(&env, size, &train(run));
+        for (rank, result) in result.into_iter().enumerate() {
+            let result = result.success();
             assert_eq!(
-                seen.out.contains("all results are in"),
+                result.out.contains("all results are in"),
                 rank == 0,
                 "{}",
-                seen.out
+                result.out
             );
-            assert_eq!(seen.out.is_empty(), rank > 0, "{}", seen.out);
+            assert_eq!(result.out.is_empty(), rank > 0, "{}", result.out);
         }
-        same(&curve(&desk, run), &one);
+        same(&curve(&env, run), &one);
     }
-    assert_eq!(desk.runs(), 3, "one writer");
+    assert_eq!(env.runs(), 3, "one writer");
     let files = |run: &str| -> BTreeSet<String> {
-        let entries = fs::read_dir(desk.path(&format!("runs/{run}"))).unwrap();
+        let entries = fs::read_dir(env.path(&format!("runs/{run}"))).unwrap();
         entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect()
     };
     assert_eq!(files("one"), files("four"));
     // A single process with WORLD_SIZE but without RANK is rejected.
-    let seen = desk
+    let result = env
         .command(&train("none"))
         .env("WORLD_SIZE", "2")
         .output()
         .unwrap();
-    Seen::of("rank", seen).fails_with(&["RANK is not set"]);
+    CommandOutput::of("rank", result).fails_with(&["RANK is not set"]);
 }
 
 #[test]
 fn a_signal_to_one_process_stops_all_and_the_run_can_be_resumed() {
-    let desk = desk();
+    let env = env();
     let long = EXACT.replace("epochs = 3", "epochs = 60");
-    fs::write(desk.path("exact.toml"), long).unwrap();
-    let children = start(&desk, &vec![train("mine"); 3]);
-    let metrics = desk.path("runs/mine/metrics.csv");
-    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Command::new("kill")
-        .arg(children[1].id().to_string())
-        .status()
-        .unwrap();
-    for seen in end(children) {
-        assert_eq!(seen.code, 143, "{}\n{}", seen.out, seen.error);
+    fs::write(env.path("exact.toml"), long).unwrap();
+    let mut children = start(&env, &vec![train("mine"); 3]);
+    wait_for_epochs(&mut children[0], &env.path("runs/mine"), 3);
+    send(children[1].id(), libc::SIGTERM);
+    for output in end(children) {
+        assert_eq!(output.code, 143, "{}\n{}", output.out, output.error);
     }
     // The run continues with two processes; the comparison runs in one.
-    for seen in together(&desk, 2, "train --resume mine") {
-        seen.fine();
+    for output in together(&env, 2, "train --resume mine") {
+        output.success();
     }
-    desk.types(&train("alone")).fine();
-    same(&curve(&desk, "mine"), &curve(&desk, "alone"));
+    env.run(&train("alone")).success();
+    same(&curve(&env, "mine"), &curve(&env, "alone"));
 }
 
 #[test]
 fn a_failed_or_killed_process_stops_all_and_is_named() {
-    let desk = desk();
+    let env = env();
     let mut lines = vec![train("mine"); 3];
     lines[2] = lines[2].replace("corpus", "nowhere");
-    let started = Instant::now();
-    for seen in end(start(&desk, &lines)) {
-        let seen = seen.fails_with(&["rank 2", "nowhere"]);
-        assert!(!seen.error.contains("panicked"), "{}", seen.error);
+    // If a process fails, the others stop within seconds; `end` fails after its deadline, long before the
+    // time limit of a collective.
+    for output in end(start(&env, &lines)) {
+        let output = output.fails_with(&["rank 2", "nowhere"]);
+        assert!(!output.error.contains("panicked"), "{}", output.error);
     }
-    assert_eq!(desk.runs(), 0);
+    assert_eq!(env.runs(), 0);
 
     // A process with other settings.
     let mut lines = vec![train("mine"); 2];
     lines[1] += " --learning-rate 0.5";
-    for seen in end(start(&desk, &lines)) {
-        seen.fails_with(&["rank 1", "other settings, than the first"]);
+    for output in end(start(&env, &lines)) {
+        output.fails_with(&["rank 1", "other settings, than the first"]);
     }
-    assert_eq!(desk.runs(), 0);
+    assert_eq!(env.runs(), 0);
 
     // A process that reaches the store, but cannot connect to the others.
     let without_interface = |rank, command: &mut Command| {
@@ -232,31 +229,22 @@ fn a_failed_or_killed_process_stops_all_and_is_named() {
             command.env("GLOO_SOCKET_IFNAME", "nowhere0");
         }
     };
-    for seen in end(start_with(
-        &desk,
-        &vec![train("mine"); 2],
-        without_interface,
-    )) {
-        seen.fails_with(&["rank 1", "cannot connect to the other processes"]);
+    for output in end(start_with(&env, &vec![train("mine"); 2], without_interface)) {
+        output.fails_with(&["rank 1", "cannot connect to the other processes"]);
     }
-    assert_eq!(desk.runs(), 0);
+    assert_eq!(env.runs(), 0);
 
     let long = EXACT.replace("epochs = 3", "epochs = 3000");
-    fs::write(desk.path("exact.toml"), long).unwrap();
+    fs::write(env.path("exact.toml"), long).unwrap();
     for killed in [0, 2] {
         let run = format!("killed-{killed}");
-        let mut children = start(&desk, &vec![train(&run); 3]);
-        let metrics = desk.path(&format!("runs/{run}/metrics.csv"));
-        while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 2 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let mut children = start(&env, &vec![train(&run); 3]);
+        wait_for_epochs(&mut children[0], &env.path(&format!("runs/{run}")), 1);
         children[killed].kill().unwrap();
-        for (rank, seen) in end(children).into_iter().enumerate() {
+        for (rank, output) in end(children).into_iter().enumerate() {
             if rank != killed {
-                seen.fails_with(&[&format!("rank {killed} is gone")]);
+                output.fails_with(&[&format!("rank {killed} is gone")]);
             }
         }
     }
-    // A generous limit: the processes stop within seconds, while a collective would wait for hours.
-    assert!(started.elapsed() < Duration::from_secs(120));
 }

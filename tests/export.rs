@@ -1,65 +1,28 @@
 //! Exports: a bundle predicts like its run, TorchScript and safetensors contain the same model.
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use desk::Desk;
 use emovox::audio::SampleRate;
 use emovox::config::RunConfig;
-use emovox::corpus::split::Subset;
-use emovox::corpus::{Clip, CorpusKind, demo};
+use emovox::corpus::demo;
 use emovox::dataset::extract_one;
 use emovox::export::{safetensors, torchscript};
 use emovox::features::Features;
 use emovox::inference::{Predictor, Trained};
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, from_safetensors,
-    safetensors_metadata, save_weights,
+    Arch, BilstmConfig, MeanLstmConfig, ModelConfig, from_safetensors, safetensors_metadata,
 };
-use emovox::run::{RunFolder, write_split};
+use env::TestEnv;
+use env::tiny::{tiny_bilstm, tiny_config, tiny_run};
 use tch::{CModule, Device, Tensor};
 
-/// A run folder like that of a trained run: random weights, and statistics other than 0 and 1.
-fn run(desk: &Desk, name: &str, config: &RunConfig) -> RunFolder {
-    tch::manual_seed(11);
-    let width = config.features.coefficients();
-    let classes = &config.data.classes;
-    let model = EmotionModel::new(&config.model, width, classes, Device::Cpu);
-    model
-        .normalisation()
-        .fit(&(Tensor::randn([400, width as i64], tch::kind::FLOAT_CPU) * 7.0 - 3.0));
-    let clip = |speaker: &str| Clip {
-        file: format!("joy/{speaker}/1.wav").into(),
-        label: "joy".into(),
-        corpus_label: "joy".into(),
-        corpus: String::new(),
-        speaker: speaker.into(),
-        sentence: String::new(),
-        content: None,
-    };
-    let clips = [clip("v01"), clip("v02"), clip("v03")];
-    let parts = [Subset::Train, Subset::Validation, Subset::Test];
-    let (run, _lock) = RunFolder::create(&desk.path("runs"), name, |run| {
-        config.write(&run.config_toml())?;
-        write_split(&run.split_csv(), &clips, &parts)?;
-        save_weights(&model, &model.tensors(), &run.best_ot())
-    })
-    .unwrap();
-    run
-}
-
 fn config(model: ModelConfig) -> RunConfig {
-    let mut config = RunConfig::recipe(model.arch());
-    config.model = model;
-    config.features.n_mfcc = 13;
-    config.features.n_mels = 32;
-    config.features.hop_length = 400;
+    let mut config = tiny_config(model, &["anger", "joy", "calm"]);
     config.data.folder = "/home/somebody/secret/corpus".into();
-    config.data.corpus = Some(CorpusKind::Folders);
-    config.data.classes = ["anger", "joy", "calm"].map(String::from).to_vec();
     config.calibration.temperature = 1.37;
     config
 }
@@ -70,10 +33,7 @@ fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig 
         layers,
         frame_stacking: stack,
         statistics,
-        input: 16,
-        hidden: 12,
-        heads: 2,
-        ..BilstmConfig::default()
+        ..tiny_bilstm()
     }))
 }
 
@@ -86,14 +46,14 @@ fn seed() -> RunConfig {
 }
 
 /// Recordings whose numbers of frames have different remainders when frames are stacked.
-fn recordings(desk: &Desk) -> Vec<PathBuf> {
+fn recordings(env: &TestEnv) -> Vec<PathBuf> {
     let lengths = [0.3, 1.9, 0.71, 1.234, 0.05, 1.0];
     let name = |(number, seconds): (usize, f64)| {
         let mut samples = demo::synthesise(1 + number, 1, number % 4, 1);
         samples.truncate((seconds * 16_000.0) as usize);
         let file = format!("sounds/{number}.wav");
-        desk.wav(&file, 16_000, 1, &samples);
-        desk.path(&file)
+        env.wav(&file, 16_000, 1, &samples);
+        env.path(&file)
     };
     lengths.into_iter().enumerate().map(name).collect()
 }
@@ -119,8 +79,8 @@ fn batch(clips: &[&Features]) -> (Tensor, Tensor) {
     (all, Tensor::from_slice(&lengths))
 }
 
-fn predictor(desk: &Desk, name: &str) -> Predictor {
-    let trained = Trained::open(&desk.path("runs"), name).unwrap();
+fn predictor(env: &TestEnv, name: &str) -> Predictor {
+    let trained = Trained::open(&env.path("runs"), name).unwrap();
     Predictor::of(trained, Device::Cpu).unwrap()
 }
 
@@ -133,8 +93,8 @@ fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], what: &str) {
 
 #[test]
 fn torchscript_predicts_like_emovox_for_any_batch() {
-    let desk = Desk::new();
-    let files = recordings(&desk);
+    let env = TestEnv::new();
+    let files = recordings(&env);
     let mut plain = bilstm(1, 2, 3, false);
     plain.inference.vtlp_warps.clear();
     plain.audio.sample_rate = SampleRate::Hz(16_000);
@@ -144,8 +104,8 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
         ("seed", seed()),
     ];
     for (name, config) in runs {
-        run(&desk, name, &config);
-        let predictor = predictor(&desk, name);
+        tiny_run(&env, name, &config);
+        let predictor = predictor(&env, name);
         let bytes = torchscript(&predictor).unwrap();
         assert_eq!(
             bytes,
@@ -167,9 +127,9 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
 
 #[test]
 fn safetensors_contain_the_weights_under_pytorchs_names() {
-    let desk = Desk::new();
-    run(&desk, "mine", &bilstm(1, 2, 3, true));
-    let predictor = predictor(&desk, "mine");
+    let env = TestEnv::new();
+    tiny_run(&env, "mine", &bilstm(1, 2, 3, true));
+    let predictor = predictor(&env, "mine");
     let bytes = safetensors(&predictor).unwrap();
     let saved = from_safetensors(&bytes, Device::Cpu).unwrap();
     for (name, tensor) in predictor.model().tensors() {
@@ -193,20 +153,20 @@ fn safetensors_contain_the_weights_under_pytorchs_names() {
 
 #[test]
 fn a_bundle_replaces_its_run() {
-    let desk = Desk::with_corpus();
-    desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
-    let message = desk.types("export mine").fine().out;
+    let env = TestEnv::with_corpus();
+    env.run(&format!("{} --epochs 1", env::TRAIN)).success();
+    let message = env.run("export mine").success().out;
     assert!(
         message.contains("mine.emovox") && message.contains("licence"),
         "{message}"
     );
-    desk.types("export mine.emovox --out again.emovox").fine();
-    let bytes = fs::read(desk.path("mine.emovox")).unwrap();
-    assert_eq!(bytes, fs::read(desk.path("again.emovox")).unwrap());
+    env.run("export mine.emovox --out again.emovox").success();
+    let bytes = fs::read(env.path("mine.emovox")).unwrap();
+    assert_eq!(bytes, fs::read(env.path("again.emovox")).unwrap());
 
     let same = |line: &str| {
-        let of_run = desk.types(line).fine().out;
-        let of_bundle = desk.types(&line.replace("mine", "mine.emovox")).fine().out;
+        let of_run = env.run(line).success().out;
+        let of_bundle = env.run(&line.replace("mine", "mine.emovox")).success().out;
         assert!(!of_run.is_empty(), "{line}");
         assert_eq!(of_run, of_bundle, "{line}");
     };
@@ -215,44 +175,44 @@ fn a_bundle_replaces_its_run() {
     same("evaluate mine --data corpus");
     same("evaluate mine --data corpus --part validation --json");
     // Other recordings of the training's speakers.
-    fs::remove_dir_all(desk.path("corpus/anger/v02")).unwrap();
-    let scores = desk.types("evaluate mine.emovox --data corpus").fine().out;
+    fs::remove_dir_all(env.path("corpus/anger/v02")).unwrap();
+    let scores = env.run("evaluate mine.emovox --data corpus").success().out;
     assert!(scores.contains("speakers shared"), "{scores}");
 
     let listen = |run: &str| {
-        let wav = fs::File::open(desk.path("corpus/anger/v01/1.wav")).unwrap();
+        let wav = fs::File::open(env.path("corpus/anger/v01/1.wav")).unwrap();
         let line = format!("listen {run} --json --window 0.5");
-        let output = desk.command(&line).stdin(wav).output().unwrap();
-        desk::Seen::of(&line, output).fine().out
+        let output = env.command(&line).stdin(wav).output().unwrap();
+        env::CommandOutput::of(&line, output).success().out
     };
     assert_eq!(listen("mine"), listen("mine.emovox"));
-    desk.types("inspect corpus/anger/v01/1.wav --run mine.emovox --out seen.png")
-        .fine();
-    assert!(desk.path("seen.png").is_file());
+    env.run("inspect corpus/anger/v01/1.wav --run mine.emovox --out result.png")
+        .success();
+    assert!(env.path("result.png").is_file());
 
     // A bundle contains no path of this machine, and works without the run folder.
-    let home = desk.path("").display().to_string();
+    let home = env.path("").display().to_string();
     let text = String::from_utf8_lossy(&bytes);
     assert!(!text.contains(home.trim_end_matches('/')));
-    fs::remove_dir_all(desk.path("runs")).unwrap();
-    desk.types("predict mine.emovox corpus").fine();
-    desk.types("evaluate mine.emovox")
+    fs::remove_dir_all(env.path("runs")).unwrap();
+    env.run("predict mine.emovox corpus").success();
+    env.run("evaluate mine.emovox")
         .fails_with(&["missing in corpus", "--data"]);
-    desk.types("train --resume mine.emovox")
+    env.run("train --resume mine.emovox")
         .fails_with(&["is a file"]);
 }
 
 #[test]
 fn damaged_and_other_files_are_rejected_as_bundles() {
-    let desk = Desk::new();
-    run(&desk, "mine", &seed());
-    desk.types("export mine").fine();
-    let bytes = fs::read(desk.path("mine.emovox")).unwrap();
+    let env = TestEnv::new();
+    tiny_run(&env, "mine", &seed());
+    env.run("export mine").success();
+    let bytes = fs::read(env.path("mine.emovox")).unwrap();
     let open = |bytes: &[u8]| {
-        fs::write(desk.path("other.emovox"), bytes).unwrap();
+        fs::write(env.path("other.emovox"), bytes).unwrap();
         let opened = Trained::open(
             Path::new("runs"),
-            desk.path("other.emovox").to_str().unwrap(),
+            env.path("other.emovox").to_str().unwrap(),
         );
         opened.map(|trained| trained.config().clone())
     };
@@ -279,13 +239,13 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
         assert!(open(&damaged).is_err(), "byte {at} of {}", bytes.len());
     }
 
-    desk.types("export mine --format safetensors").fine();
-    desk.types("predict mine.safetensors x.wav").fails_with(&[
+    env.run("export mine --format safetensors").success();
+    env.run("predict mine.safetensors x.wav").fails_with(&[
         "mine.safetensors",
         "for other programs",
         "--format bundle",
     ]);
-    desk.types("predict runs/mine/best.ot x.wav")
+    env.run("predict runs/mine/best.ot x.wav")
         .fails_with(&["best.ot is not a bundle", "--format bundle"]);
     let later = String::from_utf8_lossy(&bytes[..60])
         .find("bundle")
@@ -295,7 +255,7 @@ fn damaged_and_other_files_are_rejected_as_bundles() {
     newer[digit] = b'7';
     let error = format!("{:#}", open(&newer).unwrap_err());
     assert!(error.contains("its format is 7"), "{error}");
-    desk.types("export mine --out runs")
+    env.run("export mine --out runs")
         .fails_with(&["is a folder"]);
     assert_eq!(Arch::MeanLstm, expected_config.model.arch());
 }

@@ -1,131 +1,38 @@
 //! `emovox corpus fetch` against servers that break off, stall, or send wrong data.
 
-mod desk;
+mod env;
 
 use std::fs;
-use std::io::{Cursor, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Cursor, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use desk::Desk;
 use emovox::corpus::demo;
 use emovox::fetch::{CorpusSource, RetryPolicy, fetch, read_sources};
+use env::TestEnv;
+use env::server::{Request, Server, archive_at, corpus_table, reply, reply_whole};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// The request of a client.
-#[derive(Debug, Clone, Default)]
-struct Request {
-    path: String,
-    /// First byte of the requested range.
-    from: Option<usize>,
-    if_range: Option<String>,
-}
-
-/// A server that replies to each request with `respond`, which gets the number of earlier requests.
-struct Server {
-    address: String,
-    requests: Arc<Mutex<Vec<Request>>>,
-}
-
-impl Server {
-    fn new(answer: impl Fn(usize, &Request, &mut TcpStream) + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (heard, answer) = (requests.clone(), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (heard, answer) = (heard.clone(), answer.clone());
-                thread::spawn(move || {
-                    let mut stream = stream.unwrap();
-                    let Some(request) = read_request(&mut stream) else {
-                        return;
-                    };
-                    let number = {
-                        let mut heard = heard.lock().unwrap();
-                        heard.push(request.clone());
-                        heard.len() - 1
-                    };
-                    answer(number, &request, &mut stream);
-                });
-            }
-        });
-        Server { address, requests }
-    }
-
-    fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
-    }
-}
-
-fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut text = Vec::new();
-    let mut byte = [0];
-    while !text.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        text.push(byte[0]);
-    }
-    let text = String::from_utf8(text).unwrap();
-    let mut request = Request {
-        path: text.split(' ').nth(1)?.to_string(),
-        ..Request::default()
-    };
-    for line in text.lines().skip(1) {
-        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
-        match name.to_lowercase().as_str() {
-            "range" => {
-                let from = value.trim_start_matches("bytes=").trim_end_matches('-');
-                request.from = Some(from.parse().unwrap());
-            }
-            "if-range" => request.if_range = Some(value.to_string()),
-            _ => {}
-        }
-    }
-    Some(request)
-}
-
-/// Sends a reply: its head, and `body`, which may be shorter than the announced length.
-fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
-    // The client may have disconnected.
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n"
-    );
-    let _ = stream.write_all(body);
-    let _ = stream.flush();
-}
-
-fn whole(stream: &mut TcpStream, body: &[u8]) {
-    answer(
-        stream,
-        "200 OK",
-        &format!("Content-Length: {}\r\n", body.len()),
-        body,
-    );
-}
-
 /// Replies with the requested range, but breaks the connection after `sent` bytes of it.
-fn part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usize) {
+fn reply_part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usize) {
     let from = request.from.unwrap_or(0);
     let rest = &body[from..];
     let length = format!("Content-Length: {}\r\nETag: \"one\"\r\n", rest.len());
     let sent = &rest[..sent.min(rest.len())];
     match request.from {
-        None => answer(stream, "200 OK", &length, sent),
+        None => reply(stream, "200 OK", &length, sent),
         Some(from) => {
             let range = format!(
                 "Content-Range: bytes {from}-{}/{}\r\n",
                 body.len() - 1,
                 body.len()
             );
-            answer(stream, "206 Partial Content", &(length + &range), sent);
+            reply(stream, "206 Partial Content", &(length + &range), sent);
         }
     }
 }
@@ -134,9 +41,9 @@ fn part(stream: &mut TcpStream, request: &Request, body: &[u8], sent: usize) {
 const NAMES: [&str; 4] = ["03a01Wa", "03a02Na", "08a01Wa", "08a02Na"];
 
 fn recording(number: usize) -> Vec<u8> {
-    let desk = Desk::new();
-    desk.wav("x.wav", 16_000, 1, &demo::synthesise(1 + number, 1, 0, 1));
-    fs::read(desk.path("x.wav")).unwrap()
+    let env = TestEnv::new();
+    env.wav("x.wav", 16_000, 1, &demo::synthesise(1 + number, 1, 0, 1));
+    fs::read(env.path("x.wav")).unwrap()
 }
 
 fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
@@ -164,35 +71,15 @@ fn md5(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A table of corpora with one corpus; `what` describes its download.
-fn table(what: &str) -> String {
-    format!(
-        "[[corpus]]
-name = 'emodb'
-title = 'A small EmoDB'
-home = 'http://home.example'
-licence = 'CC0'
-cite = 'nobody'
-megabytes = 1
-unpacked_megabytes = 1
-clips = 4
-speakers = ['03', '08']
-classes = {{ anger = 2, neutral = 2 }}
-clips_per_speaker = 2
-{what}"
-    )
-}
-
+/// A table of corpora with an archive on the server.
 fn archived(server: &Server, more: &str) -> String {
     let url = format!("{}/corpus.zip", server.address);
-    table(&format!(
-        "[[corpus.archive]]\nurl = '{url}'\ncompared = ''\n{more}"
-    ))
+    corpus_table(&(archive_at(&url) + more))
 }
 
-fn home(desk: &Desk, table: &str) -> CorpusSource {
-    fs::write(desk.path("sources.toml"), table).unwrap();
-    read_sources(&desk.path("sources.toml")).unwrap().remove(0)
+fn home(env: &TestEnv, table: &str) -> CorpusSource {
+    fs::write(env.path("sources.toml"), table).unwrap();
+    read_sources(&env.path("sources.toml")).unwrap().remove(0)
 }
 
 fn impatient() -> RetryPolicy {
@@ -205,22 +92,22 @@ fn impatient() -> RetryPolicy {
 }
 
 /// Fetches into `data/emodb`, and checks that a failed fetch leaves no folder there.
-fn try_fetch(desk: &Desk, table: &str) -> Result<usize, String> {
-    let home = home(desk, table);
-    let into = desk.path("data/emodb");
+fn try_fetch(env: &TestEnv, table: &str) -> Result<usize, String> {
+    let home = home(env, table);
+    let into = env.path("data/emodb");
     let fetched = fetch(&home, &into, &impatient(), &|_| ());
     assert_eq!(fetched.is_ok(), into.exists());
     fetched.map_err(|error| format!("{error:#}"))
 }
 
 #[track_caller]
-fn assert_whole(desk: &Desk) {
+fn assert_whole(env: &TestEnv) {
     for (number, name) in NAMES.iter().enumerate() {
-        let file = desk.path(&format!("data/emodb/wav/{name}.wav"));
+        let file = env.path(&format!("data/emodb/wav/{name}.wav"));
         assert_eq!(fs::read(file).unwrap(), recording(number));
     }
     // The temporary folder is removed.
-    assert_eq!(fs::read_dir(desk.path("data")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(env.path("data")).unwrap().count(), 1);
 }
 
 #[test]
@@ -228,45 +115,45 @@ fn a_corpus_is_fetched_and_checked() {
     let bytes = corpus();
     let (length, hash) = (bytes.len(), md5(&bytes));
     let server = Server::new(move |_, request, stream| match request.path.as_str() {
-        "/corpus.zip" => answer(
+        "/corpus.zip" => reply(
             stream,
             "302 Found",
             "Location: /there\r\nContent-Length: 0\r\n",
             b"",
         ),
-        "/there" => whole(stream, &bytes),
-        _ => answer(stream, "404 Not Found", "Content-Length: 0\r\n", b""),
+        "/there" => reply_whole(stream, &bytes),
+        _ => reply(stream, "404 Not Found", "Content-Length: 0\r\n", b""),
     });
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let text = archived(&server, &format!("bytes = {length}\nmd5 = '{hash}'"));
-    fs::write(desk.path("sources.toml"), text).unwrap();
+    fs::write(env.path("sources.toml"), text).unwrap();
 
-    desk.types("corpus fetch emodb --source sources.toml")
+    env.run("corpus fetch emodb --source sources.toml")
         .fails_with(&["--yes"]);
-    assert!(server.requests().is_empty() && !desk.path("data").exists());
-    let told = desk
-        .types("corpus fetch emodb --yes --source sources.toml")
-        .fine();
+    assert!(server.requests().is_empty() && !env.path("data").exists());
+    let told = env
+        .run("corpus fetch emodb --yes --source sources.toml")
+        .success();
     assert!(
         told.out.contains("CC0") && told.out.contains("4 recordings"),
         "{}",
         told.out
     );
-    assert_whole(&desk);
-    desk.types("corpus fetch emodb --yes --source sources.toml")
+    assert_whole(&env);
+    env.run("corpus fetch emodb --yes --source sources.toml")
         .fails_with(&["exists already"]);
-    desk.types("corpus fetch iemocap")
+    env.run("corpus fetch iemocap")
         .fails_with(&["ravdess", "crema-d"]);
 
-    let checked = desk
-        .types("corpus check data/emodb --source sources.toml")
-        .fine()
+    let checked = env
+        .run("corpus check data/emodb --source sources.toml")
+        .success()
         .out;
     assert!(checked.contains("recordings  4 of 4"), "{checked}");
-    let cut = desk.path("data/emodb/wav/08a01Wa.wav");
+    let cut = env.path("data/emodb/wav/08a01Wa.wav");
     fs::write(&cut, &fs::read(&cut).unwrap()[..9000]).unwrap();
-    fs::remove_file(desk.path("data/emodb/wav/08a02Na.wav")).unwrap();
-    let checked = desk.types("corpus check data/emodb --source sources.toml");
+    fs::remove_file(env.path("data/emodb/wav/08a02Na.wav")).unwrap();
+    let checked = env.run("corpus check data/emodb --source sources.toml");
     assert_eq!(checked.code, 1);
     assert!(
         checked.error.contains("08a01Wa.wav: its last"),
@@ -281,7 +168,7 @@ fn a_corpus_is_fetched_and_checked() {
     ] {
         assert!(checked.out.contains(line), "{line}: {}", checked.out);
     }
-    let listed = desk.types("corpus list").fine().out;
+    let listed = env.run("corpus list").success().out;
     assert!(
         listed.contains("crema-d") && listed.contains("CC BY-NC-SA 4.0"),
         "{listed}"
@@ -296,20 +183,20 @@ fn an_interrupted_or_stalled_download_continues() {
     let server = Server::new(move |number, request, stream| match number {
         // Stalls without closing the connection.
         1 => {
-            part(stream, request, &bytes, sent);
+            reply_part(stream, request, &bytes, sent);
             thread::sleep(Duration::from_secs(20));
         }
-        2 => answer(
+        2 => reply(
             stream,
             "503 Service Unavailable",
             "Content-Length: 0\r\n",
             b"",
         ),
-        _ => part(stream, request, &bytes, sent),
+        _ => reply_part(stream, request, &bytes, sent),
     });
-    let desk = Desk::new();
-    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
-    assert_whole(&desk);
+    let env = TestEnv::new();
+    assert_eq!(try_fetch(&env, &archived(&server, "")), Ok(4));
+    assert_whole(&env);
     let requests = server.requests();
     // Each byte was sent once.
     let mut from: Vec<usize> = requests
@@ -335,24 +222,24 @@ fn a_stopped_fetch_continues_in_the_next_process() {
     let bytes = corpus();
     let half = bytes.len() / 2;
     let server = Server::new(move |number, request, stream| match number {
-        0 => part(stream, request, &bytes, half),
-        1..=4 => answer(
+        0 => reply_part(stream, request, &bytes, half),
+        1..=4 => reply(
             stream,
             "503 Service Unavailable",
             "Content-Length: 0\r\n",
             b"",
         ),
-        _ => part(stream, request, &bytes, usize::MAX),
+        _ => reply_part(stream, request, &bytes, usize::MAX),
     });
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let table = archived(&server, "");
-    let error = try_fetch(&desk, &table).unwrap_err();
+    let error = try_fetch(&env, &table).unwrap_err();
     assert!(
         error.contains("503") && error.contains(&format!("{half} bytes are kept")),
         "{error}"
     );
-    assert_eq!(try_fetch(&desk, &table), Ok(4));
-    assert_whole(&desk);
+    assert_eq!(try_fetch(&env, &table), Ok(4));
+    assert_whole(&env);
     assert_eq!(server.requests().last().unwrap().from, Some(half));
 }
 
@@ -364,11 +251,11 @@ fn a_server_without_ranges_or_with_a_wrong_range_sends_the_whole_file() {
     let server = Server::new(move |number, _, stream| {
         let length = format!("Content-Length: {}\r\n", bytes.len());
         let sent = if number == 0 { half } else { bytes.len() };
-        answer(stream, "200 OK", &length, &bytes[..sent]);
+        reply(stream, "200 OK", &length, &bytes[..sent]);
     });
-    let desk = Desk::new();
-    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
-    assert_whole(&desk);
+    let env = TestEnv::new();
+    assert_eq!(try_fetch(&env, &archived(&server, "")), Ok(4));
+    assert_whole(&env);
 
     // A range that was not requested would be appended at the wrong position.
     let bytes = corpus();
@@ -378,60 +265,64 @@ fn a_server_without_ranges_or_with_a_wrong_range_sends_the_whole_file() {
             ..request.clone()
         };
         match number {
-            0 => part(stream, request, &bytes, half),
-            1 => part(stream, &wrong, &bytes, usize::MAX),
-            _ => part(stream, request, &bytes, usize::MAX),
+            0 => reply_part(stream, request, &bytes, half),
+            1 => reply_part(stream, &wrong, &bytes, usize::MAX),
+            _ => reply_part(stream, request, &bytes, usize::MAX),
         }
     });
-    let desk = Desk::new();
-    assert_eq!(try_fetch(&desk, &archived(&server, "")), Ok(4));
-    assert_whole(&desk);
+    let env = TestEnv::new();
+    assert_eq!(try_fetch(&env, &archived(&server, "")), Ok(4));
+    assert_whole(&env);
 }
 
 #[test]
 fn wrong_bytes_never_become_a_corpus() {
-    let refused = |more: &str, answer: fn(&mut TcpStream)| {
-        let server = Server::new(move |_, _, stream| answer(stream));
-        let desk = Desk::new();
-        let error = try_fetch(&desk, &archived(&server, more)).unwrap_err();
-        (error, server.requests().len(), desk)
+    let rejected = |more: &str, respond: fn(&mut TcpStream)| {
+        let server = Server::new(move |_, _, stream| respond(stream));
+        let env = TestEnv::new();
+        let error = try_fetch(&env, &archived(&server, more)).unwrap_err();
+        (error, server.requests().len(), env)
     };
-    let (error, ..) = refused("md5 = '00000000000000000000000000000000'", |stream| {
-        whole(stream, b"something else")
+    let (error, ..) = rejected("md5 = '00000000000000000000000000000000'", |stream| {
+        reply_whole(stream, b"something else")
     });
     assert!(
         error.contains("its MD5 is") && error.contains("removed"),
         "{error}"
     );
-    let (error, ..) = refused("bytes = 100", |stream| whole(stream, b"something else"));
+    let (error, ..) = rejected("bytes = 100", |stream| {
+        reply_whole(stream, b"something else")
+    });
     assert!(
         error.contains("14 bytes") && error.contains("states 100"),
         "{error}"
     );
-    let (error, ..) = refused("", |stream| whole(stream, b"<!doctype html>Please log in"));
+    let (error, ..) = rejected("", |stream| {
+        reply_whole(stream, b"<!doctype html>Please log in")
+    });
     assert!(
         error.contains("not a zip archive") && error.contains("<!doctype"),
         "{error}"
     );
     // Every reply is shorter than announced.
-    let (error, requests, _) = refused("", |stream| {
-        answer(stream, "200 OK", "Content-Length: 5000\r\n", b"short")
+    let (error, requests, _) = rejected("", |stream| {
+        reply(stream, "200 OK", "Content-Length: 5000\r\n", b"short")
     });
     assert!(
         error.contains("interrupted") && requests == 4,
         "{error} {requests}"
     );
     // A reply without a length that is too long.
-    let (error, ..) = refused("", |stream| {
-        answer(stream, "200 OK", "", &vec![7; 3_000_000])
+    let (error, ..) = rejected("", |stream| {
+        reply(stream, "200 OK", "", &vec![7; 3_000_000])
     });
     assert!(error.contains("more bytes than expected"), "{error}");
-    let (error, requests, _) = refused("", |stream| {
-        answer(stream, "404 Not Found", "Content-Length: 0\r\n", b"")
+    let (error, requests, _) = rejected("", |stream| {
+        reply(stream, "404 Not Found", "Content-Length: 0\r\n", b"")
     });
     assert!(error.contains("404") && requests == 1, "{error}");
-    let (error, ..) = refused("", |stream| {
-        answer(
+    let (error, ..) = rejected("", |stream| {
+        reply(
             stream,
             "302 Found",
             "Location: /corpus.zip\r\nContent-Length: 0\r\n",
@@ -439,8 +330,8 @@ fn wrong_bytes_never_become_a_corpus() {
         )
     });
     assert!(error.contains("redirects"), "{error}");
-    let (error, ..) = refused("", |stream| {
-        whole(stream, &archive(&[("a.wav", recording(0))]))
+    let (error, ..) = rejected("", |stream| {
+        reply_whole(stream, &archive(&[("a.wav", recording(0))]))
     });
     assert!(
         error.contains("1 recordings") && error.contains("has 4"),
@@ -450,31 +341,31 @@ fn wrong_bytes_never_become_a_corpus() {
 
 #[test]
 fn hostile_archives_are_rejected() {
-    let refused = |bytes: Vec<u8>| {
-        let server = Server::new(move |_, _, stream| whole(stream, &bytes));
-        let desk = Desk::new();
-        let error = try_fetch(&desk, &archived(&server, "")).unwrap_err();
+    let rejected = |bytes: Vec<u8>| {
+        let server = Server::new(move |_, _, stream| reply_whole(stream, &bytes));
+        let env = TestEnv::new();
+        let error = try_fetch(&env, &archived(&server, "")).unwrap_err();
         // Nothing was unpacked.
         assert_eq!(
-            fs::read_dir(desk.path("data")).unwrap().count(),
+            fs::read_dir(env.path("data")).unwrap().count(),
             0,
             "{error}"
         );
         error
     };
-    let error = refused(archive(&[("wav/../../../evil.wav", recording(0))]));
+    let error = rejected(archive(&[("wav/../../../evil.wav", recording(0))]));
     assert!(error.contains("leads out of its folder"), "{error}");
-    let error = refused(archive(&[("zeros.wav", vec![0; 3_000_000])]));
+    let error = rejected(archive(&[("zeros.wav", vec![0; 3_000_000])]));
     assert!(error.contains("more than the 2 MB"), "{error}");
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.add_symlink("wav", "/etc", SimpleFileOptions::default())
         .unwrap();
-    let error = refused(zip.finish().unwrap().into_inner());
+    let error = rejected(zip.finish().unwrap().into_inner());
     assert!(error.contains("is a link"), "{error}");
     let mut damaged = corpus();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0x55;
-    let error = refused(damaged);
+    let error = rejected(damaged);
     assert!(error.contains("cannot be unpacked"), "{error}");
 }
 
@@ -485,7 +376,7 @@ fn recordings_in_single_files_are_checked_against_their_hashes() {
     let server = Server::new(move |_, request, stream| {
         if request.path == "/table.csv" {
             let table: String = NAMES.iter().map(|name| format!("1,{name},x\n")).collect();
-            return whole(
+            return reply_whole(
                 stream,
                 format!("\"\",\"FileName\",\"VoiceVote\"\n{table}").as_bytes(),
             );
@@ -504,27 +395,27 @@ fn recordings_in_single_files_are_checked_against_their_hashes() {
                     "version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize {}\n",
                     bytes.len()
                 );
-                whole(stream, note.as_bytes());
+                reply_whole(stream, note.as_bytes());
             }
-            _ if number == 2 && *is_broken.lock().unwrap() => whole(stream, &bytes[1..]),
-            _ => whole(stream, &bytes),
+            _ if number == 2 && *is_broken.lock().unwrap() => reply_whole(stream, &bytes[1..]),
+            _ => reply_whole(stream, &bytes),
         }
     });
     let at = &server.address;
-    let table = table(&format!(
+    let table = corpus_table(&format!(
         "[corpus.listed]\ntable = '{at}/table.csv'\ncolumn = 'FileName'\nending = '.wav'\n\
          files = '{at}/files/'\nnotes = '{at}/notes/'\ninto = 'wav'\ncompared = ''\n"
     ));
-    let desk = Desk::new();
-    let error = try_fetch(&desk, &table).unwrap_err();
+    let env = TestEnv::new();
+    let error = try_fetch(&env, &table).unwrap_err();
     assert!(
         error.contains("08a01Wa.wav") && error.contains("SHA-256"),
         "{error}"
     );
     let before = server.requests().len();
     *broken.lock().unwrap() = false;
-    assert_eq!(try_fetch(&desk, &table), Ok(4));
-    assert_whole(&desk);
+    assert_eq!(try_fetch(&env, &table), Ok(4));
+    assert_whole(&env);
     let again = server.requests().split_off(before);
     let kept = |name: &str| !again.iter().any(|request| request.path.contains(name));
     assert!(kept(NAMES[0]) && !kept(NAMES[2]), "{again:?}");

@@ -1,36 +1,22 @@
 //! NaN and infinity in untrusted files are rejected: weights, statistics, optimizers, settings.
 
-mod desk;
+mod env;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::sync::OnceLock;
 
-use desk::{Desk, Seen, TRAIN};
-use emovox::model::{encode, from_safetensors, read_tensors, safetensors_metadata, to_safetensors};
+use emovox::model::{encode, read_tensors};
+use env::bundle::changed_bundle;
+use env::{CommandOutput, Files, TRAIN, TestEnv};
 use tch::{Device, Kind, Tensor};
 
-#[test]
-fn files_with_nan_or_infinity_are_rejected_by_name() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
-    let whole = ["best.ot", "last.ot"].map(|file| {
-        let file = desk.path(&format!("runs/mine/{file}"));
-        (fs::read(&file).unwrap(), file)
-    });
-    let checks: [fn(&Desk); 5] = [
-        weights_and_statistics_with_nan_are_not_loaded,
-        a_training_does_not_resume_from_moments_with_nan,
-        a_bundle_with_nan_is_not_loaded,
-        a_prediction_with_nan_is_an_error_that_names_the_recording,
-        probabilities_with_nan_in_a_table_are_rejected,
-    ];
-    for check in checks {
-        check(&desk);
-        for (bytes, file) in &whole {
-            fs::write(file, bytes).unwrap();
-        }
-    }
+/// A corpus, the run `mine` and the recording `x.wav`.
+fn with_run() -> TestEnv {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    let env = TestEnv::with_runs(&RUNS, TRAIN);
+    fs::copy(env.path("corpus/anger/v01/1.wav"), env.path("x.wav")).unwrap();
+    env
 }
 
 /// Sets the last value of a tensor.
@@ -49,23 +35,25 @@ fn planted(whole: &[u8], name: &str, value: f64) -> Vec<u8> {
     encode(&tensors.into_iter().collect::<Vec<_>>()).unwrap()
 }
 
-fn listen(desk: &Desk, line: &str) -> Seen {
-    let wav = File::open(desk.path("x.wav")).unwrap();
-    Seen::of(line, desk.command(line).stdin(wav).output().unwrap())
+fn listen(env: &TestEnv, line: &str) -> CommandOutput {
+    let wav = File::open(env.path("x.wav")).unwrap();
+    CommandOutput::of(line, env.command(line).stdin(wav).output().unwrap())
 }
 
-fn weights_and_statistics_with_nan_are_not_loaded(desk: &Desk) {
-    let best = desk.path("runs/mine/best.ot");
+#[test]
+fn weights_and_statistics_with_nan_are_not_loaded() {
+    let env = with_run();
+    let best = env.path("runs/mine/best.ot");
     let whole = fs::read(&best).unwrap();
     for (name, value) in [
         ("member0.output.bias", f64::NAN),
         ("member0.output.weight", f64::INFINITY),
         ("normalisation.mean", f64::NEG_INFINITY),
-        ("normalisation.std", f64::NAN),
+        ("normalisation.deviation", f64::NAN),
     ] {
         fs::write(&best, planted(&whole, name, value)).unwrap();
         let advice = "use another copy of the file, or train the model again";
-        desk.types("predict mine x.wav").fails_with(&[
+        env.run("predict mine x.wav").fails_with(&[
             "runs/mine/best.ot",
             &format!("'{name}' are NaN"),
             advice,
@@ -76,33 +64,35 @@ fn weights_and_statistics_with_nan_are_not_loaded(desk: &Desk) {
         "export mine",
         "inspect x.wav --run mine",
     ] {
-        desk.types(line)
-            .fails_with(&["best.ot", "normalisation.std"]);
+        env.run(line)
+            .fails_with(&["best.ot", "normalisation.deviation"]);
     }
-    let seen = listen(desk, "listen mine --json");
-    assert_eq!(seen.fails_with(&["best.ot"]).out, "");
+    let result = listen(&env, "listen mine --json");
+    assert_eq!(result.fails_with(&["best.ot"]).out, "");
     for value in [0.0, -1.0] {
-        let bytes = planted(&whole, "normalisation.std", value);
+        let bytes = planted(&whole, "normalisation.deviation", value);
         fs::write(&best, bytes).unwrap();
-        desk.types("predict mine x.wav").fails_with(&[
+        env.run("predict mine x.wav").fails_with(&[
             "runs/mine/best.ot",
-            "'normalisation.std' has standard deviations that are not above 0",
+            "'normalisation.deviation' has standard deviations that are not above 0",
         ]);
     }
     // A training cannot start from them either.
     fs::write(
-        desk.path("hostile.ot"),
+        env.path("hostile.ot"),
         planted(&whole, "member0.output.bias", f64::NAN),
     )
     .unwrap();
     let more = TRAIN.replace("mine", "more");
-    desk.types(&format!("{more} --init-weights hostile.ot"))
+    env.run(&format!("{more} --init-weights hostile.ot"))
         .fails_with(&["hostile.ot", "'member0.output.bias' are NaN"]);
-    assert!(!desk.path("runs/more").exists());
+    assert!(!env.path("runs/more").exists());
 }
 
-fn a_training_does_not_resume_from_moments_with_nan(desk: &Desk) {
-    let last = desk.path("runs/mine/last.ot");
+#[test]
+fn a_training_does_not_resume_from_moments_with_nan() {
+    let env = with_run();
+    let last = env.path("runs/mine/last.ot");
     let whole = fs::read(&last).unwrap();
     for (name, value, words) in [
         (
@@ -120,13 +110,13 @@ fn a_training_does_not_resume_from_moments_with_nan(desk: &Desk) {
             -1e-9,
             "has negative squares",
         ),
-        ("best.normalisation.std", 0.0, "not above 0"),
+        ("best.normalisation.deviation", 0.0, "not above 0"),
         ("training.epochs", f64::NAN, "NaN or infinite"),
         ("training.partial", f64::NAN, "NaN or infinite"),
         ("optimizer.step", -1.0, "the optimizer's step is missing"),
     ] {
         fs::write(&last, planted(&whole, name, value)).unwrap();
-        desk.types("train --resume mine --epochs 5").fails_with(&[
+        env.run("train --resume mine --epochs 5").fails_with(&[
             "last.ot",
             words,
             "--from-previous",
@@ -134,39 +124,19 @@ fn a_training_does_not_resume_from_moments_with_nan(desk: &Desk) {
     }
 }
 
-/// The bundle with one changed value and the correct hash, which anyone can compute.
+/// The bundle with one changed value and the correct hash.
 fn planted_bundle(bytes: &[u8], name: &str, value: f64) -> Vec<u8> {
-    let header = safetensors_metadata(bytes).unwrap();
-    let mut tensors = from_safetensors(bytes, Device::Cpu).unwrap();
-    drop(tensors.remove("blake3").unwrap());
-    plant(&mut tensors, name, value);
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(header.as_bytes());
-    for (name, tensor) in &tensors {
-        part(name.as_bytes());
-        part(format!("{:?} {:?}", tensor.kind(), tensor.size()).as_bytes());
-        let numbers: Vec<f32> = tensor.view([-1]).try_into().unwrap();
-        let bytes: Vec<u8> = numbers
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect();
-        part(&bytes);
-    }
-    let hash = *hasher.finalize().as_bytes();
-    tensors.insert("blake3".into(), Tensor::from_slice(&hash));
-    to_safetensors(&tensors.into_iter().collect::<Vec<_>>(), &header).unwrap()
+    changed_bundle(bytes, |_, tensors| plant(tensors, name, value))
 }
 
-fn a_bundle_with_nan_is_not_loaded(desk: &Desk) {
-    desk.types("export mine").fine();
-    let whole = fs::read(desk.path("mine.emovox")).unwrap();
-    let same = planted_bundle(&whole, "normalisation.std", 1.0);
-    fs::write(desk.path("x.emovox"), same).unwrap();
-    desk.types("predict x.emovox x.wav").fine();
+#[test]
+fn a_bundle_with_nan_is_not_loaded() {
+    let env = with_run();
+    env.run("export mine").success();
+    let whole = fs::read(env.path("mine.emovox")).unwrap();
+    let same = planted_bundle(&whole, "normalisation.deviation", 1.0);
+    fs::write(env.path("x.emovox"), same).unwrap();
+    env.run("predict x.emovox x.wav").success();
     for (name, value, words) in [
         (
             "member0.output.bias",
@@ -178,19 +148,21 @@ fn a_bundle_with_nan_is_not_loaded(desk: &Desk) {
             f64::INFINITY,
             "'normalisation.mean' are NaN",
         ),
-        ("normalisation.std", 0.0, "not above 0"),
+        ("normalisation.deviation", 0.0, "not above 0"),
     ] {
-        fs::write(desk.path("x.emovox"), planted_bundle(&whole, name, value)).unwrap();
-        desk.types("predict x.emovox x.wav")
+        fs::write(env.path("x.emovox"), planted_bundle(&whole, name, value)).unwrap();
+        env.run("predict x.emovox x.wav")
             .fails_with(&["x.emovox cannot be used as a run", words]);
-        desk.types("export x.emovox --out y.emovox")
+        env.run("export x.emovox --out y.emovox")
             .fails_with(&["x.emovox", words]);
     }
 }
 
 /// All weights are finite, but the output of the model is not.
-fn a_prediction_with_nan_is_an_error_that_names_the_recording(desk: &Desk) {
-    let best = desk.path("runs/mine/best.ot");
+#[test]
+fn a_prediction_with_nan_is_an_error_that_names_the_recording() {
+    let env = with_run();
+    let best = env.path("runs/mine/best.ot");
     let mut tensors = read_tensors(&best, Device::Cpu).unwrap();
     for (name, tensor) in &mut tensors {
         if name.ends_with("output.weight") {
@@ -203,37 +175,41 @@ fn a_prediction_with_nan_is_an_error_that_names_the_recording(desk: &Desk) {
     )
     .unwrap();
     let words = "the prediction is not finite";
-    let nothing = |seen: Seen| {
+    let nothing = |result: CommandOutput| {
         assert!(
-            !seen.out.contains("NaN") && !seen.out.contains("null") && !seen.out.contains('%'),
+            !result.out.contains("NaN")
+                && !result.out.contains("null")
+                && !result.out.contains('%'),
             "{}: {}",
-            seen.line,
-            seen.out
+            result.line,
+            result.out
         );
     };
+    nothing(env.run("predict mine x.wav").fails_with(&["x.wav", words]));
     nothing(
-        desk.types("predict mine x.wav")
+        env.run("predict mine x.wav --json")
             .fails_with(&["x.wav", words]),
     );
     nothing(
-        desk.types("predict mine x.wav --json")
+        env.run("predict mine x.wav --window 0.5")
             .fails_with(&["x.wav", words]),
     );
     nothing(
-        desk.types("predict mine x.wav --window 0.5")
-            .fails_with(&["x.wav", words]),
+        env.run("evaluate mine --data corpus")
+            .fails_with(&["/1.wav", words]),
     );
-    nothing(desk.types("evaluate mine").fails_with(&["/1.wav", words]));
     nothing(
-        desk.types("inspect x.wav --run mine")
+        env.run("inspect x.wav --run mine")
             .fails_with(&["x.wav", words]),
     );
-    nothing(listen(desk, "listen mine --json").fails_with(&[words]));
-    assert!(!desk.path("x.png").exists());
+    nothing(listen(&env, "listen mine --json").fails_with(&[words]));
+    assert!(!env.path("x.png").exists());
 }
 
-fn probabilities_with_nan_in_a_table_are_rejected(desk: &Desk) {
-    let path = desk.path("runs/mine/predictions.csv");
+#[test]
+fn probabilities_with_nan_in_a_table_are_rejected() {
+    let env = with_run();
+    let path = env.path("runs/mine/predictions.csv");
     let text = fs::read_to_string(&path).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_string).collect();
     for value in ["NaN", "inf"] {
@@ -241,7 +217,7 @@ fn probabilities_with_nan_in_a_table_are_rejected(desk: &Desk) {
         fields[4] = value;
         lines[1] = fields.join(",");
         fs::write(&path, lines.join("\n") + "\n").unwrap();
-        desk.types("report mine")
+        env.run("report mine")
             .fails_with(&["predictions.csv", "NaN or infinite"]);
     }
 }
@@ -250,37 +226,38 @@ fn probabilities_with_nan_in_a_table_are_rejected(desk: &Desk) {
 /// new setting is included.
 #[test]
 fn every_setting_rejects_nan_and_infinity() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let mut settings = 0;
     for arch in ["bilstm", "seed"] {
         for (path, old) in fractions(arch) {
             for value in ["nan", "inf", "-inf"] {
                 let (table, key) = path.rsplit_once('.').unwrap();
-                let value = match old {
-                    true => format!("[1.0, {value}]"),
-                    false => value.to_string(),
+                let value = if old {
+                    format!("[1.0, {value}]")
+                } else {
+                    value.to_string()
                 };
                 let text = format!("model.arch = '{arch}'\n[{table}]\n{key} = {value}\n");
                 let text = match table {
                     "model" => format!("[model]\narch = '{arch}'\n{key} = {value}\n"),
                     _ => text,
                 };
-                fs::write(desk.path("hostile.toml"), text).unwrap();
+                fs::write(env.path("hostile.toml"), text).unwrap();
                 settings += 1;
                 if settings % 7 == 1 {
                     // Every seventh case also runs the program, which takes longer.
-                    desk.types("train --data corpus --device cpu --config hostile.toml")
+                    env.run("train --data corpus --device cpu --config hostile.toml")
                         .fails_with(&[&path, "must be a finite number"]);
                 }
                 let config =
-                    emovox::config::RunConfig::over_recipe(&desk.path("hostile.toml"), None);
+                    emovox::config::RunConfig::over_recipe(&env.path("hostile.toml"), None);
                 let error = config.unwrap().validate().unwrap_err().to_string();
                 assert!(error.contains(&path), "{path} = {value}: {error}");
             }
         }
     }
     assert!(settings > 60, "{settings}");
-    assert_eq!(desk.runs(), 0);
+    assert_eq!(env.runs(), 0);
 }
 
 /// Paths of all floating-point settings of a recipe; true for a list of numbers.
@@ -316,7 +293,7 @@ fn fractions(arch: &str) -> Vec<(String, bool)> {
 
 #[test]
 fn settings_out_of_range_are_rejected() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     for (table, setting, words) in [
         ("calibration", "temperature = 0.0", "temperature"),
         ("calibration", "temperature = -1.5", "temperature"),
@@ -332,13 +309,13 @@ fn settings_out_of_range_are_rejected() {
         ),
         ("split", "test_fraction = 0.0", "test (0)"),
         ("split", "validation_fraction = -0.5", "validation (-0.5)"),
-        ("inference", "vocal_tracts = [0.0]", "vocal_tracts"),
+        ("inference", "vocal_tracts = [0.0]", "vtlp_warps"),
         ("audio", "trim_db = 0.0", "trim threshold of 0 dB"),
         ("features", "fmin = -1.0", "fmin -1 Hz"),
     ] {
-        fs::write(desk.path("hostile.toml"), format!("[{table}]\n{setting}\n")).unwrap();
-        desk.types("train --data corpus --device cpu --config hostile.toml")
+        fs::write(env.path("hostile.toml"), format!("[{table}]\n{setting}\n")).unwrap();
+        env.run("train --data corpus --device cpu --config hostile.toml")
             .fails_with(&[words]);
     }
-    assert_eq!(desk.runs(), 0);
+    assert_eq!(env.runs(), 0);
 }

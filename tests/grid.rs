@@ -1,10 +1,10 @@
 //! Trials of a sweep: run alone and in any order, they give the same tables as in one process.
 
-mod desk;
+mod env;
 
 use std::fs;
 
-use desk::Desk;
+use env::{CommandOutput, TestEnv};
 
 const GRID: &str = "
 folds = 2
@@ -28,51 +28,51 @@ const TABLES: [&str; 5] = [
     "grid.png",
 ];
 
-fn desk() -> Desk {
-    let desk = Desk::with_corpus();
-    fs::write(desk.path("sizes.toml"), GRID).unwrap();
-    desk
+fn env() -> TestEnv {
+    let env = TestEnv::with_corpus();
+    fs::write(env.path("sizes.toml"), GRID).unwrap();
+    env
 }
 
-fn tables(desk: &Desk) -> Vec<Vec<u8>> {
-    let read = |file: &&str| fs::read(desk.path(&format!("runs/sizes/{file}"))).unwrap();
+fn tables(env: &TestEnv) -> Vec<Vec<u8>> {
+    let read = |file: &&str| fs::read(env.path(&format!("runs/sizes/{file}"))).unwrap();
     TABLES.iter().map(read).collect()
 }
 
 #[test]
 fn trials_that_run_alone_give_the_same_tables_as_one_process() {
-    let desk = desk();
-    let seen = desk.types("grid sizes.toml --run --jobs 2").fine();
-    assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
-    let together = tables(&desk);
-    fs::rename(desk.path("runs"), desk.path("together")).unwrap();
+    let env = env();
+    let output = env.run("grid sizes.toml --run --jobs 2").success();
+    assert!(output.out.contains("8 of 8 trials done"), "{}", output.out);
+    let together = tables(&env);
+    fs::rename(env.path("runs"), env.path("together")).unwrap();
 
     // Starts with the last trials, by number and by name; missing trials are reported.
-    desk.types("grid sizes.toml --cell 7").fine();
-    desk.types("grid sizes.toml --cell hidden-4/fold-2-seed-1")
-        .fine();
-    let seen = desk.types("collect sizes.toml").fine();
+    env.run("grid sizes.toml --cell 7").success();
+    env.run("grid sizes.toml --cell hidden-4/fold-2-seed-1")
+        .success();
+    let output = env.run("collect sizes.toml").success();
     assert!(
-        seen.out.contains("2 of 8 cells done")
-            && seen.out.contains("6 of 8 cells are not done yet"),
+        output.out.contains("2 of 8 trials done")
+            && output.out.contains("6 of 8 trials are not finished yet"),
         "{}",
-        seen.out
+        output.out
     );
     for cell in [3, 0, 1, 2, 4, 5, 6] {
-        desk.types(&format!("grid sizes.toml --cell {cell}")).fine();
+        env.run(&format!("grid sizes.toml --cell {cell}")).success();
     }
-    let written = fs::metadata(desk.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
-    let seen = desk.types("grid sizes.toml --cell 0").fine();
-    assert!(seen.out.contains("is done already"), "{}", seen.out);
-    let again = fs::metadata(desk.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
+    let written = fs::metadata(env.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
+    let output = env.run("grid sizes.toml --cell 0").success();
+    assert!(output.out.contains("is already finished"), "{}", output.out);
+    let again = fs::metadata(env.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
     assert_eq!(written.modified().unwrap(), again.modified().unwrap());
-    desk.types("collect sizes.toml").fine();
-    for (file, (ours, theirs)) in TABLES.iter().zip(tables(&desk).iter().zip(&together)) {
+    env.run("collect sizes.toml").success();
+    for (file, (ours, theirs)) in TABLES.iter().zip(tables(&env).iter().zip(&together)) {
         assert!(ours == theirs, "{file} differs");
     }
 
     // The difference to the baseline, computed from the scores of the trials.
-    let json = desk.types("collect sizes.toml --json").fine().out;
+    let json = env.run("collect sizes.toml --json").success().out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let uar = |place: usize| json["trainings"][place]["scores"]["uar"].as_f64().unwrap();
     let above = &json["settings"][1]["above_baseline"];
@@ -86,99 +86,92 @@ fn trials_that_run_alone_give_the_same_tables_as_one_process() {
     let more = GRID
         .replace("to = 8", "to = 12")
         .replace("[1, 2]", "[1, 2, 3]");
-    fs::write(desk.path("sizes.toml"), more).unwrap();
-    let seen = desk.types("grid sizes.toml").fine();
-    assert!(seen.out.contains("8 of 18 done"), "{}", seen.out);
+    fs::write(env.path("sizes.toml"), more).unwrap();
+    let output = env.run("grid sizes.toml").success();
+    assert!(output.out.contains("8 of 18 done"), "{}", output.out);
     // A different common setting makes it a different sweep.
     fs::write(
-        desk.path("sizes.toml"),
+        env.path("sizes.toml"),
         GRID.replace("epochs = 1", "epochs = 2"),
     )
     .unwrap();
-    desk.types("grid sizes.toml")
+    env.run("grid sizes.toml")
         .fails_with(&["training.epochs is 1, not 2"]);
 }
 
 #[test]
 fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
-    let desk = desk();
-    fs::create_dir_all(desk.path("runs/sizes/hidden-8")).unwrap();
-    desk.types("grid sizes.toml --run")
-        .fails_with(&["exists and is no grid"]);
-    fs::write(desk.path("runs/sizes/grid.toml"), GRID).unwrap();
-    fs::write(desk.path("runs/sizes/hidden-8/fold-2-seed-1"), "in the way").unwrap();
-    let seen = desk.types("grid sizes.toml --run --jobs 2").fails_with(&[
+    let env = env();
+    fs::create_dir_all(env.path("runs/sizes/hidden-8")).unwrap();
+    env.run("grid sizes.toml --run")
+        .fails_with(&["exists and is not a sweep"]);
+    fs::write(env.path("runs/sizes/grid.toml"), GRID).unwrap();
+    fs::write(env.path("runs/sizes/hidden-8/fold-2-seed-1"), "in the way").unwrap();
+    let output = env.run("grid sizes.toml --run --jobs 2").fails_with(&[
         "hidden-8/fold-2-seed-1 failed: ",
-        "1 cells failed",
+        "1 trials failed",
         "--run --failed",
     ]);
-    assert!(seen.out.contains("7 of 8 cells done"), "{}", seen.out);
+    assert!(output.out.contains("7 of 8 trials done"), "{}", output.out);
     assert!(
-        seen.out
-            .contains("1 cells failed:\nhidden-8/fold-2-seed-1: "),
+        output
+            .out
+            .contains("1 trials failed:\nhidden-8/fold-2-seed-1: "),
         "{}",
-        seen.out
+        output.out
     );
-    let cells = fs::read_to_string(desk.path("runs/sizes/cells.csv")).unwrap();
+    let cells = fs::read_to_string(env.path("runs/sizes/cells.csv")).unwrap();
     assert!(
         cells.contains("hidden-8/fold-2-seed-1,failed,,,,"),
         "{cells}"
     );
 
-    fs::remove_file(desk.path("runs/sizes/hidden-8/fold-2-seed-1")).unwrap();
-    let seen = desk.types("grid sizes.toml --run --failed").fine();
-    assert!(seen.out.contains("1 to train"), "{}", seen.out);
-    assert!(seen.out.contains("8 of 8 cells done"), "{}", seen.out);
+    fs::remove_file(env.path("runs/sizes/hidden-8/fold-2-seed-1")).unwrap();
+    let output = env.run("grid sizes.toml --run --failed").success();
+    assert!(output.out.contains("1 to train"), "{}", output.out);
+    assert!(output.out.contains("8 of 8 trials done"), "{}", output.out);
 }
 
 /// A trial that runs alone gets SIGUSR1 and SIGTERM, as from a scheduler.
 #[test]
 #[cfg(unix)]
 fn a_stopped_trial_saves_and_can_be_resumed() {
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
+    use env::process::{finish, send, spawn, wait_for_epochs};
 
-    let desk = desk();
+    let env = env();
     let long = GRID.replace("epochs = 1", "epochs = 100");
-    fs::write(desk.path("sizes.toml"), long).unwrap();
+    fs::write(env.path("sizes.toml"), long).unwrap();
     let line = "grid sizes.toml --cell 0";
-    let child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();
-    let metrics = desk.path("runs/sizes/hidden-4/fold-1-seed-1/metrics.csv");
-    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 4 {
-        std::thread::sleep(Duration::from_millis(5));
+    let mut child = spawn(env.command(line));
+    let run = env.path("runs/sizes/hidden-4/fold-1-seed-1");
+    wait_for_epochs(&mut child, &run, 3);
+    for signal in [libc::SIGUSR1, libc::SIGUSR1, libc::SIGTERM] {
+        send(child.id(), signal);
     }
-    for signal in ["-USR1", "-USR1", "-TERM"] {
-        let process = child.id().to_string();
-        Command::new("kill")
-            .args([signal, &process])
-            .status()
-            .unwrap();
-    }
-    let output = child.wait_with_output().unwrap();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(matches!(output.status.code(), Some(138 | 143)), "{out}");
+    let CommandOutput { code, out, .. } = finish(line, child);
+    assert!(matches!(code, 138 | 143), "{code}: {out}");
     assert!(out.contains("and saved; to continue"), "{out}");
-    let seen = desk.types("grid sizes.toml").fine();
-    assert!(seen.out.contains("0  begun "), "{}", seen.out);
-    let seen = desk.types(line).fine();
+    let output = env.run("grid sizes.toml").success();
+    assert!(output.out.contains("0  begun "), "{}", output.out);
+    let output = env.run(line).success();
     assert!(
-        seen.out.contains("fold-1-seed-1 continues after"),
+        output.out.contains("fold-1-seed-1 continues after"),
         "{}",
-        seen.out
+        output.out
     );
 }
 
 #[test]
 fn the_job_script_runs_one_trial_of_the_sweep() {
-    let desk = desk();
+    let env = env();
     let one = GRID.replace("folds = 2", "").replace("[1, 2]", "[1]");
-    fs::write(desk.path("sizes.toml"), one).unwrap();
-    let seen = desk
-        .types("grid sizes.toml --slurm --dry-run --partition short --time 1:00:00 --jobs 3 --sbatch=--account=speech")
-        .fine();
-    assert!(seen.out.contains("would be submitted"), "{}", seen.out);
+    fs::write(env.path("sizes.toml"), one).unwrap();
+    let result = env
+        .run("grid sizes.toml --slurm --dry-run --partition short --time 1:00:00 --jobs 3 --sbatch=--account=speech")
+        .success();
+    assert!(result.out.contains("would be submitted"), "{}", result.out);
     let read =
-        |file: &str| fs::read_to_string(desk.path(&format!("runs/sizes/slurm/{file}"))).unwrap();
+        |file: &str| fs::read_to_string(env.path(&format!("runs/sizes/slurm/{file}"))).unwrap();
     assert_eq!(read("0.cells"), "hidden-4/seed-1\nhidden-8/seed-1\n");
     let script = read("0.sh");
     for option in [
@@ -195,22 +188,23 @@ fn the_job_script_runs_one_trial_of_the_sweep() {
     }
     // Runs the script like Slurm.
     let mut shell = std::process::Command::new("bash");
-    let seen = shell.arg(desk.path("runs/sizes/slurm/0.sh"));
-    seen.env("SLURM_ARRAY_TASK_ID", "1")
-        .env("EMOVOX_CACHE", desk.path("cache"));
-    let output = seen.output().unwrap();
+    let result = shell.arg(env.path("runs/sizes/slurm/0.sh"));
+    result
+        .env("SLURM_ARRAY_TASK_ID", "1")
+        .env("EMOVOX_CACHE", env.path("cache"));
+    let output = result.output().unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let seen = desk.types("collect sizes.toml").fine();
-    assert!(seen.out.contains("1 of 2 cells done"), "{}", seen.out);
+    let result = env.run("collect sizes.toml").success();
+    assert!(result.out.contains("1 of 2 trials done"), "{}", result.out);
     for (line, message) in [
         ("grid sizes.toml --cell 2", "numbered from 0 to 1"),
         ("grid missing.toml", "missing.toml"),
         ("grid small.toml", "unknown field"),
     ] {
-        desk.types(line).fails_with(&[message]);
+        env.run(line).fails_with(&[message]);
     }
 }

@@ -1,38 +1,45 @@
 //! `emovox listen`: one line of output for each second of a stream.
 
-mod desk;
+mod env;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
 
-use desk::{Desk, Seen, TRAIN, noise, talk};
 use emovox::audio::stream::VoiceActivityConfig;
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, StreamPrediction, StreamingPredictor, Windowing};
 use emovox::run::RunFolder;
+use env::process::{DEADLINE, finish, send, wait_for_exit};
+use env::{CommandOutput, Files, TRAIN, TestEnv, noise, talk};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
 const JSON: &str = "listen mine --json --device cpu";
 
-#[test]
-fn a_stream_is_heard_second_by_second() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    let run = RunFolder::open(&desk.path("runs"), "mine").unwrap();
-    let predictor = Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap();
-    let talk = talk(25.0);
-
-    an_answer_is_what_predict_says_of_the_same_samples(&desk, &predictor, &talk);
-    any_pieces_give_the_same_answers(&predictor, &talk);
-    whole_programs_listen(&desk, &predictor, &talk);
-    what_is_wrong_with_a_stream_is_told(&desk, &talk);
-    a_signal_and_a_closed_pipe_end_it(&desk, &talk);
+/// A corpus, the run `mine`, and 25 seconds of speech at 16 kHz as `talk.wav`.
+fn with_run() -> TestEnv {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    let env = TestEnv::with_runs(&RUNS, TRAIN);
+    env.wav("talk.wav", 16_000, 1, &talk(25.0));
+    env
 }
 
-fn heard(
+fn predictor(env: &TestEnv) -> Predictor {
+    let run = RunFolder::open(&env.path("runs"), "mine").unwrap();
+    Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap()
+}
+
+/// The samples of `talk.wav`, which are rounded to 16 bits.
+fn samples(env: &TestEnv) -> Vec<f32> {
+    emovox::audio::read(&env.path("talk.wav")).unwrap().samples
+}
+
+/// The predictions for a stream that arrives in pieces.
+fn listen(
     predictor: &Predictor,
     rate: u32,
     pieces: &mut dyn Iterator<Item = &[f32]>,
@@ -55,15 +62,12 @@ fn heard(
     all
 }
 
-fn an_answer_is_what_predict_says_of_the_same_samples(
-    desk: &Desk,
-    predictor: &Predictor,
-    talk: &[f32],
-) {
-    // The samples are rounded to 16 bits, as in a file.
-    desk.wav("talk.wav", 16_000, 1, talk);
-    let talk = emovox::audio::read(&desk.path("talk.wav")).unwrap().samples;
-    let all = heard(predictor, 16_000, &mut talk.chunks(1_000));
+#[test]
+fn listen_predicts_like_predict_on_the_same_samples() {
+    let env = with_run();
+    let predictor = predictor(&env);
+    let talk = samples(&env);
+    let all = listen(&predictor, 16_000, &mut talk.chunks(1_000));
     let (spoken, silent): (Vec<_>, Vec<_>) = all.iter().partition(|heard| heard.speech.is_some());
     assert!(spoken.len() > 8 && silent.len() > 2, "{all:?}");
     for (second, heard) in all.iter().enumerate().take(all.len() - 1) {
@@ -81,8 +85,8 @@ fn an_answer_is_what_predict_says_of_the_same_samples(
             // Divided as when a file is read.
             .map(|sample| sample * 32_768.0 / 32_767.0 + sample.signum() * 1e-6)
             .collect();
-        desk.wav("window.wav", 16_000, 1, &window);
-        let alone = predictor.predict_one(&desk.path("window.wav")).unwrap();
+        env.wav("window.wav", 16_000, 1, &window);
+        let alone = predictor.predict_one(&env.path("window.wav")).unwrap();
         assert_eq!(alone.label, speech.label);
         for (a, b) in alone.probabilities.iter().zip(&speech.probabilities) {
             assert!((a - b).abs() < 1e-5, "{alone:?} {speech:?}");
@@ -90,11 +94,15 @@ fn an_answer_is_what_predict_says_of_the_same_samples(
     }
 }
 
-fn any_pieces_give_the_same_answers(predictor: &Predictor, talk: &[f32]) {
+#[test]
+fn predictions_do_not_depend_on_the_pieces_of_the_stream() {
+    let env = with_run();
+    let predictor = predictor(&env);
+    let talk = samples(&env);
     let short = &talk[..12 * 16_000];
     let mut runner = TestRunner::new(ProptestConfig::with_cases(3));
     for rate in [16_000, 44_100] {
-        let whole = heard(predictor, rate, &mut std::iter::once(short));
+        let whole = listen(&predictor, rate, &mut std::iter::once(short));
         assert!(
             whole.iter().any(|heard| heard.speech.is_some()),
             "{whole:?}"
@@ -108,7 +116,7 @@ fn any_pieces_give_the_same_answers(predictor: &Predictor, talk: &[f32]) {
                     let piece = rest.split_off(..size)?;
                     (size > 0).then_some(piece)
                 });
-                prop_assert_eq!(&heard(predictor, rate, &mut pieces), &whole);
+                prop_assert_eq!(&listen(&predictor, rate, &mut pieces), &whole);
                 Ok(())
             })
             .unwrap();
@@ -116,8 +124,8 @@ fn any_pieces_give_the_same_answers(predictor: &Predictor, talk: &[f32]) {
 }
 
 /// Runs the program with `bytes` on its standard input, in pieces.
-fn listens(desk: &Desk, line: &str, bytes: &[u8]) -> Seen {
-    let mut child = start(desk, line);
+fn run_listen(env: &TestEnv, line: &str, bytes: &[u8]) -> CommandOutput {
+    let mut child = start(env, line);
     let mut stdin = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     let writer = std::thread::spawn(move || {
@@ -128,13 +136,13 @@ fn listens(desk: &Desk, line: &str, bytes: &[u8]) -> Seen {
             }
         }
     });
-    let output = child.wait_with_output().unwrap();
+    let output = finish(line, child);
     writer.join().unwrap();
-    Seen::of(line, output)
+    output
 }
 
-fn start(desk: &Desk, line: &str) -> Child {
-    desk.command(line)
+fn start(env: &TestEnv, line: &str) -> Child {
+    env.command(line)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -151,13 +159,13 @@ fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-fn whole_programs_listen(desk: &Desk, predictor: &Predictor, talk: &[f32]) {
-    let file = read(&desk.path("talk.wav"));
-    let lines = listens(desk, JSON, &file).fine().out;
-    let expected = {
-        let samples = emovox::audio::read(&desk.path("talk.wav")).unwrap().samples;
-        heard(predictor, 16_000, &mut std::iter::once(&samples[..]))
-    };
+#[test]
+fn the_program_prints_the_predictions_of_every_kind_of_stream() {
+    let env = &with_run();
+    let (talk, samples) = (&talk(25.0), &samples(env));
+    let file = read(&env.path("talk.wav"));
+    let lines = run_listen(env, JSON, &file).success().out;
+    let expected = listen(&predictor(env), 16_000, &mut std::iter::once(&samples[..]));
     assert_eq!(lines.lines().count(), expected.len());
     for (line, expected) in lines.lines().zip(&expected) {
         let object: Value = serde_json::from_str(line).unwrap();
@@ -177,63 +185,69 @@ fn whole_programs_listen(desk: &Desk, predictor: &Predictor, talk: &[f32]) {
 
     // The same sound without a header, in stereo, and with a header from a pipe, without lengths.
     let raw = format!("{JSON} --raw s16le --rate 16000");
-    assert_eq!(listens(desk, &raw, &s16le(talk)).fine().out, lines);
+    assert_eq!(run_listen(env, &raw, &s16le(talk)).success().out, lines);
     let stereo: Vec<f32> = talk.iter().flat_map(|&x| [x, x]).collect();
-    let seen = listens(desk, &format!("{raw} --channels 2"), &s16le(&stereo));
-    assert_eq!(seen.fine().out, lines);
+    let result = run_listen(env, &format!("{raw} --channels 2"), &s16le(&stereo));
+    assert_eq!(result.success().out, lines);
     let mut endless = file.clone();
     let at = file.windows(4).position(|name| name == b"data").unwrap();
     for length in [4, at + 4] {
         endless[length..length + 4].fill(0xFF);
     }
-    assert_eq!(listens(desk, JSON, &endless).fine().out, lines);
+    assert_eq!(run_listen(env, JSON, &endless).success().out, lines);
 
     // The text output.
-    let seen = listens(desk, "listen mine", &file).fine();
-    assert_eq!(seen.out.lines().count(), expected.len());
+    let result = run_listen(env, "listen mine", &file).success();
+    assert_eq!(result.out.lines().count(), expected.len());
     assert!(
-        seen.out.contains('█') && seen.out.contains("silence"),
+        result.out.contains('█') && result.out.contains("silence"),
         "{}",
-        seen.out
+        result.out
     );
     assert!(
-        seen.out.lines().all(|line| line.chars().count() <= 80),
+        result.out.lines().all(|line| line.chars().count() <= 80),
         "{}",
-        seen.out
+        result.out
     );
-    let told = ["input: 16000 Hz, mono", "0:2", "predictions"];
+    let expected = ["input: 16000 Hz, mono", "0:2", "predictions"];
     assert!(
-        told.iter().all(|words| seen.error.contains(words)),
+        expected.iter().all(|words| result.error.contains(words)),
         "{}",
-        seen.error
+        result.error
     );
-    let quiet = listens(desk, &raw, &s16le(&noise(3.0, -65.0))).fine().out;
+    let quiet = run_listen(env, &raw, &s16le(&noise(3.0, -65.0)))
+        .success()
+        .out;
     assert!(
         quiet.lines().count() == 3 && !quiet.contains("true"),
         "{quiet}"
     );
 }
 
-fn what_is_wrong_with_a_stream_is_told(desk: &Desk, talk: &[f32]) {
-    let file = read(&desk.path("talk.wav"));
-    listens(desk, JSON, b"").fails_with(&["standard input", "empty"]);
-    listens(desk, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);
-    listens(desk, JSON, &s16le(talk)).fails_with(&["not a WAV stream", "--raw s16le"]);
-    listens(desk, JSON, b"fLaC\0\0\0\x22\x10\0\x10\0").fails_with(&["FLAC", "ffmpeg"]);
+#[test]
+fn a_broken_stream_is_an_error_after_its_predictions() {
+    let env = &with_run();
+    let talk = &talk(25.0);
+    let file = read(&env.path("talk.wav"));
+    run_listen(env, JSON, b"").fails_with(&["standard input", "empty"]);
+    run_listen(env, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);
+    run_listen(env, JSON, &s16le(talk)).fails_with(&["not a WAV stream", "--raw s16le"]);
+    run_listen(env, JSON, b"fLaC\0\0\0\x22\x10\0\x10\0").fails_with(&["FLAC", "ffmpeg"]);
     let raw = format!("{JSON} --raw f32le --rate 16000");
-    listens(desk, &raw, b"").fails_with(&["no audio: the stream ended"]);
+    run_listen(env, &raw, b"").fails_with(&["no audio: the stream ended"]);
 
     // The part before the damage is predicted.
-    let cut = listens(desk, JSON, &file[..file.len() - 10_001])
+    let cut = run_listen(env, JSON, &file[..file.len() - 10_001])
         .fails_with(&["failed after 0:2", "10001 bytes too early"]);
     assert!(cut.out.lines().count() > 20);
     let mut floats: Vec<u8> = talk.iter().flat_map(|x| x.to_le_bytes()).collect();
     floats[4 * 160_000..4 * 160_000 + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    let seen = listens(desk, &raw, &floats).fails_with(&["failed after", "sample 160000 is not"]);
-    assert!(seen.out.lines().count() >= 9, "{}", seen.out);
+    let output =
+        run_listen(env, &raw, &floats).fails_with(&["failed after", "sample 160000 is not"]);
+    assert!(output.out.lines().count() >= 9, "{}", output.out);
 
-    listens(desk, "listen mine --hop 5", &file).fails_with(&["hop of 5 s"]);
-    let usage = desk.types("listen mine --raw s16le");
+    run_listen(env, "listen mine --hop 5", &file).fails_with(&["hop of 5 s"]);
+    let usage = env.run("listen mine --raw s16le");
     assert!(
         usage.code == 2 && usage.error.contains("--rate"),
         "{}",
@@ -241,40 +255,40 @@ fn what_is_wrong_with_a_stream_is_told(desk: &Desk, talk: &[f32]) {
     );
 }
 
-fn a_signal_and_a_closed_pipe_end_it(desk: &Desk, talk: &[f32]) {
+/// Ctrl-C while the program waits for input, as with a silent microphone.
+#[test]
+fn a_signal_ends_listen_while_it_waits_for_input() {
+    let env = &with_run();
     let raw = format!("{JSON} --raw s16le --rate 16000");
-    let sound = s16le(&talk[..10 * 16_000]);
-
-    // Ctrl-C while the program waits for input, as with a silent microphone.
-    let mut child = start(desk, &raw);
+    let sound = s16le(&samples(env)[..10 * 16_000]);
+    let mut child = start(env, &raw);
     let mut stdin = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     stdin.write_all(&sound).unwrap();
     assert!(lines.next().unwrap().unwrap().starts_with('{'));
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    send(child.id(), libc::SIGINT);
+    assert_eq!(wait_for_exit(&mut child).code(), Some(130));
     drop(stdin);
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(rest.iter().all(|line| line.ends_with('}')), "{rest:?}");
+}
 
-    // The reader of the output ends: `emovox listen … | head -1`.
-    let mut child = start(desk, &raw);
+/// The reader of the output ends: `emovox listen … | head -1`.
+#[test]
+fn a_closed_pipe_ends_listen_without_an_error() {
+    let env = &with_run();
+    let raw = format!("{JSON} --raw s16le --rate 16000");
+    let sound = s16le(&samples(env)[..10 * 16_000]);
+    let mut child = start(env, &raw);
     let mut stdin = child.stdin.take().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     stdin.write_all(&sound).unwrap();
     out.read_line(&mut String::new()).unwrap();
     drop(out);
-    while stdin.write_all(&sound).is_ok() {}
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    let mut error = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut error)
-        .unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while stdin.write_all(&sound).is_ok() {
+        assert!(Instant::now() < deadline, "timeout: the program reads on");
+    }
+    let error = finish(&raw, child).success().error;
     assert!(!error.contains("error"), "{error}");
 }

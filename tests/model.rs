@@ -255,7 +255,7 @@ fn weights_of_another_model_are_rejected_with_the_reason() {
 
     save(&model(&seed()), &path);
     assert!(
-        refusal(&path).contains("it contains a seed model, but this model is a bilstm"),
+        refusal(&path).contains("it contains a mean-lstm model, but this model is a bilstm"),
         "{}",
         refusal(&path)
     );

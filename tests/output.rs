@@ -2,17 +2,18 @@
 
 #![cfg(target_os = "linux")]
 
-mod desk;
+mod env;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write, pipe};
-use std::net::TcpListener;
+use std::io::{Read, pipe};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use desk::{Desk, Seen, TRAIN};
+use env::process::wait_for_exit;
+use env::server::{Server, corpus_table, reply_whole};
+use env::{CommandOutput, Files, TRAIN, TestEnv};
 use serde_json::Value;
 
 /// Commands that take a few seconds at most, each with the file for its standard input.
@@ -49,23 +50,28 @@ const COMMANDS: &[(&str, &str)] = &[
     ("cache clear", ""),
 ];
 
-fn desk_with_a_run() -> Desk {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    fs::copy(desk.path("corpus/anger/v01/1.wav"), desk.path("x.wav")).unwrap();
+/// A corpus, the run `mine`, a recording and a sweep.
+fn with_run() -> TestEnv {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    let env = TestEnv::with_runs(&RUNS, TRAIN);
+    fs::copy(env.path("corpus/anger/v01/1.wav"), env.path("x.wav")).unwrap();
     let sweep = "[config]\ndata.folder = 'corpus'\n[sweep]\ntraining.epochs = [1, 2]\n";
-    fs::write(desk.path("sweep.toml"), sweep).unwrap();
-    desk
+    fs::write(env.path("sweep.toml"), sweep).unwrap();
+    env
 }
 
-fn with_output(desk: &Desk, (line, input): (&str, &str), output: impl Into<Stdio>) -> Seen {
-    let mut command = desk.command(line);
+fn with_output(
+    env: &TestEnv,
+    (line, input): (&str, &str),
+    output: impl Into<Stdio>,
+) -> CommandOutput {
+    let mut command = env.command(line);
     command.stdout(output);
     match input {
         "" => command.stdin(Stdio::null()),
-        _ => command.stdin(File::open(desk.path(input)).unwrap()),
+        _ => command.stdin(File::open(env.path(input)).unwrap()),
     };
-    Seen::of(line, command.stderr(Stdio::piped()).output().unwrap())
+    CommandOutput::of(line, command.stderr(Stdio::piped()).output().unwrap())
 }
 
 fn full() -> File {
@@ -73,18 +79,12 @@ fn full() -> File {
 }
 
 #[test]
-fn what_commands_print_goes_to_a_full_disk_a_closed_pipe_or_a_terminal() {
-    let desk = desk_with_a_run();
-    a_full_standard_error_does_not_change_the_exit_code(&desk);
-    a_terminal_gets_only_control_sequences_of_emovox(&desk);
-    a_full_standard_output_is_an_error_and_a_closed_one_is_not(&desk);
-}
-
-fn a_full_standard_output_is_an_error_and_a_closed_one_is_not(desk: &Desk) {
+fn a_full_standard_output_is_an_error() {
+    let env = &with_run();
     for &command in COMMANDS {
-        let seen = with_output(desk, command, full());
-        assert_eq!(seen.code, 1, "{}: {}", seen.line, seen.error);
-        let errors: Vec<&str> = seen
+        let result = with_output(env, command, full());
+        assert_eq!(result.code, 1, "{}: {}", result.line, result.error);
+        let errors: Vec<&str> = result
             .error
             .lines()
             .filter(|line| line.starts_with("error"))
@@ -93,20 +93,25 @@ fn a_full_standard_output_is_an_error_and_a_closed_one_is_not(desk: &Desk) {
         assert!(
             errors.len() == 1 && errors[0].starts_with(expected),
             "{}: {}",
-            seen.line,
-            seen.error
+            result.line,
+            result.error
         );
     }
+}
+
+#[test]
+fn a_closed_standard_output_is_not_an_error() {
+    let env = &with_run();
     for &command in COMMANDS {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let seen = with_output(desk, command, writer);
-        assert_eq!(seen.code, 0, "{}: {}", seen.line, seen.error);
+        let result = with_output(env, command, writer);
+        assert_eq!(result.code, 0, "{}: {}", result.line, result.error);
         assert!(
-            !seen.error.contains("error") && !seen.error.contains("pipe"),
+            !result.error.contains("error") && !result.error.contains("pipe"),
             "{}: {}",
-            seen.line,
-            seen.error
+            result.line,
+            result.error
         );
     }
 }
@@ -114,50 +119,52 @@ fn a_full_standard_output_is_an_error_and_a_closed_one_is_not(desk: &Desk) {
 /// The reader closes the pipe after the first byte; the remaining output is discarded.
 #[test]
 fn a_reader_that_closes_the_pipe_causes_no_error() {
-    let desk = Desk::new();
+    let env = TestEnv::new();
     for line in ["corpus list", "doctor", "man", "completions bash", "--help"] {
-        let mut child = desk.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = env.command(line).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = child.stdout.take().unwrap();
         output.read_exact(&mut [0]).unwrap();
         drop(output);
-        assert_eq!(ended(&mut child), Some(0), "{line}");
+        assert_eq!(wait_for_exit(&mut child).code(), Some(0), "{line}");
     }
 }
 
 #[test]
 fn a_training_continues_without_its_output_and_fails_at_the_end() {
-    let desk = Desk::with_corpus();
-    let report = |run: &str| fs::read(desk.path(&format!("runs/{run}/report.txt"))).unwrap();
+    let env = TestEnv::with_corpus();
+    let report = |run: &str| fs::read(env.path(&format!("runs/{run}/report.txt"))).unwrap();
     let line = TRAIN.replace("mine", "full");
-    let seen = with_output(&desk, (&line, ""), full());
-    assert_eq!(seen.code, 1, "{}", seen.error);
-    assert!(seen.error.contains("cannot write to standard output"));
+    let result = with_output(&env, (&line, ""), full());
+    assert_eq!(result.code, 1, "{}", result.error);
+    assert!(result.error.contains("cannot write to standard output"));
     let (reader, writer) = pipe().unwrap();
     drop(reader);
     let line = TRAIN.replace("mine", "closed");
-    let seen = with_output(&desk, (&line, ""), writer);
-    assert_eq!(seen.code, 0, "{}", seen.error);
+    let result = with_output(&env, (&line, ""), writer);
+    assert_eq!(result.code, 0, "{}", result.error);
     assert!(report("full") == report("closed"));
 
     let line = "cross-validate --data corpus --config small.toml --epochs 1 --device cpu --folds 2 \
                 --jobs 2 --name folds";
-    let seen = with_output(&desk, (line, ""), full());
-    assert_eq!(seen.code, 1, "{}", seen.error);
-    assert!(seen.error.contains("cannot write to standard output"));
-    assert!(desk.path("runs/folds/report.txt").exists());
+    let result = with_output(&env, (line, ""), full());
+    assert_eq!(result.code, 1, "{}", result.error);
+    assert!(result.error.contains("cannot write to standard output"));
+    assert!(env.path("runs/folds/report.txt").exists());
 }
 
-fn a_full_standard_error_does_not_change_the_exit_code(desk: &Desk) {
-    let broken = desk.path("corpus/anger/v01/broken.wav");
+#[test]
+fn a_full_standard_error_does_not_change_the_exit_code() {
+    let env = with_run();
+    let broken = env.path("corpus/anger/v01/broken.wav");
     fs::write(&broken, b"").unwrap();
-    let printed = desk.types("predict mine corpus/anger --csv");
+    let printed = env.run("predict mine corpus/anger --csv");
     assert!(printed.code == 1 && printed.error.contains("broken.wav"));
-    let mut command = desk.command("predict mine corpus/anger --csv");
+    let mut command = env.command("predict mine corpus/anger --csv");
     let output = command.stderr(full()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stdout), printed.out);
     fs::remove_file(&broken).unwrap();
-    let mut command = desk.command("predict mine x.wav");
+    let mut command = env.command("predict mine x.wav");
     assert!(command.stderr(full()).output().unwrap().status.success());
 }
 
@@ -170,86 +177,85 @@ const SHOWN: &str =
     "a\\u{1b}]0;pwned\\u{7}\\u{1b}[31m\\u{9b}5m\\u{d}\\u{a}error:_faked\\u{202e}\\u{7f}\\u{2066}z";
 
 #[track_caller]
-fn assert_harmless(seen: &Seen) {
-    for text in [&seen.out, &seen.error] {
+fn assert_harmless(output: &CommandOutput) {
+    for text in [&output.out, &output.error] {
         let controls = |c: char| {
             (c.is_control() && !"\n\t".contains(c))
                 || ('\u{202a}'..='\u{202e}').contains(&c)
                 || ('\u{2066}'..='\u{2069}').contains(&c)
         };
-        assert!(!text.contains(controls), "{}: {text:?}", seen.line);
+        assert!(!text.contains(controls), "{}: {text:?}", output.line);
         let faked = text.lines().find(|line| line.starts_with("error:_faked"));
-        assert_eq!(faked, None, "{}: {text}", seen.line);
+        assert_eq!(faked, None, "{}: {text}", output.line);
     }
 }
 
 #[test]
 fn no_label_speaker_or_name_controls_a_terminal() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let hostile = |text: &str| text.replace("HOSTILE", HOSTILE);
     fs::rename(
-        desk.path("corpus/anger"),
-        desk.path(&hostile("corpus/HOSTILE")),
+        env.path("corpus/anger"),
+        env.path(&hostile("corpus/HOSTILE")),
     )
     .unwrap();
     // A speaker and a recording also have this name.
     for class in [HOSTILE, "neutral", "sadness"] {
-        let folder = desk.path("corpus").join(class);
+        let folder = env.path("corpus").join(class);
         fs::rename(folder.join("v05"), folder.join(HOSTILE)).unwrap();
         let file = folder.join(HOSTILE).join("1.wav");
         fs::rename(&file, file.with_file_name(hostile("HOSTILE.wav"))).unwrap();
     }
-    let shown = |seen: Seen| {
-        assert_harmless(&seen);
+    let shown = |result: CommandOutput| {
+        assert_harmless(&result);
         // Of an error each line but the first is indented.
         let in_error = SHOWN.replace("\\u{a}", "\n  ");
         assert!(
             [SHOWN, &in_error]
                 .iter()
-                .any(|shown| seen.out.contains(*shown) || seen.error.contains(*shown)),
+                .any(|shown| result.out.contains(*shown) || result.error.contains(*shown)),
             "{}: {} {}",
-            seen.line,
-            seen.out,
-            seen.error
+            result.line,
+            result.out,
+            result.error
         );
-        seen
+        result
     };
-    shown(desk.types(TRAIN).fine());
+    shown(env.run(TRAIN).success());
     for line in [
         "doctor --data corpus",
         "evaluate mine",
         "predict mine corpus",
         "predict mine corpus/neutral/v01/1.wav",
     ] {
-        shown(desk.types(line).fine());
+        shown(env.run(line).success());
     }
     // These commands shorten long names, or print only the most probable class.
-    assert_harmless(&desk.types("inspect corpus --out pictures").fine());
+    assert_harmless(&env.run("inspect corpus --out pictures").success());
     assert_harmless(
-        &desk
-            .types("predict mine corpus/neutral/v01/1.wav --window 0.5")
-            .fine(),
+        &env.run("predict mine corpus/neutral/v01/1.wav --window 0.5")
+            .success(),
     );
-    let wav = File::open(desk.path("corpus/neutral/v01/1.wav")).unwrap();
-    let listened = desk.command("listen mine").stdin(wav).output().unwrap();
-    assert_harmless(&Seen::of("listen mine", listened).fine());
+    let wav = File::open(env.path("corpus/neutral/v01/1.wav")).unwrap();
+    let listened = env.command("listen mine").stdin(wav).output().unwrap();
+    assert_harmless(&CommandOutput::of("listen mine", listened).success());
     // A manifest may contain every character except line breaks.
     let label = HOSTILE.replace(['\r', '\n'], "");
     fs::write(
-        desk.path("list.csv"),
+        env.path("list.csv"),
         format!("file,label,speaker\ncorpus/neutral/v01/1.wav,\"{label}\",\"{label}\"\n"),
     )
     .unwrap();
-    let seen = desk.types("doctor --manifest list.csv");
-    assert_harmless(&seen);
+    let result = env.run("doctor --manifest list.csv");
+    assert_harmless(&result);
     assert!(
-        seen.error.contains(&SHOWN.replace("\\u{d}\\u{a}", "")),
+        result.error.contains(&SHOWN.replace("\\u{d}\\u{a}", "")),
         "{}",
-        seen.error
+        result.error
     );
 
     // Output for programs: JSON has the same values, CSV the same bytes.
-    let json = desk.types("evaluate mine --json").fine();
+    let json = env.run("evaluate mine --json").success();
     assert_harmless(&json);
     let json: Value = serde_json::from_str(&json.out).unwrap();
     let classes: Vec<&str> = json["classes"]
@@ -259,124 +265,114 @@ fn no_label_speaker_or_name_controls_a_terminal() {
         .map(|class| class.as_str().unwrap())
         .collect();
     assert!(classes.contains(&HOSTILE), "{classes:?}");
-    let csv = desk.types("predict mine corpus --csv").fine().out;
+    let csv = env.run("predict mine corpus --csv").success().out;
     assert!(csv.contains(HOSTILE), "{csv:?}");
 
     // An unreadable recording, a missing run and an invalid argument.
-    fs::write(desk.path(&hostile("corpus/HOSTILE.wav")), b"").unwrap();
-    let seen = shown(desk.types("predict mine corpus"));
-    assert_eq!(seen.code, 1);
+    fs::write(env.path(&hostile("corpus/HOSTILE.wav")), b"").unwrap();
+    let result = shown(env.run("predict mine corpus"));
+    assert_eq!(result.code, 1);
     let run = |arguments: &[&str]| {
-        let mut command = desk.command("");
-        Seen::of("run", command.args(arguments).output().unwrap())
+        let mut command = env.command("");
+        CommandOutput::of("run", command.args(arguments).output().unwrap())
     };
     assert_eq!(shown(run(&["evaluate", HOSTILE])).code, 1);
     // clap removes control sequences from quoted arguments.
-    let seen = run(&["evaluate", "mine", "--part", HOSTILE]);
-    assert_harmless(&seen);
-    assert_eq!(seen.code, 2);
+    let result = run(&["evaluate", "mine", "--part", HOSTILE]);
+    assert_harmless(&result);
+    assert_eq!(result.code, 2);
 
     // The run itself has the hostile name.
-    fs::rename(desk.path("runs/mine"), desk.path("runs").join(HOSTILE)).unwrap();
+    fs::rename(env.path("runs/mine"), env.path("runs").join(HOSTILE)).unwrap();
     shown(run(&["evaluate", "other"]));
-    shown(run(&["plot", HOSTILE]).fine());
-    shown(run(&["report", HOSTILE]).fine());
+    shown(run(&["plot", HOSTILE]).success());
+    shown(run(&["report", HOSTILE]).success());
     // A run with this name cannot be exported.
-    let seen =
+    let result =
         run(&["export", HOSTILE, "--out", "x.emovox"]).fails_with(&["cannot be the name of a run"]);
-    assert_harmless(&seen);
+    assert_harmless(&result);
 }
 
 /// Licence and title in an untrusted table, and the reply of a server.
 #[test]
 fn no_table_of_corpora_and_no_server_controls_a_terminal() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let body = format!("name\n\"{HOSTILE}\"\n");
-            let length = body.len();
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            );
-        }
+    let server = Server::new(|_, _, stream| {
+        reply_whole(stream, format!("name\n\"{HOSTILE}\"\n").as_bytes());
     });
-    let desk = Desk::new();
+    let address = &server.address;
+    let env = TestEnv::new();
     let text = serde_json::to_string(HOSTILE)
         .unwrap()
         .replace("\u{7f}", "\\u007f");
-    let table = format!(
-        "[[corpus]]
-name = 'emodb'
-title = {text}
-home = {text}
-licence = {text}
-cite = {text}
-megabytes = 1
-unpacked_megabytes = 1
-clips = 4
-speakers = ['03']
-classes = {{ anger = 4 }}
-[corpus.listed]
-table = 'http://{address}/table.csv'
+    let mut table = corpus_table(&format!(
+        "[corpus.listed]
+table = '{address}/table.csv'
 column = 'name'
 ending = '.wav'
-files = 'http://{address}/'
-notes = 'http://{address}/'
+files = '{address}/'
+notes = '{address}/'
 into = 'wav'
 compared = ''
 "
-    );
-    fs::write(desk.path("table.toml"), table).unwrap();
+    ));
+    for value in [
+        "'A small EmoDB'",
+        "'http://home.example'",
+        "'CC0'",
+        "'nobody'",
+    ] {
+        table = table.replace(value, &text);
+    }
+    fs::write(env.path("table.toml"), table).unwrap();
     for line in [
         "corpus list --source table.toml",
         "corpus fetch emodb --yes --source table.toml",
     ] {
-        let seen = desk.types(line);
-        assert_harmless(&seen);
+        let output = env.run(line);
+        assert_harmless(&output);
         assert!(
-            seen.out.contains(SHOWN),
+            output.out.contains(SHOWN),
             "{line}: {} {}",
-            seen.out,
-            seen.error
+            output.out,
+            output.error
         );
     }
-    let seen = desk.types("corpus fetch emodb --yes --source table.toml");
+    let output = env.run("corpus fetch emodb --yes --source table.toml");
     // Of an error each line but the first is indented.
     let shown = SHOWN.replace("\\u{a}", "\n  ");
     assert!(
-        seen.code == 1 && seen.error.contains(&shown),
+        output.code == 1 && output.error.contains(&shown),
         "{}",
-        seen.error
+        output.error
     );
 }
 
 /// On a terminal, CSV is escaped too. `listen` overwrites the line of a silence with a sequence of its own.
-fn a_terminal_gets_only_control_sequences_of_emovox(desk: &Desk) {
+#[test]
+fn a_terminal_gets_only_control_sequences_of_emovox() {
+    let env = with_run();
     let file = format!("{}.wav", HOSTILE.replace('\n', ""));
-    fs::copy(desk.path("x.wav"), desk.path(&file)).unwrap();
-    let mut command = desk.command("predict mine --csv");
-    let seen = on_terminal(command.arg(&file));
+    fs::copy(env.path("x.wav"), env.path(&file)).unwrap();
+    let mut command = env.command("predict mine --csv");
+    let output = on_terminal(command.arg(&file));
     assert!(
-        seen.contains("pwned\\u{7}") && !seen.contains('\u{1b}'),
-        "{seen:?}"
+        output.contains("pwned\\u{7}") && !output.contains('\u{1b}'),
+        "{output:?}"
     );
-    let silence = File::open(silent(desk)).unwrap();
-    let mut command = desk.command("listen mine");
-    let seen = on_terminal(command.stdin(silence));
-    let shown = seen.replace("\r\u{1b}[2K", "");
-    assert!(shown != seen && shown.contains("silence") && !shown.contains('\u{1b}'));
+    let silence = File::open(silent(&env)).unwrap();
+    let mut command = env.command("listen mine");
+    let output = on_terminal(command.stdin(silence));
+    let shown = output.replace("\r\u{1b}[2K", "");
+    assert!(shown != output && shown.contains("silence") && !shown.contains('\u{1b}'));
 }
 
-fn silent(desk: &Desk) -> std::path::PathBuf {
-    desk.wav("silence.wav", 16_000, 1, &[0.0; 32_000]);
-    desk.path("silence.wav")
+fn silent(env: &TestEnv) -> std::path::PathBuf {
+    env.wav("silence.wav", 16_000, 1, &[0.0; 32_000]);
+    env.path("silence.wav")
 }
 
 /// The output of a command on a pseudo-terminal.
+#[allow(unsafe_code)] // calls openpty
 fn on_terminal(command: &mut Command) -> String {
     let (mut master, mut slave) = (-1, -1);
     // SAFETY: openpty writes two new descriptors, which have no other owner.
@@ -390,24 +386,20 @@ fn on_terminal(command: &mut Command) -> String {
     // The command also owns a copy of the other end.
     command.stdout(Stdio::null());
     let reader = thread::spawn(move || {
-        let (mut master, mut seen) = (File::from(master), Vec::new());
+        let (mut master, mut output) = (File::from(master), Vec::new());
         // Reading ends with an error when the other end is closed.
-        let _ = master.read_to_end(&mut seen);
-        String::from_utf8_lossy(&seen).into_owned()
+        let _ = master.read_to_end(&mut output);
+        String::from_utf8_lossy(&output).into_owned()
     });
-    assert_eq!(ended(&mut child), Some(0));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
     reader.join().unwrap()
 }
 
 #[test]
 fn help_follows_the_variables_for_colours() {
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let help = |name: &str| {
-        let output = desk
-            .command("train --help")
-            .env(name, "1")
-            .output()
-            .unwrap();
+        let output = env.command("train --help").env(name, "1").output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(
@@ -415,19 +407,4 @@ fn help_follows_the_variables_for_colours() {
             || help("CLICOLOR_FORCE").contains("\u{1b}[1m")
     );
     assert!(!help("NO_COLOR").contains('\u{1b}'));
-}
-
-/// Waits at most one minute for a process, and returns its exit code.
-fn ended(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("still running after a minute");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
 }

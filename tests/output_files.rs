@@ -1,7 +1,7 @@
 //! Output files at paths of the user: a command never overwrites an input, a recording, a file of a run, or
 //! a file that emovox did not write.
 
-mod desk;
+mod env;
 
 use std::fs;
 use std::io::Read;
@@ -10,115 +10,48 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-use desk::Desk;
 use emovox::audio::AudioConfig;
-use emovox::config::RunConfig;
-use emovox::corpus::split::Subset;
-use emovox::corpus::{Clip, CorpusKind};
-use emovox::evaluation::EpochMetrics;
 use emovox::export::{self, FeatureFormat};
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
-use emovox::model::{Arch, BilstmConfig, EmotionModel, ModelConfig, save_weights};
-use emovox::run::{Outputs, RunFolder, write_metrics, write_split};
+use emovox::model::ModelConfig;
+use emovox::run::Outputs;
+use env::process::DEADLINE;
+use env::tiny::{tiny_bilstm, tiny_config, tiny_run};
+use env::{TestEnv, files};
 use tch::Device;
 
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Two run folders like those of trained runs, and two recordings.
-fn desk() -> Desk {
-    let desk = Desk::new();
+/// Two runs and two recordings.
+fn env() -> TestEnv {
+    let env = TestEnv::new();
     for (number, name) in ["sounds/1.wav", "sounds/2.wav"].into_iter().enumerate() {
         let samples: Vec<f32> = (0..8000)
             .map(|n| 0.3 * (n as f32 * 0.05 * (number + 1) as f32).sin())
             .collect();
-        desk.wav(name, 16_000, 1, &samples);
+        env.wav(name, 16_000, 1, &samples);
     }
-    let mut config = RunConfig::recipe(Arch::Bilstm);
-    config.model = ModelConfig::Bilstm(BilstmConfig {
-        ensemble_size: 1,
-        layers: 1,
-        input: 8,
-        hidden: 8,
-        heads: 2,
-        ..BilstmConfig::default()
-    });
-    config.features.n_mfcc = 13;
-    config.features.n_mels = 32;
-    config.data.folder = desk.path("sounds");
-    config.data.corpus = Some(CorpusKind::Folders);
-    config.data.classes = ["anger", "joy"].map(String::from).to_vec();
-    tch::manual_seed(1);
-    let width = config.features.coefficients();
-    let model = EmotionModel::new(&config.model, width, &config.data.classes, Device::Cpu);
-    let clip = |speaker: &str| Clip {
-        file: format!("joy/{speaker}/1.wav").into(),
-        label: "joy".into(),
-        corpus_label: "joy".into(),
-        corpus: String::new(),
-        speaker: speaker.into(),
-        sentence: String::new(),
-        content: None,
-    };
-    let epoch = EpochMetrics {
-        epoch: 1,
-        train_loss: 1.0,
-        train_accuracy: 0.5,
-        validation_loss: 1.0,
-        validation_accuracy: 0.5,
-        validation_uar: 0.5,
-        learning_rate: 1e-3,
-        seconds: 1.0,
-    };
-    let run = |name: &str| {
-        RunFolder::create(&desk.path("runs"), name, |run| {
-            config.write(&run.config_toml())?;
-            let clips = [clip("v01"), clip("v02"), clip("v03")];
-            let parts = [Subset::Train, Subset::Validation, Subset::Test];
-            write_split(&run.split_csv(), &clips, &parts)?;
-            write_metrics(&run.metrics_csv(), std::slice::from_ref(&epoch))?;
-            save_weights(&model, &model.tensors(), &run.best_ot())
-        })
-        .unwrap();
-    };
-    run("mine");
-    run("other");
-    desk
-}
-
-/// All files below a folder, with their bytes.
-fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        match path.is_dir() && !path.is_symlink() {
-            true => all.extend(everything(&path)),
-            false => all.push((path.clone(), fs::read(&path).unwrap_or_default())),
-        }
-    }
-    all.sort();
-    all
+    let mut config = tiny_config(ModelConfig::Bilstm(tiny_bilstm()), &["anger", "joy"]);
+    config.data.folder = env.path("sounds");
+    tiny_run(&env, "mine", &config);
+    tiny_run(&env, "other", &config);
+    env
 }
 
 /// Asserts that the command fails with these words and changes no file.
 #[track_caller]
-fn assert_rejected(desk: &Desk, line: &str, words: &[&str]) {
-    let before = everything(&desk.path(""));
-    desk.types(line).fails_with(words);
-    assert!(
-        everything(&desk.path("")) == before,
-        "{line} changed a file"
-    );
+fn assert_rejected(env: &TestEnv, line: &str, words: &[&str]) {
+    let before = files(&env.path(""));
+    env.run(line).fails_with(words);
+    assert!(files(&env.path("")) == before, "{line} changed a file");
 }
 
 #[test]
 fn a_recording_is_never_replaced_under_any_name() {
-    let desk = desk();
-    fs::hard_link(desk.path("sounds/1.wav"), desk.path("hard.csv")).unwrap();
-    symlink("sounds/1.wav", desk.path("soft.csv")).unwrap();
-    symlink("sounds", desk.path("folder")).unwrap();
+    let env = env();
+    fs::hard_link(env.path("sounds/1.wav"), env.path("hard.csv")).unwrap();
+    symlink("sounds/1.wav", env.path("soft.csv")).unwrap();
+    symlink("sounds", env.path("folder")).unwrap();
     let read = ["which this command reads"];
     for line in [
         "predict mine sounds/1.wav --csv --out sounds/1.wav",
@@ -129,21 +62,21 @@ fn a_recording_is_never_replaced_under_any_name() {
         "features sounds --format csv --out soft.csv",
         "features sounds --format safetensors --out folder/2.wav",
     ] {
-        assert_rejected(&desk, &format!("{line} --force"), &read);
+        assert_rejected(&env, &format!("{line} --force"), &read);
     }
     // A recording that is not an input of the command.
     for line in ["report mine other", "plot mine other", "export mine"] {
         let line = format!("{line} --force --out hard.csv");
-        assert_rejected(&desk, &line, &["hard.csv is a recording"]);
+        assert_rejected(&env, &line, &["hard.csv is a recording"]);
     }
 }
 
 #[test]
 fn a_file_of_a_run_is_never_replaced() {
-    let desk = desk();
-    fs::hard_link(desk.path("runs/mine/best.ot"), desk.path("weights")).unwrap();
-    symlink("runs/mine/config.toml", desk.path("config")).unwrap();
-    desk.types("export mine").fine();
+    let env = env();
+    fs::hard_link(env.path("runs/mine/best.ot"), env.path("weights")).unwrap();
+    symlink("runs/mine/config.toml", env.path("config")).unwrap();
+    env.run("export mine").success();
     for line in [
         "report mine --out runs/mine/best.ot",
         "report mine other --out runs/mine/last.ot",
@@ -152,23 +85,23 @@ fn a_file_of_a_run_is_never_replaced() {
         "export mine --out runs/other/best.ot",
         "plot mine other --out runs/mine/curves.png",
     ] {
-        assert_rejected(&desk, &format!("{line} --force"), &["a file of a run"]);
+        assert_rejected(&env, &format!("{line} --force"), &["a file of a run"]);
     }
     let read = ["which this command reads"];
-    assert_rejected(&desk, "export mine --force --out weights", &read);
-    assert_rejected(&desk, "report mine --force --out weights", &read);
+    assert_rejected(&env, "export mine --force --out weights", &read);
+    assert_rejected(&env, "report mine --force --out weights", &read);
     assert_rejected(
-        &desk,
+        &env,
         "features sounds --format csv --run mine --force --out weights",
         &read,
     );
     assert_rejected(
-        &desk,
+        &env,
         "predict mine.emovox sounds --csv --force --out mine.emovox",
         &read,
     );
     assert_rejected(
-        &desk,
+        &env,
         "export mine.emovox --format safetensors --force --out mine.emovox",
         &read,
     );
@@ -176,7 +109,7 @@ fn a_file_of_a_run_is_never_replaced() {
 
 #[test]
 fn only_files_of_emovox_are_replaced_without_force() {
-    let desk = desk();
+    let env = env();
     let outputs = [
         ("export mine", "mine.emovox"),
         ("predict mine sounds --csv --out x.csv", "x.csv"),
@@ -188,16 +121,16 @@ fn only_files_of_emovox_are_replaced_without_force() {
         ("man --out man", "man/emovox.1"),
     ];
     for (line, file) in outputs {
-        assert_needs_force(&desk, line, file);
+        assert_needs_force(&env, line, file);
     }
 }
 
 #[test]
 fn a_page_of_emovox_can_be_written_again() {
-    let desk = Desk::with_corpus();
-    desk.types(&format!("{} --epochs 1", desk::TRAIN)).fine();
-    assert_needs_force(&desk, "report mine --out page.html", "page.html");
-    assert_needs_force(&desk, "report mine mine", "report.html");
+    let env = TestEnv::with_corpus();
+    env.run(&format!("{} --epochs 1", env::TRAIN)).success();
+    assert_needs_force(&env, "report mine --out page.html", "page.html");
+    assert_needs_force(&env, "report mine mine", "report.html");
     // The page in the run folder belongs to the run.
     for line in [
         "report mine",
@@ -205,37 +138,37 @@ fn a_page_of_emovox_can_be_written_again() {
         "plot mine",
         "plot mine --out runs/mine/curves.png",
     ] {
-        desk.types(line).fine();
+        env.run(line).success();
     }
 }
 
 /// Asserts that a file of the user is replaced only with --force, and a file of emovox also without it.
 #[track_caller]
-fn assert_needs_force(desk: &Desk, line: &str, file: &str) {
-    let path = desk.path(file);
+fn assert_needs_force(env: &TestEnv, line: &str, file: &str) {
+    let path = env.path(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "file,label\nmine,mine\n").unwrap();
-    assert_rejected(desk, line, &["exists, and nothing shows", "--force", file]);
-    desk.types(&format!("{line} --force")).fine();
+    assert_rejected(env, line, &["exists, and nothing shows", "--force", file]);
+    env.run(&format!("{line} --force")).success();
     let made = fs::read(&path).unwrap();
-    desk.types(line).fine();
+    env.run(line).success();
     assert!(fs::read(&path).unwrap() == made, "{line}");
 }
 
 #[test]
 fn a_file_of_emovox_of_another_kind_needs_force() {
-    let desk = desk();
-    desk.types("export mine").fine();
-    desk.types("features sounds --out f.csv").fine();
+    let env = env();
+    env.run("export mine").success();
+    env.run("features sounds --out f.csv").success();
     let ours = ["nothing shows that emovox wrote it as this kind"];
     assert_rejected(
-        &desk,
+        &env,
         "export mine --format safetensors --out mine.emovox",
         &ours,
     );
-    assert_rejected(&desk, "predict mine sounds --csv --out f.csv", &ours);
+    assert_rejected(&env, "predict mine sounds --csv --out f.csv", &ours);
     assert_rejected(
-        &desk,
+        &env,
         "features sounds --format safetensors --out mine.emovox",
         &ours,
     );
@@ -243,9 +176,9 @@ fn a_file_of_emovox_of_another_kind_needs_force() {
 
 #[test]
 fn every_export_is_recognised_as_its_own_kind_only() {
-    let desk = desk();
+    let env = env();
     let predictor = || {
-        let run = Trained::open(&desk.path("runs"), "mine").unwrap();
+        let run = Trained::open(&env.path("runs"), "mine").unwrap();
         Predictor::of(run, Device::Cpu).unwrap()
     };
     type Kind = (Vec<u8>, fn(&Path) -> bool);
@@ -260,7 +193,7 @@ fn every_export_is_recognised_as_its_own_kind_only() {
             export::is_torchscript,
         ),
     ];
-    let file = desk.path("x");
+    let file = env.path("x");
     for (one, (bytes, _)) in kinds.iter().enumerate() {
         fs::write(&file, bytes).unwrap();
         for (other, (_, is_own)) in kinds.iter().enumerate() {
@@ -275,12 +208,12 @@ fn every_export_is_recognised_as_its_own_kind_only() {
 
 #[test]
 fn feature_files_are_recognised_in_every_format() {
-    let desk = desk();
-    let sounds = desk.path("sounds");
+    let env = env();
+    let sounds = env.path("sounds");
     let recordings = export::describe(&sounds, &["1.wav".into(), "2.wav".into()]);
     let (audio, features) = (AudioConfig::default(), FeatureConfig::default());
     for ending in ["npz", "safetensors", "csv"] {
-        let out = desk.path(&format!("f.{ending}"));
+        let out = env.path(&format!("f.{ending}"));
         let format = FeatureFormat::of(&out).unwrap();
         let check = || {
             let mut outputs = Outputs::new(false);
@@ -299,40 +232,40 @@ fn feature_files_are_recognised_in_every_format() {
 
 #[test]
 fn inspect_does_not_replace_a_manifest_beside_the_corpus() {
-    let desk = Desk::with_corpus();
-    fs::rename(desk.path("corpus"), desk.path("mine")).unwrap();
-    fs::write(desk.path("mine.csv"), "file,label,speaker\n").unwrap();
-    assert_rejected(&desk, "inspect mine", &["mine.csv exists", "--force"]);
-    desk.types("inspect mine --out seen").fine();
-    desk.types("inspect mine --out seen").fine();
-    fs::write(desk.path("seen/mine.png"), "a photo").unwrap();
-    assert_rejected(&desk, "inspect mine --out seen", &["mine.png exists"]);
+    let env = TestEnv::with_corpus();
+    fs::rename(env.path("corpus"), env.path("mine")).unwrap();
+    fs::write(env.path("mine.csv"), "file,label,speaker\n").unwrap();
+    assert_rejected(&env, "inspect mine", &["mine.csv exists", "--force"]);
+    env.run("inspect mine --out output").success();
+    env.run("inspect mine --out output").success();
+    fs::write(env.path("output/mine.png"), "a photo").unwrap();
+    assert_rejected(&env, "inspect mine --out output", &["mine.png exists"]);
 }
 
 #[test]
 fn output_through_a_link_writes_its_target() {
-    let desk = desk();
-    fs::create_dir(desk.path("elsewhere")).unwrap();
-    symlink("elsewhere/x.csv", desk.path("x.csv")).unwrap();
+    let env = env();
+    fs::create_dir(env.path("elsewhere")).unwrap();
+    symlink("elsewhere/x.csv", env.path("x.csv")).unwrap();
     let line = "predict mine sounds --csv --out x.csv";
     // At first, the target does not exist.
     for _ in 0..2 {
-        desk.types(line).fine();
-        assert!(desk.path("x.csv").is_symlink());
-        let text = fs::read_to_string(desk.path("elsewhere/x.csv")).unwrap();
+        env.run(line).success();
+        assert!(env.path("x.csv").is_symlink());
+        let text = fs::read_to_string(env.path("elsewhere/x.csv")).unwrap();
         assert!(text.starts_with("file,label,anger,joy\n"), "{text}");
-        assert!(!desk.path("elsewhere/x.csv").is_symlink());
+        assert!(!env.path("elsewhere/x.csv").is_symlink());
     }
-    symlink("round", desk.path("circle")).unwrap();
-    symlink("circle", desk.path("round")).unwrap();
+    symlink("round", env.path("redirects")).unwrap();
+    symlink("redirects", env.path("round")).unwrap();
     assert_rejected(
-        &desk,
+        &env,
         "predict mine sounds --csv --out round",
         &["form a cycle"],
     );
-    symlink("nowhere/x.csv", desk.path("gone.csv")).unwrap();
+    symlink("nowhere/x.csv", env.path("gone.csv")).unwrap();
     assert_rejected(
-        &desk,
+        &env,
         "predict mine sounds --csv --out gone.csv",
         &["nowhere/x.csv"],
     );
@@ -340,11 +273,11 @@ fn output_through_a_link_writes_its_target() {
 
 #[test]
 fn output_goes_into_a_pipe() {
-    let desk = desk();
-    let pipe = desk.path("pipe");
+    let env = env();
+    let pipe = env.path("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
-    symlink("pipe", desk.path("link")).unwrap();
+    symlink("pipe", env.path("link")).unwrap();
     for (line, beginning) in [
         ("predict mine sounds --csv --out pipe", &b"file,label,"[..]),
         ("features sounds/1.wav --out pipe", b"\x93NUMPY"),
@@ -353,7 +286,7 @@ fn output_goes_into_a_pipe() {
         let (send, receive) = mpsc::channel();
         let reader = pipe.clone();
         thread::spawn(move || send.send(fs::read(reader).unwrap()));
-        desk.types(line).fine();
+        env.run(line).success();
         let bytes = receive.recv_timeout(DEADLINE).expect("bytes from the pipe");
         assert!(bytes.starts_with(beginning), "{line}");
         let metadata = fs::symlink_metadata(&pipe).unwrap();
@@ -363,46 +296,46 @@ fn output_goes_into_a_pipe() {
 
 #[test]
 fn output_goes_to_standard_output() {
-    let desk = desk();
+    let env = env();
     let line = "predict mine sounds --csv --out /dev/stdout";
-    let expected = desk.types("predict mine sounds --csv").fine().out;
-    assert_eq!(desk.types(line).fine().out, expected);
+    let expected = env.run("predict mine sounds --csv").success().out;
+    assert_eq!(env.run(line).success().out, expected);
     // Like `> x.csv` and `>> x.csv` in a shell.
     for (kept, append) in [("", false), ("before\n", true)] {
-        fs::write(desk.path("x.csv"), "before\n").unwrap();
+        fs::write(env.path("x.csv"), "before\n").unwrap();
         let mut file = fs::OpenOptions::new();
         let file = file.write(true).append(append).truncate(!append);
-        let file = file.open(desk.path("x.csv")).unwrap();
-        let mut child = desk.command(line);
+        let file = file.open(env.path("x.csv")).unwrap();
+        let mut child = env.command(line);
         let mut child = child.stdout(file).stderr(Stdio::piped()).spawn().unwrap();
         let mut error = String::new();
         let mut stderr = child.stderr.take().unwrap();
         stderr.read_to_string(&mut error).unwrap();
         assert!(child.wait().unwrap().success(), "{error}");
-        let text = fs::read_to_string(desk.path("x.csv")).unwrap();
+        let text = fs::read_to_string(env.path("x.csv")).unwrap();
         assert_eq!(text, format!("{kept}{expected}"));
     }
     assert!(Path::new("/dev/stdout").is_symlink());
     // Standard output contains only the exported bytes.
-    desk.types("export mine --format safetensors --out x.safetensors")
-        .fine();
-    let export = desk
+    env.run("export mine --format safetensors --out x.safetensors")
+        .success();
+    let export = env
         .command("export mine --format safetensors --out /dev/stdout")
         .output()
         .unwrap();
-    assert_eq!(export.stdout, fs::read(desk.path("x.safetensors")).unwrap());
+    assert_eq!(export.stdout, fs::read(env.path("x.safetensors")).unwrap());
     assert!(String::from_utf8_lossy(&export.stderr).contains("/dev/stdout: "));
 }
 
 #[test]
 fn temporary_files_of_killed_processes_are_removed() {
-    let desk = desk();
-    let left = desk.path(".writing-dead01.tmp");
+    let env = env();
+    let left = env.path(".writing-dead01.tmp");
     fs::write(&left, "half").unwrap();
-    let live = desk.path(".writing-live01.tmp");
+    let live = env.path(".writing-live01.tmp");
     let writer = fs::File::create(&live).unwrap();
     writer.lock().unwrap();
-    fs::write(desk.path(".writing-thesis"), "mine").unwrap();
-    desk.types("features sounds/1.wav --out x.npy").fine();
-    assert!(!left.exists() && live.exists() && desk.path(".writing-thesis").exists());
+    fs::write(env.path(".writing-thesis"), "mine").unwrap();
+    env.run("features sounds/1.wav --out x.npy").success();
+    assert!(!left.exists() && live.exists() && env.path(".writing-thesis").exists());
 }

@@ -1,10 +1,11 @@
 //! `emovox predict` on long recordings: windows, segments, and the formats for other programs.
 
-mod desk;
+mod env;
 
 use std::fs;
+use std::sync::OnceLock;
 
-use desk::{Desk, TRAIN};
+use env::{Files, TRAIN, TestEnv};
 use serde_json::Value;
 
 /// A segment read from the output: start, end, label, probability.
@@ -63,31 +64,35 @@ fn of_timestamp(text: &str) -> f64 {
     3600.0 * hours + 60.0 * minutes + seconds
 }
 
+/// A corpus, the run `mine`, and at least 40 seconds of speech as `talk.wav`.
+fn with_run() -> TestEnv {
+    static RUNS: OnceLock<Files> = OnceLock::new();
+    // Enough epochs to distinguish some classes.
+    let env = TestEnv::with_runs(&RUNS, &format!("{TRAIN} --epochs 20"));
+    env.wav("talk.wav", 16_000, 1, &env::talk(40.0));
+    env
+}
+
 #[test]
 fn a_long_recording_becomes_segments_in_every_format() {
-    let desk = Desk::with_corpus();
-    // Enough epochs to distinguish some classes.
-    desk.types(&format!("{TRAIN} --epochs 20")).fine();
-    let talk = desk::talk(40.0);
-    let seconds = talk.len() as f64 / 16_000.0;
-    desk.wav("talk.wav", 16_000, 1, &talk);
-
+    let env = with_run();
+    let seconds = env::talk(40.0).len() as f64 / 16_000.0;
     let windows = "predict mine talk.wav --window 2 --hop 0.5";
-    let json = desk.types(&format!("{windows} --format json")).fine().out;
+    let json = env.run(&format!("{windows} --format json")).success().out;
     let array: Value = serde_json::from_str(&json).unwrap();
     let segments: Vec<Read> = array.as_array().unwrap().iter().map(of_object).collect();
     assert_tiles(&segments, seconds);
     assert!(segments.len() > 1, "{segments:?}");
-    assert_eq!(desk.types(&format!("{windows} --json")).fine().out, json);
+    assert_eq!(env.run(&format!("{windows} --json")).success().out, json);
 
-    let lines = desk.types(&format!("{windows} --format jsonl")).fine().out;
+    let lines = env.run(&format!("{windows} --format jsonl")).success().out;
     let read: Vec<Read> = lines
         .lines()
         .map(|line| of_object(&serde_json::from_str(line).unwrap()))
         .collect();
     assert_same(&read, &segments, 0.0);
 
-    let text = desk.types(&format!("{windows} --format csv")).fine().out;
+    let text = env.run(&format!("{windows} --format csv")).success().out;
     assert!(text.starts_with("file,start,end,label,anger,neutral,sadness\n"));
     let mut table = csv::Reader::from_reader(text.as_bytes());
     let header = table.headers().unwrap().clone();
@@ -102,9 +107,9 @@ fn a_long_recording_becomes_segments_in_every_format() {
         .collect();
     assert_same(&read, &segments, 1e-6);
 
-    let track = desk
-        .types(&format!("{windows} --format audacity"))
-        .fine()
+    let track = env
+        .run(&format!("{windows} --format audacity"))
+        .success()
         .out;
     let read: Vec<Read> = track
         .lines()
@@ -118,7 +123,7 @@ fn a_long_recording_becomes_segments_in_every_format() {
         .collect();
     assert_same(&read, &segments, 0.006);
 
-    let subtitles = desk.types(&format!("{windows} --format webvtt")).fine().out;
+    let subtitles = env.run(&format!("{windows} --format webvtt")).success().out;
     let mut cues = subtitles.trim_end().split("\n\n");
     assert_eq!(cues.next(), Some("WEBVTT"));
     let read: Vec<Read> = cues
@@ -131,39 +136,47 @@ fn a_long_recording_becomes_segments_in_every_format() {
         .collect();
     assert_same(&read, &segments, 0.006);
 
-    let table = desk.types(windows).fine().out;
+    let table = env.run(windows).success().out;
     assert_eq!(table.lines().count(), 2 + segments.len(), "{table}");
     assert!(
         table.contains('█') && table.lines().all(|line| line.chars().count() <= 80),
         "{table}"
     );
-
-    // Smoothing over the whole recording leaves one segment.
-    let one = desk
-        .types(&format!("{windows} --smooth 200 --format jsonl"))
-        .fine()
-        .out;
-    assert_eq!(one.lines().count(), 1, "{one}");
-
-    // --out writes the same text, and a failed command does not change the file.
-    desk.types(&format!("{windows} --format webvtt --out talk.vtt"))
-        .fine();
-    let written = || fs::read_to_string(desk.path("talk.vtt")).unwrap();
-    assert_eq!(written(), subtitles);
-    desk.types("predict mine missing.wav --window 2 --format webvtt --out talk.vtt")
-        .fails_with(&["missing.wav", "no such file"]);
-    assert_eq!(written(), subtitles);
-
-    one_window_is_the_recording_as_a_whole(&desk);
-    invalid_windows_are_rejected(&desk);
 }
 
-fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
+#[test]
+fn smoothing_over_the_whole_recording_leaves_one_segment() {
+    let env = with_run();
+    let windows = "predict mine talk.wav --window 2 --hop 0.5";
+    let one = env
+        .run(&format!("{windows} --smooth 200 --format jsonl"))
+        .success()
+        .out;
+    assert_eq!(one.lines().count(), 1, "{one}");
+}
+
+#[test]
+fn out_writes_the_same_text_and_a_failed_command_does_not_change_the_file() {
+    let env = with_run();
+    let windows = "predict mine talk.wav --window 2 --hop 0.5";
+    let subtitles = env.run(&format!("{windows} --format webvtt")).success().out;
+    env.run(&format!("{windows} --format webvtt --out talk.vtt"))
+        .success();
+    let written = || fs::read_to_string(env.path("talk.vtt")).unwrap();
+    assert_eq!(written(), subtitles);
+    env.run("predict mine missing.wav --window 2 --format webvtt --out talk.vtt")
+        .fails_with(&["missing.wav", "no such file"]);
+    assert_eq!(written(), subtitles);
+}
+
+#[test]
+fn one_window_over_the_whole_recording_gives_the_same_prediction() {
+    let env = with_run();
     let clip = "corpus/anger/v01/1.wav";
     let probabilities = |flags: &str| -> Vec<f64> {
-        let line = desk
-            .types(&format!("predict mine {clip} --format jsonl {flags}"))
-            .fine();
+        let line = env
+            .run(&format!("predict mine {clip} --format jsonl {flags}"))
+            .success();
         let object: Value = serde_json::from_str(&line.out).unwrap();
         let by_class = object["probabilities"].as_object().unwrap();
         by_class.values().map(|p| p.as_f64().unwrap()).collect()
@@ -174,45 +187,47 @@ fn one_window_is_the_recording_as_a_whole(desk: &Desk) {
         assert!(close(*a, *b, 1e-5), "{whole:?} {window:?}");
     }
     // Without windows, a track has one label.
-    let track = desk
-        .types(&format!("predict mine {clip} --format audacity"))
-        .fine()
+    let track = env
+        .run(&format!("predict mine {clip} --format audacity"))
+        .success()
         .out;
     assert!(
         track.starts_with("0.000000\t") && track.lines().count() == 1,
         "{track}"
     );
-    let bars = desk.types(&format!("predict mine {clip}")).fine().out;
+    let bars = env.run(&format!("predict mine {clip}")).success().out;
     assert_eq!(bars.lines().count(), 1 + 3, "{bars}");
 }
 
-fn invalid_windows_are_rejected(desk: &Desk) {
-    desk.types("predict mine talk.wav --window 2 --hop 3")
+#[test]
+fn invalid_windows_are_rejected() {
+    let env = with_run();
+    env.run("predict mine talk.wav --window 2 --hop 3")
         .fails_with(&["hop of 3 s", "the window, 2 s"]);
-    desk.types("predict mine talk.wav --window 2 --smooth 1")
+    env.run("predict mine talk.wav --window 2 --smooth 1")
         .fails_with(&["--smooth 1 s", "two hops"]);
-    desk.types("predict mine talk.wav --window 1000")
+    env.run("predict mine talk.wav --window 1000")
         .fails_with(&["window of 1000 s", "60 s"]);
-    desk.types("predict mine corpus --window 2 --format audacity")
+    env.run("predict mine corpus --window 2 --format audacity")
         .fails_with(&["are for one recording", "there are 30"]);
 
     // With windows too, one unreadable recording does not affect the others.
-    fs::write(desk.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
-    let seen = desk
-        .types("predict mine broken.wav talk.wav --window 3 --format jsonl")
+    fs::write(env.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
+    let output = env
+        .run("predict mine broken.wav talk.wav --window 3 --format jsonl")
         .fails_with(&["broken.wav", "the file ends inside its header"]);
-    assert!(seen.out.lines().count() > 0 && seen.out.contains("talk.wav"));
+    assert!(output.out.lines().count() > 0 && output.out.contains("talk.wav"));
 }
 
 /// Writes a WAV file of 16 kHz; `samples` has all channels of a frame, then the next frame.
-fn write_wav(desk: &Desk, name: &str, channels: u16, samples: &[f32]) {
+fn write_wav(env: &TestEnv, name: &str, channels: u16, samples: &[f32]) {
     let spec = hound::WavSpec {
         channels,
         sample_rate: 16_000,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
-    let mut writer = hound::WavWriter::create(desk.path(name), spec).unwrap();
+    let mut writer = hound::WavWriter::create(env.path(name), spec).unwrap();
     for sample in samples {
         writer.write_sample((sample * 32_767.0) as i16).unwrap();
     }
@@ -220,24 +235,24 @@ fn write_wav(desk: &Desk, name: &str, channels: u16, samples: &[f32]) {
 }
 
 /// Runs a command with these bytes on standard input.
-fn types_with(desk: &Desk, line: &str, input: &[u8]) -> desk::Seen {
-    let file = desk.path("standard-input");
+fn run_with_input(env: &TestEnv, line: &str, input: &[u8]) -> env::CommandOutput {
+    let file = env.path("standard-input");
     fs::write(&file, input).unwrap();
-    let mut command = desk.command(line);
+    let mut command = env.command(line);
     command.stdin(fs::File::open(file).unwrap());
-    desk::Seen::of(line, command.output().unwrap())
+    env::CommandOutput::of(line, command.output().unwrap())
 }
 
 #[test]
 fn silence_has_no_confident_label() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    write_wav(&desk, "silence.wav", 1, &[0.0; 16_000]);
-    write_wav(&desk, "constant.wav", 1, &[0.25; 16_000]);
-    write_wav(&desk, "talk.wav", 1, &desk::talk(3.0));
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    write_wav(&env, "silence.wav", 1, &[0.0; 16_000]);
+    write_wav(&env, "constant.wav", 1, &[0.25; 16_000]);
+    write_wav(&env, "talk.wav", 1, &env::talk(3.0));
 
-    let json = desk.types("predict mine silence.wav constant.wav talk.wav --json");
-    let answers: Value = serde_json::from_str(&json.fine().out).unwrap();
+    let json = env.run("predict mine silence.wav constant.wav talk.wav --json");
+    let answers: Value = serde_json::from_str(&json.success().out).unwrap();
     for (answer, has_speech) in answers.as_array().unwrap().iter().zip([false, false, true]) {
         assert_eq!(answer["speech"], has_speech, "{answer}");
         assert_eq!(answer["label"].is_null(), !has_speech, "{answer}");
@@ -245,28 +260,28 @@ fn silence_has_no_confident_label() {
         let sum: f64 = probabilities.values().map(|p| p.as_f64().unwrap()).sum();
         assert!(close(sum, 1.0, 1e-3), "{answer}");
     }
-    let table = desk.types("predict mine silence.wav").fine().out;
+    let table = env.run("predict mine silence.wav").success().out;
     assert!(table.starts_with("silence.wav: no speech\n"), "{table}");
-    let csv = desk.types("predict mine silence.wav --csv").fine().out;
+    let csv = env.run("predict mine silence.wav --csv").success().out;
     assert!(csv.contains("silence.wav,no speech,0."), "{csv}");
     let windows = "predict mine silence.wav --window 0.5 --format webvtt";
-    let track = desk.types(windows).fine().out;
+    let track = env.run(windows).success().out;
     assert!(track.ends_with("\nno speech\n"), "{track}");
 }
 
 #[test]
 fn a_channel_can_be_selected_and_each_can_be_predicted() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    let talk = desk::talk(3.0);
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let talk = env::talk(3.0);
     let with = |right: fn(f32) -> f32| -> Vec<f32> {
         talk.iter().flat_map(|&left| [left, right(left)]).collect()
     };
-    write_wav(&desk, "talk.wav", 1, &talk);
-    write_wav(&desk, "call.wav", 2, &with(|_| 0.0));
-    write_wav(&desk, "opposite.wav", 2, &with(|left| -left));
+    write_wav(&env, "talk.wav", 1, &talk);
+    write_wav(&env, "call.wav", 2, &with(|_| 0.0));
+    write_wav(&env, "opposite.wav", 2, &with(|left| -left));
     let probabilities = |line: &str| -> Value {
-        let answers: Value = serde_json::from_str(&desk.types(line).fine().out).unwrap();
+        let answers: Value = serde_json::from_str(&env.run(line).success().out).unwrap();
         answers
     };
     let alone = probabilities("predict mine talk.wav --json");
@@ -279,15 +294,15 @@ fn a_channel_can_be_selected_and_each_can_be_predicted() {
         (&each[1]["channel"], &each[1]["speech"]),
         (&"right".into(), &false.into())
     );
-    let csv = desk
-        .types("predict mine call.wav --channel each --csv")
-        .fine()
+    let csv = env
+        .run("predict mine call.wav --channel each --csv")
+        .success()
         .out;
     assert!(csv.starts_with("file,channel,label,"), "{csv}");
     assert!(csv.contains("\ncall.wav,right,no speech,"), "{csv}");
 
-    let mixed = desk.types("predict mine opposite.wav");
-    let mixed = mixed.fine();
+    let mixed = env.run("predict mine opposite.wav");
+    let mixed = mixed.success();
     assert!(
         mixed.out.starts_with("opposite.wav: no speech"),
         "{}",
@@ -297,15 +312,14 @@ fn a_channel_can_be_selected_and_each_can_be_predicted() {
         assert!(mixed.error.contains(word), "{}", mixed.error);
     }
     assert!(
-        !desk
-            .types("predict mine opposite.wav --channel right")
-            .fine()
+        !env.run("predict mine opposite.wav --channel right")
+            .success()
             .error
             .contains("phases")
     );
-    desk.types("predict mine talk.wav --channel right")
+    env.run("predict mine talk.wav --channel right")
         .fails_with(&["no channel right: the recording has 1 channel"]);
-    let wrong = desk.types("predict mine talk.wav --channel 0");
+    let wrong = env.run("predict mine talk.wav --channel 0");
     assert!(
         wrong.error.contains("neither mix, left, right nor"),
         "{}",
@@ -315,19 +329,19 @@ fn a_channel_can_be_selected_and_each_can_be_predicted() {
 
 #[test]
 fn a_recording_is_read_from_standard_input() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
     let flac = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let flac = flac.join("tests/data/audio/flac-16000-2.flac");
-    fs::copy(flac, desk.path("clip.flac")).unwrap();
-    let named = desk.types("predict mine clip.flac --csv").fine().out;
-    let piped = types_with(
-        &desk,
+    fs::copy(flac, env.path("clip.flac")).unwrap();
+    let named = env.run("predict mine clip.flac --csv").success().out;
+    let piped = run_with_input(
+        &env,
         "predict mine - --csv",
-        &fs::read(desk.path("clip.flac")).unwrap(),
+        &fs::read(env.path("clip.flac")).unwrap(),
     );
-    assert_eq!(piped.fine().out.replace("\n-,", "\nclip.flac,"), named);
-    types_with(&desk, "predict mine -", b"<html>")
+    assert_eq!(piped.success().out.replace("\n-,", "\nclip.flac,"), named);
+    run_with_input(&env, "predict mine -", b"<html>")
         .fails_with(&["-: not a WAV file or any other known audio format"]);
-    types_with(&desk, "predict mine - -", b"").fails_with(&["give - once"]);
+    run_with_input(&env, "predict mine - -", b"").fails_with(&["give - once"]);
 }

@@ -111,11 +111,6 @@ proptest! {
         }
     }
 
-    #[test]
-    fn text_of_any_kind_is_no_configuration_but_does_no_harm(text in any::<String>()) {
-        let (_folder, path) = written(&text);
-        let _ = RunConfig::over_recipe(&path, None).and_then(|config| config.validate());
-    }
 
     #[test]
     fn a_damaged_checkpoint_is_rejected_or_has_the_same_tensors(

@@ -3,24 +3,25 @@
 
 #![cfg(unix)]
 
-mod desk;
+mod env;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use desk::{Desk, TRAIN};
 use emovox::model::{encode, read_tensors};
+use env::process::{finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until};
+use env::{CommandOutput, TRAIN, TestEnv};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 /// The results that an interruption must not change: `metrics.csv` without the seconds, the weights, the
 /// predictions, and the report without the run's name.
-fn outcome(desk: &Desk, run: &str) -> BTreeMap<&'static str, Vec<u8>> {
-    let read = |file: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
+fn outcome(env: &TestEnv, run: &str) -> BTreeMap<&'static str, Vec<u8>> {
+    let read = |file: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
     let metrics = String::from_utf8(read("metrics.csv")).unwrap();
     let metrics: Vec<&str> = metrics
         .lines()
@@ -38,8 +39,8 @@ fn outcome(desk: &Desk, run: &str) -> BTreeMap<&'static str, Vec<u8>> {
 }
 
 #[track_caller]
-fn assert_same_outcome(desk: &Desk, run: &str, other: &str) {
-    let (run, other) = (outcome(desk, run), outcome(desk, other));
+fn assert_same_outcome(env: &TestEnv, run: &str, other: &str) {
+    let (run, other) = (outcome(env, run), outcome(env, other));
     for (file, bytes) in run {
         assert!(bytes == other[file], "{file} differs");
     }
@@ -63,97 +64,92 @@ fn spawn_quietly(mut command: Command) -> Child {
 
 #[test]
 fn a_run_killed_twenty_times_has_the_same_result() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let train = TRAIN.replace("--run mine", "--epochs 40 --run");
     let started = Instant::now();
-    desk.types(&format!("{train} whole")).fine();
+    env.run(&format!("{train} whole")).success();
     let whole = started.elapsed();
 
-    let folder = desk.path("runs/killed");
+    let folder = env.path("runs/killed");
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut cut_short = 0;
+    let mut killed_while_writing = 0;
     for kill in 0..20 {
-        let line = match folder.join("config.toml").exists() {
-            true => "train --resume killed".to_string(),
-            false => format!("{train} killed"),
+        let line = if folder.join("config.toml").exists() {
+            "train --resume killed".to_string()
+        } else {
+            format!("{train} killed")
         };
-        let mut child = spawn_quietly(desk.command(&line));
-        // Any moment, reading recordings and scoring included; or then the next one in which a file
-        // is being written.
+        let mut child = spawn_quietly(env.command(&line));
+        // At a random time, also while recordings are read or clips are scored. Every second kill waits
+        // until a file is incomplete.
         std::thread::sleep(whole.mul_f64(random.random_range(0.0..0.4)));
         if kill % 2 == 1 {
-            while unfinished_files(&folder) == 0 && child.try_wait().unwrap().is_none() {}
+            stop_while_writing(&mut child, &folder);
         }
         // SIGKILL leaves no time to clean up.
         child.kill().unwrap();
-        child.wait().unwrap();
-        cut_short += usize::from(unfinished_files(&folder) > 0);
+        wait_for_exit(&mut child);
+        killed_while_writing += usize::from(unfinished_files(&folder) > 0);
     }
-    assert!(cut_short > 0, "no file was cut short");
-    desk.types("train --resume killed").fine();
-    assert_same_outcome(&desk, "killed", "whole");
+    assert!(killed_while_writing > 0, "no file was incomplete");
+    env.run("train --resume killed").success();
+    assert_same_outcome(&env, "killed", "whole");
     assert_eq!(unfinished_files(&folder), 0, "unfinished files are removed");
 }
 
-/// Waits until `epochs` epochs are in a training's `metrics.csv`.
-fn wait_for_epochs(child: &mut Child, metrics: &Path, epochs: usize) {
-    let started = Instant::now();
-    while fs::read_to_string(metrics).map_or(0, |text| text.lines().count()) <= epochs {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the training ended early"
-        );
-        assert!(started.elapsed() < Duration::from_secs(120));
-        std::thread::sleep(Duration::from_millis(2));
-    }
+/// Stops a process with SIGSTOP while a file in its run folder is incomplete, or returns when it has ended.
+///
+/// The file may be complete before the signal arrives. Then the process continues, up to the next file.
+/// Without /proc it stops at an arbitrary time.
+fn stop_while_writing(child: &mut Child, folder: &Path) {
+    wait_until("an incomplete file", || {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        if unfinished_files(folder) == 0 {
+            return false;
+        }
+        send(child.id(), libc::SIGSTOP);
+        wait_until("the stop", || is_stopped(child));
+        if unfinished_files(folder) > 0 {
+            return true;
+        }
+        send(child.id(), libc::SIGCONT);
+        false
+    });
 }
 
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-}
-
-fn output(child: Child) -> (Option<i32>, String, String) {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-fn spawn(mut command: Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// True if a process is stopped or has ended.
+fn is_stopped(child: &Child) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // The state follows the name of the program, which is in parentheses.
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    state.is_empty() || state.starts_with(['T', 'Z', 'X'])
 }
 
 #[test]
 fn a_signal_saves_and_prints_the_command_that_resumes() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
-    desk.types(&format!("{train} whole")).fine();
-    let metrics = desk.path("runs/mine/metrics.csv");
+    env.run(&format!("{train} whole")).success();
+    let run = env.path("runs/mine");
     let mut line = format!("{train} mine");
     // If the tests run under nohup, emovox inherits the ignored SIGHUP.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let mut signals = vec![("INT", 130, 3), ("TERM", 143, 9)];
+    let mut signals = vec![(libc::SIGINT, 130, 3), (libc::SIGTERM, 143, 9)];
     if ignored.is_some_and(|mask| mask & 1 == 0) {
-        signals.push(("HUP", 129, 15));
+        signals.push((libc::SIGHUP, 129, 15));
     }
-    for (name, code, epochs) in signals {
-        let mut child = spawn(desk.command(&line));
-        wait_for_epochs(&mut child, &metrics, epochs);
-        signal(&child, name);
-        let (exit, out, error) = output(child);
-        assert_eq!(exit, Some(code), "{out}\n{error}");
+    for (signal, expected, epochs) in signals {
+        let mut child = spawn(env.command(&line));
+        wait_for_epochs(&mut child, &run, epochs);
+        send(child.id(), signal);
+        let CommandOutput {
+            code, out, error, ..
+        } = finish(&line, child);
+        assert_eq!(code, expected, "{out}\n{error}");
         let last = out.lines().last().unwrap();
         assert!(
             last.contains("and saved; to continue: emovox train --resume mine"),
@@ -161,19 +157,19 @@ fn a_signal_saves_and_prints_the_command_that_resumes() {
         );
         line = last.split_once("emovox ").unwrap().1.to_string();
     }
-    desk.types(&line).fine();
-    assert_same_outcome(&desk, "mine", "whole");
+    env.run(&line).success();
+    assert_same_outcome(&env, "mine", "whole");
 }
 
 #[test]
 fn the_command_that_resumes_is_quoted_for_a_shell() {
-    let desk = Desk::with_corpus();
-    let mut command = desk.command(&TRAIN.replace("--run mine", "--epochs 3000"));
+    let env = TestEnv::with_corpus();
+    let mut command = env.command(&TRAIN.replace("--run mine", "--epochs 3000"));
     command.args(["--runs-dir", "my runs", "--run", "it's mine"]);
     let mut child = spawn(command);
-    wait_for_epochs(&mut child, &desk.path("my runs/it's mine/metrics.csv"), 2);
-    signal(&child, "INT");
-    let (_, out, _) = output(child);
+    wait_for_epochs(&mut child, &env.path("my runs/it's mine"), 2);
+    send(child.id(), libc::SIGINT);
+    let out = finish("train", child).out;
     let line = out
         .lines()
         .last()
@@ -183,93 +179,89 @@ fn the_command_that_resumes_is_quoted_for_a_shell() {
         .1;
     assert_eq!(line, r"--resume 'my runs/it'\''s mine'");
     let shell_line = format!("exec \"$0\" train {line} --epochs 1");
-    let seen = Command::new("sh")
+    let result = Command::new("sh")
         .args(["-c", &shell_line, env!("CARGO_BIN_EXE_emovox")])
-        .current_dir(desk.path(""))
+        .current_dir(env.path(""))
         .output()
         .unwrap();
-    let error = String::from_utf8_lossy(&seen.stderr).into_owned();
-    assert!(error.contains("epochs behind it"), "{error}");
+    let error = String::from_utf8_lossy(&result.stderr).into_owned();
+    assert!(error.contains("is already trained for"), "{error}");
 }
 
 #[test]
 fn a_training_under_nohup_ignores_sighup() {
-    let desk = Desk::with_corpus();
-    let emovox = desk.command(&TRAIN.replace("mine", "mine --epochs 200"));
+    let env = TestEnv::with_corpus();
+    let emovox = env.command(&TRAIN.replace("mine", "mine --epochs 200"));
     let mut command = Command::new("sh");
     command
         .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
         .arg(emovox.get_program())
         .args(emovox.get_args())
-        .current_dir(desk.path(""))
+        .current_dir(env.path(""))
         .env("OMP_NUM_THREADS", "1");
     let mut child = spawn(command);
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
-    signal(&child, "HUP");
-    assert_eq!(output(child).0, Some(0));
+    wait_for_epochs(&mut child, &env.path("runs/mine"), 2);
+    send(child.id(), libc::SIGHUP);
+    finish("train", child).success();
 }
 
 #[test]
 fn a_second_signal_stops_at_once() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
-    let mut child = spawn(desk.command(&train));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    let mut child = spawn(env.command(&train));
+    wait_for_epochs(&mut child, &env.path("runs/mine"), 2);
     // The process is stopped first, so that it receives both signals at once.
-    for name in ["STOP", "INT", "TERM", "CONT"] {
-        signal(&child, name);
+    for signal in [libc::SIGSTOP, libc::SIGINT, libc::SIGTERM, libc::SIGCONT] {
+        send(child.id(), signal);
     }
-    let (exit, out, _) = output(child);
-    assert!(matches!(exit, Some(130 | 143)), "{exit:?}");
+    let CommandOutput { code, out, .. } = finish("train", child);
+    assert!(matches!(code, 130 | 143), "{code}");
     assert!(!out.contains("and saved"), "{out}");
-    desk.types("train --resume mine --epochs 1")
-        .fails_with(&["epochs behind it"]);
+    env.run("train --resume mine --epochs 1")
+        .fails_with(&["is already trained for"]);
 }
 
 #[test]
 fn a_training_continues_after_its_output_is_closed() {
-    let desk = Desk::with_corpus();
-    let mut child = spawn(desk.command(TRAIN));
+    let env = TestEnv::with_corpus();
+    let mut child = spawn(env.command(TRAIN));
     drop((child.stdout.take(), child.stderr.take()));
-    assert!(child.wait().unwrap().success());
-    assert!(desk.path("runs/mine/report.txt").exists());
+    assert!(wait_for_exit(&mut child).success());
+    assert!(env.path("runs/mine/report.txt").exists());
 }
 
 #[test]
 fn one_run_is_trained_by_one_process() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
-    let mut child = spawn(desk.command(&train));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    let mut child = spawn(env.command(&train));
+    wait_for_epochs(&mut child, &env.path("runs/mine"), 2);
     let holder = format!("process {}", child.id());
-    desk.types("train --resume mine")
+    env.run("train --resume mine")
         .fails_with(&["runs/mine is being trained by another process", &holder]);
     // Other commands can read the run.
-    desk.types("evaluate mine").fine();
-    desk.types("plot mine").fine();
+    env.run("evaluate mine").success();
+    env.run("plot mine").success();
     // A killed process leaves no lock.
     child.kill().unwrap();
-    child.wait().unwrap();
-    let seen = desk.types("train --resume mine --epochs 1");
-    seen.fails_with(&["epochs behind it"]);
+    wait_for_exit(&mut child);
+    let output = env.run("train --resume mine --epochs 1");
+    output.fails_with(&["is already trained for"]);
 }
 
 /// A tmpfs of limited size, which only root can mount.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn new(folder: PathBuf, options: &str) -> Option<SmallDisk> {
+    fn new(folder: PathBuf, options: &str) -> SmallDisk {
         fs::create_dir_all(&folder).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", options, "none"])
             .arg(&folder)
-            .stderr(Stdio::null())
             .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(SmallDisk(folder));
-        }
-        eprintln!("skipped: only root may mount a file system of limited size here");
-        None
+        assert!(mounted.unwrap().success(), "only root can mount a tmpfs");
+        SmallDisk(folder)
     }
 }
 
@@ -280,20 +272,19 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_keeps_what_was_saved() {
-    let desk = Desk::with_corpus();
-    let Some(disk) = SmallDisk::new(desk.path("runs"), "size=3m") else {
-        return;
-    };
+#[ignore = "needs root, to mount a tmpfs"]
+fn a_full_disk_keeps_the_saved_state() {
+    let env = TestEnv::with_corpus();
+    let disk = SmallDisk::new(env.path("runs"), "size=3m");
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
-    desk.types(&format!("{train} whole")).fine();
-    let mut child = spawn(desk.command(&format!("{train} mine")));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 4);
+    env.run(&format!("{train} whole")).success();
+    let mut child = spawn(env.command(&format!("{train} mine")));
+    wait_for_epochs(&mut child, &env.path("runs/mine"), 4);
     let ballast = disk.0.join("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
-    let (exit, _, error) = output(child);
-    assert_eq!(exit, Some(1), "{error}");
+    let CommandOutput { code, error, .. } = finish("train", child);
+    assert_eq!(code, 1, "{error}");
     for words in [
         "the training stopped; its saved state remains",
         "`emovox train --resume mine` continues",
@@ -302,36 +293,43 @@ fn a_full_disk_keeps_what_was_saved() {
     ] {
         assert!(error.contains(words), "{error}");
     }
-    assert_eq!(unfinished_files(&desk.path("runs/mine")), 0);
-    desk.types("evaluate mine").fine();
+    assert_eq!(unfinished_files(&env.path("runs/mine")), 0);
+    env.run("evaluate mine").success();
 
     // A new run fails too and leaves no files.
-    let full = desk.types(&format!("{train} other"));
+    let full = env.run(&format!("{train} other"));
     full.fails_with(&["No space left on device"]);
-    assert_eq!(desk.runs(), 3, "two runs and the ballast");
+    assert_eq!(env.runs(), 3, "two runs and the ballast");
 
     drop(file);
     fs::remove_file(ballast).unwrap();
-    desk.types("train --resume mine").fine();
-    assert_same_outcome(&desk, "mine", "whole");
+    env.run("train --resume mine").success();
+    assert_same_outcome(&env, "mine", "whole");
 }
 
 #[test]
 fn a_run_folder_that_disappears_is_an_error() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let train = TRAIN.replace("mine", "mine --epochs 3000");
-    let mut child = spawn(desk.command(&train));
-    wait_for_epochs(&mut child, &desk.path("runs/mine/metrics.csv"), 2);
+    let mut child = spawn(env.command(&train));
+    wait_for_epochs(&mut child, &env.path("runs/mine"), 2);
     // Renamed, because the training could write into the folder during its removal.
-    fs::rename(desk.path("runs/mine"), desk.path("elsewhere")).unwrap();
-    let (exit, _, error) = output(child);
-    assert_eq!(exit, Some(1), "{error}");
+    fs::rename(env.path("runs/mine"), env.path("elsewhere")).unwrap();
+    let CommandOutput { code, error, .. } = finish("train", child);
+    assert_eq!(code, 1, "{error}");
     assert!(error.contains("cannot write runs/mine/"), "{error}");
+}
 
-    if let Some(_disk) = SmallDisk::new(desk.path("kept"), "size=1m,ro") {
-        desk.types(&format!("{TRAIN} --runs-dir kept"))
-            .fails_with(&["cannot make kept/mine", "Read-only", "--runs-dir"]);
-    }
+#[test]
+#[ignore = "needs root, to mount a tmpfs"]
+fn a_read_only_folder_of_runs_is_an_error() {
+    let env = TestEnv::with_corpus();
+    let _disk = SmallDisk::new(env.path("kept"), "size=1m,ro");
+    env.run(&format!("{TRAIN} --runs-dir kept")).fails_with(&[
+        "cannot make kept/mine",
+        "Read-only",
+        "--runs-dir",
+    ]);
 }
 
 /// Damaged files of weights, each with words of its error.
@@ -405,7 +403,7 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "other architecture",
             about("bilstm", "seed"),
-            "it contains a seed model",
+            "it contains a mean-lstm model",
         ),
         (
             "damaged description",
@@ -417,9 +415,9 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 #[test]
 fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    let last = desk.path("runs/mine/last.ot");
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let last = env.path("runs/mine/last.ot");
     let whole = fs::read(&last).unwrap();
     let mut damages = damages(&whole);
     let mut flipped = whole.clone();
@@ -431,50 +429,57 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
     ));
     for (damage, bytes, words) in damages {
         fs::write(&last, bytes).unwrap();
-        let seen = desk.types("train --resume mine");
-        let seen = seen.fails_with(&["runs/mine/last.ot", words]);
-        assert_eq!(seen.error.lines().count(), 1, "{damage}: {}", seen.error);
+        let output = env.run("train --resume mine");
+        let output = output.fails_with(&["runs/mine/last.ot", words]);
+        assert_eq!(
+            output.error.lines().count(),
+            1,
+            "{damage}: {}",
+            output.error
+        );
         assert!(
-            seen.error.contains(
+            output.error.contains(
                 "previous.ot is not damaged and has 2 completed epochs: add --from-previous"
             ),
             "{damage}: {}",
-            seen.error
+            output.error
         );
     }
-    let before = outcome(&desk, "mine");
-    desk.types("train --resume mine --from-previous --epochs 1")
+    let before = outcome(&env, "mine");
+    env.run("train --resume mine --from-previous --epochs 1")
         .fails_with(&["2 epochs behind it"]);
     assert!(
         last.exists(),
         "no file is moved unless the training can continue"
     );
-    desk.types("train --resume mine --from-previous").fine();
-    assert!(outcome(&desk, "mine") == before, "the result is the same");
-    desk.types("train --resume mine --from-previous")
+    env.run("train --resume mine --from-previous").success();
+    assert!(outcome(&env, "mine") == before, "the result is the same");
+    env.run("train --resume mine --from-previous")
         .fails_with(&["last.ot is not damaged; omit --from-previous"]);
-    assert!(desk.path("runs/mine/broken.ot").exists());
+    assert!(env.path("runs/mine/broken.ot").exists());
 
-    let previous = desk.path("runs/mine/previous.ot");
+    let previous = env.path("runs/mine/previous.ot");
     fs::write(&last, b"").unwrap();
     fs::write(&previous, b"").unwrap();
-    desk.types("train --resume mine").fails_with(&[
-        "last.ot",
-        "cannot be resumed",
-        "was not changed",
-    ]);
+    env.run("train --resume mine")
+        .fails_with(&["last.ot", "cannot be resumed", "was not changed"]);
 }
 
 #[test]
 fn damaged_weights_are_a_one_line_error() {
-    let desk = Desk::with_corpus();
-    desk.types(TRAIN).fine();
-    let best = desk.path("runs/mine/best.ot");
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let best = env.path("runs/mine/best.ot");
     let whole = fs::read(&best).unwrap();
     for (damage, bytes, words) in damages(&whole) {
         fs::write(&best, bytes).unwrap();
-        let seen = desk.types("predict mine corpus");
-        let seen = seen.fails_with(&["runs/mine/best.ot", words]);
-        assert_eq!(seen.error.lines().count(), 1, "{damage}: {}", seen.error);
+        let output = env.run("predict mine corpus");
+        let output = output.fails_with(&["runs/mine/best.ot", words]);
+        assert_eq!(
+            output.error.lines().count(),
+            1,
+            "{damage}: {}",
+            output.error
+        );
     }
 }

@@ -3,79 +3,37 @@
 
 #![cfg(target_os = "linux")]
 
-mod desk;
+mod env;
 
 use std::fs;
-use std::io::Read;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
-use desk::{Desk, TRAIN};
 use emovox::process::is_ignored;
+use env::process::{
+    DEADLINE, epochs, finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until,
+};
+use env::server::{Server, archive_at, corpus_table};
+use env::{CommandOutput, TRAIN, TestEnv};
 
 /// A training in oneDNN's generated code, which uses the stack pointer as a general register.
 const SEED: &str = "train --data corpus --arch seed --device cpu --epochs 60 --run";
 
-/// Waits until a condition is true, at most two minutes.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "timeout: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Epochs in a run's journal.
-fn epochs(run: &Path) -> usize {
-    let journal = fs::read_to_string(run.join("metrics.csv")).unwrap_or_default();
-    journal.lines().count().saturating_sub(1)
-}
-
-#[track_caller]
-fn wait_for_epochs(child: &mut Child, run: &Path, count: usize) {
-    wait_until("epochs", || {
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the process ended early"
-        );
-        epochs(run) >= count
-    });
-}
-
-fn spawn(mut command: Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 /// A shell that runs `preparation` and then replaces itself with emovox.
-fn after(desk: &Desk, preparation: &str, line: &str) -> Command {
-    let emovox = desk.command(line);
+fn after(env: &TestEnv, preparation: &str, line: &str) -> Command {
+    let emovox = env.command(line);
     let mut shell = Command::new("sh");
     shell
         .args(["-c", &format!("{preparation}; exec \"$0\" \"$@\"")])
         .arg(emovox.get_program())
         .args(emovox.get_args())
-        .current_dir(desk.path(""));
+        .current_dir(env.path(""));
     for (name, value) in emovox.get_envs() {
         shell.env(name, value.unwrap());
     }
     shell
-}
-
-#[track_caller]
-fn send(process: u32, signal: i32) {
-    let sent = Command::new("kill")
-        .args([&format!("-{signal}"), &process.to_string()])
-        .status();
-    assert!(sent.unwrap().success());
 }
 
 /// A line of /proc/PROCESS/status, or of one of its threads.
@@ -166,58 +124,57 @@ fn assert_no_computing_thread_takes_signals(process: u32) {
 
 #[test]
 fn no_thread_of_a_training_takes_a_signal() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     for threads in ["1", "2"] {
         let name = format!("with-{threads}");
         let line = SEED.replace("60", "30000") + &format!(" {name} --tensorboard");
-        let mut command = desk.command(&line);
+        let mut command = env.command(&line);
         command.env("OMP_NUM_THREADS", threads);
         let mut child = spawn(command);
-        let run = desk.path(&format!("runs/{name}"));
+        let run = env.path(&format!("runs/{name}"));
         wait_for_epochs(&mut child, &run, 2);
         assert_no_computing_thread_takes_signals(child.id());
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait_for_exit(&mut child);
     }
 }
 
 #[test]
 fn a_training_interrupted_many_times_has_the_same_result() {
-    let desk = Desk::with_corpus();
-    desk.types(&format!("{SEED} whole")).fine();
-    let run = desk.path("runs/mine");
+    let env = TestEnv::with_corpus();
+    env.run(&format!("{SEED} whole")).success();
+    let run = env.path("runs/mine");
     let mut line = format!("{SEED} mine");
     for round in 1..=8 {
-        let mut child = spawn(desk.command(&line));
+        let mut child = spawn(env.command(&line));
         wait_for_epochs(&mut child, &run, 4 * round);
         send(child.id(), libc::SIGINT);
-        let output = child.wait_with_output().unwrap();
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(130), "{}: {out}", output.status);
+        let CommandOutput { code, out, .. } = finish(&line, child);
+        assert_eq!(code, 130, "{out}");
         assert!(out.contains("and saved; to continue"), "{out}");
         line = "train --resume mine".into();
     }
-    desk.types(&line).fine();
+    env.run(&line).success();
     let without_seconds = |run: &str| {
-        let metrics = fs::read_to_string(desk.path(&format!("runs/{run}/metrics.csv"))).unwrap();
+        let metrics = fs::read_to_string(env.path(&format!("runs/{run}/metrics.csv"))).unwrap();
         let lines = metrics.lines().map(|line| line.rsplit_once(',').unwrap().0);
         lines.map(str::to_string).collect::<Vec<_>>()
     };
     assert_eq!(without_seconds("mine"), without_seconds("whole"));
     for file in ["best.ot", "predictions.csv", "confusion.csv"] {
-        let read = |run: &str| fs::read(desk.path(&format!("runs/{run}/{file}"))).unwrap();
+        let read = |run: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
         assert!(read("mine") == read("whole"), "{file} differs");
     }
 }
 
 #[test]
 fn a_stopped_terminal_job_continues() {
-    let desk = Desk::with_corpus();
-    let mut command = desk.command(&TRAIN.replace("mine", "mine --epochs 30000"));
+    let env = TestEnv::with_corpus();
+    let mut command = env.command(&TRAIN.replace("mine", "mine --epochs 30000"));
     // The kernel does not stop an orphaned process group; in its own group, the process has this parent.
     command.process_group(0);
     let mut child = spawn(command);
-    let run = desk.path("runs/mine");
+    let run = env.path("runs/mine");
     wait_for_epochs(&mut child, &run, 2);
     send(child.id(), libc::SIGTSTP);
     wait_until("it stops", || {
@@ -227,61 +184,39 @@ fn a_stopped_terminal_job_continues() {
     send(child.id(), libc::SIGCONT);
     wait_for_epochs(&mut child, &run, behind + 2);
     send(child.id(), libc::SIGINT);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("and saved"));
+    let CommandOutput { code, out, .. } = finish("train", child);
+    assert_eq!(code, 130);
+    assert!(out.contains("and saved"), "{out}");
 }
 
 #[test]
 fn an_ignored_sighup_stays_ignored() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let line = TRAIN.replace("mine", "mine --epochs 30000");
-    let mut child = spawn(after(&desk, "trap '' HUP", &line));
-    let run = desk.path("runs/mine");
+    let mut child = spawn(after(&env, "trap '' HUP", &line));
+    let run = env.path("runs/mine");
     wait_for_epochs(&mut child, &run, 2);
     send(child.id(), libc::SIGHUP);
     let behind = epochs(&run);
     wait_for_epochs(&mut child, &run, behind + 3);
     send(child.id(), libc::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(143));
 }
 
 /// A command without anything to save: a download from a server that does not reply.
-fn fetching(desk: &Desk, preparation: &str) -> (Child, std::net::TcpStream) {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/corpus.zip", server.local_addr().unwrap());
-    let table = format!(
-        "[[corpus]]
-name = 'emodb'
-title = 'A small EmoDB'
-home = 'http://home.example'
-licence = 'CC0'
-cite = 'nobody'
-megabytes = 1
-unpacked_megabytes = 1
-clips = 4
-speakers = ['03', '08']
-classes = {{ anger = 2, neutral = 2 }}
-clips_per_speaker = 2
-[[corpus.archive]]
-url = '{url}'
-compared = ''"
-    );
-    fs::write(desk.path("sources.toml"), table).unwrap();
+fn fetching(env: &TestEnv, preparation: &str) -> Child {
+    let server = Server::new(|_, _, _| std::thread::sleep(DEADLINE));
+    let url = format!("{}/corpus.zip", server.address);
+    fs::write(env.path("sources.toml"), corpus_table(&archive_at(&url))).unwrap();
     let line = "corpus fetch emodb --yes --source sources.toml";
-    let child = spawn(after(desk, preparation, line));
-    server.set_nonblocking(true).unwrap();
-    let mut stream = None;
-    wait_until("it asks the server", || {
-        stream = server.accept().ok();
-        stream.is_some()
-    });
-    (child, stream.unwrap().0)
+    let child = spawn(after(env, preparation, line));
+    wait_until("a request", || !server.requests().is_empty());
+    child
 }
 
 #[test]
 fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
-    let desk = Desk::new();
+    let env = TestEnv::new();
     let signals = [
         libc::SIGINT,
         libc::SIGTERM,
@@ -293,16 +228,16 @@ fn a_command_that_saves_nothing_ends_by_the_signal_itself() {
     ];
     // Signals that the parent of the tests ignores, for example `nohup`, are left out.
     for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
-        let (mut child, _stream) = fetching(&desk, ":");
+        let mut child = fetching(&env, ":");
         send(child.id(), signal);
-        assert_eq!(child.wait().unwrap().signal(), Some(signal));
+        assert_eq!(wait_for_exit(&mut child).signal(), Some(signal));
     }
 }
 
 #[test]
 fn an_ignored_signal_ends_no_process() {
-    let desk = Desk::new();
-    let (mut child, _stream) = fetching(&desk, "trap '' HUP INT USR1");
+    let env = TestEnv::new();
+    let mut child = fetching(&env, "trap '' HUP INT USR1");
     for signal in [
         libc::SIGHUP,
         libc::SIGINT,
@@ -318,18 +253,18 @@ fn an_ignored_signal_ends_no_process() {
             signals(&proc(child.id()), "ShdPnd").is_none_or(|pending| pending & bit(signal) == 0)
         });
     }
-    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+    assert_eq!(wait_for_exit(&mut child).signal(), Some(libc::SIGTERM));
 }
 
 const CROSS_VALIDATE: &str = "cross-validate --data corpus --config small.toml --device cpu \
                               --name all --folds 2 --jobs 2";
 
 /// A cross-validation whose two trainings have completed two epochs.
-fn cross_validating(desk: &Desk, epochs: usize) -> (Child, Vec<u32>) {
+fn cross_validating(env: &TestEnv, epochs: usize) -> (Child, Vec<u32>) {
     let line = format!("{CROSS_VALIDATE} --epochs {epochs}");
-    let mut child = spawn(after(desk, "ulimit -c 0", &line));
+    let mut child = spawn(after(env, "ulimit -c 0", &line));
     for fold in 1..=2 {
-        let run = desk.path(&format!("runs/all/fold-{fold}-seed-1"));
+        let run = env.path(&format!("runs/all/fold-{fold}-seed-1"));
         wait_for_epochs(&mut child, &run, 2);
     }
     let trainings = children(child.id());
@@ -339,36 +274,36 @@ fn cross_validating(desk: &Desk, epochs: usize) -> (Child, Vec<u32>) {
 
 #[test]
 fn no_thread_of_a_cross_validation_takes_a_signal() {
-    let desk = Desk::with_corpus();
-    let (mut child, trainings) = cross_validating(&desk, 30_000);
+    let env = TestEnv::with_corpus();
+    let (mut child, trainings) = cross_validating(&env, 30_000);
     for &process in trainings.iter().chain([&child.id()]) {
         assert_no_computing_thread_takes_signals(process);
     }
     send(child.id(), libc::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(143));
 }
 
 #[test]
 fn trainings_end_with_their_parent_and_can_be_resumed() {
-    let desk = Desk::with_corpus();
-    let (mut child, trainings) = cross_validating(&desk, 300);
+    let env = TestEnv::with_corpus();
+    let (mut child, trainings) = cross_validating(&env, 300);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait_for_exit(&mut child);
     wait_until("the trainings end", || {
         trainings.iter().all(|&training| is_gone(training))
     });
     for fold in 1..=2 {
-        let log = desk.path(&format!("runs/all/fold-{fold}-seed-1.log"));
+        let log = env.path(&format!("runs/all/fold-{fold}-seed-1.log"));
         let log = fs::read_to_string(log).unwrap();
         assert!(log.contains("and saved; to continue"), "{log}");
     }
-    let seen = desk.types(&format!("{CROSS_VALIDATE} --epochs 300")).fine();
-    assert!(!seen.out.contains("not done yet"), "{}", seen.out);
+    let output = env.run(&format!("{CROSS_VALIDATE} --epochs 300")).success();
+    assert!(!output.out.contains("not finished yet"), "{}", output.out);
 }
 
 #[test]
 fn trials_of_a_sweep_end_with_their_parent() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let grid = "
 [config]
 data.folder = \"corpus\"
@@ -377,20 +312,20 @@ training = { epochs = 30000, batch_size = 8, device = \"cpu\" }
 [sweep]
 model.hidden = [4]
 ";
-    fs::write(desk.path("sizes.toml"), grid).unwrap();
-    let mut child = spawn(desk.command("grid sizes.toml --run --jobs 1"));
-    wait_for_epochs(&mut child, &desk.path("runs/sizes/hidden-4/seed-1"), 2);
+    fs::write(env.path("sizes.toml"), grid).unwrap();
+    let mut child = spawn(env.command("grid sizes.toml --run --jobs 1"));
+    wait_for_epochs(&mut child, &env.path("runs/sizes/hidden-4/seed-1"), 2);
     let cells = children(child.id());
     assert_eq!(cells.len(), 1);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait_for_exit(&mut child);
     wait_until("the trial ends", || is_gone(cells[0]));
 }
 
 #[test]
 fn a_killed_training_is_not_reported_as_saved() {
-    let desk = Desk::with_corpus();
-    let (child, trainings) = cross_validating(&desk, 30_000);
+    let env = TestEnv::with_corpus();
+    let (child, trainings) = cross_validating(&env, 30_000);
     send(trainings[0], libc::SIGABRT);
     wait_until("the training ends", || is_gone(trainings[0]));
     // The other training is killed after the request to stop, before it can react.
@@ -401,9 +336,10 @@ fn a_killed_training_is_not_reported_as_saved() {
         pending & bit(libc::SIGUSR1) != 0
     });
     send(trainings[1], libc::SIGKILL);
-    let output = child.wait_with_output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(143), "{error}");
+    let CommandOutput {
+        code, out, error, ..
+    } = finish("cross-validate", child);
+    assert_eq!(code, 143, "{error}");
     for words in [
         "killed by signal 6 (SIGABRT)",
         "killed by signal 9 (SIGKILL)",
@@ -411,32 +347,31 @@ fn a_killed_training_is_not_reported_as_saved() {
         assert!(error.contains(words), "{error}");
     }
     assert!(error.contains("(see runs/all/fold-"), "{error}");
-    let out = String::from_utf8_lossy(&output.stdout);
     assert!(!out.contains("and saved"), "{out}");
 }
 
 #[test]
 fn programs_that_emovox_starts_have_no_signal_blocked() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let grid = "seeds = [1]\n[config]\ndata.folder = \"corpus\"\n[sweep]\nmodel.hidden = [4]\n";
-    fs::write(desk.path("sizes.toml"), grid).unwrap();
-    fs::create_dir(desk.path("bin")).unwrap();
+    fs::write(env.path("sizes.toml"), grid).unwrap();
+    fs::create_dir(env.path("bin")).unwrap();
     for program in ["sbatch", "squeue", "scontrol"] {
         let script = format!(
             "#!/bin/sh\ncat /proc/self/status > '{}'\n[ {program} = squeue ] || echo 7\n",
-            desk.path(program).display()
+            env.path(program).display()
         );
-        let path = desk.path(&format!("bin/{program}"));
+        let path = env.path(&format!("bin/{program}"));
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let mut command = desk.command("grid sizes.toml --slurm");
+    let mut command = env.command("grid sizes.toml --slurm");
     let path = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{path}", desk.path("bin").display()));
+    command.env("PATH", format!("{}:{path}", env.path("bin").display()));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     for program in ["sbatch", "squeue", "scontrol"] {
-        let status = fs::read_to_string(desk.path(program)).unwrap();
+        let status = fs::read_to_string(env.path(program)).unwrap();
         assert!(status.contains("SigBlk:\t0000000000000000"), "{status}");
         let ignored = status
             .lines()
@@ -448,15 +383,13 @@ fn programs_that_emovox_starts_have_no_signal_blocked() {
 
 #[test]
 fn trainings_that_start_together_take_different_names() {
-    let desk = Desk::with_corpus();
+    let env = TestEnv::with_corpus();
     let line = "train --data corpus --config small.toml --device cpu --epochs 1";
-    let children: Vec<Child> = (0..4).map(|_| spawn(desk.command(line))).collect();
+    let children: Vec<Child> = (0..4).map(|_| spawn(env.command(line))).collect();
     for child in children {
-        let output = child.wait_with_output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{error}");
+        finish(line, child).success();
     }
-    let runs = fs::read_dir(desk.path("runs")).unwrap().flatten();
+    let runs = fs::read_dir(env.path("runs")).unwrap().flatten();
     let mut names: Vec<String> = runs
         .map(|run| run.file_name().into_string().unwrap())
         .collect();
@@ -465,54 +398,43 @@ fn trainings_that_start_together_take_different_names() {
     let expected = ["", "-2", "-3", "-4"].map(|number| format!("{base}{number}"));
     assert_eq!(names, expected);
     for name in names {
-        assert!(desk.path(&format!("runs/{name}/report.txt")).exists());
+        assert!(env.path(&format!("runs/{name}/report.txt")).exists());
     }
 }
 
 #[test]
 fn only_one_of_several_trainings_with_one_name_starts() {
-    let desk = Desk::with_corpus();
-    let children: Vec<Child> = (0..3).map(|_| spawn(desk.command(TRAIN))).collect();
+    let env = TestEnv::with_corpus();
+    let children: Vec<Child> = (0..3).map(|_| spawn(env.command(TRAIN))).collect();
     let mut trained = 0;
     for child in children {
-        let output = child.wait_with_output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        match output.status.code() {
-            Some(0) => trained += 1,
-            code => {
-                assert_eq!(code, Some(1), "{error}");
-                assert!(error.contains("runs/mine exists"), "{error}");
-                assert_eq!(error.lines().count(), 1, "{error}");
-            }
+        let output = finish(TRAIN, child);
+        if output.code == 0 {
+            trained += 1;
+        } else {
+            let error = output.fails_with(&["runs/mine exists"]).error;
+            assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
     assert_eq!(trained, 1);
-    assert_eq!(desk.runs(), 1);
+    assert_eq!(env.runs(), 1);
 }
 
 #[test]
 fn a_file_size_limit_is_an_ordinary_error() {
-    let desk = Desk::with_corpus();
-    desk.types("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
-        .fine();
-    let mut output = String::new();
+    let env = TestEnv::with_corpus();
+    env.run("train --data corpus --config small.toml --device cpu --epochs 1 --run other")
+        .success();
     // In blocks of 512 bytes (1024 in some shells): less than the weights need.
-    let mut child = spawn(after(&desk, "ulimit -f 60", TRAIN));
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut output)
-        .unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(1), "{status}: {output}");
-    assert!(output.contains("cannot write runs/mine/"), "{output}");
-    assert!(output.contains("File too large"), "{output}");
-    assert_eq!(output.lines().count(), 1, "{output}");
-    for entry in fs::read_dir(desk.path("runs/mine")).unwrap() {
+    let child = spawn(after(&env, "ulimit -f 60", TRAIN));
+    let error = finish(TRAIN, child)
+        .fails_with(&["cannot write runs/mine/", "File too large"])
+        .error;
+    assert_eq!(error.lines().count(), 1, "{error}");
+    for entry in fs::read_dir(env.path("runs/mine")).unwrap() {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().starts_with(".writing-"));
     }
     // No checkpoint was saved, so the run is trained from its beginning.
-    desk.types("train --resume mine").fine();
+    env.run("train --resume mine").success();
 }

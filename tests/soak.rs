@@ -1,7 +1,7 @@
 //! `emovox listen` for hours: constant memory, and the delay of its predictions. `scripts/soak.sh` runs
 //! these tests, which are too long for every day.
 
-mod desk;
+mod env;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use desk::{Desk, talk};
+use env::{TestEnv, talk};
 
 const RATE: usize = 16_000;
 /// Samples in a block from a microphone: 20 ms.
@@ -21,14 +21,14 @@ fn seconds(name: &str, default: usize) -> usize {
 }
 
 /// `emovox listen` with the default model, trained for one epoch; its speed does not depend on the training.
-fn listener(desk: &Desk) -> Child {
-    desk.types("train --data corpus --device cpu --epochs 1 --run mine")
-        .fine();
-    let mut command = desk.command("listen mine --json --device cpu --raw s16le --rate 16000");
+fn listener(env: &TestEnv) -> Child {
+    env.run("train --data corpus --device cpu --epochs 1 --run mine")
+        .success();
+    let mut command = env.command("listen mine --json --device cpu --raw s16le --rate 16000");
     if let Ok(program) = std::env::var("EMOVOX") {
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let mut other = std::process::Command::new(program);
-        other.args(arguments).current_dir(desk.path("."));
+        other.args(arguments).current_dir(env.path("."));
         other.env("OMP_NUM_THREADS", "1");
         command = other;
     }
@@ -97,8 +97,8 @@ fn assert_flat(memories: &[f64]) {
 #[test]
 #[ignore = "ten minutes; scripts/soak.sh"]
 fn listen_in_real_time() {
-    let desk = Desk::with_corpus();
-    let mut child = listener(&desk);
+    let env = TestEnv::with_corpus();
+    let mut child = listener(&env);
     let receiver = predictions(&mut child);
     let mut stdin = child.stdin.take().unwrap();
     let seconds = seconds("EMOVOX_SOAK_SECONDS", 600);
@@ -153,8 +153,8 @@ fn listen_in_real_time() {
 #[test]
 #[ignore = "minutes; scripts/soak.sh"]
 fn listen_at_full_speed() {
-    let desk = Desk::with_corpus();
-    let mut child = listener(&desk);
+    let env = TestEnv::with_corpus();
+    let mut child = listener(&env);
     let receiver = predictions(&mut child);
     let mut stdin = child.stdin.take().unwrap();
     let seconds = seconds("EMOVOX_SOAK_FAST_SECONDS", 3600);

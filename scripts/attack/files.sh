@@ -1,66 +1,17 @@
 #!/usr/bin/env bash
-# Attacks on files with real processes: stopped and killed writers, a cache that is cut off in use,
-# devices, pipes, planted links. EMOVOX names the program. Prints a line for each attack, and ends with
+# Attacks on files with real processes: stopped and killed writers, a cache that is truncated in use,
+# devices, pipes, planted links. EMOVOX names the program. Prints a line for each attack, and exits with
 # 1 if one of them did harm.
 set -u
-
-emovox=$(realpath "${EMOVOX:?EMOVOX must name the emovox program}")
-folder=$(mktemp -d)
-cd "$folder" || exit 1
-export EMOVOX_CACHE=$folder/cache OMP_NUM_THREADS=1
-failed=0
-children=()
-
-finish() {
-    for child in ${children[@]+"${children[@]}"}; do
-        kill -KILL "$child" 2>/dev/null
-    done
-    rm -rf "$folder"
-}
-trap finish EXIT
-
-# report NAME: the attack of this name did what $? says.
-report() {
-    local outcome=$?
-    if [ $outcome -eq 0 ]; then
-        echo "ok      $1"
-    else
-        echo "FAILED  $1"
-        sed 's/^/        /' log 2>/dev/null | tail -5
-        failed=1
-    fi
-}
-
-# within SECONDS COMMAND…: waits until the command succeeds.
-within() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.01
-    done
-}
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+export OMP_NUM_THREADS=1
 
 run() { timeout 600 "$emovox" "$@" >log 2>&1; }
 train=(train --data corpus --config small.toml --device cpu --epochs 1)
 temporary() { compgen -G "$1/.writing-*" >/dev/null; }
 gone() { ! temporary "$1"; }
 
-cat >small.toml <<'END'
-[features]
-n_mfcc = 13
-n_mels = 32
-hop_length = 400
-[model]
-arch = "bilstm"
-input = 16
-hidden = 16
-heads = 2
-[training]
-batch_size = 8
-END
-
-# Some of the demo corpus, in a folder of its own.
+# A part of the demo corpus, in its own folder.
 run doctor --data demo || exit 1
 corpus=$(find data/demo -name '*.wav' | sort | awk 'NR % 12 == 1')
 for file in $corpus; do
@@ -79,7 +30,7 @@ report "a training that fills the cache"
 shard=$(find cache -name '*.shard')
 settings=$(dirname "$shard")
 
-# A process that holds the lock and is stopped: the other one says who it is, and goes on without.
+# A stopped process holds the lock: the other one names it and continues without the cache.
 rm -f "$shard"
 : >"$settings/.lock"
 flock "$settings/.lock" sh -c 'echo $$ >"$0"; kill -STOP $$' "$settings/.lock" &
@@ -114,13 +65,13 @@ for _ in $(seq 20); do
     fi
 done
 [ $killed -eq 1 ] && "$emovox" cache >log && grep -q "unfinished files of killed runs" log
-report "what a killed writer left in the cache is counted"
+report "files of a killed writer in the cache are counted"
 run "${train[@]}" --run next && gone "$settings"
-report "the next run removes it"
+report "the next run removes them"
 : >"$settings/.writing-x" && run cache clear && gone "$settings"
-report "so does emovox cache clear"
+report "emovox cache clear removes them too"
 
-# A shard that is cut off while runs read it: any exit but a signal.
+# A shard is truncated while runs read it: every exit code is accepted, but not the end by a signal.
 run "${train[@]}" --run again
 shard=$(find cache -name '*.shard')
 settings=$(dirname "$shard")
@@ -140,9 +91,9 @@ for attempt in $(seq 5); do
     [ $code -lt 128 ] || outcome=1
 done
 [ $outcome -eq 0 ]
-report "a shard is cut off in use"
+report "a shard is truncated in use"
 run "${train[@]}" --run whole
-report "and is made again"
+report "and is written again"
 
 for plant in "ln -s $folder/victim" "ln $folder/victim" mkfifo; do
     echo mine >victim
@@ -150,7 +101,7 @@ for plant in "ln -s $folder/victim" "ln $folder/victim" mkfifo; do
     $plant "$settings/.lock"
     rm -rf runs/planted
     run "${train[@]}" --run planted && grep -q "features are not cached" log && [ "$(cat victim)" = mine ]
-    report "a lock of the cache planted by ${plant%% /*}"
+    report "a lock of the cache, planted with ${plant%% /*}"
 done
 rm -f "$settings/.lock"
 
@@ -160,11 +111,11 @@ for plant in "ln -s $folder/victim" "ln $folder/victim" mkfifo; do
     rm -f runs/mine/.lock
     $plant runs/mine/.lock
     ! run train --resume mine --epochs 2 --device cpu && [ "$(cat victim)" = mine ]
-    report "a lock of a run planted by ${plant%% /*}"
+    report "a lock of a run, planted with ${plant%% /*}"
 done
 rm -f runs/mine/.lock
 
-# kill -9 while an output is written: nothing stays but a temporary file, and that for the next output.
+# kill -9 while an output is written: only a temporary file remains, which the next output removes.
 for line in "features corpus --out out/f.npz" "features corpus --out out/f.csv" "export mine --out out/mine.emovox"; do
     mkdir -p out
     for _ in $(seq 20); do
@@ -184,7 +135,7 @@ for line in "features corpus --out out/f.npz" "features corpus --out out/f.csv" 
     rm -rf out
 done
 
-# Two at once into one folder take nothing from each other.
+# Several writers in one folder do not disturb each other.
 mkdir out
 for number in 1 2 3; do
     "$emovox" features corpus --out out/$number.npz >"log-$number" 2>&1 &
@@ -209,7 +160,7 @@ done
 [ $outcome -eq 0 ]
 report "inputs and files of a run as outputs, with --force"
 
-# Device nodes of our own: a mistake must not cost the machine its /dev/null.
+# Device nodes in the temporary folder, so that a fault cannot remove the machine's /dev/null.
 if mknod null c 1 3 2>/dev/null && mknod full c 1 7 2>/dev/null && mknod disk b 7 200 2>/dev/null; then
     outcome=0
     for line in "predict mine clip.wav --csv" "features clip.wav" "export mine" "report mine"; do
@@ -226,7 +177,7 @@ if mknod null c 1 3 2>/dev/null && mknod full c 1 7 2>/dev/null && mknod disk b 
     [ $outcome -eq 0 ]
     report "device nodes"
 else
-    echo "skipped device nodes: they need root"
+    echo "skipped device nodes: only root can create them"
 fi
 
 mkfifo pipe
@@ -244,6 +195,6 @@ report "pipes with a reader"
 timeout 60 head -c 1 pipe >/dev/null &
 run features corpus --format csv --out pipe
 [ $? -lt 128 ] && [ -p pipe ]
-report "a pipe whose reader leaves"
+report "a pipe whose reader ends early"
 
-exit $failed
+[ $failures -eq 0 ]

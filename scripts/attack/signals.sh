@@ -1,29 +1,24 @@
 #!/usr/bin/env bash
-# Interrupts trainings by signals: 200 SIGINTs to each architecture with one thread and with two, then a quarter
-# as many SIGTERMs, SIGHUPs and SIGUSR1s. Every process must end with 128 plus the number of the signal, saved,
-# and a training that was interrupted and resumed must end with the same bytes as one that was not.
+# Interrupts trainings with signals: 200 SIGINTs for each architecture with one and two threads, then a quarter
+# as many SIGTERMs, SIGHUPs and SIGUSR1s. Every process must save and exit with 128 plus the signal's number,
+# and an interrupted and resumed training must give the same bytes as an uninterrupted one.
 #
 #     EMOVOX=target/release/emovox scripts/attack/signals.sh                     all, about half an hour
 #     EMOVOX=target/release/emovox scripts/attack/signals.sh 20                  20 instead of 200
 #     EMOVOX=target/release/emovox scripts/attack/signals.sh 200 INT:seed:1 …    signal, architecture, threads
 set -euo pipefail
 
-emovox=$(realpath "${EMOVOX:?set EMOVOX to the program to attack}")
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 many=${1:-200}
 shift || true
 few=$((many / 4))
 epochs=20
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export EMOVOX_CACHE=$work/cache
-# Threads that wait by spinning would take the cores from what runs beside.
+# Waiting threads would otherwise spin and take the cores from other processes.
 export OMP_WAIT_POLICY=passive
-failed=0
 
-# Starts or resumes the training `attacked` and waits until one more epoch is in its journal.
+# Starts or resumes the training `attacked` and waits until it has completed one more epoch.
 start() {
-    local before deadline=$((SECONDS + 120))
+    local before
     before=$(epochs_of attacked)
     if [ -e runs/attacked/config.toml ]; then
         "$emovox" train --resume attacked > log 2>&1 &
@@ -31,19 +26,15 @@ start() {
         "$emovox" train "${recipe[@]}" --run attacked > log 2>&1 &
     fi
     process=$!
-    while [ "$(epochs_of attacked)" -le "$before" ] && kill -0 $process 2> /dev/null; do
-        [ $SECONDS -lt $deadline ] || { echo "FAILED: no epoch in 120 s"; kill -9 $process; exit 1; }
-        sleep 0.02
-    done
+    progress() { [ "$(epochs_of attacked)" -gt "$before" ] || has_ended; }
+    within 120 progress || { echo "FAILED: no epoch in 120 s"; exit 1; }
 }
+
+has_ended() { ! kill -0 $process 2> /dev/null; }
 
 # Waits for the process; sets `code`.
 wait_for_end() {
-    local deadline=$((SECONDS + 120))
-    while kill -0 $process 2> /dev/null; do
-        [ $SECONDS -lt $deadline ] || { echo "FAILED: no end in 120 s"; kill -9 $process; exit 1; }
-        sleep 0.02
-    done
+    within 120 has_ended || { echo "FAILED: no end in 120 s"; exit 1; }
     code=0
     wait $process 2> /dev/null || code=$?
 }
@@ -53,13 +44,13 @@ epochs_of() {
     if [ -e "$journal" ]; then grep -c '^[0-9]' "$journal" || true; else echo 0; fi
 }
 
-# What must not depend on interruptions: everything but the seconds, the last column of metrics.csv.
+# The results that an interruption must not change: all except the seconds, the last column of metrics.csv.
 outcome() {
     { sed 's/,[^,]*$//' "runs/$1/metrics.csv"
       cat "runs/$1/best.ot" "runs/$1/predictions.csv" "runs/$1/confusion.csv"; } | sha256sum
 }
 
-# A training that has ended must be the same as the one that nobody interrupted.
+# A finished training must give the same results as the uninterrupted one.
 compare() {
     if [ $code -eq 0 ] && [ "$(outcome attacked)" = "$expected" ]; then same=$((same + 1)); else other=$((other + 1)); fi
     rm -rf runs/attacked
@@ -79,11 +70,11 @@ attack() {
         sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
         kill -"$2" $process 2> /dev/null || true
         wait_for_end
-        # It had come to its end before.
+        # The training had ended before the signal.
         if [ $code -eq 0 ]; then compare; continue; fi
         sent=$((sent + 1))
         codes[$code]=$((${codes[$code]:-0} + 1))
-        # While it scores the test part there is nothing left to save.
+        # While the test subset is scored, nothing remains to be saved.
         if [ $code -eq $wanted ] && { grep -q "and saved; to continue" log || [ "$(epochs_of attacked)" -eq $epochs ]; }; then
             saved=$((saved + 1))
         fi
@@ -95,7 +86,7 @@ attack() {
     rm -rf runs/whole
     for code in "${!codes[@]}"; do list+=" ${codes[$code]} × $code"; done
     echo "SIG$2, $3, $4 threads: of $sent signals $saved saved; exit codes:$list; $same resumed trainings the same, $other others"
-    [ $saved -eq $sent ] && [ $other -eq 0 ] || failed=1
+    [ $saved -eq $sent ] && [ $other -eq 0 ] || failures=1
 }
 
 if [ $# -eq 0 ]; then
@@ -108,4 +99,4 @@ for round in "$@"; do
     IFS=: read -r signal arch threads <<< "$round"
     attack "$many" "$signal" "$arch" "$threads"
 done
-exit $failed
+exit $failures

@@ -87,9 +87,10 @@ pub(super) fn parse(chunk: &[u8], big_endian: bool) -> Result<Format, AudioError
         Content::Samples(format) => Ok(format),
         Content::Adpcm | Content::Mpeg => {
             let tag = [chunk[0], chunk[1]];
-            let tag = match big_endian {
-                true => u16::from_be_bytes(tag),
-                false => u16::from_le_bytes(tag),
+            let tag = if big_endian {
+                u16::from_be_bytes(tag)
+            } else {
+                u16::from_le_bytes(tag)
             };
             Err(unsupported(compression(tag)))
         }

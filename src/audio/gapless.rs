@@ -128,13 +128,11 @@ fn trim_of_moov(moov: &[u8]) -> Trim {
     let edits = children(moov, b"trak")
         .find(is_sound)
         .and_then(|track| trim_of_track(moov, track));
-    let has_delay = edits.is_some_and(|edits| edits.start.ticks > 0);
-    let comment = || trim_of_itunes(moov);
-    match has_delay {
-        true => edits,
-        false => comment().or(edits),
-    }
-    .unwrap_or_default()
+    let trim = match edits {
+        Some(edits) if edits.start.ticks > 0 => Some(edits),
+        edits => trim_of_itunes(moov).or(edits),
+    };
+    trim.unwrap_or_default()
 }
 
 fn trim_of_track(moov: &[u8], track: &[u8]) -> Option<Trim> {
@@ -177,9 +175,10 @@ fn trim_of_track(moov: &[u8], track: &[u8]) -> Option<Trim> {
         let cut = shown.ticks > 0
             && u128::from(shown.ticks + 1) * u128::from(rest.per_second)
                 < u128::from(rest.ticks) * u128::from(shown.per_second);
-        let length = match cut {
-            true => Some(shown),
-            false => unedited.length.map(|_| rest),
+        let length = if cut {
+            Some(shown)
+        } else {
+            unedited.length.map(|_| rest)
         };
         return Some(Trim {
             start: Span::new(start, media),

@@ -58,16 +58,16 @@ pub fn is_recording_name(path: &Path) -> bool {
 /// Place of the ending of a file name among [`EXTENSIONS`].
 pub(crate) fn rank_of_name(path: &Path) -> Option<usize> {
     let extension = path.extension().and_then(OsStr::to_str)?;
-    let is = |known: &&str| known.eq_ignore_ascii_case(extension);
-    EXTENSIONS.iter().position(|known| is(&known))
+    let mut known = EXTENSIONS.iter();
+    known.position(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// True for a file name with the ending of a recording in a format that is not supported.
 pub(crate) fn is_other_recording_name(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str);
     extension.is_some_and(|extension| {
-        let is = |known: &&str| known.eq_ignore_ascii_case(extension);
-        OTHER_EXTENSIONS.iter().any(|known| is(&known))
+        let mut known = OTHER_EXTENSIONS.iter();
+        known.any(|known| known.eq_ignore_ascii_case(extension))
     })
 }
 

@@ -125,9 +125,10 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
 
     /// A length of 32 bits, or [`UNKNOWN`].
     fn length(&self, bytes: [u8; 4]) -> u64 {
-        let length = match self.big_endian {
-            true => u32::from_be_bytes(bytes),
-            false => u32::from_le_bytes(bytes),
+        let length = if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
         };
         match length {
             u32::MAX => UNKNOWN,

@@ -8,7 +8,6 @@ use clap::Args;
 
 use super::terminal::{print_json, print_text};
 use super::{Runs, grid, say};
-use emovox::grid::{collect, write_collected};
 
 /// Summarise the finished trials of a sweep in tables and a picture
 #[derive(Args)]
@@ -17,7 +16,7 @@ Examples:
   emovox collect sizes.toml           print the table, and write files to runs/sizes/
   emovox collect sizes.toml --json    the same as JSON
 
-The command works at any time, also during the training: it uses the finished cells (trials), and lists
+The command works at any time, also during the training: it uses the finished trials, and lists
 the missing ones. For each setting it prints mean and standard deviation over the seeds, a 95 % interval
 by bootstrap over speakers, and the difference from the baseline over the folds and seeds that both have
 finished. The interval of the difference is paired: each resample of speakers is used for both settings.
@@ -25,7 +24,7 @@ The files in runs/NAME/ are grid.txt, grid.json, settings.csv, cells.csv, grid.p
 setting in its own folder. The best of many settings has a score that is too high by chance: test it with
 other seeds or speakers.")]
 pub struct CollectArgs {
-    /// File that describes the sweep
+    /// Sweep file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print JSON
@@ -36,15 +35,14 @@ pub struct CollectArgs {
 }
 
 pub fn run(args: &CollectArgs) -> Result<ExitCode> {
-    let grid = grid::open(&args.file, &args.runs.runs_dir)?;
-    let collected = collect(&grid)?;
-    write_collected(&grid, &collected)?;
-    match args.json {
-        true => print_json(&(serde_json::to_string_pretty(&collected)? + "\n")),
-        false => {
-            print_text(&(collected.text() + "\n"));
-            say!("all results are in {}", grid.folder.display());
-        }
+    let sweep = grid::open(&args.file, &args.runs.runs_dir)?;
+    let summary = sweep.summary()?;
+    sweep.write_summary(&summary)?;
+    if args.json {
+        print_json(&(serde_json::to_string_pretty(&summary)? + "\n"));
+    } else {
+        print_text(&(summary.text() + "\n"));
+        say!("all results are in {}", sweep.folder.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,153 +1,86 @@
-//! `emovox cross-validate`: every speaker tests once; the number to report.
+//! `emovox cross-validate`: a training for each fold, so that every speaker is a test speaker once.
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::cells::{Job, ManyArgs, Outcome, train_all, train_arguments};
-use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
-use super::terminal::print_text;
-use super::{open_data, say, warning};
-use emovox::corpus;
+use super::trials::{TrialArgs, describe_scores, finish};
+use super::{open_data, say};
 use emovox::corpus::folds::Folds;
-use emovox::cross_validation::{Cell, CrossValidation, Plan, read_results, write_results};
-use emovox::dataset::read_contents;
-use emovox::run::RunFolder;
+use emovox::corpus::{self, Corpus};
+use emovox::experiments::{CrossValidation, FoldPlan};
 
-/// Trains over folds by speaker, so that every speaker is tested once by a model that never heard it
+/// Train over folds by speaker: every speaker is tested once, by a model not trained on that speaker
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox cross-validate --data data/ravdess --folds 5
-      five groups of speakers; each tests once, a tenth of the others validates, the rest trains
+      five groups of speakers; each group is tested once, a tenth of the other speakers is for
+      validation, the rest for training
   emovox cross-validate --data data/emodb --folds loso --seeds 1,2,3
-      leave one speaker out, each with three seeds: mean and standard deviation
+      leave one speaker out, each fold with three seeds: mean and standard deviation
   emovox cross-validate --data data/ravdess --folds ravdess-emobox6
-      the folds of a benchmark, to compare with its numbers
+      the folds of a benchmark, for a comparison with its scores
   emovox cross-validate --data data/ravdess --arch mean-lstm --jobs 4
-      four trainings side by side
+      four trainings in parallel
 
-Each fold and seed is a run of its own in runs/NAME/; a finished one is not trained again, so the
-same command goes on where it was stopped (Ctrl-C saves, as it does with train). On a CPU each training
-has one thread, and a set of features in memory, of its own; the first one computes them and keeps
-them for the others. What they come to together stands in runs/NAME/report.txt and report.json, folds.csv, speakers.csv, predictions.csv,
-confusion.csv, confusion.png, recall.png (of the first seed) and reliability.png.")]
+Each fold and seed is a trial: a run in runs/NAME/. Finished trials are not trained again, so the same
+command continues after a stop (Ctrl-C saves, as in train). On a CPU each training has one thread and
+its own features in memory; the first training computes them and saves them in the cache for the
+others. The results of all trials are in runs/NAME/: report.txt, report.json, folds.csv, speakers.csv,
+predictions.csv, confusion.csv, confusion.png, recall.png (of the first seed) and reliability.png.")]
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,
-    /// ravdess-emobox6, ravdess-luna5, loso (leave one speaker out), or a number of groups
+    /// Folds: ravdess-emobox6, ravdess-luna5, loso (leave one speaker out), or a number of groups
     #[arg(long, value_name = "FOLDS", default_value = "5")]
     folds: Folds,
     #[command(flatten)]
-    many: ManyArgs,
-    /// What it is called [default: CORPUS-ARCH-cv-FOLDS]
+    trials: TrialArgs,
+    /// Name of the cross-validation [default: CORPUS-ARCH-cv-FOLDS]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }
 
 pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
-    let (config, on_cpu) = args.many.configure(&args.settings)?;
+    let config = args.trials.configure(&args.settings)?;
     ensure!(
         !args.settings.data.has_test_list(),
-        "every speaker tests once here, so there is no --test-manifest; one list may hold all"
+        "cross-validate tests every speaker once and has no --test-manifest; put all recordings into \
+         --manifest"
     );
-    let mut corpus = open_data(&config.data)?;
-    let plan = Plan::new(config, &corpus, args.folds, args.many.seeds())?;
-    let default = format!(
-        "{}-{}-cv-{}",
-        corpus.name(),
-        plan.config.model.arch(),
-        args.folds
-    );
-    let name = args.name.as_deref().unwrap_or(&default);
-    RunFolder::check_name(name)?;
-    let folder = args.many.runs.runs_dir.join(name);
-    if plan.compares_contents(&folder) {
-        read_contents(&mut corpus, args.many.cache.open().as_ref());
-        plan.check(&folder, &corpus)?;
-    }
-    let all = CrossValidation::open(&folder, plan)?;
-    describe(&all, &corpus::speakers(&corpus.clips), corpus.clips.len());
-    for note in &corpus.notes {
-        say!("{note}");
-    }
-    if !corpus.given.is_empty() {
-        say!("the manifest says who tests, which is not looked at: each speaker does");
-    }
+    let corpus = open_data(&config.data)?;
+    let plan = FoldPlan::new(config, &corpus, args.folds, args.trials.seeds())?;
+    let name = args.name.clone().unwrap_or_else(|| {
+        let arch = plan.config.model.arch();
+        format!("{}-{arch}-cv-{}", corpus.name(), args.folds)
+    });
+    let study = args.trials.open(plan, &name)?;
+    describe(&study, &corpus);
 
-    let cells = all.plan.cells();
-    let left: Vec<Cell> = cells
-        .iter()
-        .copied()
-        .filter(|&cell| !all.is_done(cell))
-        .collect();
-    if left.len() < cells.len() {
-        say!(
-            "{} of {} trainings are done already",
-            cells.len() - left.len(),
-            cells.len()
-        );
-    }
     let stop = Stop::listen();
-    let bar = bar(cells.len(), "trainings", "cells");
-    bar.set_position((cells.len() - left.len()) as u64);
-    bar.reset_eta();
-    let jobs = args.many.jobs(on_cpu);
-    let settings = tempfile::tempdir().context("cannot write a temporary file")?;
-    let flags = args.many.cache.flags();
-    let outcomes = train_all(
-        &left,
-        jobs.min(left.len()),
-        stop,
-        |cell| {
-            Ok(Job {
-                arguments: train_arguments(&all, cell, &flags, settings.path())?,
-                log: all.folder.join(format!("{}.log", cell.name())),
-            })
-        },
-        |cell, outcome, seconds| {
-            bar.inc(1);
-            bar.suspend(|| tell(&all, cell, outcome, seconds));
-        },
-    )?;
-    bar.finish_and_clear();
-
-    let results = read_results(&all)?;
-    write_results(&all, &results)?;
-    print_text(&format!("\n{}\n", results.text()));
-    say!("{} holds everything", all.folder.display());
-    if stop.is_asked() {
-        say!("stopped; the same command goes on where it was");
-        return Ok(stop.exit_code());
-    }
-    let failed = outcomes
-        .iter()
-        .filter(|outcome| matches!(outcome, Outcome::Failed(_)))
-        .count();
-    if failed > 0 {
-        bail!("{failed} trainings failed; mend the reason, and the same command does them again");
-    }
-    Ok(ExitCode::SUCCESS)
+    let failed = args.trials.train(&study, stop, describe_scores)?;
+    let summary = study.summary()?;
+    study.write_summary(&summary)?;
+    let retry = "run the same command again to train them";
+    finish(&summary.text(), &study.folder, stop, failed, retry)
 }
 
-/// What will be done.
-fn describe(all: &CrossValidation, speakers: &[String], clips: usize) {
-    let Plan {
-        folds,
-        seeds,
-        fold,
-        config,
-        ..
-    } = &all.plan;
+/// Prints the plan.
+fn describe(study: &CrossValidation, corpus: &Corpus) {
+    let speakers = corpus::speakers(&corpus.clips);
+    let FoldPlan { fold, config, .. } = &study.plan;
     say!(
-        "{} in {}: {clips} clips, {} speakers; folds {folds}, {} trainings of {}",
+        "{} in {}: {} clips, {} speakers; folds {}, {} trials of {}",
         config.data.name(),
         config.data.folder.display(),
+        corpus.clips.len(),
         speakers.len(),
-        fold.len() * seeds.len(),
+        study.plan.folds,
+        study.trials().len(),
         config.model.arch(),
     );
     for fold in fold {
@@ -158,34 +91,19 @@ fn describe(all: &CrossValidation, speakers: &[String], clips: usize) {
             fold.validation.join(", ")
         );
     }
-    let absent = all.plan.absent(speakers);
-    if !absent.is_empty() {
+    let missing = study.plan.missing_speakers(&speakers);
+    if !missing.is_empty() {
         say!(
-            "these folds were published with {} more speakers ({}): the numbers are not those of the \
+            "these folds were published with {} more speakers ({}), so the scores are not those of the \
              whole corpus",
-            absent.len(),
-            absent.join(", ")
+            missing.len(),
+            missing.join(", ")
         );
     }
-}
-
-/// What became of a training.
-fn tell(all: &CrossValidation, cell: Cell, outcome: &Outcome, seconds: f64) {
-    let name = cell.name();
-    match outcome {
-        Outcome::Done => match all.score_of(cell) {
-            Ok(score) => say!(
-                "{name}: UAR {:.1} %, accuracy {:.1} %   {seconds:.0} s{}",
-                100.0 * score.uar,
-                100.0 * score.accuracy,
-                score.note()
-            ),
-            Err(error) => say!("{name}: {error:#}"),
-        },
-        Outcome::Failed(reason) => {
-            let log = all.folder.join(format!("{name}.log"));
-            warning!("{name} failed: {reason} (see {})", log.display());
-        }
-        Outcome::Stopped(how) => say!("{name}: {how}"),
+    for note in &corpus.notes {
+        say!("{note}");
+    }
+    if !corpus.given.is_empty() {
+        say!("the test speakers of the manifest are ignored: every speaker is a test speaker once");
     }
 }

@@ -1,6 +1,6 @@
 //! `emovox evaluate`: scores of a trained run on its own corpus or on another corpus.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,32 +11,28 @@ use super::cache::{CacheArgs, tell_uncached};
 use super::list::ListArgs;
 use super::progress::bar;
 use super::terminal::{print_json, print_text};
-use super::{
-    NOT_RECORDED, Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning,
-};
-use emovox::config::{DataConfig, RunConfig};
+use super::{Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning};
+use emovox::config::RunConfig;
 use emovox::corpus::split::Subset;
-use emovox::corpus::{Changes, Clip, Corpus, CorpusKind, Source, listed};
+use emovox::corpus::{Clip, Corpus, CorpusKind};
 use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{AlignedLabels, Calibration, LabelMap};
-use emovox::experiment::{Own, own_recordings};
+use emovox::experiments::{Own, ScoreNotes, notes_on_others, notes_on_own, own_recordings};
 use emovox::inference::{Predictor, Trained, naming_clip};
-use emovox::leakage::Comparison;
 use emovox::report::Report;
-use emovox::training::CheckpointSelection;
 
 /// Score a trained run: accuracy, UAR, F1, confusion matrix
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   emovox evaluate ravdess-bilstm                      the test subset, as after the training
-  emovox evaluate ravdess-bilstm --part validation    another subset
+  emovox evaluate ravdess-bilstm --subset validation    another subset
   emovox evaluate ravdess-bilstm --data data/emodb    another corpus, its clips with known labels
   emovox evaluate ravdess-bilstm --data data/emodb --map boredom=sadness --map calm=calm
       count boredom as sadness, and calm as calm
   emovox evaluate ravdess-bilstm --manifest mine.csv --root data/mine
-      the recordings in a manifest; --part test selects its test subset
+      the recordings in a manifest; --subset test selects its test subset
   emovox evaluate ravdess-bilstm --json               JSON for programs
 
 On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if the model has
@@ -57,8 +53,8 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     list: ListArgs,
     /// Subset to score [default: test; with another corpus: all]
-    #[arg(long, value_enum)]
-    part: Option<PartName>,
+    #[arg(long, value_enum, alias = "part")]
+    subset: Option<SubsetName>,
     /// Replace a label of the model and of the recordings; can be repeated
     #[arg(long, value_name = "LABEL=LABEL", value_parser = pair)]
     map: Vec<(String, String)>,
@@ -73,20 +69,20 @@ pub struct EvaluateArgs {
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum PartName {
+enum SubsetName {
     Train,
     Validation,
     Test,
     All,
 }
 
-impl PartName {
-    fn part(self) -> Option<Subset> {
+impl SubsetName {
+    fn subset(self) -> Option<Subset> {
         match self {
-            PartName::Train => Some(Subset::Train),
-            PartName::Validation => Some(Subset::Validation),
-            PartName::Test => Some(Subset::Test),
-            PartName::All => None,
+            SubsetName::Train => Some(Subset::Train),
+            SubsetName::Validation => Some(Subset::Validation),
+            SubsetName::Test => Some(Subset::Test),
+            SubsetName::All => None,
         }
     }
 }
@@ -117,9 +113,9 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     } = match chosen.own {
         Some(part) => {
             let recorded = &chosen.corpus.clips;
-            caveats_of_own(part, recorded, &loaded.clips, predictor.trained())?
+            notes_on_own(predictor.trained(), part.subset(), recorded, &loaded.clips)?
         }
-        None => caveats_of_others(&chosen.corpus, &loaded.clips, predictor.trained())?,
+        None => notes_on_others(predictor.trained(), &chosen.corpus, &loaded.clips)?,
     };
     let is_own = chosen.own.is_some();
     let labels = map_labels(&args.map, is_own, predictor.classes(), &loaded.clips)?;
@@ -156,9 +152,10 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         calibration: Calibration::of(&predictions),
         metrics: predictions.metrics(),
     };
-    match args.json {
-        true => print_json(&report.json()?),
-        false => print_text(&report.text()),
+    if args.json {
+        print_json(&report.json()?)
+    } else {
+        print_text(&report.text())
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -212,7 +209,7 @@ struct Chosen {
     corpus: Corpus,
     part: String,
     /// The subset of the run's own recordings. `None` for other recordings.
-    own: Option<PartName>,
+    own: Option<SubsetName>,
     /// Recordings of the run that its training could not read.
     skipped_before: usize,
 }
@@ -237,15 +234,15 @@ fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
 
 fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen> {
     let Own { mut corpus, parts } = own;
-    let name = args.part.unwrap_or(PartName::Test);
-    if let Some(part) = name.part() {
+    let name = args.subset.unwrap_or(SubsetName::Test);
+    if let Some(part) = name.subset() {
         let in_part = corpus.clips.into_iter().zip(parts);
         let in_part = in_part.filter(|&(_, clip_part)| clip_part == part);
         corpus.clips = in_part.map(|(clip, _)| clip).collect();
     }
     Ok(Chosen {
         corpus,
-        part: name.part().map_or("all".into(), |part| part.to_string()),
+        part: name.subset().map_or("all".into(), |part| part.to_string()),
         own: Some(name),
         skipped_before: config.data.skipped,
     })
@@ -253,7 +250,7 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
 
 /// Selects the clips of another corpus, or those of one subset if the corpus defines subsets.
 fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
-    let part = args.part.and_then(PartName::part);
+    let part = args.subset.and_then(SubsetName::subset);
     match part {
         Some(part) if !corpus.given.is_empty() => {
             let given = &corpus.given;
@@ -262,10 +259,10 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
                 .retain(|clip| given.get(&clip.file) == Some(&part));
         }
         Some(_) if args.list.data()?.is_some() => bail!(
-            "the manifest defines no subsets; leave out --part to score all of its recordings"
+            "the manifest defines no subsets; leave out --subset to score all of its recordings"
         ),
         Some(_) => bail!(
-            "{} does not have all recordings of the run, so it has no such subset; leave out --part \
+            "{} does not have all recordings of the run, so it has no such subset; leave out --subset \
              to score all of its recordings",
             corpus.folder.display()
         ),
@@ -276,96 +273,5 @@ fn other(args: &EvaluateArgs, mut corpus: Corpus) -> Result<Chosen> {
         part: part.map_or("all".into(), |part| part.to_string()),
         own: None,
         skipped_before: 0,
-    })
-}
-
-/// Properties of the clips that limit the meaning of their scores.
-struct ScoreNotes {
-    speakers_shared: bool,
-    notes: Vec<String>,
-}
-
-/// Notes on the run's own clips. Recordings may have been replaced since the training.
-fn caveats_of_own(
-    part: PartName,
-    recorded: &[Clip],
-    loaded: &[Clip],
-    run: &Trained,
-) -> Result<ScoreNotes> {
-    let caveats = run.caveats()?;
-    let mut notes = caveats.notes();
-    match part {
-        PartName::Test => {}
-        PartName::Validation => notes.push(
-            match run.config().training.checkpoint_selection {
-                CheckpointSelection::Best => "the best epoch was selected with these clips",
-                CheckpointSelection::Last => "the temperature was fitted to these clips",
-            }
-            .into(),
-        ),
-        PartName::Train => notes.push("speakers shared: trained on these clips".into()),
-        PartName::All => notes.push("speakers shared: trained on some of these clips".into()),
-    }
-    let changes = Changes::between(recorded, loaded);
-    if changes.not_compared > 0 {
-        notes.push(NOT_RECORDED.into());
-    }
-    let mut speakers_shared =
-        caveats.speakers_shared() || matches!(part, PartName::Train | PartName::All);
-    if !changes.replaced.is_empty() {
-        notes.push(format!(
-            "{} replaced since the training",
-            listed(&changes.replaced)
-        ));
-        let files: HashSet<&PathBuf> = changes.replaced.iter().collect();
-        let replaced = loaded.iter().filter(|clip| files.contains(&clip.file));
-        let known = Comparison::of(&run.lineage()?, &run.config().data, replaced);
-        speakers_shared |= known.is_leak();
-        notes.extend(known.notes("this model"));
-    }
-    Ok(ScoreNotes {
-        speakers_shared,
-        notes,
-    })
-}
-
-/// Notes on other clips. The model may have been trained on their recordings or speakers.
-fn caveats_of_others(corpus: &Corpus, loaded: &[Clip], run: &Trained) -> Result<ScoreNotes> {
-    let config = run.config();
-    let data = DataConfig {
-        folder: corpus.folder.clone(),
-        corpus: Some(corpus.kind),
-        sources: corpus.sources.clone(),
-        ..DataConfig::default()
-    };
-    let mut clips = loaded.to_vec();
-    if let Some(source) = own_source(corpus, config) {
-        for clip in &mut clips {
-            clip.corpus.clone_from(&source.name);
-        }
-    }
-    let known = Comparison::of(&run.lineage()?, &data, &clips);
-    let mut notes = Vec::new();
-    if corpus.kind.is_synthetic() {
-        notes.push("synthetic demo corpus".to_string());
-    } else if config.data.is_synthetic() {
-        notes.push("trained on the synthetic demo corpus".to_string());
-    }
-    if !known.shares_speakers() {
-        notes.push(known.statement());
-    }
-    notes.extend(known.notes("this model"));
-    Ok(ScoreNotes {
-        speakers_shared: known.shares_speakers(),
-        notes,
-    })
-}
-
-/// The corpus with this folder, for a run with several corpora.
-fn own_source<'a>(corpus: &Corpus, config: &'a RunConfig) -> Option<&'a Source> {
-    let place = corpus.folder.canonicalize().ok()?;
-    config.data.sources.iter().find(|source| {
-        let folder = config.data.folder.join(&source.folder);
-        folder.canonicalize().is_ok_and(|folder| folder == place)
     })
 }

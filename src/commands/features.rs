@@ -144,14 +144,14 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     if let Some(run) = &args.run {
         outputs.protect_run(&args.runs.runs_dir, run);
     }
+    if let (None, Some(ending), false) = (format, args.out.extension(), args.out.is_dir()) {
+        bail!(
+            "there is no format .{}; use .npy, .npz, .safetensors, .csv or --format, or the name of a \
+             folder for the recordings of a folder",
+            ending.display()
+        );
+    }
     if args.recordings.is_dir() {
-        if let (None, Some(ending), false) = (format, args.out.extension(), args.out.is_dir()) {
-            bail!(
-                "there is no format .{}; use .npy, .npz, .safetensors, .csv or --format, or the name of a \
-                 folder",
-                ending.display()
-            );
-        }
         // A name without an extension is a folder.
         let format = format.unwrap_or(FeatureFormat::Npy);
         let out = (args.out.as_path(), format);

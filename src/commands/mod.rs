@@ -2,7 +2,6 @@
 
 mod bars;
 mod cache;
-mod cells;
 mod collect;
 mod completions;
 mod cross_corpus;
@@ -26,6 +25,7 @@ mod sources;
 mod stop;
 pub mod terminal;
 mod train;
+mod trials;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +37,7 @@ use clap::{Args, Parser, Subcommand};
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
-use emovox::experiment::{self, Own, own_recordings};
+use emovox::experiments::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
@@ -133,9 +133,10 @@ fn typed(run: &RunFolder) -> String {
         _ => path,
     };
     let plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
-    match name.chars().all(plain) {
-        true => name,
-        false => format!("'{}'", name.replace('\'', "'\\''")),
+    if name.chars().all(plain) {
+        name
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
     }
 }
 
@@ -189,7 +190,7 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
             source.folder = data_folder(&source.folder)?.into();
         }
     }
-    experiment::open_corpus(&data)
+    experiments::open_corpus(&data)
 }
 
 /// Finds the recordings of a run.
@@ -232,7 +233,7 @@ fn find_own_of(
 /// Replaced recordings are an error later.
 fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     if own.corpus.clips.iter().any(|clip| clip.content.is_none()) {
-        say!("{NOT_RECORDED}");
+        say!("{}", experiments::NOT_COMPARED);
     }
     let mut data = config.data.clone();
     data.folder.clone_from(&own.corpus.folder);
@@ -252,10 +253,6 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     }
     Ok(())
 }
-
-/// The note on a run without content hashes.
-const NOT_RECORDED: &str =
-    "this run is from a version without content hashes, so its recordings are not compared";
 
 /// Prints the recordings that were left out: the first ones by name, the others as a count.
 fn tell_skipped(skipped: &[Skipped]) {

@@ -24,8 +24,9 @@ impl OutputArgs {
 
 /// Prints a line about a written output file: on standard error if the output is standard output.
 pub(super) fn report_written(out: &Path, line: &str) {
-    match goes_to_standard_output(out) {
-        true => warning!("{line}"),
-        false => say!("{line}"),
+    if goes_to_standard_output(out) {
+        warning!("{line}")
+    } else {
+        say!("{line}")
     }
 }

@@ -9,9 +9,10 @@ use super::terminal::is_quiet;
 /// A bar for `length` items. `unit` is their unit (`clips`, `steps`).
 pub(super) fn bar(length: usize, label: &str, unit: &str) -> ProgressBar {
     // indicatif draws nothing if standard error is not a terminal.
-    let target = match is_quiet() {
-        true => ProgressDrawTarget::hidden(),
-        false => ProgressDrawTarget::stderr(),
+    let target = if is_quiet() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
     };
     let bar = ProgressBar::with_draw_target(Some(length as u64), target);
     let template =

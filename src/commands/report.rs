@@ -62,7 +62,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         .chain(cross_validations.iter().map(PathBuf::as_path))
         .collect();
     let default = match folders.as_slice() {
-        [folder] => Some(folder.join("report.html")),
+        [folder] => Some(RunFolder::in_folder(folder).report_html()),
         _ => None,
     };
     let given = args.out.clone().or(default.clone());
@@ -80,9 +80,10 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         ([run], []) => {
             let folder = RunConfig::read(&run.config_toml())?.data.folder;
             let predictions = run.predictions_csv();
-            let clips = match predictions.exists() {
-                true => read_predictions(&predictions)?.clips.len(),
-                false => 0,
+            let clips = if predictions.exists() {
+                read_predictions(&predictions)?.clips.len()
+            } else {
+                0
             };
             let data = recordings(args, folder)?;
             let bar = bar(clips, "recordings", "clips");
@@ -105,9 +106,10 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
             comparison_page(&runs, &cross_validations)?
         }
     };
-    match is_default {
-        true => write_bytes(&out, html.as_bytes())?,
-        false => write_output(&out, |file| Ok(file.write_all(html.as_bytes())?))?,
+    if is_default {
+        write_bytes(&out, html.as_bytes())?
+    } else {
+        write_output(&out, |file| Ok(file.write_all(html.as_bytes())?))?
     }
     let megabytes = html.len() as f64 / 1e6;
     let line = format!(

@@ -91,10 +91,3 @@ impl Stop {
 fn exit_code(signal: i32) -> u8 {
     128 + signal as u8
 }
-
-/// True for the exit codes of a process that stopped after a request.
-pub(super) fn is_stopped(code: i32) -> bool {
-    [SIGINT, SIGTERM, SIGHUP, SIGUSR1]
-        .map(|signal| i32::from(exit_code(signal)))
-        .contains(&code)
-}

@@ -67,9 +67,10 @@ pub(super) fn print_json(text: &str) {
 
 /// Prints a text for another program, without changes unless standard output is a terminal.
 pub(super) fn print_data(text: &[u8]) {
-    match is_terminal() {
-        true => print_text(&String::from_utf8_lossy(text)),
-        false => write(text),
+    if is_terminal() {
+        print_text(&String::from_utf8_lossy(text))
+    } else {
+        write(text)
     }
 }
 
@@ -143,9 +144,10 @@ pub fn finish(code: ExitCode) -> ExitCode {
     match FAILED.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
             print_error(&format!("cannot write to standard output: {error}"));
-            match code == ExitCode::SUCCESS {
-                true => ExitCode::FAILURE,
-                false => code,
+            if code == ExitCode::SUCCESS {
+                ExitCode::FAILURE
+            } else {
+                code
             }
         }
         _ => code,

@@ -39,8 +39,9 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
 
 pub(super) fn sex(actor: &str) -> Option<Sex> {
     let actor: u16 = actor.parse().ok()?;
-    Some(match WOMEN.contains(&actor) {
-        true => Sex::Female,
-        false => Sex::Male,
+    Some(if WOMEN.contains(&actor) {
+        Sex::Female
+    } else {
+        Sex::Male
     })
 }

@@ -228,12 +228,11 @@ fn interleave_corpora(speakers: Vec<SpeakerId>) -> Vec<SpeakerId> {
 /// not allowed in folder names replaced. The speakers of a manifest can have any name.
 fn folder_name(speaker: &str, number: usize) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.+:@".contains(c);
-    match speaker.chars().all(plain) && !speaker.starts_with('.') {
-        true => speaker.to_string(),
-        false => {
-            let cleaned = speaker.chars().map(|c| if plain(c) { c } else { '_' });
-            format!("{number}_{}", cleaned.collect::<String>())
-        }
+    if speaker.chars().all(plain) && !speaker.starts_with('.') {
+        speaker.to_string()
+    } else {
+        let cleaned = speaker.chars().map(|c| if plain(c) { c } else { '_' });
+        format!("{number}_{}", cleaned.collect::<String>())
     }
 }
 

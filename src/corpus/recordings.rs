@@ -158,12 +158,13 @@ impl Search<'_> {
         let path = entry.path();
         if let Some(known) = self.searched.get(&real) {
             let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
-            let reason = match parent.is_some_and(|parent| parent.starts_with(&real)) {
-                true => "a symbolic link to a folder above it".into(),
-                false => format!(
+            let reason = if parent.is_some_and(|parent| parent.starts_with(&real)) {
+                "a symbolic link to a folder above it".into()
+            } else {
+                format!(
                     "the same folder as {}, which is searched",
                     self.folder.join(known).display()
-                ),
+                )
             };
             self.skip(path, reason);
             return false;

@@ -21,9 +21,10 @@ impl Clip {
     /// Identity of the speaker. All unknown speakers count as one speaker, because they may be one.
     pub fn speaker_id(&self) -> SpeakerId<'_> {
         SpeakerId {
-            corpus: match self.speaker.is_empty() {
-                true => "",
-                false => &self.corpus,
+            corpus: if self.speaker.is_empty() {
+                ""
+            } else {
+                &self.corpus
             },
             name: &self.speaker,
         }
@@ -32,10 +33,7 @@ impl Clip {
 
 impl SpeakerId<'_> {
     fn separator(&self) -> &'static str {
-        match self.corpus.is_empty() {
-            true => "",
-            false => ":",
-        }
+        if self.corpus.is_empty() { "" } else { ":" }
     }
 }
 

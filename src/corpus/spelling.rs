@@ -135,9 +135,10 @@ fn reject_unclear(
     let mut unclear = Vec::new();
     for (skeleton, names) in &alike {
         let number = skeleton.trim_start_matches(char::is_alphabetic);
-        let bare = match number != skeleton && is_number(number) {
-            true => alike.get(number),
-            false => None,
+        let bare = if number != skeleton && is_number(number) {
+            alike.get(number)
+        } else {
+            None
         };
         let names: Vec<&str> = bare
             .into_iter()

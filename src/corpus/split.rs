@@ -93,9 +93,10 @@ impl SplitConfig {
     /// If the fractions leave a subset empty.
     pub fn validate(&self) -> Result<(), SplitError> {
         let (validation, test) = (self.validation_fraction, self.test_fraction);
-        match validation > 0.0 && test > 0.0 && validation + test < 1.0 {
-            true => Ok(()),
-            false => Err(SplitError::BadFractions { validation, test }),
+        if validation > 0.0 && test > 0.0 && validation + test < 1.0 {
+            Ok(())
+        } else {
+            Err(SplitError::BadFractions { validation, test })
         }
     }
 }

@@ -49,9 +49,10 @@ impl SplitTensors {
         device: Device,
     ) -> Result<Self> {
         let values: usize = features.iter().map(|clip| clip.size()).sum();
-        match device == Device::Cpu && values > MAX_RESIDENT {
-            true => Ok(SplitTensors::on_disk(features, labels, normalisation)),
-            false => SplitTensors::in_memory(features, labels, normalisation, device),
+        if device == Device::Cpu && values > MAX_RESIDENT {
+            Ok(SplitTensors::on_disk(features, labels, normalisation))
+        } else {
+            SplitTensors::in_memory(features, labels, normalisation, device)
         }
     }
 
@@ -235,9 +236,10 @@ mod tests {
         let clips: Vec<&Features> = clips.iter().collect();
         let labels: Vec<usize> = (0..clips.len()).map(|clip| 7 * clip).collect();
         let normalisation = Normalisation::identity(1);
-        match resident {
-            true => SplitTensors::in_memory(&clips, &labels, &normalisation, Device::Cpu).unwrap(),
-            false => SplitTensors::on_disk(&clips, &labels, &normalisation),
+        if resident {
+            SplitTensors::in_memory(&clips, &labels, &normalisation, Device::Cpu).unwrap()
+        } else {
+            SplitTensors::on_disk(&clips, &labels, &normalisation)
         }
     }
 

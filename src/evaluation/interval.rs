@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{Predictions, from_confusion};
+use super::metrics::{Metrics, Predictions, from_confusion};
 
 /// Number of bootstrap resamples of an interval.
 const RESAMPLES: usize = 2000;
@@ -67,26 +67,53 @@ pub fn wilson(hits: u64, clips: u64) -> Interval {
     }
 }
 
-/// The three summary scores of a confusion matrix, defined as in [`Metrics`](super::Metrics).
+/// The three summary scores of a confusion matrix, defined as in [`Metrics`]. `T` is the type of
+/// one score: a number, an [`Interval`], or a [`MeanStd`] over several trainings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
+pub struct Scores<T = f64> {
     /// Share of clips whose prediction is right.
-    pub accuracy: f64,
+    pub accuracy: T,
     /// Mean recall of the classes that have clips in the truth.
-    pub uar: f64,
+    pub uar: T,
     /// Mean F1 of the classes that occur in the truth or in the predictions.
-    pub macro_f1: f64,
+    pub macro_f1: T,
 }
 
 /// A 95 % interval for each of the [`Scores`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Intervals {
-    /// Interval of [`Scores::accuracy`].
-    pub accuracy: Interval,
-    /// Interval of [`Scores::uar`].
-    pub uar: Interval,
-    /// Interval of [`Scores::macro_f1`].
-    pub macro_f1: Interval,
+pub type Intervals = Scores<Interval>;
+
+impl<T> Scores<T> {
+    /// Applies a function to each score.
+    pub fn map<U>(&self, function: impl Fn(&T) -> U) -> Scores<U> {
+        Scores {
+            accuracy: function(&self.accuracy),
+            uar: function(&self.uar),
+            macro_f1: function(&self.macro_f1),
+        }
+    }
+}
+
+impl Scores {
+    /// A statistic of each score over several sets of scores, for example their mean.
+    pub fn across<U>(all: &[Scores], statistic: impl Fn(&[f64]) -> U) -> Scores<U> {
+        let of =
+            |score: fn(&Scores) -> f64| statistic(&all.iter().map(score).collect::<Vec<f64>>());
+        Scores {
+            accuracy: of(|scores| scores.accuracy),
+            uar: of(|scores| scores.uar),
+            macro_f1: of(|scores| scores.macro_f1),
+        }
+    }
+}
+
+impl From<&Metrics> for Scores {
+    fn from(metrics: &Metrics) -> Scores {
+        Scores {
+            accuracy: metrics.accuracy,
+            uar: metrics.uar,
+            macro_f1: metrics.macro_f1,
+        }
+    }
 }
 
 /// Scores on the clips of one speaker.
@@ -156,12 +183,7 @@ impl SpeakerBootstrap {
                 *sum += times * count;
             }
         }
-        let metrics = from_confusion(&self.classes, sum);
-        Scores {
-            accuracy: metrics.accuracy,
-            uar: metrics.uar,
-            macro_f1: metrics.macro_f1,
-        }
+        Scores::from(&from_confusion(&self.classes, sum))
     }
 
     /// 95 % intervals from 2000 bootstrap resamples. A resample has as many speakers as the data,
@@ -209,14 +231,7 @@ impl SpeakerBootstrap {
                 scores(&times)
             })
             .collect();
-        let interval = |score: fn(&Scores) -> f64| {
-            Interval::of(&resampled.iter().map(score).collect::<Vec<f64>>())
-        };
-        Some(Intervals {
-            accuracy: interval(|scores| scores.accuracy),
-            uar: interval(|scores| scores.uar),
-            macro_f1: interval(|scores| scores.macro_f1),
-        })
+        Some(Scores::across(&resampled, Interval::of))
     }
 
     /// Scores of each speaker, in the order of their names.
@@ -245,6 +260,7 @@ pub struct MeanStd {
     /// Arithmetic mean; 0 without values.
     pub mean: f64,
     /// Sample standard deviation (n − 1 in the denominator); none with fewer than two values.
+    #[serde(rename = "deviation")]
     pub std: Option<f64>,
 }
 

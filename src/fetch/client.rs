@@ -212,11 +212,12 @@ impl Client {
                 Err(error) => return Err(self.explain(url, error.into())),
             }
         }
-        match bytes.len() as u64 > most {
-            true => Err(Failure::Lasting(anyhow!(
+        if bytes.len() as u64 > most {
+            Err(Failure::Lasting(anyhow!(
                 "{url} is longer than the maximum of {most} bytes"
-            ))),
-            false => Ok(bytes),
+            )))
+        } else {
+            Ok(bytes)
         }
     }
 

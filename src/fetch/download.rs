@@ -105,12 +105,13 @@ fn attempt(
         pace.count(wanted.url, count as u64)?;
     }
     out.sync_all()?;
-    match expected.is_some_and(|expected| have < expected) {
-        true => Err(Failure::Passing(anyhow!(
+    if expected.is_some_and(|expected| have < expected) {
+        Err(Failure::Passing(anyhow!(
             "{}: the connection was interrupted",
             wanted.url
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 

@@ -80,9 +80,10 @@ impl Bundle {
             licence,
             config: without_paths(&self.config).text()?,
             split: String::from_utf8(split)?,
-            ancestors: match self.initial.is_empty() {
-                true => None,
-                false => Some(String::from_utf8(ancestors)?),
+            ancestors: if self.initial.is_empty() {
+                None
+            } else {
+                Some(String::from_utf8(ancestors)?)
             },
             notes: self.caveats().notes(),
         })?;

@@ -46,9 +46,10 @@ impl Trained {
     /// # Errors
     /// If there is no such run or bundle, or if its settings cannot be read or are invalid.
     pub fn open(runs: &Path, run: &str) -> Result<Trained> {
-        match Path::new(run).is_file() && !runs.join(run).is_dir() {
-            true => Trained::of_bundle(Path::new(run)),
-            false => Trained::of_folder(&RunFolder::open(runs, run)?),
+        if Path::new(run).is_file() && !runs.join(run).is_dir() {
+            Trained::of_bundle(Path::new(run))
+        } else {
+            Trained::of_folder(&RunFolder::open(runs, run)?)
         }
     }
 
@@ -162,9 +163,10 @@ impl Trained {
     /// The licences of the training recordings, as a sentence: `trained on …`.
     pub fn licence(&self) -> String {
         let data = &self.config.data;
-        let mut corpora: Vec<Option<CorpusKind>> = match data.sources.is_empty() {
-            true => vec![data.corpus],
-            false => data.sources.iter().map(|source| source.corpus).collect(),
+        let mut corpora: Vec<Option<CorpusKind>> = if data.sources.is_empty() {
+            vec![data.corpus]
+        } else {
+            data.sources.iter().map(|source| source.corpus).collect()
         };
         corpora.dedup();
         let corpora: Vec<String> = corpora.into_iter().map(licence_of).collect();

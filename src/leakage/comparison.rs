@@ -179,9 +179,10 @@ impl Comparison {
         let mut notes = Vec::new();
         if !self.speakers.is_empty() {
             let speakers: Vec<&str> = self.speakers.iter().map(String::as_str).collect();
-            let compared = match self.names_only {
-                true => " (compared by name only)",
-                false => "",
+            let compared = if self.names_only {
+                " (compared by name only)"
+            } else {
+                ""
             };
             notes.push(format!(
                 "speakers shared: {} trained or validated {who}{compared}",
@@ -233,15 +234,15 @@ impl Comparison {
         if !self.unknown_weights && !self.unknown_contents && !self.nameless && !self.names_only {
             return "speakers and recordings other than those of the model's training".into();
         }
-        let speakers = match self.nameless {
-            true => "not all speakers are known",
-            false => "no speaker is known to be one that the model was trained on",
+        let speakers = if self.nameless {
+            "not all speakers are known"
+        } else {
+            "no speaker is known to be one that the model was trained on"
         };
-        match self.unknown_contents {
-            true => speakers.into(),
-            false => format!(
-                "{speakers}; no recording is byte for byte one that the model was trained on"
-            ),
+        if self.unknown_contents {
+            speakers.into()
+        } else {
+            format!("{speakers}; no recording is byte for byte one that the model was trained on")
         }
     }
 }

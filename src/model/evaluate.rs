@@ -57,9 +57,12 @@ pub fn log_probabilities_of(
             let rows = plan.size(index) as i64;
             Tensor::zeros([rows, classes], (Kind::Float, model.device()))
         };
-        let each = |index| match is_local(index) {
-            true => forward(index),
-            false => Ok(zeros(index)),
+        let each = |index| {
+            if is_local(index) {
+                forward(index)
+            } else {
+                Ok(zeros(index))
+            }
         };
         (0..plan.batches()).map(each).collect::<Result<_>>()
     })?;

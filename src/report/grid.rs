@@ -9,7 +9,7 @@ use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
 use super::style::{
-    BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION, WIDTH,
+    BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH,
 };
 use crate::evaluation::{Interval, MeanStd};
 
@@ -137,10 +137,10 @@ fn draw_row(canvas: &mut Canvas, axis: &Axis, y: f64, row: &GridRow) -> Result<(
         return canvas.text("no trial is finished", numbers, y, Align::Left, quiet);
     };
     if let Some(Interval { low, high }) = row.interval {
-        canvas.line((x(axis, low), y), (x(axis, high), y), 2.0, VERMILLION)?;
+        canvas.line((x(axis, low), y), (x(axis, high), y), 2.0, VERMILION)?;
         for end in [low, high] {
             let x = x(axis, end);
-            canvas.line((x, y - 5.0), (x, y + 5.0), 2.0, VERMILLION)?;
+            canvas.line((x, y - 5.0), (x, y + 5.0), 2.0, VERMILION)?;
         }
     }
     canvas.disc(x(axis, uar.mean), y, 5.0, BLUE)?;

@@ -7,8 +7,8 @@ use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
 use super::style::{
-    BACKGROUND, BLUE, Color, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION,
-    WIDTH, mixed,
+    BACKGROUND, BLUE, Color, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH,
+    mixed,
 };
 use crate::evaluation::{Interval, MeanStd};
 
@@ -127,7 +127,7 @@ impl Field {
                 (x + 3.0, y + 3.0),
             ];
             for ends in corners.windows(2) {
-                canvas.line(ends[0], ends[1], 2.0, VERMILLION)?;
+                canvas.line(ends[0], ends[1], 2.0, VERMILION)?;
             }
         }
         let ink = if shade > 0.62 { BACKGROUND } else { INK };
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn any_size_and_unfinished_cells_are_drawn() {
+    fn any_size_and_missing_scores_do_not_panic() {
         for count in [1, 2, 3, 12, 40] {
             let corpora: Vec<String> = (0..count).map(|n| format!("corpus-{n}")).collect();
             let mut cells = vec![vec![cell(0.5); count]; count];
@@ -195,7 +195,7 @@ mod tests {
                 interval: None,
             };
             let png = matrix_png("all", &corpora, &cells, 0.25, Some("a note")).unwrap();
-            assert!(png.starts_with(b"\x89PNG"), "{count}");
+            image::load_from_memory(&png).unwrap();
         }
     }
 }

@@ -7,8 +7,8 @@ use super::canvas::{Align, Canvas};
 use super::curves::Curves;
 use super::font::Font;
 use super::style::{
-    BACKGROUND, BLUE, Color, FRAME, GRID, INK, PALETTE, QUIET_INK, TEXT_SIZE, TICK_SIZE,
-    VERMILLION, mixed,
+    BACKGROUND, BLUE, Color, FRAME, GRID, INK, PALETTE, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION,
+    mixed,
 };
 use crate::evaluation::EpochMetrics;
 
@@ -80,7 +80,7 @@ impl Stroke {
                 dashed: false,
             },
             (1, Series::Validation) => Stroke {
-                color: VERMILLION,
+                color: VERMILION,
                 thickness,
                 dashed: false,
             },

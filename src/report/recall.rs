@@ -8,7 +8,7 @@ use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
 use super::style::{
-    BACKGROUND, BLUE, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION, WIDTH, mixed,
+    BACKGROUND, BLUE, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH, mixed,
 };
 use crate::evaluation::{Interval, Predictions, wilson};
 
@@ -147,10 +147,10 @@ impl Side {
         let half = 0.32 * self.row;
         let fill = mixed(BLUE, BACKGROUND, 0.35);
         canvas.rect(self.x(0.0), y - half, self.x(share), y + half, fill)?;
-        canvas.line((self.x(low), y), (self.x(high), y), 2.0, VERMILLION)?;
+        canvas.line((self.x(low), y), (self.x(high), y), 2.0, VERMILION)?;
         for end in [low, high] {
             let x = self.x(end);
-            canvas.line((x, y - half / 2.0), (x, y + half / 2.0), 2.0, VERMILLION)?;
+            canvas.line((x, y - half / 2.0), (x, y + half / 2.0), 2.0, VERMILION)?;
         }
         if font.size >= 7.0 {
             let text = format!("{:.0} %   {} of {}", 100.0 * share, row.hits, row.clips);

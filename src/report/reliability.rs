@@ -8,7 +8,7 @@ use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
 use super::style::{
-    BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILLION, WIDTH, mixed,
+    BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH, mixed,
 };
 use crate::evaluation::{Bin, Calibration};
 
@@ -131,8 +131,8 @@ fn draw_accuracies(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()
             Frame::y(bin.accuracy),
             Frame::y(bin.confidence),
         );
-        canvas.line((x, from), (x, to), 2.0, VERMILLION)?;
-        canvas.disc(x, to, 4.5, VERMILLION)?;
+        canvas.line((x, from), (x, to), 2.0, VERMILION)?;
+        canvas.disc(x, to, 4.5, VERMILION)?;
     }
     frame.draw_baseline(canvas)
 }

@@ -71,9 +71,10 @@ impl Report {
         if let Some(epoch) = self.epoch {
             text += &format!(", weights of epoch {epoch}");
         }
-        text += &match self.is_certified() {
-            true => "\nNo speaker is in two subsets.\n".to_string(),
-            false => format!("\nNote: {}.\n", escape_line(&self.statements().join("; "))),
+        text += &if self.is_certified() {
+            "\nNo speaker is in two subsets.\n".to_string()
+        } else {
+            format!("\nNote: {}.\n", escape_line(&self.statements().join("; ")))
         };
         if self.skipped_recordings > 0 {
             text += &format!(

@@ -22,7 +22,7 @@ pub const NOTE_BACKGROUND: Color = Color(255, 240, 208);
 pub const NOTE_INK: Color = Color(92, 62, 0);
 
 pub const BLUE: Color = Color(0, 114, 178);
-pub const VERMILLION: Color = Color(213, 94, 0);
+pub const VERMILION: Color = Color(213, 94, 0);
 
 /// Darkest colour of a matrix cell.
 pub const DEEP_BLUE: Color = Color(0, 72, 124);
@@ -32,7 +32,7 @@ pub const DEEP_BLUE: Color = Color(0, 72, 124);
 /// visible on white.
 pub const PALETTE: [Color; 8] = [
     BLUE,
-    VERMILLION,
+    VERMILION,
     Color(0, 158, 115),
     Color(204, 121, 167),
     Color(230, 159, 0),

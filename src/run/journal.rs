@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::write_atomically;
 use crate::bounded;
 use crate::evaluation::EpochMetrics;
+use crate::io::write_atomically;
 
 /// Writes `metrics.csv` atomically, with all epochs.
 ///

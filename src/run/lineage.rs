@@ -10,11 +10,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::bounded;
 use crate::config::DataConfig;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, CorpusKind, source_of};
+use crate::io::write_atomically;
 
 /// A recording that weights were trained or validated on.
 #[derive(Debug, Clone, PartialEq)]

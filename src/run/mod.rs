@@ -43,7 +43,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::io;
-pub use crate::io::{write_atomically, write_bytes, write_keeping_previous, write_output};
+
 pub use journal::{read_metrics, write_metrics};
 pub use lineage::{
     LearnedClip, Lineage, kind_of, parse_lineage, print_lineage, read_lineage, write_lineage,
@@ -51,8 +51,9 @@ pub use lineage::{
 pub use lock::RunLock;
 pub use output::{Outputs, beginning};
 pub use tables::{
-    ClipPrediction, SavedPredictions, parse_split, print_split, read_predictions, read_skipped,
-    read_split, write_confusion, write_predictions, write_skipped, write_split,
+    ClipPrediction, PredictionsByTraining, SavedPredictions, parse_split, print_split,
+    read_fold_predictions, read_predictions, read_skipped, read_split, write_confusion,
+    write_predictions, write_skipped, write_split,
 };
 pub use tensorboard::EventFile;
 
@@ -243,9 +244,7 @@ impl RunFolder {
 
     /// The run in `folder`, or `None` if it is not a run folder.
     pub fn at(folder: &Path) -> Option<RunFolder> {
-        let run = RunFolder {
-            folder: folder.into(),
-        };
+        let run = RunFolder::in_folder(folder);
         run.config_toml().is_file().then_some(run)
     }
 
@@ -253,6 +252,15 @@ impl RunFolder {
     pub fn path(&self) -> &Path {
         &self.folder
     }
+
+    /// The paths of a run's files in any folder. It need not exist, and a study has only some of
+    /// the files.
+    pub fn in_folder(folder: &Path) -> RunFolder {
+        RunFolder {
+            folder: folder.into(),
+        }
+    }
+
     /// Path of the settings.
     pub fn config_toml(&self) -> PathBuf {
         self.folder.join("config.toml")

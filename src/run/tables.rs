@@ -1,16 +1,17 @@
 //! The CSV tables of a run: the subset of each clip, skipped recordings, predictions, confusions.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
 use crate::bounded;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, Skipped, Source};
 use crate::evaluation::Predictions;
+use crate::io::write_atomically;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]
@@ -197,26 +198,57 @@ pub struct SavedPredictions {
     pub predictions: Predictions,
 }
 
+impl SavedPredictions {
+    /// No predictions yet.
+    fn new(classes: &[String]) -> SavedPredictions {
+        SavedPredictions {
+            clips: Vec::new(),
+            predictions: Predictions {
+                classes: classes.to_vec(),
+                truth: Vec::new(),
+                probabilities: Vec::new(),
+            },
+        }
+    }
+}
+
 /// Reads `predictions.csv`.
 ///
 /// # Errors
 /// Fails if the file cannot be read, or if a line has an unknown class or a probability that is not
 /// finite.
 pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
+    let (classes, mut all) = read_predictions_by(path, 0)?;
+    let none = || SavedPredictions::new(&classes);
+    Ok(all.pop_first().map_or_else(none, |(_, saved)| saved))
+}
+
+/// Predictions of several trainings, by the columns that identify a training.
+pub type PredictionsByTraining = BTreeMap<Vec<String>, SavedPredictions>;
+
+/// Reads the predictions of a cross-validation, in which each row begins with fold and seed. Returns
+/// those of each training, by `[fold, seed]`.
+///
+/// # Errors
+/// As [`read_predictions`].
+pub fn read_fold_predictions(path: &Path) -> Result<PredictionsByTraining> {
+    Ok(read_predictions_by(path, 2)?.1)
+}
+
+/// The classes, and the predictions of the rows that agree in the first `keys` columns.
+fn read_predictions_by(path: &Path, keys: usize) -> Result<(Vec<String>, PredictionsByTraining)> {
     let context = || format!("cannot read {}", path.display());
     let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
-    let classes: Vec<String> = reader
-        .headers()
-        .with_context(context)?
-        .iter()
-        .skip(4)
-        .map(str::to_string)
-        .collect();
-    let (mut clips, mut truth, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
-    for line in reader.deserialize() {
+    let header = reader.headers().with_context(context)?.iter();
+    let classes: Vec<String> = header.skip(keys + 4).map(str::to_string).collect();
+    let mut all = BTreeMap::new();
+    for record in reader.records() {
+        let record = record.with_context(context)?;
+        let key: Vec<String> = record.iter().take(keys).map(str::to_string).collect();
+        let columns: csv::StringRecord = record.iter().skip(keys).collect();
         let (file, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
-            line.with_context(context)?;
+            columns.deserialize(None).with_context(context)?;
         ensure!(
             row.iter().all(|probability| probability.is_finite()),
             "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` repeats the \
@@ -225,13 +257,15 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
             file.display()
         );
         let class = classes.iter().position(|class| *class == label);
-        truth.push(
-            class
-                .with_context(|| format!("no class '{label}'"))
-                .with_context(context)?,
-        );
-        probabilities.push(row);
-        clips.push(Clip {
+        let class = class
+            .with_context(|| format!("no class '{label}'"))
+            .with_context(context)?;
+        let saved = all
+            .entry(key)
+            .or_insert_with(|| SavedPredictions::new(&classes));
+        saved.predictions.truth.push(class);
+        saved.predictions.probabilities.push(row);
+        saved.clips.push(Clip {
             file,
             label,
             corpus_label: String::new(),
@@ -241,14 +275,7 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
             content: None,
         });
     }
-    Ok(SavedPredictions {
-        clips,
-        predictions: Predictions {
-            classes,
-            truth,
-            probabilities,
-        },
-    })
+    Ok((classes, all))
 }
 
 /// Writes `confusion.csv`, atomically: one line per true class, one column per predicted class,

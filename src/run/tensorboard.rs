@@ -11,8 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use prost::Message;
 
-use super::write_bytes;
 use crate::evaluation::EpochMetrics;
+use crate::io::write_bytes;
 
 /// The event file of a run: one event per epoch, written at the end of the epoch.
 #[derive(Debug)]

@@ -117,9 +117,10 @@ fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
         .find(|file| file.exists());
     if saved.is_none() {
         // Both are written after the first checkpoint.
-        let epochs = match run.metrics_csv().exists() {
-            true => read_metrics(&run.metrics_csv())?.len(),
-            false => 0,
+        let epochs = if run.metrics_csv().exists() {
+            read_metrics(&run.metrics_csv())?.len()
+        } else {
+            0
         };
         ensure!(
             epochs == 0 && !run.best_ot().exists(),
@@ -181,10 +182,7 @@ fn load(
     optimizer: &mut AdamW,
     group: &ProcessGroup,
 ) -> Result<(Progress, Weights)> {
-    let path = match group.is_main() {
-        true => find(run)?,
-        false => None,
-    };
+    let path = if group.is_main() { find(run)? } else { None };
     if !group.is_distributed() {
         return match path {
             Some(path) => load_file(&path, model, optimizer),
@@ -225,9 +223,10 @@ fn take(
 ) -> Result<(Progress, Weights)> {
     check_metadata(model, saved)?;
     let progress = progress_of(saved)?;
-    let selected = match progress.epochs.is_empty() {
-        true => Vec::new(),
-        false => copy_of(model),
+    let selected = if progress.epochs.is_empty() {
+        Vec::new()
+    } else {
+        copy_of(model)
     };
     let mut targets = model.tensors();
     targets.extend(optimizer.state());

@@ -23,9 +23,10 @@ impl Meter {
     /// Continues the sums of an incomplete epoch. The main process holds the sums of all processes.
     pub fn resume(before: &PartialEpoch, setup: &Setup) -> Meter {
         let device = setup.model.device();
-        let sums = match setup.group.is_main() {
-            true => before.clone(),
-            false => PartialEpoch::default(),
+        let sums = if setup.group.is_main() {
+            before.clone()
+        } else {
+            PartialEpoch::default()
         };
         Meter {
             loss_sum: Tensor::from(sums.loss_sum).to_device(device),

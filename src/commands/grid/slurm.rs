@@ -1,4 +1,4 @@
-//! Cells as a Slurm job array, and what Slurm says of them.
+//! Trials as a Slurm job array, and their state in Slurm.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,29 +9,29 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use super::{GridArgs, word};
+use super::GridArgs;
 use crate::commands::say;
-use emovox::grid::{Grid, GridCell, State};
+use emovox::experiments::{Sweep, SweepTrial, TrialState};
+use emovox::io::write_bytes;
 use emovox::process;
-use emovox::run::write_bytes;
 
-/// What `sbatch` is told.
+/// Options of `sbatch`.
 #[derive(Args)]
-#[command(next_help_heading = "With --slurm, handed to sbatch")]
+#[command(next_help_heading = "Options of --slurm, passed to sbatch")]
 pub(super) struct SbatchArgs {
     /// Partition
     #[arg(long, value_name = "NAME", requires = "slurm")]
     partition: Option<String>,
-    /// Such as gpu:1
+    /// Generic resources, for example gpu:1
     #[arg(long, value_name = "LIST", requires = "slurm")]
     gres: Option<String>,
-    /// Time limit of a cell; one that needs more is saved before it ends, and goes on
+    /// Time limit of a trial; a trial that needs more is saved, requeued and continued
     #[arg(long, value_name = "TIME", requires = "slurm")]
     time: Option<String>,
-    /// Memory of a cell
+    /// Memory of a trial
     #[arg(long, value_name = "SIZE", requires = "slurm")]
     mem: Option<String>,
-    /// Any other option, such as --sbatch=--account=speech (again for each)
+    /// Other option of sbatch, for example --sbatch=--account=speech (repeatable)
     #[arg(
         long,
         value_name = "OPTION",
@@ -39,25 +39,26 @@ pub(super) struct SbatchArgs {
         allow_hyphen_values = true
     )]
     sbatch: Vec<String>,
-    /// Write the script and do not submit it
+    /// Write the job script without submitting it
     #[arg(long, requires = "slurm")]
     dry_run: bool,
 }
 
-/// Seconds before the time limit at which a cell is told to save.
-const WARNING: u32 = 120;
+/// Time between the signal to save and the time limit, in seconds.
+const SAVE_TIME: u32 = 120;
 
-/// Submits the cells that no job has yet.
-pub(super) fn submit(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<ExitCode> {
-    let queued = match args.sbatch.dry_run {
-        true => BTreeMap::new(),
-        false => queue(grid)?,
+/// Submits the trials that are not in the queue.
+pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<ExitCode> {
+    let queued = if args.sbatch.dry_run {
+        BTreeMap::new()
+    } else {
+        queue(sweep)?
     };
-    let names = left.iter().map(GridCell::name);
+    let names = left.iter().map(SweepTrial::name);
     let names: Vec<String> = names.filter(|name| !queued.contains_key(name)).collect();
     if left.len() > names.len() {
         say!(
-            "{} cells are in the queue already",
+            "{} trials are already in the queue",
             left.len() - names.len()
         );
     }
@@ -65,46 +66,47 @@ pub(super) fn submit(grid: &Grid, left: &[GridCell], args: &GridArgs) -> Result<
         say!("nothing to submit");
         return Ok(ExitCode::SUCCESS);
     }
-    let folder = grid.folder.join("slurm");
-    grid.make_folder()?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = sweep.folder.join("slurm");
+    sweep.create()?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for names in names.chunks(largest_array()) {
-        // The list is the job's own: what changes in the file later changes no number in the queue.
+        // Each job has its own list: a later change of the sweep file changes no number in the
+        // queue.
         let number = fs::read_dir(&folder)?.count();
         let list = fs::canonicalize(&folder)?.join(format!("{number}.cells"));
         write_bytes(&list, (names.join("\n") + "\n").as_bytes())?;
         let script = folder.join(format!("{number}.sh"));
         write_bytes(
             &script,
-            script_of(grid, names.len(), &list, args)?.as_bytes(),
+            script_of(sweep, names.len(), &list, args)?.as_bytes(),
         )?;
         if args.sbatch.dry_run {
             say!("{} would be submitted", script.display());
             continue;
         }
-        let job = ask("sbatch", &["--parsable", &script.display().to_string()])?;
+        let job = slurm("sbatch", &["--parsable", &script.display().to_string()])?;
         let job = job.trim().split(';').next().unwrap_or_default().to_string();
         ensure!(
             job.parse::<u64>().is_ok(),
-            "sbatch gave no job number but '{job}'"
+            "sbatch printed '{job}' instead of a job number"
         );
         write_bytes(
             &folder.join(format!("{job}.job")),
             list.display().to_string().as_bytes(),
         )?;
-        say!("submitted {} cells as job {job}", names.len());
+        say!("submitted {} trials as job {job}", names.len());
     }
     say!(
-        "how far they are: emovox grid {} --status",
+        "to see their state: emovox grid {} --status",
         args.file.display()
     );
     Ok(ExitCode::SUCCESS)
 }
 
-/// The job script. Slurm's SIGTERM (preemption, requeue) reaches emovox itself, as all processes of the
-/// job; the warning before the time limit reaches the shell alone, which passes it on as SIGUSR1, and puts
-/// the job back into the queue.
-fn script_of(grid: &Grid, cells: usize, list: &Path, args: &GridArgs) -> Result<String> {
+/// The job script. Slurm sends SIGTERM (preemption, requeue) to all processes of the job, so emovox
+/// receives it. The signal before the time limit goes only to the shell, which sends SIGUSR1 to
+/// emovox and requeues the job.
+fn script_of(sweep: &Sweep, trials: usize, list: &Path, args: &GridArgs) -> Result<String> {
     let SbatchArgs {
         partition,
         gres,
@@ -117,15 +119,15 @@ fn script_of(grid: &Grid, cells: usize, list: &Path, args: &GridArgs) -> Result<
         std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
     };
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "'\\''"));
-    let at_most = args.jobs.map(|jobs| format!("%{jobs}")).unwrap_or_default();
+    let limit = args.jobs.map(|jobs| format!("%{jobs}")).unwrap_or_default();
     let output = list.with_file_name("%A_%a.log");
     let mut options = vec![
-        format!("--job-name=emovox-{}", grid.name),
-        format!("--array=0-{}{at_most}", cells - 1),
+        format!("--job-name=emovox-{}", sweep.name),
+        format!("--array=0-{}{limit}", trials - 1),
         format!("--output={}", output.display()),
         "--open-mode=append".into(),
         "--requeue".into(),
-        format!("--signal=B:USR1@{WARNING}"),
+        format!("--signal=B:USR1@{SAVE_TIME}"),
     ];
     let optional = [
         ("partition", partition),
@@ -151,7 +153,7 @@ fn script_of(grid: &Grid, cells: usize, list: &Path, args: &GridArgs) -> Result<
     for flag in args.cache.flags() {
         command += &format!(" {}", quoted(Path::new(&flag)));
     }
-    // The number of threads is part of what a cell is, so it must not depend on the node's cores.
+    // The number of threads may change the result, so it must not depend on the cores of the node.
     let _ = write!(
         script,
         "\
@@ -173,45 +175,40 @@ exit $code
     Ok(script)
 }
 
-/// Tells of each cell what its files say, and what Slurm does where that is more.
-pub(super) fn status(grid: &Grid) -> Result<ExitCode> {
-    let queued = queue(grid)?;
-    let history = history(grid);
-    for (number, cell) in grid.cells().into_iter().enumerate() {
-        let (name, state) = (cell.name(), cell.state());
-        let more = match (&state, queued.get(&name), history.get(&name)) {
-            (State::Done, ..) => String::new(),
-            (_, Some(words), _) => words.clone(),
-            (State::Failed(reason), ..) => reason.clone(),
-            (_, None, Some(words)) => words.clone(),
-            _ => String::new(),
+/// Prints the state of each trial, from its files and from Slurm.
+pub(super) fn status(sweep: &Sweep) -> Result<ExitCode> {
+    let queued = queue(sweep)?;
+    let history = history(sweep);
+    let trials = sweep.trials();
+    let (mut done, mut failed) = (0, 0);
+    for (number, trial) in trials.iter().enumerate() {
+        let (name, state) = (trial.name(), trial.trial.state());
+        let details = match (&state, queued.get(&name), history.get(&name)) {
+            (TrialState::Done, ..) => "",
+            (_, Some(details), _) => details,
+            (TrialState::Failed(reason), ..) => reason,
+            (_, None, Some(details)) => details,
+            _ => "",
         };
-        let line = format!("{number:>5}  {:<8}  {name}  {more}", word(&state));
+        let line = format!("{number:>5}  {:<8}  {name}  {details}", state.as_str());
         say!("{}", line.trim_end());
+        done += usize::from(state == TrialState::Done);
+        failed += usize::from(matches!(state, TrialState::Failed(_)));
     }
-    let cells = grid.cells();
-    let count = |wanted: &str| {
-        cells
-            .iter()
-            .filter(|cell| word(&cell.state()) == wanted)
-            .count()
-    };
     say!(
-        "{} of {} done, {} failed, {} in the queue",
-        count("done"),
-        cells.len(),
-        count("failed"),
+        "{done} of {} done, {failed} failed, {} in the queue",
+        trials.len(),
         queued.len()
     );
     Ok(ExitCode::SUCCESS)
 }
 
-/// The cells of each job, in the order of its places.
+/// Names of the trials of each job, in the order of its array.
 type Jobs = BTreeMap<String, Vec<String>>;
 
-/// The cells of each job that was submitted.
-fn submitted(grid: &Grid) -> Jobs {
-    let files = fs::read_dir(grid.folder.join("slurm"))
+/// The jobs that were submitted.
+fn submitted(sweep: &Sweep) -> Jobs {
+    let files = fs::read_dir(sweep.folder.join("slurm"))
         .into_iter()
         .flatten()
         .flatten();
@@ -222,95 +219,95 @@ fn submitted(grid: &Grid) -> Jobs {
             .strip_suffix(".job")?
             .to_string();
         let list = fs::read_to_string(file.path()).ok()?;
-        let cells = fs::read_to_string(list.trim()).ok()?;
-        Some((job, cells.lines().map(str::to_string).collect()))
+        let names = fs::read_to_string(list.trim()).ok()?;
+        Some((job, names.lines().map(str::to_string).collect()))
     });
     jobs.collect()
 }
 
-/// What `squeue` says of cells that wait or run.
-fn queue(grid: &Grid) -> Result<BTreeMap<String, String>> {
-    let jobs = submitted(grid);
-    let name = format!("--name=emovox-{}", grid.name);
-    let told = match ask("squeue", &["-h", "-r", "-o", "%F %K %T %R", &name]) {
-        Ok(told) => told,
+/// State of the queued and running trials, from `squeue`.
+fn queue(sweep: &Sweep) -> Result<BTreeMap<String, String>> {
+    let jobs = submitted(sweep);
+    let name = format!("--name=emovox-{}", sweep.name);
+    let output = match slurm("squeue", &["-h", "-r", "-o", "%F %K %T %R", &name]) {
+        Ok(output) => output,
         // Without a scheduler there is no queue.
         Err(_) if jobs.is_empty() => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };
-    Ok(in_queue(&jobs, &told))
+    Ok(parse_queue(&jobs, &output))
 }
 
-/// Cells by the lines of `squeue`: job, place, state, node or reason.
-fn in_queue(jobs: &Jobs, told: &str) -> BTreeMap<String, String> {
+/// Trials in the lines of `squeue`: job, array index, state, node or reason.
+fn parse_queue(jobs: &Jobs, output: &str) -> BTreeMap<String, String> {
     let line = |line: &str| {
         let mut words = line.splitn(4, ' ');
-        let (job, place) = (words.next()?, words.next()?);
+        let (job, index) = (words.next()?, words.next()?);
         let (state, reason) = (words.next()?, words.next().unwrap_or_default());
-        let name = jobs.get(job)?.get(place.parse::<usize>().ok()?)?;
+        let name = jobs.get(job)?.get(index.parse::<usize>().ok()?)?;
         let state = state.to_lowercase();
         Some((
             name.clone(),
-            format!("{state} {reason} (job {job}_{place})"),
+            format!("{state} {reason} (job {job}_{index})"),
         ))
     };
-    told.lines().filter_map(line).collect()
+    output.lines().filter_map(line).collect()
 }
 
-/// What `sacct` says of cells that ended, by the last of their jobs; nothing where nobody keeps accounts.
-fn history(grid: &Grid) -> BTreeMap<String, String> {
-    let jobs = submitted(grid);
+/// State of the trials that ended, by their last job, from `sacct`. Empty without accounting.
+fn history(sweep: &Sweep) -> BTreeMap<String, String> {
+    let jobs = submitted(sweep);
     let numbers: Vec<&str> = jobs.keys().map(String::as_str).collect();
     let format = "--format=JobID,State,ExitCode,Elapsed";
-    let told = match numbers.is_empty() {
-        true => return BTreeMap::new(),
-        false => ask(
-            "sacct",
-            &["-X", "-n", "-P", format, "-j", &numbers.join(",")],
-        ),
-    };
-    in_history(&jobs, &told.unwrap_or_default())
+    if numbers.is_empty() {
+        return BTreeMap::new();
+    }
+    let arguments = ["-X", "-n", "-P", format, "-j", &numbers.join(",")];
+    parse_history(&jobs, &slurm("sacct", &arguments).unwrap_or_default())
 }
 
-/// Cells by the lines of `sacct`: job and place, state, exit code, time.
-fn in_history(jobs: &Jobs, told: &str) -> BTreeMap<String, String> {
+/// Trials in the lines of `sacct`: job and array index, state, exit code, time.
+fn parse_history(jobs: &Jobs, output: &str) -> BTreeMap<String, String> {
     let line = |line: &str| {
         let mut fields = line.split('|');
-        let (job, place) = fields.next()?.split_once('_')?;
-        let name = jobs.get(job)?.get(place.parse::<usize>().ok()?)?;
+        let (job, index) = fields.next()?.split_once('_')?;
+        let name = jobs.get(job)?.get(index.parse::<usize>().ok()?)?;
         let (state, code, elapsed) = (fields.next()?, fields.next()?, fields.next()?);
         let state = state.to_lowercase();
-        let words = format!("{state}, exit {code}, after {elapsed} (job {job}_{place})");
-        Some((job.parse::<u64>().ok()?, name.clone(), words))
+        let details = format!("{state}, exit {code}, after {elapsed} (job {job}_{index})");
+        Some((job.parse::<u64>().ok()?, name.clone(), details))
     };
-    let mut told: Vec<(u64, String, String)> = told.lines().filter_map(line).collect();
-    told.sort_by_key(|(job, ..)| *job);
-    told.into_iter()
-        .map(|(_, name, words)| (name, words))
+    let mut ended: Vec<(u64, String, String)> = output.lines().filter_map(line).collect();
+    ended.sort_by_key(|(job, ..)| *job);
+    ended
+        .into_iter()
+        .map(|(_, name, details)| (name, details))
         .collect()
 }
 
-/// The most tasks that this cluster lets an array have.
+/// Largest number of tasks in a job array of this cluster.
 fn largest_array() -> usize {
-    const USUAL: usize = 1001;
-    let told = ask("scontrol", &["show", "config"]).unwrap_or_default();
-    let line = told
+    const DEFAULT: usize = 1001;
+    let output = slurm("scontrol", &["show", "config"]).unwrap_or_default();
+    let line = output
         .lines()
         .find_map(|line| line.trim().strip_prefix("MaxArraySize"));
     let size = line.and_then(|line| line.split('=').nth(1)?.trim().parse().ok());
-    // Numbers go to one less.
-    size.unwrap_or(USUAL).saturating_sub(1).max(1)
+    // The largest index is one less.
+    size.unwrap_or(DEFAULT).saturating_sub(1).max(1)
 }
 
-/// Runs one of Slurm's programs and gives what it says.
-fn ask(program: &str, arguments: &[&str]) -> Result<String> {
+/// Runs one of Slurm's programs and returns its output.
+fn slurm(program: &str, arguments: &[&str]) -> Result<String> {
     let output = process::command(program).args(arguments).output();
     let output = output.with_context(|| {
-        format!("{program} cannot be run; is Slurm installed on this machine? (--run needs none)")
+        format!(
+            "cannot run {program}; is Slurm installed on this machine? (--run does not need it)"
+        )
     })?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} failed: {}", told.trim());
+        let error = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} failed: {}", error.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -320,36 +317,36 @@ mod tests {
     use super::*;
 
     fn jobs() -> Jobs {
-        let cells = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let trials = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         BTreeMap::from([
-            ("9".into(), cells(&["a/seed-1", "a/seed-2"])),
-            ("12".into(), cells(&["a/seed-2"])),
+            ("9".into(), trials(&["a/seed-1", "a/seed-2"])),
+            ("12".into(), trials(&["a/seed-2"])),
         ])
     }
 
-    /// As squeue 22.05 prints it with `-o "%F %K %T %R"`; job 3 is somebody else's.
+    /// Output of squeue 22.05 with `-o "%F %K %T %R"`. Job 3 is not a job of this sweep.
     #[test]
-    fn the_queue_is_told_by_cells() {
-        let told = in_queue(
+    fn the_queue_is_listed_by_trials() {
+        let queued = parse_queue(
             &jobs(),
             "9 0 RUNNING node1\n9 1 PENDING (Resources)\n3 0 RUNNING node2\n",
         );
-        assert_eq!(told.len(), 2);
-        assert_eq!(told["a/seed-1"], "running node1 (job 9_0)");
-        assert_eq!(told["a/seed-2"], "pending (Resources) (job 9_1)");
+        assert_eq!(queued.len(), 2);
+        assert_eq!(queued["a/seed-1"], "running node1 (job 9_0)");
+        assert_eq!(queued["a/seed-2"], "pending (Resources) (job 9_1)");
     }
 
-    /// The lines of `sacct -X -n -P` as its manual has them; of a cell that had two jobs, the later one.
+    /// Output of `sacct -X -n -P` as its manual describes it. One trial had two jobs.
     #[test]
-    fn the_last_job_of_a_cell_counts() {
-        let told = "12_0|FAILED|1:0|00:00:07\n9_0|COMPLETED|0:0|00:01:00\n9_1|TIMEOUT|0:15|02:00:00\n9_[2-3]|PENDING|0:0|\n";
-        let told = in_history(&jobs(), told);
+    fn the_last_job_of_a_trial_is_used() {
+        let output = "12_0|FAILED|1:0|00:00:07\n9_0|COMPLETED|0:0|00:01:00\n9_1|TIMEOUT|0:15|02:00:00\n9_[2-3]|PENDING|0:0|\n";
+        let ended = parse_history(&jobs(), output);
         assert_eq!(
-            told["a/seed-1"],
+            ended["a/seed-1"],
             "completed, exit 0:0, after 00:01:00 (job 9_0)"
         );
         assert_eq!(
-            told["a/seed-2"],
+            ended["a/seed-2"],
             "failed, exit 1:0, after 00:00:07 (job 12_0)"
         );
     }

@@ -172,14 +172,12 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     if !args.json || failure.is_some() {
         let speed = seconds / began.elapsed().as_secs_f64();
         let (seconds, count) = (clock(seconds), delays.answers());
-        match speed > 2.0 {
-            // For audio that is faster than real time, the delays have no meaning.
-            true => {
-                warning!(
-                    "{seconds} of audio, {count} predictions; {speed:.0} times as fast as real time"
-                )
-            }
-            false => warning!("{seconds} of audio, {count} predictions{delays}"),
+        if speed > 2.0 {
+            warning!(
+                "{seconds} of audio, {count} predictions; {speed:.0} times as fast as real time"
+            )
+        } else {
+            warning!("{seconds} of audio, {count} predictions{delays}")
         }
     }
     match failure {

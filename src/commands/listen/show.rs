@@ -48,9 +48,10 @@ impl<'a> Show<'a> {
             None => {
                 let (level, label) = (prediction.level, self.label);
                 let line = format!("{time:>11}  {:label$}  {level:.0} dB", "silence");
-                match self.in_place {
-                    true => print_unfinished(&line),
-                    false => say!("{line}"),
+                if self.in_place {
+                    print_unfinished(&line)
+                } else {
+                    say!("{line}")
                 }
                 self.silent = self.in_place;
             }

@@ -62,9 +62,10 @@ const NO_SPEECH: &str = "no speech";
 impl Answer {
     /// The label for people and tables.
     fn shown_label(&self) -> &str {
-        match self.has_speech {
-            true => &self.label,
-            false => NO_SPEECH,
+        if self.has_speech {
+            &self.label
+        } else {
+            NO_SPEECH
         }
     }
 }
@@ -130,9 +131,10 @@ impl Text {
         match self.format {
             Format::Table { windows: true } => {
                 let labels = answers.iter().map(Answer::shown_label);
-                let label = match self.several {
-                    true => self.columns.label.max("label".len()),
-                    false => width(labels.chain(["label"])),
+                let label = if self.several {
+                    self.columns.label.max("label".len())
+                } else {
+                    width(labels.chain(["label"]))
                 };
                 segments(&mut out, &answers, label)?;
             }

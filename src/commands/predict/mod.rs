@@ -323,9 +323,10 @@ fn predict_whole(
         || progress.inc(1),
         |prediction| match prediction {
             Ok(prediction) => {
-                let span = match out.text.format().is_a_track() {
-                    true => Some((0.0, probe(&prediction.file)?.seconds)),
-                    false => None,
+                let span = if out.text.format().is_a_track() {
+                    Some((0.0, probe(&prediction.file)?.seconds))
+                } else {
+                    None
                 };
                 if prediction.is_cancelled {
                     progress.suspend(|| warn_of_cancelled(&input.name(&prediction.file)));

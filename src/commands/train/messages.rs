@@ -12,7 +12,7 @@ use emovox::config::RunConfig;
 use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
 use emovox::dataset::FeatureDataset;
-use emovox::experiment::Experiment;
+use emovox::experiments::Experiment;
 use emovox::model::{EmotionModel, Head};
 use emovox::run::RunFolder;
 use emovox::training::{Event, Progress};
@@ -95,12 +95,13 @@ pub(super) fn interrupted(progress: &Progress, command: &str) {
 /// Reports the position at which a resumed run continues.
 pub(super) fn describe_place(run: &RunFolder, progress: &Progress) {
     let is_new = *progress == Progress::default();
-    match is_new {
-        true => say!(
+    if is_new {
+        say!(
             "{} has no saved state yet, and starts from the beginning",
             run.name()
-        ),
-        false => say!("{} continues {}", run.name(), position(progress)),
+        )
+    } else {
+        say!("{} continues {}", run.name(), position(progress))
     }
 }
 

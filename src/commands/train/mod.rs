@@ -21,7 +21,7 @@ use emovox::corpus::split::SplitKind;
 use emovox::dataset::FeatureDataset;
 use emovox::device;
 use emovox::distributed::ProcessGroup;
-use emovox::experiment::{Experiment, saved_progress};
+use emovox::experiments::{Experiment, saved_progress};
 use emovox::process;
 use emovox::run::RunFolder;
 use emovox::training::{Balance, NonFiniteLoss};

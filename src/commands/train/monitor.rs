@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::commands::warning;
 use emovox::evaluation::EpochMetrics;
-use emovox::experiment::Experiment;
+use emovox::experiments::Experiment;
 use emovox::report::write_curves;
 use emovox::run::{EventFile, RunFolder, read_metrics};
 use emovox::training::CheckpointSelection;

@@ -103,9 +103,10 @@ impl Manifest {
                         row.file.text
                     )));
                 }
-                let label = match is_missing(&row.label.text) && !map.has(&row.label) {
-                    true => emotion::common(&row.label.text),
-                    false => emotion::common(map.meaning(&row.label)?),
+                let label = if is_missing(&row.label.text) && !map.has(&row.label) {
+                    emotion::common(&row.label.text)
+                } else {
+                    emotion::common(map.meaning(&row.label)?)
                 };
                 let part = part_of(row, *tests)?;
                 if is_missing(&label) && !self.classes.contains(&label) {
@@ -220,12 +221,13 @@ fn part_of(row: &Row, tests: bool) -> Result<Option<Subset>, ManifestError> {
             )));
         }
     };
-    match tests && part != Subset::Test {
-        true => Err(cell.wrong(format!(
+    if tests && part != Subset::Test {
+        Err(cell.wrong(format!(
             "'{}' in the manifest of the test clips (--test-manifest)",
             cell.text
-        ))),
-        false => Ok(Some(part)),
+        )))
+    } else {
+        Ok(Some(part))
     }
 }
 

@@ -76,17 +76,19 @@ impl Table {
             return Err(at(path, line + 1, what.into()));
         }
         let is_json = text.trim_start().starts_with(['{', '[']);
-        let rows = match is_json {
-            true => json_lines(path, text, renamed)?,
-            false => separated(path, text, renamed)?,
+        let rows = if is_json {
+            json_lines(path, text, renamed)?
+        } else {
+            separated(path, text, renamed)?
         };
-        match rows.is_empty() {
-            true => Err(ManifestError::Empty(path.into())),
-            false => Ok(Table {
+        if rows.is_empty() {
+            Err(ManifestError::Empty(path.into()))
+        } else {
+            Ok(Table {
                 path: path.into(),
                 rows,
                 is_json,
-            }),
+            })
         }
     }
 }

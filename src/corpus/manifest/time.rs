@@ -15,12 +15,13 @@ pub(super) fn seconds(cell: &Cell) -> Result<Option<f64>, ManifestError> {
         .split_once(" days")
         .map_or(Some(0.0), |(days, _)| days.parse().ok());
     let clock = clock.trim().trim_start_matches('+');
-    let whole = match clock.is_empty() {
-        true => Some(0.0),
-        false => clock.split(':').try_fold(0.0, |sum: f64, field| {
+    let whole = if clock.is_empty() {
+        Some(0.0)
+    } else {
+        clock.split(':').try_fold(0.0, |sum: f64, field| {
             let value: f64 = field.parse().ok()?;
             (value >= 0.0 && value.is_finite()).then_some(sum * 60.0 + value)
-        }),
+        })
     };
     match (days, whole) {
         (Some(days), Some(whole)) if clock.split(':').count() <= 3 => {

@@ -79,9 +79,10 @@ fn read(file: &Path) -> MtimeIndex {
     let Some((hash, stamps)) = text.split_once('\n') else {
         return MtimeIndex::new();
     };
-    match blake3::hash(stamps.as_bytes()).to_hex().as_str() == hash {
-        true => serde_json::from_str(stamps).unwrap_or_default(),
-        false => MtimeIndex::new(),
+    if blake3::hash(stamps.as_bytes()).to_hex().as_str() == hash {
+        serde_json::from_str(stamps).unwrap_or_default()
+    } else {
+        MtimeIndex::new()
     }
 }
 

@@ -98,13 +98,14 @@ impl Shard {
         };
         let frames = usize::try_from(entry.frames).ok()?;
         let values = stored.read().ok()?;
-        match in_memory {
-            true => Features::new(frames, self.coefficients, values),
-            false => Some(Features::in_file(
+        if in_memory {
+            Features::new(frames, self.coefficients, values)
+        } else {
+            Some(Features::in_file(
                 frames,
                 self.coefficients,
                 Arc::new(stored),
-            )),
+            ))
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use anyhow::Result;
 use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::{CacheWait, FeatureCache, Unfinished};
@@ -48,11 +49,21 @@ impl TestEnv {
         FeatureCache::new(self.folder.path())
     }
 
-    fn take(&self, corpus: &Path) -> Extraction {
+    /// A corpus whose features are in the cache.
+    fn filled() -> TestEnv {
+        let env = TestEnv::new();
+        env.check(&env.corpus());
+        env
+    }
+
+    /// The features of a corpus from a cache.
+    fn extract(&self, cache: &FeatureCache, corpus: &Path) -> Result<Extraction> {
         let (files, audio) = (super::entries(corpus), AudioConfig::default());
-        self.cache()
-            .extract(corpus, &files, &audio, &self.config, || {})
-            .unwrap()
+        cache.extract(corpus, &files, &audio, &self.config, || {})
+    }
+
+    fn take(&self, corpus: &Path) -> Extraction {
+        self.extract(&self.cache(), corpus).unwrap()
     }
 
     /// The features without a cache.
@@ -108,9 +119,8 @@ fn tone(path: &Path, samples: usize, pitch: f32) {
 }
 
 #[test]
-fn computed_features_are_found_again_under_any_name() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+fn what_was_computed_is_found_again_under_any_name() {
+    let env = TestEnv::filled();
     let made = env.shards();
     assert_eq!(made.len(), 1);
     env.check(&env.corpus());
@@ -125,8 +135,7 @@ fn computed_features_are_found_again_under_any_name() {
 
 #[test]
 fn a_changed_recording_is_computed_anew() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+    let env = TestEnv::filled();
     let changed = env.corpus().join("3.wav");
     let before = fs::metadata(&changed).unwrap();
     // The new file has the same length and modification time as before.
@@ -142,8 +151,7 @@ fn a_changed_recording_is_computed_anew() {
 
 #[test]
 fn other_settings_are_other_features() {
-    let mut env = TestEnv::new();
-    env.check(&env.corpus());
+    let mut env = TestEnv::filled();
     env.config.hop_length = 300;
     env.check(&env.corpus());
     assert_eq!(env.cache().list().len(), 2);
@@ -151,8 +159,7 @@ fn other_settings_are_other_features() {
 
 #[test]
 fn a_damaged_shard_is_made_again() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+    let env = TestEnv::filled();
     let (shard, _) = env.shards().remove(0);
     let whole = fs::read(&shard).unwrap();
     let last = whole.len() - 1;
@@ -232,9 +239,8 @@ fn several_runs_share_a_cache() {
 }
 
 #[test]
-fn clear_removes_the_files_of_the_cache_and_no_others() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+fn clearing_takes_what_is_ours_and_nothing_else() {
+    let env = TestEnv::filled();
     let features = env.take(&env.corpus()).features;
     fs::write(env.cache().folder().join("thesis.txt"), "mine").unwrap();
     fs::create_dir(env.cache().folder().join("mine")).unwrap();
@@ -252,19 +258,14 @@ fn clear_removes_the_files_of_the_cache_and_no_others() {
 }
 
 #[test]
-fn waiting_for_the_lock_of_another_process_has_a_limit() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+fn a_lock_that_another_process_holds_is_not_waited_for_without_end() {
+    let env = TestEnv::filled();
     let folder = folder_of(&env);
     tone(&env.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&folder.join(".lock")).unwrap();
     assert!(held.try_lock().unwrap());
-    let (files, audio) = (super::entries(&env.corpus()), AudioConfig::default());
     let cache = env.cache().with_patience(Duration::from_millis(200));
-    let error = cache
-        .extract(&env.corpus(), &files, &audio, &env.config, || {})
-        .unwrap_err()
-        .to_string();
+    let error = env.extract(&cache, &env.corpus()).unwrap_err().to_string();
     let holder = format!("process {} holds ", std::process::id());
     assert!(error.starts_with(&holder), "{error}");
     drop(held);
@@ -272,10 +273,9 @@ fn waiting_for_the_lock_of_another_process_has_a_limit() {
 }
 
 #[test]
-fn a_process_that_waits_calls_the_callback() {
+fn a_process_that_waits_says_so() {
     static REPORTED: Mutex<Vec<CacheWait>> = Mutex::new(Vec::new());
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+    let env = TestEnv::filled();
     let lock = folder_of(&env).join(".lock");
     tone(&env.corpus().join("6.wav"), 100, 0.4);
     let mut held = LockFile::open(&lock).unwrap();
@@ -284,10 +284,7 @@ fn a_process_that_waits_calls_the_callback() {
         .cache()
         .with_patience(Duration::from_millis(2500))
         .when_waiting(|wait| REPORTED.lock().unwrap().push(wait.clone()));
-    let (files, audio) = (super::entries(&env.corpus()), AudioConfig::default());
-    cache
-        .extract(&env.corpus(), &files, &audio, &env.config, || {})
-        .unwrap_err();
+    env.extract(&cache, &env.corpus()).unwrap_err();
     let expected = CacheWait {
         lock,
         holder: Some(std::process::id()),
@@ -299,18 +296,14 @@ fn a_process_that_waits_calls_the_callback() {
 #[test]
 #[cfg(unix)]
 fn a_planted_lock_is_not_followed() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+    let env = TestEnv::filled();
     let folder = folder_of(&env);
     let lock = folder.join(".lock");
     tone(&env.corpus().join("6.wav"), 100, 0.4);
     let victim = env.folder.path().join("thesis.txt");
     fs::write(&victim, "mine").unwrap();
-    let (files, audio) = (super::entries(&env.corpus()), AudioConfig::default());
     let error = || {
-        let taken = env
-            .cache()
-            .extract(&env.corpus(), &files, &audio, &env.config, || {});
+        let taken = env.extract(&env.cache(), &env.corpus());
         taken.unwrap_err().to_string()
     };
     fs::remove_file(&lock).unwrap();
@@ -326,19 +319,13 @@ fn a_planted_lock_is_not_followed() {
 }
 
 #[test]
-fn a_shard_that_is_truncated_in_use_is_an_error() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
-    let (files, audio) = (super::entries(&env.corpus()), AudioConfig::default());
+fn a_shard_that_is_cut_off_in_use_is_an_error() {
+    let env = TestEnv::filled();
     let cache = env.cache().with_memory(0);
-    let taken = cache
-        .extract(&env.corpus(), &files, &audio, &env.config, || {})
-        .unwrap();
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
     assert_eq!(taken.features, env.plain(&env.corpus()));
 
-    let taken = cache
-        .extract(&env.corpus(), &files, &audio, &env.config, || {})
-        .unwrap();
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
     let clips: Vec<&Features> = taken.features.iter().map(|(_, clip)| clip).collect();
     let columns = clips[0].coefficients() as i64;
     let normalisation = Normalisation::identity(columns);
@@ -366,13 +353,9 @@ fn a_shard_that_is_truncated_in_use_is_an_error() {
 
 #[test]
 fn a_shard_that_is_overwritten_in_use_is_an_error() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
-    let (files, audio) = (super::entries(&env.corpus()), AudioConfig::default());
+    let env = TestEnv::filled();
     let cache = env.cache().with_memory(0);
-    let taken = cache
-        .extract(&env.corpus(), &files, &audio, &env.config, || {})
-        .unwrap();
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
     let (shard, _) = env.shards().remove(0);
     let mut bytes = fs::read(&shard).unwrap();
     bytes[0] ^= 1;
@@ -383,24 +366,19 @@ fn a_shard_that_is_overwritten_in_use_is_an_error() {
 
 #[test]
 fn a_shard_that_is_removed_in_use_is_still_read() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
-    let (files, audio) = (super::entries(&env.corpus()), AudioConfig::default());
+    let env = TestEnv::filled();
     let cache = env.cache().with_memory(0);
-    let taken = cache
-        .extract(&env.corpus(), &files, &audio, &env.config, || {})
-        .unwrap();
+    let taken = env.extract(&cache, &env.corpus()).unwrap();
     env.cache().clear().unwrap();
     assert!(env.shards().is_empty());
     assert_eq!(taken.features, env.plain(&env.corpus()));
 }
 
 #[test]
-fn temporary_files_of_killed_runs_are_counted_and_removed() {
-    let env = TestEnv::new();
-    env.check(&env.corpus());
+fn what_killed_runs_left_is_counted_and_removed() {
+    let env = TestEnv::filled();
     let folder = folder_of(&env);
-    // A temporary file without a lock belongs to a dead process.
+    // A temporary file that nobody has locked is that of a dead writer.
     let left = |folder: &Path| {
         fs::write(folder.join(".writing-dead01.tmp"), [0; 1000]).unwrap();
         fs::write(folder.join(".writing-dead02"), [0; 500]).unwrap();

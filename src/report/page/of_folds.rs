@@ -1,7 +1,6 @@
 //! Page of a cross-validation: the scores of each fold, and of all folds together.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -10,11 +9,10 @@ use super::clips::rows;
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::bounded;
-use crate::corpus::Clip;
-use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, Predictions, SpeakerScores};
+use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, SpeakerScores};
 use crate::leakage::is_in_question;
 use crate::report::{recall_png, reliability_png};
-use crate::run::SavedPredictions;
+use crate::run::{RunFolder, SavedPredictions, read_fold_predictions};
 
 /// The fields of a cross-validation's `report.json` that a page shows.
 #[derive(Debug, Deserialize)]
@@ -55,7 +53,7 @@ pub(super) struct SavedMeanStd {
 
 impl SavedResults {
     pub(super) fn read(folder: &Path) -> Result<SavedResults> {
-        let path = folder.join("report.json");
+        let path = RunFolder::in_folder(folder).report_json();
         let text = bounded::read_text(&path, bounded::RESULTS).with_context(|| {
             format!(
                 "cannot read {}; a cross-validation has this file after its first trainings",
@@ -85,11 +83,12 @@ pub fn folds_page(
     let results = SavedResults::read(folder)?;
     let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
-    let by_training = read_all_predictions(&folder.join("predictions.csv"))?;
+    let by_training = read_fold_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
     let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
     let mut all: Option<SavedPredictions> = None;
     for (training, saved) in by_training {
+        let training = format!("fold {}, seed {}", training[0], training[1]);
         let index_of = |file: &Path| files.index_of(data.join(file));
         clips.extend(rows(&saved, &training, index_of));
         match &mut all {
@@ -115,9 +114,10 @@ pub fn folds_page(
             results.arch,
             results.corpus,
             results.folds,
-            match results.speakers_shared || is_in_question(&results.notes) {
-                true => "",
-                false => ", by a model that was not trained on this speaker",
+            if results.speakers_shared || is_in_question(&results.notes) {
+                ""
+            } else {
+                ", by a model that was not trained on this speaker"
             },
             metrics.clips
         ),
@@ -210,49 +210,3 @@ pub(super) fn mean_std_text(spread: MeanStd) -> String {
         None => percent(spread.mean),
     }
 }
-
-/// The predictions of each training, by the name of the training.
-fn read_all_predictions(path: &Path) -> Result<BTreeMap<String, SavedPredictions>> {
-    let cannot_read = || format!("cannot read {}", path.display());
-    let text = bounded::read(path, bounded::TABLE).with_context(cannot_read)?;
-    let mut reader = csv::Reader::from_reader(&text[..]);
-    let classes: Vec<String> = reader
-        .headers()
-        .with_context(cannot_read)?
-        .iter()
-        .skip(6)
-        .map(Into::into)
-        .collect();
-    let mut all = BTreeMap::new();
-    for line in reader.deserialize() {
-        let (fold, seed, file, speaker, label, _, row): Line = line.with_context(cannot_read)?;
-        let training = format!("fold {fold}, seed {seed}");
-        let saved = all.entry(training).or_insert_with(|| SavedPredictions {
-            clips: Vec::new(),
-            predictions: Predictions {
-                classes: classes.clone(),
-                truth: Vec::new(),
-                probabilities: Vec::new(),
-            },
-        });
-        let class = classes.iter().position(|class| *class == label);
-        let class = class
-            .with_context(|| format!("no class '{label}'"))
-            .with_context(cannot_read)?;
-        saved.predictions.truth.push(class);
-        saved.predictions.probabilities.push(row);
-        saved.clips.push(Clip {
-            file,
-            label,
-            corpus_label: String::new(),
-            corpus: String::new(),
-            speaker,
-            sentence: String::new(),
-            content: None,
-        });
-    }
-    Ok(all)
-}
-
-/// A row: fold, seed, clip, speaker, truth, prediction, probabilities.
-type Line = (String, u64, PathBuf, String, String, String, Vec<f32>);

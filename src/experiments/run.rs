@@ -1,4 +1,4 @@
-//! One run from its recordings to its score: the rooms in the order in which a training needs them.
+//! One run, from its recordings to its score. It calls the modules in the order of a training.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,17 @@ use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::features::Features;
 use crate::inference;
+use crate::io::write_bytes;
 use crate::leakage::{self, Caveats};
 use crate::model::{self, EmotionModel, Head};
 use crate::report::{self, Report};
-use crate::run::{
-    Lineage, RunFolder, RunLock, write_bytes, write_lineage, write_skipped, write_split,
-};
+use crate::run::{Lineage, RunFolder, RunLock, write_lineage, write_skipped, write_split};
 use crate::training::{self, Event, Progress, TrainData};
 
-/// Finds the recordings that settings name: below a folder or several, or in a list.
+/// Finds the recordings of a configuration: below one or several folders, or in a manifest.
+///
+/// # Errors
+/// If a folder or a manifest cannot be read, or if there are no recordings with the labels.
 pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
     let seconds = |file: &Path| audio::probe(file).ok().map(|info| info.seconds);
     let mut found = match (data.manifest(), data.sources.as_slice()) {
@@ -45,35 +47,39 @@ pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
     Ok(found)
 }
 
-/// A run whose recordings are read and whose folder is there. No other process trains in it.
+/// A run with its recordings in memory and its folder on disk. No other process can train in it.
 #[derive(Debug)]
 pub struct Experiment {
-    /// Where everything goes.
+    /// The run folder.
     pub run: RunFolder,
-    /// Every setting.
+    /// All settings.
     pub config: RunConfig,
-    /// The recordings, read.
+    /// The recordings and their features.
     pub loaded: FeatureDataset,
-    /// Their parts.
+    /// Subset of each recording.
     pub split: Split,
-    /// Everything about them that a reader of the scores must know.
+    /// Properties of the data that a reader of the scores needs.
     pub caveats: Caveats,
-    /// True where the test part was scored before.
+    /// True if the test subset was scored before.
     pub scored_before: bool,
-    /// Where the last layer comes from, in a new run that starts from given weights.
+    /// Origin of the last layer, in a new run with initial weights.
     pub head: Option<Head>,
-    /// This process, among those that train it together.
+    /// The processes that train the run together.
     pub group: ProcessGroup,
     device: Device,
-    /// The first process of a training has it.
+    /// Only the first process of a training has the lock.
     _lock: Option<RunLock>,
 }
 
 impl Experiment {
-    /// A new run. Its folder is made once everything that can be checked has been.
+    /// Starts a new run. Its folder is created after all checks.
     ///
-    /// Without a `name` it is called by its corpus and architecture, with a number if that is taken. Of
-    /// several processes the first one makes the folder.
+    /// Without a `name`, the name is made of the corpus, the architecture and, if a run has this
+    /// name already, a number. With several processes, the first one creates the folder.
+    ///
+    /// # Errors
+    /// If a setting is invalid, if the recordings cannot be split, if the initial weights were
+    /// trained on test recordings, or if the folder cannot be created.
     pub fn begin(
         mut config: RunConfig,
         corpus: &Corpus,
@@ -102,7 +108,7 @@ impl Experiment {
             let weights = absolute(&weights)?;
             lineage = leakage::lineage_of_weights(&weights)?;
             head = Some(model::init_from(&fresh(&config, device), &weights)?);
-            // The run must not depend on a file that may change or go.
+            // The run must not depend on a file that may change or be removed.
             let bytes = bounded::read(&weights, bounded::WEIGHTS);
             initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
             config.training.init_weights = Some(weights);
@@ -126,7 +132,7 @@ impl Experiment {
             Some(name) => Some(RunFolder::create(runs, name, fill)?),
             None => Some(RunFolder::create_numbered(runs, &base, fill)?),
         };
-        // The others learn its name.
+        // The other processes receive its name.
         let name = created.as_ref().map(|(run, _)| run.name().into_bytes());
         let name = group.broadcast_bytes(name)?.unwrap_or_default();
         let name = String::from_utf8_lossy(&name);
@@ -148,8 +154,10 @@ impl Experiment {
         })
     }
 
-    /// A run that goes on, with the recordings that [`own_recordings`] found. It is the same run
-    /// only if all of them can still be read.
+    /// Continues a run, with the recordings that [`own_recordings`] found.
+    ///
+    /// # Errors
+    /// If a recording has changed or cannot be read any more, or if a setting is invalid.
     pub fn resume(
         run: RunFolder,
         lock: Option<RunLock>,
@@ -163,8 +171,8 @@ impl Experiment {
         let device = device_of(&config, &group)?;
         if let Some(lost) = loaded.skipped.first() {
             bail!(
-                "{} of the run's recordings cannot be read any more, so it would become another \
-                 run; the first is {}: {}",
+                "{} of the run's recordings cannot be read any more, so the result would be a \
+                 different run; the first is {}: {}",
                 loaded.skipped.len(),
                 lost.file.display(),
                 lost.reason
@@ -173,8 +181,8 @@ impl Experiment {
         let changes = Changes::between(&own.corpus.clips, &loaded.clips);
         ensure!(
             changes.is_empty(),
-            "the recordings of {} are not those that it was trained on, so it would become another run: \
-             {changes}. Put the recordings back as they were, or begin a new run",
+            "the recordings of {} are not those that it was trained on, so the result would be a \
+             different run: {changes}. Restore the recordings, or start a new run",
             run.name()
         );
         let split = Split::new(&loaded.clips, own.parts);
@@ -206,8 +214,11 @@ impl Experiment {
         })
     }
 
-    /// A model for this run: with fresh weights or those that it was given to start from, and with
-    /// the training part's normalisation.
+    /// A model for this run, with random or initial weights and with the normalisation of the
+    /// training subset.
+    ///
+    /// # Errors
+    /// If the initial weights do not fit the model.
     pub fn model(&self) -> Result<EmotionModel> {
         let model = fresh(&self.config, self.device);
         if self.run.init_ot().exists() {
@@ -219,8 +230,11 @@ impl Experiment {
         Ok(model)
     }
 
-    /// Trains, from where `last.ot` left off or from the start, and draws the curves. It saves and
-    /// returns early once `stop` is true.
+    /// Trains from the state in `last.ot`, or from the start, and draws the curves. Once `stop` is
+    /// true, it saves the state and returns.
+    ///
+    /// # Errors
+    /// If the loss is not finite, or if a file cannot be read or written.
     pub fn train(
         &self,
         model: &EmotionModel,
@@ -255,7 +269,7 @@ impl Experiment {
         let group = &self.group;
         let progress =
             training::train_in_group(group, model, &data, training, &self.run, stop, tell)?;
-        // What is left to do is for one.
+        // Only one process does the rest.
         group.finalize()?;
         if !group.is_main() {
             return Ok(progress);
@@ -269,8 +283,11 @@ impl Experiment {
         Ok(progress)
     }
 
-    /// Scores the test part by the weights that count, at the temperature that validation asks for,
-    /// and writes all results. This is the only place that shows the model a test clip.
+    /// Scores the test subset with the selected weights and writes all results. The temperature is
+    /// fitted on the validation subset. No other function predicts test clips.
+    ///
+    /// # Errors
+    /// If a prediction is not finite, or if a file cannot be read or written.
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
         training::load_selected(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
@@ -319,7 +336,7 @@ impl Experiment {
         Ok(report)
     }
 
-    /// The same recording in two parts, or more: pairs of clips.
+    /// Pairs of clips that are the same recording, in different subsets.
     pub fn leaked(&self) -> Vec<(&Clip, &Clip)> {
         let clip = |index: usize| &self.loaded.clips[index];
         leaked(&self.loaded, &self.split)
@@ -328,7 +345,7 @@ impl Experiment {
             .collect()
     }
 
-    /// What has the same share of an epoch, a number for each training clip.
+    /// Group of each training clip; all groups have the same share of an epoch.
     fn groups(&self, train: &LabeledSubset) -> Vec<(usize, usize)> {
         let sources = &self.config.data.sources;
         let source = |clip: &&Clip| corpus::source_of(sources, clip).unwrap_or_default();
@@ -337,7 +354,7 @@ impl Experiment {
         balance.groups(&corpora, &train.labels)
     }
 
-    /// The recordings that are longer than a piece, with their seconds, the longest first.
+    /// Recordings that are longer than a piece, with their length in seconds, the longest first.
     pub fn long_recordings(&self) -> Vec<(&Clip, f64)> {
         let Some(most) = self.config.piece_frames() else {
             return Vec::new();
@@ -356,7 +373,7 @@ impl Experiment {
         long
     }
 
-    /// Brings some clips to the device, the long ones in pieces.
+    /// Tensors of some clips on the device; long clips are divided into pieces.
     fn tensors(&self, clips: &LabeledSubset, model: &EmotionModel) -> Result<SplitTensors> {
         let whole = clips.tensors(model.normalisation(), self.device)?;
         Ok(whole.in_pieces(self.config.piece_frames()))
@@ -368,9 +385,12 @@ impl Experiment {
     }
 }
 
-/// How far a run has come that is to go on with these settings, by what it has saved.
-/// `from_previous` looks at `previous.ot` in place of a broken `last.ot`. Nothing is written: before the
-/// run is trained on, [`RunFolder::set_aside_last`] moves the broken file out of the way.
+/// Saved progress of a run that is resumed with these settings. `from_previous` reads `previous.ot`
+/// instead of a broken `last.ot`. Nothing is written; before the training continues,
+/// [`RunFolder::set_aside_last`] renames the broken file.
+///
+/// # Errors
+/// If the state cannot be read or does not fit the settings.
 pub fn saved_progress(
     run: &RunFolder,
     config: &RunConfig,
@@ -381,24 +401,27 @@ pub fn saved_progress(
     let done = progress.epochs.len();
     ensure!(
         config.training.epochs >= done,
-        "{} has {done} epochs behind it; --epochs {} would take some back",
+        "{} is already trained for {done} epochs; --epochs {} is less",
         run.name(),
         config.training.epochs
     );
     Ok(progress)
 }
 
-/// The recordings that a run was made with.
+/// The recordings of a run.
 #[derive(Debug)]
 pub struct Own {
-    /// Where they are now, and what is known of them.
+    /// The recordings and their folder.
     pub corpus: Corpus,
-    /// Their parts, in the order of the corpus' clips.
+    /// Subset of each clip of the corpus.
     pub parts: Vec<Subset>,
 }
 
-/// Finds the recordings that a run was made with, by its split: where it left them or in `moved`. `None`
-/// where the folder lacks some of them: it is another corpus, or not whole.
+/// Finds the recordings of a run's split, in their folder of the training or in `moved`. `None` if
+/// some of them are missing there.
+///
+/// # Errors
+/// If the configuration does not name the corpus.
 pub fn own_recordings(
     (clips, parts): (Vec<Clip>, Vec<Subset>),
     config: &RunConfig,
@@ -407,7 +430,7 @@ pub fn own_recordings(
     let kind = config
         .data
         .corpus
-        .context("config.toml does not say which corpus it is")?;
+        .context("config.toml does not name the corpus")?;
     let folder = moved.unwrap_or(&config.data.folder).to_path_buf();
     let corpus = Corpus {
         clips,
@@ -418,14 +441,14 @@ pub fn own_recordings(
     Ok(whole.then_some(Own { corpus, parts }))
 }
 
-/// The same recordings under two names, where the two are not in the same part.
+/// Pairs of clips that are the same recording, in different subsets.
 fn leaked(loaded: &FeatureDataset, split: &Split) -> Vec<(usize, usize)> {
     let mut pairs = loaded.same.clone();
     pairs.retain(|&(first, second)| split.parts[first] != split.parts[second]);
     pairs
 }
 
-/// The model of these settings before it has learnt anything.
+/// The untrained model of these settings.
 fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
     training::fresh_model(
         &config.model,
@@ -436,8 +459,8 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
     )
 }
 
-/// Of several processes on one machine each takes a GPU of its own, where there are as many and none is
-/// named. The processes tell each other.
+/// Device of this process. If no GPU is named and there are enough GPUs, each of several processes
+/// on one machine uses another one. The processes exchange their devices.
 fn device_of(config: &RunConfig, group: &ProcessGroup) -> Result<Device> {
     let device = match (config.training.device.resolve()?, config.training.device) {
         (Device::Cuda(_), DeviceChoice::Auto) if group.local_rank() < cuda_devices() => {
@@ -449,8 +472,8 @@ fn device_of(config: &RunConfig, group: &ProcessGroup) -> Result<Device> {
     Ok(device)
 }
 
-/// Processes on several machines may have read other copies of a corpus, or been told other settings:
-/// they would train on a mixture without a word.
+/// Rejects processes with different recordings or settings, which would train one model on a
+/// mixture. Processes on several machines may have different copies of a corpus.
 fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subset]) -> Result<()> {
     if !group.is_distributed() {
         return Ok(());
@@ -469,15 +492,15 @@ fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subs
     let first = group.broadcast_bytes(Some(own.clone()))?;
     ensure!(
         first == Some(own),
-        "this process has other recordings ({} here), or other settings, than the first one; all need \
-         the same copy of the corpus and the same command",
+        "this process has other recordings ({} here) or other settings than the first process; all \
+         processes need the same copy of the corpus and the same command",
         clips.len()
     );
-    // Nothing is written before all agree.
+    // Nothing is written before all processes agree.
     group.wait_for_all()
 }
 
-/// The lists that recordings come from, wherever a command is typed next.
+/// Makes the paths of manifests absolute, so that they do not depend on the working directory.
 pub(crate) fn absolute_lists(mut data: DataConfig) -> Result<DataConfig> {
     for list in [
         &mut data.manifest,

@@ -1,4 +1,4 @@
-//! The file that describes a sweep, and the settings that it comes to.
+//! The sweep file, and the combinations of values that it describes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,61 +12,73 @@ use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus::folds::Folds;
 
-/// More cells than this are a slip of the pen.
-const MOST: usize = 1_000_000;
-/// No file system takes a longer name than 255 bytes.
-const LONGEST_NAME: usize = 180;
+/// Largest number of combinations; more are a typing error.
+const MAX_COMBINATIONS: usize = 1_000_000;
+/// Largest length of a name in bytes. File systems allow 255.
+const MAX_NAME: usize = 180;
 
-/// A sweep as its file describes it.
+/// Content of a sweep file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GridFile {
-    /// What it is called; the file's own name where it does not say.
+pub struct SweepFile {
+    /// Name of the sweep; None for the name of the file.
     pub name: Option<String>,
-    /// `5`, `loso` …; each setting is cross-validated over them. Without, each has one split.
+    /// Folds of each cross-validation: `5`, `loso` …; None for one split.
     folds: Option<Value>,
-    /// Each setting and fold is trained with each of these.
+    /// Seeds: each combination and fold is trained with each of them.
     seeds: Option<Value>,
-    /// The values of the setting that all others are compared with.
+    /// Values of the combination that all others are compared with.
     baseline: Option<Table>,
-    /// What all settings have in common, over the recipe.
+    /// Settings that all combinations have in common; they override the recipe.
     #[serde(default)]
     config: Table,
-    /// Keys of the configuration, each with a list or a range of values.
+    /// Keys of settings, each with a list or a range of values.
     #[serde(default)]
     sweep: Table,
 }
 
-/// One combination of the values of a sweep.
+/// One combination of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Combination {
-    /// The name of its folder.
+    /// Name of the combination and of its folder.
     pub name: String,
-    /// Its values by their keys.
+    /// The values by their keys.
     pub values: BTreeMap<String, Value>,
 }
 
-impl GridFile {
-    /// Reads the description of a sweep.
-    pub fn read(path: &Path) -> Result<GridFile> {
+impl SweepFile {
+    /// Reads a sweep file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is invalid.
+    pub fn read(path: &Path) -> Result<SweepFile> {
         let text = bounded::read_text(path, bounded::SETTINGS)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        GridFile::parse(&text)
-            .map_err(|error| anyhow!("{} describes no grid:\n{error:#}", path.display()))
+        SweepFile::parse(&text)
+            .map_err(|error| anyhow!("{} is not a valid sweep file:\n{error:#}", path.display()))
     }
 
-    /// The same from its text.
-    pub fn parse(text: &str) -> Result<GridFile> {
+    /// Parses the text of a sweep file.
+    ///
+    /// # Errors
+    /// If it is not TOML with the keys of a sweep.
+    pub fn parse(text: &str) -> Result<SweepFile> {
         Ok(toml::from_str(text)?)
     }
 
-    /// Which folds.
+    /// Kind of folds; None for one split.
+    ///
+    /// # Errors
+    /// If there is no such kind.
     pub fn folds(&self) -> Result<Option<Folds>> {
         let folds = self.folds.as_ref().map(text);
         Ok(folds.map(|folds| folds.parse()).transpose()?)
     }
 
-    /// Each of them once, in ascending order.
+    /// Seeds in ascending order, each once.
+    ///
+    /// # Errors
+    /// If a seed is not a whole number from 0.
     pub fn seeds(&self) -> Result<Vec<u64>> {
         let Some(seeds) = &self.seeds else {
             return Ok(vec![1]);
@@ -78,21 +90,24 @@ impl GridFile {
         values("seeds", seeds)?.into_iter().map(seed).collect()
     }
 
-    /// Every combination of the values of the sweep, each once. The same whatever the order in which
-    /// keys and values were written down; a value that is added changes no other's name.
+    /// All combinations of values, each once. They do not depend on the order of keys and values in
+    /// the file, and their names do not change when values are added.
+    ///
+    /// # Errors
+    /// If a key has no list or range of values, or if there are too many combinations.
     pub fn combinations(&self) -> Result<Vec<Combination>> {
         let mut keys = BTreeMap::new();
         flatten("", &self.sweep, &mut keys);
         ensure!(
             !keys.keys().any(|key| key == "training.seed"),
-            "training.seed is swept by `seeds = [1, 2, 3]` at the top of the file"
+            "training.seed cannot be in [sweep]: write `seeds = [1, 2, 3]` at the top of the file"
         );
         let mut all = vec![BTreeMap::new()];
         for (key, value) in keys {
             let values = values(&key, &value)?;
             ensure!(
-                all.len().saturating_mul(values.len()) <= MOST,
-                "the sweep has more than {MOST} settings"
+                all.len().saturating_mul(values.len()) <= MAX_COMBINATIONS,
+                "the sweep has more than {MAX_COMBINATIONS} settings"
             );
             let with = |one: &BTreeMap<String, Value>| {
                 let each = |value: &Value| {
@@ -111,7 +126,10 @@ impl GridFile {
         Ok(all.into_iter().map(named).collect())
     }
 
-    /// The settings of one combination: the recipe, what `[config]` says over it, its values over both.
+    /// Settings of one combination: the recipe, overridden by `[config]`, overridden by its values.
+    ///
+    /// # Errors
+    /// If a key or a value is invalid.
     pub fn config_of(&self, combination: &Combination, file: &Path) -> Result<RunConfig> {
         let mut table = self.config.clone();
         for (key, value) in &combination.values {
@@ -125,8 +143,11 @@ impl GridFile {
         Ok(config)
     }
 
-    /// Which of the combinations all others are compared with: the one that `[baseline]` names, or
-    /// the one that is `[config]` as it stands.
+    /// Index of the combination that all others are compared with: the one with the values of
+    /// `[baseline]`, or the one that is equal to `[config]`.
+    ///
+    /// # Errors
+    /// If no combination or several combinations have the values of `[baseline]`.
     pub fn baseline(&self, all: &[Combination], configs: &[RunConfig]) -> Result<Option<usize>> {
         let Some(named) = &self.baseline else {
             let plain =
@@ -144,7 +165,7 @@ impl GridFile {
             [one] => Ok(Some(one)),
             [] => bail!("no setting of the sweep has the values of [baseline]"),
             [first, second, ..] => bail!(
-                "[baseline] must name one setting, and fits {} of them, such as {} and {}",
+                "[baseline] must match one setting, but matches {}, such as {} and {}",
                 fitting.len(),
                 all[first].name,
                 all[second].name
@@ -153,8 +174,8 @@ impl GridFile {
     }
 }
 
-/// `model.hidden` = 32 and so on: a key may be written as `"model.hidden"`, `model.hidden`, or below
-/// `[sweep.model]`.
+/// Collects the values by dotted keys (`model.hidden`). A key may be written as `"model.hidden"`,
+/// `model.hidden`, or below `[sweep.model]`.
 fn flatten(path: &str, table: &Table, into: &mut BTreeMap<String, Value>) {
     for (key, value) in table {
         let path = match path {
@@ -170,7 +191,7 @@ fn flatten(path: &str, table: &Table, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Puts a value where a dotted key says.
+/// Inserts a value under a dotted key.
 fn insert(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let Some((first, rest)) = key.split_once('.') else {
         table.insert(key.into(), value);
@@ -181,11 +202,12 @@ fn insert(table: &mut Table, key: &str, value: Value) -> Result<()> {
         .or_insert_with(|| Value::Table(Table::new()));
     match inner {
         Value::Table(inner) => insert(inner, rest, value),
-        other => bail!("{first} is {other} in [config], so there is no {key}"),
+        other => bail!("{first} is {other} in [config], so {key} cannot be set"),
     }
 }
 
-/// `hidden-32+learning_rate-0.001`: the last words of the keys, or more of them where two end alike.
+/// Name of a combination, such as `hidden-32+learning_rate-0.001`: the last part of each key, or
+/// the whole key if two keys have the same last part.
 fn name_of(values: &BTreeMap<String, Value>) -> String {
     if values.is_empty() {
         return "all".into();
@@ -204,13 +226,12 @@ fn name_of(values: &BTreeMap<String, Value>) -> String {
         .map(|(key, value)| format!("{}-{}", short(key), for_name(value)))
         .collect();
     let name = parts.join("+");
-    match name.len() <= LONGEST_NAME {
-        true => name,
-        false => {
-            let digest = blake3::hash(name.as_bytes()).to_hex();
-            let kept: String = name.chars().take(LONGEST_NAME - 20).collect();
-            format!("{kept}~{}", &digest[..16])
-        }
+    if name.len() <= MAX_NAME {
+        name
+    } else {
+        let digest = blake3::hash(name.as_bytes()).to_hex();
+        let kept: String = name.chars().take(MAX_NAME - 20).collect();
+        format!("{kept}~{}", &digest[..16])
     }
 }
 
@@ -241,13 +262,13 @@ mod tests {
     }
 
     fn names(text: &str) -> Vec<String> {
-        let all = GridFile::parse(text).unwrap().combinations().unwrap();
+        let all = SweepFile::parse(text).unwrap().combinations().unwrap();
         all.into_iter().map(|one| one.name).collect()
     }
 
     proptest! {
         #[test]
-        fn every_combination_once_whatever_the_order(
+        fn combinations_do_not_depend_on_the_order(
             keys in prop::sample::subsequence((0..KEYS.len()).collect::<Vec<_>>(), 1..=3),
             lists in prop::collection::vec(prop::collection::vec(0u32..40, 1..5), 3),
             turn in 0usize..4,
@@ -271,7 +292,7 @@ mod tests {
             }
             prop_assert_eq!(&names(&written(&turned)), &here);
 
-            // One value more changes no name.
+            // An added value changes no name.
             let mut more = keys.clone();
             more[0].1.push(new);
             let more = names(&written(&more));
@@ -297,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_leads_to_no_other_folder() {
+    fn the_name_of_a_key_is_a_file_name() {
         for key in ["/tmp/x", "..", "a/b", "x\\y"] {
             let text = format!("[sweep]\ndata.counts_as.'{key}' = ['anger']");
             let name = names(&text).remove(0);
@@ -306,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn the_baseline_is_named_or_the_configuration_as_it_stands() {
+    fn the_baseline_is_named_or_equal_to_the_configuration() {
         let baseline = |text: &str| {
-            let file = GridFile::parse(text).unwrap();
+            let file = SweepFile::parse(text).unwrap();
             let all = file.combinations().unwrap();
             let configs: Vec<RunConfig> = all
                 .iter()
@@ -324,30 +345,30 @@ mod tests {
             Some(0)
         );
         let error = named("model.hidden = 16").unwrap_err().to_string();
-        assert!(error.contains("fits 2 of them"), "{error}");
+        assert!(error.contains("matches 2"), "{error}");
         assert!(named("model.hidden = 17").is_err());
         assert_eq!(baseline("[sweep]\nmodel.hidden = [16]").unwrap(), None);
     }
 
     #[test]
-    fn wrong_keys_are_named() {
+    fn errors_name_invalid_keys() {
         let error = |text: &str| {
-            let file = GridFile::parse(text)?;
+            let file = SweepFile::parse(text)?;
             let all = file.combinations()?;
             file.config_of(&all[0], Path::new("x.toml")).map(|_| ())
         };
-        for (text, told) in [
+        for (text, expected) in [
             ("[sweep]\nmodel.hiden = [1]", "hiden"),
             ("[sweep]\ntraining.seed = [1]", "seeds = [1, 2, 3]"),
             ("[swoop]\nmodel.hidden = [1]", "swoop"),
             (
                 "[config]\nmodel = 3\n[sweep]\nmodel.hidden = [1]",
-                "no model.hidden",
+                "model.hidden cannot be set",
             ),
             ("[sweep]\nmodel.hidden = [0]", "between 1 and 4096"),
         ] {
-            let told_us = format!("{:#}", error(text).unwrap_err());
-            assert!(told_us.contains(told), "{text}: {told_us}");
+            let message = format!("{:#}", error(text).unwrap_err());
+            assert!(message.contains(expected), "{text}: {message}");
         }
     }
 }

@@ -2,40 +2,96 @@
 
 #![allow(dead_code, reason = "no test uses all helpers")]
 
+pub mod bundle;
+pub mod process;
+pub mod server;
+pub mod tiny;
+
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use emovox::corpus::demo;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use tempfile::TempDir;
 
 /// A temporary folder with recordings, runs and a small configuration.
-pub struct Desk {
+pub struct TestEnv {
     folder: TempDir,
 }
 
-impl Desk {
-    pub fn new() -> Desk {
+impl TestEnv {
+    pub fn new() -> TestEnv {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("small.toml"), SMALL).unwrap();
-        Desk { folder }
+        TestEnv { folder }
     }
 
     /// With a corpus of five voices, three emotions and two sentences: `corpus/EMOTION/vNN/N.wav`.
-    pub fn with_corpus() -> Desk {
-        let desk = Desk::new();
+    pub fn with_corpus() -> TestEnv {
+        let env = TestEnv::new();
         for voice in 1..=5 {
             for emotion in [0, 5, 6] {
                 for sentence in 1..=2 {
                     let samples = demo::synthesise(voice, sentence, emotion, 1);
                     let class = demo::EMOTIONS[emotion];
                     let file = format!("corpus/{class}/v{voice:02}/{sentence}.wav");
-                    desk.wav(&file, 16_000, 1, &samples);
+                    env.wav(&file, 16_000, 1, &samples);
                 }
             }
         }
-        desk
+        env
+    }
+
+    /// With a corpus, and the run folders that a command makes in it. All tests that share `runs` train
+    /// only once; each gets its own copy.
+    pub fn with_runs(runs: &OnceLock<Files>, line: &str) -> TestEnv {
+        // The configuration of a run has the path of its recordings.
+        const FOLDER: &str = "FOLDER-OF-THE-TEST";
+        let replace = |file: &Path, bytes: Vec<u8>, from: &str, to: &str| {
+            if file.extension().is_none_or(|extension| extension != "toml") {
+                return bytes;
+            }
+            let text = String::from_utf8(bytes).unwrap();
+            text.replace(from, to).into_bytes()
+        };
+        let runs = runs.get_or_init(|| {
+            let env = TestEnv::with_corpus();
+            env.run(line).success();
+            let found = files(&env.path("runs")).into_iter();
+            found
+                .map(|(file, bytes)| {
+                    let bytes = replace(&file, bytes, env.folder(), FOLDER);
+                    (file, bytes)
+                })
+                .collect()
+        });
+        let env = TestEnv::with_corpus();
+        for (file, bytes) in runs {
+            let path = env.path("runs").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let bytes = replace(file, bytes.clone(), FOLDER, env.folder());
+            fs::write(path, bytes).unwrap();
+        }
+        env
+    }
+
+    fn folder(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
+    /// Moves two of the five voices from `corpus` to a second corpus, `other`.
+    pub fn split_corpus(&self) {
+        for emotion in ["anger", "neutral", "sadness"] {
+            for voice in ["v04", "v05"] {
+                let other = self.path(&format!("other/{emotion}"));
+                fs::create_dir_all(&other).unwrap();
+                let from = self.path(&format!("corpus/{emotion}/{voice}"));
+                fs::rename(from, other.join(voice)).unwrap();
+            }
+        }
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
@@ -61,8 +117,8 @@ impl Desk {
     }
 
     /// Runs a command line of emovox and returns its output.
-    pub fn types(&self, line: &str) -> Seen {
-        Seen::of(line, self.command(line).output().unwrap())
+    pub fn run(&self, line: &str) -> CommandOutput {
+        CommandOutput::of(line, self.command(line).output().unwrap())
     }
 
     /// A command line of emovox that has not started yet.
@@ -77,23 +133,51 @@ impl Desk {
         command
     }
 
+    /// Number of run folders.
     pub fn runs(&self) -> usize {
         fs::read_dir(self.path("runs")).map_or(0, Iterator::count)
     }
+
+    /// The rows of a CSV file in the folder of runs, as maps from column to value.
+    pub fn table(&self, file: &str) -> Vec<BTreeMap<String, String>> {
+        let table = csv::Reader::from_path(self.path("runs").join(file)).unwrap();
+        table.into_deserialize().map(Result::unwrap).collect()
+    }
 }
 
-pub struct Seen {
+/// Files by their path in a folder.
+pub type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// All files below a folder, without following links.
+pub fn files(folder: &Path) -> Files {
+    let mut found = Files::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().into();
+                found.insert(name, fs::read(&path).unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+pub struct CommandOutput {
     pub line: String,
     pub code: i32,
     pub out: String,
     pub error: String,
 }
 
-impl Seen {
+impl CommandOutput {
     /// The output of a process that has ended.
-    pub fn of(line: &str, output: Output) -> Seen {
+    pub fn of(line: &str, output: Output) -> CommandOutput {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Seen {
+        CommandOutput {
             line: line.into(),
             code: output.status.code().unwrap_or(-1),
             out: text(&output.stdout),
@@ -102,7 +186,7 @@ impl Seen {
     }
 
     #[track_caller]
-    pub fn fine(self) -> Seen {
+    pub fn success(self) -> CommandOutput {
         assert_eq!(self.code, 0, "{}\n{}\n{}", self.line, self.out, self.error);
         self
     }
@@ -110,8 +194,8 @@ impl Seen {
     /// Asserts that the command failed: exit code 1, an error with all of these words, and no C++ stack or
     /// Rust panic.
     #[track_caller]
-    pub fn fails_with(self, words: &[&str]) -> Seen {
-        let Seen {
+    pub fn fails_with(self, words: &[&str]) -> CommandOutput {
+        let CommandOutput {
             line, code, error, ..
         } = &self;
         assert_eq!(*code, 1, "{line}\n{error}");

@@ -1,4 +1,4 @@
-//! What a key of a sweep goes through: a list, or a range.
+//! Values of a key of a sweep: a list, or a range.
 
 use std::cmp::Ordering;
 
@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use toml::Value;
 
-/// More values than this are a slip of the pen.
-const MOST: usize = 10_000;
+/// Largest number of values; more are a typing error.
+const MAX_VALUES: usize = 10_000;
 
 /// `{ from = 1, to = 9, step = 2 }`, or `{ from = 1e-4, to = 1e-2, count = 5, log = true }`.
 #[derive(Deserialize)]
@@ -21,23 +21,23 @@ struct Range {
     log: bool,
 }
 
-/// True where a table is a range and not a table of further keys.
+/// True if a value is a range, and not a table of further keys.
 pub(super) fn is_range(value: &Value) -> bool {
     value
         .as_table()
         .is_some_and(|table| table.contains_key("from") && table.contains_key("to"))
 }
 
-/// The values of a list or a range, each once, whole numbers and fractions in ascending order: what a
-/// grid is does not depend on how it was written down.
+/// The values of a list or a range, each once, numbers in ascending order. The sweep does not
+/// depend on their order in the file.
 pub(super) fn values(key: &str, value: &Value) -> Result<Vec<Value>> {
     let mut values = match value {
         Value::Array(list) => list.clone(),
         _ if is_range(value) => range(value).with_context(|| format!("the range of {key}"))?,
         other => bail!(
-            "{key} is {other}, and a sweep needs a list ({key} = [{other}]) or a range \
-             ({key} = {{ from = 1, to = 9, step = 2 }}); what all cells have in common belongs \
-             into [config]"
+            "{key} is {other}, but a sweep needs a list ({key} = [{other}]) or a range \
+             ({key} = {{ from = 1, to = 9, step = 2 }}); a setting that all trials have in common \
+             belongs into [config]"
         ),
     };
     ensure!(!values.is_empty(), "{key} has no values");
@@ -59,7 +59,7 @@ fn range(value: &Value) -> Result<Vec<Value>> {
     };
     ensure!(
         from <= to && from.is_finite() && to.is_finite(),
-        "from must be at most to"
+        "from must not be greater than to"
     );
     let whole = |value: &Value| matches!(value, Value::Integer(_));
     let step = match &range.step {
@@ -69,40 +69,46 @@ fn range(value: &Value) -> Result<Vec<Value>> {
     let all_whole = whole(&range.from) && whole(&range.to) && !range.log;
     let (all_whole, values): (bool, Vec<f64>) = match range.count {
         Some(count) => {
-            ensure!(range.step.is_none(), "take step or count, not both");
+            ensure!(range.step.is_none(), "step and count cannot be combined");
             ensure!(
-                (2..=MOST).contains(&count),
-                "count must lie between 2 and {MOST}"
+                (2..=MAX_VALUES).contains(&count),
+                "count must be between 2 and {MAX_VALUES}"
             );
             ensure!(
                 !range.log || from > 0.0,
-                "on a logarithmic scale from must be above 0"
+                "from must be greater than 0 on a logarithmic scale"
             );
             let share = |index: usize| index as f64 / (count - 1) as f64;
-            let at = |index: usize| match range.log {
-                true => from * (to / from).powf(share(index)),
-                false => from + (to - from) * share(index),
+            let at = |index: usize| {
+                if range.log {
+                    from * (to / from).powf(share(index))
+                } else {
+                    from + (to - from) * share(index)
+                }
             };
             (false, (0..count).map(at).collect())
         }
         None => {
             ensure!(!range.log, "a logarithmic range needs a count");
-            ensure!(step > 0.0, "step must be above 0");
+            ensure!(step > 0.0, "step must be greater than 0");
             let steps = ((to - from) / step + 1e-9).floor();
-            ensure!(steps < MOST as f64, "more than {MOST} values");
+            ensure!(steps < MAX_VALUES as f64, "more than {MAX_VALUES} values");
             let at = |index: usize| from + step * index as f64;
             let whole = all_whole && range.step.as_ref().is_none_or(whole);
             (whole, (0..=steps as usize).map(at).collect())
         }
     };
-    let value = |value: f64| match all_whole {
-        true => Value::Integer(value as i64),
-        false => Value::Float(rounded(value)),
+    let value = |value: f64| {
+        if all_whole {
+            Value::Integer(value as i64)
+        } else {
+            Value::Float(rounded(value))
+        }
     };
     Ok(values.into_iter().map(value).collect())
 }
 
-/// Six digits that count: 0.3 and not 0.30000000000000004.
+/// Rounds to six significant digits: 0.3 instead of 0.30000000000000004.
 fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
@@ -115,7 +121,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A value as tables show it.
+/// Text of a value in tables.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Integer(value) => value.to_string(),
@@ -130,22 +136,22 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// A value as a part of a folder's name. What had to be changed for that is told apart by a digest.
+/// Text of a value in the name of a folder. If characters had to be replaced, a digest is added, so
+/// that different values have different names.
 pub(super) fn for_name(value: &Value) -> String {
-    const LONGEST: usize = 40;
+    const MAX_LENGTH: usize = 40;
     let text = text(value);
     let plain = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
     let name: String = text
         .chars()
         .map(|c| if plain(c) || c == '-' { c } else { '_' })
-        .take(LONGEST)
+        .take(MAX_LENGTH)
         .collect();
-    match name == text && !name.is_empty() {
-        true => name,
-        false => {
-            let digest = blake3::hash(value.to_string().as_bytes()).to_hex();
-            format!("{name}~{}", &digest[..8])
-        }
+    if name == text && !name.is_empty() {
+        name
+    } else {
+        let digest = blake3::hash(value.to_string().as_bytes()).to_hex();
+        format!("{name}~{}", &digest[..8])
     }
 }
 
@@ -186,25 +192,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_told() {
-        for (text, told) in [
+    fn invalid_values_are_rejected() {
+        for (text, expected) in [
             ("4", "belongs into [config]"),
             ("[]", "no values"),
-            ("{ from = 3, to = 1 }", "from must be at most to"),
+            ("{ from = 3, to = 1 }", "from must not be greater than to"),
             ("{ from = 'a', to = 'b' }", "must be numbers"),
-            ("{ from = 0, to = 1, count = 3, log = true }", "above 0"),
+            (
+                "{ from = 0, to = 1, count = 3, log = true }",
+                "greater than 0",
+            ),
             ("{ from = 0, to = 1, log = true }", "needs a count"),
-            ("{ from = 0, to = 1, step = 0 }", "above 0"),
+            ("{ from = 0, to = 1, step = 0 }", "greater than 0"),
             ("{ from = 0, to = 1e9, step = 0.1 }", "more than"),
             ("{ from = 0, to = 1, by = 1 }", "unknown field"),
         ] {
             let error = format!("{:#}", of(text).unwrap_err());
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 
     #[test]
-    fn names_are_for_folders_and_stay_apart() {
+    fn different_values_have_different_folder_names() {
         let name = |text: &str| for_name(&Value::String(text.into()));
         assert_eq!(name("one-cycle"), "one-cycle");
         assert!(name("a/b").starts_with("a_b~"));

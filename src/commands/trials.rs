@@ -1,0 +1,201 @@
+//! Common code of the commands that train several trials: flags, progress, and the end of a
+//! command.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use tch::Device;
+
+use super::cache::CacheArgs;
+use super::progress::bar;
+use super::settings::{Settings, set};
+use super::stop::Stop;
+use super::terminal::print_text;
+use super::{Runs, say, warning};
+use emovox::config::RunConfig;
+use emovox::experiments::{Job, Outcome, Plan, Runner, Study, Trial, check, default_jobs};
+use emovox::run::RunFolder;
+
+/// Flags of the commands that train several trials with one configuration.
+#[derive(Args)]
+pub(super) struct TrialArgs {
+    /// Seeds: train with each of them
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Random seed of the split into test, validation and training speakers [default: 1]
+    #[arg(long, value_name = "N")]
+    split_seed: Option<u64>,
+    /// Number of trainings in parallel [default: one per core; on a GPU 1]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    #[command(flatten)]
+    pub(super) runs: Runs,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
+}
+
+impl TrialArgs {
+    /// Settings that all trials have in common.
+    pub(super) fn configure(&self, settings: &Settings) -> Result<RunConfig> {
+        ensure!(self.jobs != Some(0), "--jobs must be at least 1");
+        let mut config = settings.configure()?;
+        set(&mut config.split.seed, self.split_seed);
+        config.validate()?;
+        config.training.device.resolve()?;
+        Ok(config)
+    }
+
+    /// Seeds in ascending order, each once.
+    pub(super) fn seeds(&self) -> Vec<u64> {
+        let mut seeds = self.seeds.clone();
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds
+    }
+
+    /// Starts or continues the study with a plan, after the checks of its recordings.
+    pub(super) fn open<P: Plan>(&self, plan: P, name: &str) -> Result<Study<P>> {
+        RunFolder::check_name(name)?;
+        let folder = self.runs.runs_dir.join(name);
+        check(&plan, &folder, self.cache.open().as_ref())?;
+        Study::open(&folder, plan)
+    }
+
+    /// Trains the trials of a study that are not finished. Returns the number of failures.
+    /// `result` describes a finished trial, given its duration in seconds.
+    pub(super) fn train<P: Plan>(
+        &self,
+        study: &Study<P>,
+        stop: &Stop,
+        result: impl Fn(&Trial, f64) -> Result<String> + Sync,
+    ) -> Result<usize> {
+        let mut trials = study.trials();
+        let all = trials.len();
+        trials.retain(|trial| !trial.is_done());
+        if trials.len() < all {
+            say!(
+                "{} of {all} trials are already finished",
+                all - trials.len()
+            );
+        }
+        let settings = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let flags = self.cache.flags();
+        let batch = Batch {
+            all,
+            jobs: match self.jobs {
+                Some(jobs) => jobs,
+                None => jobs_for([study.plan.config()])?,
+            },
+            stop,
+        };
+        batch.train(
+            &trials,
+            |trial| trial.job(&flags, settings.path()),
+            |trial, outcome, seconds| {
+                let result = || result(trial, seconds);
+                print_outcome(&trial.name(), trial, outcome, result);
+            },
+        )
+    }
+}
+
+/// Default number of trainings in parallel with these settings.
+pub(super) fn jobs_for<'a>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Result<usize> {
+    let mut on_cpu = true;
+    for config in configs {
+        on_cpu &= config.training.device.resolve()? == Device::Cpu;
+    }
+    Ok(default_jobs(on_cpu))
+}
+
+/// Trials that are trained together.
+pub(super) struct Batch<'a> {
+    /// Number of all trials, of which some may be finished.
+    pub(super) all: usize,
+    /// Number of trainings in parallel.
+    pub(super) jobs: usize,
+    pub(super) stop: &'a Stop,
+}
+
+impl Batch<'_> {
+    /// Trains the trials that are left, with a progress bar. Returns the number of failures.
+    pub(super) fn train<T: Sync>(
+        &self,
+        left: &[T],
+        job: impl Fn(&T) -> Result<Job> + Sync,
+        report: impl Fn(&T, &Outcome, f64) + Sync,
+    ) -> Result<usize> {
+        let bar = bar(self.all, "trainings", "trials");
+        bar.set_position((self.all - left.len()) as u64);
+        bar.reset_eta();
+        let runner = Runner {
+            program: std::env::current_exe()?,
+            jobs: self.jobs,
+            stop: self.stop.asked(),
+        };
+        let outcomes = runner.run(left, job, |trial, outcome, seconds| {
+            bar.inc(1);
+            bar.suspend(|| report(trial, outcome, seconds));
+        })?;
+        bar.finish_and_clear();
+        let failed = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Failed(_)));
+        Ok(failed.count())
+    }
+}
+
+/// Prints the outcome of a trial. `result` is called for a finished trial.
+pub(super) fn print_outcome(
+    name: &str,
+    trial: &Trial,
+    outcome: &Outcome,
+    result: impl Fn() -> Result<String>,
+) {
+    match outcome {
+        Outcome::Done => match result() {
+            Ok(result) => say!("{name}: {result}"),
+            Err(error) => say!("{name}: {error:#}"),
+        },
+        Outcome::Failed(reason) => {
+            let log = trial.log_path();
+            warning!("{name} failed: {reason} (see {})", log.display());
+        }
+        Outcome::Stopped(state) => say!("{name}: {state}"),
+    }
+}
+
+/// The scores of a finished trial and the duration of its training.
+pub(super) fn describe_scores(trial: &Trial, seconds: f64) -> Result<String> {
+    let result = trial.scores()?;
+    Ok(format!(
+        "UAR {:.1} %, accuracy {:.1} %   {seconds:.0} s{}",
+        100.0 * result.scores.uar,
+        100.0 * result.scores.accuracy,
+        result.note()
+    ))
+}
+
+/// Prints the results of a study, and returns the exit code of the command. `retry` says how failed
+/// trials are trained again.
+pub(super) fn finish(
+    text: &str,
+    folder: &Path,
+    stop: &Stop,
+    failed: usize,
+    retry: &str,
+) -> Result<ExitCode> {
+    print_text(&format!("\n{text}\n"));
+    say!("all results are in {}", folder.display());
+    if stop.is_asked() {
+        say!("stopped; run the same command again to continue");
+        return Ok(stop.exit_code());
+    }
+    ensure!(
+        failed == 0,
+        "{failed} trials failed; fix the cause, then {retry}"
+    );
+    Ok(ExitCode::SUCCESS)
+}

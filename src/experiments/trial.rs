@@ -1,0 +1,182 @@
+//! One trial: a training of a cross-validation, a cross-corpus matrix or a sweep. Each trial has a
+//! run folder.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::cross_corpus::CorpusEntry;
+use crate::bounded;
+use crate::config::{DataConfig, RunConfig};
+use crate::corpus::Clip;
+use crate::corpus::folds::Fold;
+use crate::io::write_bytes;
+use crate::run::{RunFolder, read_split};
+
+/// One training of a study.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial<'a> {
+    /// Fold or corpus of the trial.
+    pub subject: Subject<'a>,
+    /// Random seed of the training.
+    pub seed: u64,
+    /// Folder of the study, in which the run folder is.
+    pub folder: &'a Path,
+    /// Settings that all trials of the study have in common.
+    pub shared: &'a RunConfig,
+}
+
+/// The difference between the trials of a study, apart from the seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Subject<'a> {
+    /// A fold: its speakers are the test and validation speakers.
+    Fold(&'a Fold),
+    /// A corpus: the trial is trained on it.
+    Corpus(&'a CorpusEntry),
+}
+
+/// Progress of a trial, according to its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrialState {
+    /// Trained and scored.
+    Done,
+    /// Failed, with the error message.
+    Failed(String),
+    /// The run folder exists: the trial is in training, or it was stopped or killed.
+    Started,
+    /// There is no run folder yet.
+    Waiting,
+}
+
+impl TrialState {
+    /// The state as tables show it: `done`, `failed`, `begun` or `waiting`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            TrialState::Done => "done",
+            TrialState::Failed(_) => "failed",
+            TrialState::Started => "begun",
+            TrialState::Waiting => "waiting",
+        }
+    }
+}
+
+impl<'a> Trial<'a> {
+    /// Name of the run folder, for example `fold-1-seed-2`, `ravdess-seed-1`, or `seed-1` for a
+    /// study without folds.
+    pub fn name(&self) -> String {
+        match self.subject {
+            Subject::Fold(fold) if fold.name.is_empty() => format!("seed-{}", self.seed),
+            Subject::Fold(fold) => format!("fold-{}-seed-{}", fold.name, self.seed),
+            Subject::Corpus(corpus) => format!("{}-seed-{}", corpus.name, self.seed),
+        }
+    }
+
+    /// Recordings of the trial, and their labels.
+    pub fn data(&self) -> &'a DataConfig {
+        match self.subject {
+            Subject::Fold(_) => &self.shared.data,
+            Subject::Corpus(corpus) => &corpus.data,
+        }
+    }
+
+    /// All settings of the training.
+    pub fn config(&self) -> RunConfig {
+        let mut config = self.shared.clone();
+        match self.subject {
+            Subject::Fold(fold) => {
+                config.split.test_speakers.clone_from(&fold.test);
+                config
+                    .split
+                    .validation_speakers
+                    .clone_from(&fold.validation);
+            }
+            Subject::Corpus(corpus) => config.data.clone_from(&corpus.data),
+        }
+        config.training.seed = self.seed;
+        config
+    }
+
+    /// Path of the run folder.
+    pub fn run_path(&self) -> PathBuf {
+        self.folder.join(self.name())
+    }
+
+    /// Paths of the files of the run, which need not exist.
+    pub fn files(&self) -> RunFolder {
+        RunFolder::in_folder(&self.run_path())
+    }
+
+    /// The run folder.
+    ///
+    /// # Errors
+    /// If the run does not exist.
+    pub fn run(&self) -> Result<RunFolder> {
+        RunFolder::open(Path::new(""), &self.run_path().to_string_lossy())
+    }
+
+    /// True if the run folder exists and is complete enough to be resumed.
+    pub fn has_started(&self) -> bool {
+        RunFolder::at(&self.run_path()).is_some_and(|run| run.split_csv().is_file())
+    }
+
+    /// True if the trial is trained and scored.
+    pub fn is_done(&self) -> bool {
+        // The last file of the results.
+        self.files().confusion_png().exists()
+    }
+
+    /// Progress of the trial.
+    pub fn state(&self) -> TrialState {
+        if self.is_done() {
+            return TrialState::Done;
+        }
+        match bounded::read_text(&self.error_path(), bounded::SETTINGS) {
+            Ok(reason) => TrialState::Failed(reason.trim().to_string()),
+            Err(_) if self.run_path().exists() => TrialState::Started,
+            Err(_) => TrialState::Waiting,
+        }
+    }
+
+    /// Saves the reason of a failure beside the run folder, until
+    /// [`clear_failure`](Self::clear_failure).
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_failure(&self, reason: &str) -> Result<()> {
+        write_bytes(&self.error_path(), format!("{reason}\n").as_bytes())
+    }
+
+    /// Removes the saved reason of a failure.
+    ///
+    /// # Errors
+    /// If the file cannot be removed.
+    pub fn clear_failure(&self) -> Result<()> {
+        let file = self.error_path();
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", file.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Path of the output of the training, if a [`Runner`](super::Runner) starts it.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name()))
+    }
+
+    fn error_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.error", self.name()))
+    }
+
+    /// Recordings of the run, with the content hashes of the time of the training.
+    ///
+    /// # Errors
+    /// If the split of the run cannot be read.
+    pub fn recordings(&self) -> Result<Vec<Clip>> {
+        let split = self.files().split_csv();
+        Ok(read_split(&split, &self.data().sources)?.0)
+    }
+}
