@@ -622,7 +622,7 @@ fn a_nan_loss_is_an_error_with_the_step_and_its_clips() {
 fn a_rejected_training_leaves_no_files() {
     let env = TestEnv::with_corpus();
     let train = |data: &str| env.run(&format!("train --data {data} --config small.toml"));
-    let tone = vec![0.1f32; 8_000];
+    let tone: Vec<f32> = (0..8_000).map(|i| (i as f32 * 0.05).sin() * 0.1).collect();
 
     fs::create_dir(env.path("empty")).unwrap();
     train("empty").fails_with(&["no recording in empty"]);
@@ -761,7 +761,7 @@ fn silence_other_formats_and_contradictory_copies_are_listed() {
     fs::copy(in_class(0, "1.wav"), in_class(1, "copy.wav")).unwrap();
 
     let output = env.run(TRAIN).success();
-    let line = seen
+    let line = output
         .out
         .lines()
         .find(|line| line.starts_with("contradictory labels: "));

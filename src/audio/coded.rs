@@ -16,6 +16,7 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
+use symphonia::core::units::TimeBase;
 use symphonia::default::formats::{
     AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
     WavReader,
@@ -192,7 +193,7 @@ impl<'s> Coded<'s> {
             && !is_fragmented
             && track
                 .and_then(|track| track.time_base)
-                .is_some_and(|base| base.numer.get() == 1 && base.denom.get() == rate);
+                .is_some_and(|base| Some(base) == TimeBase::try_from_recip(rate));
     }
 
     /// Decodes some more samples. Returns all channels of a frame, then the next frame; nothing at
