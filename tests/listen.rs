@@ -164,10 +164,10 @@ fn read(path: &Path) -> Vec<u8> {
 #[test]
 fn the_program_prints_the_predictions_of_every_kind_of_stream() {
     let desk = &with_run();
-    let talk = &samples(desk);
+    let (talk, samples) = (&talk(25.0), &samples(desk));
     let file = read(&desk.path("talk.wav"));
     let lines = run_listen(desk, JSON, &file).fine().out;
-    let expected = listen(&predictor(desk), 16_000, &mut std::iter::once(&talk[..]));
+    let expected = listen(&predictor(desk), 16_000, &mut std::iter::once(&samples[..]));
     assert_eq!(lines.lines().count(), expected.len());
     for (line, expected) in lines.lines().zip(&expected) {
         let object: Value = serde_json::from_str(line).unwrap();
@@ -229,7 +229,7 @@ fn the_program_prints_the_predictions_of_every_kind_of_stream() {
 #[test]
 fn a_broken_stream_is_an_error_after_its_predictions() {
     let desk = &with_run();
-    let talk = &samples(desk);
+    let talk = &talk(25.0);
     let file = read(&desk.path("talk.wav"));
     run_listen(desk, JSON, b"").fails_with(&["standard input", "empty"]);
     run_listen(desk, JSON, &file[..30]).fails_with(&["ends inside the WAV header"]);

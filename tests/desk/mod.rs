@@ -48,18 +48,38 @@ impl Desk {
     /// With a corpus, and the run folders that a command makes in it. All tests that share `runs` train
     /// only once; each gets its own copy.
     pub fn with_runs(runs: &OnceLock<Files>, line: &str) -> Desk {
+        // The configuration of a run has the path of its recordings.
+        const FOLDER: &str = "FOLDER-OF-THE-TEST";
+        let replace = |file: &Path, bytes: Vec<u8>, from: &str, to: &str| {
+            if file.extension().is_none_or(|extension| extension != "toml") {
+                return bytes;
+            }
+            let text = String::from_utf8(bytes).unwrap();
+            text.replace(from, to).into_bytes()
+        };
         let runs = runs.get_or_init(|| {
             let desk = Desk::with_corpus();
             desk.types(line).fine();
-            files(&desk.path("runs"))
+            let found = files(&desk.path("runs")).into_iter();
+            found
+                .map(|(file, bytes)| {
+                    let bytes = replace(&file, bytes, desk.folder(), FOLDER);
+                    (file, bytes)
+                })
+                .collect()
         });
         let desk = Desk::with_corpus();
         for (file, bytes) in runs {
             let path = desk.path("runs").join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let bytes = replace(file, bytes.clone(), FOLDER, desk.folder());
             fs::write(path, bytes).unwrap();
         }
         desk
+    }
+
+    fn folder(&self) -> &str {
+        self.folder.path().to_str().unwrap()
     }
 
     /// Moves two of the five voices from `corpus` to a second corpus, `other`.
