@@ -8,6 +8,7 @@
 //! have the default settings of librosa.
 
 use std::hint::black_box;
+use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
@@ -53,7 +54,19 @@ fn reading(c: &mut Criterion) {
             .expect("room for it");
     }
     writer.finalize().expect("room for it");
-    c.bench_function("read a WAV file", |b| b.iter(|| audio::read_wav(&path)));
+    c.bench_function("read a WAV file", |b| b.iter(|| audio::read(&path)));
+    // 0.2 s of stereo at 44.1 kHz each; scripts/reference/make_audio.py makes them.
+    for name in [
+        "flac-44100-2.flac",
+        "mp3-cbr-44100-2.mp3",
+        "ogg-vorbis-44100-2.ogg",
+        "m4a-aac-44100-2.m4a",
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data/audio")
+            .join(name);
+        c.bench_function(&format!("read {name}"), |b| b.iter(|| audio::read(&path)));
+    }
     c.bench_function("resample 16 000 → 22 050 Hz", |b| {
         b.iter(|| resample(&voice, 22_050))
     });

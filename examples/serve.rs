@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
-use emovox::audio::{AudioConfig, SampleRate, read_wav_from, resample, trim_silence};
+use emovox::audio::{AudioConfig, SampleRate, read_from, resample, trim_silence};
 use emovox::device::DeviceChoice;
 use emovox::features::Extractor;
 use emovox::inference::{Predictor, Trained};
@@ -43,7 +43,7 @@ impl Service {
     /// Bytes of a WAV file → JSON. The threads compute the features, which take most of the time,
     /// in parallel.
     fn handle(&self, body: &[u8]) -> Result<String> {
-        let mut sound = read_wav_from(Cursor::new(body))?;
+        let mut sound = read_from(Cursor::new(body))?;
         if sound.sample_rate != self.rate {
             sound = resample(&sound, self.rate)?;
         }

@@ -32,6 +32,9 @@ failed=0
 for target; do
     # The fuzzer's new inputs are kept out of the repository.
     cp -R "tests/fuzz/seeds/$target" "$work/$target"
+    if [ "$target" = wav ]; then
+        cp tests/data/audio/*-*-* "$work/$target"
+    fi
     log=$work/$target.log
     cargo +nightly fuzz build "${fuzz[@]}" "$target" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
     outcome="no crash"

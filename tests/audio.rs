@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use emovox::audio::{
-    AudioConfig, AudioError, SampleRate, Waveform, load, probe, read_wav, resample, trim_silence,
+    AudioConfig, AudioError, SampleRate, Waveform, load, probe, read as read_audio, resample,
+    trim_silence,
 };
 use hound::{SampleFormat, WavSpec, WavWriter};
 use serde_json::Value;
@@ -34,7 +35,7 @@ fn written_and_read<S: hound::Sample + Copy>(spec: WavSpec, samples: &[S]) -> Ve
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sound.wav");
     write(&path, spec, samples);
-    let waveform = read_wav(&path).unwrap();
+    let waveform = read_audio(&path).unwrap();
     assert_eq!(waveform.sample_rate, 16_000);
     waveform.samples
 }
@@ -44,7 +45,7 @@ fn read_bytes(bytes: &[u8]) -> Result<Waveform, AudioError> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sound.wav");
     fs::write(&path, bytes).unwrap();
-    read_wav(&path)
+    read_audio(&path)
 }
 
 /// The error for a file with these bytes, which must be one line.
@@ -188,27 +189,28 @@ fn probe_reads_only_the_header() {
     let info = probe(&path).unwrap();
     assert_eq!(
         (info.sample_rate, info.channels, info.bits_per_sample),
-        (16_000, 2, 24)
+        (16_000, 2, Some(24))
     );
     assert_eq!(info.seconds, 0.5);
 }
 
 #[test]
 fn an_error_names_the_other_audio_format() {
-    let others: [(&[u8], &str); 8] = [
-        (b"FORM\0\0\0\x10AIFFCOMM", "AIFF"),
-        (b"fLaC\0\0\0\x22", "FLAC"),
-        (b"OggS\0\x02", "Ogg"),
-        (b"ID3\x04\0\0", "MP3"),
-        (b"\xFF\xFB\x90\x64", "MP3"),
-        (b"RIFX\0\0\0\x10WAVEfmt ", "RIFX"),
-        (b"\0\0\0\x20ftypM4A ", "M4A"),
-        (b"RIFF\x10\0\0\0AVI LIST", "AVI"),
+    let others: [(&[u8], &str); 6] = [
+        (
+            b"RIFF\x10\0\0\0AVI LIST",
+            "another RIFF format, such as AVI",
+        ),
+        (b".snd\0\0\0\x18", "AU"),
+        (b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", "WMA"),
+        (b"#!AMR\n", "AMR"),
+        (b"NIST_1A\n   1024\n", "NIST SPHERE"),
+        (b"wvpk\0\0\0\0", "WavPack"),
     ];
     for (bytes, name) in others {
         let message = error_of(bytes);
         assert!(
-            message.starts_with("not a WAV file but ") && message.contains(name),
+            message.starts_with(name) && message.contains("is not supported"),
             "{message}"
         );
         assert!(
@@ -217,6 +219,33 @@ fn an_error_names_the_other_audio_format() {
         );
     }
     assert!(error_of(b"<!DOCTYPE html>").contains("not a WAV file"));
+}
+
+#[test]
+fn the_start_of_a_recording_is_rejected_in_any_format() {
+    let starts: [&[u8]; 9] = [
+        b"FORM\0\0\0\x10AIFFCOMM",
+        b"caff\0\x01\0\0desc",
+        b"fLaC\0\0\0\x22",
+        b"OggS\0\x02",
+        b"ID3\x04\0\0",
+        b"\xFF\xFB\x90\x64",
+        b"RIFX\0\0\0\x10WAVEfmt ",
+        b"\0\0\0\x20ftypM4A ",
+        b"\x1A\x45\xDF\xA3\x9F",
+    ];
+    for bytes in starts {
+        let message = error_of(bytes);
+        let expected = [
+            "the file ends inside its header",
+            "damaged",
+            "unsupported encoding",
+        ];
+        assert!(
+            expected.iter().any(|start| message.starts_with(start)),
+            "{message}"
+        );
+    }
 }
 
 #[test]
@@ -241,9 +270,9 @@ fn broken_files_are_rejected_with_the_reason() {
 
 #[test]
 fn unsupported_encodings_are_rejected_with_advice() {
-    let adpcm = riff(&[format_chunk(2, 1, 16), chunk(b"data", &[0; 8])]);
+    let gsm = riff(&[format_chunk(0x31, 1, 16), chunk(b"data", &[0; 8])]);
     let half = riff(&[format_chunk(3, 1, 16), chunk(b"data", &[0; 8])]);
-    for bytes in [adpcm, half] {
+    for bytes in [gsm, half] {
         let message = error_of(&bytes);
         assert!(message.starts_with("unsupported WAV encoding"), "{message}");
         assert!(message.contains("pcm_s16le"), "{message}");
@@ -262,10 +291,10 @@ fn samples_that_are_not_finite_are_rejected() {
 #[test]
 fn a_missing_file_and_a_folder_have_different_errors() {
     let folder = TempDir::new().unwrap();
-    let missing = read_wav(&folder.path().join("none.wav")).unwrap_err();
+    let missing = read_audio(&folder.path().join("none.wav")).unwrap_err();
     assert_eq!(missing.to_string(), "no such file; check the path");
-    let is_folder = read_wav(folder.path()).unwrap_err();
-    assert_eq!(is_folder.to_string(), "a folder, not a WAV file");
+    let is_folder = read_audio(folder.path()).unwrap_err();
+    assert_eq!(is_folder.to_string(), "a folder, not a recording");
 }
 
 #[test]
@@ -365,7 +394,7 @@ fn trimming_cuts_where_librosa_cuts() {
         serde_json::from_str(&fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
     for case in index["trim"].as_array().unwrap() {
         let name = case["sound"].as_str().unwrap();
-        let sound = read_wav(&folder.join(format!("{name}.wav"))).unwrap();
+        let sound = read_audio(&folder.join(format!("{name}.wav"))).unwrap();
         let number = |key: &str| case[key].as_u64().unwrap() as usize;
         let kept = number("start")..number("end");
         let trimmed = trim_silence(&sound, number("top_db") as f32);
@@ -400,9 +429,9 @@ fn loading_resamples_and_trims() {
     assert_eq!(default.seconds(), 3.0);
     let mut config = AudioConfig {
         sample_rate: SampleRate::Native,
-        trim_db: None,
+        ..AudioConfig::default()
     };
-    assert_eq!(load(&path, &config).unwrap(), read_wav(&path).unwrap());
+    assert_eq!(load(&path, &config).unwrap(), read_audio(&path).unwrap());
     config.trim_db = Some(30.0);
     let trimmed = load(&path, &config).unwrap();
     assert!((1.0..1.2).contains(&trimmed.seconds()));
@@ -420,6 +449,7 @@ fn settings_are_unchanged_after_toml() {
         let config = AudioConfig {
             sample_rate,
             trim_db,
+            channel: "right".parse().unwrap(),
         };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<AudioConfig>(&text).unwrap(), config);

@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use std::fs;
 use std::path::PathBuf;
 
-use emovox::audio::{Waveform, read_wav, resample};
+use emovox::audio::{Waveform, read as read_audio, resample};
 use emovox::features::delta::{Order, delta};
 use emovox::features::{Extractor, FeatureConfig, FeatureError, Features, dct::Dct, mel};
 use serde_json::Value;
@@ -39,7 +39,7 @@ fn shape(case: &Value) -> (usize, usize) {
 }
 
 fn sound(name: &str) -> Waveform {
-    read_wav(&reference(&format!("{name}.wav"))).unwrap()
+    read_audio(&reference(&format!("{name}.wav"))).unwrap()
 }
 
 fn matrix(name: &str) -> Vec<f32> {

@@ -35,9 +35,7 @@ fn predictor(env: &TestEnv) -> Predictor {
 
 /// The samples of `talk.wav`, which are rounded to 16 bits.
 fn samples(env: &TestEnv) -> Vec<f32> {
-    emovox::audio::read_wav(&env.path("talk.wav"))
-        .unwrap()
-        .samples
+    emovox::audio::read(&env.path("talk.wav")).unwrap().samples
 }
 
 /// The predictions for a stream that arrives in pieces.

@@ -215,6 +215,133 @@ fn invalid_windows_are_rejected() {
     fs::write(env.path("broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
     let output = env
         .run("predict mine broken.wav talk.wav --window 3 --format jsonl")
-        .fails_with(&["broken.wav", "AIFF"]);
+        .fails_with(&["broken.wav", "the file ends inside its header"]);
     assert!(output.out.lines().count() > 0 && output.out.contains("talk.wav"));
+}
+
+/// Writes a WAV file of 16 kHz; `samples` has all channels of a frame, then the next frame.
+fn write_wav(env: &TestEnv, name: &str, channels: u16, samples: &[f32]) {
+    let spec = hound::WavSpec {
+        channels,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(env.path(name), spec).unwrap();
+    for sample in samples {
+        writer.write_sample((sample * 32_767.0) as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+}
+
+/// Runs a command with these bytes on standard input.
+fn run_with_input(env: &TestEnv, line: &str, input: &[u8]) -> env::CommandOutput {
+    let file = env.path("standard-input");
+    fs::write(&file, input).unwrap();
+    let mut command = env.command(line);
+    command.stdin(fs::File::open(file).unwrap());
+    env::CommandOutput::of(line, command.output().unwrap())
+}
+
+#[test]
+fn silence_has_no_confident_label() {
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    write_wav(&env, "silence.wav", 1, &[0.0; 16_000]);
+    write_wav(&env, "constant.wav", 1, &[0.25; 16_000]);
+    write_wav(&env, "talk.wav", 1, &env::talk(3.0));
+
+    let json = env.run("predict mine silence.wav constant.wav talk.wav --json");
+    let answers: Value = serde_json::from_str(&json.success().out).unwrap();
+    for (answer, has_speech) in answers.as_array().unwrap().iter().zip([false, false, true]) {
+        assert_eq!(answer["speech"], has_speech, "{answer}");
+        assert_eq!(answer["label"].is_null(), !has_speech, "{answer}");
+        let probabilities = answer["probabilities"].as_object().unwrap();
+        let sum: f64 = probabilities.values().map(|p| p.as_f64().unwrap()).sum();
+        assert!(close(sum, 1.0, 1e-3), "{answer}");
+    }
+    let table = env.run("predict mine silence.wav").success().out;
+    assert!(table.starts_with("silence.wav: no speech\n"), "{table}");
+    let csv = env.run("predict mine silence.wav --csv").success().out;
+    assert!(csv.contains("silence.wav,no speech,0."), "{csv}");
+    let windows = "predict mine silence.wav --window 0.5 --format webvtt";
+    let track = env.run(windows).success().out;
+    assert!(track.ends_with("\nno speech\n"), "{track}");
+}
+
+#[test]
+fn a_channel_can_be_selected_and_each_can_be_predicted() {
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let talk = env::talk(3.0);
+    let with = |right: fn(f32) -> f32| -> Vec<f32> {
+        talk.iter().flat_map(|&left| [left, right(left)]).collect()
+    };
+    write_wav(&env, "talk.wav", 1, &talk);
+    write_wav(&env, "call.wav", 2, &with(|_| 0.0));
+    write_wav(&env, "opposite.wav", 2, &with(|left| -left));
+    let probabilities = |line: &str| -> Value {
+        let answers: Value = serde_json::from_str(&env.run(line).success().out).unwrap();
+        answers
+    };
+    let alone = probabilities("predict mine talk.wav --json");
+    let left = probabilities("predict mine call.wav --channel left --json");
+    assert_eq!(left[0]["probabilities"], alone[0]["probabilities"]);
+    let each = probabilities("predict mine call.wav --channel each --json");
+    assert_eq!(each[0]["channel"], "left");
+    assert_eq!(each[0]["probabilities"], alone[0]["probabilities"]);
+    assert_eq!(
+        (&each[1]["channel"], &each[1]["speech"]),
+        (&"right".into(), &false.into())
+    );
+    let csv = env
+        .run("predict mine call.wav --channel each --csv")
+        .success()
+        .out;
+    assert!(csv.starts_with("file,channel,label,"), "{csv}");
+    assert!(csv.contains("\ncall.wav,right,no speech,"), "{csv}");
+
+    let mixed = env.run("predict mine opposite.wav");
+    let mixed = mixed.success();
+    assert!(
+        mixed.out.starts_with("opposite.wav: no speech"),
+        "{}",
+        mixed.out
+    );
+    for word in ["opposite.wav", "opposite phases", "--channel left"] {
+        assert!(mixed.error.contains(word), "{}", mixed.error);
+    }
+    assert!(
+        !env.run("predict mine opposite.wav --channel right")
+            .success()
+            .error
+            .contains("phases")
+    );
+    env.run("predict mine talk.wav --channel right")
+        .fails_with(&["no channel right: the recording has 1 channel"]);
+    let wrong = env.run("predict mine talk.wav --channel 0");
+    assert!(
+        wrong.error.contains("neither mix, left, right nor"),
+        "{}",
+        wrong.error
+    );
+}
+
+#[test]
+fn a_recording_is_read_from_standard_input() {
+    let env = TestEnv::with_corpus();
+    env.run(TRAIN).success();
+    let flac = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let flac = flac.join("tests/data/audio/flac-16000-2.flac");
+    fs::copy(flac, env.path("clip.flac")).unwrap();
+    let named = env.run("predict mine clip.flac --csv").success().out;
+    let piped = run_with_input(
+        &env,
+        "predict mine - --csv",
+        &fs::read(env.path("clip.flac")).unwrap(),
+    );
+    assert_eq!(piped.success().out.replace("\n-,", "\nclip.flac,"), named);
+    run_with_input(&env, "predict mine -", b"<html>")
+        .fails_with(&["-: not a WAV file or any other known audio format"]);
+    run_with_input(&env, "predict mine - -", b"").fails_with(&["give - once"]);
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread;
 
-use emovox::audio::{AudioConfig, AudioError, Waveform, load, probe, read_wav, read_wav_from};
+use emovox::audio::{AudioConfig, AudioError, Waveform, load, probe, read as read_file, read_from};
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -66,7 +66,8 @@ fn every_recording_is_read_or_skipped_as_documented() {
         ("Chunks", chunks()),
         ("Lengths", lengths()),
         ("Amplitudes", amplitudes()),
-        ("Other formats under the name `.wav`", other_formats()),
+        ("Other formats", other_formats()),
+        ("No recordings", not_recordings()),
         ("Names and places", names_and_places()),
     ];
     let mut tables = String::new();
@@ -116,7 +117,7 @@ fn outcome(path: &Path, case: &Case) -> String {
 fn read_without_privileges(path: &Path) -> Result<Waveform, AudioError> {
     let may_be_read = |metadata: fs::Metadata| metadata.permissions().mode() & 0o777 != 0;
     if fs::metadata(path).map_or(true, may_be_read) {
-        return read_wav(path);
+        return read_file(path);
     }
     let read = || {
         // SAFETY: setfsuid changes only the user of this thread, and only for access to files.
@@ -125,7 +126,7 @@ fn read_without_privileges(path: &Path) -> Result<Waveform, AudioError> {
             const NOBODY: u32 = 65_534;
             libc::setfsuid(NOBODY);
         }
-        read_wav(path)
+        read_file(path)
     };
     thread::scope(|scope| scope.spawn(read).join().unwrap())
 }
@@ -204,12 +205,10 @@ fn encodings() -> Vec<Case> {
     for (name, tag, bits, words) in [
         ("16-bit float", FLOAT, 16, "floats of 2 bytes"),
         ("64-bit integer", PCM, 64, "integers of 8 bytes"),
-        ("Microsoft ADPCM", 2, 4, "Microsoft ADPCM"),
-        ("A-law", 6, 8, "A-law"),
-        ("µ-law", 7, 8, "µ-law"),
-        ("IMA ADPCM", 0x11, 4, "IMA ADPCM"),
+        ("Microsoft ADPCM without its coefficients", 2, 4, ""),
+        ("IMA ADPCM without its block length", 0x11, 4, ""),
         ("GSM 6.10", 0x31, 0, "GSM"),
-        ("MP3 inside WAV", 0x55, 0, "MP3"),
+        ("MP3 inside WAV, without a frame", 0x55, 0, ""),
         ("an unknown encoding", 0x4242, 16, "format tag 0x4242"),
     ] {
         let format = chunk(b"fmt ", &format(tag, 1, RATE, bits));
@@ -534,41 +533,82 @@ fn amplitudes() -> Vec<Case> {
     ]
 }
 
+/// The first recording of each kind in `tests/data/audio`; `tests/formats.rs` checks their samples.
 fn other_formats() -> Vec<Case> {
-    let formats: [(&str, &[u8], &str); 21] = [
-        ("AIFF", b"FORM\0\0\0\x2EAIFFCOMM\0\0\0\x12", "AIFF"),
-        ("AIFF-C", b"FORM\0\0\0\x2EAIFCFVER\0\0\0\x04", "AIFF"),
-        ("FLAC", b"fLaC\0\0\0\x22\x10\0\x10\0", "FLAC"),
-        ("Ogg", b"OggS\0\x02\0\0\0\0\0\0\0\0", "Ogg"),
-        ("MP3", b"\xFF\xFB\x90\x64\0\0\0\0", "MP3"),
-        ("MP3 with an ID3 tag", b"ID3\x04\0\0\0\0\0\x23TSSE", "MP3"),
-        ("AAC", b"\xFF\xF1\x50\x80\x02\x1F\xFC", "AAC"),
-        ("M4A", b"\0\0\0\x20ftypM4A \0\0\0\0", "M4A"),
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/audio");
+    let mut files: Vec<OsString> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name != "index.json")
+        .collect();
+    files.sort();
+    // A name is KIND-RATE-CHANNELS.ENDING.
+    let kind = |name: &mut OsString| {
+        let name = name.to_string_lossy().into_owned();
+        name.rsplitn(3, '-').last().map(str::to_string)
+    };
+    files.dedup_by_key(kind);
+    let case = |name: OsString| {
+        let path = folder.join(&name);
+        let bytes = fs::read(&path).unwrap();
+        Case {
+            expected: Expected::Read(read_file(&path).unwrap()),
+            ..read(&format!("`{}`", name.to_string_lossy()), bytes, &SOUND)
+        }
+    };
+    files.into_iter().map(case).collect()
+}
+
+fn not_recordings() -> Vec<Case> {
+    let unknown = "or any other known audio format";
+    let formats: [(&str, &[u8], &str); 19] = [
         ("WMA", b"\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9", "WMA"),
-        ("WebM", b"\x1A\x45\xDF\xA3\x9F\x42\x86\x81\x01", "WebM"),
         ("AMR", b"#!AMR\n\x3C\x91\x17", "AMR"),
         ("AU", b".snd\0\0\0\x18\xFF\xFF\xFF\xFF", "AU"),
-        ("CAF", b"caff\0\x01\0\0desc\0\0\0\0", "CAF"),
         ("Wave64", b"riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB", "Wave64"),
         (
             "NIST SPHERE",
             b"NIST_1A\n   1024\nchannel_count -i 1",
             "SPHERE",
         ),
-        ("RIFX", b"RIFX\0\0\0\x34WAVEfmt \0\0\0\x10", "RIFX"),
         ("AVI", b"RIFF\x10\0\0\0AVI LIST", "another RIFF format"),
+        ("WavPack", b"wvpk\0\0\0\0\x10\x04", "WavPack"),
         (
-            "a web page",
-            b"<!DOCTYPE html><html>",
-            "or any other known audio format",
+            "the start of an AIFF file",
+            b"FORM\0\0\0\x2EAIFFCOMM\0\0\0\x12",
+            "",
         ),
         (
-            "text",
-            b"version https://git-lfs",
-            "or any other known audio format",
+            "the start of a FLAC file",
+            b"fLaC\0\0\0\x22\x10\0\x10\0",
+            "",
         ),
-        ("zeros", &[0; 4096], "or any other known audio format"),
-        ("one byte", b"x", "or any other known audio format"),
+        (
+            "the start of an Ogg file",
+            b"OggS\0\x02\0\0\0\0\0\0\0\0",
+            "",
+        ),
+        ("the start of an MP3 file", b"\xFF\xFB\x90\x64\0\0\0\0", ""),
+        ("an ID3 tag alone", b"ID3\x04\0\0\0\0\0\x23TSSE", ""),
+        (
+            "the start of an M4A file",
+            b"\0\0\0\x20ftypM4A \0\0\0\0",
+            "",
+        ),
+        (
+            "a Git LFS pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+            "git lfs pull",
+        ),
+        (
+            "a git-annex pointer",
+            b"/annex/objects/SHA256E-s12--4d7a.wav\n",
+            "git annex get",
+        ),
+        ("a web page", b"<!DOCTYPE html><html>", unknown),
+        ("text", b"version 2 of my notes", unknown),
+        ("zeros", &[0; 4096], unknown),
+        ("one byte", b"x", unknown),
     ];
     formats
         .map(|(name, bytes, words)| skipped(name, bytes.to_vec(), words))
@@ -829,7 +869,7 @@ fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
 
 /// Asserts that any bytes give an error, or at most as many samples as bytes, all within bounds.
 fn assert_harmless(bytes: &[u8]) {
-    match read_wav_from(Cursor::new(bytes)) {
+    match read_from(Cursor::new(bytes)) {
         Ok(waveform) => {
             assert!(!waveform.samples.is_empty());
             assert!(waveform.samples.len() <= bytes.len());
@@ -871,7 +911,7 @@ proptest! {
         let data = chunk(b"data", &sound.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
         let bytes = riff(&[first, before_format, format16(), middle, before_data, data, last]);
         let expected: Vec<f32> = sound.iter().map(|&x| f32::from(x) / 32_768.0).collect();
-        prop_assert_eq!(read_wav_from(Cursor::new(bytes)).unwrap().samples, expected);
+        prop_assert_eq!(read_from(Cursor::new(bytes)).unwrap().samples, expected);
     }
 
     #[test]
@@ -893,7 +933,7 @@ proptest! {
         sound in vec(any::<i32>(), 1..200),
     ) {
         let sound: Vec<i32> = sound.iter().map(|x| x >> (32 - bits)).collect();
-        let read = read_wav_from(Cursor::new(written_by_hound(1, bits, &sound))).unwrap();
+        let read = read_from(Cursor::new(written_by_hound(1, bits, &sound))).unwrap();
         let full_scale = f64::from(bits - 1).exp2();
         let expected: Vec<f32> = sound.iter().map(|&x| (f64::from(x) / full_scale) as f32).collect();
         prop_assert_eq!(read.samples, expected);
@@ -910,7 +950,7 @@ proptest! {
             .map(|frame| frame[..channels.into()].iter().map(|x| x >> (32 - bits)).collect())
             .collect();
         let bytes = written_by_hound(channels, bits, &frames.concat());
-        let read = read_wav_from(Cursor::new(bytes)).unwrap().samples;
+        let read = read_from(Cursor::new(bytes)).unwrap().samples;
         prop_assert_eq!(read.len(), frames.len());
         for (read, frame) in read.into_iter().zip(frames) {
             let sum: f64 = frame.into_iter().map(f64::from).sum();

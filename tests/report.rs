@@ -226,6 +226,7 @@ fn a_recording_with_predictions() {
     let audio = AudioConfig {
         sample_rate: "8000".parse().unwrap(),
         trim_db: Some(40.0),
+        ..AudioConfig::default()
     };
     let features = FeatureConfig {
         n_fft: 512,
@@ -283,7 +284,7 @@ fn survey(clips: usize) -> CorpusStats {
         corpus_label: String::new(),
         sample_rate: 16_000,
         channels: 1,
-        bits: 16,
+        bits: Some(16),
         seconds: 2.0 + (clip % 8) as f64 * 0.2 + (clip as f64 * 0.37).sin(),
         rms_db: -30.0 + (clip % 8) as f64 + 3.0 * (clip as f64 * 0.7).cos(),
         peak_db: -6.0,

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use emovox::audio::stream::{RawEncoding, SoundStream, StreamResampler};
-use emovox::audio::{AudioError, Waveform, read_wav_from, resample};
+use emovox::audio::{AudioError, Waveform, read_from, resample};
 use emovox::config::RunConfig;
 use emovox::corpus::demo;
 use emovox::features::{Extractor, FeatureConfig, Features};
@@ -117,7 +117,7 @@ proptest! {
             Ok(())
         }).unwrap();
 
-        let whole = read_wav_from(Cursor::new(&bytes)).unwrap();
+        let whole = read_from(Cursor::new(&bytes)).unwrap();
         let whole = resample(&whole, 16_000).unwrap().samples;
         prop_assert!(found.len() > 3);
         for (at, found) in &found {
@@ -145,7 +145,7 @@ proptest! {
         damaged.truncate(end.index(damaged.len()) + 1);
         let streamed = SoundStream::wav(Pieces::new(&damaged, &sizes)).and_then(all);
         if let Ok((samples, _)) = streamed {
-            let expected = match read_wav_from(Cursor::new(&damaged[..])) {
+            let expected = match read_from(Cursor::new(&damaged[..])) {
                 Err(AudioError::NoSamples) => Vec::new(),
                 read => read.unwrap().samples,
             };
@@ -159,7 +159,7 @@ proptest! {
 /// loudest frame, so they differ by a constant.
 #[test]
 fn away_from_its_edges_a_window_has_the_frames_of_the_whole_recording() {
-    let whole = read_wav_from(Cursor::new(wav(16_000, 1))).unwrap();
+    let whole = read_from(Cursor::new(wav(16_000, 1))).unwrap();
     let config = FeatureConfig {
         top_db: None,
         ..recipe()
@@ -205,7 +205,7 @@ fn headers_that_programs_write_into_a_pipe_are_read() {
     let file = wav(16_000, 2);
     let (expected, missing) = all(SoundStream::wav(&file[..]).unwrap()).unwrap();
     assert_eq!(missing, 0);
-    assert_eq!(expected, read_wav_from(Cursor::new(&file)).unwrap().samples);
+    assert_eq!(expected, read_from(Cursor::new(&file)).unwrap().samples);
 
     let with_lengths = |riff: u32, data: u32| {
         let mut bytes = file.clone();

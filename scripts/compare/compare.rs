@@ -62,7 +62,7 @@ fn kernels(files: &[PathBuf]) -> Result<()> {
     let mut extractors = BTreeMap::new();
     let mut waveforms = Vec::new();
     for file in files {
-        let waveform = audio::read_wav(file)?;
+        let waveform = audio::read(file)?;
         let rate = waveform.sample_rate;
         if let std::collections::btree_map::Entry::Vacant(place) = extractors.entry(rate) {
             place.insert(Extractor::new(&config, rate)?);

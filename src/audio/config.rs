@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::AudioError;
 use super::threshold;
+use super::{AudioError, Channel};
 
 /// Supported sample rates in hertz. Any other value is a mistake or comes from a broken header.
 pub(super) const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
@@ -21,6 +21,10 @@ pub struct AudioConfig {
     /// (`top_db` of `librosa.effects.trim`). `None` keeps the silence; it is written as `"off"`.
     #[serde(with = "threshold")]
     pub trim_db: Option<f32>,
+    /// Channel of recordings with several channels: `"mix"` (the mean of all), `"left"`, `"right"`
+    /// or a number from 1. Not written for the mix.
+    #[serde(skip_serializing_if = "Channel::is_mix")]
+    pub channel: Channel,
 }
 
 impl AudioConfig {

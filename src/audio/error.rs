@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Channel;
 use super::config::SAMPLE_RATES;
 use crate::memory::OutOfMemory;
 
@@ -10,9 +11,22 @@ use crate::memory::OutOfMemory;
 /// The message does not contain the file name; the caller prints `PATH: reason`.
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
-    /// Another format, whatever the name of the file.
-    #[error("not a WAV file but {0}; convert it: ffmpeg -i IN -ar 16000 OUT.wav")]
+    /// A stream in another format than WAV.
+    #[error("not WAV but {0}; convert it: ffmpeg -i IN -ar 16000 OUT.wav")]
     NotWav(&'static str),
+
+    /// A known format that is not supported, whatever the name of the file.
+    #[error("{0} is not supported; convert it: ffmpeg -i IN -ar 16000 OUT.wav")]
+    UnsupportedFormat(&'static str),
+
+    /// A file of version control that stands for a recording.
+    #[error("a {system} pointer, not the recording itself; in its repository, run: {command}")]
+    Pointer {
+        /// Name of the program that stores the recording.
+        system: &'static str,
+        /// Command that fetches the recording.
+        command: &'static str,
+    },
 
     /// Neither a WAV file nor any other known format, judging by the first bytes.
     #[error("not a WAV file or any other known audio format; copy or download it again")]
@@ -35,6 +49,38 @@ pub enum AudioError {
         "unsupported WAV encoding ({0}); convert it: ffmpeg -i IN -ar 16000 -c:a pcm_s16le OUT.wav"
     )]
     UnsupportedEncoding(String),
+
+    /// A supported format with an unsupported encoding in it.
+    #[error("unsupported encoding ({0}); convert it: ffmpeg -i IN -ar 16000 OUT.wav")]
+    UnsupportedCodec(String),
+
+    /// A compressed recording that contradicts itself.
+    #[error(
+        "damaged {format} ({reason}); copy it again, or try to repair it: \
+         ffmpeg -i IN -ar 16000 OUT.wav"
+    )]
+    Damaged {
+        /// Name of the format or of the encoding.
+        format: &'static str,
+        /// The error of the decoder.
+        reason: String,
+    },
+
+    /// A channel that the recording does not have.
+    #[error("no channel {channel}: the recording has {}", match .channels {
+        1 => "1 channel".to_string(),
+        more => format!("{more} channels"),
+    })]
+    NoChannel {
+        /// The selected channel.
+        channel: Channel,
+        /// Number of channels of the recording.
+        channels: u16,
+    },
+
+    /// A recording that is left out of a training because it has no speech.
+    #[error("no speech: {0}")]
+    NoSpeech(&'static str),
 
     /// A valid header without samples after it.
     #[error("no samples: the file has a header but no audio; leave it out or record it again")]
@@ -89,7 +135,7 @@ fn io_message(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             "permission denied; check the read permission of the file".to_string()
         }
-        io::ErrorKind::IsADirectory => "a folder, not a WAV file".to_string(),
+        io::ErrorKind::IsADirectory => "a folder, not a recording".to_string(),
         io::ErrorKind::NotADirectory => {
             "no such file: a folder in its path is a file; check the path".to_string()
         }

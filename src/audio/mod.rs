@@ -1,25 +1,81 @@
-//! Loads WAV files as waveforms: decoded, mixed down to mono, resampled, trimmed.
+//! Loads recordings as waveforms: decoded, mixed down to mono, resampled, trimmed.
+//!
+//! Uncompressed WAV is read by this module; hound checks its format. All other formats are decoded
+//! by symphonia and opus-rs. The content of a file determines its format, not its name.
 
+mod channel;
+mod coded;
 mod config;
 mod decode;
 pub(crate) mod dot;
 mod error;
+mod file;
 mod format;
+mod gapless;
 mod magic;
+mod opus;
 mod resample;
 mod riff;
+mod source;
 pub mod stream;
 pub(crate) mod threshold;
 mod trim;
-mod wav;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
+pub use channel::Channel;
 pub use config::{AudioConfig, SampleRate};
 pub use error::AudioError;
+pub use file::{AudioFile, AudioInfo, Decoded, probe, read, read_channel, read_from};
 pub use resample::resample;
+pub use source::ReadSeek;
+use stream::{VoiceActivityConfig, VoiceActivityGate};
 pub use trim::trim_silence;
-pub use wav::{WavInfo, probe, read_wav, read_wav_from, stream_wav};
+
+/// Version of the decoding. A change of the samples of any supported recording, or of the
+/// recordings that are used, increases it, so that cached features are computed again.
+pub(crate) const VERSION: u32 = 1;
+
+/// Endings of the names of recordings in the supported formats, the uncompressed and the lossless
+/// ones first.
+pub const EXTENSIONS: [&str; 25] = [
+    "wav", "wave", "bwf", "rf64", "aif", "aiff", "aifc", "caf", "flac", "m4a", "m4b", "ogg", "oga",
+    "opus", "mp3", "aac", "adts", "mka", "weba", "mp4", "m4v", "mov", "3gp", "mkv", "webm",
+];
+
+/// Endings of the names of recordings in formats that are not supported.
+const OTHER_EXTENSIONS: [&str; 22] = [
+    "3ga", "ac3", "amr", "ape", "au", "avi", "dss", "flv", "gsm", "mp2", "mpc", "mpg", "nist",
+    "ra", "snd", "sph", "spx", "tta", "w64", "wma", "wmv", "wv",
+];
+
+/// True for a file name with the ending of a supported format, in any case.
+pub fn is_recording_name(path: &Path) -> bool {
+    rank_of_name(path).is_some()
+}
+
+/// Place of the ending of a file name among [`EXTENSIONS`].
+pub(crate) fn rank_of_name(path: &Path) -> Option<usize> {
+    let extension = path.extension().and_then(OsStr::to_str)?;
+    let mut known = EXTENSIONS.iter();
+    known.position(|known| known.eq_ignore_ascii_case(extension))
+}
+
+/// True for a file name with the ending of a recording in a format that is not supported.
+pub(crate) fn is_other_recording_name(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str);
+    extension.is_some_and(|extension| {
+        let mut known = OTHER_EXTENSIONS.iter();
+        known.any(|known| known.eq_ignore_ascii_case(extension))
+    })
+}
+
+/// True for the first bytes of a file in a supported format: 12 bytes, or the whole file if it is
+/// shorter.
+pub(crate) fn is_recording(beginning: &[u8]) -> bool {
+    magic::detect(beginning).is_ok()
+}
 
 /// One channel of audio.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,24 +91,83 @@ impl Waveform {
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.sample_rate)
     }
+
+    /// False if no sound is louder than a noise floor: for digital silence, a constant, noise
+    /// without any change. The measure is that of the voice activity detection of streams.
+    pub fn has_speech(&self) -> bool {
+        let mut gate = VoiceActivityGate::new(&VoiceActivityConfig::default(), self.sample_rate);
+        let mut pieces = self.samples.chunks(4096);
+        pieces.any(|piece| {
+            gate.push(piece);
+            gate.has_opened()
+        })
+    }
 }
 
-/// Reads a WAV file with the given settings: mono, at the configured sample rate, silence trimmed.
+/// A recording that was read with the settings of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The samples: mono, at the configured sample rate, silence trimmed.
+    pub waveform: Waveform,
+    /// False if the recording has no sound above a noise floor, see [`Waveform::has_speech`].
+    pub has_speech: bool,
+    /// True if the channels cancel each other in the mix, see [`Decoded::is_cancelled`].
+    pub is_cancelled: bool,
+}
+
+impl Loaded {
+    /// Rejects a recording that no model can learn from.
+    ///
+    /// # Errors
+    /// If the recording has no speech, or if its channels cancel each other.
+    pub fn check_speech(&self) -> Result<(), AudioError> {
+        if self.is_cancelled {
+            return Err(AudioError::NoSpeech(
+                "its channels have opposite phases and cancel each other in the mix; select one of \
+                 them with the setting channel in [audio]",
+            ));
+        }
+        if !self.has_speech {
+            return Err(AudioError::NoSpeech(
+                "it is silent, or has a constant level; leave it out or record it again",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a recording with the given settings: mono, at the configured sample rate, silence trimmed.
 ///
 /// The order is that of librosa: `librosa.load(path, sr=...)`, then `librosa.effects.trim`.
 ///
 /// # Errors
-/// If the settings are invalid, or if the file cannot be read as a WAV file.
+/// If the settings are invalid, or if the file cannot be read.
 pub fn load(path: &Path, config: &AudioConfig) -> Result<Waveform, AudioError> {
+    Ok(load_checked(path, config)?.waveform)
+}
+
+/// Reads a recording like [`load`], and measures if it has speech.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_checked(path: &Path, config: &AudioConfig) -> Result<Loaded, AudioError> {
     config.validate()?;
-    let mut waveform = read_wav(path)?;
+    let Decoded {
+        mut waveform,
+        is_cancelled,
+    } = read_channel(path, config.channel)?;
     if let SampleRate::Hz(sample_rate) = config.sample_rate
         && sample_rate != waveform.sample_rate
     {
         waveform = resample(&waveform, sample_rate)?;
     }
+    let has_speech = waveform.has_speech();
     if let Some(top_db) = config.trim_db {
         trim::trim_in_place(&mut waveform, top_db);
     }
-    Ok(waveform)
+    Ok(Loaded {
+        waveform,
+        has_speech,
+        is_cancelled,
+    })
 }

@@ -24,9 +24,11 @@ pub(super) struct Layout {
     pub start: u64,
     /// Actual length of the audio data in bytes.
     pub length: u64,
+    /// True in a RIFX file: all numbers are big-endian.
+    pub big_endian: bool,
 }
 
-/// Finds the format and the audio data in a RIFF, RF64 or BW64 file.
+/// Finds the format and the audio data in a RIFF, RF64, BW64 or RIFX file.
 ///
 /// The audio data ends with its chunk or with the file, whichever comes first. A program that
 /// writes into a pipe cannot go back to fill in the lengths: without a length, the audio data
@@ -34,7 +36,10 @@ pub(super) struct Layout {
 pub(super) fn locate<R: Read + Seek>(source: &mut BufReader<R>) -> Result<Layout, AudioError> {
     let mut file = Positioned::new(source)?;
     let start = file.read(0, magic::LENGTH)?;
-    magic::check(&start)?;
+    file.big_endian = start.starts_with(b"RIFX");
+    if !file.big_endian {
+        magic::check(&start)?;
+    }
     let ([_, whole, _], []) = start.as_chunks() else {
         return Err(AudioError::TruncatedHeader);
     };
@@ -54,7 +59,7 @@ pub(super) fn locate<R: Read + Seek>(source: &mut BufReader<R>) -> Result<Layout
         next = file.chunk_after(&chunk)?;
     }
 
-    let mut whole_length = length(*whole);
+    let mut whole_length = file.length(*whole);
     let mut long_sound_length = UNKNOWN;
     if let Some(chunk) = lengths
         && let ([whole, sound], []) = file.read(chunk.start, 16)?.as_chunks()
@@ -83,6 +88,7 @@ pub(super) fn locate<R: Read + Seek>(source: &mut BufReader<R>) -> Result<Layout
             0 if streamed => left,
             length => length.min(left),
         },
+        big_endian: file.big_endian,
     })
 }
 
@@ -102,6 +108,7 @@ struct Positioned<'a, R> {
     source: &'a mut BufReader<R>,
     position: u64,
     end: u64,
+    big_endian: bool,
 }
 
 impl<'a, R: Read + Seek> Positioned<'a, R> {
@@ -112,7 +119,21 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
             source,
             position: 0,
             end,
+            big_endian: false,
         })
+    }
+
+    /// A length of 32 bits, or [`UNKNOWN`].
+    fn length(&self, bytes: [u8; 4]) -> u64 {
+        let length = if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        };
+        match length {
+            u32::MAX => UNKNOWN,
+            length => length.into(),
+        }
     }
 
     /// Reads `length` bytes from position `start`; fewer if the file ends before.
@@ -137,7 +158,7 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
         Ok(Some(Chunk {
             name: *name,
             start: position + CHUNK_HEADER,
-            length: length(*content),
+            length: self.length(*content),
         }))
     }
 
@@ -168,13 +189,5 @@ impl<'a, R: Read + Seek> Positioned<'a, R> {
             }
             _ => 0,
         }
-    }
-}
-
-/// A length of 32 bits, or [`UNKNOWN`].
-fn length(bytes: [u8; 4]) -> u64 {
-    match u32::from_le_bytes(bytes) {
-        u32::MAX => UNKNOWN,
-        length => length.into(),
     }
 }

@@ -153,7 +153,7 @@ type ReadResult = Result<(u32, u16, f64), String>;
 fn read_all(corpus: &Corpus) -> Vec<(&Path, ReadResult)> {
     let read = |path: &Path| -> Result<(u32, u16, f64), audio::AudioError> {
         let info = audio::probe(path)?;
-        let waveform = audio::read_wav(path)?;
+        let waveform = audio::read(path)?;
         Ok((info.sample_rate, info.channels, waveform.seconds()))
     };
     corpus

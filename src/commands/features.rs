@@ -38,7 +38,7 @@ has one line per frame). For a folder, a table is written in addition, metadata.
 NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate and hop length of each
 recording.")]
 pub struct FeaturesArgs {
-    /// WAV file, or folder with WAV files
+    /// Recording, or folder with recordings
     #[arg(value_name = "FILE|DIR")]
     recordings: PathBuf,
     /// Output file; for .npy and .txt of a folder, the output folder
@@ -187,6 +187,7 @@ impl FeaturesArgs {
         let audio = AudioConfig {
             sample_rate: self.sample_rate,
             trim_db: None,
+            ..AudioConfig::default()
         };
         let config = FeatureConfig {
             n_mfcc: self.n_mfcc,
@@ -223,7 +224,7 @@ fn folder(
         mut skipped,
     } = find_recordings(recordings)?;
     if names.is_empty() {
-        bail!("no WAV file in {}", recordings.display());
+        bail!("no recording in {}", recordings.display());
     }
     let described = describe(recordings, &names);
     for name in &names {

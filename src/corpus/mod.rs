@@ -121,7 +121,7 @@ pub struct Corpus {
     pub folder: PathBuf,
     /// The recordings, in the order of their paths.
     pub clips: Vec<Clip>,
-    /// WAV files that are left out: files whose names do not follow the rule of the corpus, files
+    /// Recordings that are left out: files whose names do not follow the rule of the corpus, files
     /// that cannot be read, and second copies, if names are unique in the corpus. (Some archives of
     /// RAVDESS and TESS contain every recording twice; a clip in two subsets would make the score
     /// invalid.)
@@ -209,10 +209,10 @@ pub enum CorpusError {
     #[error("{} contains more than {most} files and folders; --data expects the folder with the \
              recordings, not the whole disk", .folder.display())]
     TooManyEntries { folder: PathBuf, most: usize },
-    #[error("no WAV file in {}; --data expects a folder with recordings (the folder and all its \
-             subfolders are searched for names that end in .wav)", .0.display())]
+    #[error("no recording in {}; --data expects a folder with recordings (the folder and all its \
+             subfolders are searched for names that end in .wav, .flac, .mp3 and so on)", .0.display())]
     NoRecordings(PathBuf),
-    #[error("{} contains {count} WAV files, but their names follow no rule of a corpus that emovox \
+    #[error("{} contains {count} recordings, but their names follow no rule of a corpus that emovox \
              knows ({}), and they are not in one folder per class; the first is {}. \
              Arrange them as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]
@@ -221,7 +221,7 @@ pub enum CorpusError {
         count: usize,
         first: PathBuf,
     },
-    #[error("no file name in {} follows the rule of {kind}; the first WAV file is {}. \
+    #[error("no file name in {} follows the rule of {kind}; the first recording is {}. \
              Leave --corpus out to let emovox recognise the corpus", .folder.display(), .first.display())]
     NotOfKind {
         folder: PathBuf,

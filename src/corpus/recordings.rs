@@ -1,12 +1,17 @@
-//! Search for the WAV files below a folder.
+//! Search for the recordings below a folder.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::{CorpusError, Skipped};
+use crate::audio::{is_other_recording_name, is_recording_name, rank_of_name};
+
+/// The reason that a recording with the ending of another format is skipped.
+const OTHER_FORMAT: &str =
+    "its format is not supported; convert it: ffmpeg -i IN -ar 16000 OUT.wav";
 
 /// Limits of a search. A larger or deeper folder is not a corpus, but for example a whole disk.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +27,7 @@ const BOUNDS: Bounds = Bounds {
     depth: 64,
 };
 
-/// The WAV files below a folder.
+/// The recordings below a folder.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     /// Paths of the recordings, relative to the folder, sorted.
@@ -31,8 +36,10 @@ pub struct Found {
     pub skipped: Vec<Skipped>,
 }
 
-/// Finds all WAV files below a folder, including those behind symbolic links. Each real folder is
-/// searched once, for any number of links to it. Hidden files and folders are left out: archives
+/// Finds all files with the ending of a supported format below a folder, including those behind
+/// symbolic links. Each real folder is searched once, for any number of links to it. Of recordings
+/// that differ in their ending only, the one without compression is found, and the others are
+/// skipped; recordings in other formats are skipped too. Hidden files and folders are left out: archives
 /// from macOS contain files such as `._name.wav` that are not recordings, and the trash folder of a
 /// desktop contains deleted files.
 ///
@@ -57,8 +64,38 @@ fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
     }
     let mut found = search.found;
     found.recordings.sort();
+    found.skip_other_formats();
     found.skipped.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(found)
+}
+
+impl Found {
+    /// Skips recordings that differ from another one only in the ending of the name.
+    fn skip_other_formats(&mut self) {
+        let mut best: HashMap<PathBuf, PathBuf> = HashMap::new();
+        for file in &self.recordings {
+            let best = best
+                .entry(file.with_extension(""))
+                .or_insert_with(|| file.clone());
+            if rank_of_name(file) < rank_of_name(best) {
+                best.clone_from(file);
+            }
+        }
+        let skipped = &mut self.skipped;
+        self.recordings.retain(|file| {
+            let best = &best[&file.with_extension("")];
+            let name = best.file_name().unwrap_or_default().to_string_lossy();
+            // On a file system without regard to case, both names would be one file.
+            let is_best = file == best || rank_of_name(file) == rank_of_name(best);
+            if !is_best {
+                skipped.push(Skipped {
+                    file: file.clone(),
+                    reason: format!("the same recording as {name} in another format, by its name"),
+                });
+            }
+            is_best
+        });
+    }
 }
 
 /// State of a search.
@@ -132,8 +169,8 @@ impl Search<'_> {
             self.skip(path, reason);
             return false;
         }
-        if entry.depth() > 0 && named_wav(path) {
-            self.skip(path, "a folder, not a WAV file".into());
+        if entry.depth() > 0 && is_recording_name(path) {
+            self.skip(path, "a folder, not a recording".into());
         }
         if depth > self.bounds.depth {
             let most = self.bounds.depth;
@@ -151,17 +188,20 @@ impl Search<'_> {
     /// Handles a file, or a link to a file or folder.
     fn file(&mut self, entry: &DirEntry, depth: usize) {
         let path = entry.path();
-        if entry.file_type().is_file() && !named_wav(path) {
+        if entry.file_type().is_file() && !is_recording_name(path) {
+            if is_other_recording_name(path) {
+                self.skip(path, OTHER_FORMAT.into());
+            }
             return;
         }
         match path.metadata() {
             Ok(target) if target.is_dir() => {
-                if named_wav(path) {
-                    self.skip(path, "a folder, not a WAV file".into());
+                if is_recording_name(path) {
+                    self.skip(path, "a folder, not a recording".into());
                 }
                 self.links.push_back((path.into(), depth));
             }
-            _ if !named_wav(path) => {}
+            _ if !is_recording_name(path) => {}
             Ok(target) if target.is_file() => self.found.recordings.push(self.relative(path)),
             Ok(_) => self.skip(path, "not a regular file".into()),
             Err(error) => self.skip(path, unreachable(&error)),
@@ -192,11 +232,6 @@ impl Search<'_> {
 
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.file_name().to_string_lossy().starts_with('.')
-}
-
-fn named_wav(path: &Path) -> bool {
-    let extension = path.extension();
-    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
 }
 
 /// The reason that a file or folder cannot be read.
@@ -300,6 +335,54 @@ mod tests {
         let found = find_recordings(&folder).unwrap();
         assert_eq!(names(&found), ["a.wav", "up/other/b.wav"]);
         assert_eq!(found.skipped.len(), 1);
+    }
+
+    #[test]
+    fn all_supported_endings_are_found_in_any_case() {
+        let folder = corpus(&[
+            "a.wav", "b.WAVE", "c.Mp3", "d.FLAC", "e.opus", "f.webm", "g.txt",
+        ]);
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(
+            names(&found),
+            ["a.wav", "b.WAVE", "c.Mp3", "d.FLAC", "e.opus", "f.webm"]
+        );
+        assert!(found.skipped.is_empty());
+    }
+
+    #[test]
+    fn recordings_in_other_formats_are_skipped_with_a_reason() {
+        let folder = corpus(&["a.wav", "sad/b.WMA", "sad/c.amr"]);
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(names(&found), ["a.wav"]);
+        let skipped = found.skipped.iter().map(|skipped| skipped.file.to_str());
+        assert_eq!(
+            skipped.collect::<Vec<_>>(),
+            [Some("sad/b.WMA"), Some("sad/c.amr")]
+        );
+        assert!(
+            found.skipped[0]
+                .reason
+                .contains("not supported; convert it")
+        );
+    }
+
+    #[test]
+    fn a_recording_in_two_formats_is_found_once_without_compression() {
+        let folder = corpus(&[
+            "x/1.mp3", "x/1.wav", "x/2.flac", "x/2.ogg", "y/1.mp3", "x/3.WAV", "x/3.wav",
+        ]);
+        let found = find_recordings(folder.path()).unwrap();
+        assert_eq!(
+            names(&found),
+            ["x/1.wav", "x/2.flac", "x/3.WAV", "x/3.wav", "y/1.mp3"]
+        );
+        assert_eq!(found.skipped.len(), 2);
+        assert!(
+            found.skipped[0]
+                .reason
+                .contains("the same recording as 1.wav")
+        );
     }
 
     #[test]

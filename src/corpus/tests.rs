@@ -458,7 +458,7 @@ fn songs_are_not_speech_and_one_name_in_two_folders_can_be_two_speakers() {
 fn the_error_for_a_folder_without_recordings_gives_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let error = scan(folder.path(), None).unwrap_err().to_string();
-    assert!(error.contains("no WAV file"), "{error}");
+    assert!(error.contains("no recording"), "{error}");
     let error = scan(&folder.path().join("missing"), None)
         .unwrap_err()
         .to_string();

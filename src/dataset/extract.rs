@@ -23,8 +23,8 @@ pub struct Extraction {
     pub contents: Option<Vec<Option<ContentHash>>>,
 }
 
-/// Reads recordings and computes their features. `advance` is called after each recording, from any
-/// thread.
+/// Reads recordings and computes their features. Recordings without speech are skipped. `advance`
+/// is called after each recording, from any thread.
 ///
 /// # Errors
 /// If the settings are invalid. A recording that cannot be read is not an error.
@@ -75,13 +75,54 @@ pub fn extract_each<T: Send>(
     Ok(files.par_iter().map(one).collect())
 }
 
-/// Computes the features of one recording.
+/// Features of a recording, whether it has speech or not.
+#[derive(Debug)]
+pub struct Extracted {
+    /// The features.
+    pub features: Features,
+    /// False if the recording has no sound above a noise floor.
+    pub has_speech: bool,
+    /// True if the channels of the recording cancel each other in the mix.
+    pub is_cancelled: bool,
+}
+
+/// Reads recordings on all cores and computes their features, also of recordings without speech.
+/// Returns the features, or the reason that there are none, in the order of the recordings.
+/// `advance` is called after each recording, from any thread.
+///
+/// # Errors
+/// If the settings are invalid. A recording that cannot be read is not an error.
+pub fn extract_any(
+    files: &[PathBuf],
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    advance: impl Fn() + Sync,
+) -> Result<Vec<Result<Extracted, String>>> {
+    let extractors = Extractors::new(audio, config)?;
+    let one = |file: &PathBuf| -> Result<Extracted> {
+        let loaded = audio::load_checked(file, audio)?;
+        Ok(Extracted {
+            features: extractors.of(&loaded)?,
+            has_speech: loaded.has_speech,
+            is_cancelled: loaded.is_cancelled,
+        })
+    };
+    let one = |file: &PathBuf| {
+        let extracted = one(file);
+        advance();
+        extracted.map_err(|error| format!("{error:#}"))
+    };
+    Ok(files.par_iter().map(one).collect())
+}
+
+/// Computes the features of one recording, also without speech.
 ///
 /// # Errors
 /// If the settings are invalid, or if the recording cannot be read.
 pub fn extract_one(file: &Path, audio: &AudioConfig, config: &FeatureConfig) -> Result<Features> {
-    let features = Extractors::new(audio, config)?.extract(file, audio);
-    features.with_context(|| file.display().to_string())
+    let extractors = Extractors::new(audio, config)?;
+    let features = || extractors.of(&audio::load_checked(file, audio)?);
+    features().with_context(|| file.display().to_string())
 }
 
 /// One extractor for each sample rate. There are several only if recordings keep their sample
@@ -104,10 +145,16 @@ impl<'a> Extractors<'a> {
         })
     }
 
+    /// The features of a recording with speech.
     fn extract(&self, file: &Path, audio: &AudioConfig) -> Result<Features> {
-        let waveform = audio::load(file, audio)?;
-        let extractor = self.for_rate(waveform.sample_rate)?;
-        Ok(extractor.try_extract(&waveform)?)
+        let loaded = audio::load_checked(file, audio)?;
+        loaded.check_speech()?;
+        self.of(&loaded)
+    }
+
+    fn of(&self, loaded: &audio::Loaded) -> Result<Features> {
+        let extractor = self.for_rate(loaded.waveform.sample_rate)?;
+        Ok(extractor.try_extract(&loaded.waveform)?)
     }
 
     fn for_rate(&self, rate: u32) -> Result<Arc<Extractor>> {

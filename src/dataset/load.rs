@@ -106,6 +106,14 @@ impl FeatureDataset {
         self.same.iter().copied().filter(differ).collect()
     }
 
+    /// Pairs of clips with the same recording and two different labels, which contradict each other:
+    /// indices in `clips`.
+    pub fn same_of_two_labels(&self) -> Vec<(usize, usize)> {
+        let label = |index: usize| &self.clips[index].label;
+        let differ = |&(first, second): &(usize, usize)| label(first) != label(second);
+        self.same.iter().copied().filter(differ).collect()
+    }
+
     /// The clips at some indices with features and class indices. A clip whose label is not in
     /// `classes` is left out.
     pub fn subset(&self, indices: &[usize], classes: &[String]) -> LabeledSubset<'_> {

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 
 use super::CorpusSource;
-use crate::audio::AudioError;
 use crate::audio::stream::SoundStream;
+use crate::audio::{AudioError, AudioFile, Channel};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 
 /// Number of recordings of a corpus, a speaker or a class, and the expected number.
@@ -103,8 +103,18 @@ fn read(file: &Path) -> Result<(), String> {
     let whole = || -> Result<u64, AudioError> {
         // As from a pipe, because a reader of files accepts a file that is shorter than its header
         // says.
-        let mut sound = SoundStream::wav(BufReader::new(File::open(file)?))?;
         let mut samples = Vec::new();
+        let mut sound = match SoundStream::wav(BufReader::new(File::open(file)?)) {
+            Ok(sound) => sound,
+            Err(AudioError::NotWav(_)) => {
+                let mut sound = AudioFile::open(file, Channel::Mix)?;
+                while sound.read(&mut samples)? > 0 {
+                    samples.clear();
+                }
+                return Ok(0);
+            }
+            Err(error) => return Err(error),
+        };
         while sound.read(&mut samples)? > 0 {
             samples.clear();
         }

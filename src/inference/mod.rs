@@ -11,7 +11,7 @@ mod windows;
 
 pub use crate::config::InferenceConfig;
 pub use predictor::{Prediction, Predictor};
-pub use recording::Segment;
+pub use recording::{Segment, Segments};
 pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};
 pub use trained::Trained;
 pub use window_predictor::WindowPredictor;

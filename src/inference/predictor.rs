@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use tch::Device;
 
 use super::{Trained, check_predictions, vtlp_warps};
+use crate::audio::Channel;
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
@@ -38,6 +39,11 @@ pub struct Prediction {
     pub label: String,
     /// The probability of each class, in the order of [`Predictor::classes`].
     pub probabilities: Vec<f32>,
+    /// False if the recording has no sound above a noise floor. Then the label and the
+    /// probabilities mean nothing.
+    pub has_speech: bool,
+    /// True if the channels of the recording have opposite phases and cancel each other in the mix.
+    pub is_cancelled: bool,
 }
 
 impl Predictor {
@@ -70,6 +76,11 @@ impl Predictor {
     /// The settings of the run.
     pub fn config(&self) -> &RunConfig {
         self.trained.config()
+    }
+
+    /// Selects the channel of recordings with several channels, instead of that of the run.
+    pub fn set_channel(&mut self, channel: Channel) {
+        self.trained.set_channel(channel);
     }
 
     /// The run from which the model was loaded.
@@ -152,27 +163,27 @@ impl Predictor {
             audio, features, ..
         } = self.config();
         for files in files.chunks(CHUNK * rayon::current_num_threads()) {
-            let extraction = dataset::extract(files, audio, features, &advance)?;
-            let read: Vec<&Features> = extraction.features.iter().map(|(_, f)| f).collect();
-            let mut rows = self.rows(&read)?.into_iter();
-            let mut read = extraction.features.iter().map(|(file, _)| *file).peekable();
-            let mut unreadable = extraction.skipped.into_iter();
-            for (index, file) in files.iter().enumerate() {
-                let row = match read.next_if_eq(&index) {
-                    Some(_) => rows.next().context("a recording has no prediction")?,
-                    None => Err(unreadable.next().map_or(String::new(), |one| one.reason)),
+            let extracted = dataset::extract_any(files, audio, features, &advance)?;
+            let read = extracted.iter().flatten().map(|one| &one.features);
+            let mut rows = self.rows(&read.collect::<Vec<_>>())?.into_iter();
+            for (file, extracted) in files.iter().zip(extracted) {
+                let prediction = match extracted {
+                    Ok(extracted) => {
+                        let row = rows.next().context("a recording has no prediction")?;
+                        row.map(|probabilities| Prediction {
+                            file: file.clone(),
+                            label: self.label_of(&probabilities).to_string(),
+                            probabilities,
+                            has_speech: extracted.has_speech,
+                            is_cancelled: extracted.is_cancelled,
+                        })
+                    }
+                    Err(reason) => Err(reason),
                 };
-                take(match row {
-                    Ok(probabilities) => Ok(Prediction {
-                        file: file.clone(),
-                        label: self.label_of(&probabilities).to_string(),
-                        probabilities,
-                    }),
-                    Err(reason) => Err(Skipped {
-                        file: file.clone(),
-                        reason,
-                    }),
-                })?;
+                take(prediction.map_err(|reason| Skipped {
+                    file: file.clone(),
+                    reason,
+                }))?;
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::segments::{self, Run, WindowOutput};
 use super::{Predictor, WindowPredictor, Windowing, Windows};
-use crate::audio::stream::StreamResampler;
-use crate::audio::{AudioError, stream_wav};
+use crate::audio::AudioFile;
+use crate::audio::stream::{StreamResampler, VoiceActivityConfig, VoiceActivityGate};
 use crate::features::Features;
 
 /// Maximum number of windows in a batch.
@@ -31,6 +31,18 @@ pub struct Segment {
     pub probabilities: Vec<f32>,
 }
 
+/// The prediction for a long recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segments {
+    /// The segments, which cover the recording without gaps.
+    pub segments: Vec<Segment>,
+    /// False if the recording has no sound above a noise floor anywhere. Then the labels mean
+    /// nothing.
+    pub has_speech: bool,
+    /// True if the channels of the recording have opposite phases and cancel each other in the mix.
+    pub is_cancelled: bool,
+}
+
 impl Predictor {
     /// Predicts a recording window by window, and joins neighbouring hops with the same class. The
     /// segments cover the recording without gaps. `advance` is called with the number of seconds
@@ -48,9 +60,9 @@ impl Predictor {
         file: &Path,
         windowing: &Windowing,
         mut advance: impl FnMut(f64),
-    ) -> Result<Vec<Segment>> {
+    ) -> Result<Segments> {
         windowing.validate()?;
-        let mut sound = stream_wav(file)?;
+        let mut sound = AudioFile::open(file, self.config().audio.channel)?;
         let native = sound.sample_rate();
         let window_predictor = WindowPredictor::new(self, native)?;
         let rate = window_predictor.sample_rate();
@@ -64,18 +76,18 @@ impl Predictor {
             predicted: Vec::new(),
         };
 
+        let mut gate = VoiceActivityGate::new(&VoiceActivityConfig::default(), rate);
         let (mut read, mut samples) = (Vec::new(), Vec::new());
         while sound.read(&mut read)? > 0 {
             resampler.push(&read, &mut samples)?;
+            gate.push(&samples);
             windows.push(&samples, |start, window| batch.add(start, window))?;
             advance(read.len() as f64 / f64::from(native));
             read.clear();
             samples.clear();
         }
-        if sound.missing() > 0 {
-            return Err(AudioError::Io(std::io::ErrorKind::UnexpectedEof.into()).into());
-        }
         resampler.finish(&mut samples)?;
+        gate.push(&samples);
         windows.push(&samples, |start, window| batch.add(start, window))?;
         let total = windows.finish(|start, window| batch.add(start, window))?;
         batch.predict()?;
@@ -96,7 +108,12 @@ impl Predictor {
                 probabilities: run.probabilities,
             })
         };
-        segments::merge(&rows).into_iter().map(segment).collect()
+        let merged = segments::merge(&rows).into_iter().map(segment);
+        Ok(Segments {
+            segments: merged.collect::<Result<_>>()?,
+            has_speech: gate.has_opened(),
+            is_cancelled: sound.is_cancelled(),
+        })
     }
 }
 

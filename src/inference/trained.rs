@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tch::Device;
 
 use super::bundle::Bundle;
+use crate::audio::Channel;
 use crate::config::RunConfig;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, CorpusKind};
@@ -110,6 +111,11 @@ impl Trained {
     /// The settings of the run.
     pub fn config(&self) -> &RunConfig {
         &self.config
+    }
+
+    /// Selects the channel of recordings with several channels, instead of that of the run.
+    pub(super) fn set_channel(&mut self, channel: Channel) {
+        self.config.audio.channel = channel;
     }
 
     /// The clips of the run, and the subset of each clip.

@@ -36,8 +36,8 @@ pub struct ClipFacts {
     pub sample_rate: u32,
     /// Number of channels.
     pub channels: u16,
-    /// Valid bits of a sample.
-    pub bits: u16,
+    /// Valid bits of a sample; none for lossy encodings.
+    pub bits: Option<u16>,
     /// Duration.
     pub seconds: f64,
     /// Root mean square of the samples, in decibels of full scale.
@@ -147,7 +147,21 @@ impl CorpusStats {
             ));
         }
         let count = |is: fn(&ClipFacts) -> bool| self.clips.iter().filter(|clip| is(clip)).count();
+        let label_of = |file: &PathBuf| {
+            let mut clips = self.clips.iter();
+            clips
+                .find(|clip| clip.clip == *file)
+                .map(|clip| &clip.label)
+        };
+        let contradictory = self.clips.iter().filter(|clip| {
+            let first = clip.same_as.as_ref().and_then(label_of);
+            first.is_some_and(|label| *label != clip.label)
+        });
         let counts = [
+            (
+                contradictory.count(),
+                "identical in sound to another with a contradictory label",
+            ),
             (
                 count(|clip| clip.same_as.is_some()),
                 "identical in sound to another",
@@ -178,7 +192,7 @@ impl CorpusStats {
 /// Measurements of a recording, and a hash of its samples.
 fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
     let info = audio::probe(path)?;
-    let waveform = audio::read_wav(path)?;
+    let waveform = audio::read(path)?;
     let samples = &waveform.samples;
     let energy: f64 = samples.iter().map(|x| f64::from(*x).powi(2)).sum();
     let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));

@@ -5,14 +5,16 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::mel_spectrogram;
-use crate::audio::{self, AudioConfig, SampleRate, WavInfo, Waveform};
+use crate::audio::{self, AudioConfig, AudioInfo, Channel, SampleRate, Waveform};
 use crate::features::{Extractor, FeatureConfig, Features};
 
 /// A recording as it is in its file, and as the input of a model.
 #[derive(Debug, Clone)]
 pub struct Recording {
     /// Format and duration according to the header of the file.
-    pub info: WavInfo,
+    pub info: AudioInfo,
+    /// Channel of the recording that is used.
+    pub channel: Channel,
     /// The waveform in the file, mixed down to one channel.
     pub recorded: Waveform,
     /// The waveform whose features are computed: resampled, and trimmed if the settings require it.
@@ -42,7 +44,7 @@ impl Recording {
     fn try_read(path: &Path, audio: &AudioConfig, config: &FeatureConfig) -> Result<Recording> {
         audio.validate()?;
         let info = audio::probe(path)?;
-        let recorded = audio::read_wav(path)?;
+        let recorded = audio::read_channel(path, audio.channel)?.waveform;
         let resampled = match audio.sample_rate {
             SampleRate::Native => recorded.clone(),
             SampleRate::Hz(rate) => audio::resample(&recorded, rate)?,
@@ -58,6 +60,7 @@ impl Recording {
         let cut_before = start as f64 / f64::from(heard.sample_rate);
         Ok(Recording {
             info,
+            channel: audio.channel,
             cut_before,
             cut_after: (resampled.seconds() - cut_before - heard.seconds()).max(0.0),
             mel: mel_spectrogram(&heard, config)?,
@@ -76,19 +79,28 @@ impl Recording {
 
     /// One line that describes the file and its preprocessing (mixing, resampling, trimming).
     pub fn describe(&self) -> String {
-        let WavInfo {
+        let AudioInfo {
+            encoding,
             sample_rate,
             channels,
             bits_per_sample,
             seconds,
         } = &self.info;
+        let used = match self.channel {
+            Channel::Mix => "mixed down".to_string(),
+            one => format!("channel {one}"),
+        };
         let channels = match channels {
             1 => "mono".to_string(),
-            2 => "stereo, mixed down".to_string(),
-            more => format!("{more} channels, mixed down"),
+            2 => format!("stereo, {used}"),
+            more => format!("{more} channels, {used}"),
         };
-        let mut story =
-            format!("{seconds:.2} s, {sample_rate} Hz, {bits_per_sample} bits, {channels}");
+        let encoding = match (encoding, bits_per_sample) {
+            (&"PCM", Some(bits)) => format!("{bits} bits"),
+            (encoding, Some(bits)) => format!("{encoding}, {bits} bits"),
+            (encoding, None) => encoding.to_string(),
+        };
+        let mut story = format!("{seconds:.2} s, {sample_rate} Hz, {encoding}, {channels}");
         if self.heard.sample_rate != *sample_rate {
             story += &format!("     resampled to {} Hz", self.heard.sample_rate);
         }

@@ -109,7 +109,7 @@ fn by_speaker(survey: &CorpusStats) -> String {
 }
 
 fn formats(survey: &CorpusStats) -> String {
-    let mut formats = BTreeMap::<(u32, u16, u16), usize>::new();
+    let mut formats = BTreeMap::<(u32, u16, Option<u16>), usize>::new();
     for clip in &survey.clips {
         *formats
             .entry((clip.sample_rate, clip.channels, clip.bits))
@@ -122,7 +122,11 @@ fn formats(survey: &CorpusStats) -> String {
             2 => "stereo".to_string(),
             more => format!("{more} channels"),
         };
-        let _ = writeln!(text, "{clips:>5}  {rate} Hz, {bits} bits, {channels}");
+        let bits = match bits {
+            Some(bits) => format!("{bits} bits"),
+            None => "compressed".to_string(),
+        };
+        let _ = writeln!(text, "{clips:>5}  {rate} Hz, {bits}, {channels}");
     }
     text
 }

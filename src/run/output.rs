@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::{OWN, RunFolder, is_own_file};
+use crate::audio;
 use crate::io::{FileId, folder_of, is_written_straight, remove_abandoned, target_of};
 
 /// The input files of a command, which it must not overwrite, and the permission to replace other
@@ -110,13 +111,9 @@ fn is_disk(target: &Path) -> bool {
     false
 }
 
-/// True for a WAV file, which is never an output of emovox.
+/// True for a recording, which is never an output of emovox.
 fn is_recording(path: &Path) -> bool {
-    let beginning = beginning(path, 12);
-    let is_riff = [&b"RIFF"[..], b"RF64", b"RIFX"]
-        .iter()
-        .any(|form| beginning.starts_with(form));
-    is_riff && beginning.ends_with(b"WAVE")
+    audio::is_recording(&beginning(path, 12))
 }
 
 /// The first bytes of a file, at most `length`; empty if the file cannot be read.

@@ -79,6 +79,8 @@ pub struct VoiceActivityGate {
     loud: u64,
     /// Number of quiet frames in a row while the gate is open.
     quiet: u64,
+    /// True if the gate was open at any time.
+    has_opened: bool,
     /// Segment of the open gate.
     open: Option<SpeechSegment>,
     /// Latest segment that is long enough for speech.
@@ -101,6 +103,7 @@ impl VoiceActivityGate {
             floor: INITIAL_FLOOR,
             loud: 0,
             quiet: 0,
+            has_opened: false,
             open: None,
             latest: None,
         }
@@ -127,6 +130,11 @@ impl VoiceActivityGate {
         self.latest
     }
 
+    /// True if a sound, of any length, opened the gate.
+    pub fn has_opened(&self) -> bool {
+        self.has_opened
+    }
+
     /// Current noise floor, in decibels of full scale (negative).
     pub fn floor(&self) -> f64 {
         self.floor
@@ -146,6 +154,7 @@ impl VoiceActivityGate {
         match &mut self.open {
             None if self.loud >= OPENS_AFTER => {
                 self.quiet = 0;
+                self.has_opened = true;
                 self.open = Some(SpeechSegment {
                     start: sample_of((self.frames - self.loud).saturating_sub(MARGIN)),
                     end: sample_of(self.frames + MARGIN),

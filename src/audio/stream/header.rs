@@ -46,7 +46,7 @@ pub(super) fn read(source: &mut impl Read) -> Result<(Format, Option<u64>), Audi
                 let length = u64::from(length);
                 let chunk = up_to(source, length.min(FORMAT_LENGTH))?;
                 skip(source, length - chunk.len() as u64)?;
-                found = Some(format::parse(&chunk)?);
+                found = Some(format::parse(&chunk, false)?);
             }
             b"ds64" if length >= 16 => {
                 let lengths = up_to(source, 16)?;

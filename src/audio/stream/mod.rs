@@ -18,9 +18,10 @@ pub use gate::{SpeechSegment, VoiceActivityConfig, VoiceActivityGate};
 pub use resampler::StreamResampler;
 pub use ring::Ring;
 
+use super::channel::Mixer;
 use super::config::SAMPLE_RATES;
 use super::format::{Encoding, Format};
-use super::{AudioError, decode};
+use super::{AudioError, Channel, decode};
 
 /// Largest number of bytes in one read: the capacity of a pipe on Linux.
 const BLOCK: usize = 1 << 16;
@@ -38,6 +39,7 @@ pub enum RawEncoding {
 pub struct SoundStream<R> {
     source: R,
     format: Format,
+    mixer: Mixer,
     /// Number of bytes that remain according to the header; none if the length is unknown.
     left: Option<u64>,
     bytes: Vec<u8>,
@@ -54,7 +56,7 @@ impl<R: Read> SoundStream<R> {
     /// If the header is not that of a supported WAV file, or if reading fails.
     pub fn wav(mut source: R) -> Result<SoundStream<R>, AudioError> {
         let (format, left) = header::read(&mut source)?;
-        Ok(SoundStream::new(source, format, left))
+        SoundStream::new(source, format, left, Channel::Mix)
     }
 
     /// A stream of samples without a header; `sample_rate` is in hertz.
@@ -79,20 +81,32 @@ impl<R: Read> SoundStream<R> {
             channels: channels.max(1),
             valid_bits,
             encoding,
+            big_endian: false,
         };
-        Ok(SoundStream::new(source, format, None))
+        SoundStream::new(source, format, None, Channel::Mix)
     }
 
-    pub(super) fn new(source: R, format: Format, left: Option<u64>) -> SoundStream<R> {
+    pub(super) fn new(
+        source: R,
+        format: Format,
+        left: Option<u64>,
+        channel: Channel,
+    ) -> Result<SoundStream<R>, AudioError> {
         let width = format.frame_width();
-        SoundStream {
+        Ok(SoundStream {
             source,
+            mixer: Mixer::new(channel, format.channels)?,
             left,
             bytes: vec![0; width * (BLOCK / width).max(1)],
             format,
             filled: 0,
             samples: 0,
-        }
+        })
+    }
+
+    /// True if the channels that were read so far cancel each other in the mix.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.mixer.is_cancelled()
     }
 
     /// Sample rate in hertz.
@@ -133,7 +147,8 @@ impl<R: Read> SoundStream<R> {
                 continue;
             }
             let mut samples = Vec::with_capacity(whole / width);
-            decode::mix(&self.bytes[..whole], &self.format, &mut samples)
+            let bytes = &mut self.bytes[..whole];
+            decode::mix(bytes, &self.format, &mut self.mixer, &mut samples)
                 .map_err(|error| self.with_stream_position(error))?;
             self.bytes.copy_within(whole..self.filled, 0);
             self.filled -= whole;

@@ -39,7 +39,7 @@ For a corpus, the command warns if a property other than the voice predicts the 
 does in TESS (label leakage). A rule that predicts the class from this property alone is scored by
 balanced accuracy in five folds, and compared with chance and with shuffled labels.")]
 pub struct InspectArgs {
-    /// WAV files, or one folder with a corpus (or `demo`)
+    /// Recordings, or one folder with a corpus (or `demo`)
     #[arg(required = true, value_name = "FILE|DIR")]
     what: Vec<PathBuf>,
     /// Draw features and predictions of this run or bundle
@@ -186,6 +186,7 @@ fn draw(
         let audio = AudioConfig {
             sample_rate: args.sample_rate,
             trim_db: args.trim_db,
+            ..AudioConfig::default()
         };
         let recording = Recording::read(file, &audio, &picture_features(file, args.sample_rate)?)?;
         write(picture, &recording_png(&recording, None, &title, None)?)?;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::bars::{clock, probability_bar, to_milliseconds};
 use super::super::terminal::{print_data, print_json};
+use emovox::audio::Channel;
 use emovox::escape::escape_line;
 use emovox::run::beginning;
 
@@ -19,7 +20,7 @@ pub(super) enum Format {
     Table { windows: bool },
     Json,
     JsonLines,
-    Csv { windows: bool },
+    Csv { windows: bool, channels: bool },
     Audacity,
     WebVtt,
 }
@@ -44,11 +45,29 @@ impl Format {
 #[derive(Clone)]
 pub(super) struct Answer {
     pub file: String,
+    /// The channel, if every channel has its own prediction.
+    pub channel: Option<Channel>,
     /// Start and end in seconds; `None` for a whole recording without its duration.
     pub span: Option<(f64, f64)>,
     pub label: String,
     pub probability: f32,
     pub probabilities: Vec<f32>,
+    /// False if the recording has no sound above a noise floor. The label means nothing then.
+    pub has_speech: bool,
+}
+
+/// The output in place of a label for a recording without speech.
+const NO_SPEECH: &str = "no speech";
+
+impl Answer {
+    /// The label for people and tables.
+    fn shown_label(&self) -> &str {
+        if self.has_speech {
+            &self.label
+        } else {
+            NO_SPEECH
+        }
+    }
 }
 
 /// Makes the output text from predictions, recording by recording.
@@ -82,7 +101,7 @@ impl Text {
             format,
             columns: Columns {
                 file: width(files.iter().map(String::as_str)),
-                label: width(classes.iter().map(String::as_str)),
+                label: width(classes.iter().map(String::as_str).chain([NO_SPEECH])),
             },
             classes,
             several: files.len() > 1,
@@ -99,6 +118,9 @@ impl Text {
     pub(super) fn next(&mut self, mut answers: Vec<Answer>) -> Result<Vec<u8>> {
         for answer in &mut answers {
             answer.file = self.format.shown(&answer.file);
+            if let (Some(channel), Format::Table { .. }) = (answer.channel, self.format) {
+                answer.file += &format!(" ({channel})");
+            }
             answer.label = self.format.shown(&answer.label);
         }
         let mut out = Vec::new();
@@ -108,7 +130,7 @@ impl Text {
         let is_first = !std::mem::replace(&mut self.started, true);
         match self.format {
             Format::Table { windows: true } => {
-                let labels = answers.iter().map(|answer| answer.label.as_str());
+                let labels = answers.iter().map(Answer::shown_label);
                 let label = if self.several {
                     self.columns.label.max("label".len())
                 } else {
@@ -129,7 +151,10 @@ impl Text {
                     writeln!(out, "{}", object(&self.classes, answer))?;
                 }
             }
-            Format::Csv { windows } => csv(&mut out, &self.classes, &answers, windows, is_first)?,
+            Format::Csv { windows, channels } => {
+                let columns = CsvColumns { windows, channels };
+                csv(&mut out, &self.classes, &answers, columns, is_first)?;
+            }
             Format::Audacity => audacity(&mut out, &answers)?,
             Format::WebVtt => webvtt(&mut out, &answers, is_first)?,
         }
@@ -145,8 +170,9 @@ impl Text {
                 self.table_header(&mut out)?
             }
             (Format::Json, _) => write!(out, "{}", if self.started { "\n]\n" } else { "[]\n" })?,
-            (Format::Csv { windows }, _) if !self.started => {
-                csv(&mut out, &self.classes, &[], windows, true)?;
+            (Format::Csv { windows, channels }, _) if !self.started => {
+                let columns = CsvColumns { windows, channels };
+                csv(&mut out, &self.classes, &[], columns, true)?;
             }
             (Format::WebVtt, _) if !self.started => webvtt(&mut out, &[], true)?,
             _ => {}
@@ -181,7 +207,12 @@ impl Text {
 
     fn table_row(&self, out: &mut impl Write, answer: &Answer) -> Result<()> {
         let Columns { file, label } = self.columns;
-        write!(out, "{:file$}  {:label$}", answer.file, answer.label)?;
+        write!(
+            out,
+            "{:file$}  {:label$}",
+            answer.file,
+            answer.shown_label()
+        )?;
         for (class, probability) in self.classes.iter().zip(&answer.probabilities) {
             let width = class.chars().count().max(7);
             write!(out, "  {:>width$}", format!("{:.1} %", 100.0 * probability))?;
@@ -206,7 +237,7 @@ const RECOGNITION_LENGTH: u64 = 1 << 26;
 #[allow(dead_code, reason = "only their presence is checked")]
 struct Written {
     file: String,
-    label: String,
+    label: Option<String>,
     probabilities: BTreeMap<String, f64>,
 }
 
@@ -225,9 +256,10 @@ pub(super) fn is_own(file: &Path, format: Format, classes: &[String]) -> bool {
         Format::JsonLines => text
             .lines()
             .all(|line| serde_json::from_str::<Written>(line).is_ok()),
-        Format::Csv { windows } => {
+        Format::Csv { windows, channels } => {
             let mut header = Vec::new();
-            csv(&mut header, classes, &[], windows, true).is_ok() && content.starts_with(&header)
+            let columns = CsvColumns { windows, channels };
+            csv(&mut header, classes, &[], columns, true).is_ok() && content.starts_with(&header)
         }
         Format::Audacity => text.lines().all(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
@@ -256,7 +288,7 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
             let (start, end) = answer.span.unwrap_or_default();
             let bar = probability_bar(answer.probability, BAR);
             let percent = format!("{:.1} %", 100.0 * answer.probability);
-            let (start, end, name) = (clock(start), clock(end), &answer.label);
+            let (start, end, name) = (clock(start), clock(end), answer.shown_label());
             writeln!(
                 out,
                 "{start:>11}{end:>11}  {name:label$}  {bar} {percent:>7}"
@@ -269,7 +301,7 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
 /// Writes one bar per class, for a single recording.
 fn bars(out: &mut impl Write, classes: &[String], answer: &Answer) -> Result<()> {
     let label = width(classes.iter().map(String::as_str));
-    writeln!(out, "{}: {}", answer.file, answer.label)?;
+    writeln!(out, "{}: {}", answer.file, answer.shown_label())?;
     for (class, probability) in classes.iter().zip(&answer.probabilities) {
         let bar = probability_bar(*probability, 40);
         let percent = format!("{:.1} %", 100.0 * probability);
@@ -282,30 +314,44 @@ fn width<'a>(words: impl Iterator<Item = &'a str>) -> usize {
     words.map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
+/// Columns of a CSV output besides file, label and probabilities.
+#[derive(Clone, Copy)]
+struct CsvColumns {
+    windows: bool,
+    channels: bool,
+}
+
 fn csv(
     out: &mut impl Write,
     classes: &[String],
     answers: &[Answer],
-    windows: bool,
+    CsvColumns { windows, channels }: CsvColumns,
     is_first: bool,
 ) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     if is_first {
-        let columns: &[&str] = if windows {
-            &["file", "start", "end", "label"]
-        } else {
-            &["file", "label"]
-        };
-        let classes = classes.iter().map(String::as_str);
-        writer.write_record(columns.iter().copied().chain(classes))?;
+        let mut columns = vec!["file"];
+        if channels {
+            columns.push("channel");
+        }
+        if windows {
+            columns.extend(["start", "end"]);
+        }
+        columns.push("label");
+        columns.extend(classes.iter().map(String::as_str));
+        writer.write_record(columns)?;
     }
     for answer in answers {
         let mut record = vec![answer.file.clone()];
+        if channels {
+            let channel = answer.channel.map(|channel| channel.to_string());
+            record.push(channel.unwrap_or_default());
+        }
         if windows {
             let (start, end) = answer.span.unwrap_or_default();
             record.extend([start, end].map(|seconds| format!("{seconds:.3}")));
         }
-        record.push(answer.label.clone());
+        record.push(answer.shown_label().to_string());
         record.extend(answer.probabilities.iter().map(f32::to_string));
         writer.write_record(record)?;
     }
@@ -320,9 +366,13 @@ fn object(classes: &[String], answer: &Answer) -> Value {
         .collect();
     let mut object = json!({
         "file": answer.file,
-        "label": answer.label,
+        "label": answer.has_speech.then_some(&answer.label),
+        "speech": answer.has_speech,
         "probabilities": by_class,
     });
+    if let Some(channel) = answer.channel {
+        object["channel"] = json!(channel);
+    }
     if let Some((start, end)) = answer.span {
         object["start"] = json!(to_milliseconds(start));
         object["end"] = json!(to_milliseconds(end));
@@ -366,6 +416,9 @@ fn timestamp(seconds: f64) -> String {
 /// The text of a label: `LABEL N %`, in one line. A label can be the name of a folder, so it can
 /// contain any character.
 fn caption(answer: &Answer) -> String {
+    if !answer.has_speech {
+        return NO_SPEECH.to_string();
+    }
     let label = answer.label.replace(char::is_control, " ");
     format!(
         "{} {:.0} %",
@@ -376,6 +429,9 @@ fn caption(answer: &Answer) -> String {
 
 /// True for a line in the format of [`caption`].
 fn is_caption(line: &str) -> bool {
+    if line == NO_SPEECH {
+        return true;
+    }
     let percent = line
         .strip_suffix(" %")
         .and_then(|line| line.rsplit_once(' '));
@@ -389,10 +445,12 @@ mod tests {
     fn answer(file: &str, label: &str, span: Option<(f64, f64)>) -> Answer {
         Answer {
             file: file.into(),
+            channel: None,
             span,
             label: label.into(),
             probability: 0.5,
             probabilities: vec![0.5, 0.5],
+            has_speech: true,
         }
     }
 
@@ -415,17 +473,25 @@ mod tests {
     fn an_output_is_recognised_only_in_its_own_format() {
         let answer = |file: &str, label: &str| Answer {
             file: file.into(),
+            channel: None,
             span: Some((0.0, 1.5)),
             label: label.into(),
             probability: 0.75,
             probabilities: vec![0.75, 0.25],
+            has_speech: true,
         };
         let classes = ["a, b", "joy"].map(String::from);
         let formats = [
             Format::Json,
             Format::JsonLines,
-            Format::Csv { windows: true },
-            Format::Csv { windows: false },
+            Format::Csv {
+                windows: true,
+                channels: false,
+            },
+            Format::Csv {
+                windows: false,
+                channels: false,
+            },
             Format::Audacity,
             Format::WebVtt,
         ];
@@ -510,7 +576,10 @@ mod tests {
 
     #[test]
     fn a_csv_has_its_header_once_and_without_predictions_too() {
-        let format = Format::Csv { windows: false };
+        let format = Format::Csv {
+            windows: false,
+            channels: false,
+        };
         let header = "file,label,anger,\"boredom, mild\"\n";
         assert_eq!(text(format, &[], Vec::new()), header);
         let answers = ["a.wav", "b.wav"].map(|name| vec![answer(name, "anger", None)]);

@@ -2,19 +2,21 @@
 
 mod formats;
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
+use tempfile::NamedTempFile;
 
 use super::bars::clock;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, tell_skipped, terminal, warning};
-use emovox::audio::probe;
+use emovox::audio::{Channel, probe};
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Segment, Trained, Windowing};
@@ -29,6 +31,8 @@ Examples:
   emovox predict ravdess-bilstm interviews/           a folder with all its subfolders
   emovox predict ravdess-bilstm *.wav --csv > x.csv   a table for a spreadsheet
   emovox predict ravdess-bilstm talk.wav --window 3   a long recording, window by window
+  emovox predict ravdess-bilstm call.mp3 --channel each    each side of a call on its own
+  curl -s URL | emovox predict ravdess-bilstm -       a recording from standard input
   emovox predict ravdess-bilstm talk.wav --window 3 --hop 0.5 --smooth 3 \\
       --format audacity --out talk.txt                a label track for Audacity
   emovox predict ravdess-bilstm talk.wav --window 3 --format webvtt --out talk.vtt    subtitles
@@ -37,12 +41,15 @@ With --window, the recording is divided into overlapping windows. The prediction
 of the log-probabilities of all windows that contain its centre; consecutive hops with the same label
 are one segment.
 
+WAV, AIFF, CAF, FLAC, MP3, Ogg Vorbis, Opus, M4A, and the sound track of MP4, Matroska and WebM are
+read; the content of a file determines its format, not its name.
+
 Recordings that cannot be read are listed on standard error; the others are predicted, and the exit
 code is 1.")]
 pub struct PredictArgs {
     /// Run: its name below runs/, its folder, or its bundle
     run: String,
-    /// WAV files, or folders with WAV files
+    /// Recordings, or folders with recordings; - for a recording on standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     recordings: Vec<PathBuf>,
     #[command(flatten)]
@@ -61,6 +68,9 @@ pub struct PredictArgs {
         default_value_t = 0.0
     )]
     smooth: f64,
+    /// Channel: mix (the mean of all), left, right, a number from 1, or each [default: that of the run]
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<ChannelChoice>,
     /// Output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
@@ -78,6 +88,26 @@ pub struct PredictArgs {
     /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+}
+
+/// The values of --channel.
+#[derive(Clone, Copy, PartialEq)]
+enum ChannelChoice {
+    /// One channel, or the mix.
+    One(Channel),
+    /// A prediction for each channel.
+    Each,
+}
+
+impl FromStr for ChannelChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "each" => Ok(ChannelChoice::Each),
+            _ => Ok(ChannelChoice::One(text.parse()?)),
+        }
+    }
 }
 
 /// The values of --format.
@@ -102,8 +132,14 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     if let Some(windowing) = &windowing {
         windowing.validate()?;
     }
-    let files = recordings(&args.recordings)?;
+    let input = StandardInput::read(&args.recordings)?;
+    let files = recordings(&args.recordings, &input)?;
     let format = args.format();
+    ensure!(
+        args.channel != Some(ChannelChoice::Each) || !format.is_a_track(),
+        "Audacity labels and WebVTT are for one channel; select it with --channel left or right, or use \
+         --format csv"
+    );
     ensure!(
         files.len() == 1 || !format.is_a_track(),
         "Audacity labels and WebVTT are for one recording, but there are {}; give one recording, or \
@@ -118,7 +154,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         let classes = &trained.config().data.classes;
         outputs.check(out, |file| formats::is_own(file, format, classes))?;
     }
-    let predictor = Predictor::of(trained, args.device.resolve()?)?;
+    let mut predictor = Predictor::of(trained, args.device.resolve()?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
             "note: this model was trained on synthetic speech only; its predictions for human speech mean \
@@ -130,19 +166,28 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         .iter()
         .zip(&seconds)
         .filter(|(_, seconds)| seconds.is_some());
-    let names: Vec<String> = readable.map(|(file, _)| name(file)).collect();
+    let each = args.channel == Some(ChannelChoice::Each);
+    let suffix = if each { " (right)" } else { "" };
+    let names: Vec<String> = readable
+        .map(|(file, _)| input.name(file) + suffix)
+        .collect();
     let mut out = Output {
         text: Text::new(format, predictor.classes(), &names),
         kept: args.out.is_some().then(Vec::new),
         answers: 0,
     };
-    let skipped = match &windowing {
-        Some(windowing) => predict_windows(&predictor, &files, &seconds, windowing, &mut out)?,
-        None => {
-            warn_of_long(&files, &seconds);
-            predict_whole(&predictor, &files, format.is_a_track(), &mut out)?
-        }
-    };
+    if windowing.is_none() {
+        warn_of_long(&files, &seconds, &input);
+    }
+    let mut skipped = Vec::new();
+    for pass in args.passes(&files, predictor.config().audio.channel) {
+        predictor.set_channel(pass.channel);
+        let left_out = match &windowing {
+            Some(windowing) => predict_windows(&predictor, &pass, &input, windowing, &mut out)?,
+            None => predict_whole(&predictor, &pass, &input, &mut out)?,
+        };
+        skipped.extend(left_out.into_iter().map(|skipped| input.renamed(skipped)));
+    }
     tell_skipped(&skipped);
     let answers = out.answers;
     match (&args.out, out.end()?) {
@@ -167,15 +212,43 @@ impl PredictArgs {
         })
     }
 
+    /// The recordings and the channel of each pass. With --channel each, there is a pass for each
+    /// channel of each recording.
+    fn passes(&self, files: &[PathBuf], of_run: Channel) -> Vec<Pass> {
+        let all = |channel| {
+            vec![Pass {
+                files: files.to_vec(),
+                channel,
+                is_one_of_several: false,
+            }]
+        };
+        let each = |file: &PathBuf| {
+            // A recording that cannot be read is skipped later.
+            let channels = probe(file).map_or(1, |info| info.channels);
+            let file = file.clone();
+            (1..=channels).map(move |number| Pass {
+                files: vec![file.clone()],
+                channel: Channel::Number(number),
+                is_one_of_several: true,
+            })
+        };
+        match self.channel {
+            None => all(of_run),
+            Some(ChannelChoice::One(channel)) => all(channel),
+            Some(ChannelChoice::Each) => files.iter().flat_map(each).collect(),
+        }
+    }
+
     fn format(&self) -> Format {
         let windows = self.window.is_some();
+        let channels = self.channel == Some(ChannelChoice::Each);
         match self.format {
             _ if self.json => Format::Json,
-            _ if self.csv => Format::Csv { windows },
+            _ if self.csv => Format::Csv { windows, channels },
             FormatName::Table => Format::Table { windows },
             FormatName::Json => Format::Json,
             FormatName::Jsonl => Format::JsonLines,
-            FormatName::Csv => Format::Csv { windows },
+            FormatName::Csv => Format::Csv { windows, channels },
             FormatName::Audacity => Format::Audacity,
             FormatName::Webvtt => Format::WebVtt,
         }
@@ -221,32 +294,51 @@ impl Output {
     }
 }
 
-/// Outputs one prediction per recording, with its duration if `spans` is true. Returns the skipped
-/// recordings.
+/// Recordings that are predicted with the same channel.
+struct Pass {
+    files: Vec<PathBuf>,
+    channel: Channel,
+    /// True if every channel of a recording has its own prediction.
+    is_one_of_several: bool,
+}
+
+impl Pass {
+    fn shown_channel(&self) -> Option<Channel> {
+        self.is_one_of_several.then_some(self.channel)
+    }
+}
+
+/// Outputs one prediction per recording, with its duration if the format is a track of labels.
+/// Returns the skipped recordings.
 fn predict_whole(
     predictor: &Predictor,
-    files: &[PathBuf],
-    spans: bool,
+    pass: &Pass,
+    input: &StandardInput,
     out: &mut Output,
 ) -> Result<Vec<Skipped>> {
-    let progress = bar(files.len(), "predicting", "clips");
+    let progress = bar(pass.files.len(), "predicting", "clips");
     let mut skipped = Vec::new();
     let predicted = predictor.predict_each(
-        files,
+        &pass.files,
         || progress.inc(1),
         |prediction| match prediction {
             Ok(prediction) => {
-                let span = if spans {
+                let span = if out.text.format().is_a_track() {
                     Some((0.0, probe(&prediction.file)?.seconds))
                 } else {
                     None
                 };
+                if prediction.is_cancelled {
+                    progress.suspend(|| warn_of_cancelled(&input.name(&prediction.file)));
+                }
                 let answer = Answer {
-                    file: name(&prediction.file),
+                    file: input.name(&prediction.file),
+                    channel: pass.shown_channel(),
                     span,
                     label: prediction.label,
                     probability: prediction.probabilities.iter().copied().fold(0.0, f32::max),
                     probabilities: prediction.probabilities,
+                    has_speech: prediction.has_speech,
                 };
                 out.take(vec![answer], &progress)
             }
@@ -263,30 +355,38 @@ fn predict_whole(
 /// Outputs one prediction per segment of each recording. Returns the skipped recordings.
 fn predict_windows(
     predictor: &Predictor,
-    files: &[PathBuf],
-    seconds: &[Option<f64>],
+    pass: &Pass,
+    input: &StandardInput,
     windowing: &Windowing,
     out: &mut Output,
 ) -> Result<Vec<Skipped>> {
-    let total: f64 = seconds.iter().flatten().sum();
+    let total: f64 = pass.files.iter().filter_map(|file| seconds(file)).sum();
     let progress = bar(total.ceil() as usize, "predicting", "seconds");
     let mut skipped = Vec::new();
     let mut read = 0.0;
-    for file in files {
-        let segments = predictor.segments(file, windowing, |more| {
+    for file in &pass.files {
+        let predicted = predictor.segments(file, windowing, |more| {
             read += more;
             progress.set_position(read as u64);
         });
-        match segments {
-            Ok(segments) => {
+        match predicted {
+            Ok(predicted) => {
+                if predicted.is_cancelled {
+                    progress.suspend(|| warn_of_cancelled(&input.name(file)));
+                }
                 let answer = |segment: Segment| Answer {
-                    file: name(file),
+                    file: input.name(file),
+                    channel: pass.shown_channel(),
                     span: Some((segment.start, segment.end)),
                     label: segment.label,
                     probability: segment.probability,
                     probabilities: segment.probabilities,
+                    has_speech: predicted.has_speech,
                 };
-                out.take(segments.into_iter().map(answer).collect(), &progress)?;
+                out.take(
+                    predicted.segments.into_iter().map(answer).collect(),
+                    &progress,
+                )?;
             }
             Err(error) => skipped.push(Skipped {
                 file: file.clone(),
@@ -298,6 +398,58 @@ fn predict_windows(
     Ok(skipped)
 }
 
+fn warn_of_cancelled(name: &str) {
+    warning!(
+        "warning: the channels of {name} have opposite phases and cancel each other in the mix; select one \
+         of them with --channel left or --channel right"
+    );
+}
+
+/// The recording on standard input, which is copied to a temporary file.
+struct StandardInput(Option<NamedTempFile>);
+
+impl StandardInput {
+    const NAME: &str = "-";
+
+    /// Reads standard input if it is one of the recordings.
+    fn read(named: &[PathBuf]) -> Result<StandardInput> {
+        let count = named.iter().filter(|path| path.as_os_str() == Self::NAME);
+        match count.count() {
+            0 => return Ok(StandardInput(None)),
+            1 => {}
+            _ => bail!("standard input (-) has one recording only; give - once"),
+        }
+        let stdin = io::stdin();
+        ensure!(
+            !stdin.is_terminal(),
+            "standard input is a terminal; connect a recording: emovox predict RUN - < FILE"
+        );
+        let mut file = NamedTempFile::with_prefix("emovox-")?;
+        let copied = io::copy(&mut stdin.lock(), &mut file);
+        copied.context("cannot read the recording on standard input")?;
+        Ok(StandardInput(Some(file)))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.0.as_ref().map(NamedTempFile::path)
+    }
+
+    /// The name of a recording for the output.
+    fn name(&self, file: &Path) -> String {
+        match self.path() {
+            Some(path) if path == file => Self::NAME.into(),
+            _ => file.to_string_lossy().into_owned(),
+        }
+    }
+
+    fn renamed(&self, skipped: Skipped) -> Skipped {
+        Skipped {
+            file: self.name(&skipped.file).into(),
+            ..skipped
+        }
+    }
+}
+
 /// The length of a recording in seconds; `None` if it cannot be read.
 fn seconds(file: &Path) -> Option<f64> {
     probe(file).ok().map(|info| info.seconds)
@@ -305,7 +457,7 @@ fn seconds(file: &Path) -> Option<f64> {
 
 /// Warns of recordings that are much longer than training clips: the first ones by name, the others
 /// as a count.
-fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
+fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>], input: &StandardInput) {
     const LONG: f64 = 60.0;
     const SHOWN: usize = 10;
     let long = files.iter().zip(seconds);
@@ -316,7 +468,7 @@ fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
     for (file, seconds) in long.iter().take(SHOWN) {
         warning!(
             "warning: {} has a length of {}, and gets a single prediction; --window 3 predicts windows of 3 s",
-            file.display(),
+            input.name(file),
             clock(*seconds)
         );
     }
@@ -326,13 +478,15 @@ fn warn_of_long(files: &[PathBuf], seconds: &[Option<f64>]) {
 }
 
 /// The given files, and the recordings in the given folders.
-fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+fn recordings(named: &[PathBuf], input: &StandardInput) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in named {
-        if path.is_dir() {
+        if path.as_os_str() == StandardInput::NAME {
+            files.extend(input.path().map(Path::to_path_buf));
+        } else if path.is_dir() {
             let inside = find_recordings(path)?;
             if inside.recordings.is_empty() {
-                bail!("no WAV file in {}", path.display());
+                bail!("no recording in {}", path.display());
             }
             tell_skipped(&inside.skipped);
             files.extend(inside.recordings.iter().map(|file| path.join(file)));
@@ -341,8 +495,4 @@ fn recordings(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-fn name(file: &Path) -> String {
-    file.to_string_lossy().into_owned()
 }

@@ -184,7 +184,7 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     }
     if let Some(first) = corpus.skipped.first() {
         say!(
-            "{} more WAV files or folders are left out, such as {}: {}",
+            "{} more recordings or folders are left out, such as {}: {}",
             corpus.skipped.len(),
             first.file.display(),
             first.reason
@@ -224,15 +224,22 @@ pub(super) fn describe_split(experiment: &Experiment) {
     }
 }
 
-/// Lists pairs of identical recordings, starting with those of two speakers.
+/// Lists pairs of identical recordings, starting with those of two labels, then of two speakers.
 fn describe_repeated(loaded: &FeatureDataset) {
+    let contradictory = loaded.same_of_two_labels();
     let of_two = loaded.same_of_two_speakers();
-    let of_one = loaded.same.iter().filter(|pair| !of_two.contains(pair));
-    let pairs = of_two.iter().chain(of_one);
-    for &(first, second) in pairs.take(LISTED) {
+    let mut pairs = loaded.same.clone();
+    pairs.sort_by_key(|pair| (!contradictory.contains(pair), !of_two.contains(pair)));
+    for &(first, second) in pairs.iter().take(LISTED) {
         let (one, other) = (&loaded.clips[first], &loaded.clips[second]);
         let (file, same) = (one.file.display(), other.file.display());
-        if of_two.contains(&(first, second)) {
+        if one.label != other.label {
+            say!(
+                "contradictory labels: {file} ({}) and {same} ({}) are the same recording",
+                one.label,
+                other.label
+            );
+        } else if of_two.contains(&(first, second)) {
             say!(
                 "the same recording belongs to speaker {} and to speaker {}: {file} and {same}",
                 one.speaker_id(),
@@ -246,6 +253,12 @@ fn describe_repeated(loaded: &FeatureDataset) {
         say!(
             "{} more pairs of recordings are identical",
             loaded.same.len() - LISTED
+        );
+    }
+    if !contradictory.is_empty() {
+        say!(
+            "{} recording(s) have two labels that contradict each other: remove the wrong one of each pair",
+            contradictory.len()
         );
     }
     if !of_two.is_empty() {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::columns::{Role, roles};
 use super::error::ManifestError;
+use crate::audio;
 use crate::bounded;
 
 /// Maximum length of a line in bytes. A file that is not a manifest may have only one long line.
@@ -261,7 +262,7 @@ fn head(
     first: &[String],
     renamed: &BTreeMap<Role, String>,
 ) -> Result<((Vec<String>, BTreeMap<Role, usize>), bool), String> {
-    let is_recording = |value: &String| value.to_lowercase().ends_with(".wav");
+    let is_recording = |value: &String| audio::is_recording_name(Path::new(value));
     if !first.iter().any(is_recording) {
         return Ok(((first.to_vec(), roles(first, renamed)?), true));
     }

@@ -32,7 +32,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 
 use super::extract::Extraction;
-use crate::audio::AudioConfig;
+use crate::audio::{self, AudioConfig};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{self, FeatureConfig};
 use crate::io::{LockFile, TEMPORARY, is_abandoned, remove_if_abandoned, write_bytes};
@@ -93,6 +93,7 @@ pub struct CacheEntry {
 #[derive(Serialize)]
 struct Settings<'a> {
     version: u32,
+    decoding: u32,
     audio: &'a AudioConfig,
     features: &'a FeatureConfig,
 }
@@ -159,6 +160,7 @@ impl FeatureCache {
     ) -> Result<Extraction> {
         let text = toml::to_string(&Settings {
             version: features::VERSION,
+            decoding: audio::VERSION,
             audio,
             features: config,
         })?;

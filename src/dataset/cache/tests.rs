@@ -144,7 +144,7 @@ fn a_changed_recording_is_computed_anew() {
     file.set_modified(before.modified().unwrap()).unwrap();
     assert_eq!(fs::metadata(&changed).unwrap().len(), before.len());
     env.check(&env.corpus());
-    tone(&env.corpus().join("6.wav"), 100, 0.4);
+    tone(&env.corpus().join("6.wav"), 4000, 0.4);
     env.check(&env.corpus());
     assert_eq!(env.shards().len(), 3);
 }

@@ -60,7 +60,7 @@ pub fn read_sounds(files: &[PathBuf], how: &Sounds, advance: impl Fn() + Sync) -
 }
 
 fn read_sound(file: &Path, how: &Sounds) -> Result<ClipSound> {
-    let recorded = audio::read_wav(file)?;
+    let recorded = audio::read(file)?;
     let waveform = if recorded.sample_rate > RATE {
         audio::resample(&recorded, RATE)?
     } else {
@@ -186,7 +186,7 @@ mod tests {
             samples,
             sample_rate: 8000,
         };
-        let back = audio::read_wav_from(Cursor::new(wav(&waveform).unwrap())).unwrap();
+        let back = audio::read_from(Cursor::new(wav(&waveform).unwrap())).unwrap();
         assert_eq!(back.sample_rate, 8000);
         let worst = waveform
             .samples
