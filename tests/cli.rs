@@ -761,7 +761,7 @@ fn silence_other_formats_and_contradictory_copies_are_listed() {
     fs::copy(in_class(0, "1.wav"), in_class(1, "copy.wav")).unwrap();
 
     let output = env.run(TRAIN).success();
-    let line = seen
+    let line = output
         .out
         .lines()
         .find(|line| line.starts_with("contradictory labels: "));
