@@ -166,14 +166,14 @@ fn invalid_combinations_of_corpora_are_rejected() {
     small(&env);
     let train = |words: &str| env.run(&format!("train --config small.toml --device cpu {words}"));
     train("--data one --data two").fails_with(&["several corpora need names", "one has no name"]);
-    train("--data a=one --data a=two").fails_with(&["two corpora are called a"]);
+    train("--data a=one --data a=two").fails_with(&["two corpora have the name a"]);
     train("--data a=one --data b=one").fails_with(&["is in b as well as in an earlier"]);
     train("--data a=one --data b=lost").fails_with(&["there is no folder lost"]);
     train("--data ravdess=one --data b=two").fails_with(&["follows the rule of ravdess"]);
     train("--data a=one --data b=two --corpus tess").fails_with(&["--data ravdess=DIR"]);
     train("--data two --labels anger,joy")
-        .fails_with(&["no recording is of joy; there are anger, calm"]);
-    train("--data two --map joy=anger").fails_with(&["no recording is of joy"]);
+        .fails_with(&["no recording has the label joy; the labels are anger, calm"]);
+    train("--data two --map joy=anger").fails_with(&["no recording has the label joy"]);
     train("--data two --class-weights --balance class").fails_with(&["use one of them"]);
     let output = train("--data a=two --data b/c=two");
     assert_eq!(output.code, 2, "{}", output.error);

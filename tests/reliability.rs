@@ -447,7 +447,7 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
     }
     let before = outcome(&env, "mine");
     env.run("train --resume mine --from-previous --epochs 1")
-        .fails_with(&["2 epochs behind it"]);
+        .fails_with(&["already trained for 2 epochs"]);
     assert!(
         last.exists(),
         "no file is moved unless the training can continue"

@@ -1,4 +1,4 @@
-//! Training: [`fit`] is the recipe on one page; the other files are its parts.
+//! Training: `fit.rs` is the recipe on one page; the other files are its parts.
 
 mod all_reduce;
 mod balance;
