@@ -6,6 +6,7 @@
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_ADPCM_IMA_QT, CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_ALAC,
     CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW,
@@ -37,6 +38,8 @@ const ANY_FILE: u64 = 1 << 26;
 const PER_BYTE: u64 = 512;
 /// Largest number of channels.
 const MAX_CHANNELS: usize = 64;
+/// Largest number of frames of a packet.
+const MAX_PACKET: u64 = 1 << 20;
 /// Largest padding at the end in seconds; a longer one is an error of the file.
 const MAX_PADDING: u64 = 5;
 /// One packet of so many may be damaged.
@@ -423,6 +426,15 @@ fn decoder_of(
         return Err(AudioError::UnsupportedCodec(
             "PCM in QuickTime, other than of 16 bits".into(),
         ));
+    }
+    // The decoder allocates memory for a whole packet.
+    let frames = params.max_frames_per_packet.max(params.frames_per_block);
+    let channels = params.channels.as_ref().map_or(0, Channels::count);
+    if frames.is_some_and(|frames| frames > MAX_PACKET) || channels > MAX_CHANNELS {
+        return Err(AudioError::Damaged {
+            format: codec,
+            reason: "its packets or channels are too many".into(),
+        });
     }
     let mut params = params.clone();
     if [CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW].contains(&params.codec) {
