@@ -291,7 +291,7 @@ fn recordings_of_any_rate_channels_and_length_are_predicted() {
     fs::write(env.path("odd/broken.wav"), b"FORM\0\0\0\x10AIFFCOMM").unwrap();
     let output = env
         .run("predict mine odd --csv")
-        .fails_with(&["broken.wav", "AIFF"]);
+        .fails_with(&["broken.wav", "ends inside its header"]);
     assert_eq!(output.out.lines().count(), 1 + 4);
     env.run("predict mine missing.wav")
         .fails_with(&["missing.wav"]);
