@@ -221,6 +221,7 @@ fn folder(
     let Found {
         recordings: names,
         mut skipped,
+        ..
     } = find_recordings(recordings)?;
     if names.is_empty() {
         bail!("no WAV file in {}", recordings.display());

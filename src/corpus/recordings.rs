@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::label_tables::is_any_table;
 use super::{CorpusError, Skipped};
 
 /// Limits of a search. A larger or deeper folder is not a corpus, but for example a whole disk.
@@ -29,6 +30,8 @@ pub struct Found {
     pub recordings: Vec<PathBuf>,
     /// Files and folders that may be or may contain recordings, but cannot be used.
     pub skipped: Vec<Skipped>,
+    /// Files that may be tables with the labels of a corpus, relative to the folder, sorted.
+    pub tables: Vec<PathBuf>,
 }
 
 /// Finds all WAV files below a folder, including those behind symbolic links. Each real folder is
@@ -57,6 +60,7 @@ fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
     }
     let mut found = search.found;
     found.recordings.sort();
+    found.tables.sort();
     found.skipped.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(found)
 }
@@ -152,6 +156,9 @@ impl Search<'_> {
     fn file(&mut self, entry: &DirEntry, depth: usize) {
         let path = entry.path();
         if entry.file_type().is_file() && !named_wav(path) {
+            if is_any_table(path) {
+                self.found.tables.push(self.relative(path));
+            }
             return;
         }
         match path.metadata() {
