@@ -307,7 +307,7 @@ fn settings_out_of_range_are_rejected() {
             "frequency_mask_bands = -1",
             "frequency_mask_bands",
         ),
-        ("split", "test_fraction = 0.0", "test (0)"),
+        ("split", "test_fraction = 1.0", "test (1)"),
         ("split", "validation_fraction = -0.5", "validation (-0.5)"),
         ("inference", "vocal_tracts = [0.0]", "vtlp_warps"),
         ("audio", "trim_db = 0.0", "trim threshold of 0 dB"),

@@ -50,7 +50,7 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
     });
     let study = args.trials.open(plan, &name)?;
     describe(&study);
-    for note in &merged.notes {
+    for note in merged.rules.iter().chain(&merged.notes) {
         say!("{note}");
     }
 

@@ -100,7 +100,7 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
             missing.join(", ")
         );
     }
-    for note in &corpus.notes {
+    for note in corpus.rules.iter().chain(&corpus.notes) {
         say!("{note}");
     }
     if !corpus.given.is_empty() {

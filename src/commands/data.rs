@@ -6,18 +6,21 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::evaluate::pair;
-use super::list::{ListArgs, check_list};
+use super::list::{ListArgs, NamedPath, check_list};
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::{CorpusKind, Source};
+use emovox::corpus::{CorpusKind, Layout, Source};
 
 #[derive(Args)]
 pub(super) struct DataArgs {
     /// Folder with the recordings, or `demo`; for several corpora, repeat as NAME=DIR
-    #[arg(long = "data", id = "data", value_name = "DIR", value_parser = CorpusArg::read)]
-    corpora: Vec<CorpusArg>,
+    #[arg(long = "data", id = "data", value_name = "DIR", value_parser = NamedPath::read)]
+    corpora: Vec<NamedPath>,
     /// Kind of the corpus, if emovox does not recognise it by the file names
     #[arg(long, value_enum)]
     corpus: Option<CorpusKind>,
+    /// Meaning of the folders, as in SPEAKER/CLASS or SPLIT/CLASS/SPEAKER [default: recognised]
+    #[arg(long, value_name = "LEVELS")]
+    layout: Option<Layout>,
     #[command(flatten)]
     list: ListArgs,
     /// A second manifest, with the recordings of the test subset
@@ -31,44 +34,12 @@ pub(super) struct DataArgs {
     map: Vec<(String, String)>,
 }
 
-/// The value of --data.
-#[derive(Clone)]
-struct CorpusArg {
-    /// Name of the corpus, if there are several corpora.
-    name: Option<String>,
-    folder: PathBuf,
-}
-
-impl CorpusArg {
-    /// Parses a folder, or a name and a folder. The name of an existing folder may contain an
-    /// equals sign.
-    fn read(word: &str) -> Result<CorpusArg, String> {
-        let plain = |name: &str| {
-            let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(letters)
-        };
-        match word.split_once('=') {
-            Some((name, folder)) if !Path::new(word).exists() && plain(name) => Ok(CorpusArg {
-                name: Some(name.into()),
-                folder: folder.into(),
-            }),
-            Some((name, _)) if !Path::new(word).exists() => Err(format!(
-                "'{name}' cannot be the name of a corpus: use letters, digits, '-', '_' and '.'"
-            )),
-            _ => Ok(CorpusArg {
-                name: None,
-                folder: word.into(),
-            }),
-        }
-    }
-}
-
 impl DataArgs {
     /// The new folder of a run's recordings, if they have moved.
     pub(super) fn moved(&self) -> Result<Option<&Path>> {
         match self.corpora.as_slice() {
             [] => Ok(None),
-            [CorpusArg { name: None, folder }] => Ok(Some(folder)),
+            [NamedPath { name: None, path }] => Ok(Some(path)),
             _ => bail!(
                 "a run has its corpora already; --data must be the one folder that they have moved to, with \
                  the same folders in it"
@@ -78,20 +49,27 @@ impl DataArgs {
 
     /// Replaces settings by the values of the flags.
     pub(super) fn choose(&self, config: &mut RunConfig) -> Result<()> {
-        let chosen = match (self.list.data()?, self.corpora.as_slice()) {
-            (Some(manifest), _) => {
+        self.list
+            .check_conflict(match (self.corpora.as_slice(), self.corpus) {
+                ([], None) => None,
+                ([], Some(_)) => Some("--corpus <CORPUS>"),
+                _ => Some("--data <DIR>"),
+            });
+        let has_named = self.list.named().next().is_some();
+        let chosen = match self.corpora.as_slice() {
+            [] if has_named => Some(self.several()?),
+            [] => {
                 self.test_manifest.as_deref().map_or(Ok(()), check_list)?;
-                Some(DataConfig {
+                self.list.data()?.map(|manifest| DataConfig {
                     test_manifest: self.test_manifest.clone(),
                     ..manifest
                 })
             }
-            (None, []) => None,
-            (None, [CorpusArg { name: None, folder }]) => Some(DataConfig {
-                folder: folder.clone(),
+            [NamedPath { name: None, path }] if !has_named => Some(DataConfig {
+                folder: path.clone(),
                 ..DataConfig::default()
             }),
-            (None, corpora) => Some(self.several(corpora)?),
+            _ => Some(self.several()?),
         };
         if let Some(chosen) = chosen {
             config.data = chosen;
@@ -105,6 +83,10 @@ impl DataArgs {
         if let Some(corpus) = self.corpus {
             config.data.corpus = Some(corpus);
         }
+        if self.layout.is_some() {
+            config.data.layout.clone_from(&self.layout);
+        }
+        config.data.subset_words.extend(self.list.subset_words());
         if !self.labels.is_empty() {
             config.data.labels = self.labels.clone();
         }
@@ -113,25 +95,36 @@ impl DataArgs {
         }
     }
 
-    fn several(&self, corpora: &[CorpusArg]) -> Result<DataConfig> {
+    /// Several corpora, each of which is a folder or a manifest.
+    fn several(&self) -> Result<DataConfig> {
+        let lists = self.list.named().map(|list| {
+            let root = self.list.root_of(list)?;
+            anyhow::Ok((list.name.clone(), root, Some(list.path.clone())))
+        });
+        let folders = self.corpora.iter();
+        let folders = folders.map(|arg| anyhow::Ok((arg.name.clone(), arg.path.clone(), None)));
         let mut sources: Vec<Source> = Vec::new();
-        for arg in corpora {
-            let Some(name) = &arg.name else {
+        for corpus in folders.chain(lists) {
+            let (name, folder, manifest) = corpus?;
+            let Some(name) = name else {
                 bail!(
                     "several corpora need names, as in --data ravdess=data/ravdess --data \
                      emodb=data/emodb; {} has no name",
-                    arg.folder.display()
+                    folder.display()
                 );
             };
-            if sources.iter().any(|source| source.name == *name) {
+            if sources.iter().any(|source| source.name == name) {
                 bail!("two corpora have the name {name}; give each corpus a different name");
             }
             // A name such as `ravdess` selects the kind of the corpus.
-            let kind = CorpusKind::from_str(name, false).ok();
+            let kind = CorpusKind::from_str(&name, false).ok();
             sources.push(Source {
-                name: name.clone(),
-                folder: arg.folder.clone(),
-                corpus: kind,
+                corpus: manifest
+                    .as_ref()
+                    .map_or(kind, |_| Some(CorpusKind::Manifest)),
+                name,
+                folder,
+                manifest,
             });
         }
         if self.corpus.is_some() {
@@ -142,7 +135,7 @@ impl DataArgs {
         }
         Ok(DataConfig {
             sources,
-            ..DataConfig::default()
+            ..self.list.settings()
         })
     }
 

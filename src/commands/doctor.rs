@@ -34,6 +34,8 @@ pub struct DoctorArgs {
 
 pub fn run(args: DoctorArgs) -> Result<ExitCode> {
     machine()?;
+    args.list
+        .check_conflict(args.data.as_ref().map(|_| "--data <DIR>"));
     let manifest = args.list.data()?;
     if let Some(data) = &args.data {
         say!("");
@@ -96,7 +98,7 @@ fn recordings(corpus: &Corpus) {
     if corpus.kind.is_synthetic() {
         say!("              synthetic: a score on it does not predict a score on human speech");
     }
-    for note in &corpus.notes {
+    for note in corpus.rules.iter().chain(&corpus.notes) {
         say!("              {note}");
     }
     say!("clips         {}", corpus.clips.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::cache::{CacheArgs, tell_uncached};
@@ -14,7 +14,7 @@ use super::terminal::{print_json, print_text};
 use super::{Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning};
 use emovox::config::RunConfig;
 use emovox::corpus::split::Subset;
-use emovox::corpus::{Clip, Corpus, CorpusKind};
+use emovox::corpus::{self, Clip, Corpus, CorpusKind};
 use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{AlignedLabels, Calibration, LabelMap};
@@ -167,13 +167,18 @@ fn map_labels(
     classes: &[String],
     clips: &[Clip],
 ) -> Result<AlignedLabels> {
+    let mut labels: Vec<String> = corpus::classes(clips);
+    labels.extend_from_slice(classes);
+    labels.sort();
+    labels.dedup();
+    // A word on the command line means what a folder with this name means.
+    let label_of = |word: &str| corpus::find_label(word, &labels);
     let mut map = BTreeMap::new();
-    for (from, to) in given {
-        let known = classes.contains(from) || clips.iter().any(|clip| clip.label == *from);
-        ensure!(
-            known,
-            "--map {from}={to}: neither the model nor the recordings have the label {from}"
-        );
+    for (word, to) in given {
+        let from = label_of(word).with_context(|| {
+            format!("--map {word}={to}: neither the model nor the recordings have the label {word}")
+        })?;
+        let to = label_of(to).unwrap_or_else(|| to.clone());
         let before = map.insert(from.clone(), to.clone());
         ensure!(
             before.is_none(),
@@ -188,7 +193,7 @@ fn map_labels(
     let labels = map.align(classes, clips.iter().map(|clip| clip.label.as_str()));
     for (from, to) in given.iter().filter(|(from, to)| from != to) {
         ensure!(
-            labels.classes().contains(to),
+            corpus::find_label(to, labels.classes()).is_some(),
             "--map {from}={to}: the model has no label {to}; its labels are {}",
             labels.classes().join(", ")
         );
@@ -216,6 +221,8 @@ struct Chosen {
 
 /// Selects the run's own clips by subset, also if they have moved; or the clips of another corpus.
 fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
+    args.list
+        .check_conflict(args.data.as_ref().map(|_| "--data <DIR>"));
     if let Some(manifest) = args.list.data()? {
         return other(args, open_data(&manifest)?);
     }
@@ -239,6 +246,11 @@ fn own_part(args: &EvaluateArgs, own: Own, config: &RunConfig) -> Result<Chosen>
         let in_part = corpus.clips.into_iter().zip(parts);
         let in_part = in_part.filter(|&(_, clip_part)| clip_part == part);
         corpus.clips = in_part.map(|(clip, _)| clip).collect();
+        ensure!(
+            !corpus.clips.is_empty(),
+            "this run has no clip in the {part} subset, because it is trained without one; score other \
+             recordings with --data, or estimate its score with emovox cross-validate"
+        );
     }
     Ok(Chosen {
         corpus,

@@ -222,6 +222,7 @@ fn folder(
     let Found {
         recordings: names,
         mut skipped,
+        ..
     } = find_recordings(recordings)?;
     if names.is_empty() {
         bail!("no recording in {}", recordings.display());

@@ -168,7 +168,9 @@ fn data_folder(data: &Path) -> Result<&Path> {
 
 /// Finds the recordings of a corpus.
 fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
-    Ok(corpus::scan(data_folder(data)?, kind)?)
+    let mut corpus = corpus::scan(data_folder(data)?, kind)?;
+    corpus.notes.extend(corpus::label_hints(&corpus.clips));
+    Ok(corpus)
 }
 
 /// Finds the recordings of the data settings.

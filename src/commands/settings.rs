@@ -38,7 +38,7 @@ pub(super) struct Settings {
     early_stopping: Option<usize>,
     /// Epoch whose weights are used [default: last; with --arch mean-lstm or --early-stopping: best]
     #[arg(long, value_enum, alias = "keep")]
-    checkpoint_selection: Option<CheckpointSelection>,
+    pub(super) checkpoint_selection: Option<CheckpointSelection>,
     /// Accept initial weights with test clips or speakers in their training; noted beside every score
     #[arg(long)]
     allow_leak: bool,

@@ -258,6 +258,13 @@ impl RunConfig {
             "temperature in [calibration] must be above 0"
         );
         self.inference.validate()?;
+        ensure!(
+            !self.split.is_without_validation()
+                || (self.training.checkpoint_selection == CheckpointSelection::Last
+                    && self.training.early_stopping == 0),
+            "without a validation subset (--validation-fraction 0), no epoch can be chosen: use \
+             --checkpoint-selection last and no --early-stopping"
+        );
         for source in &self.data.sources {
             ensure!(
                 is_file_name(&source.name),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::emotion::LABEL_ALIASES;
+use super::emotion::{self, LABEL_ALIASES, PRESETS};
 use super::merge::source_of;
-use super::spelling::is_missing;
+use super::near::{find_label, label_hints, near};
+use super::spelling::{is_missing, merge_labels};
 use super::{Clip, Corpus, CorpusError, Skipped, classes};
 
 impl Corpus {
@@ -15,7 +16,10 @@ impl Corpus {
     /// sound of its recordings. Before that, the default aliases are applied where one corpus lacks
     /// a label and has its alias: calm and boredom count as neutral, pleasant surprise counts as
     /// surprise. A list of `wanted` labels takes precedence over both rules; an empty list requests
-    /// all labels.
+    /// all labels, and the name of a preset (`iemocap-4`) the labels and aliases of this convention.
+    ///
+    /// A word in `wanted` or `counts_as` means what a folder with this name means: `happy` is
+    /// `happiness`.
     ///
     /// # Errors
     /// If no recording has a requested label, or if fewer than two labels remain.
@@ -25,14 +29,14 @@ impl Corpus {
         counts_as: &BTreeMap<String, String>,
     ) -> Result<(), CorpusError> {
         self.leave_out_missing(wanted, counts_as);
+        let merged = merge_labels(&mut self.clips);
+        self.notes.extend(merged);
         let known = classes(&self.clips);
-        if let Some(unknown) = counts_as.keys().find(|&label| !known.contains(label)) {
-            return Err(self.no_such_label(unknown, &known));
-        }
+        let (wanted, counts_as) = self.labels_of_words(wanted, counts_as)?;
         let original = self.labels_of_sources();
-        self.rename(counts_as);
+        self.rename(&counts_as);
         if !self.sources.is_empty() {
-            let aliases = self.default_aliases(wanted);
+            let aliases = self.default_aliases(&wanted);
             let becomes = |label: &String| {
                 let given = counts_as.get(label).unwrap_or(label);
                 aliases.get(given).unwrap_or(given).clone()
@@ -46,15 +50,16 @@ impl Corpus {
                 .collect();
             self.rename(&aliases);
         }
+        let before = known;
         let known = classes(&self.clips);
-        if let Some(unknown) = wanted.iter().find(|&label| !known.contains(label)) {
-            return Err(self.no_such_label(unknown, &known));
+        if let Some(lost) = wanted.iter().find(|&label| !known.contains(label)) {
+            return Err(no_such_label(lost, &before));
         }
         let common = || known.iter().filter(|&label| self.is_in_all_sources(label));
         let kept: Vec<String> = match (wanted.is_empty(), self.sources.is_empty()) {
             (true, true) => known.clone(),
             (true, false) => common().cloned().collect(),
-            (false, _) => wanted.to_vec(),
+            (false, _) => wanted,
         };
         if kept.len() < 2 {
             return Err(CorpusError::FewLabels {
@@ -63,19 +68,62 @@ impl Corpus {
             });
         }
         self.retain_labels(&kept);
+        let hints = label_hints(&self.clips);
+        self.notes.extend(hints);
         Ok(())
     }
 
-    fn no_such_label(&self, unknown: &str, known: &[String]) -> CorpusError {
-        CorpusError::NoSuchLabel {
-            label: unknown.into(),
-            known: known.join(", "),
+    /// The labels of the words that the user typed. A label that only an alias gives is a label too.
+    fn labels_of_words(
+        &self,
+        wanted: &[String],
+        counts_as: &BTreeMap<String, String>,
+    ) -> Result<(Vec<String>, BTreeMap<String, String>), CorpusError> {
+        let known = classes(&self.clips);
+        let find =
+            |word: &String| find_label(word, &known).ok_or_else(|| no_such_label(word, &known));
+        let mut aliases = BTreeMap::new();
+        for (from, to) in counts_as {
+            let to = find_label(to, &known).unwrap_or_else(|| emotion::common(to));
+            aliases.insert(find(from)?, to);
         }
+        let preset = |word: &String| PRESETS.iter().find(|preset| preset.name == word);
+        if let [word] = wanted
+            && let Some(preset) = preset(word)
+        {
+            for &(from, to) in preset.aliases {
+                if known.iter().any(|label| label == from) {
+                    let from = from.to_string();
+                    aliases.entry(from).or_insert_with(|| to.to_string());
+                }
+            }
+            let labels = preset.labels.iter().map(|label| label.to_string());
+            return Ok((labels.collect(), aliases));
+        }
+        let with_targets: Vec<String> =
+            [known.clone(), aliases.values().cloned().collect()].concat();
+        let mut labels: Vec<String> = Vec::new();
+        for word in wanted {
+            // The target of a default alias is checked after the aliases are applied.
+            let default = LABEL_ALIASES.iter().map(|(_, to)| to.to_string());
+            let default = default.into_iter().find(|to| *to == emotion::common(word));
+            let label = find_label(word, &with_targets).or(default);
+            let label = label.ok_or_else(|| no_such_label(word, &known))?;
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+        Ok((labels, aliases))
     }
 
     /// Skips the clips whose label stands for a missing value, unless the user names this label.
     fn leave_out_missing(&mut self, wanted: &[String], counts_as: &BTreeMap<String, String>) {
-        let is_named = |label: &String| wanted.contains(label) || counts_as.contains_key(label);
+        let named: BTreeSet<String> = wanted
+            .iter()
+            .chain(counts_as.keys())
+            .map(|word| emotion::common(word))
+            .collect();
+        let is_named = |label: &String| named.contains(label);
         let (kept, left_out) = std::mem::take(&mut self.clips)
             .into_iter()
             .partition(|clip| !is_missing(&clip.label) || is_named(&clip.label));
@@ -149,5 +197,15 @@ impl Corpus {
                 names.join(", ")
             ));
         }
+    }
+}
+
+fn no_such_label(word: &str, known: &[String]) -> CorpusError {
+    let meant = near(word, known.iter().map(String::as_str));
+    let meant = meant.filter(|label| known.contains(label));
+    CorpusError::NoSuchLabel {
+        label: word.into(),
+        known: known.join(", "),
+        hint: meant.map_or(String::new(), |label| format!("; did you mean {label}?")),
     }
 }

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::emotion;
+use super::layout::Layout;
 use super::manifest::{Manifest, Role};
-use super::{CorpusKind, Source, name_of};
+use super::subset_words::SubsetWords;
+use super::{CorpusKind, ScanOptions, Source, name_of};
 
 /// Settings of the recordings. The training determines `classes`, `skipped` and `leaked`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -38,6 +41,12 @@ pub struct DataConfig {
     /// Names of the columns of the manifests that differ from the usual names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<Role, String>,
+    /// Meanings of words for the subsets, in manifests and in names of folders.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub subset_words: SubsetWords,
+    /// Meanings of the folders in a corpus folder; if it is not given, it is recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
     /// Label aliases: the labels that count as other labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub counts_as: BTreeMap<String, String>,
@@ -66,12 +75,35 @@ impl DataConfig {
     /// The manifests, if the recordings are listed in a manifest.
     pub fn manifest(&self) -> Option<Manifest> {
         Some(Manifest {
-            file: self.manifest.clone()?,
             test: self.test_manifest.clone(),
-            root: self.folder.clone(),
+            ..self.manifest_in(self.manifest.clone()?, self.folder.clone())
+        })
+    }
+
+    /// The manifest of one of several corpora, whose files are relative to `root`.
+    pub fn manifest_of(&self, source: &Source, root: PathBuf) -> Option<Manifest> {
+        Some(self.manifest_in(source.manifest.clone()?, root))
+    }
+
+    fn manifest_in(&self, file: PathBuf, root: PathBuf) -> Manifest {
+        let named = self.counts_as.keys().chain(&self.labels);
+        Manifest {
+            file,
+            test: None,
+            root,
             label_map: self.label_map.clone(),
             columns: self.columns.clone(),
-            classes: self.counts_as.keys().chain(&self.labels).cloned().collect(),
-        })
+            subset_words: self.subset_words.clone(),
+            classes: named.map(|word| emotion::common(word)).collect(),
+        }
+    }
+
+    /// The settings for a scan of a corpus folder.
+    pub fn scan_options(&self, kind: Option<CorpusKind>) -> ScanOptions {
+        ScanOptions {
+            kind,
+            layout: self.layout.clone(),
+            subset_words: self.subset_words.clone(),
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! The table of emotions: the words that corpora use and their common labels, and the default
 //! aliases of labels that another corpus does not have.
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::spelling::{folded, without_zero_fraction};
+
 /// Words and their common labels. A word that is not in this table stays unchanged.
-const WORDS: [(&str, &str); 26] = [
+pub(super) const WORDS: [(&str, &str); 26] = [
     ("neutral", "neutral"),
     ("neutrality", "neutral"),
     ("calm", "calm"),
@@ -47,9 +51,45 @@ pub(super) fn label(word: &str) -> Option<&'static str> {
         .map(|&(_, label)| label)
 }
 
-/// The label for a word that a user chose: the common label if the table has the word, otherwise
-/// the word itself in lower case.
-pub(super) fn common(word: &str) -> String {
-    let word = word.trim().to_lowercase();
-    label(&word).map_or(word, str::to_string)
+/// The label for a word that a user chose: the common label if the table has the word in some
+/// spelling (`Pleasant Surprise`), otherwise the word itself, in lower case and in the composed form
+/// of Unicode. A whole number that a program wrote as a fraction (`2.0`) is the number.
+pub(crate) fn common(word: &str) -> String {
+    if let Some(label) = label(&folded(word).replace([' ', '-'], "_")) {
+        return label.to_string();
+    }
+    let word: String = word.trim().to_lowercase().nfc().collect();
+    without_zero_fraction(&word).to_string()
 }
+
+/// True for a common label.
+pub(super) fn is_common(label: &str) -> bool {
+    WORDS.iter().any(|(_, common)| *common == label)
+}
+
+/// True for two labels that count as one, at least by default.
+pub(super) fn are_alike(a: &str, b: &str) -> bool {
+    let target = |label: &str| {
+        let alias = LABEL_ALIASES.iter().find(|(from, _)| *from == label);
+        alias.map_or(label.to_string(), |(_, to)| to.to_string())
+    };
+    target(a) == target(b)
+}
+
+/// Labels that papers use together, by the name of their convention, for `--labels`.
+pub(super) struct Preset {
+    /// Name of the convention.
+    pub name: &'static str,
+    /// The labels.
+    pub labels: &'static [&'static str],
+    /// Labels that count as another label.
+    pub aliases: &'static [(&'static str, &'static str)],
+}
+
+/// The conventions. `iemocap-4` is the choice of most papers on IEMOCAP: four classes, and excitement
+/// counts as happiness (5531 utterances).
+pub(super) const PRESETS: [Preset; 1] = [Preset {
+    name: "iemocap-4",
+    labels: &["anger", "happiness", "neutral", "sadness"],
+    aliases: &[("excitement", "happiness")],
+}];

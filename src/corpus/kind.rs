@@ -7,10 +7,11 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::names::{ASED, BAVED, CAFE, TUREV_DB, cafe_sex};
 use super::ravdess::Channel;
 use super::{
-    Labels, Sex, cremad, demo, emodb, emovo, folders, jl, nemo, ravdess, savee, shemo, subesco,
-    tess, urdu,
+    Labels, Layout, Sex, casia, cremad, demo, emodb, emovo, esd, jl, label_tables, nemo, ravdess,
+    savee, shemo, subesco, tess, urdu,
 };
 
 /// Kind of a corpus, which determines how labels are read.
@@ -43,6 +44,26 @@ pub enum CorpusKind {
     Shemo,
     /// URDU (Urdu).
     Urdu,
+    /// ESD, the emotional speech database (English and Chinese).
+    Esd,
+    /// CASIA (Chinese).
+    Casia,
+    /// CaFE (Canadian French).
+    Cafe,
+    /// ASED (Amharic).
+    Ased,
+    /// TurEV-DB (Turkish).
+    TurevDb,
+    /// BAVED (Arabic); its labels are levels of emotion.
+    Baved,
+    /// IEMOCAP (English); its labels are in the folders EmoEvaluation.
+    Iemocap,
+    /// MSP-Podcast (English); its labels are in labels_consensus.csv.
+    MspPodcast,
+    /// MELD (English, from a series); its labels are in train_sent_emo.csv and others.
+    Meld,
+    /// Emozionalmente (Italian); its labels are in metadata/samples.csv.
+    Emozionalmente,
     /// One folder per class.
     Folders,
     /// A manifest, which has the labels of all recordings.
@@ -55,7 +76,7 @@ pub enum CorpusKind {
 
 impl CorpusKind {
     /// The corpora that are recognised by their file names, in the order in which they are tried.
-    pub const NAMED: [CorpusKind; 13] = [
+    pub const NAMED: [CorpusKind; 22] = [
         CorpusKind::Demo,
         CorpusKind::Ravdess,
         CorpusKind::RavdessSong,
@@ -69,10 +90,20 @@ impl CorpusKind {
         CorpusKind::Subesco,
         CorpusKind::Shemo,
         CorpusKind::Urdu,
+        CorpusKind::Esd,
+        CorpusKind::Casia,
+        CorpusKind::Cafe,
+        CorpusKind::Ased,
+        CorpusKind::TurevDb,
+        CorpusKind::Baved,
+        CorpusKind::Iemocap,
+        CorpusKind::MspPodcast,
+        CorpusKind::Meld,
     ];
 
     /// Parses the path of a recording, relative to the corpus folder, by the rule of the corpus.
-    /// `None` if the path does not follow the rule.
+    /// `None` if the path does not follow the rule. The label is empty for a corpus whose labels are in
+    /// tables beside the recordings.
     pub fn parse(self, file: &Path) -> Option<Labels> {
         let stem = file.file_stem()?.to_str()?;
         match self {
@@ -90,8 +121,26 @@ impl CorpusKind {
             CorpusKind::Subesco => subesco::parse(stem),
             CorpusKind::Shemo => shemo::parse(stem),
             CorpusKind::Urdu => urdu::parse(stem),
-            CorpusKind::Folders => folders::parse(file),
-            CorpusKind::Manifest | CorpusKind::Union => None,
+            CorpusKind::Esd => esd::parse(stem),
+            CorpusKind::Casia => casia::parse(file),
+            CorpusKind::Cafe => CAFE.parse(stem),
+            CorpusKind::Ased => ASED.parse(stem),
+            CorpusKind::TurevDb => TUREV_DB.parse(stem),
+            CorpusKind::Baved => BAVED.parse(stem),
+            CorpusKind::Iemocap | CorpusKind::MspPodcast | CorpusKind::Meld => {
+                label_tables::parse(self, stem)
+            }
+            CorpusKind::Folders => Layout::default().labels(file),
+            CorpusKind::Emozionalmente | CorpusKind::Manifest | CorpusKind::Union => None,
+        }
+    }
+
+    /// True if a recording in the folder of the corpus may belong to it.
+    pub(super) fn may_have(self, file: &Path) -> bool {
+        match self {
+            // Their recordings have any names.
+            CorpusKind::Emozionalmente | CorpusKind::Manifest => true,
+            _ => self.parse(file).is_some(),
         }
     }
 
@@ -109,9 +158,20 @@ impl CorpusKind {
             CorpusKind::Subesco => subesco::sex(speaker),
             CorpusKind::Shemo => shemo::sex(speaker),
             CorpusKind::Urdu => urdu::sex(speaker),
-            CorpusKind::Demo | CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => {
-                None
-            }
+            CorpusKind::Esd => esd::sex(speaker),
+            CorpusKind::Cafe => cafe_sex(speaker),
+            CorpusKind::Iemocap => label_tables::iemocap_sex(speaker),
+            CorpusKind::Demo
+            | CorpusKind::Casia
+            | CorpusKind::Ased
+            | CorpusKind::TurevDb
+            | CorpusKind::Baved
+            | CorpusKind::MspPodcast
+            | CorpusKind::Meld
+            | CorpusKind::Emozionalmente
+            | CorpusKind::Folders
+            | CorpusKind::Manifest
+            | CorpusKind::Union => None,
         }
     }
 
@@ -135,6 +195,8 @@ impl CorpusKind {
     pub(super) fn once<'a>(self, file: &'a Path, labels: &Labels) -> Option<Cow<'a, str>> {
         match self {
             CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => None,
+            // The speakers and subsets have the same numbers.
+            CorpusKind::Casia | CorpusKind::Meld => None,
             // With one folder per speaker, each speaker has an a01.
             CorpusKind::Savee => {
                 let Labels {
@@ -175,6 +237,16 @@ impl fmt::Display for CorpusKind {
             CorpusKind::Subesco => "subesco",
             CorpusKind::Shemo => "shemo",
             CorpusKind::Urdu => "urdu",
+            CorpusKind::Esd => "esd",
+            CorpusKind::Casia => "casia",
+            CorpusKind::Cafe => "cafe",
+            CorpusKind::Ased => "ased",
+            CorpusKind::TurevDb => "turev-db",
+            CorpusKind::Baved => "baved",
+            CorpusKind::Iemocap => "iemocap",
+            CorpusKind::MspPodcast => "msp-podcast",
+            CorpusKind::Meld => "meld",
+            CorpusKind::Emozionalmente => "emozionalmente",
             CorpusKind::Folders => "folders",
             CorpusKind::Manifest => "manifest",
             CorpusKind::Union => "union",

@@ -18,18 +18,27 @@ pub struct Source {
     /// Kind of the corpus; if it is not given, it is recognised by the file names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus: Option<CorpusKind>,
+    /// A manifest, from which the labels of this corpus are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<PathBuf>,
 }
 
 /// Index of the source that a clip belongs to.
 pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
     let contains = |source: &Source| -> bool {
         let inside = clip.file.strip_prefix(&source.folder).ok();
-        inside.is_some_and(|file| source.corpus.is_none_or(|kind| kind.parse(file).is_some()))
+        inside.is_some_and(|file| source.corpus.is_none_or(|kind| kind.may_have(file)))
     };
+    // The clips of a manifest may be anywhere; no other corpus has its speakers.
+    let is_manifest = |source: &Source| source.corpus == Some(CorpusKind::Manifest);
+    let named = |source: &&Source| is_manifest(source) && source.name == clip.corpus;
+    if let Some(source) = sources.iter().position(|source| named(&source)) {
+        return Some(source);
+    }
     // If one folder contains another, the inner folder takes precedence.
     (0..sources.len())
         .rev()
-        .filter(|&source| contains(&sources[source]))
+        .filter(|&source| !is_manifest(&sources[source]) && contains(&sources[source]))
         .max_by_key(|&source| sources[source].folder.components().count())
 }
 
@@ -57,6 +66,13 @@ pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
         let people = people.map_or(name, |(earlier, _)| earlier);
         let notes = corpus.notes.iter().map(|note| format!("{name}: {note}"));
         union.notes.extend(notes);
+        let rules = corpus.rules.iter().map(|rule| format!("{name}: {rule}"));
+        union.rules.extend(rules);
+        if !corpus.given.is_empty() && !corpus.given_on_request {
+            union.notes.push(format!(
+                "{name}: its subsets are not used, because there are several corpora"
+            ));
+        }
         if people != name {
             union.notes.push(format!(
                 "{name} has the same speakers as {people}; they have the same names"
@@ -89,6 +105,7 @@ pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
             name: name.clone(),
             folder: folder.into(),
             corpus: Some(corpus.kind),
+            manifest: None,
         });
     }
     // If two corpora are in one folder, a file that one of them skips may belong to the other.

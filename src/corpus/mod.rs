@@ -1,9 +1,10 @@
 //! Reads a folder of recordings as clips with label, speaker and sentence.
 //!
-//! Each corpus has a separate source file with the rule of its file names; a folder is recognised
-//! by the rule that most of its file names follow. The module [`split`] divides a corpus into the
+//! Each corpus has a separate source file with the rule of its file names, or a table in `names`; a
+//! folder is recognised by the rule that most of its file names follow, or by the names of its folders. The module [`split`] divides a corpus into the
 //! subsets for training, validation and test.
 
+mod casia;
 mod changes;
 mod choice;
 mod config;
@@ -13,14 +14,19 @@ pub mod demo;
 mod emodb;
 pub(crate) mod emotion;
 mod emovo;
-mod folders;
+mod esd;
 pub mod folds;
 mod jl;
 mod kind;
+mod label_tables;
+mod layout;
 pub mod manifest;
 mod merge;
+mod names;
+mod near;
 mod nemo;
 mod ravdess;
+mod recognise;
 mod recordings;
 mod savee;
 mod sex;
@@ -29,23 +35,30 @@ mod speaker;
 mod spelling;
 pub mod split;
 mod subesco;
+mod subset_words;
+mod subsets;
 mod tess;
 mod urdu;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use label_tables::LabelTable;
+use recognise::{Reading, recognise};
 use split::Subset;
 
 pub use changes::{Changes, listed};
 pub use config::DataConfig;
 pub use content::ContentHash;
 pub use kind::CorpusKind;
+pub use layout::{Layout, Level};
 pub use merge::{Source, merge, source_of};
+pub use near::{find_label, label_hints};
 pub use recordings::{Found, find_recordings};
 pub use sex::{Sex, women_and_men};
 pub use speaker::SpeakerId;
 pub use spelling::{UnclearSpeakers, spelling_key};
+pub use subset_words::{SubsetUse, SubsetWords};
 
 /// One recording with its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +147,11 @@ pub struct Corpus {
     pub counts_as: Vec<BTreeMap<String, String>>,
     /// Notes for the user about changes to the data.
     pub notes: Vec<String>,
+    /// The rules by which the labels are read, as sentences for the user.
+    pub rules: Vec<String>,
+    /// True if the subsets in `given` are used only on request, because a corpus is usually split in
+    /// another way.
+    pub given_on_request: bool,
 }
 
 impl Corpus {
@@ -148,6 +166,8 @@ impl Corpus {
             sources: Vec::new(),
             counts_as: Vec::new(),
             notes: Vec::new(),
+            rules: Vec::new(),
+            given_on_request: false,
         }
     }
 
@@ -213,13 +233,40 @@ pub enum CorpusError {
              subfolders are searched for names that end in .wav, .flac, .mp3 and so on)", .0.display())]
     NoRecordings(PathBuf),
     #[error("{} contains {count} recordings, but their names follow no rule of a corpus that emovox \
-             knows ({}), and they are not in one folder per class; the first is {}. \
-             Arrange them as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
+             knows ({}), and their folders have no clear meaning: {seen}. The first recording is {}. \
+             Give the meaning of the folders with --layout CLASS/SPEAKER, --layout SPEAKER/CLASS or the like, \
+             arrange the files as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]
     UnknownNames {
         folder: PathBuf,
         count: usize,
         first: PathBuf,
+        seen: String,
+    },
+    #[error("{} has several corpora: {corpora}. Name them, so that their speakers and labels are kept \
+             apart: {flags}; or select one of them with --corpus", .folder.display())]
+    SeveralCorpora {
+        folder: PathBuf,
+        corpora: String,
+        flags: String,
+    },
+    #[error("{} only looks like RAVDESS: {foreign} of {all} file names have its form, but values that it \
+             does not have. The first is {}: {value}. The numbers probably mean other emotions (BanglaSER \
+             has such names: 01 happy, 02 sad, 03 angry, 04 surprise, 05 neutral). List the recordings with \
+             their labels in a manifest (--manifest), or arrange them as CLASS/SPEAKER/clip.wav", .folder.display(), .first.display())]
+    LooksLikeRavdess {
+        folder: PathBuf,
+        foreign: usize,
+        all: usize,
+        first: PathBuf,
+        value: String,
+    },
+    #[error("{}: the labels of {kind} are in tables beside the recordings ({tables}), and none of them is \
+             there; add them, or list the recordings in a manifest", .folder.display())]
+    NoTable {
+        folder: PathBuf,
+        kind: CorpusKind,
+        tables: &'static str,
     },
     #[error("no file name in {} follows the rule of {kind}; the first recording is {}. \
              Leave --corpus out to let emovox recognise the corpus", .folder.display(), .first.display())]
@@ -237,14 +284,29 @@ pub enum CorpusError {
         folder: PathBuf,
         unclear: UnclearSpeakers,
     },
-    #[error("no recording has the label {label}; the labels are {known}")]
-    NoSuchLabel { label: String, known: String },
+    #[error("no recording has the label {label}; the labels are {known}{hint}")]
+    NoSuchLabel {
+        label: String,
+        known: String,
+        hint: String,
+    },
     #[error(
         "only {} is left of the labels {known}; a classifier needs at least two (--labels selects \
              labels, --map sets the label that another label counts as)",
         if .kept.is_empty() { "none" } else { .kept }
     )]
     FewLabels { kept: String, known: String },
+}
+
+/// Settings of a scan.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// The kind of the corpus; if it is not given, it is recognised.
+    pub kind: Option<CorpusKind>,
+    /// The meaning of the folders; if it is not given, it is recognised.
+    pub layout: Option<Layout>,
+    /// Meanings of names of folders for the subsets of a split.
+    pub subset_words: SubsetWords,
 }
 
 /// Finds the recordings of a corpus in a folder and all its subfolders.
@@ -255,6 +317,18 @@ pub enum CorpusError {
 /// # Errors
 /// If the folder does not exist, has no recordings, follows no rule, or has fewer than two classes.
 pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusError> {
+    let options = ScanOptions {
+        kind,
+        ..ScanOptions::default()
+    };
+    scan_with(folder, &options)
+}
+
+/// Like [`scan`], with more settings.
+///
+/// # Errors
+/// See [`scan`].
+pub fn scan_with(folder: &Path, options: &ScanOptions) -> Result<Corpus, CorpusError> {
     if !folder.exists() {
         return Err(CorpusError::NoFolder(folder.into()));
     }
@@ -263,74 +337,53 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     }
     let Found {
         recordings: files,
-        mut skipped,
+        skipped,
+        tables,
     } = find_recordings(folder)?;
     let Some(first) = files.first() else {
         return Err(CorpusError::NoRecordings(folder.into()));
     };
-
-    let kind = match kind {
-        Some(kind) => kind,
-        None => recognise(&files).ok_or_else(|| CorpusError::UnknownNames {
-            folder: folder.into(),
-            count: files.len(),
-            first: first.clone(),
-        })?,
-    };
-
-    let mut clips = Vec::new();
-    let mut names = BTreeSet::new();
-    for file in &files {
-        let labels = match file.to_str() {
-            // A run stores the paths of its recordings in a text file.
-            None => Err("its path is not UTF-8; rename it".to_string()),
-            Some(_) => kind.parse(file).ok_or_else(|| kind.refusal(file)),
-        };
-        let mut is_copy = |labels: &Labels| {
-            let name = kind.once(file, labels);
-            name.is_some_and(|name| !names.insert(name.into_owned()))
-        };
-        match labels {
-            Ok(labels) if is_copy(&labels) => skipped.push(Skipped {
-                file: file.clone(),
-                reason: "a second copy of a recording with this name".into(),
-            }),
-            Ok(Labels {
-                label,
-                corpus_label,
-                speaker,
-                sentence,
-            }) => clips.push(Clip {
-                file: file.clone(),
-                label,
-                corpus_label,
-                corpus: String::new(),
-                speaker,
-                sentence,
-                content: None,
-            }),
-            Err(reason) => skipped.push(Skipped {
-                file: file.clone(),
-                reason,
-            }),
+    let (reading, table) = match label_tables::recognise(folder, &files, &tables, options.kind) {
+        Some(reading_and_table) => reading_and_table,
+        None => {
+            let reading = recognise(folder, &files, options)?;
+            let table = LabelTable::read(folder, &tables, reading.kind);
+            (reading, table)
         }
-    }
-    // Users type the names of these folders; in a known corpus, each speaker has one code.
-    let notes = match kind {
-        CorpusKind::Folders => spelling::merge_speakers(&mut clips).map_err(|unclear| {
-            CorpusError::UnclearSpeakers {
-                folder: folder.into(),
-                unclear,
-            }
-        })?,
-        _ => Vec::new(),
     };
-    let corpus = Corpus {
-        clips,
+    let kind = reading.kind;
+    if table.files.is_empty() && label_tables::KINDS.contains(&kind) {
+        return Err(CorpusError::NoTable {
+            folder: folder.into(),
+            kind,
+            tables: label_tables::names(kind),
+        });
+    }
+    let mut corpus = Corpus {
         skipped,
-        notes,
+        notes: reading.notes.clone(),
+        rules: vec![reading.rule.clone()],
+        // The published split of ESD shares its speakers.
+        given_on_request: kind == CorpusKind::Esd,
         ..Corpus::empty(kind, folder.into())
     };
+    let source = LabelSource {
+        reading: &reading,
+        table: &table,
+    };
+    read_labels(&mut corpus, &files, &source);
+    subsets::assign(&mut corpus, &reading, &table, &options.subset_words);
+    // Users type the names of these folders; in a known corpus, each speaker has one code.
+    if kind == CorpusKind::Folders {
+        let merged = spelling::merge_speakers(&mut corpus.clips);
+        let merged = merged.map_err(|unclear| CorpusError::UnclearSpeakers {
+            folder: folder.into(),
+            unclear,
+        })?;
+        corpus.notes.extend(merged);
+        let merged = spelling::merge_labels(&mut corpus.clips);
+        corpus.notes.extend(merged);
+    }
     match classes(&corpus.clips).as_slice() {
         [] => Err(CorpusError::NotOfKind {
             folder: folder.into(),
@@ -345,24 +398,65 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
     }
 }
 
-/// The corpus whose rule most files follow, if at least half of the files follow it; otherwise one
-/// folder per class, under the same condition.
-fn recognise(files: &[PathBuf]) -> Option<CorpusKind> {
-    let count = |kind: CorpusKind| {
-        files
-            .iter()
-            .filter(|file| kind.parse(file).is_some())
-            .count()
-    };
-    let best = CorpusKind::NAMED
-        .into_iter()
-        .rev()
-        .max_by_key(|&kind| count(kind))?;
-    if 2 * count(best) >= files.len() {
-        return Some(best);
-    }
-    (2 * count(CorpusKind::Folders) >= files.len()).then_some(CorpusKind::Folders)
+/// The source of the labels of a folder: its names, its folders, or a table.
+struct LabelSource<'a> {
+    reading: &'a Reading,
+    table: &'a LabelTable,
 }
 
+impl LabelSource<'_> {
+    /// The labels of a recording, or the reason that it has none.
+    fn labels(&self, file: &Path) -> Result<Labels, String> {
+        let kind = self.reading.kind;
+        if file.to_str().is_none() {
+            // A run stores the paths of its recordings in a text file.
+            return Err("its path is not UTF-8; rename it".into());
+        }
+        if label_tables::KINDS.contains(&kind) {
+            return self.table.labels(kind, file);
+        }
+        match &self.reading.layout {
+            Some(layout) => layout
+                .labels(file)
+                .ok_or_else(|| format!("it is in no folder of a class (the folders are {layout})")),
+            None => kind.parse(file).ok_or_else(|| kind.refusal(file)),
+        }
+    }
+}
+
+/// Adds a clip for each recording with labels, and lists the other recordings.
+fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
+    let kind = corpus.kind;
+    let mut names = BTreeSet::new();
+    for file in files {
+        let mut is_copy = |labels: &Labels| {
+            let name = kind.once(file, labels);
+            name.is_some_and(|name| !names.insert(name.into_owned()))
+        };
+        let reason = match source.labels(file) {
+            Ok(labels) if is_copy(&labels) => "a second copy of a recording with this name".into(),
+            Ok(labels) => {
+                corpus.clips.push(Clip {
+                    file: file.clone(),
+                    label: labels.label,
+                    corpus_label: labels.corpus_label,
+                    corpus: String::new(),
+                    speaker: labels.speaker,
+                    sentence: labels.sentence,
+                    content: None,
+                });
+                continue;
+            }
+            Err(reason) => reason,
+        };
+        corpus.skipped.push(Skipped {
+            file: file.clone(),
+            reason,
+        });
+    }
+}
+
+#[cfg(test)]
+mod folder_tests;
 #[cfg(test)]
 mod tests;

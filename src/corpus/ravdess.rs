@@ -63,3 +63,33 @@ pub(super) fn sex(actor: &str) -> Option<Sex> {
         _ => Sex::Male,
     })
 }
+
+/// A value that RAVDESS does not have, in a name with seven fields of two digits that begins like its
+/// audio recordings (`03-01-…`); `None` for all other names. BanglaSER has such names: its emotions
+/// are 01 happy, 02 sad, 03 angry, 04 surprise and 05 neutral, with a third statement and repetition.
+pub(super) fn foreign_value(stem: &str) -> Option<String> {
+    const NAMES: [&str; 7] = [
+        "modality",
+        "channel",
+        "emotion",
+        "intensity",
+        "statement",
+        "repetition",
+        "actor",
+    ];
+    let last = [3, 2, 8, 2, 2, 2, 24];
+    let fields: Option<Vec<u32>> = stem.split('-').map(|field| digits(field, 2)).collect();
+    let fields = fields.filter(|fields| fields.len() == NAMES.len())?;
+    if fields[..2] != [3, 1] {
+        return None;
+    }
+    let is_foreign = |place: &usize| !(1..=last[*place]).contains(&fields[*place]);
+    if let Some(place) = (2..NAMES.len()).rev().find(is_foreign) {
+        return Some(format!(
+            "{} {:02}, and RAVDESS has 01 to {:02}",
+            NAMES[place], fields[place], last[place]
+        ));
+    }
+    (fields[2..4] == [1, 2])
+        .then(|| "emotion 01 with the intensity 02, and neutral has only 01 in RAVDESS".into())
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::label_tables::is_any_table;
 use super::{CorpusError, Skipped};
 use crate::audio::{is_other_recording_name, is_recording_name, rank_of_name};
 
@@ -34,6 +35,8 @@ pub struct Found {
     pub recordings: Vec<PathBuf>,
     /// Files and folders that may be or may contain recordings, but cannot be used.
     pub skipped: Vec<Skipped>,
+    /// Files that may be tables with the labels of a corpus, relative to the folder, sorted.
+    pub tables: Vec<PathBuf>,
 }
 
 /// Finds all files with the ending of a supported format below a folder, including those behind
@@ -65,6 +68,7 @@ fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
     let mut found = search.found;
     found.recordings.sort();
     found.skip_other_formats();
+    found.tables.sort();
     found.skipped.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(found)
 }
@@ -189,7 +193,9 @@ impl Search<'_> {
     fn file(&mut self, entry: &DirEntry, depth: usize) {
         let path = entry.path();
         if entry.file_type().is_file() && !is_recording_name(path) {
-            if is_other_recording_name(path) {
+            if is_any_table(path) {
+                self.found.tables.push(self.relative(path));
+            } else if is_other_recording_name(path) {
                 self.skip(path, OTHER_FORMAT.into());
             }
             return;

@@ -54,15 +54,25 @@ pub(super) fn is_missing(word: &str) -> bool {
 /// program wrote as a fraction (`3.0`) is the same number.
 pub fn spelling_key(name: &str) -> String {
     let key = without_leading_zeros(&folded(name));
-    match key.strip_suffix(".0") {
-        Some(number) if is_number(number) => number.to_string(),
-        _ => key,
+    without_zero_fraction(&key).to_string()
+}
+
+/// `3.0` is `3`. Other words stay unchanged.
+pub(super) fn without_zero_fraction(word: &str) -> &str {
+    let Some((whole, fraction)) = word.split_once('.') else {
+        return word;
+    };
+    let is_zero = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    if is_zero && is_number(whole.strip_prefix('-').unwrap_or(whole)) {
+        whole
+    } else {
+        word
     }
 }
 
 /// Case folding as in Unicode, except for letters without another case: `ß` becomes `ss`, and the
 /// `ς` at the end of a word becomes `σ`. Invisible characters are left out.
-fn folded(word: &str) -> String {
+pub(super) fn folded(word: &str) -> String {
     let visible: String = word
         .chars()
         .filter(|letter| !is_invisible(*letter))
@@ -102,7 +112,7 @@ fn is_number(text: &str) -> bool {
 
 /// The letters and digits of a key, without separators. A separator between two numbers becomes
 /// `-`.
-fn skeleton(key: &str) -> String {
+pub(super) fn skeleton(key: &str) -> String {
     let letters: Vec<char> = key.chars().collect();
     let is_separator = |letter: &char| " _-.:#/".contains(*letter);
     let mut skeleton = String::new();
@@ -189,6 +199,39 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
     }
     reject_unclear(&spellings)?;
 
+    let (renamed, merged) = kept_spellings("speaker", spellings);
+    notes.extend(merged);
+    for clip in clips {
+        if let Some(kept) = renamed.get(&clip.speaker) {
+            clip.speaker.clone_from(kept);
+        }
+    }
+    Ok(notes)
+}
+
+/// Renames each label to its most frequent spelling: `01` and `1` are one class. Returns notes about
+/// it.
+pub(super) fn merge_labels(clips: &mut [Clip]) -> Vec<String> {
+    let mut spellings: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for clip in clips.iter().filter(|clip| !is_missing(&clip.label)) {
+        let known = spellings.entry(spelling_key(&clip.label)).or_default();
+        *known.entry(clip.label.clone()).or_default() += 1;
+    }
+    let (renamed, merged) = kept_spellings("label", spellings);
+    for clip in clips {
+        if let Some(kept) = renamed.get(&clip.label) {
+            clip.label.clone_from(kept);
+        }
+    }
+    merged
+}
+
+/// The most frequent spelling for each other spelling, and notes about them. `spellings` has the key
+/// of each name and the count of each spelling.
+fn kept_spellings(
+    what: &str,
+    spellings: BTreeMap<String, BTreeMap<String, usize>>,
+) -> (BTreeMap<String, String>, Vec<String>) {
     let mut merged = Vec::new();
     let mut renamed: BTreeMap<String, String> = BTreeMap::new();
     for counts in spellings.into_values().filter(|counts| counts.len() > 1) {
@@ -199,7 +242,7 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
         let others: Vec<String> = names.collect();
         let quoted: Vec<String> = others.iter().map(|name| format!("'{name}'")).collect();
         merged.push(format!(
-            "speaker '{kept}' is also written {}: {} spellings of one speaker",
+            "{what} '{kept}' is also written {}: {} spellings of one {what}",
             quoted.join(", "),
             1 + others.len()
         ));
@@ -207,15 +250,9 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
     }
     if let Some(more) = merged.len().checked_sub(LISTED).filter(|&more| more > 0) {
         merged.truncate(LISTED);
-        merged.push(format!("{more} more speakers have several spellings"));
+        merged.push(format!("{more} more {what}s have several spellings"));
     }
-    notes.extend(merged);
-    for clip in clips {
-        if let Some(kept) = renamed.get(&clip.speaker) {
-            clip.speaker.clone_from(kept);
-        }
-    }
-    Ok(notes)
+    (renamed, merged)
 }
 
 #[cfg(test)]
@@ -279,6 +316,33 @@ mod tests {
         ] {
             assert_eq!(spelling_key(a), spelling_key(b), "{a} {b}");
         }
+    }
+
+    #[test]
+    fn a_number_and_its_fraction_are_one_label() {
+        for (word, number) in [("0.0", "0"), ("-1.00", "-1"), ("12.0", "12")] {
+            assert_eq!(without_zero_fraction(word), number);
+        }
+        for word in ["0.5", "1.", ".0", "a.0", "1.0.0", "v2.0", "-"] {
+            assert_eq!(without_zero_fraction(word), word);
+        }
+    }
+
+    #[test]
+    fn spellings_of_a_label_are_one_class() {
+        let mut clips = clips(&["ann"; 6]);
+        let labels = ["01", "1", "01", "unknown", "straße", "strasse"];
+        for (clip, label) in clips.iter_mut().zip(labels) {
+            clip.label = label.into();
+        }
+        let notes = merge_labels(&mut clips);
+        let labels: Vec<&str> = clips.iter().map(|clip| clip.label.as_str()).collect();
+        assert_eq!(labels, ["01", "01", "01", "unknown", "strasse", "strasse"]);
+        assert_eq!(notes.len(), 2);
+        assert_eq!(
+            notes[0],
+            "label '01' is also written '1': 2 spellings of one label"
+        );
     }
 
     #[test]

@@ -93,11 +93,29 @@ impl SplitConfig {
     /// If the fractions leave a subset empty.
     pub fn validate(&self) -> Result<(), SplitError> {
         let (validation, test) = (self.validation_fraction, self.test_fraction);
-        if validation > 0.0 && test > 0.0 && validation + test < 1.0 {
+        let is_possible = |fraction: f64| (0.0..1.0).contains(&fraction);
+        let leaves_clips = validation + test < 1.0;
+        // A subset for the test needs a subset for the choice of the weights.
+        let is_chosen = validation > 0.0 || test == 0.0;
+        if is_possible(validation) && is_possible(test) && leaves_clips && is_chosen {
             Ok(())
         } else {
             Err(SplitError::BadFractions { validation, test })
         }
+    }
+}
+
+impl SplitConfig {
+    /// True if no clip is left for a test: the training of a final model.
+    pub fn is_without_test(&self) -> bool {
+        self.kind != SplitKind::Given && self.test_fraction == 0.0 && self.test_speakers.is_empty()
+    }
+
+    /// True if all clips are for training.
+    pub fn is_without_validation(&self) -> bool {
+        self.is_without_test()
+            && self.validation_fraction == 0.0
+            && self.validation_speakers.is_empty()
     }
 }
 
@@ -221,7 +239,8 @@ pub enum SplitError {
     ClassNotTrained { class: String },
     #[error(
         "the fractions for validation ({validation}) and test ({test}) must both be above 0 and \
-             leave clips for training"
+             leave clips for training; a final model without a score may have --test-fraction 0, and \
+             then --validation-fraction 0"
     )]
     BadFractions { validation: f64, test: f64 },
     #[error(
@@ -255,6 +274,9 @@ pub fn split(
     }
     if let (1, Some((class, _))) = (classes.len(), classes.first_key_value()) {
         return Err(SplitError::OneClass(class.to_string()));
+    }
+    if config.is_without_validation() {
+        return Ok(Split::new(clips, vec![Subset::Train; clips.len()]));
     }
     if config.kind != SplitKind::Given
         && let Some((class, members)) = classes.iter().find(|(_, m)| m.len() < MIN_CLASS_SIZE)
@@ -301,7 +323,7 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, Split
             all: clips.len(),
         });
     }
-    if let (1, Some(only)) = (speakers.len(), speakers.first()) {
+    if let (1, Some(only), false) = (speakers.len(), speakers.first(), config.is_without_test()) {
         return Err(SplitError::OneSpeaker(only.to_string()));
     }
     let mut given: BTreeMap<SpeakerId, Subset> = BTreeMap::new();
@@ -338,10 +360,10 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, Split
         given.extend(taken.into_iter().map(|speaker| (speaker, part)));
         drawn = left;
     };
-    if config.test_speakers.is_empty() {
+    if config.test_speakers.is_empty() && config.test_fraction > 0.0 {
         draw(Subset::Test, config.test_fraction);
     }
-    if config.validation_speakers.is_empty() {
+    if config.validation_speakers.is_empty() && config.validation_fraction > 0.0 {
         draw(Subset::Validation, config.validation_fraction);
     }
     if drawn.is_empty() {
@@ -550,6 +572,43 @@ mod tests {
                     "{speakers} {seed}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_final_model_has_no_test_and_may_have_no_validation() {
+        let fractions = |validation_fraction, test_fraction| SplitConfig {
+            validation_fraction,
+            test_fraction,
+            ..SplitConfig::default()
+        };
+        for speakers in [1, 2, 20] {
+            let clips = clips(speakers, 2);
+            let all = by_config(&clips, &fractions(0.0, 0.0)).unwrap();
+            assert_eq!(count(&all, Subset::Train), clips.len());
+            let validated = by_config(&clips, &fractions(0.15, 0.0)).unwrap();
+            assert_eq!(count(&validated, Subset::Test), 0);
+            assert!(count(&validated, Subset::Validation) > 0, "{speakers}");
+            assert_eq!(validated.shared.any(), speakers == 1);
+        }
+        // Test speakers that are named are still tested.
+        let named = SplitConfig {
+            test_speakers: vec!["s1".into()],
+            ..fractions(0.0, 0.0)
+        };
+        let split = by_config(&clips(5, 2), &named).unwrap();
+        assert_eq!(count(&split, Subset::Test), 6);
+        for (validation, test) in [
+            (0.0, 0.2),
+            (-0.1, 0.0),
+            (0.0, 1.0),
+            (0.5, 0.5),
+            (f64::NAN, 0.0),
+        ] {
+            assert!(
+                fractions(validation, test).validate().is_err(),
+                "{validation} {test}"
+            );
         }
     }
 

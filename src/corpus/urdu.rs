@@ -16,7 +16,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
     let &[speaker, file, emotion] = fields.as_slice() else {
         return None;
     };
-    let number = |text: &str| (1..=3).contains(&text.len()) && text.parse::<u16>().is_ok();
+    let number = |text: &str| (1..=4).contains(&text.len()) && text.parse::<u16>().is_ok();
     let who = speaker
         .strip_prefix("SM")
         .or_else(|| speaker.strip_prefix("SF"))?;

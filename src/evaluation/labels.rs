@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Predictions;
 use crate::corpus::emotion::LABEL_ALIASES;
+use crate::corpus::spelling_key;
 
 /// Label pairs (from, to): a clip with the label `from` is scored as `to`.
 #[derive(Debug, Clone)]
@@ -63,9 +64,18 @@ impl LabelMap {
             .iter()
             .map(|class| target(class, &of_data))
             .collect::<Vec<_>>();
+        // `01` of the recordings is the class `1` of the model.
+        let respelled = |label: String| {
+            let key = spelling_key(&label);
+            let mut same = model.iter().filter(|class| spelling_key(class) == key);
+            match (model.contains(&label), same.next(), same.next()) {
+                (false, Some(class), None) => class.clone(),
+                _ => label,
+            }
+        };
         let data = of_data
             .iter()
-            .map(|&label| (label.to_string(), target(label, &of_model)))
+            .map(|&label| (label.to_string(), respelled(target(label, &of_model))))
             .collect();
         let mut merged: Vec<String> = Vec::new();
         for class in &model {

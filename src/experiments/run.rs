@@ -34,13 +34,21 @@ pub fn open_corpus(data: &DataConfig) -> Result<Corpus> {
     let seconds = |file: &Path| audio::probe(file).ok().map(|info| info.seconds);
     let mut found = match (data.manifest(), data.sources.as_slice()) {
         (Some(manifest), _) => manifest.read(seconds)?,
-        (None, []) => corpus::scan(&data.folder, data.corpus)?,
+        (None, []) => corpus::scan_with(&data.folder, &data.scan_options(data.corpus))?,
         (None, sources) => {
             let each = sources.iter().map(|source| {
                 let folder = data.folder.join(&source.folder);
-                Ok((source.name.clone(), corpus::scan(&folder, source.corpus)?))
+                let corpus = match data.manifest_of(source, folder.clone()) {
+                    Some(manifest) => manifest.read(seconds)?,
+                    None => corpus::scan_with(&folder, &data.scan_options(source.corpus))?,
+                };
+                Ok((source.name.clone(), corpus))
             });
-            corpus::merge(each.collect::<Result<_>>()?)?
+            let mut union = corpus::merge(each.collect::<Result<_>>()?)?;
+            for (merged, source) in union.sources.iter_mut().zip(sources) {
+                merged.manifest.clone_from(&source.manifest);
+            }
+            union
         }
     };
     found.choose(&data.labels, &data.counts_as)?;
@@ -283,6 +291,31 @@ impl Experiment {
         Ok(progress)
     }
 
+    /// True if no clip is left for a test: the run has no score of its own.
+    pub fn is_final(&self) -> bool {
+        self.split.indices(Subset::Test).is_empty()
+    }
+
+    /// Ends a run without a test: fits the temperature to the validation subset, if there is one.
+    ///
+    /// # Errors
+    /// Fails if the weights cannot be read, or a file cannot be written.
+    pub fn finish(&mut self, model: &EmotionModel) -> Result<()> {
+        training::load_selected(model, &self.run)?;
+        let validation = self.part(Subset::Validation);
+        let mut temperature = 1.0;
+        if !validation.labels.is_empty() {
+            let warps = inference::vtlp_warps(&self.config, model)?;
+            let whole = validation.tensors(model.normalisation(), self.device)?;
+            let pieces = whole.in_pieces(self.config.piece_frames());
+            let batch_size = self.config.training.batch_size;
+            let rows = model::log_probabilities(model, &pieces, warps.as_ref(), batch_size)?;
+            temperature = fit_temperature(&rows, &validation.labels);
+        }
+        self.config.calibration.temperature = temperature;
+        self.config.write(&self.run.config_toml())
+    }
+
     /// Scores the test subset with the selected weights and writes all results. The temperature is
     /// fitted on the validation subset. No other function predicts test clips.
     ///
@@ -508,6 +541,9 @@ pub(crate) fn absolute_lists(mut data: DataConfig) -> Result<DataConfig> {
         &mut data.label_map,
     ] {
         *list = list.as_deref().map(absolute).transpose()?;
+    }
+    for source in &mut data.sources {
+        source.manifest = source.manifest.as_deref().map(absolute).transpose()?;
     }
     Ok(data)
 }

@@ -169,6 +169,9 @@ fn without_paths(config: &RunConfig) -> RunConfig {
     ] {
         *file = file.as_deref().map(file_name);
     }
+    for source in &mut data.sources {
+        source.manifest = source.manifest.as_deref().map(file_name);
+    }
     config.training.init_weights = config.training.init_weights.as_deref().map(file_name);
     config
 }

@@ -317,6 +317,7 @@ mod tests {
             name: name.into(),
             folder: name.into(),
             corpus: Some(CorpusKind::Folders),
+            manifest: None,
         };
         vec![source("emodb"), source("ravdess")]
     }

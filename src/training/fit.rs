@@ -18,7 +18,7 @@ use super::saving::Checkpoints;
 use super::{Event, TrainData, TrainingConfig, score_in_group};
 use crate::augment::augment;
 use crate::distributed::ProcessGroup;
-use crate::evaluation::EpochMetrics;
+use crate::evaluation::{EpochMetrics, Metrics};
 use crate::model::EmotionModel;
 
 /// The inputs of a training that do not change while it runs.
@@ -27,6 +27,25 @@ pub(super) struct Setup<'a> {
     pub data: &'a TrainData,
     pub config: &'a TrainingConfig,
     pub group: &'a ProcessGroup,
+}
+
+/// Loss and metrics on the validation subset.
+struct Validation {
+    loss: f64,
+    metrics: Metrics,
+}
+
+impl Validation {
+    /// `None` if there is no validation clip: a final model is trained on all recordings.
+    fn of(setup: &Setup) -> Result<Option<Validation>> {
+        let (subset, batch_size) = (&setup.data.validation, setup.config.batch_size);
+        if subset.lengths().is_empty() {
+            return Ok(None);
+        }
+        let (predictions, loss) = score_in_group(setup.group, setup.model, subset, batch_size)?;
+        let metrics = predictions.metrics();
+        Ok(Some(Validation { loss, metrics }))
+    }
 }
 
 /// Trains until the last epoch, an early stop, or a request to stop. The epochs and steps that
@@ -93,18 +112,19 @@ pub(super) fn fit(
         }
         guard.check_losses(&plan)?;
         let train = meter.sums(steps, group)?;
-        let (predictions, validation_loss) =
-            score_in_group(group, model, &data.validation, config.batch_size)?;
-        check_validation_loss(validation_loss, &plan)?;
-        let metrics = predictions.metrics();
+        let validation = Validation::of(setup)?;
+        if let Some(validation) = &validation {
+            check_validation_loss(validation.loss, &plan)?;
+        }
+        let validated = |value: fn(&Validation) -> f64| validation.as_ref().map_or(f64::NAN, value);
         state.end_epoch(
             EpochMetrics {
                 epoch,
                 train_loss: train.loss_sum / plan.clips(),
                 train_accuracy: train.hits as f64 / (plan.clips() * ensemble_size as f64),
-                validation_loss,
-                validation_accuracy: metrics.accuracy,
-                validation_uar: metrics.uar,
+                validation_loss: validated(|validation| validation.loss),
+                validation_accuracy: validated(|validation| validation.metrics.accuracy),
+                validation_uar: validated(|validation| validation.metrics.uar),
                 learning_rate: plan.learning_rate(steps.saturating_sub(1)),
                 seconds: meter.seconds(),
             },

@@ -102,6 +102,9 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 
 fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     let corpus = open_corpus(folder, args.corpus)?;
+    for line in corpus.rules.iter().chain(&corpus.notes) {
+        say!("{line}");
+    }
     let out = args.out.clone().unwrap_or_else(|| ".".into());
     make_folder(&out)?;
     let whole = std::fs::canonicalize(&corpus.folder).unwrap_or_else(|_| corpus.folder.clone());

@@ -12,6 +12,7 @@ use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
 use emovox::run::RunFolder;
+use emovox::training::CheckpointSelection;
 
 /// Train a model on recordings, and score it on speakers that are not in the training subset
 #[derive(Args)]
@@ -67,10 +68,10 @@ pub struct TrainArgs {
     /// Speakers of the test subset, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) test_speakers: Vec<String>,
-    /// Fraction of the speakers (or clips) for validation [default: 0.15]
+    /// Fraction of the speakers (or clips) for validation; 0 needs --test-fraction 0 [default: 0.15]
     #[arg(long, value_name = "X")]
     pub(super) validation_fraction: Option<f64>,
-    /// Fraction of the speakers (or clips) for the test [default: 0.2]
+    /// Fraction of the speakers (or clips) for the test; 0 for a final model [default: 0.2]
     #[arg(long, value_name = "X")]
     pub(super) test_fraction: Option<f64>,
     /// Random seed of the split [default: 1]
@@ -109,13 +110,15 @@ pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
     Ok(config)
 }
 
-/// True if the subsets of a manifest are used: it defines them, and no other split is requested.
+/// True if the subsets of a manifest or a folder are used: it defines them, and no other split is
+/// requested.
 pub(super) fn keeps_parts(args: &TrainArgs, config: &RunConfig, corpus: &Corpus) -> bool {
     let split = &config.split;
     let other_split = args.split.is_some()
         || !split.validation_speakers.is_empty()
-        || !split.test_speakers.is_empty();
-    config.data.manifest.is_some() && !corpus.given.is_empty() && !other_split
+        || !split.test_speakers.is_empty()
+        || split.is_without_test();
+    !corpus.given.is_empty() && !corpus.given_on_request && !other_split
 }
 
 /// The settings of a run, overridden by the settings file and then by the flags.
@@ -188,6 +191,10 @@ fn apply(args: &TrainArgs, config: &mut RunConfig) {
     set(&mut split.validation_fraction, args.validation_fraction);
     set(&mut split.test_fraction, args.test_fraction);
     set(&mut split.seed, args.split_seed);
+    // Without a validation subset, the last epoch is the only choice.
+    if split.is_without_validation() && args.settings.checkpoint_selection.is_none() {
+        config.training.checkpoint_selection = CheckpointSelection::Last;
+    }
     set(&mut config.training.seed, args.seed);
     if args.init_weights.is_some() {
         config.training.init_weights = args.init_weights.clone();

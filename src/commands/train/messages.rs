@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::monitor::TrainingMonitor;
 use crate::commands::bars::clock;
 use crate::commands::progress::bar;
-use crate::commands::say;
+use crate::commands::{say, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
@@ -51,14 +51,14 @@ pub(super) fn train_with_bar(
             }
             // With `best`, the line fits into 80 columns.
             say!(
-                "epoch {:>3}/{:<4}{:>7.3}{:>9.1} %{:>9.3}{:>9.1} %{:>8.1} %{:>8.1} s{}",
+                "epoch {:>3}/{:<4}{:>7.3}{:>9.1} %{:>9}{:>9} %{:>8} %{:>8.1} s{}",
                 record.epoch,
                 config.epochs,
                 record.train_loss,
                 100.0 * record.train_accuracy,
-                record.validation_loss,
-                100.0 * record.validation_accuracy,
-                100.0 * record.validation_uar,
+                shown(record.validation_loss, 3),
+                shown(100.0 * record.validation_accuracy, 1),
+                shown(100.0 * record.validation_uar, 1),
                 record.seconds,
                 if best { "  best" } else { "" }
             );
@@ -81,6 +81,14 @@ pub(super) fn train_with_bar(
         );
     }
     progress
+}
+
+/// A number with some decimals; a dash without a validation subset.
+fn shown(number: f64, decimals: usize) -> String {
+    if number.is_nan() {
+        return "–".into();
+    }
+    format!("{number:.decimals$}")
 }
 
 /// Reports the state of an interrupted training, and the command that continues it.
@@ -173,12 +181,13 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
             ""
         }
     );
-    for note in &corpus.notes {
-        say!("{note}");
+    for line in corpus.rules.iter().chain(&corpus.notes) {
+        say!("{line}");
     }
-    if !corpus.given.is_empty() && config.split.kind != SplitKind::Given {
+    if !corpus.given.is_empty() && !corpus.given_on_request && config.split.kind != SplitKind::Given
+    {
         say!(
-            "the subsets of the manifest are not used: the split is {}",
+            "the subsets that the recordings come with are not used: the split is {}",
             config.split.kind
         );
     }
@@ -192,11 +201,31 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     }
 }
 
+/// Reports that a final model has no score of its own, and the command that estimates it.
+pub(super) fn describe_final(experiment: &Experiment) {
+    let run = typed(&experiment.run);
+    let settings = experiment.run.config_toml();
+    say!("");
+    say!(
+        "{run} is a final model: it is trained without a test subset, so it has no score of its own. A \
+         cross-validation with the same settings estimates its score on new speakers:"
+    );
+    say!(
+        "  emovox cross-validate --config {} --folds 5",
+        settings.display()
+    );
+    say!("predict other recordings: emovox predict {run} FILE.wav");
+}
+
 /// Reports clips and speakers of each subset, and everything that limits the meaning of the scores.
 pub(super) fn describe_split(experiment: &Experiment) {
     let (clips, split) = (&experiment.loaded.clips, &experiment.split);
     for part in Subset::ALL {
         let indices = split.indices(part);
+        if indices.is_empty() {
+            say!("{part:>10}:     no clips");
+            continue;
+        }
         let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
         let speakers = corpus::speakers(&in_part);
         let speakers = match speakers.as_slice() {

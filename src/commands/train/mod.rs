@@ -29,8 +29,8 @@ use emovox::training::{Balance, NonFiniteLoss};
 pub use args::TrainArgs;
 use args::{configure, configure_resumed, keeps_parts};
 use messages::{
-    describe, describe_head, describe_long, describe_place, describe_split, interrupted,
-    train_with_bar,
+    describe, describe_final, describe_head, describe_long, describe_place, describe_split,
+    interrupted, train_with_bar,
 };
 use monitor::TrainingMonitor;
 
@@ -105,6 +105,12 @@ fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
     }
     stop.no_more_to_save();
     if !group.is_main() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if experiment.is_final() {
+        experiment.finish(&model)?;
+        describe_final(&experiment);
+        say!("duration {:.0} s", started.elapsed().as_secs_f64());
         return Ok(ExitCode::SUCCESS);
     }
     let report = experiment.score(&model, &progress)?;

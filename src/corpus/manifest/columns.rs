@@ -35,7 +35,8 @@ impl Role {
         Role::End,
     ];
 
-    /// The accepted names of a column with this role, in lower case.
+    /// The accepted names of a column with this role, in lower case. Case and separators make no
+    /// difference, except for times.
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Role::File => &[
@@ -51,9 +52,17 @@ impl Role {
                 "file_id",
                 "clip",
             ],
-            Role::Label => &["label", "emotion", "emo", "class"],
-            Role::Speaker => &["speaker", "spk", "speaker_id", "spk_id", "actor", "subject"],
-            Role::Split => &["split", "part", "partition", "subset", "set"],
+            Role::Label => &["label", "emotion", "emo", "class", "emo_class"],
+            Role::Speaker => &[
+                "speaker",
+                "spk",
+                "speaker_id",
+                "spk_id",
+                "spkr_id",
+                "actor",
+                "subject",
+            ],
+            Role::Split => &["split", "part", "partition", "subset", "set", "split_set"],
             Role::Start => &["start", "start_time"],
             Role::End => &["end", "end_time"],
         }
@@ -95,6 +104,124 @@ pub(super) fn some(names: &[impl AsRef<str>]) -> String {
     }
 }
 
+/// Words in names of columns that may have this role.
+fn words(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::File => &[
+            "file",
+            "path",
+            "wav",
+            "audio",
+            "clip",
+            "recording",
+            "sound",
+            "utt",
+        ],
+        Role::Label => &[
+            "label", "emo", "class", "categor", "mood", "affect", "target",
+        ],
+        Role::Speaker => &[
+            "speaker",
+            "spk",
+            "actor",
+            "actress",
+            "subject",
+            "talker",
+            "participant",
+            "person",
+            "voice",
+            "user",
+            "caller",
+        ],
+        Role::Split => &["split", "partition", "subset", "set", "fold", "usage"],
+        Role::Start | Role::End => &[],
+    }
+}
+
+/// The words of a name in lower case: `SpkrID` has `spkr` and `id`.
+fn words_of(name: &str) -> Vec<String> {
+    let letters: Vec<char> = name.chars().collect();
+    let continues = |a: &char, b: &char| {
+        a.is_alphanumeric() == b.is_alphanumeric() && !(a.is_lowercase() && b.is_uppercase())
+    };
+    let words = letters.chunk_by(continues);
+    let words = words.map(|word| word.iter().collect::<String>().to_lowercase());
+    words.collect()
+}
+
+/// True if the name of a column has a word of the role, and no word for another property of it, as
+/// `speaker_gender` has.
+fn looks_like(name: &str, role: Role) -> bool {
+    const OTHER: [&str; 8] = [
+        "gender",
+        "sex",
+        "age",
+        "lang",
+        "accent",
+        "text",
+        "confidence",
+        "score",
+    ];
+    let named = words_of(name);
+    let has = |known: &[&str]| {
+        named
+            .iter()
+            .any(|word| known.iter().any(|k| word.starts_with(k)))
+    };
+    has(words(role)) && !has(&OTHER)
+}
+
+/// Notes about columns without a role that may have the speaker or the split.
+pub(super) fn unused(names: &[String], roles: &BTreeMap<Role, usize>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for role in [Role::Speaker, Role::Split] {
+        if roles.contains_key(&role) {
+            continue;
+        }
+        let is_candidate = |&(place, name): &(usize, &String)| {
+            !roles.values().any(|&used| used == place) && looks_like(name, role)
+        };
+        let mut candidates = names.iter().enumerate().filter(is_candidate);
+        if let Some((_, name)) = candidates.next() {
+            notes.push(format!(
+                "the column '{name}' is not used; if it has the {role} of each clip, add {}",
+                column_flag(role, name)
+            ));
+        }
+    }
+    notes
+}
+
+/// The flag that selects a column.
+fn column_flag(role: Role, name: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
+    if name.chars().all(is_plain) {
+        format!("--column {role}={name}")
+    } else {
+        format!("--column '{role}={}'", name.replace('\'', "'\\''"))
+    }
+}
+
+/// True if a column with this name has the role.
+fn has_name(name: &str, role: Role) -> bool {
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(|letter| letter.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    match role {
+        Role::Start | Role::End => role.names().contains(&name.to_lowercase().as_str()),
+        _ => role.names().iter().any(|known| plain(known) == plain(name)),
+    }
+}
+
+/// True for the path inside a nested value, as in `{"audio": {"path": "a.wav"}}`.
+fn has_nested_name(name: &str, role: Role) -> bool {
+    let nested = name.rsplit_once('.');
+    nested.is_some_and(|(outer, inner)| {
+        role == Role::File && has_name(outer, role) && has_name(inner, role)
+    })
+}
+
 /// Finds the column index of each role. `renamed` takes precedence over the usual names. The error
 /// reports two columns for one role, or a missing column of a required role.
 pub(super) fn roles(
@@ -103,13 +230,17 @@ pub(super) fn roles(
 ) -> Result<BTreeMap<Role, usize>, String> {
     let mut roles = BTreeMap::new();
     for role in Role::ALL {
-        let is = |name: &String| match renamed.get(&role) {
-            Some(given) => name == given,
-            None => role.names().contains(&name.to_lowercase().as_str()),
+        let named = |is: &dyn Fn(&String) -> bool| -> Vec<usize> {
+            let places = 0..names.len();
+            places.filter(|&place| is(&names[place])).collect()
         };
-        let places: Vec<usize> = (0..names.len())
-            .filter(|&place| is(&names[place]))
-            .collect();
+        let mut places = named(&|name| match renamed.get(&role) {
+            Some(given) => name == given,
+            None => has_name(name, role),
+        });
+        if places.is_empty() && !renamed.contains_key(&role) {
+            places = named(&|name| has_nested_name(name, role));
+        }
         match (places.as_slice(), renamed.get(&role)) {
             ([place], _) => {
                 roles.insert(role, *place);
@@ -121,9 +252,10 @@ pub(super) fn roles(
                 ));
             }
             ([], None) if matches!(role, Role::File | Role::Label) => {
+                let candidate = names.iter().find(|name| looks_like(name, role));
+                let flag = column_flag(role, candidate.map_or("NAME", String::as_str));
                 return Err(format!(
-                    "none of {} is a name for the {role} (such as {}); select the column with \
-                     --column {role}=NAME",
+                    "none of {} is a name for the {role} (such as {}); select the column with {flag}",
                     some(names),
                     role.names()[..3].join(", ")
                 ));
@@ -138,4 +270,75 @@ pub(super) fn roles(
         }
     }
     Ok(roles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn names_may_have_any_case_and_separators() {
+        let columns = names(&["FileName", "Emo-Class", "Speaker ID", "Split_Set", "Gender"]);
+        let found = roles(&columns, &BTreeMap::new()).unwrap();
+        let expected = [Role::File, Role::Label, Role::Speaker, Role::Split];
+        assert!(found.into_iter().eq(expected.into_iter().zip(0..)));
+        // The start of an utterance in its film is no start in the recording.
+        let columns = names(&["file", "label", "StartTime"]);
+        assert!(
+            !roles(&columns, &BTreeMap::new())
+                .unwrap()
+                .contains_key(&Role::Start)
+        );
+    }
+
+    #[test]
+    fn unused_columns_that_look_like_a_role_are_named() {
+        for (column, flag) in [
+            ("SpkrName", "--column speaker=SpkrName"),
+            ("talker", "--column speaker=talker"),
+            (
+                "participant number",
+                "--column 'speaker=participant number'",
+            ),
+            ("cv_fold", "--column split=cv_fold"),
+            ("DataSplit", "--column split=DataSplit"),
+        ] {
+            let columns = names(&["file", "label", column]);
+            let found = roles(&columns, &BTreeMap::new()).unwrap();
+            let notes = unused(&columns, &found);
+            assert!(notes.len() == 1 && notes[0].ends_with(flag), "{notes:?}");
+        }
+        for column in [
+            "speaker_gender",
+            "dataset",
+            "text",
+            "voice age",
+            "length",
+            "",
+        ] {
+            let columns = names(&["file", "label", column]);
+            let found = roles(&columns, &BTreeMap::new()).unwrap();
+            assert!(unused(&columns, &found).is_empty(), "{column}");
+        }
+    }
+
+    #[test]
+    fn a_missing_column_that_has_a_candidate_is_named() {
+        let error = roles(&names(&["file", "EmoCode"]), &BTreeMap::new()).unwrap_err();
+        assert!(error.ends_with("--column label=EmoCode"), "{error}");
+        let error = roles(&names(&["label", "utterance"]), &BTreeMap::new()).unwrap_err();
+        assert!(error.ends_with("--column file=utterance"), "{error}");
+    }
+
+    #[test]
+    fn a_plain_column_comes_before_a_nested_one() {
+        let columns = names(&["audio.bytes", "audio.path", "label"]);
+        assert_eq!(roles(&columns, &BTreeMap::new()).unwrap()[&Role::File], 1);
+        let columns = names(&["audio.path", "file", "label"]);
+        assert_eq!(roles(&columns, &BTreeMap::new()).unwrap()[&Role::File], 1);
+    }
 }

@@ -7,9 +7,25 @@ use super::columns::some;
 use super::error::ManifestError;
 use super::table::{Cell, Table};
 use crate::bounded;
+use crate::corpus::spelling::without_zero_fraction;
 
 /// File names of the label map in EmoBox.
 const NAMES: [&str; 2] = ["label_map.json", "label_dict.json"];
+
+/// Letters for the labels of MSP-Podcast, from the README of its labels (Lotfian & Busso 2019). X, no
+/// agreement of the annotators, is not a label.
+pub(in crate::corpus) const MSP_PODCAST: [(&str, &str); 10] = [
+    ("A", "anger"),
+    ("C", "contempt"),
+    ("D", "disgust"),
+    ("F", "fear"),
+    ("H", "happiness"),
+    ("N", "neutral"),
+    ("O", "other"),
+    ("S", "sadness"),
+    ("U", "surprise"),
+    ("X", "unknown"),
+];
 
 /// Labels and their meanings. Without a file, labels mean themselves.
 pub(super) struct LabelMap {
@@ -27,6 +43,9 @@ impl LabelMap {
             candidates.find(|file| table.is_json && file.is_file())
         });
         let meanings = match &file {
+            None if table.is_msp_podcast => MSP_PODCAST
+                .map(|(letter, label)| (letter.to_string(), label.to_string()))
+                .into(),
             None => BTreeMap::new(),
             Some(file) => read(file)?,
         };
@@ -35,13 +54,20 @@ impl LabelMap {
 
     /// True if the file has this label.
     pub fn has(&self, label: &Cell) -> bool {
-        self.meanings.contains_key(&label.text)
+        self.get(label).is_some()
+    }
+
+    /// Meaning of a label in the file. The label `2.0` of a table is the `2` of the file.
+    fn get(&self, label: &Cell) -> Option<&String> {
+        let number = without_zero_fraction(&label.text);
+        let exact = self.meanings.get(&label.text);
+        exact.or_else(|| self.meanings.get(number))
     }
 
     /// Meaning of a label. A label that is not in the file is an error.
     pub fn meaning<'a>(&'a self, label: &'a Cell) -> Result<&'a str, ManifestError> {
-        match (&self.file, self.meanings.get(&label.text)) {
-            (None, _) => Ok(&label.text),
+        match (&self.file, self.get(label)) {
+            (None, meaning) => Ok(meaning.unwrap_or(&label.text)),
             (Some(file), Some(meaning)) if meaning.trim().is_empty() => Err(label.wrong(format!(
                 "{} has an empty meaning for '{}'",
                 file.display(),

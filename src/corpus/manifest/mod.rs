@@ -1,5 +1,6 @@
-//! A manifest as a corpus: a table (with commas, semicolons or tabs, with or without a header), or
-//! JSON Lines in the format of EmoBox.
+//! A manifest as a corpus: a table (with commas, semicolons or tabs, with or without a header), the
+//! first sheet of a workbook (XLSX), or JSON: lines in the format of EmoBox, an array, or objects by
+//! their ids.
 //!
 //! Every line has a file and a label, and may have a speaker and a subset of the split. An invalid
 //! entry is an error with its line and column. A recording that does not exist is left out, as an
@@ -7,20 +8,27 @@
 
 mod columns;
 mod error;
+mod grid;
+mod json;
 mod label_map;
 mod place;
+mod separated;
+mod similar;
 mod table;
 mod time;
+mod xlsx;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use columns::Role;
 pub use error::ManifestError;
+pub(super) use label_map::MSP_PODCAST;
 
 use super::merge::common_folder;
-use super::spelling::{is_missing, merge_speakers};
+use super::spelling::{is_missing, merge_labels, merge_speakers};
 use super::split::Subset;
+use super::subset_words::{SubsetUse, SubsetWords, meaning};
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
 use label_map::LabelMap;
 use place::Places;
@@ -44,6 +52,8 @@ pub struct Manifest {
     pub label_map: Option<PathBuf>,
     /// The names of columns that differ from the usual names.
     pub columns: BTreeMap<Role, String>,
+    /// Meanings of words in the column for the subset.
+    pub subset_words: SubsetWords,
     /// Labels that are classes although they look like missing values, such as `unknown`.
     pub classes: BTreeSet<String>,
 }
@@ -82,16 +92,17 @@ impl Manifest {
         })?;
 
         let mut corpus = Corpus::empty(CorpusKind::Manifest, self.root.clone());
-        corpus.notes.extend(places.note());
+        corpus.notes.extend(places.notes());
         let has_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
         let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
         let mut unlabelled = Vec::new();
         for (table, tests) in &tables {
             let map = LabelMap::of(self.label_map.as_deref(), table)?;
-            let note = map.note();
-            corpus
-                .notes
-                .extend(note.filter(|note| !corpus.notes.contains(note)));
+            for note in table.notes.iter().cloned().chain(map.note()) {
+                if !corpus.notes.contains(&note) {
+                    corpus.notes.push(note);
+                }
+            }
             for row in &table.rows {
                 let file = places.of(&row.file.text);
                 // One file can have several spellings of its path.
@@ -108,7 +119,17 @@ impl Manifest {
                 } else {
                     emotion::common(map.meaning(&row.label)?)
                 };
-                let part = part_of(row, *tests)?;
+                let part = self.part_of(row, *tests)?;
+                if part == Some(SubsetUse::None) {
+                    let word = row.part.as_ref().map_or("", |cell| &cell.text);
+                    unlabelled.push(Skipped {
+                        file,
+                        reason: format!(
+                            "it is in the subset '{word}', which is not used (--map-split '{word}=none')"
+                        ),
+                    });
+                    continue;
+                }
                 if is_missing(&label) && !self.classes.contains(&label) {
                     unlabelled.push(Skipped {
                         file,
@@ -125,15 +146,16 @@ impl Manifest {
                 if !path.is_file() {
                     corpus.skipped.push(Skipped {
                         file,
-                        reason: format!("there is no such file ({})", row.file.place()),
+                        reason: format!("{} ({})", places.reason(&row.file.text), row.file.place()),
                     });
                     continue;
                 }
                 check_whole(row, || seconds(&path))?;
                 if has_parts {
-                    corpus
-                        .given
-                        .insert(file.clone(), part.unwrap_or(Subset::Train));
+                    corpus.given.insert(
+                        file.clone(),
+                        part.and_then(SubsetUse::subset).unwrap_or(Subset::Train),
+                    );
                 }
                 let speaker = row.speaker.as_ref();
                 corpus.clips.push(Clip {
@@ -167,6 +189,8 @@ impl Manifest {
             }
         })?;
         corpus.notes.extend(merged);
+        let merged = merge_labels(&mut corpus.clips);
+        corpus.notes.extend(merged);
         corpus.notes.extend(speakers_by_name(&mut corpus.clips));
         match classes(&corpus.clips).as_slice() {
             [] => Err(ManifestError::NoLabels(self.file.clone())),
@@ -176,6 +200,26 @@ impl Manifest {
             }),
             _ => Ok(corpus),
         }
+    }
+
+    /// The use of the subset in a line. All lines of the test manifest are in the test subset.
+    fn part_of(&self, row: &Row, tests: bool) -> Result<Option<SubsetUse>, ManifestError> {
+        let Some(cell) = &row.part else {
+            return Ok(tests.then_some(SubsetUse::Test));
+        };
+        let word = &cell.text;
+        let part = meaning(word, &self.subset_words).ok_or_else(|| {
+            cell.wrong(format!(
+                "'{word}' is not a subset of a split; write train, validation (or dev, val) or test, or add \
+                 --map-split '{word}=test' (or =train, =validation, or =none to leave these lines out)"
+            ))
+        })?;
+        if tests && ![SubsetUse::Test, SubsetUse::None].contains(&part) {
+            return Err(cell.wrong(format!(
+                "'{word}' in the manifest of the test clips (--test-manifest)"
+            )));
+        }
+        Ok(Some(part))
     }
 }
 
@@ -203,32 +247,6 @@ fn make_relative(corpus: &mut Corpus) {
         .map(|(file, part)| (below(&file), part))
         .collect();
     corpus.folder = common;
-}
-
-/// The subset in a line. All lines of the test manifest are in the test subset.
-fn part_of(row: &Row, tests: bool) -> Result<Option<Subset>, ManifestError> {
-    let Some(cell) = &row.part else {
-        return Ok(tests.then_some(Subset::Test));
-    };
-    let part = match cell.text.to_lowercase().as_str() {
-        "train" | "training" => Subset::Train,
-        "validation" | "valid" | "val" | "dev" | "devel" | "development" => Subset::Validation,
-        "test" | "testing" => Subset::Test,
-        _ => {
-            return Err(cell.wrong(format!(
-                "'{}' is not a subset of a split; write train, validation (or dev, val) or test",
-                cell.text
-            )));
-        }
-    };
-    if tests && part != Subset::Test {
-        Err(cell.wrong(format!(
-            "'{}' in the manifest of the test clips (--test-manifest)",
-            cell.text
-        )))
-    } else {
-        Ok(Some(part))
-    }
 }
 
 /// Rejects a line for a section of a recording, because emovox reads whole files.
@@ -263,7 +281,8 @@ fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
     let mut known = CorpusKind::NAMED
         .into_iter()
         .filter_map(|kind| Some((kind, by(kind)?)));
-    let (kind, labels) = known.next()?;
+    let is_known = |labels: &Vec<Labels>| labels.iter().all(|l| !l.speaker.is_empty());
+    let (kind, labels) = known.find(|(_, labels)| is_known(labels))?;
     for (clip, labels) in clips.iter_mut().zip(labels) {
         (clip.speaker, clip.sentence) = (labels.speaker, labels.sentence);
     }

@@ -2,6 +2,7 @@ use std::fs;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
+use unicode_normalization::UnicodeNormalization;
 
 use super::super::speakers;
 use super::*;
@@ -77,6 +78,19 @@ fn tables_of_every_form_give_the_same_clips() {
         "file,emotion,speaker,text\na.wav,anger,ann,\"no, you;\n said \"\"no\"\"\"\nb.wav,happy,bob,yes\n",
         "{\"wav\": \"a.wav\", \"emo\": \"angry\", \"spk\": \"ann\"}\n\n\
          {\"spk\": \"bob\", \"wav\": \"b.wav\", \"emo\": \"happy\", \"more\": [1]}\n",
+        "sep=;\r\nfile;label;speaker\r\na.wav;anger;ann\r\nb.wav;happy;bob\r\n",
+        "\"sep=\t\"\nfile\tlabel\tspeaker\na.wav\tanger\tann\nb.wav\thappy\tbob\n",
+        "sep=|\nfile|label|speaker\na.wav|anger|ann\nb.wav|happy|bob\n",
+        "[\n {\"file\": \"a.wav\", \"label\": \"anger\", \"speaker\": \"ann\"},\n\
+         {\"file\": \"b.wav\", \"label\": \"happy\", \"speaker\": \"bob\"}\n]",
+        "{\"data\": [{\"file\": \"a.wav\", \"label\": \"anger\", \"speaker\": \"ann\"}, \
+         {\"file\": \"b.wav\", \"label\": \"happy\", \"speaker\": \"bob\"}]}",
+        "{\n \"utt0\": {\n  \"wav\": \"{data_root}/a.wav\", \"length\": 1.2, \"emo\": \"angry\",\n  \
+         \"spk_id\": \"ann\"\n },\n \"utt1\": {\"wav\": \"{data_root}/b.wav\", \"length\": 1, \
+         \"emo\": \"joy\", \"spk_id\": \"bob\"}\n}",
+        "{\"a\": {\"emo\": \"angry\", \"spk\": \"ann\"}, \"b\": {\"emo\": \"joy\", \"spk\": \"bob\"}}",
+        "{\"audio\": {\"path\": \"a.wav\", \"bytes\": null}, \"label\": \"anger\", \"speaker\": \"ann\"}\n\
+         {\"audio\": {\"path\": \"b.wav\", \"bytes\": null}, \"label\": \"joy\", \"speaker\": \"bob\"}\n",
     ];
     for table in tables {
         for name in ["list.csv", "list.txt"] {
@@ -178,9 +192,14 @@ fn an_error_has_line_and_column() {
     );
     assert_rejects(
         "[{\"wav\": \"a.wav\"}]",
-        &["line 1", "one object on each line"],
+        &["line 1", "a name for the label"],
     );
-    assert_rejects("{\n\"a\": {}\n}", &["line 1", "one object on each line"]);
+    assert_rejects("{\n\"a\": {}\n}", &["line 2", "a name for the label"]);
+    assert_rejects(
+        "[{\"wav\": \"a.wav\"},\n1]",
+        &["line 2", "not a JSON object"],
+    );
+    assert_rejects("[{\"wav\": \"a.wav\"},", &["line 1", "not a JSON array"]);
 
     fs::write(env.0.path().join("bad.csv"), b"file,label\na.wav,\xff\n").unwrap();
     let bad = Manifest {
@@ -587,7 +606,8 @@ proptest! {
         let corpus = env.read("list.csv", &text).unwrap();
         for ((n, clip), word) in corpus.clips.iter().enumerate().zip(&words) {
             prop_assert_eq!(&clip.speaker, &format!("{n}x{word}"));
-            prop_assert_eq!(clip.label.as_str(), format!("{n} {word}").trim().to_lowercase());
+            let label: String = format!("{n} {word}").trim().to_lowercase().nfc().collect();
+            prop_assert_eq!(&clip.label, &label);
         }
         let broken = format!("{text}lost.wav");
         let line = broken.matches('\n').count() + 1;
@@ -595,4 +615,249 @@ proptest! {
         let expected = format!("line {line}: 1 values");
         prop_assert!(error.contains(&expected), "{} {}", error, expected);
     }
+}
+
+#[test]
+fn a_number_and_its_fraction_are_one_class() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+    let csv = "file,label\na.wav,0.0\nb.wav,0\nc.wav,1.0\nd.wav,01\n";
+    let corpus = env.read("list.csv", csv).unwrap();
+    assert_eq!(classes(&corpus.clips), ["0", "01"]);
+    assert!(corpus.notes[0].contains("label '01' is also written '1'"));
+    let json = "{\"file\":\"a.wav\",\"label\":0}\n{\"file\":\"b.wav\",\"label\":0.0}\n\
+                {\"file\":\"c.wav\",\"label\":\"1\"}\n";
+    let corpus = env.read("list.jsonl", json).unwrap();
+    assert_eq!(classes(&corpus.clips), ["0", "1"]);
+    let mut mapped = env.manifest("list.csv", csv);
+    mapped.label_map = Some(env.write(
+        "map.json",
+        "{\"0\": \"fear\", \"1\": \"sad\", \"01\": \"sad\"}",
+    ));
+    assert_eq!(
+        classes(&mapped.read(|_| None).unwrap().clips),
+        ["fear", "sadness"]
+    );
+}
+
+#[test]
+fn unicode_forms_of_a_label_are_one_class() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
+    let text = "file,label\na.wav,\u{e4}rger\nb.wav,a\u{308}rger\nc.wav,angst\n";
+    let corpus = env.read("list.csv", text).unwrap();
+    assert_eq!(classes(&corpus.clips), ["angst", "\u{e4}rger"]);
+}
+
+#[test]
+fn words_for_subsets_have_given_meanings() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+    let text = "file,label,split\na.wav,anger,Train\nb.wav,fear,Test1\nc.wav,fear,Test2\n\
+                d.wav,anger,train\n";
+    env.assert_rejects(
+        "list.csv",
+        text,
+        &[
+            "line 3, column 3 (split)",
+            "'Test1'",
+            "--map-split 'Test1=test'",
+        ],
+    );
+    let mut manifest = env.manifest("list.csv", text);
+    manifest
+        .subset_words
+        .insert("test1".into(), SubsetUse::Test);
+    manifest
+        .subset_words
+        .insert("Test2".into(), SubsetUse::None);
+    let corpus = manifest.read(|_| None).unwrap();
+    let parts: Vec<Subset> = corpus.given.into_values().collect();
+    assert_eq!(parts, [Subset::Train, Subset::Test, Subset::Train]);
+    assert_eq!(corpus.skipped.len(), 1);
+    assert!(
+        corpus.skipped[0]
+            .reason
+            .contains("subset 'Test2', which is not used")
+    );
+}
+
+#[test]
+fn paths_of_another_machine_are_found_and_reported() {
+    let env = TestEnv::with(&["angry/03/a.wav", "sad/08/b.wav", "sad/08/c.wav"]);
+    let text = "file,label\nC:\\me\\Angry\\03\\A.wav,angry\nsad\\08\\b,sad\nc.wav,sad\nlost,sad\n";
+    let corpus = env.read("list.csv", text).unwrap();
+    let files: Vec<&str> = corpus
+        .clips
+        .iter()
+        .map(|c| c.file.to_str().unwrap())
+        .collect();
+    assert_eq!(files, ["angry/03/a.wav", "sad/08/b.wav", "sad/08/c.wav"]);
+    let note = &corpus.notes[0];
+    assert!(
+        note.starts_with("3 path(s) are not written as on this disk"),
+        "{note}"
+    );
+    assert!(corpus.skipped[0].reason.contains("line 5, column 1 (file)"));
+    // Two recordings have the name.
+    let env = TestEnv::with(&["x/1.wav", "y/1.wav", "x/2.wav", "x/3.wav"]);
+    let text = "file,label\n1.wav,angry\n2.wav,sad\n3.wav,angry\n";
+    let corpus = env.read("list.csv", text).unwrap();
+    assert_eq!((corpus.clips.len(), corpus.skipped.len()), (2, 1));
+    let reason = &corpus.skipped[0].reason;
+    assert!(
+        reason.contains("2 recordings may be meant: x/1.wav, y/1.wav"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn the_table_of_msp_podcast_is_read() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav", "d.wav"]);
+    let text = "FileName,EmoClass,EmoAct,SpkrID,Gender,Split_Set\na.wav,A,4.1,12,Male,Train\n\
+                b.wav,N,4,Unknown,Male,Development\nc.wav,S,4,13,Female,Test1\nd.wav,X,4,13,Female,Train\n";
+    let mut manifest = env.manifest("labels_consensus.csv", text);
+    manifest
+        .subset_words
+        .insert("Test1".into(), SubsetUse::Test);
+    let corpus = manifest.read(|_| None).unwrap();
+    let expected = [
+        ["a.wav", "anger", "12"],
+        ["b.wav", "neutral", ""],
+        ["c.wav", "sadness", "13"],
+    ];
+    assert_eq!(clips(&corpus), expected);
+    assert!(
+        corpus.skipped[0]
+            .reason
+            .contains("'X', which is not a class")
+    );
+}
+
+/// nEMO's `data.tsv` has blanks before each speaker.
+#[test]
+fn blanks_around_a_speaker_are_no_part_of_the_name() {
+    let env = TestEnv::with(&["samples/WR0_surprised_64.wav", "samples/EB0_neutral_13.wav"]);
+    let text = "file_id\temotion\traw_text\tspeaker_id\tgender\n\
+                WR0_surprised_64.wav\tsurprised\tUcho\t        WR0\tmale\n\
+                EB0_neutral_13.wav\tneutral\tHistoria\t        EB0\tfemale\n";
+    let corpus = env.read("data.tsv", text).unwrap();
+    assert_eq!(speakers(&corpus.clips), ["EB0", "WR0"]);
+    assert_eq!(
+        corpus.clips[0].file,
+        Path::new("samples/WR0_surprised_64.wav")
+    );
+}
+
+/// A workbook as Excel stores it: shared strings, numbers as floats, cells that are not there.
+fn workbook(sheets: &[&str]) -> Vec<u8> {
+    use std::io::Write;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let mut add = |name: &str, text: &str| {
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    };
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let relations = "http://schemas.openxmlformats.org/package/2006/relationships";
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let mut types = String::new();
+    let (mut names, mut targets) = (String::new(), String::new());
+    for (number, rows) in sheets.iter().enumerate() {
+        let number = number + 1;
+        types += &format!(
+            "<Override PartName=\"/xl/worksheets/sheet{number}.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml\"/>"
+        );
+        names += &format!("<sheet name=\"S{number}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>");
+        targets += &format!(
+            "<Relationship Id=\"rId{number}\" Type=\"{office}/worksheet\" Target=\"worksheets/sheet{number}.xml\"/>"
+        );
+        let sheet =
+            format!("<worksheet xmlns=\"{main}\"><sheetData>{rows}</sheetData></worksheet>");
+        add(&format!("xl/worksheets/sheet{number}.xml"), &sheet);
+    }
+    add(
+        "[Content_Types].xml",
+        &format!(
+            "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"><Default Extension=\"xml\" ContentType=\"application/xml\"/><Override PartName=\"/xl/workbook.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml\"/>{types}</Types>"
+        ),
+    );
+    add(
+        "_rels/.rels",
+        &format!(
+            "<Relationships xmlns=\"{relations}\"><Relationship Id=\"rId1\" Type=\"{office}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+        ),
+    );
+    add(
+        "xl/workbook.xml",
+        &format!(
+            "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>{names}</sheets></workbook>"
+        ),
+    );
+    add(
+        "xl/_rels/workbook.xml.rels",
+        &format!("<Relationships xmlns=\"{relations}\">{targets}</Relationships>"),
+    );
+    zip.finish().unwrap().into_inner()
+}
+
+fn text_cell(place: &str, text: &str) -> String {
+    format!("<c r=\"{place}\" t=\"inlineStr\"><is><t>{text}</t></is></c>")
+}
+
+#[test]
+fn the_first_sheet_of_a_workbook_is_a_table() {
+    let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
+    let row = |line: usize, cells: String| format!("<row r=\"{line}\">{cells}</row>");
+    let header = ["file", "label", "speaker", "remark"].map(|name| name.to_string());
+    let header: String = ["A1", "B1", "C1", "D1"]
+        .iter()
+        .zip(&header)
+        .map(|(place, name)| text_cell(place, name))
+        .collect();
+    let rows = row(1, header)
+        + &row(
+            2,
+            text_cell("A2", "a.wav") + &text_cell("B2", "anger") + "<c r=\"C2\"><v>3</v></c>",
+        )
+        + &row(
+            4,
+            text_cell("A4", "b.wav") + &text_cell("B4", "fear") + "<c r=\"C4\"><v>12.0</v></c>",
+        )
+        + &row(
+            5,
+            text_cell("A5", "c.wav") + &text_cell("B5", " fear ") + "<c r=\"C5\"><v>3</v></c>",
+        );
+    let mut manifest = env.manifest("list.xlsx", "");
+    fs::write(
+        &manifest.file,
+        workbook(&["", &rows, &row(1, text_cell("A1", "more"))]),
+    )
+    .unwrap();
+    let corpus = manifest.read(|_| None).unwrap();
+    let expected = [
+        ["a.wav", "anger", "3"],
+        ["b.wav", "fear", "12"],
+        ["c.wav", "fear", "3"],
+    ];
+    assert_eq!(clips(&corpus), expected);
+    let note = "the sheet 'S2' of the workbook is read; the other sheets are not used (S3)";
+    assert_eq!(corpus.notes, [note]);
+
+    // An error has the line of the sheet.
+    let broken = rows.replace("fear</t>", "</t>");
+    fs::write(&manifest.file, workbook(&[&broken])).unwrap();
+    let error = manifest.read(|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("list.xlsx, line 4, column 2 (label)"),
+        "{error}"
+    );
+    // A cell at the far end of a sheet takes no memory.
+    let far = row(1, text_cell("XFD1", "far"));
+    fs::write(&manifest.file, workbook(&[&far])).unwrap();
+    let error = manifest.read(|_| None).unwrap_err().to_string();
+    assert!(error.contains("columns, more than the maximum"), "{error}");
+    for bytes in [&b"PK\x03\x04"[..], b"PK\x03\x04 and more"] {
+        fs::write(&manifest.file, bytes).unwrap();
+        let error = manifest.read(|_| None).unwrap_err().to_string();
+        assert!(error.contains("not a workbook that can be read"), "{error}");
+    }
+    manifest.columns.clear();
 }

@@ -27,6 +27,7 @@ pub use predict::predict_corpus;
 pub use summary::{CorpusPair, CrossCorpusSummary, SeedScores};
 
 use super::plan::{Plan, Study};
+use super::run::absolute_lists;
 use super::trial::{Subject, Trial};
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::{self, Corpus};
@@ -77,6 +78,15 @@ impl CorpusPlan {
         let folder = fs::canonicalize(&merged.folder)
             .with_context(|| format!("cannot find {}", merged.folder.display()))?;
         let labels = corpus::classes(&merged.clips);
+        let mut settings = absolute_lists(DataConfig {
+            sources: merged.sources.clone(),
+            label_map: config.data.label_map,
+            columns: config.data.columns,
+            subset_words: config.data.subset_words,
+            layout: config.data.layout,
+            ..DataConfig::default()
+        })?;
+        let sources = std::mem::take(&mut settings.sources);
         let mut corpora = Vec::new();
         for (index, source) in merged.sources.iter().enumerate() {
             let clips = merged.clips.iter();
@@ -98,7 +108,8 @@ impl CorpusPlan {
                     corpus: source.corpus,
                     labels: labels.clone(),
                     counts_as: merged.counts_as.get(index).cloned().unwrap_or_default(),
-                    ..DataConfig::default()
+                    manifest: sources[index].manifest.clone(),
+                    ..settings.clone()
                 },
             });
         }
