@@ -360,7 +360,7 @@ impl<'a> Tree<'a> {
             .filter(|(l, _)| Some(*l) != split)
         {
             let is_train = |name: &&str| meaning(name, words) == Some(SubsetUse::Train);
-            if names.len() < 2 || !names.iter().any(|name| is_train(name)) {
+            if names.len() < 2 || !names.iter().any(is_train) {
                 continue;
             }
             let other = names
