@@ -583,7 +583,7 @@ mod tests {
             ..SplitConfig::default()
         };
         for speakers in [1, 2, 20] {
-            let clips = clips(speakers, 2);
+            let clips = clips(speakers, 3);
             let all = by_config(&clips, &fractions(0.0, 0.0)).unwrap();
             assert_eq!(count(&all, Subset::Train), clips.len());
             let validated = by_config(&clips, &fractions(0.15, 0.0)).unwrap();
