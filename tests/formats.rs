@@ -464,3 +464,15 @@ fn recordings_whose_channels_cancel_are_noticed() {
     let error = with("right").check_speech().unwrap_err().to_string();
     assert!(error.starts_with("no speech: it is silent"), "{error}");
 }
+
+#[test]
+fn a_header_cannot_request_memory_that_the_file_does_not_need() {
+    let mut bytes = entry("caf-s16-16000").bytes();
+    let desc = bytes.windows(4).position(|name| name == b"desc").unwrap();
+    // Behind the chunk header: rate, format, flags, bytes of a packet, frames of a packet.
+    let frames = desc + 12 + 8 + 4 + 4 + 4;
+    assert_eq!(bytes[frames..frames + 4], [0, 0, 0, 1]);
+    bytes[frames..frames + 4].copy_from_slice(&[0x7F, 0xFF, 0xFF, 0xFF]);
+    let error = read_from(Cursor::new(&bytes)).unwrap_err();
+    assert!(matches!(error, AudioError::Damaged { .. }), "{error}");
+}

@@ -136,6 +136,18 @@ fn decibels(text: &str) -> Result<Decibels, String> {
     }
 }
 
+/// Rejects an output with an unknown extension, if nothing else tells the format.
+fn check_ending(out: &Path, format: Option<FeatureFormat>) -> Result<()> {
+    if let (None, Some(ending), false) = (format, out.extension(), out.is_dir()) {
+        bail!(
+            "there is no format .{}; use .npy, .npz, .safetensors, .csv or --format, or the name of a \
+             folder for the recordings of a folder",
+            ending.display()
+        );
+    }
+    Ok(())
+}
+
 pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     let (audio, config) = args.settings()?;
     let named = args.format.map(FeatureFormat::from);
@@ -144,14 +156,8 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     if let Some(run) = &args.run {
         outputs.protect_run(&args.runs.runs_dir, run);
     }
-    if let (None, Some(ending), false) = (format, args.out.extension(), args.out.is_dir()) {
-        bail!(
-            "there is no format .{}; use .npy, .npz, .safetensors, .csv or --format, or the name of a \
-             folder for the recordings of a folder",
-            ending.display()
-        );
-    }
     if args.recordings.is_dir() {
+        check_ending(&args.out, format)?;
         // A name without an extension is a folder.
         let format = format.unwrap_or(FeatureFormat::Npy);
         let out = (args.out.as_path(), format);
@@ -163,9 +169,11 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
         args.out.display()
     );
     let features = extract_one(&args.recordings, &audio, &config)?;
+    let named = format;
     let format = format.unwrap_or(FeatureFormat::Npy);
     outputs.protect(&args.recordings);
     outputs.check(&args.out, |file| is_own_matrix(file, &features, format))?;
+    check_ending(&args.out, named)?;
     write_matrix(&features, &args.recordings, (&args.out, format))?;
     let line = format!(
         "{}: {} frames × {} coefficients",
