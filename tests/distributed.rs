@@ -219,7 +219,7 @@ fn a_failed_or_killed_process_stops_all_and_is_named() {
     let mut lines = vec![train("mine"); 2];
     lines[1] += " --learning-rate 0.5";
     for output in end(start(&env, &lines)) {
-        output.fails_with(&["rank 1", "other settings, than the first"]);
+        output.fails_with(&["rank 1", "other settings than the first"]);
     }
     assert_eq!(env.runs(), 0);
 
