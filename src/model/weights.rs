@@ -223,6 +223,13 @@ pub fn check_numbers(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         if ![Kind::Float, Kind::Double].contains(&tensor.kind()) {
             continue;
         }
+        // The validation metrics of a training without validation clips are NaN.
+        let tensor = &if name == "training.epochs" && tensor.numel().is_multiple_of(8) {
+            let others = Tensor::from_slice(&[0i64, 1, 2, 6, 7]).to_device(tensor.device());
+            tensor.f_view([-1, 8])?.f_index_select(1, &others)?
+        } else {
+            tensor.shallow_clone()
+        };
         let count = |found: Tensor| i64::try_from(found.f_sum(Kind::Int64)?);
         let broken = count(tensor.f_isfinite()?.f_logical_not()?)?;
         ensure!(
