@@ -273,20 +273,23 @@ impl<'s> Recording<'s> {
     }
 
     fn of_wav(container: Container, section: Section<'s>) -> Result<Recording<'s>, AudioError> {
+        let end = section.len();
         let mut source = BufReader::new(section);
-        let layout = riff::locate(&mut source)?;
+        let layout = riff::locate(riff::File::new(&mut source)?)?;
+        let left = end.saturating_sub(layout.start);
+        let length = layout.length.map_or(left, |length| length.min(left));
         match format::content(&layout.format, layout.big_endian)? {
             format::Content::Samples(format) => Ok(Recording::Wav(Wav {
                 source,
                 start: layout.start,
-                frames: layout.length / format.frame_width() as u64,
+                frames: length / format.frame_width() as u64,
                 format,
             })),
             format::Content::Adpcm => {
                 Recording::coded(container, source.into_inner().part(0, u64::MAX)?)
             }
             format::Content::Mpeg => {
-                let data = source.into_inner().part(layout.start, layout.length)?;
+                let data = source.into_inner().part(layout.start, length)?;
                 Recording::coded(Container::Mpeg, data)
             }
         }
