@@ -232,8 +232,8 @@ pub enum CorpusError {
     #[error("no recording in {}; --data expects a folder with recordings (the folder and all its \
              subfolders are searched for names that end in .wav, .flac, .mp3 and so on)", .0.display())]
     NoRecordings(PathBuf),
-    #[error("{} contains {count} recordings, but their names follow no rule of a corpus that emovox \
-             knows ({}), and their folders have no clear meaning: {seen}. The first recording is {}. \
+    #[error("{} contains {count} recordings, but their names do not follow the rule of a \
+             supported corpus ({}), and their folders have no clear meaning: {seen}. The first recording is {}. \
              Give the meaning of the folders with --layout CLASS/SPEAKER, --layout SPEAKER/CLASS or the like, \
              arrange the files as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]

@@ -29,7 +29,7 @@ pub use cross_corpus::{
 pub use cross_validation::{CrossValidation, CrossValidationSummary, FoldPlan};
 pub use evaluate::{NOT_COMPARED, ScoreNotes, notes_on_others, notes_on_own};
 pub use plan::{Plan, Study, check};
-pub use run::{Experiment, Own, open_corpus, own_recordings, saved_progress};
+pub use run::{Experiment, Own, SavedRun, open_corpus, own_recordings, saved_progress};
 #[cfg(unix)]
 pub use runner::{Job, Outcome, Runner, default_jobs};
 pub use summary::TrialScores;

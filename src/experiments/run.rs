@@ -162,19 +162,22 @@ impl Experiment {
         })
     }
 
-    /// Continues a run, with the recordings that [`own_recordings`] found.
+    /// Continues a run with its recordings.
     ///
     /// # Errors
     /// If a recording has changed or cannot be read any more, or if a setting is invalid.
     pub fn resume(
-        run: RunFolder,
-        lock: Option<RunLock>,
-        mut config: RunConfig,
-        progress: &Progress,
-        own: Own,
+        saved: SavedRun,
         loaded: FeatureDataset,
         group: ProcessGroup,
     ) -> Result<Experiment> {
+        let SavedRun {
+            run,
+            lock,
+            mut config,
+            is_trained,
+            own,
+        } = saved;
         config.validate()?;
         let device = device_of(&config, &group)?;
         if let Some(lost) = loaded.skipped.first() {
@@ -198,7 +201,7 @@ impl Experiment {
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
         agree(&group, &config, &loaded.clips, &split.parts)?;
         let scored_before = run.report_json().exists();
-        if !progress.is_over(&config.training) {
+        if !is_trained {
             config.calibration = CalibrationConfig::default();
             if group.is_main() {
                 run.forget_results()?;
@@ -416,6 +419,21 @@ impl Experiment {
         self.loaded
             .subset(&self.split.indices(part), &self.config.data.classes)
     }
+}
+
+/// A run that is resumed, as its folder describes it.
+#[derive(Debug)]
+pub struct SavedRun {
+    /// The run folder.
+    pub run: RunFolder,
+    /// Its lock, if this is the main process.
+    pub lock: Option<RunLock>,
+    /// All settings.
+    pub config: RunConfig,
+    /// True if no epoch is left, so that only the results are written again.
+    pub is_trained: bool,
+    /// The recordings that [`own_recordings`] found.
+    pub own: Own,
 }
 
 /// Saved progress of a run that is resumed with these settings. `from_previous` reads `previous.ot`

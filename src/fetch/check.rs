@@ -172,5 +172,5 @@ pub fn recognise<'a>(
 fn kind(name: &str) -> Result<CorpusKind> {
     let name_only = StrDeserializer::<serde::de::value::Error>::new(name);
     CorpusKind::deserialize(name_only)
-        .map_err(|_| anyhow!("emovox does not know the file names of a corpus '{name}'"))
+        .map_err(|_| anyhow!("'{name}' is not a corpus that emovox supports"))
 }

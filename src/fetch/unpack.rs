@@ -86,7 +86,7 @@ fn check_contents(zip: &ZipArchive<BufReader<File>>, most: u64, too_much: &str) 
     let count = zip.len();
     ensure!(
         count <= MAX_ENTRIES,
-        "the archive holds {count} files and folders, more than the {MAX_ENTRIES} allowed for a corpus"
+        "the archive contains {count} files and folders, more than the {MAX_ENTRIES} allowed for a corpus"
     );
     let mut folders = HashSet::new();
     for name in zip.file_names() {
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn an_archive_of_a_hundred_thousand_empty_files_is_rejected() {
         let error = unpacked((0..100_001).map(|file| file.to_string()), 0).unwrap_err();
-        assert!(error.contains("holds 100001 files"), "{error}");
+        assert!(error.contains("contains 100001 files"), "{error}");
     }
 
     #[test]

@@ -219,6 +219,6 @@ fn licence_of(corpus: Option<CorpusKind>) -> String {
     match home {
         Some(home) => format!("{}, {}", home.title, home.licence),
         None if corpus.is_some_and(CorpusKind::is_synthetic) => "synthetic speech".into(),
-        None => "recordings whose licence emovox does not know".into(),
+        None => "recordings of unknown licence".into(),
     }
 }

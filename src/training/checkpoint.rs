@@ -19,7 +19,8 @@ use crate::distributed::ProcessGroup;
 use crate::evaluation::EpochMetrics;
 use crate::io::write_keeping_previous;
 use crate::model::{
-    EmotionModel, check_metadata, decode, encode, load_state_dict, metadata, read_tensors,
+    EmotionModel, check_metadata, check_numbers, decode, encode, load_state_dict, metadata,
+    read_tensors,
 };
 use crate::run::{RunFolder, read_metrics};
 
@@ -212,6 +213,9 @@ fn load_file(
     optimizer: &mut AdamW,
 ) -> Result<(Progress, Weights)> {
     let saved = read_tensors(path, model.device())?;
+    // `progress_of` checks the metrics: some of them may be NaN.
+    let weights = saved.iter().filter(|(name, _)| *name != EPOCHS);
+    check_numbers(weights).with_context(|| format!("{} cannot be used", path.display()))?;
     take(&saved, model, optimizer)
         .with_context(|| format!("{} does not fit this run's config.toml", path.display()))
 }
@@ -301,6 +305,17 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
         .zip(1..)
         .all(|(row, epoch)| row.epoch == epoch);
     ensure!(in_order, damaged());
+    // Without validation clips, the validation metrics are NaN.
+    let finite = epochs.iter().all(|row| {
+        let others = [
+            row.train_loss,
+            row.train_accuracy,
+            row.learning_rate,
+            row.seconds,
+        ];
+        others.iter().all(|value| value.is_finite())
+    });
+    ensure!(finite, "some of its metrics are NaN or infinite");
     Ok(Progress {
         epochs,
         partial: PartialEpoch {

@@ -21,7 +21,7 @@ use emovox::corpus::split::SplitKind;
 use emovox::dataset::FeatureDataset;
 use emovox::device;
 use emovox::distributed::ProcessGroup;
-use emovox::experiments::{Experiment, saved_progress};
+use emovox::experiments::{Experiment, SavedRun, saved_progress};
 use emovox::process;
 use emovox::run::RunFolder;
 use emovox::training::{Balance, NonFiniteLoss};
@@ -200,15 +200,14 @@ fn resume(args: &TrainArgs, name: &str, group: &ProcessGroup) -> Result<Experime
         tell_changes(&run, &own, &config)?;
     }
     let loaded = group.main_of_machine_first(|| load(&own.corpus, &config, args))?;
-    let experiment = Experiment::resume(
-        run.clone(),
+    let saved = SavedRun {
+        run: run.clone(),
         lock,
+        is_trained: progress.is_over(&config.training),
         config,
-        &progress,
         own,
-        loaded,
-        group.clone(),
-    )?;
+    };
+    let experiment = Experiment::resume(saved, loaded, group.clone())?;
     // Files are changed only after the check that the recordings are those of the run.
     if args.from_previous && group.is_main() {
         run.set_aside_last()?;
