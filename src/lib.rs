@@ -29,9 +29,12 @@ pub mod io;
 pub mod leakage;
 pub mod memory;
 pub mod model;
+#[allow(unsafe_code)] // shares tensors between threads
+pub mod parallel;
 #[cfg(unix)]
 #[allow(unsafe_code)] // blocks signals, prepares child processes
 pub mod process;
+pub mod random;
 pub mod report;
 pub mod run;
 pub mod training;

@@ -32,6 +32,10 @@ fn main() -> ExitCode {
 
 fn run(cli: commands::Cli) -> ExitCode {
     emovox::device::keep_freed_memory();
+    if let Err(error) = emovox::parallel::start(cli.threads()) {
+        terminal::print_error(&format!("cannot start the threads: {error}"));
+        return ExitCode::FAILURE;
+    }
     // tch panics when libtorch throws. The user gets one line, not a C++ stack.
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
     panic::set_hook(Box::new(|info| {

@@ -8,6 +8,7 @@ use emovox::model::{
     Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, decode, encode, load_weights,
     save_weights,
 };
+use emovox::random::ClipSeed;
 use tch::{Device, Kind, Tensor};
 
 const COEFFICIENTS: usize = 6;
@@ -38,6 +39,12 @@ fn classes(count: usize) -> Vec<String> {
 fn model(config: &ModelConfig) -> EmotionModel {
     tch::manual_seed(7);
     EmotionModel::new(config, COEFFICIENTS, &classes(4), Device::Cpu)
+}
+
+/// Seeds of the dropout of some clips in an epoch.
+fn seeds(epoch: usize, clips: usize) -> Vec<ClipSeed> {
+    let clips = 0..clips;
+    clips.map(|clip| ClipSeed::new(1, epoch, clip, 0)).collect()
 }
 
 fn save(model: &EmotionModel, path: &Path) {
@@ -73,13 +80,17 @@ fn padding_never_changes_the_prediction_for_a_clip() {
 fn dropout_ends_with_the_training() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        let clips = Tensor::randn([model.ensemble_size(), 30, 6], FLOAT);
-        let lengths = Tensor::full([model.ensemble_size()], 30, (Kind::Int64, Device::Cpu));
-        let trained = || model.forward_train(&clips, &lengths).logits;
+        let clips = Tensor::randn([2, 30, 6], FLOAT);
+        let lengths = Tensor::full([2], 30, (Kind::Int64, Device::Cpu));
+        let trained = |epoch| {
+            let seeds = seeds(epoch, 2);
+            model.forward_train(0..1, &clips, &lengths, &seeds).logits
+        };
         let asked = || model.log_probabilities(&clips, &lengths);
         assert_eq!(asked(), asked());
+        assert_eq!(trained(1), trained(1));
         assert!(
-            largest_difference(&trained(), &trained()) > 1e-3,
+            largest_difference(&trained(1), &trained(2)) > 1e-3,
             "{:?}",
             config.arch()
         );
@@ -158,7 +169,8 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
     let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], FLOAT);
     let lengths = Tensor::from_slice(&[30i64, 7, 21, 1, 30]);
     let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], FLOAT);
-    let logits = ensemble.forward_train(&rows, &lengths.repeat([3])).logits;
+    let trained = ensemble.forward_train(0..3, &rows, &lengths.repeat([3]), &seeds(1, 15));
+    let logits = trained.logits.flatten(0, 1);
 
     let mut predictions = Vec::new();
     for number in 0..3 {
@@ -172,7 +184,8 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
         predictions.push(alone.log_probabilities(&clips, &lengths));
         let own_rows = rows.narrow(0, 5 * number, 5);
         let own_logits = logits.narrow(0, 5 * number, 5);
-        let expected = alone.forward_train(&own_rows, &lengths).logits;
+        let trained = alone.forward_train(0..1, &own_rows, &lengths, &seeds(1, 5));
+        let expected = trained.logits.squeeze_dim(0);
         assert!(largest_difference(&own_logits, &expected) < 1e-5);
     }
     let mean = Tensor::stack(&predictions, 0).mean_dim(0, false, Kind::Float);

@@ -129,7 +129,7 @@ fn no_thread_of_a_training_takes_a_signal() {
         let name = format!("with-{threads}");
         let line = SEED.replace("60", "30000") + &format!(" {name} --tensorboard");
         let mut command = env.command(&line);
-        command.env("OMP_NUM_THREADS", threads);
+        command.args(["--threads", threads]);
         let mut child = spawn(command);
         let run = env.path(&format!("runs/{name}"));
         wait_for_epochs(&mut child, &run, 2);

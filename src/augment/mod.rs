@@ -7,10 +7,17 @@ mod vtlp;
 pub use spec_augment::SpecAugment;
 pub use vtlp::VtlpWarps;
 
-use tch::{Kind, Tensor};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
 
 use crate::config::AugmentationConfig;
 use crate::dataset::Batch;
+use crate::random::{self, ClipSeed};
+
+/// Number of clips that are mixed with each other. It is the number of clips of one piece of work
+/// on a CPU, so that the result does not depend on the pieces.
+pub const MIXUP_GROUP: usize = 16;
 
 /// A batch after augmentation.
 #[derive(Debug)]
@@ -21,55 +28,133 @@ pub struct Augmented {
     pub targets: Tensor,
 }
 
-/// Augments a batch: frequency warp and masks, cepstral offset, mixup, noise, time masks, in this
-/// order. `spec_augment` is `None` if the configuration has neither warps, masks nor offsets. The
-/// random numbers come from libtorch's generator.
-pub fn augment(
-    batch: &Batch,
-    classes: i64,
-    spec_augment: Option<&SpecAugment>,
-    config: &AugmentationConfig,
-) -> Augmented {
-    let mut features = match spec_augment {
-        Some(spec_augment) => spec_augment.apply(&batch.features, config),
-        None => batch.features.shallow_clone(),
-    };
-    let mut targets = one_hot(&batch.labels, classes);
-    let clips = features.size()[0];
-    let device = features.device();
-    let float = (Kind::Float, device);
+/// The augmentation of a training.
+#[derive(Debug, Clone, Copy)]
+pub struct Augmentation<'a> {
+    /// Number of classes.
+    pub classes: i64,
+    /// `None` if the configuration has neither warps, masks nor offsets.
+    pub spec_augment: Option<&'a SpecAugment>,
+    /// Settings.
+    pub config: &'a AugmentationConfig,
+}
 
-    if config.mixup > 0.0 {
-        // Each clip is mixed with its neighbour in the batch. Its own share is at least one half,
-        // and its length does not change.
-        let mixed = Tensor::rand([clips], float)
-            .lt(config.mixup)
-            .to_kind(Kind::Float);
-        let share: Tensor = mixed * Tensor::rand([clips], float) * 0.5;
-        let partner = |x: &Tensor| x.roll([1], [0]);
-        features = features.lerp_tensor(&partner(&features), &share.view([-1, 1, 1]));
-        targets = targets.lerp_tensor(&partner(&targets), &share.view([-1, 1]));
-    }
-    if config.noise > 0.0 {
-        features = &features + features.randn_like() * config.noise;
-    }
-    if config.time_masks > 0 && config.time_mask_frames > 0 {
-        let time = Tensor::arange(features.size()[1], float).unsqueeze(0);
-        let lengths = batch.lengths.to_kind(Kind::Float).unsqueeze(1);
-        let mut masked = Tensor::zeros_like(&time).to_kind(Kind::Bool);
-        for _ in 0..config.time_masks {
-            // A mask covers at most a quarter of a clip.
-            let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
-            let width = Tensor::rand([clips, 1], float) * longest;
-            let start = (Tensor::rand([clips, 1], float) * (&lengths - &width)).floor();
-            let within = time
-                .ge_tensor(&start)
-                .logical_and(&time.lt_tensor(&(start + width)));
-            masked = masked.logical_or(&within);
+impl Augmentation<'_> {
+    /// Augments a batch: frequency warp and masks, cepstral offset, mixup, noise, time masks, in
+    /// this order. The seeds draw the numbers of each row. `clips` is the number of rows of one
+    /// network: mixup does not mix the rows of two networks.
+    pub fn apply(&self, batch: &Batch, seeds: &[ClipSeed], clips: usize) -> Augmented {
+        let config = self.config;
+        let mut features = match self.spec_augment {
+            Some(spec_augment) => spec_augment.apply(&batch.features, seeds, config),
+            None => batch.features.shallow_clone(),
+        };
+        let mut targets = one_hot(&batch.labels, self.classes);
+        let draws = Draws {
+            seeds,
+            device: features.device(),
+        };
+
+        if config.mixup > 0.0 {
+            // The share of a clip itself is at least one half, and its length does not change.
+            let drawn = draws.uniform(Stream::Mixup, 2);
+            let mixed = drawn.select(1, 0).lt(config.mixup).to_kind(Kind::Float);
+            let share: Tensor = mixed * drawn.select(1, 1) * 0.5;
+            let partners = Tensor::from_slice(&partners(seeds.len(), clips));
+            let partners = partners.to_device(features.device());
+            let partner = |x: &Tensor| x.index_select(0, &partners);
+            features = features.lerp_tensor(&partner(&features), &share.view([-1, 1, 1]));
+            targets = targets.lerp_tensor(&partner(&targets), &share.view([-1, 1]));
         }
-        features = features.masked_fill(&masked.unsqueeze(-1), 0.0);
+        if config.noise > 0.0 {
+            let noise = draws.normal(Stream::Noise, features.numel() / seeds.len().max(1));
+            features = &features + noise.view_as(&features) * config.noise;
+        }
+        if config.time_masks > 0 && config.time_mask_frames > 0 {
+            let masked = time_masks(batch, &draws, config);
+            features = features.masked_fill(&masked.unsqueeze(-1), 0.0);
+        }
+        Augmented { features, targets }
     }
-    Augmented { features, targets }
+}
+
+/// The row that each row is mixed with: its neighbour in a group of at most [`MIXUP_GROUP`] clips.
+fn partners(rows: usize, clips: usize) -> Vec<i64> {
+    let partner = |row: usize| {
+        let (first, clip) = (row - row % clips, row % clips);
+        let group = clip - clip % MIXUP_GROUP;
+        let size = MIXUP_GROUP.min(clips - group);
+        (first + group + (clip - group + size - 1) % size) as i64
+    };
+    (0..rows).map(partner).collect()
+}
+
+/// Mask `[batch, frames]`, true where a time mask removes a frame.
+fn time_masks(batch: &Batch, draws: &Draws, config: &AugmentationConfig) -> Tensor {
+    let float = (Kind::Float, batch.features.device());
+    let time = Tensor::arange(batch.features.size()[1], float).unsqueeze(0);
+    let lengths = batch.lengths.to_kind(Kind::Float).unsqueeze(1);
+    let drawn = draws.uniform(Stream::TimeMasks, 2 * config.time_masks);
+    let mut masked = Tensor::zeros_like(&time).to_kind(Kind::Bool);
+    for mask in 0..config.time_masks as i64 {
+        // A mask covers at most a quarter of a clip.
+        let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
+        let width = drawn.narrow(1, 2 * mask, 1) * longest;
+        let start = (drawn.narrow(1, 2 * mask + 1, 1) * (&lengths - &width)).floor();
+        let within = time
+            .ge_tensor(&start)
+            .logical_and(&time.lt_tensor(&(start + width)));
+        masked = masked.logical_or(&within);
+    }
+    masked
+}
+
+/// Uses of a clip's random numbers. Dropout uses the streams from 16 on.
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Spectrum,
+    Offset,
+    Mixup,
+    Noise,
+    TimeMasks,
+}
+
+/// Random numbers of the rows of a batch. They are drawn on the CPU, so that they are the same on
+/// every device.
+struct Draws<'a> {
+    seeds: &'a [ClipSeed],
+    device: Device,
+}
+
+impl Draws<'_> {
+    /// Uniform numbers from 0 to 1: `[batch, count]`.
+    fn uniform(&self, stream: Stream, count: usize) -> Tensor {
+        self.draw(stream, count, |rng, numbers| {
+            numbers.extend((0..count).map(|_| rng.random::<f32>()));
+        })
+    }
+
+    /// Numbers of the standard normal distribution: `[batch, count]`.
+    fn normal(&self, stream: Stream, count: usize) -> Tensor {
+        self.draw(stream, count, |rng, numbers| {
+            random::normals(rng, count, numbers)
+        })
+    }
+
+    fn draw(
+        &self,
+        stream: Stream,
+        count: usize,
+        append: impl Fn(&mut ChaCha8Rng, &mut Vec<f32>),
+    ) -> Tensor {
+        let mut numbers = Vec::with_capacity(self.seeds.len() * count);
+        for seed in self.seeds {
+            append(&mut seed.generator(stream as u64), &mut numbers);
+        }
+        Tensor::from_slice(&numbers)
+            .view([self.seeds.len() as i64, count as i64])
+            .to_device(self.device)
+    }
 }
 
 /// One-hot targets `[batch, classes]` of labels `[batch]`.
@@ -81,30 +166,81 @@ pub fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
 mod tests {
     use super::*;
 
+    fn batch(clips: i64, classes: i64) -> (Batch, Vec<ClipSeed>) {
+        tch::manual_seed(3);
+        let batch = Batch {
+            features: Tensor::rand([clips, 40, 2], (Kind::Float, Device::Cpu)),
+            lengths: Tensor::full([clips], 40, (Kind::Int64, Device::Cpu)),
+            labels: Tensor::arange(clips, (Kind::Int64, Device::Cpu)).remainder(classes),
+        };
+        let seeds = (0..clips as usize).map(|clip| ClipSeed::new(1, 1, clip, 0));
+        (batch, seeds.collect())
+    }
+
+    fn augment(batch: &Batch, seeds: &[ClipSeed], config: &AugmentationConfig) -> Augmented {
+        let augmentation = Augmentation {
+            classes: 4,
+            spec_augment: None,
+            config,
+        };
+        augmentation.apply(batch, seeds, seeds.len())
+    }
+
     #[test]
     fn without_augmentation_a_batch_is_unchanged() {
-        let features = Tensor::rand([3, 7, 2], (Kind::Float, tch::Device::Cpu));
-        let batch = Batch {
-            features: features.shallow_clone(),
-            lengths: Tensor::from_slice(&[7i64, 3, 5]),
-            labels: Tensor::from_slice(&[1i64, 0, 1]),
-        };
-        let augmented = augment(&batch, 2, None, &AugmentationConfig::none());
-        assert_eq!(augmented.features, features);
-        assert_eq!(augmented.targets, one_hot(&batch.labels, 2));
+        let (batch, seeds) = batch(3, 2);
+        let augmented = augment(&batch, &seeds, &AugmentationConfig::none());
+        assert_eq!(augmented.features, batch.features);
+        assert_eq!(augmented.targets, one_hot(&batch.labels, 4));
     }
 
     #[test]
     fn mixed_targets_are_distributions_with_the_clips_class_on_top() {
-        tch::manual_seed(3);
-        let batch = Batch {
-            features: Tensor::rand([64, 7, 2], (Kind::Float, tch::Device::Cpu)),
-            lengths: Tensor::full([64], 7, (Kind::Int64, tch::Device::Cpu)),
-            labels: Tensor::arange(64, (Kind::Int64, tch::Device::Cpu)).remainder(4),
-        };
-        let Augmented { targets, .. } = augment(&batch, 4, None, &AugmentationConfig::default());
+        let (batch, seeds) = batch(64, 4);
+        let Augmented { targets, .. } = augment(&batch, &seeds, &AugmentationConfig::default());
         let sums: Vec<f32> = targets.sum_dim_intlist(1, false, None).try_into().unwrap();
         assert!(sums.iter().all(|sum: &f32| (sum - 1.0).abs() < 1e-6));
         assert_eq!(targets.argmax(1, false), batch.labels);
+        let mixed = targets.max_dim(1, false).0.lt(1.0).sum(Kind::Int64);
+        assert!((1..64).contains(&mixed.int64_value(&[])));
+    }
+
+    /// Pieces of a batch are augmented by different threads.
+    #[test]
+    fn a_group_of_clips_is_augmented_the_same_alone_and_in_a_batch() {
+        let (batch, seeds) = batch(40, 4);
+        let config = AugmentationConfig {
+            noise: 0.1,
+            ..AugmentationConfig::default()
+        };
+        let whole = augment(&batch, &seeds, &config);
+        for (start, size) in [(0, 16), (16, 16), (32, 8)] {
+            let rows = |x: &Tensor| x.narrow(0, start, size);
+            let piece = Batch {
+                features: rows(&batch.features),
+                lengths: rows(&batch.lengths),
+                labels: rows(&batch.labels),
+            };
+            let range = start as usize..(start + size) as usize;
+            let alone = augment(&piece, &seeds[range], &config);
+            assert_eq!(alone.features, rows(&whole.features));
+            assert_eq!(alone.targets, rows(&whole.targets));
+        }
+    }
+
+    #[test]
+    fn a_clip_is_mixed_with_its_neighbour_in_its_group_and_its_network() {
+        let expected: Vec<i64> = (0..48)
+            .map(|row| {
+                let first = row / 24 * 24;
+                match row - first {
+                    0 => first + 15,
+                    16 => first + 23,
+                    _ => row - 1,
+                }
+            })
+            .collect();
+        assert_eq!(partners(48, 24), expected);
+        assert_eq!(partners(1, 1), [0]);
     }
 }

@@ -5,10 +5,12 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::vtlp::{VtlpWarps, dct_matrix};
+use super::{Draws, Stream};
 use crate::audio::SampleRate;
 use crate::config::AugmentationConfig;
 use crate::dataset::Normalisation;
 use crate::features::FeatureConfig;
+use crate::random::ClipSeed;
 
 /// Number of different VTLP warps.
 const WARPS: usize = 21;
@@ -60,27 +62,40 @@ impl SpecAugment {
     /// of the frequency axis (VTLP), frequency masks that set bands to their mean (SpecAugment,
     /// Park et al. 2019), and a cepstral offset, which is a filter: a constant on the logarithm of
     /// the spectrum.
-    pub fn apply(&self, features: &Tensor, config: &AugmentationConfig) -> Tensor {
-        let clips = features.size()[0];
-        let (n_mfcc, device) = (self.dct.size()[0], features.device());
-        let drawn = Tensor::randint(self.warps.count(), [clips], (Kind::Int64, device));
+    pub fn apply(
+        &self,
+        features: &Tensor,
+        seeds: &[ClipSeed],
+        config: &AugmentationConfig,
+    ) -> Tensor {
+        let n_mfcc = self.dct.size()[0];
+        let draws = Draws {
+            seeds,
+            device: features.device(),
+        };
+        let spectrum = draws.uniform(Stream::Spectrum, 1 + 2 * config.frequency_masks);
+        let drawn = (spectrum.select(1, 0) * self.warps.count()).to_kind(Kind::Int64);
         let (warp, shift) = self.warps.warp(&drawn);
-        let masks = self.masks(clips, config);
-        let offset = Tensor::randn([clips, 1, n_mfcc], (Kind::Float, device));
+        let masks = self.masks(
+            &spectrum.narrow(1, 1, 2 * config.frequency_masks as i64),
+            config,
+        );
+        let offset = draws.normal(Stream::Offset, n_mfcc as usize).unsqueeze(1);
         let offset = offset * &self.offset_scale * self.warps.std() * config.cepstral_offset;
         let added = shift.matmul(&masks) + offset;
         self.warps.affine(features, &warp.matmul(&masks), &added)
     }
 
-    /// Matrices that remove the masked bands of each clip: `[clips, n_mfcc, n_mfcc]`.
-    fn masks(&self, clips: i64, config: &AugmentationConfig) -> Tensor {
+    /// Matrices that remove the masked bands of each clip: `[clips, n_mfcc, n_mfcc]`. `drawn`
+    /// (`[clips, 2 × masks]`) has uniform numbers for the width and the start of each mask.
+    fn masks(&self, drawn: &Tensor, config: &AugmentationConfig) -> Tensor {
         let float = (Kind::Float, self.dct.device());
         let bands = self.dct.size()[1];
         let band = Tensor::arange(bands, float).unsqueeze(0);
-        let mut kept = Tensor::ones([clips, bands], float);
-        for _ in 0..config.frequency_masks {
-            let width = Tensor::rand([clips, 1], float) * config.frequency_mask_bands as f64;
-            let start = (Tensor::rand([clips, 1], float) * (bands as f64 - &width)).floor();
+        let mut kept = Tensor::ones([drawn.size()[0], bands], float);
+        for mask in 0..config.frequency_masks as i64 {
+            let width = drawn.narrow(1, 2 * mask, 1) * config.frequency_mask_bands as f64;
+            let start = (drawn.narrow(1, 2 * mask + 1, 1) * (bands as f64 - &width)).floor();
             let masked = band
                 .ge_tensor(&start)
                 .logical_and(&band.lt_tensor(&(start + width)));
@@ -94,6 +109,11 @@ impl SpecAugment {
 mod tests {
     use super::*;
     use crate::model::{BilstmConfig, EmotionModel, ModelConfig};
+
+    fn seeds(x: &Tensor) -> Vec<ClipSeed> {
+        let clips = 0..x.size()[0] as usize;
+        clips.map(|clip| ClipSeed::new(5, 1, clip, 0)).collect()
+    }
 
     fn features(n_mfcc: usize) -> FeatureConfig {
         FeatureConfig {
@@ -144,7 +164,7 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([3, 9, 40], (Kind::Float, Device::Cpu));
-        let difference = (spectrum.apply(&x, &config) - &x)
+        let difference = (spectrum.apply(&x, &seeds(&x), &config) - &x)
             .abs()
             .max()
             .double_value(&[]);
@@ -160,7 +180,11 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([4, 9, 40], (Kind::Float, Device::Cpu));
-        let left = spectrum.apply(&x, &config).abs().max().double_value(&[]);
+        let left = spectrum
+            .apply(&x, &seeds(&x), &config)
+            .abs()
+            .max()
+            .double_value(&[]);
         assert!(left < 1e-3, "{left}");
     }
 
@@ -172,7 +196,7 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([2, 9, 40], (Kind::Float, Device::Cpu));
-        let added = spectrum.apply(&x, &config) - &x;
+        let added = spectrum.apply(&x, &seeds(&x), &config) - &x;
         let largest = |x: Tensor| x.abs().max().double_value(&[]);
         assert!(
             largest(&added - added.narrow(1, 0, 1)) < 1e-4,

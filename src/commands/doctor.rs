@@ -13,6 +13,7 @@ use super::{open_corpus, open_data, say};
 use emovox::audio;
 use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
 use emovox::device::{self, DeviceChoice};
+use emovox::parallel;
 
 /// Show device, libraries and threads, and the recordings in a corpus
 #[derive(Args)]
@@ -77,9 +78,8 @@ fn machine() -> Result<()> {
         device::name(DeviceChoice::Auto.resolve()?)
     );
     say!(
-        "threads       {} for libtorch, {} for features",
-        tch::get_num_threads(),
-        rayon::current_num_threads()
+        "threads       {} (--threads; default: one per core)",
+        parallel::threads()
     );
     Ok(())
 }

@@ -37,6 +37,7 @@ use clap::{Args, Parser, Subcommand};
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
+use emovox::distributed::is_one_of_several_processes;
 use emovox::experiments::{self, Own, own_recordings};
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
@@ -70,6 +71,19 @@ Help for a command: emovox train --help")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// Threads of this process [default: one per core that it may use]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+impl Cli {
+    /// Number of threads, or 0 for one per core. Several processes of one training would slow each
+    /// other down with one thread per core.
+    pub fn threads(&self) -> usize {
+        let default = usize::from(is_one_of_several_processes());
+        self.threads.map_or(default, usize::from)
+    }
 }
 
 #[derive(Subcommand)]

@@ -28,17 +28,6 @@ pub struct Batch {
     pub labels: Tensor,
 }
 
-impl Batch {
-    /// The whole batch repeated `times` times: `[times × batch, …]`.
-    pub fn repeated(&self, times: i64) -> Batch {
-        Batch {
-            features: self.features.repeat([times, 1, 1]),
-            lengths: self.lengths.repeat([times]),
-            labels: self.labels.repeat([times]),
-        }
-    }
-}
-
 /// One occurrence of a clip in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampleSpec {
@@ -59,8 +48,8 @@ pub struct BatchPlan<'a> {
     sizes: Vec<usize>,
     /// The clips in the order of the epoch.
     order: Vec<SampleSpec>,
-    /// Number of frames that each batch is padded to.
-    padded: Vec<i64>,
+    /// Number of frames of each clip at its speed.
+    warped_lengths: Vec<i64>,
     starts: Tensor,
     lengths: Tensor,
     warped: Tensor,
@@ -143,21 +132,17 @@ impl<'a> BatchPlan<'a> {
             .iter()
             .map(|planned| warped_length(part, planned))
             .collect();
-        let padded = batches.iter().map(|batch| {
-            let longest = warped[batch.clone()].iter().copied().max().unwrap_or(1);
-            (longest + LENGTH_STEP - 1) / LENGTH_STEP * LENGTH_STEP
-        });
         let gather =
             |values: &[i64]| -> Vec<i64> { order.iter().map(|p| values[p.clip]).collect() };
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
         BatchPlan {
             part,
             sizes: batches.iter().map(Range::len).collect(),
-            padded: padded.collect(),
             starts: Tensor::from_slice(&gather(&part.starts)).to_device(device),
             lengths: Tensor::from_slice(&gather(&part.lengths)).to_device(device),
             labels: Tensor::from_slice(&gather(&part.labels)).to_device(device),
             warped: Tensor::from_slice(&warped).to_device(device),
+            warped_lengths: warped,
             speeds: Tensor::from_slice(&speeds).to_device(device),
             order,
             batches,
@@ -180,16 +165,34 @@ impl<'a> BatchPlan<'a> {
         counted.map(|planned| planned.clip)
     }
 
-    /// Gathers a batch on the device. Clips with another speed than 1 are resampled in time by
-    /// linear interpolation of their frames.
+    /// Positions of a batch's clips in the order of the epoch.
+    pub fn positions(&self, batch: usize) -> Range<usize> {
+        self.batches[batch].clone()
+    }
+
+    /// Class indices of a batch, `[batch]`.
+    pub fn labels(&self, batch: usize) -> Tensor {
+        self.slice(&self.labels, &self.batches[batch])
+    }
+
+    /// Gathers a batch on the device.
     ///
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
     pub fn batch(&self, batch: usize) -> Result<Batch> {
-        let start = self.batches[batch].start as i64;
-        let size = self.batches[batch].len() as i64;
-        let frames = self.padded[batch];
-        let slice = |values: &Tensor| values.narrow(0, start, size);
+        self.gather(self.positions(batch))
+    }
+
+    /// Gathers the clips at some positions of the epoch's order on the device. Clips with another
+    /// speed than 1 are resampled in time by linear interpolation of their frames.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn gather(&self, positions: Range<usize>) -> Result<Batch> {
+        let size = positions.len() as i64;
+        let longest = self.warped_lengths[positions.clone()].iter().copied().max();
+        let frames = (longest.unwrap_or(1) + LENGTH_STEP - 1) / LENGTH_STEP * LENGTH_STEP;
+        let slice = |values: &Tensor| self.slice(values, &positions);
 
         let lengths = slice(&self.warped);
         let time = Tensor::arange(frames, (Kind::Float, lengths.device())).unsqueeze(0);
@@ -201,7 +204,7 @@ impl<'a> BatchPlan<'a> {
         let padding = Tensor::arange(frames, (Kind::Int64, lengths.device()))
             .unsqueeze(0)
             .ge_tensor(&lengths.unsqueeze(1));
-        let (all, starts) = self.frames(batch)?;
+        let (all, starts) = self.frames(&positions)?;
         let zero_frame = all.size()[0] - 1;
         let gather = |frame: &Tensor| {
             let index = frame.minimum(&last) + starts.unsqueeze(1);
@@ -211,8 +214,7 @@ impl<'a> BatchPlan<'a> {
         };
         let before = before.to_kind(Kind::Int64);
         let first = gather(&before);
-        let warps = self
-            .planned(batch)
+        let warps = self.order[positions.clone()]
             .iter()
             .any(|planned| planned.speed != 1.0);
         let features = if warps {
@@ -228,16 +230,18 @@ impl<'a> BatchPlan<'a> {
         })
     }
 
-    /// A tensor that contains the frames of a batch, and the index in it at which each clip starts.
-    fn frames(&self, batch: usize) -> Result<(Tensor, Tensor)> {
+    fn slice(&self, values: &Tensor, positions: &Range<usize>) -> Tensor {
+        values.narrow(0, positions.start as i64, positions.len() as i64)
+    }
+
+    /// A tensor that contains the frames of some clips, and the index in it at which each clip starts.
+    fn frames(&self, positions: &Range<usize>) -> Result<(Tensor, Tensor)> {
         match &self.part.frames {
             Frames::InMemory(frames) => {
-                let Range { start, end } = self.batches[batch];
-                let starts = self.starts.narrow(0, start as i64, (end - start) as i64);
-                Ok((frames.shallow_clone(), starts))
+                Ok((frames.shallow_clone(), self.slice(&self.starts, positions)))
             }
             Frames::OnDisk(clips, normalisation) => {
-                let planned = self.planned(batch).iter();
+                let planned = self.order[positions.clone()].iter();
                 let clips: Vec<&Features> = planned.map(|planned| &clips[planned.clip]).collect();
                 let starts: Vec<i64> = clips
                     .iter()

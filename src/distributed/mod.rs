@@ -61,6 +61,12 @@ struct Peers {
 #[error("the connection to the other processes of this training is lost: {0}")]
 pub struct Lost(String);
 
+/// True if the environment variables describe several processes of one training.
+pub fn is_one_of_several_processes() -> bool {
+    let place = RankEnv::of(|name| std::env::var(name).ok());
+    place.is_ok_and(|place| place.is_some())
+}
+
 impl ProcessGroup {
     /// The process group of a training with a single process.
     pub fn single() -> ProcessGroup {

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::trial::Trial;
 use crate::io::no_follow;
+use crate::parallel;
 use crate::process;
 
 /// Time between two looks at a process.
@@ -143,14 +144,9 @@ impl Runner<'_> {
         let mut command = process::command(&self.program);
         process::stop_with_parent(&mut command);
         command.args(&job.arguments);
-        // Two processes with one thread each need less time than one process after the other with
-        // two threads. The number of threads may change the last bit of a result, so it must not
-        // depend on the number of jobs.
-        for threads in ["OMP_NUM_THREADS", "RAYON_NUM_THREADS"] {
-            if std::env::var_os(threads).is_none() {
-                command.env(threads, "1");
-            }
-        }
+        // The processes share the threads of this process.
+        let threads = (parallel::threads() / self.jobs).max(1);
+        command.args(["--threads", &threads.to_string()]);
         // A trial is trained by one process, even if this process is one of several.
         for name in ["WORLD_SIZE", "RANK", "MASTER_ADDR"] {
             command.env_remove(name);

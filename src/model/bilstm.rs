@@ -9,7 +9,7 @@ use tch::Tensor;
 use tch::nn::{self, LSTM, Module, RNN};
 
 use super::attention::AttentionPooling;
-use super::dropout::dropout;
+use super::dropout::Dropout;
 use super::statistics::mean_and_std;
 use super::{init, linear, mask};
 use crate::config::BilstmConfig;
@@ -54,7 +54,12 @@ impl Bilstm {
     }
 
     /// Embedding of each clip, the input of the last layer: `[batch, width]`.
-    pub(super) fn embed(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+    pub(super) fn embed(
+        &self,
+        features: &Tensor,
+        lengths: &Tensor,
+        dropout: &mut Dropout,
+    ) -> Tensor {
         let c = &self.config;
         let (stacked, lengths) = self.stack(features, lengths);
         let (batch, steps) = (stacked.size()[0], stacked.size()[1]);
@@ -67,13 +72,13 @@ impl Bilstm {
         };
 
         let mut x = self.input_norm.forward(&self.input.forward(&stacked));
-        x = dropout(&x.relu(), c.input_dropout, train);
+        x = dropout.apply(&x.relu(), c.input_dropout);
         let statistics = c.statistics.then(|| mean_and_std(&x, &mask));
         for layer in &self.layers {
             let (forward, _) = layer.forward.seq(&x);
             let (backward, _) = layer.backward.seq(&reverse(&x));
             let both = Tensor::cat(&[forward, reverse(&backward)], 2);
-            x = dropout(&both, c.dropout, train);
+            x = dropout.apply(&both, c.dropout);
         }
         let pooled = self.pooling.forward(&x, &mask);
         match statistics {
@@ -83,9 +88,9 @@ impl Bilstm {
     }
 
     /// Logits of embeddings: `[batch, classes]`.
-    pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
+    pub(super) fn classify(&self, embedded: &Tensor, dropout: &mut Dropout) -> Tensor {
         self.output
-            .forward(&dropout(embedded, self.config.dropout, train))
+            .forward(&dropout.apply(embedded, self.config.dropout))
     }
 
     /// Stacks `stack` consecutive frames into one step: `[batch, frames, coefficients]` → `[batch,

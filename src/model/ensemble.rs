@@ -5,12 +5,16 @@
 //! the order of the clips. The mean of several networks varies less and is better than most of
 //! them. The networks are independent: each is trained on its own augmentation of the batch.
 
+use std::ops::Range;
+
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::TrainOutput;
 use super::bilstm::Bilstm;
+use super::dropout::Dropout;
 use crate::config::BilstmConfig;
+use crate::random::ClipSeed;
 
 /// An ensemble of one or more networks.
 #[derive(Debug)]
@@ -31,29 +35,39 @@ impl Ensemble {
     }
 
     /// Number of networks.
-    pub(super) fn len(&self) -> i64 {
-        self.networks.len() as i64
+    pub(super) fn len(&self) -> usize {
+        self.networks.len()
     }
 
-    /// Forward pass of a training step. `features` `[networks × batch, frames, coefficients]` and
-    /// `lengths` `[networks × batch]` hold a batch for each network, one after the other.
-    pub(super) fn forward_train(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
-        let features = features.chunk(self.len(), 0);
-        let lengths = lengths.chunk(self.len(), 0);
-        let batches = features.iter().zip(&lengths);
-        let (embeddings, logits): (Vec<Tensor>, Vec<Tensor>) = self
-            .networks
+    /// Forward pass of a training step of some networks. `features` `[networks × batch, frames,
+    /// coefficients]`, `lengths` and `seeds` `[networks × batch]` hold a batch for each of these
+    /// networks, one after the other.
+    pub(super) fn forward_train(
+        &self,
+        networks: Range<usize>,
+        features: &Tensor,
+        lengths: &Tensor,
+        seeds: &[ClipSeed],
+    ) -> TrainOutput {
+        let networks = &self.networks[networks];
+        let count = networks.len() as i64;
+        let features = features.chunk(count, 0);
+        let lengths = lengths.chunk(count, 0);
+        let seeds = seeds.chunks(seeds.len().div_ceil(networks.len()).max(1));
+        let batches = features.iter().zip(&lengths).zip(seeds);
+        let (embeddings, logits): (Vec<Tensor>, Vec<Tensor>) = networks
             .iter()
             .zip(batches)
-            .map(|(network, (features, lengths))| {
-                let embedded = network.embed(features, lengths, true);
-                let logits = network.classify(&embedded, true);
+            .map(|(network, ((features, lengths), seeds))| {
+                let mut dropout = Dropout::training(seeds);
+                let embedded = network.embed(features, lengths, &mut dropout);
+                let logits = network.classify(&embedded, &mut dropout);
                 (embedded, logits)
             })
             .unzip();
         TrainOutput {
             embeddings: Tensor::stack(&embeddings, 0),
-            logits: Tensor::cat(&logits, 0),
+            logits: Tensor::stack(&logits, 0),
         }
     }
 
@@ -61,8 +75,9 @@ impl Ensemble {
     /// `[batch]` → `[batch, classes]`.
     pub(super) fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
         let predict = |network: &Bilstm| {
-            let embedded = network.embed(features, lengths, false);
-            let logits = network.classify(&embedded, false);
+            let mut dropout = Dropout::off();
+            let embedded = network.embed(features, lengths, &mut dropout);
+            let logits = network.classify(&embedded, &mut dropout);
             logits.log_softmax(-1, Kind::Float)
         };
         let predictions: Vec<Tensor> = self.networks.iter().map(predict).collect();
@@ -70,4 +85,9 @@ impl Ensemble {
             .mean_dim(0, false, Kind::Float)
             .log_softmax(-1, Kind::Float)
     }
+}
+
+/// Prefix of the names of a network's tensors.
+pub(super) fn prefix(network: usize) -> String {
+    format!("member{network}.")
 }

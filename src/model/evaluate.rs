@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::EmotionModel;
 use crate::augment::VtlpWarps;
 use crate::dataset::{Batch, BatchPlan, SplitTensors};
+use crate::parallel::{self, Shared};
 
 /// Log-probabilities `[recordings][classes]` for each recording of a subset, in its order. They are
 /// the normalised mean over the VTLP warps `warps`, and over the pieces of a recording that was
@@ -36,36 +37,20 @@ pub fn log_probabilities_of(
     all_reduce: impl FnOnce(&mut Tensor) -> Result<()>,
 ) -> Result<Vec<Vec<f32>>> {
     let plan = BatchPlan::by_length(part, batch_size);
-    let predict =
-        |batch: &Batch, features: &Tensor| model.log_probabilities(features, &batch.lengths);
-    let outputs: Vec<Tensor> = tch::no_grad(|| {
-        let forward = |index| {
-            let batch = plan.batch(index)?;
-            let Some(warps) = warps else {
-                return Ok(predict(&batch, &batch.features));
-            };
-            let predict_warped = |warp: i64| {
-                let chosen = Tensor::full_like(&batch.labels, warp);
-                predict(&batch, &warps.apply(&batch.features, &chosen))
-            };
-            let all: Vec<Tensor> = (0..warps.count()).map(predict_warped).collect();
-            let mean = Tensor::stack(&all, 0).mean_dim(0, false, Kind::Float);
-            Ok(mean.log_softmax(-1, Kind::Float))
-        };
-        let classes = model.classes().len() as i64;
-        let zeros = |index| {
-            let rows = plan.size(index) as i64;
-            Tensor::zeros([rows, classes], (Kind::Float, model.device()))
-        };
-        let each = |index| {
-            if is_local(index) {
-                forward(index)
-            } else {
-                Ok(zeros(index))
+    let local: Vec<bool> = (0..plan.batches()).map(is_local).collect();
+    let shared = Shared::new((model, &plan, warps));
+    let outputs = parallel::map(
+        local.into_iter().enumerate().collect(),
+        |(index, is_local)| {
+            let &(model, plan, warps) = shared.get();
+            if !is_local {
+                let shape = [plan.size(index), model.classes().len()].map(|size| size as i64);
+                return Ok(Tensor::zeros(shape, (Kind::Float, model.device())));
             }
-        };
-        (0..plan.batches()).map(each).collect::<Result<_>>()
-    })?;
+            tch::no_grad(|| predict_batch(model, &plan.batch(index)?, warps))
+        },
+    );
+    let outputs: Vec<Tensor> = outputs.into_iter().collect::<Result<_>>()?;
     let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
     all_reduce(&mut sorted)?;
     let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
@@ -75,6 +60,21 @@ pub fn log_probabilities_of(
         rows[clip] = row;
     }
     Ok(over_pieces(rows, part.recordings()))
+}
+
+/// Log-probabilities `[batch, classes]`: the normalised mean over the warps.
+fn predict_batch(model: &EmotionModel, batch: &Batch, warps: Option<&VtlpWarps>) -> Result<Tensor> {
+    let Some(warps) = warps else {
+        return Ok(model.log_probabilities(&batch.features, &batch.lengths));
+    };
+    let predict_warped = |warp: i64| {
+        let chosen = Tensor::full_like(&batch.labels, warp);
+        let warped = warps.apply(&batch.features, &chosen);
+        model.log_probabilities(&warped, &batch.lengths)
+    };
+    let all: Vec<Tensor> = (0..warps.count()).map(predict_warped).collect();
+    let mean = Tensor::stack(&all, 0).mean_dim(0, false, Kind::Float);
+    Ok(mean.log_softmax(-1, Kind::Float))
 }
 
 /// One row for each recording: the normalised mean of the log-probabilities of its pieces. A

@@ -4,6 +4,7 @@
 use tch::nn::{self, LSTM, Module, RNN};
 use tch::{Kind, Tensor};
 
+use super::dropout::Dropout;
 use super::{init, mask};
 use crate::config::MeanLstmConfig;
 
@@ -29,7 +30,12 @@ impl MeanLstm {
     }
 
     /// Embedding of each clip, the input of the last layer: `[batch, dense2]`.
-    pub(super) fn embed(&self, features: &Tensor, lengths: &Tensor, train: bool) -> Tensor {
+    pub(super) fn embed(
+        &self,
+        features: &Tensor,
+        lengths: &Tensor,
+        dropout: &mut Dropout,
+    ) -> Tensor {
         let mask = mask::length_mask(lengths, features.size()[1]).unsqueeze(-1);
         let sum = features
             .masked_fill(&mask.logical_not(), 0.0)
@@ -37,18 +43,14 @@ impl MeanLstm {
         let mean = sum / lengths.unsqueeze(1).to_kind(Kind::Float);
 
         let (_, state) = self.lstm.seq(&mean.unsqueeze(-1));
-        let last = state.h().squeeze_dim(0).dropout(self.dropout, train);
-        let dense1 = self
-            .dense1
-            .forward(&last)
-            .relu()
-            .dropout(self.dropout, train);
+        let last = dropout.apply(&state.h().squeeze_dim(0), self.dropout);
+        let dense1 = dropout.apply(&self.dense1.forward(&last).relu(), self.dropout);
         self.dense2.forward(&dense1).relu()
     }
 
     /// Logits of embeddings: `[batch, classes]`.
-    pub(super) fn classify(&self, embedded: &Tensor, train: bool) -> Tensor {
-        self.output.forward(&embedded.dropout(self.dropout, train))
+    pub(super) fn classify(&self, embedded: &Tensor, dropout: &mut Dropout) -> Tensor {
+        self.output.forward(&dropout.apply(embedded, self.dropout))
     }
 }
 

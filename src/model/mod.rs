@@ -24,10 +24,14 @@ pub use weights::{
     load_state_dict, load_weights, metadata, read_tensors, save_weights,
 };
 
+use std::ops::Range;
+
 use tch::nn::{self, VarStore};
 use tch::{Device, Kind, Tensor};
 
 use crate::dataset::Normalisation;
+use crate::random::ClipSeed;
+use dropout::Dropout;
 use ensemble::Ensemble;
 use mean_lstm::MeanLstm;
 
@@ -46,7 +50,7 @@ pub struct EmotionModel {
 pub struct TrainOutput {
     /// Embeddings, the input of the last layer: `[networks, batch, width]`.
     pub embeddings: Tensor,
-    /// Logits `[networks × batch, classes]`, one batch for each network of the ensemble.
+    /// Logits: `[networks, batch, classes]`.
     pub logits: Tensor,
 }
 
@@ -95,23 +99,32 @@ impl EmotionModel {
         match &self.network {
             Network::Bilstm(ensemble) => ensemble.log_probabilities(features, lengths),
             Network::MeanLstm(network) => {
-                let embedded = network.embed(features, lengths, false);
+                let mut dropout = Dropout::off();
+                let embedded = network.embed(features, lengths, &mut dropout);
                 network
-                    .classify(&embedded, false)
+                    .classify(&embedded, &mut dropout)
                     .log_softmax(-1, Kind::Float)
             }
         }
     }
 
-    /// Forward pass of a training step, with dropout. `features` and `lengths` hold one batch for
-    /// each network of the ensemble, one after the other: [`EmotionModel::ensemble_size`] × batch rows.
-    pub fn forward_train(&self, features: &Tensor, lengths: &Tensor) -> TrainOutput {
+    /// Forward pass of a training step of some networks of the ensemble, with dropout. `features`,
+    /// `lengths` and `seeds` hold one batch for each of these networks, one after the other:
+    /// networks × batch rows. The seeds draw the dropout of each row.
+    pub fn forward_train(
+        &self,
+        networks: Range<usize>,
+        features: &Tensor,
+        lengths: &Tensor,
+        seeds: &[ClipSeed],
+    ) -> TrainOutput {
         match &self.network {
-            Network::Bilstm(ensemble) => ensemble.forward_train(features, lengths),
+            Network::Bilstm(ensemble) => ensemble.forward_train(networks, features, lengths, seeds),
             Network::MeanLstm(network) => {
-                let embedded = network.embed(features, lengths, true);
+                let mut dropout = Dropout::training(seeds);
+                let embedded = network.embed(features, lengths, &mut dropout);
                 TrainOutput {
-                    logits: network.classify(&embedded, true),
+                    logits: network.classify(&embedded, &mut dropout).unsqueeze(0),
                     embeddings: embedded.unsqueeze(0),
                 }
             }
@@ -119,11 +132,25 @@ impl EmotionModel {
     }
 
     /// Number of networks in the ensemble.
-    pub fn ensemble_size(&self) -> i64 {
+    pub fn ensemble_size(&self) -> usize {
         match &self.network {
             Network::Bilstm(ensemble) => ensemble.len(),
             Network::MeanLstm(_) => 1,
         }
+    }
+
+    /// Trainable tensors of one network of the ensemble, as indices in
+    /// [`EmotionModel::parameters`].
+    pub fn parameters_of(&self, network: usize) -> Vec<usize> {
+        let prefix = match self.ensemble_size() {
+            1 => String::new(),
+            _ => ensemble::prefix(network),
+        };
+        let parameters = self.parameters().into_iter().enumerate();
+        parameters
+            .filter(|(_, (name, _))| name.starts_with(&prefix))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// Architecture of the model.

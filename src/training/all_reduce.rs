@@ -6,7 +6,6 @@ use tch::{Device, Kind, Tensor};
 use super::control::StepControl;
 use super::epoch::RankBatch;
 use super::loss;
-use super::optimizer::AdamW;
 use crate::distributed::{ProcessGroup, local_slice};
 
 /// Weight of this process's clips in the mean over the whole batch. `targets` are
@@ -37,20 +36,27 @@ pub(super) fn batch_weight(
 /// exchange: all stop if one process requests it, and the main process determines when to save.
 pub(super) fn gradients(
     group: &ProcessGroup,
-    optimizer: &mut AdamW,
+    gradients: &mut [Tensor],
     request: StepControl,
 ) -> Result<StepControl> {
     if !group.is_distributed() {
         return Ok(request);
     }
-    let gradients = optimizer.gradients();
+    // Every parameter of the model has a gradient.
+    let rows: Vec<Tensor> = gradients.iter().map(|x| x.flatten(0, -1)).collect();
+    let flat = Tensor::cat(&rows, 0);
     let stop = f32::from(u8::from(request.stop));
     let save = f32::from(u8::from(request.save && group.is_main()));
-    let requests = Tensor::from_slice(&[stop, save]).to_device(gradients.device());
-    let length = gradients.size()[0];
-    let mut all = Tensor::cat(&[gradients, requests], 0);
+    let requests = Tensor::from_slice(&[stop, save]).to_device(flat.device());
+    let length = flat.size()[0];
+    let mut all = Tensor::cat(&[flat, requests], 0);
     group.sum(&mut all)?;
-    optimizer.set_gradients(&all.narrow(0, 0, length));
+    let mut next = 0;
+    for gradient in gradients {
+        let size = gradient.numel() as i64;
+        *gradient = all.narrow(0, next, size).view_as(gradient);
+        next += size;
+    }
     let agreed = all.narrow(0, length, 2).to_device(Device::Cpu);
     Ok(StepControl {
         stop: agreed.double_value(&[0]) > 0.0,
@@ -68,7 +74,7 @@ pub(super) fn embeddings(
 ) -> Result<(Tensor, Tensor)> {
     let size = embeddings.size();
     let (networks, clips, width) = (size[0], size[1], size[2]);
-    let labels = batch.local.labels.narrow(0, 0, clips);
+    let labels = batch.labels.narrow(0, 0, clips);
     if !group.is_distributed() {
         return Ok((embeddings.shallow_clone(), labels));
     }

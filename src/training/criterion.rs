@@ -18,7 +18,7 @@ pub(super) struct Criterion {
     contrastive: f64,
     /// `[classes]`.
     class_weights: Option<Tensor>,
-    ensemble_size: i64,
+    ensemble_size: usize,
 }
 
 /// Losses of a step; both are scalars.
@@ -44,7 +44,8 @@ impl Criterion {
         }
     }
 
-    /// The losses of a batch. `targets` are class probabilities `[networks × batch, classes]`.
+    /// The losses of a batch, from the outputs for all networks and clips of this process.
+    /// `targets` are class probabilities `[networks × batch, classes]`.
     ///
     /// The total is the mean loss times the number of networks, so that each network of an ensemble
     /// is trained as if it were alone.
@@ -61,7 +62,8 @@ impl Criterion {
         let class_weights = self.class_weights.as_ref();
         let targets = loss::smooth(targets, self.label_smoothing);
         let weight = all_reduce::batch_weight(group, batch, &targets, class_weights)?;
-        let cross_entropy = loss::cross_entropy(&output.logits, &targets, class_weights) * weight;
+        let cross_entropy =
+            loss::cross_entropy(&output.logits.flatten(0, 1), &targets, class_weights) * weight;
         let contrastive = match self.contrastive {
             0.0 => None,
             weight => {

@@ -1,17 +1,20 @@
 //! Plan of an epoch: the batches of this process, in order, and the learning rate of each step.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
 
 use super::TrainData;
 use super::balance;
 use super::fit::Setup;
-use super::random::{self, Purpose};
 use crate::config::{Balance, TrainingConfig};
 use crate::dataset::{Batch, BatchPlan, SampleSpec};
 use crate::distributed::{ProcessGroup, local_slice};
+use crate::random::{self, Purpose};
 
 /// The batches of an epoch. Order and speeds of the clips depend on the seed and the epoch only.
 pub(super) struct EpochPlan<'a> {
@@ -24,10 +27,12 @@ pub(super) struct EpochPlan<'a> {
 
 /// The clips of a batch that one process computes.
 pub(super) struct RankBatch {
-    /// The clips of this process. If the batch has fewer clips than there are processes, this may
-    /// be a stand-in of one clip that does not count (`local_size` is 0), so that every process
-    /// computes the same operations.
-    pub local: Batch,
+    /// Positions of the clips of this process in the order of the epoch. If the batch has fewer
+    /// clips than there are processes, this may be a stand-in of one clip that does not count
+    /// (`local_size` is 0), so that every process computes the same operations.
+    pub positions: Range<usize>,
+    /// Class indices of these clips.
+    pub labels: Tensor,
     /// Number of clips of this process.
     pub local_size: usize,
     /// Number of clips of all processes.
@@ -62,16 +67,22 @@ impl<'a> EpochPlan<'a> {
     }
 
     /// The clips of this process in a step (from 0).
+    pub fn batch(&self, step: usize) -> RankBatch {
+        let remaining = self.data.train.clips() - step * self.config.batch_size;
+        RankBatch {
+            positions: self.batches.positions(step),
+            labels: self.batches.labels(step),
+            local_size: self.batches.size(step),
+            global_size: remaining.min(self.config.batch_size),
+        }
+    }
+
+    /// Gathers the clips at some positions of the epoch's order.
     ///
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
-    pub fn batch(&self, step: usize) -> Result<RankBatch> {
-        let remaining = self.data.train.clips() - step * self.config.batch_size;
-        Ok(RankBatch {
-            local: self.batches.batch(step)?,
-            local_size: self.batches.size(step),
-            global_size: remaining.min(self.config.batch_size),
-        })
+    pub fn gather(&self, positions: Range<usize>) -> Result<Batch> {
+        self.batches.gather(positions)
     }
 
     /// Learning rate of a step (from 0).
@@ -96,16 +107,6 @@ impl<'a> EpochPlan<'a> {
             .clips(step)
             .map(|clip| self.data.train_names[clip].clone())
             .collect()
-    }
-}
-
-impl RankBatch {
-    /// The batch with `times` copies of its clips, one copy after the other.
-    pub fn repeated(self, times: i64) -> RankBatch {
-        RankBatch {
-            local: self.local.repeated(times),
-            ..self
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The recipe of a training on one page, in the order of execution.
 //!
 //! Everything that is not the recipe is a named object that this page calls: the processes that
-//! train together ([`ProcessGroup`], `all_reduce`), requests to stop or to save ([`Control`]), checkpoints
+//! train together ([`ProcessGroup`], `all_reduce`), the threads ([`Forward`]), requests to stop or to save ([`Control`]), checkpoints
 //! ([`Checkpoints`]), sums over the steps ([`Meter`]), and the check for NaN ([`FiniteGuard`]).
 
 use anyhow::Result;
@@ -13,10 +13,10 @@ use super::criterion::Criterion;
 use super::epoch::EpochPlan;
 use super::finite::{FiniteGuard, check_validation_loss};
 use super::meter::Meter;
-use super::random;
+use super::pieces::Forward;
 use super::saving::Checkpoints;
 use super::{Event, TrainData, TrainingConfig, score_in_group};
-use crate::augment::augment;
+use crate::augment::Augmentation;
 use crate::distributed::ProcessGroup;
 use crate::evaluation::{EpochMetrics, Metrics};
 use crate::model::EmotionModel;
@@ -67,9 +67,13 @@ pub(super) fn fit(
         config,
         group,
     } = setup;
-    let classes = model.classes().len() as i64;
-    let ensemble_size = model.ensemble_size();
-    let clip_norm = config.clip_norm * (ensemble_size as f64).sqrt();
+    let ensemble_size = model.ensemble_size() as f64;
+    let clip_norm = config.clip_norm * ensemble_size.sqrt();
+    let augmentation = Augmentation {
+        classes: model.classes().len() as i64,
+        spec_augment: data.spec_augment.as_ref(),
+        config: &config.augmentation,
+    };
     let criterion = Criterion::new(model, data, config);
     while !state.progress.is_over(config) && !control.is_stopped() {
         let epoch = state.progress.epochs.len() + 1;
@@ -78,27 +82,20 @@ pub(super) fn fit(
         let mut meter = Meter::resume(&state.progress.partial, setup);
         let mut guard = FiniteGuard::new(model.device(), first_step);
         for step in first_step..steps {
-            random::seed_libtorch_for(config.seed, epoch, step, group.rank());
-            // Each network of the ensemble gets its own copy of the batch, augmented on its own.
-            let batch = plan.batch(step)?.repeated(ensemble_size);
-            let input = augment(
-                &batch.local,
-                classes,
-                data.spec_augment.as_ref(),
-                &config.augmentation,
-            );
-            let output = model.forward_train(&input.features, &batch.local.lengths);
-            let loss = criterion.loss(&output, &input.targets, &batch, group)?;
+            let batch = plan.batch(step);
+            let forward = Forward::compute(setup, &plan, augmentation, batch.positions.clone())?;
+            let loss = criterion.loss(&forward.output, &forward.targets, &batch, group)?;
             guard.check(&loss.cross_entropy, &plan)?;
-            loss.total.backward();
-            meter.add(&loss.cross_entropy, &output.logits, &batch);
+            meter.add(&loss.cross_entropy, &forward.output.logits, &batch);
+            let mut gradients = forward.backward(&loss.total, model);
             monitor(Event::Step {
                 epoch,
                 step: step + 1,
                 steps,
             });
-            let requested = all_reduce::gradients(group, &mut state.optimizer, control.request())?;
-            state.optimizer.step(plan.learning_rate(step), clip_norm);
+            let requested = all_reduce::gradients(group, &mut gradients, control.request())?;
+            let optimizer = &mut state.optimizer;
+            optimizer.step(&gradients, plan.learning_rate(step), clip_norm);
             checkpoints.poll(monitor)?;
             if requested.stop || requested.save {
                 guard.check_state(model, &plan, step)?;
@@ -121,7 +118,7 @@ pub(super) fn fit(
             EpochMetrics {
                 epoch,
                 train_loss: train.loss_sum / plan.clips(),
-                train_accuracy: train.hits as f64 / (plan.clips() * ensemble_size as f64),
+                train_accuracy: train.hits as f64 / (plan.clips() * ensemble_size),
                 validation_loss: validated(|validation| validation.loss),
                 validation_accuracy: validated(|validation| validation.metrics.accuracy),
                 validation_uar: validated(|validation| validation.metrics.uar),

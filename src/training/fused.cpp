@@ -31,9 +31,8 @@ at::Tensor excess(const std::vector<at::Tensor> &gradients, double clip_norm) {
 
 } // namespace
 
-// `tensors` holds the value and the two moments of each of `count` parameters. Weight decay applies
-// to parameters with more than one dimension. A `clip_norm` of 0 turns clipping off. The gradients
-// are released. Returns 0, or 1 with a message.
+// `tensors` holds the value, the gradient and the two moments of each of `count` parameters. Weight decay applies
+// to parameters with more than one dimension. A `clip_norm` of 0 turns clipping off. Returns 0, or 1 with a message.
 extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, size_t count, double step, double learning_rate,
                                   double beta1, double beta2, double weight_decay, double epsilon,
                                   double clip_norm, char *message, size_t message_size) {
@@ -41,18 +40,17 @@ extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, size_t count, doub
         const at::NoGradGuard no_grad;
         Group decayed, others;
         std::vector<at::Tensor> gradients;
-        for (size_t i = 0; i < 3 * count; i += 3) {
+        for (size_t i = 0; i < 4 * count; i += 4) {
             at::Tensor &value = *tensors[i];
-            at::Tensor &gradient = value.mutable_grad();
+            const at::Tensor &gradient = *tensors[i + 1];
             if (!gradient.defined())
                 continue;
             Group &group = value.dim() > 1 ? decayed : others;
             group.values.push_back(value);
             group.gradients.push_back(gradient);
-            group.first_moments.push_back(*tensors[i + 1]);
-            group.second_moments.push_back(*tensors[i + 2]);
+            group.first_moments.push_back(*tensors[i + 2]);
+            group.second_moments.push_back(*tensors[i + 3]);
             gradients.push_back(gradient);
-            gradient.reset();
         }
         if (gradients.empty())
             return 0;

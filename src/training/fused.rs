@@ -34,19 +34,19 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Updates every parameter by its gradient and then releases the gradients. `parameters` are values
-/// with their first and second moments, all on one device.
+/// Updates every parameter by its gradient. `parameters` are values with their gradients, first and
+/// second moments, all on one device.
 ///
 /// # Panics
 /// If libtorch fails, as tch's operations do. The panic has libtorch's message.
-pub(super) fn adamw(parameters: &[[&Tensor; 3]], step: &Step) {
+pub(super) fn adamw(parameters: &[[&Tensor; 4]], step: &Step) {
     let tensors: Vec<*const C_tensor> = parameters
         .as_flattened()
         .iter()
         .map(|tensor| tensor.as_ptr())
         .collect();
     let mut message = [0; 1024];
-    // SAFETY: the pointers are to live tensors, three for each parameter. The tensors are changed
+    // SAFETY: the pointers are to live tensors, four for each parameter. The tensors are changed
     // in place, as tch's in-place operations do through the same kind of pointer. `message` is a
     // buffer of the given size, and the function terminates the message with a zero.
     let failed = unsafe {

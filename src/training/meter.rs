@@ -37,11 +37,11 @@ impl Meter {
     }
 
     /// Adds a step. `loss` is this process's term of the mean over the whole batch; `logits` are
-    /// `[networks × batch, classes]`.
+    /// `[networks, batch, classes]`.
     pub fn add(&mut self, loss: &Tensor, logits: &Tensor, batch: &RankBatch) {
         self.loss_sum += loss.detach() * batch.global_size as f64;
         if batch.local_size > 0 {
-            let correct = logits.argmax(-1, false).eq_tensor(&batch.local.labels);
+            let correct = logits.argmax(-1, false).eq_tensor(&batch.labels);
             self.hits += correct.sum(Kind::Int64);
         }
     }

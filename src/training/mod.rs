@@ -13,12 +13,13 @@ mod fused;
 mod loss;
 mod meter;
 mod optimizer;
+mod pieces;
 mod progress;
-mod random;
 mod saving;
 mod schedule;
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Tensor};
@@ -37,11 +38,11 @@ use crate::distributed::ProcessGroup;
 use crate::evaluation::EpochMetrics;
 use crate::evaluation::Predictions;
 use crate::model::{self, EmotionModel, ModelConfig};
+use crate::random;
 use crate::run::RunFolder;
 use checkpoint::TrainState;
 use control::Control;
 use fit::{Setup, fit};
-use random::Purpose;
 use saving::Checkpoints;
 
 /// The data of a training. The test subset is not part of it: it is scored once, elsewhere.
@@ -86,7 +87,10 @@ pub fn fresh_model(
     classes: &[String],
     device: Device,
 ) -> EmotionModel {
-    random::seed_libtorch(seed, Purpose::Weights, 0, 0);
+    // libtorch's generator belongs to the whole process.
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _own = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    random::seed_libtorch(seed);
     EmotionModel::new(config, coefficients, classes, device)
 }
 
@@ -96,9 +100,6 @@ pub fn fresh_model(
 ///
 /// If `stop` becomes true, the training completes its current step, saves, and returns; the result
 /// tells whether the training [is over](Progress::is_over).
-///
-/// Only one training may run in a process: libtorch's random generator is shared by all threads, so
-/// two trainings would take numbers from each other, and neither would be reproducible.
 ///
 /// # Errors
 /// [`NonFiniteLoss`], a run folder that cannot be read or written, or recordings that differ from those

@@ -50,46 +50,24 @@ impl AdamW {
         }
     }
 
-    /// All gradients, flattened and concatenated; zeros for parameters without a gradient.
-    pub fn gradients(&self) -> Tensor {
-        let flat: Vec<Tensor> = self
-            .parameters
-            .iter()
-            .map(|parameter| {
-                let gradient = parameter.value.grad();
-                if gradient.defined() {
-                    gradient.flatten(0, -1)
-                } else {
-                    parameter.value.zeros_like().flatten(0, -1)
-                }
-            })
-            .collect();
-        tch::no_grad(|| Tensor::cat(&flat, 0))
-    }
-
-    /// Replaces all gradients; `flat` has the layout of [`AdamW::gradients`].
-    pub fn set_gradients(&mut self, flat: &Tensor) {
-        let mut next = 0;
-        for Parameter { value, .. } in &mut self.parameters {
-            let length = value.numel() as i64;
-            let gradient = flat.narrow(0, next, length).view_as(value);
-            tch::no_grad(|| value.grad().copy_(&gradient));
-            next += length;
-        }
-    }
-
-    /// Updates every parameter by its gradient, and releases the gradients. If `clip_norm` is not
-    /// 0, all gradients together are first scaled down to a norm of at most `clip_norm`.
+    /// Updates every parameter by its gradient; a parameter with an undefined gradient does not
+    /// change. If `clip_norm` is not 0, all gradients together are first scaled down to a norm of at
+    /// most `clip_norm`.
     ///
     /// Weight decay does not apply to biases, gains and other vectors.
-    pub fn step(&mut self, learning_rate: f64, clip_norm: f64) {
+    /// # Panics
+    /// If there is not one gradient for each parameter, or if libtorch fails.
+    pub fn step(&mut self, gradients: &[Tensor], learning_rate: f64, clip_norm: f64) {
         self.step += 1;
-        let parameters: Vec<[&Tensor; 3]> = self
+        assert_eq!(gradients.len(), self.parameters.len());
+        let parameters: Vec<[&Tensor; 4]> = self
             .parameters
             .iter()
-            .map(|parameter| {
+            .zip(gradients)
+            .map(|(parameter, gradient)| {
                 [
                     &parameter.value,
+                    gradient,
                     &parameter.first_moment,
                     &parameter.second_moment,
                 ]

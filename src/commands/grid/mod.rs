@@ -145,10 +145,6 @@ fn train_one(of_sweep: SweepTrial, sweep: &Sweep, args: &GridArgs) -> Result<Exi
         drop(RunLock::take(&trial.run_path())?);
     }
     trial.clear_failure()?;
-    // As with --run: the number of threads may change the last bit of a result.
-    if std::env::var_os("OMP_NUM_THREADS").is_none() {
-        tch::set_num_threads(1);
-    }
     say!("trial {name}");
     let settings = tempfile::tempdir().context("cannot create a temporary folder")?;
     let job = trial.job(&args.cache.flags(), settings.path())?;

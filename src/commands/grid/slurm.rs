@@ -153,14 +153,13 @@ fn script_of(sweep: &Sweep, trials: usize, list: &Path, args: &GridArgs) -> Resu
     for flag in args.cache.flags() {
         command += &format!(" {}", quoted(Path::new(&flag)));
     }
-    // The number of threads may change the result, so it must not depend on the cores of the node.
+    // Not every cluster limits a task to its cores.
     let _ = write!(
         script,
         "\
 cd {}
-export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-1}} RAYON_NUM_THREADS=${{RAYON_NUM_THREADS:-1}}
 cell=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" {})
-{command} --cell \"$cell\" &
+{command} --threads \"${{SLURM_CPUS_PER_TASK:-1}}\" --cell \"$cell\" &
 trained=$!
 again=
 trap 'kill -USR1 $trained 2>/dev/null' TERM

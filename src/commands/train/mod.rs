@@ -50,11 +50,6 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     if !group.is_main() {
         be_quiet();
     }
-    // The same as in torchrun: several processes with one thread per core would slow each other
-    // down by spinning.
-    if std::env::var_os("OMP_NUM_THREADS").is_none() {
-        tch::set_num_threads(1);
-    }
     say!("{} processes train one model", group.world_size());
     match panic::catch_unwind(AssertUnwindSafe(|| train(args, &group))) {
         Ok(trained) => trained.map_err(|error| group.fail(error)),

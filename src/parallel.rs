@@ -1,0 +1,72 @@
+//! Independent pieces of work on all cores.
+//!
+//! libtorch would divide each of its operations among threads that wait by spinning. Beside other
+//! programs this is many times slower than one thread, and sums are rounded differently for each
+//! number of threads. emovox gives libtorch one thread, and divides its own work into pieces that
+//! do not depend on the number of threads.
+
+use std::cell::Cell;
+
+use rayon::prelude::*;
+
+/// Sets the number of threads; 0 is the number of cores that this process may use, which depends on
+/// its affinity and its cgroup. It must be called before any other work, and only once.
+///
+/// # Errors
+/// If the threads cannot be started.
+pub fn start(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
+    use_one_thread_of_libtorch();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+}
+
+/// Number of threads.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Does `work` for each item on the threads, and returns the results in the order of the items. One
+/// item is computed by the calling thread.
+pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let work = |item| {
+        use_one_thread_of_libtorch();
+        work(item)
+    };
+    if items.len() <= 1 {
+        return items.into_iter().map(work).collect();
+    }
+    items.into_par_iter().map(work).collect()
+}
+
+/// OpenMP and libtorch keep the number of their threads for each calling thread.
+fn use_one_thread_of_libtorch() {
+    thread_local! {
+        static IS_SET: Cell<bool> = const { Cell::new(false) };
+    }
+    if !IS_SET.replace(true) {
+        tch::set_num_threads(1);
+    }
+}
+
+/// A value with tensors that several threads read at once.
+#[derive(Debug)]
+pub struct Shared<T>(T);
+
+impl<T> Shared<T> {
+    /// Shares a value. No thread may change its tensors while others use it.
+    pub fn new(value: T) -> Self {
+        Shared(value)
+    }
+
+    /// The value.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+// SAFETY: tch does not implement `Sync` for tensors, because some methods change a tensor through a
+// shared reference. libtorch allows any number of threads to read a tensor and to build graphs of
+// operations on it; reference counts and gradient accumulators are synchronised. The pieces of work
+// in this crate only read the tensors that they share.
+unsafe impl<T> Sync for Shared<T> {}

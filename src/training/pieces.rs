@@ -1,0 +1,200 @@
+//! The pieces of a step: each computes some clips for some networks of the ensemble, on a thread of
+//! its own.
+//!
+//! The pieces of a step do not depend on the number of threads, and their gradients are added in a
+//! fixed order, so the same seed gives the same bytes with any number of threads.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+
+use super::epoch::EpochPlan;
+use super::fit::Setup;
+use crate::augment::{Augmentation, MIXUP_GROUP};
+use crate::dataset::Batch;
+use crate::model::{EmotionModel, TrainOutput};
+use crate::parallel::{self, Shared};
+use crate::random::ClipSeed;
+
+/// Number of clips of a piece on a CPU. A batch of 32 clips and three networks gives six pieces.
+const CLIPS: usize = MIXUP_GROUP;
+
+/// Networks of a piece, and the positions of its clips in the order of the epoch.
+#[derive(Debug, Clone)]
+struct Piece {
+    networks: Range<usize>,
+    clips: Range<usize>,
+}
+
+/// The forward passes of a step. Their outputs are joined without the history of the pieces, so
+/// that the loss of the whole batch gives the gradients that the pieces continue with.
+pub(super) struct Forward {
+    pieces: Vec<(Piece, TrainOutput)>,
+    /// Outputs for all networks and clips of this process.
+    pub output: TrainOutput,
+    /// Class probabilities after mixup, `[networks × batch, classes]`.
+    pub targets: Tensor,
+}
+
+impl Forward {
+    /// Gathers and augments the clips at some positions of the epoch's order, and computes the
+    /// outputs of all networks. Each network has its own augmentation.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn compute(
+        setup: &Setup,
+        plan: &EpochPlan,
+        augmentation: Augmentation,
+        positions: Range<usize>,
+    ) -> Result<Forward> {
+        let (model, seed, epoch) = (setup.model, setup.config.seed, plan.epoch);
+        let shared = Shared::new((model, plan, augmentation));
+        let clips = slices(positions, model.device());
+        let gathered = parallel::map(clips.clone(), |clips| shared.get().1.gather(clips));
+        let gathered: Vec<Batch> = gathered.into_iter().collect::<Result<_>>()?;
+
+        let batches = Shared::new(gathered);
+        let work = networks(model).into_iter().flat_map(|networks| {
+            let of_networks = |(index, clips): (usize, &Range<usize>)| {
+                let (networks, clips) = (networks.clone(), clips.clone());
+                (index, Piece { networks, clips })
+            };
+            let pieces: Vec<_> = clips.iter().enumerate().map(of_networks).collect();
+            pieces
+        });
+        let computed = parallel::map(work.collect(), |(index, piece)| {
+            let &(model, _, augmentation) = shared.get();
+            let batch = repeated(&batches.get()[index], piece.networks.len());
+            let seeds: Vec<ClipSeed> = piece
+                .networks
+                .clone()
+                .flat_map(|network| {
+                    let clips = piece.clips.clone();
+                    clips.map(move |clip| ClipSeed::new(seed, epoch, clip, network))
+                })
+                .collect();
+            let input = augmentation.apply(&batch, &seeds, piece.clips.len());
+            let networks = piece.networks.clone();
+            let output = model.forward_train(networks, &input.features, &batch.lengths, &seeds);
+            (piece, output, input.targets)
+        });
+        Ok(Forward::joined(computed))
+    }
+
+    fn joined(computed: Vec<(Piece, TrainOutput, Tensor)>) -> Forward {
+        let (mut pieces, mut targets) = (Vec::new(), Vec::new());
+        for (piece, output, of_piece) in computed {
+            let networks = piece.networks.len() as i64;
+            targets.push(of_piece.view([networks, piece.clips.len() as i64, -1]));
+            pieces.push((piece, output));
+        }
+        let join = |tensors: Vec<Tensor>| {
+            let mut tensors = tensors.into_iter();
+            // The pieces of one network follow one another.
+            let by_network = pieces.chunk_by(|(a, _), (b, _)| a.networks == b.networks);
+            let rows: Vec<Tensor> = by_network
+                .map(|pieces| {
+                    let clips: Vec<Tensor> = tensors.by_ref().take(pieces.len()).collect();
+                    Tensor::cat(&clips, 1)
+                })
+                .collect();
+            Tensor::cat(&rows, 0)
+        };
+        let leaf = |of: fn(&TrainOutput) -> &Tensor| {
+            let tensors = pieces.iter().map(|(_, output)| of(output).detach());
+            join(tensors.collect()).set_requires_grad(true)
+        };
+        let output = TrainOutput {
+            embeddings: leaf(|output| &output.embeddings),
+            logits: leaf(|output| &output.logits),
+        };
+        let targets = join(targets).flatten(0, 1);
+        Forward {
+            pieces,
+            output,
+            targets,
+        }
+    }
+
+    /// The gradients of a loss that was computed from [`Forward::output`], one for each of
+    /// [`EmotionModel::parameters`]. A parameter without an effect on the loss has an undefined
+    /// tensor.
+    pub fn backward(self, loss: &Tensor, model: &EmotionModel) -> Vec<Tensor> {
+        loss.backward();
+        let gradients = [self.output.embeddings.grad(), self.output.logits.grad()];
+        let parameters: Vec<Tensor> = model.parameters().into_iter().map(|(_, x)| x).collect();
+        let shared = Shared::new((gradients, parameters));
+        let first = self
+            .pieces
+            .first()
+            .map_or(0, |(piece, _)| piece.clips.start);
+        let of_networks: Vec<Vec<usize>> = (0..model.ensemble_size())
+            .map(|network| model.parameters_of(network))
+            .collect();
+        let of_pieces = parallel::map(self.pieces, |(piece, output)| {
+            let (gradients, parameters) = shared.get();
+            let indices: Vec<usize> = of_networks[piece.networks.clone()].concat();
+            let inputs: Vec<&Tensor> = indices.iter().map(|&index| &parameters[index]).collect();
+            let outputs = [output.embeddings, output.logits];
+            // The gradient of Σ output · gradient is the product that backpropagation needs.
+            let products = outputs.iter().zip(gradients).filter(|(_, g)| g.defined());
+            let products = products.map(|(output, gradient)| {
+                let start = (piece.clips.start - first) as i64;
+                let own = gradient
+                    .narrow(0, piece.networks.start as i64, piece.networks.len() as i64)
+                    .narrow(1, start, piece.clips.len() as i64);
+                (output * own).sum(Kind::Float)
+            });
+            let sum = products.reduce(|a, b| a + b);
+            let gradients = match sum {
+                Some(sum) => Tensor::run_backward(&[sum], &inputs, false, false),
+                None => Vec::new(),
+            };
+            (indices, gradients)
+        });
+        let mut sums: Vec<Tensor> = shared.get().1.iter().map(|_| Tensor::new()).collect();
+        for (indices, gradients) in of_pieces {
+            for (index, gradient) in indices.into_iter().zip(gradients) {
+                if sums[index].defined() && gradient.defined() {
+                    let _ = sums[index].g_add_(&gradient);
+                } else if gradient.defined() {
+                    sums[index] = gradient;
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// The clips of each piece. A GPU computes all clips at once.
+fn slices(positions: Range<usize>, device: Device) -> Vec<Range<usize>> {
+    if device != Device::Cpu {
+        return vec![positions];
+    }
+    let Range { start, end } = positions;
+    let starts = (start..end).step_by(CLIPS);
+    starts
+        .map(|start| start..(start + CLIPS).min(end))
+        .collect()
+}
+
+/// The networks of each piece. A GPU computes all networks at once.
+fn networks(model: &EmotionModel) -> Vec<Range<usize>> {
+    let count = model.ensemble_size();
+    match model.device() {
+        Device::Cpu => (0..count).map(|network| network..network + 1).collect(),
+        _ => vec![0..count],
+    }
+}
+
+/// The batch once for each network, one after the other.
+fn repeated(batch: &Batch, networks: usize) -> Batch {
+    let times = networks as i64;
+    Batch {
+        features: batch.features.repeat([times, 1, 1]),
+        lengths: batch.lengths.repeat([times]),
+        labels: batch.labels.repeat([times]),
+    }
+}
