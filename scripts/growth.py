@@ -112,7 +112,6 @@ def main():
     parser.add_argument("--limit", type=int, default=700, help="memory limit of the third training, in MB")
     parser.add_argument("--work", default=None, help="folder for the temporary corpora")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("RAYON_NUM_THREADS", "1")
     sizes = [int(size) for size in arguments.sizes.split(",")]
     rows = []

@@ -41,9 +41,7 @@ fn limited(env: &TestEnv, line: &str, kilobytes: u32) -> CommandOutput {
     let mut command = Command::new("sh");
     command.arg("-c").arg(shell).current_dir(env.path(""));
     command.env("EMOVOX_CACHE", env.path("cache"));
-    command
-        .env("OMP_NUM_THREADS", "1")
-        .env("RAYON_NUM_THREADS", "2");
+    command.env("RAYON_NUM_THREADS", "2");
     CommandOutput::of(line, command.output().unwrap())
 }
 

@@ -197,8 +197,7 @@ fn a_training_under_nohup_ignores_sighup() {
         .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
         .arg(emovox.get_program())
         .args(emovox.get_args())
-        .current_dir(env.path(""))
-        .env("OMP_NUM_THREADS", "1");
+        .current_dir(env.path(""));
     let mut child = spawn(command);
     wait_for_epochs(&mut child, &env.path("runs/mine"), 2);
     send(child.id(), libc::SIGHUP);

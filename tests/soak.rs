@@ -29,7 +29,6 @@ fn listener(env: &TestEnv) -> Child {
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let mut other = std::process::Command::new(program);
         other.args(arguments).current_dir(env.path("."));
-        other.env("OMP_NUM_THREADS", "1");
         command = other;
     }
     command

@@ -4,7 +4,6 @@
 # faster than its predictions. Prints a line for each attack; exits with 1 if one of them succeeds.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-export OMP_NUM_THREADS=1
 
 # wav FILE SECONDS RATE: a sparse file of silence, which needs almost no disk space.
 wav() {

@@ -4,7 +4,6 @@
 # 1 if one of them did harm.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-export OMP_NUM_THREADS=1
 
 run() { timeout 600 "$emovox" "$@" >log 2>&1; }
 train=(train --data corpus --config small.toml --device cpu --epochs 1)

@@ -13,17 +13,15 @@ many=${1:-200}
 shift || true
 few=$((many / 4))
 epochs=20
-# Waiting threads would otherwise spin and take the cores from other processes.
-export OMP_WAIT_POLICY=passive
 
 # Starts or resumes the training `attacked` and waits until it has completed one more epoch.
 start() {
     local before
     before=$(epochs_of attacked)
     if [ -e runs/attacked/config.toml ]; then
-        "$emovox" train --resume attacked > log 2>&1 &
+        "$emovox" train --resume attacked --threads "$threads" > log 2>&1 &
     else
-        "$emovox" train "${recipe[@]}" --run attacked > log 2>&1 &
+        "$emovox" train "${recipe[@]}" --threads "$threads" --run attacked > log 2>&1 &
     fi
     process=$!
     progress() { [ "$(epochs_of attacked)" -gt "$before" ] || has_ended; }
@@ -61,9 +59,9 @@ attack() {
     local sent=0 saved=0 same=0 other=0 wanted expected recipe code process list=""
     local -A codes=()
     wanted=$((128 + $(kill -l "$2")))
-    export OMP_NUM_THREADS=$4
+    threads=$4
     recipe=(--arch "$3" --device cpu --labels anger,sadness --epochs $epochs --early-stopping 0)
-    "$emovox" train "${recipe[@]}" --run whole > log 2>&1 || { cat log; exit 1; }
+    "$emovox" train "${recipe[@]}" --threads "$threads" --run whole > log 2>&1 || { cat log; exit 1; }
     expected=$(outcome whole)
     while [ $sent -lt "$1" ]; do
         start
@@ -80,7 +78,7 @@ attack() {
         fi
     done
     if [ -e runs/attacked ]; then
-        "$emovox" train --resume attacked > log 2>&1 && code=0 || code=$?
+        "$emovox" train --resume attacked --threads "$threads" > log 2>&1 && code=0 || code=$?
         compare
     fi
     rm -rf runs/whole

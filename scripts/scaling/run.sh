@@ -22,7 +22,7 @@ cleanup() {
 }
 trap cleanup EXIT
 cd "$work"
-export EMOVOX_CACHE=$work/cache OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1
+export EMOVOX_CACHE=$work/cache RAYON_NUM_THREADS=1
 epochs=${EPOCHS:-6}
 cat > bilstm.toml <<END
 [training]

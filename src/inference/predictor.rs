@@ -10,16 +10,17 @@ use crate::audio::Channel;
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
-use crate::dataset::{self, SplitTensors};
+use crate::dataset::{self, Extracted, SplitTensors};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::memory::{self, OutOfMemory};
 use crate::model::{self, EmotionModel};
+use crate::parallel::{self, Shared};
 use crate::run::RunFolder;
 
 /// Number of clips in a batch.
 const BATCH_SIZE: usize = 64;
-/// Number of recordings for each core whose features are in memory at once.
+/// Number of recordings for each thread whose features are in memory at once.
 const CHUNK: usize = 8;
 
 /// The best weights of a run with its settings.
@@ -162,10 +163,9 @@ impl Predictor {
         let RunConfig {
             audio, features, ..
         } = self.config();
-        for files in files.chunks(CHUNK * rayon::current_num_threads()) {
+        for files in files.chunks(CHUNK * parallel::threads()) {
             let extracted = dataset::extract_any(files, audio, features, &advance)?;
-            let read = extracted.iter().flatten().map(|one| &one.features);
-            let mut rows = self.rows(&read.collect::<Vec<_>>())?.into_iter();
+            let mut rows = self.rows_of_groups(&extracted)?.into_iter();
             for (file, extracted) in files.iter().zip(extracted) {
                 let prediction = match extracted {
                     Ok(extracted) => {
@@ -187,6 +187,25 @@ impl Predictor {
             }
         }
         Ok(())
+    }
+
+    /// The probabilities of each recording that was read. On a CPU, the groups that are predicted
+    /// together do not depend on the number of threads.
+    fn rows_of_groups(
+        &self,
+        extracted: &[Result<Extracted, String>],
+    ) -> Result<Vec<Result<Vec<f32>, String>>> {
+        let size = match self.model.device() {
+            Device::Cpu => CHUNK,
+            _ => extracted.len().max(1),
+        };
+        let groups = extracted.chunks(size).map(|group| {
+            let read = group.iter().flatten().map(|one| &one.features);
+            read.collect::<Vec<_>>()
+        });
+        let shared = Shared::new(self);
+        let rows = parallel::map(groups.collect(), |group| shared.get().rows(&group));
+        Ok(rows.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// The probabilities of each recording, or the reason that it has none. If the memory does not

@@ -127,9 +127,7 @@ impl TestEnv {
         command
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
-            .env("EMOVOX_CACHE", self.folder.path().join("cache"))
-            // For models this small, a second thread makes a training slower.
-            .env("OMP_NUM_THREADS", "1");
+            .env("EMOVOX_CACHE", self.folder.path().join("cache"));
         command
     }
 
