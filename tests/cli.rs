@@ -631,7 +631,7 @@ fn a_rejected_training_leaves_no_files() {
     env.wav("unknown/a.wav", 16_000, 1, &tone);
     env.wav("unknown/b.wav", 16_000, 1, &tone);
     train("unknown").fails_with(&[
-        "no rule of a corpus that emovox knows",
+        "do not follow the rule of a supported corpus",
         "CLASS/SPEAKER/clip.wav",
     ]);
 

@@ -4,7 +4,7 @@
 //! ```no_run
 //! use emovox::fetch::{RetryPolicy, fetch, source_of};
 //!
-//! let emodb = source_of("emodb").expect("emovox knows EmoDB");
+//! let emodb = source_of("emodb").expect("EmoDB is in the list");
 //! let into = std::path::Path::new("data/emodb");
 //! let clips = fetch(emodb, into, &RetryPolicy::default(), &|step| eprintln!("{step:?}"))?;
 //! # Ok::<(), anyhow::Error>(())

@@ -24,7 +24,39 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
-    replace(path, None, buffered(write))
+    replace(path, None, sync, buffered(write))
+}
+
+/// Like [`write_atomically`], but the data may reach the disk later. If the machine stops before
+/// [`sync_file_system`], the file may be incomplete.
+pub(crate) fn write_unsynced(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
+    // Without one call for all files, each file needs its own.
+    let sync = if cfg!(target_os = "linux") {
+        |_: &File| Ok(())
+    } else {
+        sync
+    };
+    replace(path, None, sync, buffered(write))
+}
+
+/// Waits until all data of the file system of `folder` are on the disk. For many small files this
+/// takes far less time than one sync for each.
+///
+/// # Errors
+/// Fails if the folder cannot be opened, or if the disk reports an error.
+pub(crate) fn sync_file_system(folder: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    File::open(folder)
+        .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
+        .with_context(|| format!("cannot write {}", folder.display()))?;
+    Ok(())
+}
+
+fn sync(file: &File) -> io::Result<()> {
+    file.sync_all()
 }
 
 /// Like [`write_atomically`], but renames the earlier file at `path` to `previous`.
@@ -39,7 +71,7 @@ pub fn write_keeping_previous(
     previous: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
-    replace(path, Some(previous), buffered(write))
+    replace(path, Some(previous), sync, buffered(write))
 }
 
 /// Writes `bytes` to `path` with [`write_atomically`].
@@ -63,13 +95,14 @@ fn buffered(
 fn replace(
     path: &Path,
     previous: Option<&Path>,
+    sync: fn(&File) -> io::Result<()>,
     fill: impl FnOnce(&NamedTempFile) -> Result<()>,
 ) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
     let folder = folder_of(path);
     let temporary = temporary_in(folder).with_context(context)?;
     fill(&temporary).with_context(context)?;
-    temporary.as_file().sync_all().with_context(context)?;
+    sync(temporary.as_file()).with_context(context)?;
     if let Some(previous) = previous {
         match fs::rename(path, previous) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -85,7 +118,7 @@ fn replace(
     // The rename is on the disk only after a sync of the folder.
     #[cfg(unix)]
     File::open(folder)
-        .and_then(|folder| folder.sync_all())
+        .and_then(|folder| sync(&folder))
         .with_context(context)?;
     Ok(())
 }

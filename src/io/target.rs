@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::write_atomically;
+use super::{write_atomically, write_unsynced};
 
 /// Maximum length of a chain of symbolic links; the limit of Linux.
 const MAX_LINKS: usize = 40;
@@ -23,9 +23,33 @@ pub fn write_output(
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
     let target = target_of(path)?;
-    if !is_written_straight(&target) {
-        return write_atomically(&target, write);
+    if is_written_straight(&target) {
+        write_straight(path, &target, write)
+    } else {
+        write_atomically(&target, write)
     }
+}
+
+/// Like [`write_output`], for one of many files; [`sync_file_system`](super::sync_file_system) must
+/// follow the last one.
+pub(crate) fn write_one_of_many(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
+    let target = target_of(path)?;
+    if is_written_straight(&target) {
+        write_straight(path, &target, write)
+    } else {
+        write_unsynced(&target, write)
+    }
+}
+
+/// Writes to a device, a pipe or standard output.
+fn write_straight(
+    path: &Path,
+    target: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
     // Some formats seek to their beginning, which a pipe does not support.
     let buffer = tempfile::tempfile().context("cannot write a temporary file")?;
@@ -35,7 +59,7 @@ pub fn write_output(
     drop(writer);
     let mut buffer = buffer;
     buffer.rewind().with_context(context)?;
-    if is_standard_output(&target) {
+    if is_standard_output(target) {
         #[expect(
             clippy::disallowed_methods,
             reason = "the output path of the user is standard output, and gets the bytes unchanged"
@@ -46,7 +70,7 @@ pub fn write_output(
     }
     let mut out = OpenOptions::new()
         .append(true)
-        .open(&target)
+        .open(target)
         .with_context(context)?;
     unless_closed(io::copy(&mut buffer, &mut out).map(|_| ())).with_context(context)
 }

@@ -13,9 +13,9 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::metadata::Line;
-use crate::dataset::{print_npy, write_npy};
+use crate::dataset::print_npy;
 use crate::features::Features;
-use crate::io::write_output;
+use crate::io::{write_one_of_many, write_output};
 use crate::run::beginning;
 
 /// File format of exported features. A matrix is `[frames, coefficients]`, float32.
@@ -178,7 +178,8 @@ pub(super) fn place_below(folder: &Path, name: &str, format: FeatureFormat) -> P
     folder.join(format!("{name}.{}", format.ending()))
 }
 
-/// Writes the features of one recording below `folder`; `name` is the path without the extension.
+/// Writes the features of one of many recordings below `folder`; `name` is the path without the
+/// extension. `sync_file_system` must follow the last one.
 pub(super) fn write_below(
     folder: &Path,
     name: &str,
@@ -190,27 +191,27 @@ pub(super) fn write_below(
         fs::create_dir_all(parent)
             .with_context(|| format!("cannot create the folder {}", parent.display()))?;
     }
-    write_alone(features, &path, format)
+    write_one_of_many(&path, |file| print(features, format, file))
 }
 
 /// Writes one matrix to its own file, `.npy` or text.
 pub(super) fn write_alone(features: &Features, path: &Path, format: FeatureFormat) -> Result<()> {
-    match format {
-        FeatureFormat::Plain => {
-            write_output(path, |file| Ok(file.write_all(plain(features).as_bytes())?))
-        }
-        _ => write_npy(features, path),
-    }
+    write_output(path, |file| print(features, format, file))
+}
+
+/// Writes the bytes of a `.npy` file or of a text file.
+fn print(features: &Features, format: FeatureFormat, out: &mut impl Write) -> Result<()> {
+    Ok(match format {
+        FeatureFormat::Plain => out.write_all(plain(features).as_bytes())?,
+        _ => print_npy(features, out)?,
+    })
 }
 
 /// True if the file equals the file that would be written for `features`.
 pub(super) fn is_same(file: &Path, features: &Features, format: FeatureFormat) -> bool {
     let mut expected = Vec::new();
-    match format {
-        FeatureFormat::Plain => expected.extend(plain(features).as_bytes()),
-        // Writing to memory does not fail.
-        _ => _ = print_npy(features, &mut expected),
-    }
+    // Writing to memory does not fail.
+    let _ = print(features, format, &mut expected);
     beginning(file, expected.len() as u64 + 1) == expected
 }
 

@@ -18,8 +18,7 @@ use crate::audio::{AudioConfig, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
-use crate::io::write_output;
-use crate::io::{is_written_straight, target_of};
+use crate::io::{is_written_straight, sync_file_system, target_of, write_output};
 use crate::run::Outputs;
 use format::Writer;
 use metadata::Line;
@@ -103,7 +102,10 @@ pub fn write_features(
         config,
     };
     let (lines, unreadable) = if format.is_folder() {
-        task.write_each(out, format, advance)?
+        let done = task.write_each(out, format, advance)?;
+        // The table lists only files that are completely on the disk.
+        sync_file_system(out)?;
+        done
     } else {
         let mut done = (Vec::new(), Vec::new());
         write_output(out, |file: &mut BufWriter<&File>| {
