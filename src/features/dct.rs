@@ -2,6 +2,10 @@
 
 use std::f64::consts::PI;
 
+use multiversion::multiversion;
+
+use super::stft::FRAMES_PER_BLOCK;
+
 /// Number of coefficients computed in one pass over the bands. It is even, because even and odd
 /// rows alternate.
 const ROWS: usize = 4;
@@ -41,38 +45,14 @@ impl Dct {
         }
     }
 
-    /// Transforms `FRAMES` frames at once: `log_mels` [n_mels, FRAMES] in decibels → `mfcc`
-    /// [n_mfcc, FRAMES].
-    pub fn apply<const FRAMES: usize>(
+    /// Transforms the frames of a block at once: `log_mels` [n_mels, FRAMES_PER_BLOCK] in decibels
+    /// → `mfcc` [n_mfcc, FRAMES_PER_BLOCK].
+    pub fn apply(
         &self,
-        log_mels: &[[f32; FRAMES]],
-        mfcc: &mut [[f32; FRAMES]],
+        log_mels: &[[f32; FRAMES_PER_BLOCK]],
+        mfcc: &mut [[f32; FRAMES_PER_BLOCK]],
     ) {
-        let half = self.n_mels.div_ceil(2);
-        let (low, high) = log_mels[..self.n_mels].split_at(self.n_mels / 2);
-        // An odd number of bands has a middle band, which is its own mirror image.
-        let (middle, high) = high.split_at(half - low.len());
-        for (out, table) in mfcc.chunks_mut(ROWS).zip(self.table.chunks_exact(half)) {
-            let mut sums = [[0.0; FRAMES]; ROWS];
-            for ((low, high), weights) in low.iter().zip(high.iter().rev()).zip(table) {
-                for frame in 0..FRAMES {
-                    let even = low[frame] + high[frame];
-                    let odd = low[frame] - high[frame];
-                    for row in (0..ROWS).step_by(2) {
-                        sums[row][frame] += weights[row] * even;
-                        sums[row + 1][frame] += weights[row + 1] * odd;
-                    }
-                }
-            }
-            for (middle, weights) in middle.iter().zip(&table[low.len()..]) {
-                for (sums, weight) in sums.iter_mut().zip(weights) {
-                    for frame in 0..FRAMES {
-                        sums[frame] += weight * middle[frame];
-                    }
-                }
-            }
-            out.copy_from_slice(&sums[..out.len()]);
-        }
+        transform_block(&self.table, &log_mels[..self.n_mels], mfcc);
     }
 
     /// The transpose of the transform's matrix, `[n_mels, n_mfcc]`, row by row.
@@ -81,9 +61,54 @@ impl Dct {
         for (band, row) in rows.chunks_exact_mut(n_mfcc).enumerate() {
             let mut unit = vec![[0.0]; self.n_mels];
             unit[band] = [1.0];
-            self.apply(&unit, row);
+            transform(&self.table, &unit, row);
         }
         rows.into_flattened()
+    }
+}
+
+/// [`transform`] with the vector instructions of this processor. The results are the same on every
+/// processor, because each sum is added in the same order.
+#[multiversion(targets("x86_64+avx2", "x86_64+avx"))]
+fn transform_block(
+    table: &[[f32; ROWS]],
+    log_mels: &[[f32; FRAMES_PER_BLOCK]],
+    mfcc: &mut [[f32; FRAMES_PER_BLOCK]],
+) {
+    transform(table, log_mels, mfcc);
+}
+
+#[inline(always)]
+fn transform<const FRAMES: usize>(
+    table: &[[f32; ROWS]],
+    log_mels: &[[f32; FRAMES]],
+    mfcc: &mut [[f32; FRAMES]],
+) {
+    let n_mels = log_mels.len();
+    let half = n_mels.div_ceil(2);
+    let (low, high) = log_mels.split_at(n_mels / 2);
+    // An odd number of bands has a middle band, which is its own mirror image.
+    let (middle, high) = high.split_at(half - low.len());
+    for (out, table) in mfcc.chunks_mut(ROWS).zip(table.chunks_exact(half)) {
+        let mut sums = [[0.0; FRAMES]; ROWS];
+        for ((low, high), weights) in low.iter().zip(high.iter().rev()).zip(table) {
+            for frame in 0..FRAMES {
+                let even = low[frame] + high[frame];
+                let odd = low[frame] - high[frame];
+                for row in (0..ROWS).step_by(2) {
+                    sums[row][frame] += weights[row] * even;
+                    sums[row + 1][frame] += weights[row + 1] * odd;
+                }
+            }
+        }
+        for (middle, weights) in middle.iter().zip(&table[low.len()..]) {
+            for (sums, weight) in sums.iter_mut().zip(weights) {
+                for frame in 0..FRAMES {
+                    sums[frame] += weight * middle[frame];
+                }
+            }
+        }
+        out.copy_from_slice(&sums[..out.len()]);
     }
 }
 

@@ -1,5 +1,9 @@
 //! Mel filter bank: `librosa.filters.mel` with Slaney's scale and norm.
 
+use multiversion::multiversion;
+
+use super::stft::FRAMES_PER_BLOCK;
+
 /// Slope of Slaney's mel scale below 1000 Hz, where the scale is linear: 3 mel for 200 Hz.
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
 /// Start of the logarithmic part of the scale.
@@ -95,18 +99,29 @@ impl MelFilterBank {
         });
     }
 
-    /// Filters `FRAMES` frames at once: `power` [1 + ⌊n_fft / 2⌋, FRAMES] → `mels` [n_mels,
-    /// FRAMES].
-    pub fn apply<const FRAMES: usize>(&self, power: &[[f32; FRAMES]], mels: &mut [[f32; FRAMES]]) {
-        for (mel, band) in mels.iter_mut().zip(&self.bands) {
-            let weights = &self.weights[band.first_weight..band.first_weight + band.bins];
-            let mut sums = [0.0; FRAMES];
-            for (weight, power) in weights.iter().zip(&power[band.first_bin..]) {
-                for frame in 0..FRAMES {
-                    sums[frame] += weight * power[frame];
-                }
+    /// Filters the frames of a block at once: `power` [1 + ⌊n_fft / 2⌋, FRAMES_PER_BLOCK] → `mels`
+    /// [n_mels, FRAMES_PER_BLOCK].
+    pub fn apply(&self, power: &[[f32; FRAMES_PER_BLOCK]], mels: &mut [[f32; FRAMES_PER_BLOCK]]) {
+        filter(self, power, mels);
+    }
+}
+
+/// [`MelFilterBank::apply`] with the vector instructions of this processor. The results are the
+/// same on every processor, because each sum is added in the same order.
+#[multiversion(targets("x86_64+avx2", "x86_64+avx"))]
+fn filter(
+    bank: &MelFilterBank,
+    power: &[[f32; FRAMES_PER_BLOCK]],
+    mels: &mut [[f32; FRAMES_PER_BLOCK]],
+) {
+    for (mel, band) in mels.iter_mut().zip(&bank.bands) {
+        let weights = &bank.weights[band.first_weight..band.first_weight + band.bins];
+        let mut sums = [0.0; FRAMES_PER_BLOCK];
+        for (weight, power) in weights.iter().zip(&power[band.first_bin..]) {
+            for frame in 0..FRAMES_PER_BLOCK {
+                sums[frame] += weight * power[frame];
             }
-            *mel = sums;
         }
+        *mel = sums;
     }
 }
