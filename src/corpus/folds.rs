@@ -270,7 +270,7 @@ fn deal_groups<'a>(
 /// True for a clip of RAVDESS. It compares the file name too, because other corpora have the same
 /// speaker numbers: EmoDB also has a 03.
 fn is_ravdess(clip: &Clip) -> bool {
-    let labels = CorpusKind::Ravdess.parse(&clip.file);
+    let labels = CorpusKind::Ravdess.parse(&clip.file.path);
     labels.is_some_and(|labels| labels.speaker == clip.speaker && clip.corpus.is_empty())
 }
 
