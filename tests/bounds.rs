@@ -133,7 +133,7 @@ fn predictions_are_returned_before_the_last_recording_is_read() {
     for (index, (file, prediction)) in files.iter().zip(&taken).enumerate() {
         match prediction {
             Ok(prediction) => assert!(index != missing && prediction.file == *file),
-            Err(skipped) => assert!(index == missing && skipped.file == *file),
+            Err(skipped) => assert!(index == missing && skipped.file.path == *file),
         }
     }
     // The receiver can stop after the first prediction.

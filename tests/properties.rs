@@ -106,7 +106,7 @@ proptest! {
         };
         if let Ok(corpus) = list.read(|_| Some(1.0)) {
             for clip in &corpus.clips {
-                prop_assert!(!clip.label.is_empty() && corpus.path(clip).is_file(), "{clip:?}");
+                prop_assert!(!clip.label.is_empty() && corpus.recording(clip).path.is_file(), "{clip:?}");
             }
         }
     }

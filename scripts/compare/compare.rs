@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use emovox::audio::{self, AudioConfig, Waveform};
+use emovox::audio::{self, AudioConfig, Excerpt, Waveform};
 use emovox::config::RunConfig;
 use emovox::corpus;
 use emovox::dataset::{FeatureDataset, extract_each, write_npy};
@@ -42,14 +42,15 @@ fn files(list: &str) -> Result<Vec<PathBuf>> {
 /// file is read once before the measurement.
 fn extract(files: &[PathBuf]) -> Result<()> {
     let (audio, config) = (AudioConfig::default(), FeatureConfig::default());
-    let frames = |files: &[PathBuf]| {
+    let files: Vec<Excerpt> = files.iter().map(Excerpt::from).collect();
+    let frames = |files: &[Excerpt]| {
         extract_each(files, &audio, &config, |_, features| {
             features.map_or(0, |features| features.frames())
         })
     };
     frames(&files[..files.len().min(1)])?;
     let started = Instant::now();
-    let frames: usize = frames(files)?.iter().sum();
+    let frames: usize = frames(&files)?.iter().sum();
     let seconds = started.elapsed().as_secs_f64();
     println!("{{\"seconds\": {seconds}, \"frames\": {frames}}}");
     Ok(())
@@ -117,7 +118,7 @@ fn dump(config: &Path, folder: &Path, out: &Path) -> Result<()> {
     let corpus = corpus::scan(folder, config.data.corpus)?;
     let loaded = FeatureDataset::read(&corpus, &config.audio, &config.features, None, || {})?;
     for (clip, features) in loaded.clips.iter().zip(&loaded.features) {
-        let place = out.join(&clip.file).with_extension("npy");
+        let place = out.join(&clip.file.path).with_extension("npy");
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent)?;
         }

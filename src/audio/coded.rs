@@ -14,10 +14,10 @@ use symphonia::core::codecs::audio::well_known::{
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
-use symphonia::core::formats::{FormatReader, Track, TrackType};
+use symphonia::core::formats::{FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::TimeBase;
+use symphonia::core::units::{TimeBase, Timestamp};
 use symphonia::default::formats::{
     AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
     WavReader,
@@ -199,6 +199,56 @@ impl<'s> Coded<'s> {
                 .is_some_and(|base| Some(base) == TimeBase::try_from_recip(rate));
     }
 
+    /// Moves towards the frame with this index, and never behind it. Returns the index of the next
+    /// frame: 0, the start of the recording, for codecs whose samples depend on earlier packets.
+    ///
+    /// Every block of FLAC is decoded independently and has its position, so FLAC gives the same
+    /// samples from any block on. MP3, AAC, Vorbis and Opus do not: their decoders keep state.
+    pub(super) fn seek(&mut self, frame: u64) -> Result<u64, AudioError> {
+        let is_independent = self.container == Container::Flac.long_name();
+        if !is_independent || self.delay > 0 || frame <= self.decoded {
+            return Ok(0);
+        }
+        guarded(self.container, || {
+            let to = SeekTo::Timestamp {
+                ts: Timestamp::new(i64::try_from(frame).unwrap_or(i64::MAX)),
+                track_id: self.track,
+            };
+            let Ok(found) = self.reader.seek(SeekMode::Accurate, to) else {
+                return self.rewind();
+            };
+            match u64::try_from(found.actual_ts.get()) {
+                Ok(position) if position <= frame => {
+                    self.start_at(position);
+                    Ok(position)
+                }
+                _ => self.rewind(),
+            }
+        })
+    }
+
+    /// Moves to the start of the recording, if it cannot move to a frame.
+    fn rewind(&mut self) -> Result<u64, AudioError> {
+        let to = SeekTo::Timestamp {
+            ts: Timestamp::ZERO,
+            track_id: self.track,
+        };
+        let found = self.reader.seek(SeekMode::Accurate, to);
+        found.map_err(|error| damaged(self.container, &error))?;
+        self.start_at(0);
+        Ok(0)
+    }
+
+    /// Forgets the decoded samples: the next packet starts with this frame.
+    fn start_at(&mut self, frame: u64) {
+        if let Decoder::Symphonia { decoder, .. } = &mut self.decoder {
+            decoder.reset();
+        }
+        self.waiting.clear();
+        self.decoded = frame;
+        self.is_over = false;
+    }
+
     /// Decodes some more samples. Returns all channels of a frame, then the next frame; nothing at
     /// the end.
     pub(super) fn read(&mut self) -> Result<Vec<f32>, AudioError> {
@@ -289,9 +339,7 @@ impl<'s> Coded<'s> {
     /// Decodes a packet. Returns false at the end.
     fn decode_packet(&mut self) -> Result<bool, AudioError> {
         let Some(packet) = self.next_packet()? else {
-            if self.damaged * DAMAGED_OF > self.packets {
-                return Err(self.too_much_damage());
-            }
+            self.check_damage()?;
             return Ok(false);
         };
         self.packets += 1;
@@ -352,6 +400,14 @@ impl<'s> Coded<'s> {
         memory.map_err(|_| OutOfMemory { bytes: 0 })?;
         self.waiting.extend_from_slice(samples);
         Ok(true)
+    }
+
+    /// Rejects a recording with too many damaged packets, of those that were read so far.
+    pub(super) fn check_damage(&self) -> Result<(), AudioError> {
+        if self.damaged * DAMAGED_OF > self.packets {
+            return Err(self.too_much_damage());
+        }
+        Ok(())
     }
 
     fn too_much_damage(&self) -> AudioError {

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::Channel;
 use super::config::SAMPLE_RATES;
+use super::{Channel, Segment};
 use crate::memory::OutOfMemory;
 
 /// The reason that a recording cannot be used.
@@ -85,6 +85,18 @@ pub enum AudioError {
     /// A valid header without samples after it.
     #[error("no samples: the file has a header but no audio; leave it out or record it again")]
     NoSamples,
+
+    /// A segment that starts behind the end of its recording.
+    #[error(
+        "no samples: the segment {segment} starts behind the end of the recording ({seconds:.3} s); \
+         correct its times"
+    )]
+    SegmentBehindEnd {
+        /// The segment.
+        segment: Segment,
+        /// Duration of the recording in seconds.
+        seconds: f64,
+    },
 
     /// A float file that contains NaN or infinity; the field is the index of the sample.
     #[error("sample {0} is not a finite number; export the recording again")]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use super::channel::{Mixer, check};
@@ -9,7 +10,7 @@ use super::coded::Coded;
 use super::magic::{self, Container};
 use super::source::{ReadSeek, Section};
 use super::stream::SoundStream;
-use super::{AudioError, Channel, Waveform, decode, format, riff};
+use super::{AudioError, Channel, Excerpt, Segment, Waveform, decode, format, riff};
 use crate::memory::OutOfMemory;
 
 /// Largest number of ID3 tags before a recording.
@@ -95,7 +96,7 @@ pub fn read(path: &Path) -> Result<Waveform, AudioError> {
 /// # Errors
 /// As [`read`].
 pub fn read_from(source: impl ReadSeek) -> Result<Waveform, AudioError> {
-    Ok(read_channel_from(source, Channel::Mix)?.waveform)
+    Ok(read_samples(source, Channel::Mix, None)?.waveform)
 }
 
 /// Reads one channel of a recording, or the mean of all, at its own sample rate.
@@ -103,26 +104,54 @@ pub fn read_from(source: impl ReadSeek) -> Result<Waveform, AudioError> {
 /// # Errors
 /// As [`read`], and if the recording does not have the channel.
 pub fn read_channel(path: &Path, channel: Channel) -> Result<Decoded, AudioError> {
-    read_channel_from(open_file(path)?, channel)
+    read_samples(open_file(path)?, channel, None)
 }
 
-fn read_channel_from(source: impl ReadSeek, channel: Channel) -> Result<Decoded, AudioError> {
-    let (samples, sample_rate, mixer) = match Recording::find(source)? {
+/// Reads a file or a segment of it as [`read_channel`] does. The samples of a segment are exactly
+/// those of the whole file from `round(start · rate)` to `round(end · rate)`, or to the end of the
+/// file.
+///
+/// In PCM and FLAC, the file is read from the segment on. The decoders of other formats depend on
+/// the samples before, so these are decoded from the start of the file to the end of the segment.
+///
+/// # Errors
+/// As [`read_channel`], and if the file ends before the segment starts.
+pub fn read_excerpt(excerpt: &Excerpt, channel: Channel) -> Result<Decoded, AudioError> {
+    read_samples(open_file(&excerpt.path)?, channel, excerpt.segment)
+}
+
+/// Reads one channel, or the mean of all, of a whole source or of a segment.
+fn read_samples(
+    source: impl ReadSeek,
+    channel: Channel,
+    segment: Option<Segment>,
+) -> Result<Decoded, AudioError> {
+    let range = |rate: u32| segment.map_or(0..u64::MAX, |segment| segment.samples(rate));
+    let (samples, sample_rate, mixer, end) = match Recording::find(source)? {
         Recording::Wav(mut wav) => {
             let mut mixer = Mixer::new(channel, wav.format.channels)?;
-            wav.seek_to_start()?;
-            let samples = decode::read_mono(wav.source, &wav.format, wav.frames, &mut mixer)?;
-            (samples, wav.format.sample_rate, mixer)
+            let rate = wav.format.sample_rate;
+            let range = wav.seek_to(range(rate))?;
+            let frames = range.end - range.start;
+            let samples = decode::read_mono(wav.source, &wav.format, frames, &mut mixer)?;
+            (samples, rate, mixer, wav.frames)
         }
         Recording::Coded(mut coded) => {
             let mut mixer = Mixer::new(channel, coded.channels)?;
+            let range = range(coded.sample_rate);
             let mut samples = Vec::new();
-            while read_coded(&mut coded, &mut mixer, samples.len(), &mut samples)? > 0 {}
-            (samples, coded.sample_rate, mixer)
+            let end = read_coded_range(&mut coded, &mut mixer, range, &mut samples)?;
+            (samples, coded.sample_rate, mixer, end)
         }
     };
     if samples.is_empty() {
-        return Err(AudioError::NoSamples);
+        return Err(match segment {
+            Some(segment) if end > 0 => AudioError::SegmentBehindEnd {
+                segment,
+                seconds: end as f64 / f64::from(sample_rate),
+            },
+            _ => AudioError::NoSamples,
+        });
     }
     Ok(Decoded {
         waveform: Waveform {
@@ -133,6 +162,32 @@ fn read_channel_from(source: impl ReadSeek, channel: Channel) -> Result<Decoded,
     })
 }
 
+/// Appends the samples in `range` to `mono`. Returns the index behind the last sample that was
+/// decoded.
+fn read_coded_range(
+    coded: &mut Coded,
+    mixer: &mut Mixer,
+    range: Range<u64>,
+    mono: &mut Vec<f32>,
+) -> Result<u64, AudioError> {
+    let channels = usize::from(coded.channels);
+    let mut position = coded.seek(range.start)?;
+    while position < range.end {
+        let block = coded.read()?;
+        let frames = (block.len() / channels) as u64;
+        if frames == 0 {
+            break;
+        }
+        let from = range.start.saturating_sub(position).min(frames) as usize;
+        let to = (range.end - position).min(frames) as usize;
+        let wanted = &block[from * channels..to * channels];
+        mix_coded(wanted, channels, mixer, position as usize + from, mono)?;
+        position += frames;
+    }
+    coded.check_damage()?;
+    Ok(position)
+}
+
 /// Appends the next samples to `mono`. `before` is the number of earlier samples. Returns the number
 /// of new samples, 0 at the end.
 fn read_coded(
@@ -141,16 +196,29 @@ fn read_coded(
     before: usize,
     mono: &mut Vec<f32>,
 ) -> Result<usize, AudioError> {
-    let block = coded.read()?;
     let channels = usize::from(coded.channels);
-    check(&block, channels, before, |sample| sample.into())?;
+    let block = coded.read()?;
+    mix_coded(&block, channels, mixer, before, mono)?;
+    Ok(block.len() / channels)
+}
+
+/// Checks decoded samples and appends their mix to `mono`. `before` is the number of earlier
+/// samples of the recording.
+fn mix_coded(
+    block: &[f32],
+    channels: usize,
+    mixer: &mut Mixer,
+    before: usize,
+    mono: &mut Vec<f32>,
+) -> Result<(), AudioError> {
+    check(block, channels, before, |sample| sample.into())?;
     let frames = block.len() / channels;
     let memory = mono.try_reserve(frames);
     memory.map_err(|_| OutOfMemory {
         bytes: 4 * frames as u64,
     })?;
-    mixer.push(&block, mono, |sample| sample);
-    Ok(frames)
+    mixer.push(block, mono, |sample| sample);
+    Ok(())
 }
 
 /// A recording that is read piece by piece, so that a long one does not have to fit into memory.
@@ -301,6 +369,15 @@ impl<'s> Recording<'s> {
 }
 
 impl Wav<'_> {
+    /// Moves to the first frame of `range`. Returns the range up to the last frame of the file.
+    fn seek_to(&mut self, range: Range<u64>) -> Result<Range<u64>, AudioError> {
+        self.seek_to_start()?;
+        let start = range.start.min(self.frames);
+        let offset = start * self.format.frame_width() as u64;
+        self.source.seek(SeekFrom::Start(self.start + offset))?;
+        Ok(start..range.end.clamp(start, self.frames))
+    }
+
     fn seek_to_start(&mut self) -> Result<(), AudioError> {
         if self.frames == 0 {
             return Err(AudioError::NoSamples);

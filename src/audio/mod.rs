@@ -9,6 +9,7 @@ mod config;
 mod decode;
 pub(crate) mod dot;
 mod error;
+pub(crate) mod excerpt;
 mod file;
 mod format;
 mod gapless;
@@ -27,7 +28,8 @@ use std::path::Path;
 pub use channel::Channel;
 pub use config::{AudioConfig, SampleRate};
 pub use error::AudioError;
-pub use file::{AudioFile, AudioInfo, Decoded, probe, read, read_channel, read_from};
+pub use excerpt::{Excerpt, Segment};
+pub use file::{AudioFile, AudioInfo, Decoded, probe, read, read_channel, read_excerpt, read_from};
 pub use resample::resample;
 pub use source::ReadSeek;
 use stream::{VoiceActivityConfig, VoiceActivityGate};
@@ -151,11 +153,20 @@ pub fn load(path: &Path, config: &AudioConfig) -> Result<Waveform, AudioError> {
 /// # Errors
 /// As [`load`].
 pub fn load_checked(path: &Path, config: &AudioConfig) -> Result<Loaded, AudioError> {
+    load_excerpt(&path.into(), config)
+}
+
+/// Reads a file or a segment of it like [`load_checked`]. A segment is read like a file that
+/// contains only the samples of the segment.
+///
+/// # Errors
+/// As [`load`], and if the file ends before the segment starts.
+pub fn load_excerpt(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, AudioError> {
     config.validate()?;
     let Decoded {
         mut waveform,
         is_cancelled,
-    } = read_channel(path, config.channel)?;
+    } = read_excerpt(excerpt, config.channel)?;
     if let SampleRate::Hz(sample_rate) = config.sample_rate
         && sample_rate != waveform.sample_rate
     {

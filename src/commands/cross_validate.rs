@@ -35,7 +35,8 @@ predictions.csv, confusion.csv, confusion.png, recall.png (of the first seed) an
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,
-    /// Folds: ravdess-emobox6, ravdess-luna5, loso (leave one speaker out), or a number of groups
+    /// Number of groups, loso (leave one speaker out), ravdess-emobox6, ravdess-luna5 or
+    /// iemocap-sessions
     #[arg(long, value_name = "FOLDS", default_value = "5")]
     folds: Folds,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `emovox doctor`: properties of the machine, and the result of a corpus scan.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::list::ListArgs;
 use super::{open_corpus, open_data, say};
-use emovox::audio;
+use emovox::audio::{self, Channel, Excerpt};
 use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
 use emovox::device::{self, DeviceChoice};
 use emovox::parallel;
@@ -152,18 +152,18 @@ fn recordings(corpus: &Corpus) {
 type ReadResult = Result<(u32, u16, f64), String>;
 
 /// Reads every recording to its end, because a header can state more samples than there are.
-fn read_all(corpus: &Corpus) -> Vec<(&Path, ReadResult)> {
-    let read = |path: &Path| -> Result<(u32, u16, f64), audio::AudioError> {
-        let info = audio::probe(path)?;
-        let waveform = audio::read(path)?;
+fn read_all(corpus: &Corpus) -> Vec<(&Excerpt, ReadResult)> {
+    let read = |recording: &Excerpt| -> Result<(u32, u16, f64), audio::AudioError> {
+        let info = audio::probe(&recording.path)?;
+        let waveform = audio::read_excerpt(recording, Channel::Mix)?.waveform;
         Ok((info.sample_rate, info.channels, waveform.seconds()))
     };
     corpus
         .clips
         .par_iter()
         .map(|clip| {
-            let result = read(&corpus.path(clip)).map_err(|error| error.to_string());
-            (clip.file.as_path(), result)
+            let result = read(&corpus.recording(clip)).map_err(|error| error.to_string());
+            (&clip.file, result)
         })
         .collect()
 }

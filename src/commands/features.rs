@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::list::ListArgs;
 use super::output::{OutputArgs, report_written};
 use super::progress::bar;
-use super::{Runs, tell_skipped};
+use super::{Runs, open_data, tell_skipped, warning};
 use emovox::audio::{AudioConfig, SampleRate};
-use emovox::corpus::{Found, find_recordings};
+use emovox::corpus::{Skipped, find_recordings};
 use emovox::dataset::extract_one;
 use emovox::export::{
-    FeatureFormat, check_features, describe, is_own_matrix, write_features, write_matrix,
+    FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
+    write_matrix,
 };
 use emovox::features::FeatureConfig;
 use emovox::inference::Trained;
@@ -32,16 +34,24 @@ Examples:
   emovox features data/emodb --out emodb.npz --run emodb-bilstm
       a whole corpus in one file, with the feature settings of that run
       in Python: numpy.load('emodb.npz')['wav/03a01Fa']
+  emovox features --manifest calls.csv --out mfcc
+      the recordings of a manifest; a segment has its times in its name: mfcc/call_1.250-3.750.npy
 
 Formats: .npy and .txt have one file per recording; .npz, .safetensors and .csv one file for all (a .csv
-has one line per frame). For a folder, a table is written in addition, metadata.csv or
+has one line per frame). For a folder or a manifest, a table is written in addition, metadata.csv or
 NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate and hop length of each
-recording.")]
+recording, and start and end in seconds if there are segments.")]
 pub struct FeaturesArgs {
     /// Recording, or folder with recordings
-    #[arg(value_name = "FILE|DIR")]
-    recordings: PathBuf,
-    /// Output file; for .npy and .txt of a folder, the output folder
+    #[arg(
+        value_name = "FILE|DIR",
+        required_unless_present = "manifest",
+        conflicts_with = "manifest"
+    )]
+    recordings: Option<PathBuf>,
+    #[command(flatten)]
+    list: ListArgs,
+    /// Output file; for .npy and .txt of a folder or a manifest, the output folder
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     #[command(flatten)]
@@ -156,25 +166,31 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     if let Some(run) = &args.run {
         outputs.protect_run(&args.runs.runs_dir, run);
     }
-    if args.recordings.is_dir() {
+    let many = match &args.recordings {
+        Some(file) if !file.is_dir() => None,
+        Some(folder) => Some(Many::in_folder(folder)?),
+        None => Some(args.listed()?),
+    };
+    if let Some(many) = many {
         check_ending(&args.out, format)?;
         // A name without an extension is a folder.
         let format = format.unwrap_or(FeatureFormat::Npy);
         let out = (args.out.as_path(), format);
-        return folder(&args.recordings, out, &mut outputs, &audio, &config);
+        return many.write(out, &mut outputs, &audio, &config);
     }
+    let recording = args.recordings.unwrap_or_default();
     ensure!(
         !args.out.is_dir(),
         "{} is a folder; for one recording, --out must be a file",
         args.out.display()
     );
-    let features = extract_one(&args.recordings, &audio, &config)?;
+    let features = extract_one(&recording, &audio, &config)?;
     let named = format;
     let format = format.unwrap_or(FeatureFormat::Npy);
-    outputs.protect(&args.recordings);
+    outputs.protect(&recording);
     outputs.check(&args.out, |file| is_own_matrix(file, &features, format))?;
     check_ending(&args.out, named)?;
-    write_matrix(&features, &args.recordings, (&args.out, format))?;
+    write_matrix(&features, &recording, (&args.out, format))?;
     let line = format!(
         "{}: {} frames × {} coefficients",
         args.out.display(),
@@ -186,6 +202,20 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
 }
 
 impl FeaturesArgs {
+    /// The recordings of the manifest.
+    fn listed(&self) -> Result<Many> {
+        let data = self.list.data()?;
+        let corpus = open_data(&data.context("--manifest or a folder is needed")?)?;
+        for note in &corpus.notes {
+            warning!("{note}");
+        }
+        Ok(Many {
+            recordings: corpus.clips.iter().map(LabeledFile::from).collect(),
+            folder: corpus.folder,
+            skipped: corpus.skipped,
+        })
+    }
+
     /// The settings of the run if --run is given, otherwise those of the flags.
     fn settings(&self) -> Result<(AudioConfig, FeatureConfig)> {
         if let Some(name) = &self.run {
@@ -214,49 +244,68 @@ impl FeaturesArgs {
     }
 }
 
-/// Writes the features of all recordings below a folder, and the table of the recordings.
-fn folder(
-    recordings: &Path,
-    (out, format): (&Path, FeatureFormat),
-    outputs: &mut Outputs,
-    audio: &AudioConfig,
-    config: &FeatureConfig,
-) -> Result<ExitCode> {
-    ensure!(
-        format.is_folder() || !out.is_dir(),
-        "{} is a folder; --out must be the one file for all features",
-        out.display()
-    );
-    let Found {
-        recordings: names,
-        mut skipped,
-        ..
-    } = find_recordings(recordings)?;
-    if names.is_empty() {
-        bail!("no recording in {}", recordings.display());
+/// Recordings of a folder or a manifest.
+struct Many {
+    folder: PathBuf,
+    recordings: Vec<LabeledFile>,
+    skipped: Vec<Skipped>,
+}
+
+impl Many {
+    /// All recordings below a folder.
+    fn in_folder(folder: &Path) -> Result<Many> {
+        let found = find_recordings(folder)?;
+        if found.recordings.is_empty() {
+            bail!("no recording in {}", folder.display());
+        }
+        Ok(Many {
+            folder: folder.into(),
+            recordings: describe(folder, &found.recordings),
+            skipped: found.skipped,
+        })
     }
-    let described = describe(recordings, &names);
-    for name in &names {
-        outputs.protect(&recordings.join(name));
+
+    /// Writes the features of all recordings, and the table of the recordings.
+    fn write(
+        mut self,
+        (out, format): (&Path, FeatureFormat),
+        outputs: &mut Outputs,
+        audio: &AudioConfig,
+        config: &FeatureConfig,
+    ) -> Result<ExitCode> {
+        ensure!(
+            format.is_folder() || !out.is_dir(),
+            "{} is a folder; --out must be the one file for all features",
+            out.display()
+        );
+        for recording in &self.recordings {
+            outputs.protect(&recording.file.below(&self.folder).path);
+        }
+        check_features(outputs, &self.recordings, (out, format))?;
+        let count = self.recordings.len();
+        let progress = bar(count, "features", "clips");
+        let unreadable = write_features(
+            &self.folder,
+            &self.recordings,
+            audio,
+            config,
+            (out, format),
+            || progress.inc(1),
+        )?;
+        progress.finish_and_clear();
+        let written = count - unreadable.len();
+        self.skipped.extend(unreadable);
+        tell_skipped(&self.skipped);
+        let line = format!(
+            "{}: {written} recordings, {} skipped",
+            out.display(),
+            self.skipped.len()
+        );
+        report_written(out, &line);
+        Ok(if self.skipped.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
-    check_features(outputs, &described, (out, format))?;
-    let progress = bar(names.len(), "features", "clips");
-    let unreadable = write_features(recordings, &described, audio, config, (out, format), || {
-        progress.inc(1)
-    })?;
-    progress.finish_and_clear();
-    let written = names.len() - unreadable.len();
-    skipped.extend(unreadable);
-    tell_skipped(&skipped);
-    let line = format!(
-        "{}: {written} recordings, {} skipped",
-        out.display(),
-        skipped.len()
-    );
-    report_written(out, &line);
-    Ok(if skipped.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }

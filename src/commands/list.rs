@@ -20,7 +20,7 @@ pub(super) struct ListArgs {
     /// JSON file that maps labels of the manifest [default: label_map.json beside JSON Lines]
     #[arg(long, value_name = "FILE", requires = "manifest")]
     label_map: Option<PathBuf>,
-    /// Column of a manifest for a role, as in speaker=actor; can be repeated
+    /// Column of a manifest for a role, as in speaker=actor or start=onset; can be repeated
     #[arg(long, value_name = "ROLE=NAME", value_parser = column, requires = "manifest")]
     column: Vec<(Role, String)>,
     /// Meaning of a word for a subset, as in Test1=test or eval=none; can be repeated

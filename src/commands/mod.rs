@@ -27,6 +27,7 @@ pub mod terminal;
 mod train;
 mod trials;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -227,7 +228,12 @@ fn find_own_of(
     let moved = moved.map(data_folder).transpose()?;
     let folder = moved.unwrap_or(&config.data.folder);
     let files = split.0.iter().map(|clip| clip.file.clone());
-    let missing: Vec<PathBuf> = files.filter(|file| !folder.join(file).is_file()).collect();
+    let missing = files.filter(|file| !file.below(folder).path.is_file());
+    // Several segments may be in one file.
+    let missing: BTreeSet<String> = missing
+        .map(|file| file.path.display().to_string())
+        .collect();
+    let missing: Vec<String> = missing.into_iter().collect();
     let own = own_recordings(split, config, moved)?;
     own.with_context(|| {
         let files = listed(&missing);

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use super::Clip;
+use crate::audio::Excerpt;
 
 /// The differences between the recordings of a run and the current recordings. Each recording is
-/// identified by its path in the corpus folder.
+/// identified by its path in the corpus folder and its segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
     /// Recordings with other bytes.
-    pub replaced: Vec<PathBuf>,
+    pub replaced: Vec<Excerpt>,
     /// Recordings with another label or another speaker.
-    pub relabelled: Vec<PathBuf>,
+    pub relabelled: Vec<Excerpt>,
     /// Recordings of the run that do not exist any more.
-    pub gone: Vec<PathBuf>,
+    pub gone: Vec<Excerpt>,
     /// Current recordings that the run does not have.
-    pub new: Vec<PathBuf>,
+    pub new: Vec<Excerpt>,
     /// Number of recordings without a known content hash on one of the two sides.
     pub not_compared: usize,
 }
@@ -25,7 +25,7 @@ pub struct Changes {
 impl Changes {
     /// Compares the recordings of a run with the current recordings.
     pub fn between(run: &[Clip], now: &[Clip]) -> Changes {
-        let by_file = |clips: &'_ [Clip]| -> BTreeMap<PathBuf, usize> {
+        let by_file = |clips: &'_ [Clip]| -> BTreeMap<Excerpt, usize> {
             let files = clips.iter().map(|clip| clip.file.clone());
             files.zip(0..).collect()
         };
@@ -64,7 +64,7 @@ impl Changes {
         self.count() == 0
     }
 
-    fn lists(&self) -> [(&'static str, &[PathBuf]); 4] {
+    fn lists(&self) -> [(&'static str, &[Excerpt]); 4] {
         [
             ("replaced", &self.replaced),
             ("with another label or speaker", &self.relabelled),
@@ -87,18 +87,16 @@ impl fmt::Display for Changes {
 }
 
 /// The number of recordings and the names of the first ones: `2 recordings (a.wav, b.wav)`.
-pub fn listed<P: AsRef<Path>>(files: &[P]) -> String {
+pub fn listed(files: &[impl fmt::Display]) -> String {
     let plural = if files.len() == 1 { "" } else { "s" };
     format!("{} recording{plural} ({})", files.len(), first_names(files))
 }
 
 /// The names of the first files, and the number of the others.
-fn first_names<P: AsRef<Path>>(files: &[P]) -> String {
+fn first_names(files: &[impl fmt::Display]) -> String {
     const SHOWN: usize = 5;
     let shown = files.iter().take(SHOWN);
-    let shown: Vec<String> = shown
-        .map(|file| file.as_ref().display().to_string())
-        .collect();
+    let shown: Vec<String> = shown.map(ToString::to_string).collect();
     let shown = shown.join(", ");
     match files.len().saturating_sub(SHOWN) {
         0 => shown,

@@ -1,4 +1,4 @@
-//! Identity of a recording by its bytes, independent of the name and the folder of its file.
+//! Identity of a recording by its bytes (and the times of a segment), independent of the name and the folder of its file.
 
 use std::fmt;
 use std::io;
@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audio::{Excerpt, Segment};
 use crate::bounded;
 
 /// BLAKE3 of all bytes of a recording. In files and messages it is 64 hexadecimal digits.
@@ -22,6 +23,39 @@ impl ContentHash {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(bounded::open(path)?)?;
         Ok(ContentHash(*hasher.finalize().as_bytes()))
+    }
+}
+
+impl ContentHash {
+    /// The identity of a recording: a file or a segment of it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn of_excerpt(excerpt: &Excerpt) -> io::Result<ContentHash> {
+        Ok(ContentHash::of_file(&excerpt.path)?.of_segment(excerpt.segment))
+    }
+
+    /// The identity of a segment of the file with this hash: BLAKE3 of the hash and the times in
+    /// nanoseconds. A whole file has the hash of its bytes.
+    pub fn of_segment(self, segment: Option<Segment>) -> ContentHash {
+        let Some(Segment { start, end }) = segment else {
+            return self;
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"emovox segment");
+        hasher.update(&self.0);
+        hasher.update(&start.as_nanos().to_le_bytes());
+        // A segment up to the end of its file has no end.
+        if let Some(end) = end {
+            hasher.update(&end.as_nanos().to_le_bytes());
+        }
+        ContentHash(*hasher.finalize().as_bytes())
+    }
+}
+
+impl From<ContentHash> for [u8; 32] {
+    fn from(hash: ContentHash) -> [u8; 32] {
+        hash.0
     }
 }
 
@@ -62,6 +96,7 @@ impl TryFrom<String> for ContentHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::excerpt::segment_of;
 
     #[test]
     fn a_hash_is_that_of_the_bytes() {
@@ -73,5 +108,27 @@ mod tests {
         assert_eq!(hash.to_string(), expected);
         assert_eq!(ContentHash::try_from(expected.to_string()), Ok(hash));
         assert!(ContentHash::try_from("abc".to_string()).is_err());
+    }
+
+    #[test]
+    fn every_segment_of_a_file_has_a_hash_of_its_own() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"abc").unwrap();
+        let hash = |start: &str, end: &str| {
+            let segment = segment_of(start, end).unwrap();
+            let path = file.path().into();
+            ContentHash::of_excerpt(&Excerpt { path, segment }).unwrap()
+        };
+        assert_eq!(hash("", ""), ContentHash::of_file(file.path()).unwrap());
+        assert_eq!(hash("1", "2"), hash("1.0", "2.000"));
+        let hashes = [
+            hash("", ""),
+            hash("1", "2"),
+            hash("1", ""),
+            hash("0", "2"),
+            hash("2", "3"),
+        ];
+        let distinct: std::collections::BTreeSet<ContentHash> = hashes.into();
+        assert_eq!(distinct.len(), 5);
     }
 }

@@ -77,7 +77,7 @@ fn folders_for_training_and_test_are_a_split() {
     let given: Vec<(&str, Subset)> = corpus
         .given
         .iter()
-        .map(|(file, &subset)| (file.to_str().unwrap(), subset))
+        .map(|(file, &subset)| (file.path.to_str().unwrap(), subset))
         .collect();
     assert_eq!(
         given,
@@ -113,7 +113,7 @@ fn a_folder_for_evaluation_needs_a_meaning() {
         scan_with(folder.path(), &options).unwrap()
     };
     let corpus = with(SubsetUse::Test);
-    assert_eq!(corpus.given[Path::new("eval/sad/2.wav")], Subset::Test);
+    assert_eq!(corpus.given[&"eval/sad/2.wav".into()], Subset::Test);
     let corpus = with(SubsetUse::None);
     assert_eq!((corpus.clips.len(), corpus.skipped.len()), (2, 1));
 }

@@ -40,6 +40,15 @@ const RAVDESS_LUNA: [&[&str]; 5] = [
     &["01", "04", "09", "22"],
 ];
 
+/// Test speakers of the five sessions of IEMOCAP (Busso et al. 2008): leave one session out.
+const IEMOCAP_SESSIONS: [&[&str]; 5] = [
+    &["Ses01F", "Ses01M"],
+    &["Ses02F", "Ses02M"],
+    &["Ses03F", "Ses03M"],
+    &["Ses04F", "Ses04M"],
+    &["Ses05F", "Ses05M"],
+];
+
 /// Division of the speakers into test folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folds {
@@ -47,6 +56,8 @@ pub enum Folds {
     RavdessEmobox6,
     /// The five folds of Luna-Jiménez et al. (2021) for RAVDESS.
     RavdessLuna5,
+    /// The five sessions of IEMOCAP (Busso et al. 2008).
+    IemocapSessions,
     /// Leave one speaker out: each speaker is a fold.
     Loso,
     /// This number of groups of speakers, drawn with the seed.
@@ -60,6 +71,7 @@ impl Folds {
         match self {
             Folds::RavdessEmobox6 => &RAVDESS_EMOBOX,
             Folds::RavdessLuna5 => &RAVDESS_LUNA,
+            Folds::IemocapSessions => &IEMOCAP_SESSIONS,
             Folds::Loso | Folds::Groups(_) => &[],
         }
     }
@@ -70,6 +82,7 @@ impl fmt::Display for Folds {
         match self {
             Folds::RavdessEmobox6 => f.pad("ravdess-emobox6"),
             Folds::RavdessLuna5 => f.pad("ravdess-luna5"),
+            Folds::IemocapSessions => f.pad("iemocap-sessions"),
             Folds::Loso => f.pad("loso"),
             Folds::Groups(count) => f.pad(&count.to_string()),
         }
@@ -83,6 +96,7 @@ impl FromStr for Folds {
         match word {
             "ravdess-emobox6" => Ok(Folds::RavdessEmobox6),
             "ravdess-luna5" => Ok(Folds::RavdessLuna5),
+            "iemocap-sessions" => Ok(Folds::IemocapSessions),
             "loso" => Ok(Folds::Loso),
             number => match number.parse() {
                 Ok(count) if count >= 2 => Ok(Folds::Groups(count)),
@@ -109,7 +123,7 @@ pub struct Fold {
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum FoldError {
     #[error(
-        "unknown folds '{0}'; use ravdess-emobox6, ravdess-luna5, loso (leave one speaker out), or \
+        "unknown folds '{0}'; use ravdess-emobox6, ravdess-luna5, iemocap-sessions, loso (leave one speaker out), or \
              a number of groups of speakers, 2 or more"
     )]
     NoSuchFolds(String),
@@ -119,10 +133,14 @@ pub enum FoldError {
     )]
     UnknownSpeakers,
     #[error(
-        "{folds} are folds of the actors of RAVDESS, but by its name and speaker {file} is not a \
-             recording of RAVDESS; use loso or a number of groups of speakers"
+        "{folds} are folds of the speakers of {corpus}, but by its name and speaker {file} is not a \
+             recording of {corpus}; use loso or a number of groups of speakers"
     )]
-    NotRavdess { folds: Folds, file: String },
+    NotOfCorpus {
+        folds: Folds,
+        corpus: &'static str,
+        file: String,
+    },
     #[error("cannot divide {speakers} speakers into {groups} group(s); use 2 to {speakers} groups")]
     GroupsWithoutSpeakers { groups: usize, speakers: usize },
     #[error(
@@ -166,11 +184,8 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
     }
 
     let tests: Vec<Vec<SpeakerId>> = match folds {
-        Folds::RavdessEmobox6 | Folds::RavdessLuna5 => {
-            if let Some(foreign) = clips.iter().find(|clip| !is_ravdess(clip)) {
-                let file = foreign.file.display().to_string();
-                return Err(FoldError::NotRavdess { folds, file });
-            }
+        Folds::RavdessEmobox6 | Folds::RavdessLuna5 | Folds::IemocapSessions => {
+            check_corpus(clips, folds)?;
             let present = |fold: &&[&'static str]| {
                 let actors = fold.iter().map(|&name| SpeakerId { corpus: "", name });
                 actors.filter(|actor| counts.contains_key(actor)).collect()
@@ -267,11 +282,36 @@ fn deal_groups<'a>(
     Ok(dealt.into_iter().map(|(group, _)| group).collect())
 }
 
+/// Rejects clips of another corpus than that of published folds.
+fn check_corpus(clips: &[Clip], folds: Folds) -> Result<(), FoldError> {
+    let (corpus, is_of_corpus): (_, fn(&Clip) -> bool) = match folds {
+        Folds::IemocapSessions => ("IEMOCAP", is_iemocap),
+        _ => ("RAVDESS", is_ravdess),
+    };
+    match clips.iter().find(|clip| !is_of_corpus(clip)) {
+        Some(foreign) => Err(FoldError::NotOfCorpus {
+            folds,
+            corpus,
+            file: foreign.file.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// True for a clip of RAVDESS. It compares the file name too, because other corpora have the same
 /// speaker numbers: EmoDB also has a 03.
 fn is_ravdess(clip: &Clip) -> bool {
-    let labels = CorpusKind::Ravdess.parse(&clip.file);
+    let labels = CorpusKind::Ravdess.parse(&clip.file.path);
     labels.is_some_and(|labels| labels.speaker == clip.speaker && clip.corpus.is_empty())
+}
+
+/// True for a clip of a speaker of IEMOCAP, also if it is a segment of a dialogue.
+fn is_iemocap(clip: &Clip) -> bool {
+    let speaker = clip.speaker.as_str();
+    clip.corpus.is_empty()
+        && IEMOCAP_SESSIONS
+            .iter()
+            .any(|session| session.contains(&speaker))
 }
 
 /// Purpose of random numbers. Each purpose has its own stream.
@@ -510,8 +550,35 @@ mod tests {
     }
 
     #[test]
+    fn iemocap_is_divided_into_its_sessions() {
+        let speakers = (1..=5).flat_map(|n| ["F", "M"].map(|sex| format!("Ses0{n}{sex}")));
+        let mut clips: Vec<Clip> = speakers
+            .map(|speaker| clip(format!("{speaker}_impro01.wav"), &speaker))
+            .collect();
+        let made = folds(&clips, Folds::IemocapSessions, 1).unwrap();
+        assert_eq!(made.len(), 5);
+        assert_eq!(made[1].test, ["Ses02F", "Ses02M"]);
+        assert!(made.iter().all(|fold| !fold.validation.is_empty()));
+        clips.push(clip("a.wav".into(), "anna"));
+        let error = folds(&clips, Folds::IemocapSessions, 1).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("a.wav is not a recording of IEMOCAP"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn folds_are_displayed_as_they_are_parsed() {
-        for word in ["ravdess-emobox6", "ravdess-luna5", "loso", "2", "10"] {
+        for word in [
+            "ravdess-emobox6",
+            "ravdess-luna5",
+            "iemocap-sessions",
+            "loso",
+            "2",
+            "10",
+        ] {
             assert_eq!(word.parse::<Folds>().unwrap().to_string(), word);
         }
         for word in ["ravdess", "LOSO", "", "0", "1", "-3", "2.5"] {

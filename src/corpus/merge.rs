@@ -1,11 +1,12 @@
 //! Merges several corpora: their speakers stay separate, and their labels are aligned.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, Corpus, CorpusError, CorpusKind};
+use crate::audio::Excerpt;
 
 /// One of several corpora.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct Source {
 /// Index of the source that a clip belongs to.
 pub fn source_of(sources: &[Source], clip: &Clip) -> Option<usize> {
     let contains = |source: &Source| -> bool {
-        let inside = clip.file.strip_prefix(&source.folder).ok();
+        let inside = clip.file.path.strip_prefix(&source.folder).ok();
         inside.is_some_and(|file| source.corpus.is_none_or(|kind| kind.may_have(file)))
     };
     // The clips of a manifest may be anywhere; no other corpus has its speakers.
@@ -56,7 +57,7 @@ pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
     let folders: Vec<PathBuf> = folders.collect::<Result<_, _>>()?;
     let common = common_folder(&folders);
     let mut union = Corpus::empty(CorpusKind::Union, common.clone());
-    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut files: BTreeMap<PathBuf, Vec<Excerpt>> = BTreeMap::new();
     for (place, (name, corpus)) in corpora.iter().enumerate() {
         let folder = folders[place]
             .strip_prefix(&common)
@@ -78,14 +79,23 @@ pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
                 "{name} has the same speakers as {people}; they have the same names"
             ));
         }
-        for clip in &corpus.clips {
-            let file = folder.join(&clip.file);
-            if !files.insert(file.clone()) {
-                return Err(CorpusError::InTwoCorpora {
-                    file,
-                    name: name.clone(),
-                });
-            }
+        let recordings = corpus.clips.iter().map(|clip| clip.file.below(folder));
+        let recordings: Vec<Excerpt> = recordings.collect();
+        let of_earlier = |file: &&Excerpt| {
+            let mut earlier = files.get(&file.path).into_iter().flatten();
+            earlier.any(|earlier| earlier.overlaps(file))
+        };
+        if let Some(file) = recordings.iter().find(of_earlier) {
+            return Err(CorpusError::InTwoCorpora {
+                file: file.clone(),
+                name: name.clone(),
+            });
+        }
+        for (clip, file) in corpus.clips.iter().zip(recordings) {
+            files
+                .entry(file.path.clone())
+                .or_default()
+                .push(file.clone());
             union.clips.push(Clip {
                 file,
                 label: clip.label.clone(),
@@ -97,7 +107,7 @@ pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
             });
         }
         let skipped = corpus.skipped.iter().cloned().map(|mut skipped| {
-            skipped.file = folder.join(&skipped.file);
+            skipped.file = skipped.file.below(folder);
             skipped
         });
         union.skipped.extend(skipped);
@@ -111,7 +121,7 @@ pub fn merge(corpora: Vec<(String, Corpus)>) -> Result<Corpus, CorpusError> {
     // If two corpora are in one folder, a file that one of them skips may belong to the other.
     union
         .skipped
-        .retain(|skipped| !files.contains(&skipped.file));
+        .retain(|skipped| !files.contains_key(&skipped.file.path));
     Ok(union)
 }
 

@@ -43,6 +43,7 @@ mod urdu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::audio::Excerpt;
 use label_tables::LabelTable;
 use recognise::{Reading, recognise};
 use split::Subset;
@@ -63,8 +64,9 @@ pub use subset_words::{SubsetUse, SubsetWords};
 /// One recording with its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clip {
-    /// Path of the recording, relative to the corpus folder.
-    pub file: PathBuf,
+    /// The recording: the path of its file, relative to the corpus folder, and the segment of the
+    /// file if the clip is only a part of it.
+    pub file: Excerpt,
     /// The emotion, as a common label of all corpora.
     pub label: String,
     /// The label of the corpus itself: its word for the emotion, or the code of its file names.
@@ -76,7 +78,7 @@ pub struct Clip {
     pub speaker: String,
     /// The spoken sentence; empty if it is unknown.
     pub sentence: String,
-    /// Hash of the bytes of the recording. `None` before they are read, and in runs of versions
+    /// Hash of the bytes of the recording, and of the times of a segment. `None` before they are read, and in runs of versions
     /// that did not store it.
     pub content: Option<ContentHash>,
 }
@@ -84,8 +86,8 @@ pub struct Clip {
 /// A recording that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Path of the recording, relative to the corpus folder.
-    pub file: PathBuf,
+    /// The recording, with its path relative to the corpus folder.
+    pub file: Excerpt,
     /// The reason, as a message for the user.
     pub reason: String,
 }
@@ -139,8 +141,8 @@ pub struct Corpus {
     /// RAVDESS and TESS contain every recording twice; a clip in two subsets would make the score
     /// invalid.)
     pub skipped: Vec<Skipped>,
-    /// The subset of each clip, by its path, if a manifest has subsets; otherwise empty.
-    pub given: BTreeMap<PathBuf, Subset>,
+    /// The subset of each clip, by its recording, if a manifest has subsets; otherwise empty.
+    pub given: BTreeMap<Excerpt, Subset>,
     /// The merged corpora, if there are several.
     pub sources: Vec<Source>,
     /// The label aliases that were applied in each of the merged corpora.
@@ -182,9 +184,9 @@ impl Corpus {
         kinds.chain([self.kind]).any(CorpusKind::is_synthetic)
     }
 
-    /// Path of the recording of a clip.
-    pub fn path(&self, clip: &Clip) -> PathBuf {
-        self.folder.join(&clip.file)
+    /// The recording of a clip, with the path of its file.
+    pub fn recording(&self, clip: &Clip) -> Excerpt {
+        clip.file.below(&self.folder)
     }
 }
 
@@ -278,7 +280,7 @@ pub enum CorpusError {
     #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data expects the folder that contains one folder per class", .folder.display())]
     OneClass { folder: PathBuf, class: String },
     #[error("{} is in {name} as well as in an earlier corpus; each recording must be in one corpus only", .file.display())]
-    InTwoCorpora { file: PathBuf, name: String },
+    InTwoCorpora { file: Excerpt, name: String },
     #[error("{}: {unclear} (the speakers are the folders inside those of the classes)", .folder.display())]
     UnclearSpeakers {
         folder: PathBuf,
@@ -437,7 +439,7 @@ fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
             Ok(labels) if is_copy(&labels) => "a second copy of a recording with this name".into(),
             Ok(labels) => {
                 corpus.clips.push(Clip {
-                    file: file.clone(),
+                    file: file.into(),
                     label: labels.label,
                     corpus_label: labels.corpus_label,
                     corpus: String::new(),
@@ -450,7 +452,7 @@ fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
             Err(reason) => reason,
         };
         corpus.skipped.push(Skipped {
-            file: file.clone(),
+            file: file.into(),
             reason,
         });
     }

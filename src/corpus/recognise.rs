@@ -1,7 +1,7 @@
 //! Recognition of the corpus in a folder: by its tables of labels, its file names or its folders.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Display, Path, PathBuf};
 
 use super::layout::{Inferred, folder_at, infer};
 use super::{CorpusError, CorpusKind, Layout, ScanOptions, emotion, listed, ravdess};
@@ -102,7 +102,7 @@ pub(super) fn recognise(
         reading.notes.push(format!(
             "the folders of {} name another emotion than their file names, which are used; --corpus \
              folders uses the folders",
-            listed(&other)
+            listed(&names(&other))
         ));
     }
     Ok(reading)
@@ -173,6 +173,11 @@ fn disagreeing<'a>(kind: CorpusKind, files: &'a [PathBuf], layout: &Layout) -> D
     found
 }
 
+/// Files as a message lists them.
+fn names<'a>(files: &[&'a Path]) -> Vec<Display<'a>> {
+    files.iter().map(|file| file.display()).collect()
+}
+
 /// The reason to believe the folders and not the names, if most names contradict them, or if the names
 /// of many recordings do not follow the rule and all folders have a meaning.
 fn contradiction(kind: CorpusKind, files: &[PathBuf], layout: &Layout) -> Option<String> {
@@ -181,7 +186,7 @@ fn contradiction(kind: CorpusKind, files: &[PathBuf], layout: &Layout) -> Option
     if other.compared > 0 && 2 * other.files.len() > other.compared {
         return Some(format!(
             "{named} file names look like {kind}, but the folders of {} name another emotion",
-            listed(&other.files)
+            listed(&names(&other.files))
         ));
     }
     let read = files

@@ -93,7 +93,7 @@ impl Found {
             let is_best = file == best || rank_of_name(file) == rank_of_name(best);
             if !is_best {
                 skipped.push(Skipped {
-                    file: file.clone(),
+                    file: file.into(),
                     reason: format!("the same recording as {name} in another format, by its name"),
                 });
             }
@@ -226,7 +226,7 @@ impl Search<'_> {
 
     fn skip(&mut self, path: &Path, reason: String) {
         self.found.skipped.push(Skipped {
-            file: self.relative(path),
+            file: self.relative(path).into(),
             reason,
         });
     }
@@ -361,7 +361,10 @@ mod tests {
         let folder = corpus(&["a.wav", "sad/b.WMA", "sad/c.amr"]);
         let found = find_recordings(folder.path()).unwrap();
         assert_eq!(names(&found), ["a.wav"]);
-        let skipped = found.skipped.iter().map(|skipped| skipped.file.to_str());
+        let skipped = found
+            .skipped
+            .iter()
+            .map(|skipped| skipped.file.path.to_str());
         assert_eq!(
             skipped.collect::<Vec<_>>(),
             [Some("sad/b.WMA"), Some("sad/c.amr")]

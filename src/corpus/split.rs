@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use rand::SeedableRng;
@@ -16,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, SpeakerId, spelling_key};
+use crate::audio::Excerpt;
 
 /// One of the three subsets of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -257,15 +257,15 @@ pub enum SplitError {
 /// Minimum number of clips of a class, so that each subset can have one.
 const MIN_CLASS_SIZE: usize = 3;
 
-/// Assigns every clip to a subset. `given` has the subsets of a manifest, by the paths of the
-/// clips; it is used only by [`SplitKind::Given`].
+/// Assigns every clip to a subset. `given` has the subsets of a manifest, by the recordings
+/// of the clips; it is used only by [`SplitKind::Given`].
 ///
 /// # Errors
 /// If the settings are invalid, or if the clips cannot be divided by them; see [`SplitError`].
 pub fn split(
     clips: &[Clip],
     config: &SplitConfig,
-    given: &BTreeMap<PathBuf, Subset>,
+    given: &BTreeMap<Excerpt, Subset>,
 ) -> Result<Split, SplitError> {
     config.validate()?;
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -445,7 +445,7 @@ fn take_fraction<'a>(
 fn as_given(
     clips: &[Clip],
     config: &SplitConfig,
-    given: &BTreeMap<PathBuf, Subset>,
+    given: &BTreeMap<Excerpt, Subset>,
 ) -> Result<Vec<Subset>, SplitError> {
     let parts = clips.iter().map(|clip| given.get(&clip.file).copied());
     let mut parts: Vec<Subset> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
@@ -761,7 +761,7 @@ mod tests {
         let speakers = |corpus: &str, count: usize| {
             let mut clips = clips(count, 2);
             for clip in &mut clips {
-                clip.file = Path::new(corpus).join(&clip.file);
+                clip.file = clip.file.below(Path::new(corpus));
                 clip.corpus = corpus.into();
             }
             clips
@@ -782,7 +782,7 @@ mod tests {
             let count_speakers = |corpus: &str, part: Subset| {
                 let clips = union.iter().zip(&made.parts);
                 let members =
-                    clips.filter(|(clip, p)| **p == part && clip.file.starts_with(corpus));
+                    clips.filter(|(clip, p)| **p == part && clip.file.path.starts_with(corpus));
                 let speakers: BTreeSet<SpeakerId> =
                     members.map(|(clip, _)| clip.speaker_id()).collect();
                 speakers.len()
@@ -807,7 +807,7 @@ mod tests {
     #[test]
     fn the_subsets_of_a_manifest_are_kept_and_validation_is_taken_from_training() {
         let clips = clips(6, 2);
-        let given = |part: &dyn Fn(&str) -> Subset| -> BTreeMap<PathBuf, Subset> {
+        let given = |part: &dyn Fn(&str) -> Subset| -> BTreeMap<Excerpt, Subset> {
             let parts = clips
                 .iter()
                 .map(|clip| (clip.file.clone(), part(&clip.speaker)));
@@ -848,7 +848,7 @@ mod tests {
         let made = split(&clips, &config, &alone).unwrap();
         assert_eq!(made.shared.0, [(Subset::Train, Subset::Validation)]);
 
-        let error = |given: &BTreeMap<PathBuf, Subset>| {
+        let error = |given: &BTreeMap<Excerpt, Subset>| {
             split(&clips, &config, given).unwrap_err().to_string()
         };
         assert!(error(&BTreeMap::new()).contains("--test-manifest"));

@@ -1,6 +1,7 @@
 //! The subsets that a corpus folder defines: by folders such as `train` and `test`, or as published.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::label_tables::LabelTable;
 use super::layout::{Level, folder_at, split_only, subset_use};
@@ -16,7 +17,8 @@ pub(super) fn assign(
     table: &LabelTable,
     words: &SubsetWords,
 ) {
-    let files: Vec<_> = corpus.clips.iter().map(|clip| clip.file.clone()).collect();
+    let files = corpus.clips.iter().map(|clip| clip.file.path.clone());
+    let files: Vec<PathBuf> = files.collect();
     let level = match &reading.layout {
         Some(layout) => layout.level(Level::Split),
         None => split_only(&files, words),
@@ -35,7 +37,7 @@ pub(super) fn assign(
             kind => table.get(kind, &file).and_then(|entry| entry.subset),
         };
         if let Some(subset) = published {
-            corpus.given.insert(file, subset);
+            corpus.given.insert(file.into(), subset);
         }
     }
     if corpus.given_on_request && !corpus.given.is_empty() {
@@ -51,7 +53,7 @@ fn by_folder(corpus: &mut Corpus, level: usize, words: &SubsetWords) {
     let names: Vec<Option<String>> = corpus
         .clips
         .iter()
-        .map(|clip| folder_at(&clip.file, level).map(String::from))
+        .map(|clip| folder_at(&clip.file.path, level).map(String::from))
         .collect();
     let all: BTreeSet<&str> = names.iter().flatten().map(String::as_str).collect();
     let mut kept = Vec::new();

@@ -668,9 +668,9 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
     let expected = ["berlin:03", "berlin:08", "ravdess:01", "ravdess:02"];
     assert_eq!(speakers(&union.clips), expected);
     for clip in &union.clips {
-        assert!(union.path(clip).is_file());
+        assert!(union.recording(clip).path.is_file());
         let place = source_of(&union.sources, clip).unwrap();
-        assert!(clip.file.starts_with(&union.sources[place].folder));
+        assert!(clip.file.path.starts_with(&union.sources[place].folder));
     }
 
     // Only one corpus has surprise and disgust; calm and boredom count as neutral.
@@ -762,7 +762,7 @@ fn speech_and_song_have_the_same_speakers_and_a_recording_is_in_one_corpus() {
     assert_eq!(speakers(&union.clips), ["both:01", "both:02", "both:03"]);
     assert!(union.notes[0].contains("song has the same speakers as both"));
     for clip in &union.clips {
-        let sung = clip.file.to_str().unwrap().contains("03-02-");
+        let sung = clip.file.path.to_str().unwrap().contains("03-02-");
         assert_eq!(source_of(&union.sources, clip), Some(usize::from(sung)));
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
-use crate::audio::{self, AudioConfig, SampleRate};
+use crate::audio::{self, AudioConfig, Excerpt, SampleRate};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{Extractor, FeatureConfig, Features};
 
@@ -29,7 +29,7 @@ pub struct Extraction {
 /// # Errors
 /// If the settings are invalid. A recording that cannot be read is not an error.
 pub fn extract(
-    files: &[PathBuf],
+    files: &[Excerpt],
     audio: &AudioConfig,
     config: &FeatureConfig,
     advance: impl Fn() + Sync,
@@ -62,13 +62,13 @@ pub fn extract(
 /// # Errors
 /// If the settings are invalid. A recording that cannot be read is not an error.
 pub fn extract_each<T: Send>(
-    files: &[PathBuf],
+    files: &[Excerpt],
     audio: &AudioConfig,
     config: &FeatureConfig,
-    take: impl Fn(&Path, Result<Features, String>) -> T + Sync,
+    take: impl Fn(&Excerpt, Result<Features, String>) -> T + Sync,
 ) -> Result<Vec<T>> {
     let extractors = Extractors::new(audio, config)?;
-    let one = |file: &PathBuf| {
+    let one = |file: &Excerpt| {
         let features = extractors.extract(file, audio);
         take(file, features.map_err(|error| format!("{error:#}")))
     };
@@ -146,8 +146,8 @@ impl<'a> Extractors<'a> {
     }
 
     /// The features of a recording with speech.
-    fn extract(&self, file: &Path, audio: &AudioConfig) -> Result<Features> {
-        let loaded = audio::load_checked(file, audio)?;
+    fn extract(&self, file: &Excerpt, audio: &AudioConfig) -> Result<Features> {
+        let loaded = audio::load_excerpt(file, audio)?;
         loaded.check_speech()?;
         self.of(&loaded)
     }

@@ -1,6 +1,6 @@
 //! Loads a corpus: the readable clips with their features.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use tch::Device;
 
 use super::{Extraction, FeatureCache, Normalisation, SplitTensors, extract};
-use crate::audio::AudioConfig;
+use crate::audio::{AudioConfig, Excerpt};
 use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
 
@@ -43,7 +43,7 @@ impl FeatureDataset {
         cache: Option<&FeatureCache>,
         advance: impl Fn() + Sync,
     ) -> Result<FeatureDataset> {
-        let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
+        let files = recordings(corpus);
         let cached =
             cache.map(|cache| cache.extract(&corpus.folder, &files, audio, config, &advance));
         let (extraction, uncached): (Extraction, Option<String>) = match cached {
@@ -55,13 +55,14 @@ impl FeatureDataset {
             }
             None => (extract(&files, audio, config, advance)?, None),
         };
-        let relative = |skipped: Skipped| Skipped {
-            file: skipped
-                .file
-                .strip_prefix(&corpus.folder)
-                .map(Into::into)
-                .unwrap_or(skipped.file),
-            reason: skipped.reason,
+        let relative = |skipped: Skipped| {
+            let path = &skipped.file.path;
+            Skipped {
+                file: skipped
+                    .file
+                    .at(path.strip_prefix(&corpus.folder).unwrap_or(path)),
+                reason: skipped.reason,
+            }
         };
         let skipped: Vec<Skipped> = extraction.skipped.into_iter().map(relative).collect();
         if 2 * skipped.len() > files.len() {
@@ -132,7 +133,7 @@ impl FeatureDataset {
 
 /// Hashes each recording of a corpus. A recording that cannot be read has no hash.
 pub fn read_contents(corpus: &mut Corpus, cache: Option<&FeatureCache>) {
-    let files: Vec<PathBuf> = corpus.clips.iter().map(|clip| corpus.path(clip)).collect();
+    let files = recordings(corpus);
     let contents = match cache {
         Some(cache) => cache.contents(&corpus.folder, &files),
         None => contents_of(&files),
@@ -142,9 +143,23 @@ pub fn read_contents(corpus: &mut Corpus, cache: Option<&FeatureCache>) {
     }
 }
 
-fn contents_of(files: &[PathBuf]) -> Vec<Option<ContentHash>> {
-    let hash = |file: &PathBuf| ContentHash::of_file(file).ok();
-    files.par_iter().map(hash).collect()
+fn recordings(corpus: &Corpus) -> Vec<Excerpt> {
+    let clips = corpus.clips.iter();
+    clips.map(|clip| corpus.recording(clip)).collect()
+}
+
+/// The hash of each recording. A file with several segments is read once.
+fn contents_of(files: &[Excerpt]) -> Vec<Option<ContentHash>> {
+    let paths: BTreeSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
+    let hashes: HashMap<&PathBuf, Option<ContentHash>> = paths
+        .into_par_iter()
+        .map(|path| (path, ContentHash::of_file(path).ok()))
+        .collect();
+    let of_excerpt = |file: &Excerpt| {
+        let whole = hashes.get(&file.path).copied().flatten()?;
+        Some(whole.of_segment(file.segment))
+    };
+    files.iter().map(of_excerpt).collect()
 }
 
 /// Distance between the hashed values. Features with equal hashes are compared completely.

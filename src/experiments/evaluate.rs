@@ -2,10 +2,10 @@
 //! limits the meaning of the scores.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::audio::Excerpt;
 use crate::config::{CheckpointSelection, DataConfig, RunConfig};
 use crate::corpus::split::Subset;
 use crate::corpus::{Changes, Clip, Corpus, Source, listed};
@@ -62,7 +62,7 @@ pub fn notes_on_own(
             "{} replaced since the training",
             listed(&changes.replaced)
         ));
-        let files: HashSet<&PathBuf> = changes.replaced.iter().collect();
+        let files: HashSet<&Excerpt> = changes.replaced.iter().collect();
         let replaced = loaded.iter().filter(|clip| files.contains(&clip.file));
         let known = Comparison::of(&run.lineage()?, &run.config().data, replaced);
         speakers_shared |= known.is_leak();

@@ -488,7 +488,8 @@ pub fn own_recordings(
         sources: config.data.sources.clone(),
         ..Corpus::empty(kind, folder)
     };
-    let whole = corpus.clips.iter().all(|clip| corpus.path(clip).is_file());
+    let mut clips = corpus.clips.iter();
+    let whole = clips.all(|clip| corpus.recording(clip).path.is_file());
     Ok(whole.then_some(Own { corpus, parts }))
 }
 

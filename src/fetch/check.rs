@@ -66,7 +66,7 @@ impl Holds {
 /// any thread.
 pub fn holds(home: &CorpusSource, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
     let one = |clip: &Clip| {
-        let read = read(&corpus.path(clip));
+        let read = read(&corpus.recording(clip).path);
         advance();
         read.err().map(|reason| Skipped {
             file: clip.file.clone(),

@@ -181,7 +181,7 @@ impl Predictor {
                     Err(reason) => Err(reason),
                 };
                 take(prediction.map_err(|reason| Skipped {
-                    file: file.clone(),
+                    file: file.into(),
                     reason,
                 }))?;
             }

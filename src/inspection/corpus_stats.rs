@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::ShortcutProbe;
-use crate::audio::{self, AudioError};
+use crate::audio::excerpt::SegmentColumns;
+use crate::audio::{self, AudioError, Channel, Excerpt};
 use crate::corpus::{self, Clip, Corpus, CorpusKind, Skipped};
 use crate::io::write_output;
 use crate::run::beginning;
@@ -24,8 +25,10 @@ const SILENCE_DB: f64 = -60.0;
 /// Measurements of one recording: a row of the CSV file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipFacts {
-    /// Path of the recording, relative to the corpus folder.
-    pub clip: PathBuf,
+    /// The recording, with its path relative to the corpus folder. A table has its path here, and
+    /// the times of segments in its last columns.
+    #[serde(serialize_with = "path_only")]
+    pub clip: Excerpt,
     /// Name of the speaker; empty if unknown.
     pub speaker: String,
     /// The emotion, as one of the names that all corpora share.
@@ -49,7 +52,16 @@ pub struct ClipFacts {
     /// True if the peak is below −60 dB.
     pub silent: bool,
     /// The first recording with identical samples; none if this is the first.
-    pub same_as: Option<PathBuf>,
+    #[serde(serialize_with = "as_text")]
+    pub same_as: Option<Excerpt>,
+}
+
+fn path_only<S: Serializer>(clip: &Excerpt, serializer: S) -> Result<S::Ok, S::Error> {
+    clip.path.serialize(serializer)
+}
+
+fn as_text<S: Serializer>(clip: &Option<Excerpt>, serializer: S) -> Result<S::Ok, S::Error> {
+    clip.as_ref().map(Excerpt::to_string).serialize(serializer)
 }
 
 /// Statistics of a corpus.
@@ -79,13 +91,13 @@ impl CorpusStats {
             .clips
             .par_iter()
             .map(|clip| {
-                let facts = measure(&corpus.path(clip), clip);
+                let facts = measure(&corpus.recording(clip), clip);
                 advance();
                 facts
             })
             .collect();
         let (mut clips, mut left_out) = (Vec::new(), corpus.skipped.clone());
-        let mut firsts: HashMap<u64, PathBuf> = HashMap::new();
+        let mut firsts: HashMap<u64, Excerpt> = HashMap::new();
         for (clip, result) in corpus.clips.iter().zip(read) {
             match result {
                 Ok((mut facts, hash)) => {
@@ -117,9 +129,14 @@ impl CorpusStats {
     pub fn write_csv(&self, path: &Path) -> Result<()> {
         write_output(path, |file| {
             let mut writer = csv::Writer::from_writer(file);
-            self.clips
-                .iter()
-                .try_for_each(|clip| writer.serialize(clip))?;
+            let has_segments = self.clips.iter().any(|clip| clip.clip.segment.is_some());
+            for clip in &self.clips {
+                if has_segments {
+                    writer.serialize((clip, SegmentColumns::of(clip.clip.segment)))?;
+                } else {
+                    writer.serialize(clip)?;
+                }
+            }
             Ok(writer.flush()?)
         })
     }
@@ -128,7 +145,8 @@ impl CorpusStats {
     pub fn is_own_csv(path: &Path) -> bool {
         let mut table = Vec::new();
         let written = csv::Writer::from_writer(&mut table).serialize(ClipFacts::default());
-        let header = table.split_inclusive(|&byte| byte == b'\n').next();
+        // Two more columns follow in a table with segments.
+        let header = table.split(|&byte| byte == b'\n').next();
         let is_same = |header: &[u8]| beginning(path, header.len() as u64) == header;
         written.is_ok() && header.is_some_and(is_same)
     }
@@ -147,7 +165,7 @@ impl CorpusStats {
             ));
         }
         let count = |is: fn(&ClipFacts) -> bool| self.clips.iter().filter(|clip| is(clip)).count();
-        let label_of = |file: &PathBuf| {
+        let label_of = |file: &Excerpt| {
             let mut clips = self.clips.iter();
             clips
                 .find(|clip| clip.clip == *file)
@@ -190,9 +208,9 @@ impl CorpusStats {
 }
 
 /// Measurements of a recording, and a hash of its samples.
-fn measure(path: &Path, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
-    let info = audio::probe(path)?;
-    let waveform = audio::read(path)?;
+fn measure(recording: &Excerpt, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
+    let info = audio::probe(&recording.path)?;
+    let waveform = audio::read_excerpt(recording, Channel::Mix)?.waveform;
     let samples = &waveform.samples;
     let energy: f64 = samples.iter().map(|x| f64::from(*x).powi(2)).sum();
     let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));

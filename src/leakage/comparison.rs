@@ -1,8 +1,8 @@
 //! Comparison of recordings with those that weights were trained or validated on.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
 
+use crate::audio::Excerpt;
 use crate::config::DataConfig;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, CorpusKind, SpeakerId, listed, spelling_key};
@@ -12,7 +12,7 @@ use crate::run::{LearnedClip, Lineage, kind_of};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Comparison {
     /// Clips that are, byte for byte, training or validation recordings of the weights.
-    pub recordings: BTreeSet<PathBuf>,
+    pub recordings: BTreeSet<Excerpt>,
     /// Speakers of the clips who may be training or validation speakers of the weights, in the form
     /// of `split.csv`.
     pub speakers: BTreeSet<String>,
@@ -217,7 +217,7 @@ impl Comparison {
     pub fn listed(&self) -> String {
         let mut shared = Vec::new();
         if !self.recordings.is_empty() {
-            let files: Vec<&PathBuf> = self.recordings.iter().collect();
+            let files: Vec<&Excerpt> = self.recordings.iter().collect();
             shared.push(listed(&files));
         }
         if !self.speakers.is_empty() {

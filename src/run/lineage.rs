@@ -10,6 +10,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::audio::excerpt::{SegmentColumns, segment_of};
+use crate::audio::{Excerpt, Segment};
 use crate::bounded;
 use crate::config::DataConfig;
 use crate::corpus::split::Subset;
@@ -95,6 +97,11 @@ struct Line {
     label: String,
     part: Option<Subset>,
     content: Option<ContentHash>,
+    /// Only read here; they are written as the last columns, if a clip is a segment.
+    #[serde(default, skip_serializing)]
+    start: String,
+    #[serde(default, skip_serializing)]
+    end: String,
 }
 
 /// Writes `ancestors.csv`, atomically.
@@ -111,8 +118,17 @@ pub fn write_lineage(path: &Path, lineage: &Lineage) -> Result<()> {
 /// Fails if `out` cannot be written to.
 pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
+    let mut segments = lineage.clips.iter().map(|one| one.clip.file.segment);
+    let has_segments = segments.any(|segment| segment.is_some());
+    let mut write = |line: Line, segment: Option<Segment>| {
+        if has_segments {
+            writer.serialize((line, SegmentColumns::of(segment)))
+        } else {
+            writer.serialize(line)
+        }
+    };
     for run in &lineage.unknown {
-        writer.serialize(Line {
+        let line = Line {
             run: run.clone(),
             clip: String::new(),
             kind: None,
@@ -121,20 +137,26 @@ pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
             label: String::new(),
             part: None,
             content: None,
-        })?;
+            start: String::new(),
+            end: String::new(),
+        };
+        write(line, None)?;
     }
     for learned in &lineage.clips {
         let clip = &learned.clip;
-        writer.serialize(Line {
+        let line = Line {
             run: learned.run.clone(),
-            clip: clip.file.to_string_lossy().into_owned(),
+            clip: clip.file.path.to_string_lossy().into_owned(),
             kind: learned.kind,
             corpus: clip.corpus.clone(),
             speaker: clip.speaker.clone(),
             label: clip.label.clone(),
             part: Some(learned.part),
             content: clip.content,
-        })?;
+            start: String::new(),
+            end: String::new(),
+        };
+        write(line, clip.file.segment)?;
     }
     Ok(writer.flush()?)
 }
@@ -163,7 +185,10 @@ pub fn parse_lineage(text: impl Read) -> Result<Lineage> {
                 run: line.run,
                 kind: line.kind,
                 clip: Clip {
-                    file: line.clip.into(),
+                    file: Excerpt {
+                        path: line.clip.into(),
+                        segment: segment_of(&line.start, &line.end).map_err(anyhow::Error::msg)?,
+                    },
                     label: line.label,
                     corpus_label: String::new(),
                     corpus: line.corpus,

@@ -24,6 +24,9 @@
 //!   events.out.tfevents.emovox  the curves for TensorBoard (only with --tensorboard)
 //! ```
 //!
+//! If clips are segments of files, the tables of clips have two more columns at the end: start and end
+//! in seconds.
+//!
 //! During a training, `last.ot` is authoritative: `metrics.csv` and `best.ot` are written after it
 //! and from it, and a resumed training writes them again. The hidden files are the lock (`.lock`)
 //! and temporary files (`.writing-…`).

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::audio::Excerpt;
+use crate::audio::excerpt::{SegmentColumns, segment_of};
 use crate::bounded;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, Skipped, Source};
@@ -29,11 +31,16 @@ struct SplitLine {
     /// Missing in runs of early versions.
     #[serde(default)]
     content: Option<ContentHash>,
+    /// Only read here; they are written as the last columns, if a clip is a segment.
+    #[serde(default, skip_serializing)]
+    start: String,
+    #[serde(default, skip_serializing)]
+    end: String,
 }
 
 /// Writes `split.csv`, atomically: for each clip the path in the corpus folder, the corpus (if
-/// there are several), speaker, label, label of the corpus, subset, and the hash of the recording.
-/// `clips` and `parts` have the same length.
+/// there are several), speaker, label, label of the corpus, subset, the hash of the recording,
+/// and start and end in seconds (if a clip is a segment of its file). `clips` and `parts` have the same length.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
@@ -48,16 +55,24 @@ pub fn write_split(path: &Path, clips: &[Clip], parts: &[Subset]) -> Result<()> 
 pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Subset]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let several = clips.iter().any(|clip| !clip.corpus.is_empty());
+    let has_segments = clips.iter().any(|clip| clip.file.segment.is_some());
     for (clip, &part) in clips.iter().zip(parts) {
-        writer.serialize(SplitLine {
-            clip: clip.file.to_string_lossy().into_owned(),
+        let line = SplitLine {
+            clip: clip.file.path.to_string_lossy().into_owned(),
             corpus: several.then(|| clip.corpus.clone()),
             speaker: clip.speaker_id().to_string(),
             label: clip.label.clone(),
             corpus_label: clip.corpus_label.clone(),
             part,
             content: clip.content,
-        })?;
+            start: String::new(),
+            end: String::new(),
+        };
+        if has_segments {
+            writer.serialize((line, SegmentColumns::of(clip.file.segment)))?;
+        } else {
+            writer.serialize(line)?;
+        }
     }
     Ok(writer.flush()?)
 }
@@ -91,7 +106,10 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
             _ => line.speaker,
         };
         clips.push(Clip {
-            file: line.clip.into(),
+            file: Excerpt {
+                path: line.clip.into(),
+                segment: segment_of(&line.start, &line.end).map_err(anyhow::Error::msg)?,
+            },
             label: line.label,
             corpus_label: line.corpus_label,
             corpus,
@@ -111,19 +129,47 @@ fn corpus_of(speaker: &str, sources: &[Source]) -> String {
     known.unwrap_or_default().to_string()
 }
 
-/// Writes `skipped.csv`, atomically: each recording that was left out, with the reason.
+/// The cells of the columns `start` and `end`.
+fn segment_cells(file: &Excerpt) -> [String; 2] {
+    let SegmentColumns { start, end } = SegmentColumns::of(file.segment);
+    [start, end]
+}
+
+/// Writes `skipped.csv`, atomically: each recording that was left out, with the reason. If one of
+/// them is a segment, the table has two more columns, start and end in seconds.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
 pub fn write_skipped(path: &Path, skipped: &[Skipped]) -> Result<()> {
     write_atomically(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        writer.write_record(["file", "reason"])?;
+        let has_segments = skipped.iter().any(|skipped| skipped.file.segment.is_some());
+        let times = if has_segments {
+            &SegmentColumns::NAMES[..]
+        } else {
+            &[]
+        };
+        writer.write_record(["file", "reason"].iter().chain(times))?;
         for Skipped { file, reason } in skipped {
-            writer.write_record([file.to_string_lossy().as_ref(), reason])?;
+            let mut line = vec![file.path.to_string_lossy().into_owned(), reason.clone()];
+            if has_segments {
+                line.extend(segment_cells(file));
+            }
+            writer.write_record(line)?;
         }
         Ok(writer.flush()?)
     })
+}
+
+/// A line of `skipped.csv`.
+#[derive(Deserialize)]
+struct SkippedLine {
+    file: PathBuf,
+    reason: String,
+    #[serde(default)]
+    start: String,
+    #[serde(default)]
+    end: String,
 }
 
 /// Reads `skipped.csv`.
@@ -134,8 +180,15 @@ pub fn read_skipped(path: &Path) -> Result<Vec<Skipped>> {
     let context = || format!("cannot read {}", path.display());
     let mut reader = csv::Reader::from_path(path).with_context(context)?;
     let lines = reader.deserialize().map(|line| {
-        let (file, reason): (PathBuf, String) = line?;
-        Ok(Skipped { file, reason })
+        let line: SkippedLine = line?;
+        let file = Excerpt {
+            path: line.file,
+            segment: segment_of(&line.start, &line.end).map_err(anyhow::Error::msg)?,
+        };
+        Ok(Skipped {
+            file,
+            reason: line.reason,
+        })
     });
     lines.collect::<Result<_>>().with_context(context)
 }
@@ -152,6 +205,7 @@ pub struct ClipPrediction<'a> {
 }
 
 /// Writes `predictions.csv`, atomically: clip, speaker, truth, prediction, a probability per class.
+/// If a clip is a segment, the last two columns are start and end in seconds.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
@@ -163,7 +217,15 @@ pub fn write_predictions(
     write_atomically(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
         let fixed = ["clip", "speaker", "truth", "prediction"];
-        writer.write_record(fixed.into_iter().chain(classes.iter().map(String::as_str)))?;
+        let mut segments = predictions.iter().map(|one| one.clip.file.segment);
+        let has_segments = segments.any(|segment| segment.is_some());
+        let times = if has_segments {
+            &SegmentColumns::NAMES[..]
+        } else {
+            &[]
+        };
+        let columns = fixed.into_iter().chain(classes.iter().map(String::as_str));
+        writer.write_record(columns.chain(times.iter().copied()))?;
         for ClipPrediction {
             clip,
             prediction,
@@ -171,7 +233,7 @@ pub fn write_predictions(
         } in predictions
         {
             let mut line = vec![
-                clip.file.to_string_lossy().into_owned(),
+                clip.file.path.to_string_lossy().into_owned(),
                 clip.speaker_id().to_string(),
                 clip.label.clone(),
                 prediction.to_string(),
@@ -181,6 +243,9 @@ pub fn write_predictions(
                     .iter()
                     .map(|probability| probability.to_string()),
             );
+            if has_segments {
+                line.extend(segment_cells(&clip.file));
+            }
             writer.write_record(line)?;
         }
         Ok(writer.flush()?)
@@ -241,14 +306,31 @@ fn read_predictions_by(path: &Path, keys: usize) -> Result<(Vec<String>, Predict
     let text = bounded::read(path, bounded::TABLE).with_context(context)?;
     let mut reader = csv::Reader::from_reader(&text[..]);
     let header = reader.headers().with_context(context)?.iter();
-    let classes: Vec<String> = header.skip(keys + 4).map(str::to_string).collect();
+    let mut classes: Vec<String> = header.skip(keys + 4).map(str::to_string).collect();
+    // Classes are sorted, so these two are never classes in this order.
+    let has_segments = classes.ends_with(&SegmentColumns::NAMES.map(String::from));
+    if has_segments {
+        classes.truncate(classes.len() - 2);
+    }
     let mut all = BTreeMap::new();
     for record in reader.records() {
         let record = record.with_context(context)?;
         let key: Vec<String> = record.iter().take(keys).map(str::to_string).collect();
-        let columns: csv::StringRecord = record.iter().skip(keys).collect();
-        let (file, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
+        let columns: csv::StringRecord = record.iter().skip(keys).take(4 + classes.len()).collect();
+        let (clip, speaker, label, _, row): (PathBuf, String, String, String, Vec<f32>) =
             columns.deserialize(None).with_context(context)?;
+        let time = |index: usize| {
+            let place = keys + 4 + classes.len() + index;
+            record
+                .get(place)
+                .filter(|_| has_segments)
+                .unwrap_or_default()
+        };
+        let segment = segment_of(time(0), time(1)).map_err(anyhow::Error::msg);
+        let file = Excerpt {
+            path: clip,
+            segment: segment.with_context(context)?,
+        };
         ensure!(
             row.iter().all(|probability| probability.is_finite()),
             "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` repeats the \
@@ -338,6 +420,68 @@ mod tests {
         let text = written(&clips);
         assert!(text.contains(",emodb,emodb:03,anger,"), "{text}");
         assert_eq!(read(&text, &sources()), clips);
+    }
+
+    /// A clip of seconds 1.25 to 3.75 of its file.
+    fn segment_clip() -> Clip {
+        let mut clip = clip("", "anna");
+        clip.file.segment = segment_of("1.25", "3.75").unwrap();
+        clip
+    }
+
+    #[test]
+    fn segments_add_two_columns_at_the_end() {
+        let mut open = segment_clip();
+        open.file.segment = segment_of("0.5", "").unwrap();
+        let clips = [segment_clip(), clip("", "anna"), open];
+        let text = written(&clips);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with(",part,content,start,end"), "{text}");
+        assert!(lines[1].ends_with(",test,,1.25,3.75"), "{text}");
+        assert!(lines[2].ends_with(",test,,,"), "{text}");
+        assert!(lines[3].ends_with(",test,,0.5,"), "{text}");
+        assert_eq!(read(&text, &[]), clips);
+        let wrong = text.replace("1.25,3.75", "3.75,1.25");
+        let error = parse_split(wrong.as_bytes(), &[]).unwrap_err();
+        assert!(
+            error.to_string().contains("ends before it starts"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn skipped_segments_and_predictions_of_segments_are_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let skipped = |file: Excerpt| Skipped {
+            file,
+            reason: "silent".into(),
+        };
+        for clips in [
+            vec![segment_clip(), clip("", "anna")],
+            vec![clip("", "anna")],
+        ] {
+            let left_out: Vec<Skipped> = clips
+                .iter()
+                .map(|clip| skipped(clip.file.clone()))
+                .collect();
+            write_skipped(&path, &left_out).unwrap();
+            assert_eq!(read_skipped(&path).unwrap(), left_out);
+
+            // Classes may have the names of the columns.
+            let classes = ["anger", "end", "start"].map(String::from);
+            let rows = clips.iter().map(|clip| ClipPrediction {
+                clip,
+                prediction: "anger",
+                probabilities: &[0.5, 0.25, 0.25],
+            });
+            write_predictions(&path, &classes, &rows.collect::<Vec<_>>()).unwrap();
+            let saved = read_predictions(&path).unwrap();
+            assert_eq!(saved.predictions.classes, classes);
+            assert_eq!(saved.predictions.probabilities[0], [0.5, 0.25, 0.25]);
+            let files = |clips: &[Clip]| clips.iter().map(|c| c.file.clone()).collect::<Vec<_>>();
+            assert_eq!(files(&saved.clips), files(&clips));
+        }
     }
 
     #[test]

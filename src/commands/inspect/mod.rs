@@ -117,7 +117,7 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     );
     let mut outputs = args.output.outputs();
     for clip in &corpus.clips {
-        outputs.protect(&corpus.path(clip));
+        outputs.protect(&corpus.recording(clip).path);
     }
     outputs.check(&csv, CorpusStats::is_own_csv)?;
     outputs.check(&picture, is_own_picture)?;

@@ -389,7 +389,7 @@ fn predict_windows(
                 )?;
             }
             Err(error) => skipped.push(Skipped {
-                file: file.clone(),
+                file: file.into(),
                 reason: format!("{error:#}"),
             }),
         }
@@ -444,7 +444,7 @@ impl StandardInput {
 
     fn renamed(&self, skipped: Skipped) -> Skipped {
         Skipped {
-            file: self.name(&skipped.file).into(),
+            file: self.name(&skipped.file.path).into(),
             ..skipped
         }
     }

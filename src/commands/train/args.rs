@@ -25,7 +25,8 @@ Examples:
   emovox train --data data/emodb --test-speakers 03,08 --validation-speakers 16
       these speakers are for test and validation, the others for training
   emovox train --manifest train.csv --root data/mine
-      a manifest: file, label, speaker and, if there is such a column, the split
+      a manifest: file, label, speaker and, if there are such columns, the split, and start and end
+      of a segment in seconds
   emovox train --manifest urdu_train_fold_1.jsonl --test-manifest urdu_test_fold_1.jsonl --root data/urdu
       the manifests of a benchmark, in the format of EmoBox
   emovox train --data ravdess=data/ravdess --data emodb=data/emodb --balance corpus-class

@@ -174,7 +174,7 @@ fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
     if let (true, Some(first)) = (args.strict, corpus.skipped.first()) {
         bail!(
             "{}: {} (--strict)",
-            corpus.folder.join(&first.file).display(),
+            first.file.below(&corpus.folder),
             first.reason
         );
     }
@@ -220,7 +220,7 @@ fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Feature
     if let (true, Some(first)) = (args.strict, loaded.skipped.first()) {
         bail!(
             "{}: {} (--strict)",
-            corpus.folder.join(&first.file).display(),
+            first.file.below(&corpus.folder),
             first.reason
         );
     }

@@ -22,18 +22,26 @@ pub enum Role {
     Start,
     /// End of the clip in the recording.
     End,
+    /// Duration of the clip; used for a clip with a start and without an end.
+    Duration,
 }
 
 impl Role {
     /// All roles, in the order of the columns of a table without a header.
-    pub(super) const ALL: [Role; 6] = [
+    pub(super) const ALL: [Role; 7] = [
         Role::File,
         Role::Label,
         Role::Speaker,
         Role::Split,
         Role::Start,
         Role::End,
+        Role::Duration,
     ];
+
+    /// True for the times of a segment.
+    pub(super) fn is_time(self) -> bool {
+        matches!(self, Role::Start | Role::End | Role::Duration)
+    }
 
     /// The accepted names of a column with this role, in lower case. Case and separators make no
     /// difference, except for times.
@@ -63,8 +71,34 @@ impl Role {
                 "subject",
             ],
             Role::Split => &["split", "part", "partition", "subset", "set", "split_set"],
-            Role::Start => &["start", "start_time"],
-            Role::End => &["end", "end_time"],
+            Role::Start => &[
+                "start",
+                "start_time",
+                "start_s",
+                "start_sec",
+                "start_seconds",
+                "begin",
+                "begin_time",
+                "segment_start",
+            ],
+            Role::End => &[
+                "end",
+                "end_time",
+                "end_s",
+                "end_sec",
+                "end_seconds",
+                "stop",
+                "stop_time",
+                "segment_end",
+            ],
+            Role::Duration => &[
+                "duration",
+                "duration_s",
+                "duration_sec",
+                "duration_seconds",
+                "dur",
+                "segment_duration",
+            ],
         }
     }
 }
@@ -78,6 +112,7 @@ impl fmt::Display for Role {
             Role::Split => "split",
             Role::Start => "start",
             Role::End => "end",
+            Role::Duration => "duration",
         })
     }
 }
@@ -134,7 +169,8 @@ fn words(role: Role) -> &'static [&'static str] {
             "caller",
         ],
         Role::Split => &["split", "partition", "subset", "set", "fold", "usage"],
-        Role::Start | Role::End => &[],
+        Role::Start => &["onset", "offset", "start", "begin"],
+        Role::End | Role::Duration => &[],
     }
 }
 
@@ -171,10 +207,10 @@ fn looks_like(name: &str, role: Role) -> bool {
     has(words(role)) && !has(&OTHER)
 }
 
-/// Notes about columns without a role that may have the speaker or the split.
+/// Notes about columns without a role that may have the speaker, the split or the start.
 pub(super) fn unused(names: &[String], roles: &BTreeMap<Role, usize>) -> Vec<String> {
     let mut notes = Vec::new();
-    for role in [Role::Speaker, Role::Split] {
+    for role in [Role::Speaker, Role::Split, Role::Start] {
         if roles.contains_key(&role) {
             continue;
         }
@@ -209,7 +245,7 @@ fn has_name(name: &str, role: Role) -> bool {
         letters.flat_map(char::to_lowercase).collect()
     };
     match role {
-        Role::Start | Role::End => role.names().contains(&name.to_lowercase().as_str()),
+        role if role.is_time() => role.names().contains(&name.to_lowercase().as_str()),
         _ => role.names().iter().any(|known| plain(known) == plain(name)),
     }
 }
@@ -230,6 +266,11 @@ pub(super) fn roles(
 ) -> Result<BTreeMap<Role, usize>, String> {
     let mut roles = BTreeMap::new();
     for role in Role::ALL {
+        // Many tables have the duration of the whole recording.
+        let is_needed = roles.contains_key(&Role::Start) && !roles.contains_key(&Role::End);
+        if role == Role::Duration && !is_needed && !renamed.contains_key(&role) {
+            continue;
+        }
         let named = |is: &dyn Fn(&String) -> bool| -> Vec<usize> {
             let places = 0..names.len();
             places.filter(|&place| is(&names[place])).collect()

@@ -26,6 +26,13 @@ pub enum ManifestError {
         first: PathBuf,
         reason: String,
     },
+    #[error("{lost} of the {all} segments are not in their recordings; the first is in {}: {reason}", .first.display())]
+    BehindEnd {
+        lost: usize,
+        all: usize,
+        first: PathBuf,
+        reason: String,
+    },
     #[error("{}: {unclear}", .file.display())]
     UnclearSpeakers {
         file: PathBuf,

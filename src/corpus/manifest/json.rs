@@ -174,7 +174,7 @@ pub(super) fn rows(
                 Some(Value::String(text)) => text.trim().to_string(),
                 Some(Value::Number(number)) => number.to_string(),
                 Some(Value::Null) => String::new(),
-                None if [Role::Start, Role::End].contains(&role) => String::new(),
+                None if role.is_time() => String::new(),
                 None => {
                     let what = "is missing here, but other lines have it".into();
                     return Err(ManifestError::Wrong { place, what });

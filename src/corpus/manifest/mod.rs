@@ -2,9 +2,9 @@
 //! first sheet of a workbook (XLSX), or JSON: lines in the format of EmoBox, an array, or objects by
 //! their ids.
 //!
-//! Every line has a file and a label, and may have a speaker and a subset of the split. An invalid
-//! entry is an error with its line and column. A recording that does not exist is left out, as an
-//! unreadable recording is.
+//! Every line has a file and a label, and may have a speaker, a subset of the split, and the times of
+//! a segment of the file. An invalid entry is an error with its line and column. A recording that
+//! does not exist, or that ends before its segment, is left out, as an unreadable recording is.
 
 mod columns;
 mod error;
@@ -12,13 +12,14 @@ mod grid;
 mod json;
 mod label_map;
 mod place;
+mod segments;
 mod separated;
 mod similar;
 mod table;
 mod time;
 mod xlsx;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use columns::Role;
@@ -30,13 +31,11 @@ use super::spelling::{is_missing, merge_labels, merge_speakers};
 use super::split::Subset;
 use super::subset_words::{SubsetUse, SubsetWords, meaning};
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
+use crate::audio::Excerpt;
 use label_map::LabelMap;
 use place::Places;
+use segments::{Lengths, Times};
 use table::{Row, Table};
-
-/// Tolerance of an end time in seconds: a clip that ends up to this much before its recording is the
-/// whole recording.
-const TOLERANCE: f64 = 0.05;
 
 /// The files of a manifest, and the folder of the recordings.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -60,11 +59,11 @@ pub struct Manifest {
 
 impl Manifest {
     /// Reads the manifests. `seconds` returns the duration of a recording in seconds; it is called
-    /// only for lines with an end time.
+    /// only for files with a segment, and once for each of them.
     ///
     /// # Errors
-    /// If a manifest cannot be read, if an entry is invalid, if most recordings do not exist, or if
-    /// there are fewer than two classes.
+    /// If a manifest cannot be read, if an entry is invalid, if most recordings do not exist or are
+    /// shorter than their segments, or if there are fewer than two classes.
     pub fn read(&self, seconds: impl Fn(&Path) -> Option<f64>) -> Result<Corpus, ManifestError> {
         let mut tables = vec![(Table::read(&self.file, &self.columns)?, false)];
         if let Some(test) = &self.test {
@@ -80,7 +79,10 @@ impl Manifest {
                  or to neither",
             ));
         }
-        let files: Vec<&str> = rows().map(|row| row.file.text.as_str()).collect();
+        // Several lines may be segments of one file.
+        let mut known = HashSet::new();
+        let files = rows().map(|row| row.file.text.as_str());
+        let files: Vec<&str> = files.filter(|file| known.insert(*file)).collect();
         let places = Places::find(&self.root, &files).ok_or_else(|| {
             let first = &tables[0].0.rows[0];
             first.file.wrong(format!(
@@ -94,8 +96,10 @@ impl Manifest {
         let mut corpus = Corpus::empty(CorpusKind::Manifest, self.root.clone());
         corpus.notes.extend(places.notes());
         let has_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
-        let mut lines: BTreeMap<PathBuf, String> = BTreeMap::new();
+        let mut lines: BTreeMap<Excerpt, String> = BTreeMap::new();
         let mut unlabelled = Vec::new();
+        let mut behind_end = Vec::new();
+        let mut lengths = Lengths::new(seconds);
         for (table, tests) in &tables {
             let map = LabelMap::of(self.label_map.as_deref(), table)?;
             for note in table.notes.iter().cloned().chain(map.note()) {
@@ -104,14 +108,23 @@ impl Manifest {
                 }
             }
             for row in &table.rows {
-                let file = places.of(&row.file.text);
+                let path = places.of(&row.file.text);
                 // One file can have several spellings of its path.
-                let canonical = self.root.join(&file).canonicalize();
-                let canonical = canonical.unwrap_or_else(|_| file.clone());
+                let found = self.root.join(&path).canonicalize().ok();
+                let times = Times::of(row)?;
+                let (segment, mismatch) = match &found {
+                    Some(found) => match lengths.place(times, found) {
+                        Ok(segment) => (segment, None),
+                        Err(reason) => (segments::as_listed(times), Some(reason)),
+                    },
+                    None => (segments::as_listed(times), None),
+                };
+                let file = Excerpt { path, segment };
+                let canonical = file.at(found.as_ref().unwrap_or(&file.path));
                 if let Some(before) = lines.insert(canonical, row.file.place()) {
+                    let listed = file.at(&row.file.text);
                     return Err(row.file.wrong(format!(
-                        "{} is listed already, in {before}; list each recording once",
-                        row.file.text
+                        "{listed} is listed already, in {before}; list each recording once"
                     )));
                 }
                 let label = if is_missing(&row.label.text) && !map.has(&row.label) {
@@ -142,15 +155,20 @@ impl Manifest {
                     });
                     continue;
                 }
-                let path = self.root.join(&file);
-                if !path.is_file() {
+                if !file.below(&self.root).path.is_file() {
                     corpus.skipped.push(Skipped {
                         file,
                         reason: format!("{} ({})", places.reason(&row.file.text), row.file.place()),
                     });
                     continue;
                 }
-                check_whole(row, || seconds(&path))?;
+                if let Some(reason) = mismatch {
+                    behind_end.push(Skipped {
+                        file,
+                        reason: format!("{reason} ({})", row.file.place()),
+                    });
+                    continue;
+                }
                 if has_parts {
                     corpus.given.insert(
                         file.clone(),
@@ -176,12 +194,31 @@ impl Manifest {
                 lost: corpus.skipped.len(),
                 all: corpus.skipped.len() + corpus.clips.len(),
                 root: self.root.clone(),
-                first: first.file.clone(),
+                first: first.file.path.clone(),
                 reason: first.reason.clone(),
             });
         }
+        if let Some(first) = behind_end.first() {
+            let (lost, all) = (behind_end.len(), behind_end.len() + corpus.clips.len());
+            let (first, reason) = (first.file.path.clone(), first.reason.clone());
+            if lost > corpus.clips.len() {
+                return Err(ManifestError::BehindEnd {
+                    lost,
+                    all,
+                    first,
+                    reason,
+                });
+            }
+            corpus.notes.push(format!(
+                "{lost} of the {all} clips are left out, because their segments are not in their \
+                 recordings; the first is in {}: {reason}",
+                first.display()
+            ));
+        }
+        corpus.skipped.extend(behind_end);
         corpus.skipped.extend(unlabelled);
         make_relative(&mut corpus);
+        corpus.notes.extend(segments::overlaps(&corpus.clips));
         let merged = merge_speakers(&mut corpus.clips).map_err(|unclear| {
             ManifestError::UnclearSpeakers {
                 file: self.file.clone(),
@@ -226,17 +263,16 @@ impl Manifest {
 /// If the manifest has absolute paths, makes all paths relative to the deepest common folder, so
 /// that the recordings can be moved like those of a corpus folder.
 fn make_relative(corpus: &mut Corpus) {
-    if !corpus.clips.iter().any(|clip| clip.file.is_absolute()) {
+    if !corpus.clips.iter().any(|clip| clip.file.path.is_absolute()) {
         return;
     }
     let root = std::path::absolute(&corpus.folder).unwrap_or(corpus.folder.clone());
     let folders = corpus.clips.iter();
-    let folders = folders.filter_map(|clip| root.join(&clip.file).parent().map(PathBuf::from));
+    let folders = folders.filter_map(|clip| root.join(&clip.file.path).parent().map(PathBuf::from));
     let common = common_folder(&folders.collect::<Vec<_>>());
-    let below = |file: &Path| {
-        let file = root.join(file);
-        file.strip_prefix(&common)
-            .map_or(file.clone(), PathBuf::from)
+    let below = |file: &Excerpt| {
+        let path = root.join(&file.path);
+        file.at(path.strip_prefix(&common).unwrap_or(&path))
     };
     for clip in &mut corpus.clips {
         clip.file = below(&clip.file);
@@ -249,26 +285,6 @@ fn make_relative(corpus: &mut Corpus) {
     corpus.folder = common;
 }
 
-/// Rejects a line for a section of a recording, because emovox reads whole files.
-fn check_whole(row: &Row, seconds: impl Fn() -> Option<f64>) -> Result<(), ManifestError> {
-    const CUT: &str = "emovox reads whole recordings; cut the sections into separate files first";
-    if let Some(start) = &row.start
-        && time::seconds(start)?.is_some_and(|start| start > 0.0)
-    {
-        return Err(start.wrong(format!("the clip starts at {}; {CUT}", start.text)));
-    }
-    if let Some(end) = &row.end
-        && let Some(last) = time::seconds(end)?
-        && seconds().is_some_and(|length| last < length - TOLERANCE)
-    {
-        return Err(end.wrong(format!(
-            "the clip ends at {}, before the end of its recording; {CUT}",
-            end.text
-        )));
-    }
-    Ok(())
-}
-
 /// If no line has a speaker and all file names follow the rule of one corpus, takes the speakers
 /// from the file names.
 fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
@@ -276,7 +292,10 @@ fn speakers_by_name(clips: &mut [Clip]) -> Option<String> {
         return None;
     }
     let by = |kind: CorpusKind| -> Option<Vec<Labels>> {
-        clips.iter().map(|clip| kind.parse(&clip.file)).collect()
+        clips
+            .iter()
+            .map(|clip| kind.parse(&clip.file.path))
+            .collect()
     };
     let mut known = CorpusKind::NAMED
         .into_iter()

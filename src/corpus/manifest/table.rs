@@ -50,6 +50,7 @@ pub(super) struct Row {
     pub part: Option<Cell>,
     pub start: Option<Cell>,
     pub end: Option<Cell>,
+    pub duration: Option<Cell>,
 }
 
 /// The content of a manifest file. It has at least one row.
@@ -171,5 +172,6 @@ pub(super) fn row(
         part: filled(Role::Split)?,
         start: cell(Role::Start),
         end: cell(Role::End),
+        duration: cell(Role::Duration),
     })
 }

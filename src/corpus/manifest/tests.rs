@@ -52,7 +52,7 @@ fn clips(corpus: &Corpus) -> Vec<[&str; 3]> {
     let each = corpus.clips.iter();
     each.map(|clip| {
         [
-            clip.file.to_str().unwrap(),
+            clip.file.path.to_str().unwrap(),
             clip.label.as_str(),
             clip.speaker.as_str(),
         ]
@@ -256,7 +256,11 @@ fn a_key_that_only_later_lines_have_is_used() {
         &["line 1, \"split\"", "other lines have it"],
     );
     let piece = r#"{"wav":"b.wav","emo":"fear","start":0.1,"end":0.2}"#;
-    env.assert_rejects("list.jsonl", &format!("{first}\n{piece}"), &["line 2"]);
+    let corpus = env
+        .read("list.jsonl", &format!("{first}\n{piece}"))
+        .unwrap();
+    let files = corpus.clips.iter().map(|clip| clip.file.to_string());
+    assert!(files.eq(["a.wav", "b.wav (0.1–0.2 s)"]));
 }
 
 #[test]
@@ -319,41 +323,181 @@ fn subsets_come_from_a_column_or_from_two_manifests() {
     );
 }
 
+/// A manifest with two whole recordings and a line for `a.wav` with these times.
+fn with_times(times: &str) -> String {
+    format!("file,start,end,label\nb.wav,,,fear\na.wav,{times},anger\n")
+}
+
+/// The segments of the clips in `a.wav`.
+fn segments(corpus: &Corpus) -> Vec<String> {
+    let clips = corpus.clips.iter();
+    let clips = clips.filter(|clip| clip.file.path.ends_with("a.wav"));
+    let segment = |clip: &Clip| clip.file.segment.map(|segment| segment.to_string());
+    clips
+        .map(|clip| segment(clip).unwrap_or("whole".into()))
+        .collect()
+}
+
 #[test]
-fn a_section_of_a_recording_is_rejected() {
+fn times_of_the_whole_recording_are_no_segment() {
     let env = TestEnv::with(&["a.wav", "b.wav"]);
-    let with = |times: &str| format!("file,start,end,label\nb.wav,,,fear\na.wav,{times},anger\n");
     for times in [
         "0,2.0",
         "0.0,NaT",
         "0 days 00:00:00,0 days 00:00:01.960000",
-        "0 days,2.5",
+        "0 days,2.04",
         ",",
         "00:00:00,0:02",
+        ",2",
     ] {
-        env.read("list.csv", &with(times)).unwrap();
+        let corpus = env.read("list.csv", &with_times(times)).unwrap();
+        assert_eq!(segments(&corpus), ["whole"], "{times}");
     }
-    let assert_rejects =
-        |times: &str, words: &[&str]| env.assert_rejects("list.csv", &with(times), words);
-    assert_rejects(
-        "0.5,2.0",
+}
+
+#[test]
+fn a_line_with_times_is_a_segment() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    for (times, expected) in [
+        ("0.5,1.5", "0.5–1.5 s"),
+        ("0 days 00:00:00.500000,0 days 00:00:01.5", "0.5–1.5 s"),
+        ("0:00.5,0:01.5", "0.5–1.5 s"),
+        ("0.5,NaT", "0.5–end s"),
+        ("0.5,2.04", "0.5–end s"),
+        ("0.5,1.96", "0.5–1.96 s"),
+        ("0,1.5", "0–1.5 s"),
+        (",1.5", "0–1.5 s"),
+    ] {
+        let corpus = env.read("list.csv", &with_times(times)).unwrap();
+        assert_eq!(segments(&corpus), [expected], "{times}");
+    }
+}
+
+#[test]
+fn a_duration_gives_the_end_of_a_line_without_an_end() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    let text = "file,start,duration,label\nb.wav,,,fear\na.wav,0.5,0.75,anger\n";
+    assert_eq!(
+        segments(&env.read("list.csv", text).unwrap()),
+        ["0.5–1.25 s"]
+    );
+    // The duration of the recording, in a table with the times of the clips or without them.
+    let text = "file,start,end,duration,label\nb.wav,,,2,fear\na.wav,0.5,1,2,anger\n";
+    assert_eq!(segments(&env.read("list.csv", text).unwrap()), ["0.5–1 s"]);
+    let text = "file,duration,label\nb.wav,soon,fear\na.wav,1.5,anger\n";
+    assert_eq!(segments(&env.read("list.csv", text).unwrap()), ["whole"]);
+    let mut manifest = env.manifest(
+        "list.csv",
+        "file,from,length,label\nb.wav,,,fear\na.wav,0.5,0.75,anger\n",
+    );
+    let names = [(Role::Start, "from"), (Role::Duration, "length")];
+    manifest.columns = names.map(|(role, name)| (role, name.into())).into();
+    let corpus = manifest.read(|_| Some(2.0)).unwrap();
+    assert_eq!(segments(&corpus), ["0.5–1.25 s"]);
+}
+
+#[test]
+fn impossible_times_are_errors_with_their_line() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    for (times, words) in [
+        (
+            "soon,2",
+            ["line 3, column 2 (start)", "'soon' is not a time"],
+        ),
+        ("0,1:2:3:4", ["line 3, column 3 (end)", "is not a time"]),
+        ("-1,2", ["line 3, column 2 (start)", "'-1' is negative"]),
+        (
+            "1.5,0.5",
+            [
+                "line 3, column 3 (end)",
+                "ends at 0.5 s, but starts at 1.5 s",
+            ],
+        ),
+        ("1.5,1.5", ["line 3, column 3 (end)", "ends at 1.5 s"]),
+        (
+            "1,1.02",
+            [
+                "line 3, column 3 (end)",
+                "only 0.02 s, less than one frame (0.025 s)",
+            ],
+        ),
+    ] {
+        env.assert_rejects("list.csv", &with_times(times), &words);
+    }
+}
+
+#[test]
+fn segments_of_one_file_are_clips_and_the_same_segment_twice_is_an_error() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    let text = "file,start,end,label\na.wav,0,0.5,fear\na.wav,0.5,1.25,anger\na.wav,1.25,,joy\n";
+    let corpus = env.read("list.csv", text).unwrap();
+    assert_eq!(segments(&corpus), ["0–0.5 s", "0.5–1.25 s", "1.25–end s"]);
+    let twice = format!("{text}./a.wav,0 days 00:00:00.5,1.250,joy\n");
+    env.assert_rejects(
+        "list.csv",
+        &twice,
+        &["line 5", "./a.wav (0.5–1.25 s) is listed already", "line 3"],
+    );
+}
+
+#[test]
+fn overlapping_segments_are_noted() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    let text = "file,start,end,label\na.wav,0,1.5,fear\na.wav,0.5,0.75,anger\na.wav,1,2,joy\nb.wav,,,joy\n";
+    let notes = env.read("list.csv", text).unwrap().notes;
+    let note = "2 segment(s) overlap another clip of the same file, such as a.wav (0–1.5 s) and a.wav \
+                (0.5–0.75 s)";
+    assert!(
+        notes.iter().any(|found| found.starts_with(note)),
+        "{notes:?}"
+    );
+    let text = "file,start,end,label\na.wav,0,1,fear\na.wav,1,2,anger\nb.wav,,,joy\n";
+    assert!(env.read("list.csv", text).unwrap().notes.is_empty());
+}
+
+#[test]
+fn segments_behind_the_end_are_left_out_and_counted() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    let text = "file,start,end,label\nb.wav,,,fear\na.wav,0,1,anger\na.wav,1.5,2.5,anger\n";
+    let corpus = env.read("list.csv", text).unwrap();
+    assert_eq!(corpus.clips.len(), 2);
+    assert_eq!(corpus.skipped[0].file.to_string(), "a.wav (1.5–2.5 s)");
+    let reason = &corpus.skipped[0].reason;
+    assert!(
+        reason.contains("which has 2.000 s") && reason.contains("line 4"),
+        "{reason}"
+    );
+    assert!(!reason.contains("milliseconds"), "{reason}");
+    let note = "1 of the 3 clips are left out, because their segments are not in their recordings";
+    assert!(corpus.notes[0].starts_with(note), "{:?}", corpus.notes);
+    // Most segments: the unit is wrong.
+    env.assert_rejects(
+        "list.csv",
+        "file,start,end,label\nb.wav,0,1500,fear\na.wav,200,1000,anger\n",
         &[
-            "line 3, column 2 (start)",
-            "starts at 0.5",
-            "cut the sections",
+            "2 of the 2 segments are not in their recordings",
+            "b.wav",
+            "divide them by 1000 if they are milliseconds",
         ],
     );
-    assert_rejects("0 days 00:00:00.500000,NaT", &["line 3, column 2 (start)"]);
-    assert_rejects(
-        "0,1.5",
-        &["line 3, column 3 (end)", "ends at 1.5", "whole recordings"],
+}
+
+#[test]
+fn a_file_is_measured_once() {
+    let env = TestEnv::with(&["a.wav", "b.wav"]);
+    let measured = std::cell::RefCell::new(Vec::new());
+    let text = "file,start,end,label\na.wav,0,1,fear\na.wav,1,2,anger\nb.wav,0,NaT,joy\n";
+    let manifest = env.manifest("list.csv", text);
+    let seconds = |path: &Path| {
+        measured.borrow_mut().push(path.to_path_buf());
+        Some(2.0)
+    };
+    manifest.read(seconds).unwrap();
+    let measured = measured.into_inner();
+    assert!(
+        measured.len() == 1 && measured[0].ends_with("a.wav"),
+        "{measured:?}"
     );
-    assert_rejects("0 days,0 days 00:00:01", &["line 3, column 3 (end)"]);
-    assert_rejects(
-        "soon,2",
-        &["line 3, column 2 (start)", "'soon' is not a time"],
-    );
-    assert_rejects("0,1:2:3:4", &["line 3, column 3 (end)", "is not a time"]);
 }
 
 #[test]
@@ -362,7 +506,7 @@ fn missing_recordings_are_left_out_and_reported() {
     let text = "file,label\na.wav,anger\nlost.wav,fear\nb.wav,fear\n";
     let corpus = env.read("list.csv", text).unwrap();
     assert_eq!(corpus.clips.len(), 2);
-    assert_eq!(corpus.skipped[0].file, Path::new("lost.wav"));
+    assert_eq!(corpus.skipped[0].file, "lost.wav".into());
     let most = format!("{text}x.wav,fear\ny.wav,fear\n");
     env.assert_rejects(
         "list.csv",
@@ -457,7 +601,7 @@ fn a_row_without_a_label_is_left_out_and_reported() {
     let skipped: Vec<&str> = corpus
         .skipped
         .iter()
-        .map(|one| one.file.to_str().unwrap())
+        .map(|one| one.file.path.to_str().unwrap())
         .collect();
     assert_eq!(skipped, ["b.wav", "c.wav", "d.wav"]);
     let reason = &corpus.skipped[0].reason;
@@ -574,7 +718,7 @@ proptest! {
         match manifest.read(|_| Some(2.0)) {
             Ok(corpus) => {
                 for clip in &corpus.clips {
-                    prop_assert!(["a.wav", "b.wav"].iter().any(|file| clip.file.ends_with(file)));
+                    prop_assert!(["a.wav", "b.wav"].iter().any(|file| clip.file.path.ends_with(file)));
                 }
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
@@ -687,7 +831,7 @@ fn paths_of_another_machine_are_found_and_reported() {
     let files: Vec<&str> = corpus
         .clips
         .iter()
-        .map(|c| c.file.to_str().unwrap())
+        .map(|c| c.file.path.to_str().unwrap())
         .collect();
     assert_eq!(files, ["angry/03/a.wav", "sad/08/b.wav", "sad/08/c.wav"]);
     let note = &corpus.notes[0];
@@ -740,10 +884,7 @@ fn blanks_around_a_speaker_are_no_part_of_the_name() {
                 EB0_neutral_13.wav\tneutral\tHistoria\t        EB0\tfemale\n";
     let corpus = env.read("data.tsv", text).unwrap();
     assert_eq!(speakers(&corpus.clips), ["EB0", "WR0"]);
-    assert_eq!(
-        corpus.clips[0].file,
-        Path::new("samples/WR0_surprised_64.wav")
-    );
+    assert_eq!(corpus.clips[0].file, "samples/WR0_surprised_64.wav".into());
 }
 
 /// A workbook as Excel stores it: shared strings, numbers as floats, cells that are not there.

@@ -109,6 +109,43 @@ fn text(value: &DataRef) -> String {
         DataRef::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
             (*number as i64).to_string()
         }
+        DataRef::DateTime(time) if time.is_duration() || (0.0..1.0).contains(&time.as_f64()) => {
+            clock(time.as_f64())
+        }
         value => Data::from(value.clone()).to_string(),
+    }
+}
+
+/// A duration as text. Workbooks store it in days, and display it as a clock.
+fn clock(days: f64) -> String {
+    let milliseconds = (days * 86_400_000.0).round();
+    let sign = if milliseconds < 0.0 { "-" } else { "" };
+    let milliseconds = milliseconds.abs() as u64;
+    let (minutes, milliseconds) = (milliseconds / 60_000, milliseconds % 60_000);
+    let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
+    format!(
+        "{sign}{}:{:02}:{seconds:02}.{milliseconds:03}",
+        minutes / 60,
+        minutes % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use calamine::{ExcelDateTime, ExcelDateTimeType};
+
+    #[test]
+    fn times_of_a_workbook_are_clocks_and_not_days() {
+        let cell =
+            |days: f64, kind| text(&DataRef::DateTime(ExcelDateTime::new(days, kind, false)));
+        let seconds = |seconds: f64| seconds / 86_400.0;
+        let clock = ExcelDateTimeType::DateTime;
+        assert_eq!(cell(seconds(75.5), clock), "0:01:15.500");
+        assert_eq!(cell(seconds(0.0), clock), "0:00:00.000");
+        // A duration can be longer than a day; a date is not a time.
+        let duration = ExcelDateTimeType::TimeDelta;
+        assert_eq!(cell(seconds(100_000.25), duration), "27:46:40.250");
+        assert!(!cell(45_000.0, clock).contains(':'));
     }
 }

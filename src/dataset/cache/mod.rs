@@ -9,7 +9,7 @@
 //!   NAME.stamps          lengths, times and hashes of the recordings below a folder
 //! ```
 //!
-//! Recordings are found by their bytes, not by their names: the features of a moved or renamed
+//! Recordings are found by their bytes (and the times of a segment), not by their names: the features of a moved or renamed
 //! corpus are found, the features of a changed recording are computed again. Shards are checked by
 //! their hashes at each read; a damaged shard is removed and computed again. Two runs may use one
 //! cache: a shard is renamed to its name when it is complete, and a run waits for at most a minute
@@ -22,7 +22,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 
 use super::extract::Extraction;
-use crate::audio::{self, AudioConfig};
+use crate::audio::{self, AudioConfig, Excerpt};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{self, FeatureConfig};
 use crate::io::{LockFile, TEMPORARY, is_abandoned, remove_if_abandoned, write_bytes};
@@ -153,7 +153,7 @@ impl FeatureCache {
     pub fn extract(
         &self,
         corpus: &Path,
-        files: &[PathBuf],
+        files: &[Excerpt],
         audio: &AudioConfig,
         config: &FeatureConfig,
         advance: impl Fn() + Sync,
@@ -171,7 +171,8 @@ impl FeatureCache {
             let _ = remove_if_abandoned(&left);
         }
         let note = canonical(corpus);
-        let contents = self.hashes(corpus, files);
+        let contents = self.contents(corpus, files);
+        let contents: Vec<Option<Hash>> = contents.into_iter().map(|c| c.map(Into::into)).collect();
 
         let take = || Store::open(&folder).take(&contents, self.in_memory);
         let mut found = take();
@@ -264,14 +265,18 @@ impl FeatureCache {
 
     /// The hash of each recording; `None` for a recording that cannot be read. Recordings that have
     /// not changed since the last call are not read again.
-    pub fn contents(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<ContentHash>> {
-        let hashes = self.hashes(corpus, files).into_iter();
-        hashes.map(|hash| hash.map(Into::into)).collect()
-    }
-
-    fn hashes(&self, corpus: &Path, files: &[PathBuf]) -> Vec<Option<Hash>> {
+    pub fn contents(&self, corpus: &Path, files: &[Excerpt]) -> Vec<Option<ContentHash>> {
         let stamps = format!("{}.stamps", name_of(canonical(corpus).as_bytes()));
-        mtime_index::contents(files, corpus, &self.folder.join(stamps))
+        // Several segments may be in one file.
+        let paths: BTreeSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
+        let paths: Vec<PathBuf> = paths.into_iter().cloned().collect();
+        let hashes = mtime_index::contents(&paths, corpus, &self.folder.join(stamps));
+        let hashes: HashMap<&PathBuf, Option<Hash>> = paths.iter().zip(hashes).collect();
+        let of_excerpt = |file: &Excerpt| {
+            let whole = ContentHash::from(hashes.get(&file.path).copied().flatten()?);
+            Some(whole.of_segment(file.segment))
+        };
+        files.iter().map(of_excerpt).collect()
     }
 
     /// Lists the entries of the cache, sorted by corpus, the latest first.

@@ -1,6 +1,6 @@
 //! The shards of one set of settings: finds, checks and writes them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::shard::{Entry, Hash, Shard, Writer};
 use super::{entries, name_of};
-use crate::audio::AudioConfig;
+use crate::audio::{AudioConfig, Excerpt};
+use crate::corpus::ContentHash;
 use crate::dataset::extract_each;
 use crate::features::{FeatureConfig, Features};
 use crate::io::write_atomically;
@@ -106,7 +107,7 @@ impl Make<'_> {
     /// no features with the reasons.
     pub(super) fn all(
         &self,
-        files: &[PathBuf],
+        files: &[Excerpt],
         contents: &[Option<Hash>],
         missing: &[usize],
         advance: &(impl Fn() + Sync),
@@ -140,31 +141,36 @@ impl Make<'_> {
         Ok(reasons)
     }
 
-    /// Computes the features of some recordings. Each has the hash of the bytes that were read.
+    /// Computes the features of some recordings. Each has the hash of its bytes.
     fn compute(
         &self,
-        files: &[PathBuf],
+        files: &[Excerpt],
         contents: &[Option<Hash>],
         chunk: &[usize],
         advance: &(impl Fn() + Sync),
     ) -> Result<Vec<(usize, Computed)>> {
-        let paths: Vec<PathBuf> = chunk.iter().map(|&i| files[i].clone()).collect();
-        let all = extract_each(&paths, self.audio, self.config, |path, features| {
+        let read: Vec<Excerpt> = chunk.iter().map(|&i| files[i].clone()).collect();
+        let all = extract_each(&read, self.audio, self.config, |_, features| {
             advance();
-            features.map(|features| {
-                (
-                    fs::read(path).map(|bytes| *blake3::hash(&bytes).as_bytes()),
-                    features,
-                )
-            })
+            features
         })?;
-        let checked = chunk.iter().zip(all).map(|(&index, features)| {
-            let features = features.and_then(|(after, features)| match (contents[index], after) {
-                (Some(before), Ok(after)) if before == after => Ok((after, features)),
-                _ => Err("the file changed while it was read; try again".to_string()),
+        // Several segments may be in one file, which is hashed once.
+        let paths: BTreeSet<&PathBuf> = read.iter().map(|file| &file.path).collect();
+        let hash = |path: &&PathBuf| (path.to_path_buf(), ContentHash::of_file(path).ok());
+        let after: HashMap<PathBuf, Option<ContentHash>> =
+            paths.into_par_iter().map(|path| hash(&path)).collect();
+        let checked = chunk
+            .iter()
+            .zip(read.iter().zip(all))
+            .map(|(&index, (file, features))| {
+                let after = after.get(&file.path).copied().flatten();
+                let after = after.map(|whole| whole.of_segment(file.segment).into());
+                let features = features.and_then(|features| match (contents[index], after) {
+                    (Some(before), Some(after)) if before == after => Ok((after, features)),
+                    _ => Err("the file changed while it was read; try again".to_string()),
+                });
+                (index, features)
             });
-            (index, features)
-        });
         Ok(checked.collect())
     }
 }

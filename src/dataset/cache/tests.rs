@@ -9,10 +9,17 @@ use anyhow::Result;
 use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::{CacheWait, FeatureCache, Unfinished};
-use crate::audio::AudioConfig;
+use crate::audio::{AudioConfig, Excerpt, Segment};
+use crate::corpus::ContentHash;
 use crate::dataset::{BatchPlan, Extraction, Normalisation, SplitTensors, extract};
 use crate::features::{FeatureConfig, Features};
 use crate::io::LockFile;
+
+/// The files of a folder as recordings.
+fn recordings(folder: &Path) -> Vec<Excerpt> {
+    let files = super::entries(folder).into_iter();
+    files.map(Excerpt::from).collect()
+}
 
 /// A corpus, and a cache beside it.
 struct TestEnv {
@@ -58,7 +65,7 @@ impl TestEnv {
 
     /// The features of a corpus from a cache.
     fn extract(&self, cache: &FeatureCache, corpus: &Path) -> Result<Extraction> {
-        let (files, audio) = (super::entries(corpus), AudioConfig::default());
+        let (files, audio) = (recordings(corpus), AudioConfig::default());
         cache.extract(corpus, &files, &audio, &self.config, || {})
     }
 
@@ -68,7 +75,7 @@ impl TestEnv {
 
     /// The features without a cache.
     fn plain(&self, corpus: &Path) -> Vec<(usize, Features)> {
-        let files = super::entries(corpus);
+        let files = recordings(corpus);
         let all = extract(&files, &AudioConfig::default(), &self.config, || {});
         all.unwrap().features
     }
@@ -209,6 +216,47 @@ fn damaged_stamps_are_ignored() {
 }
 
 #[test]
+fn segments_of_one_file_have_entries_of_their_own() {
+    let env = TestEnv::new();
+    let path = env.corpus().join("5.wav");
+    let segment = |start: u64, end: u64| {
+        let time = Duration::from_millis;
+        Excerpt {
+            path: path.clone(),
+            segment: Segment::new(time(start), Some(time(end))),
+        }
+    };
+    let files = [segment(0, 200), path.clone().into(), segment(200, 400)];
+    let audio = AudioConfig::default();
+    let taken = || {
+        env.cache()
+            .extract(&env.corpus(), &files, &audio, &env.config, || {})
+            .unwrap()
+    };
+    let plain = extract(&files, &audio, &env.config, || {}).unwrap();
+    let (computed, found) = (taken(), taken());
+    for cached in [&computed, &found] {
+        assert_eq!(cached.features.len(), 3);
+        for ((_, cached), (_, plain)) in cached.features.iter().zip(&plain.features) {
+            assert_eq!(cached.read().unwrap(), plain.read().unwrap());
+        }
+        let hashes: Vec<ContentHash> = cached
+            .contents
+            .iter()
+            .flatten()
+            .flatten()
+            .copied()
+            .collect();
+        let expected = files
+            .each_ref()
+            .map(|file| ContentHash::of_excerpt(file).unwrap());
+        assert_eq!(hashes, expected);
+        assert!(hashes[0] != hashes[2] && hashes[0] != hashes[1]);
+    }
+    assert_eq!(env.cache().list()[0].clips, 3);
+}
+
+#[test]
 fn a_bad_recording_is_skipped_every_time() {
     let env = TestEnv::new();
     fs::write(env.corpus().join("2.wav"), "RIFF").unwrap();
@@ -217,7 +265,7 @@ fn a_bad_recording_is_skipped_every_time() {
         let skipped = env.take(&env.corpus()).skipped;
         let names: Vec<String> = skipped
             .iter()
-            .map(|skipped| super::name(&skipped.file))
+            .map(|skipped| super::name(&skipped.file.path))
             .collect();
         assert_eq!(names, ["2.wav", "9.wav"]);
         assert!(skipped.iter().all(|skipped| !skipped.reason.is_empty()));

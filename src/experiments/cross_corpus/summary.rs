@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::{CorpusEntry, CrossCorpus};
+use crate::audio::Excerpt;
 use crate::corpus::{self, Clip, ContentHash, CorpusKind};
 use crate::escape::escape_line;
 use crate::evaluation::{self, Intervals, MeanStd, Metrics, Scores};
@@ -206,7 +206,7 @@ impl CrossCorpus {
     }
 
     /// Content hashes of the recordings of a corpus, as a trial on it has saved them.
-    fn contents(&self, corpus: &CorpusEntry) -> Result<BTreeMap<PathBuf, ContentHash>> {
+    fn contents(&self, corpus: &CorpusEntry) -> Result<BTreeMap<Excerpt, ContentHash>> {
         let trials = self.trials_on(corpus);
         let Some(trial) = trials.iter().find(|trial| trial.has_started()) else {
             return Ok(BTreeMap::new());

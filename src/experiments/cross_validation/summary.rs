@@ -1,12 +1,13 @@
 //! Results of a cross-validation: the scores of all trials together.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use csv::StringRecord;
 use serde::Serialize;
 
 use super::{CrossValidation, ONE_SPLIT};
+use crate::audio::Excerpt;
 use crate::bounded;
 use crate::config::RunConfig;
 use crate::corpus;
@@ -187,33 +188,55 @@ impl CrossValidation {
 
     /// Writes `predictions.csv`: the predictions of all finished trials, with fold and seed.
     fn write_predictions(&self) -> Result<()> {
+        let done = self.trials().into_iter().filter(Trial::is_done);
+        let tables: Vec<Table> = done.map(Table::read).collect::<Result<_>>()?;
+        let headers = tables.iter().map(|table| &table.header);
+        // Only trials whose test clips are segments have columns for their times.
+        let Some(header) = headers.max_by_key(|header| header.len()) else {
+            return Ok(());
+        };
         write_atomically(
             &RunFolder::in_folder(&self.folder).predictions_csv(),
             |file| {
                 let mut writer = csv::Writer::from_writer(file);
-                let mut has_header = false;
-                for trial in self.trials().into_iter().filter(Trial::is_done) {
-                    let path = trial.files().predictions_csv();
-                    let text = bounded::read(&path, bounded::TABLE)
-                        .with_context(|| format!("cannot read {}", path.display()))?;
-                    let mut reader = csv::Reader::from_reader(&text[..]);
-                    if !has_header {
-                        writer
-                            .write_record(["fold", "seed"].into_iter().chain(reader.headers()?))?;
-                        has_header = true;
-                    }
-                    let fold = match trial.subject {
-                        Subject::Fold(fold) => fold.name.as_str(),
-                        Subject::Corpus(_) => "",
-                    };
-                    let seed = trial.seed.to_string();
-                    for line in reader.records() {
-                        writer.write_record([fold, &seed].into_iter().chain(&line?))?;
+                writer.write_record(["fold", "seed"].into_iter().chain(header))?;
+                for table in &tables {
+                    let missing = header.len() - table.header.len();
+                    let training = [table.fold.as_str(), table.seed.as_str()].into_iter();
+                    for line in &table.lines {
+                        let empty = std::iter::repeat_n("", missing);
+                        writer.write_record(training.clone().chain(line).chain(empty))?;
                     }
                 }
                 Ok(writer.flush()?)
             },
         )
+    }
+}
+
+/// The predictions of a trial.
+struct Table {
+    fold: String,
+    seed: String,
+    header: StringRecord,
+    lines: Vec<StringRecord>,
+}
+
+impl Table {
+    fn read(trial: Trial) -> Result<Table> {
+        let path = trial.files().predictions_csv();
+        let text = bounded::read(&path, bounded::TABLE)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let mut reader = csv::Reader::from_reader(&text[..]);
+        Ok(Table {
+            fold: match trial.subject {
+                Subject::Fold(fold) => fold.name.clone(),
+                Subject::Corpus(_) => String::new(),
+            },
+            seed: trial.seed.to_string(),
+            header: reader.headers()?.clone(),
+            lines: reader.records().collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -223,7 +246,7 @@ fn ensemble(seeds: &[Vec<&TestedTrial>]) -> Option<Scores> {
     let mut pooled = seeds.iter().map(|seed| pool(seed.iter().copied()));
     let mut sum = pooled.next()?;
     for other in pooled {
-        let files = |test: &SavedPredictions| -> Vec<PathBuf> {
+        let files = |test: &SavedPredictions| -> Vec<Excerpt> {
             test.clips.iter().map(|clip| clip.file.clone()).collect()
         };
         if files(&other) != files(&sum) {

@@ -142,7 +142,7 @@ impl<'a, 'b> Writer<'a, 'b> {
             }
             Writer::Csv(writer) => {
                 for (frame, row) in rows(features).enumerate() {
-                    let known = [&line.file, &line.label, &line.speaker].map(String::clone);
+                    let known = [line.recording(), line.label.clone(), line.speaker.clone()];
                     let known = known
                         .into_iter()
                         .chain([line.rate.to_string(), frame.to_string()]);

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::audio::{AudioConfig, SampleRate, probe};
+use crate::audio::{AudioConfig, Excerpt, SampleRate, probe};
 use crate::corpus::Skipped;
 use crate::dataset::{self, Extraction};
 use crate::features::{FeatureConfig, Features};
@@ -148,13 +148,18 @@ pub fn write_matrix(
     })
 }
 
-/// Name of a recording in the output: its path below the folder, without the extension.
-fn name(file: &Path) -> String {
-    let stem = file.with_extension("");
+/// Name of a recording in the output: its path below the folder, without the extension, and the
+/// times of a segment (`day1/call_1.250-3.750`).
+fn name(file: &Excerpt) -> String {
+    let stem = file.path.with_extension("");
     let parts = stem
         .components()
         .map(|part| part.as_os_str().to_string_lossy());
-    parts.collect::<Vec<_>>().join("/")
+    let path = parts.collect::<Vec<_>>().join("/");
+    match file.segment {
+        Some(segment) => format!("{path}_{}", segment.file_name()),
+        None => path,
+    }
 }
 
 /// The first recording of each name, and the other recordings, whose names are not unique.
@@ -167,7 +172,7 @@ fn named<'a>(folder: &Path, recordings: &'a [LabeledFile]) -> (Vec<&'a LabeledFi
             kept.push(recording);
         } else {
             skipped.push(Skipped {
-                file: folder.join(&recording.file),
+                file: recording.file.below(folder),
                 reason: format!("another recording is called {name} too"),
             });
         }
@@ -198,9 +203,10 @@ impl Task<'_> {
         let files = self.files(self.recordings);
         let frames = dataset::extract_each(&files, self.audio, self.config, |file, features| {
             advance();
-            let inside = file.strip_prefix(self.folder).unwrap_or(file);
+            let path = &file.path;
+            let inside = file.at(path.strip_prefix(self.folder).unwrap_or(path));
             match features {
-                Ok(features) => format::write_below(out, &name(inside), &features, format)
+                Ok(features) => format::write_below(out, &name(&inside), &features, format)
                     .map(|()| Ok(features.frames())),
                 Err(reason) => Ok(Err(reason)),
             }
@@ -241,27 +247,28 @@ impl Task<'_> {
         Ok((lines, skipped))
     }
 
-    fn files(&self, recordings: &[&LabeledFile]) -> Vec<PathBuf> {
+    fn files(&self, recordings: &[&LabeledFile]) -> Vec<Excerpt> {
         let files = recordings.iter();
         files
-            .map(|recording| self.folder.join(&recording.file))
+            .map(|recording| recording.file.below(self.folder))
             .collect()
     }
 
-    fn line(&self, recording: &LabeledFile, file: &Path, frames: usize) -> Result<Line> {
+    fn line(&self, recording: &LabeledFile, file: &Excerpt, frames: usize) -> Result<Line> {
         let rate = match self.audio.sample_rate {
             SampleRate::Hz(rate) => rate,
-            SampleRate::Native => probe(file)?.sample_rate,
+            SampleRate::Native => probe(&file.path)?.sample_rate,
         };
         Ok(Line {
             name: name(&recording.file),
-            file: recording.file.display().to_string(),
+            file: recording.file.path.display().to_string(),
             label: recording.label.clone(),
             speaker: recording.speaker.clone(),
             frames,
             coefficients: self.config.coefficients(),
             rate,
             hop_length: self.config.hop_length,
+            segment: recording.file.segment,
         })
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::ClipSound;
+use crate::audio::Excerpt;
 use crate::run::SavedPredictions;
 
 /// Clips with their predictions and sounds.
@@ -19,7 +20,7 @@ pub struct Clips {
 /// Prediction for a clip.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClipRow {
-    /// Path in the corpus folder.
+    /// Path in the corpus folder, and the times of a segment.
     pub file: String,
     /// Name of the speaker; empty if unknown.
     pub speaker: String,
@@ -36,11 +37,11 @@ pub struct ClipRow {
     pub sound: usize,
 }
 
-/// A row for each prediction. `sound` maps the path of a clip to the index of its recording.
+/// A row for each prediction. `sound` maps the file or segment of a clip to the index of its recording.
 pub(super) fn rows(
     saved: &SavedPredictions,
     training: &str,
-    mut sound: impl FnMut(&std::path::Path) -> usize,
+    mut sound: impl FnMut(&Excerpt) -> usize,
 ) -> Vec<ClipRow> {
     let predictions = &saved.predictions;
     let in_ten_thousandths = |row: &Vec<f32>| {
@@ -55,7 +56,7 @@ pub(super) fn rows(
         .zip(&predictions.probabilities)
         .zip(predicted);
     rows.map(|(((clip, &truth), row), predicted)| ClipRow {
-        file: clip.file.to_string_lossy().into_owned(),
+        file: clip.file.to_string(),
         speaker: clip.speaker.clone(),
         truth,
         predicted,

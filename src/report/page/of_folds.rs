@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::clips::rows;
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use crate::audio::Excerpt;
 use crate::bounded;
 use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, SpeakerScores};
 use crate::leakage::is_in_question;
@@ -89,7 +90,7 @@ pub fn folds_page(
     let mut all: Option<SavedPredictions> = None;
     for (training, saved) in by_training {
         let training = format!("fold {}, seed {}", training[0], training[1]);
-        let index_of = |file: &Path| files.index_of(data.join(file));
+        let index_of = |file: &Excerpt| files.index_of(file.below(data));
         clips.extend(rows(&saved, &training, index_of));
         match &mut all {
             None => all = Some(saved),

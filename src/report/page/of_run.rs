@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::clips::rows;
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use crate::audio::Excerpt;
 use crate::bounded;
 use crate::evaluation::{Interval, Intervals, Metrics, SpeakerBootstrap, SpeakerScores, wilson};
 use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
@@ -88,7 +89,7 @@ pub fn run_page(
     let title = format!("{}: {} subset", report.run, report.part);
     let note = report.note();
     let mut files = FileIndex::default();
-    let clips = rows(saved, "", |file| files.index_of(data.join(file)));
+    let clips = rows(saved, "", |file| files.index_of(file.below(data)));
     let page = Page {
         title: report.run.clone(),
         subtitle: format!(
@@ -135,16 +136,16 @@ pub fn run_page(
     page.html()
 }
 
-/// List of distinct files.
+/// List of distinct recordings.
 #[derive(Default)]
 pub(super) struct FileIndex {
-    pub(super) files: Vec<PathBuf>,
-    indices: BTreeMap<PathBuf, usize>,
+    pub(super) files: Vec<Excerpt>,
+    indices: BTreeMap<Excerpt, usize>,
 }
 
 impl FileIndex {
-    /// Index of a file in the list; a new file is appended.
-    pub(super) fn index_of(&mut self, file: PathBuf) -> usize {
+    /// Index of a recording in the list; a new one is appended.
+    pub(super) fn index_of(&mut self, file: Excerpt) -> usize {
         let next = self.files.len();
         let index = *self.indices.entry(file.clone()).or_insert(next);
         if index == next {

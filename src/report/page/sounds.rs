@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::audio::{self, Waveform};
+use crate::audio::{self, Channel, Excerpt, Waveform};
 use crate::features::{FeatureConfig, Features};
 use crate::inspection::mel_spectrogram;
 use crate::report::colors;
@@ -40,7 +40,7 @@ pub enum Sounds {
 /// A recording on a page.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipSound {
-    /// URL for the player; none if the recording cannot be read.
+    /// URL for the player, with the times of a segment of a linked file as its fragment; none if the recording cannot be read.
     pub source: Option<String>,
     /// Spectrogram as PNG in Base64.
     pub spectrogram: Option<String>,
@@ -50,8 +50,8 @@ pub struct ClipSound {
 
 /// Reads recordings on all cores. A recording that cannot be read has no source. `advance` is
 /// called after each recording, from any thread.
-pub fn read_sounds(files: &[PathBuf], how: &Sounds, advance: impl Fn() + Sync) -> Vec<ClipSound> {
-    let one = |file: &PathBuf| {
+pub fn read_sounds(files: &[Excerpt], how: &Sounds, advance: impl Fn() + Sync) -> Vec<ClipSound> {
+    let one = |file: &Excerpt| {
         let sound = read_sound(file, how).unwrap_or_default();
         advance();
         sound
@@ -59,15 +59,18 @@ pub fn read_sounds(files: &[PathBuf], how: &Sounds, advance: impl Fn() + Sync) -
     files.par_iter().map(one).collect()
 }
 
-fn read_sound(file: &Path, how: &Sounds) -> Result<ClipSound> {
-    let recorded = audio::read(file)?;
+fn read_sound(file: &Excerpt, how: &Sounds) -> Result<ClipSound> {
+    let recorded = audio::read_excerpt(file, Channel::Mix)?.waveform;
     let waveform = if recorded.sample_rate > RATE {
         audio::resample(&recorded, RATE)?
     } else {
         recorded
     };
     let source = match how {
-        Sounds::Linked(folder) => link(folder, file)?,
+        Sounds::Linked(folder) => match file.segment {
+            Some(segment) => format!("{}#{}", link(folder, &file.path)?, segment.url_fragment()),
+            None => link(folder, &file.path)?,
+        },
         Sounds::Embedded => format!("data:audio/wav;base64,{}", BASE64.encode(wav(&waveform)?)),
     };
     Ok(ClipSound {
