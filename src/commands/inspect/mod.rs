@@ -22,6 +22,7 @@ use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
 use emovox::inspection::{CorpusStats, Recording};
 use emovox::io::write_output;
+use emovox::reason::reason;
 use emovox::report::{corpus_stats_png, corpus_stats_text, is_own_picture, recording_png};
 use emovox::run::Outputs;
 
@@ -161,7 +162,7 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
             ),
             Err(error) => {
                 failed = true;
-                print_error(&format!("{error:#}"));
+                print_error(&reason(&error));
             }
         }
     }
