@@ -27,11 +27,14 @@ pub mod inference;
 pub mod inspection;
 pub mod io;
 pub mod leakage;
+#[allow(unsafe_code)] // calls libtorch for its version
+pub mod libtorch;
 pub mod memory;
 pub mod model;
 #[cfg(unix)]
 #[allow(unsafe_code)] // blocks signals, prepares child processes
 pub mod process;
+pub mod reason;
 pub mod report;
 pub mod run;
 pub mod training;

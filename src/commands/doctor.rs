@@ -13,6 +13,7 @@ use super::{open_corpus, open_data, say};
 use emovox::audio;
 use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
 use emovox::device::{self, DeviceChoice};
+use emovox::libtorch::Libtorch;
 
 /// Show device, libraries and threads, and the recordings in a corpus
 #[derive(Args)]
@@ -49,11 +50,12 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode> {
 
 fn machine() -> Result<()> {
     say!("emovox        {}", env!("CARGO_PKG_VERSION"));
-    let libtorch = device::libtorch();
+    let libtorch = Libtorch::loaded();
     say!(
-        "libtorch      {} from {}",
+        "libtorch      {} from {} (built with {})",
         libtorch.version,
-        libtorch.folder
+        libtorch.folder,
+        libtorch.built_with
     );
     match device::load_cuda() {
         Err(reason) => say!("CUDA          none: {reason}"),

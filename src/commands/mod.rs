@@ -38,6 +38,7 @@ use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
 use emovox::experiments::{self, Own, own_recordings};
+use emovox::libtorch::Libtorch;
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
@@ -95,6 +96,9 @@ enum Command {
 }
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    if let Some(other) = Libtorch::loaded().warning() {
+        warning!("{other}");
+    }
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::CrossValidate(args) => cross_validate::run(&args),
