@@ -310,3 +310,33 @@ fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
     let speakers = env.table("now/predictions.csv");
     assert!(speakers.iter().all(|line| line["speaker"] == "b:v04"));
 }
+
+#[test]
+fn clips_without_a_speaker_are_counted_apart() {
+    let env = TestEnv::with_corpus();
+    list(&env, |_, voice, emotion| {
+        let speaker = if voice == 1 {
+            "unknown"
+        } else {
+            ["a", "b"][voice % 2]
+        };
+        (emotion.into(), speaker.into())
+    });
+    let output = env
+        .run(&format!("{TRAIN} --split random --run mine"))
+        .success();
+    for words in [
+        "30 clips, 2 speakers, unknown for 6 clips, 3 classes",
+        "speakers (a, b)",
+    ] {
+        assert!(output.out.contains(words), "{}", output.out);
+    }
+    let output = env
+        .run("doctor --manifest list.csv --root corpus")
+        .success();
+    assert!(
+        output.out.contains("speakers      2 (a, b)\n"),
+        "{}",
+        output.out
+    );
+}
