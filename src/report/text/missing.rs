@@ -90,10 +90,14 @@ pub fn missing_letters() -> Option<String> {
     if words.is_empty() {
         return None;
     }
-    let named = words.iter().enumerate();
-    let named: Vec<String> = named
+    const SHOWN: usize = 10;
+    let named = words.iter().enumerate().take(SHOWN);
+    let mut named: Vec<String> = named
         .map(|(index, word)| format!("{word} (shown as [{}])", index + 1))
         .collect();
+    if words.len() > SHOWN {
+        named.push(format!("{} more", words.len() - SHOWN));
+    }
     Some(format!(
         "pictures: no font on this machine has the letters of {}: install a font that has them, such as \
          Noto Sans CJK or Noto Sans Devanagari, and draw the pictures again",
