@@ -125,7 +125,7 @@ fn a_word_for_a_missing_value_is_neither_a_speaker_nor_a_class() {
         .run(&format!("{TRAIN} --split random --run mine"))
         .success();
     for words in [
-        "29 clips, 4 speakers, 3 classes (anger, neutral, sadness)",
+        "29 clips, 3 speakers, unknown for 12 clips, 3 classes (anger, neutral, sadness)",
         "'Unknown' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
         "'n/a' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
         "its label is 'NaN', which is not a class (list.csv, line 6, column 2 (label))",
