@@ -15,15 +15,16 @@ fn main() {
     let Some(libtorch) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
     };
-    // The path goes through the `.libtorch` link on purpose: a setup that later switches between
-    // the CPU and the CUDA libraries needs no rebuild.
+    check_libtorch(&libtorch);
+    // The path goes through the `.libtorch` link on purpose: the same binary works after a setup that
+    // switches between the CPU and the CUDA libraries.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     link_for_documentation_tests(&libtorch);
     let headers = match env::var_os("LIBTORCH_INCLUDE") {
         Some(folder) => PathBuf::from(folder).join("include"),
         None => libtorch.with_file_name("include"),
     };
-    compile_fused_adamw(&headers);
+    compile_calls_of_libtorch(&headers);
     #[cfg(feature = "distributed")]
     collectives::compile(&libtorch, &headers);
 }
@@ -42,15 +43,39 @@ fn link_for_documentation_tests(libtorch: &Path) {
     }
 }
 
-/// Compiles the C++ in `src/training/fused.cpp` against the headers of the same libtorch.
-fn compile_fused_adamw(headers: &Path) {
-    println!("cargo:rerun-if-changed=src/training/fused.cpp");
+/// Stops the build if libtorch was removed after torch-sys was built with it: the program would be
+/// built, but could not start.
+fn check_libtorch(folder: &Path) {
+    let Ok(system) = env::var("CARGO_CFG_TARGET_OS") else {
+        return;
+    };
+    let ending = if system == "macos" { "dylib" } else { "so" };
+    let library = folder.join(format!("libtorch_cpu.{ending}"));
+    // cargo runs this script again, also with `cargo run`, when the file has changed or is missing.
+    println!("cargo:rerun-if-changed={}", library.display());
+    if !library.exists() {
+        println!(
+            "cargo::error=libtorch is missing: there is no file {}. Run scripts/setup.sh, then build \
+             again",
+            library.display()
+        );
+        std::process::exit(1);
+    }
+}
+
+/// Compiles the C++ that calls functions of libtorch without a binding in tch, against the headers of
+/// the same libtorch.
+fn compile_calls_of_libtorch(headers: &Path) {
+    let sources = ["src/libtorch.cpp", "src/training/fused.cpp"];
+    for source in sources {
+        println!("cargo:rerun-if-changed={source}");
+    }
     cc::Build::new()
         .cpp(true)
         .std("c++17")
         .include(headers)
-        .file("src/training/fused.cpp")
+        .files(sources)
         // Warnings in libtorch's headers cannot be fixed here.
         .warnings(false)
-        .compile("emovox_fused");
+        .compile("emovox_libtorch");
 }

@@ -17,14 +17,14 @@ Usage: scripts/setup.sh [--cpu | --cuda]
 Links .libtorch to libtorch $VERSION, so that plain cargo commands work. It uses the first of
   1. the folder in LIBTORCH, if it is set
   2. the PyTorch $VERSION that python3 can import, if any
-  3. the torch $VERSION wheel, which pip downloads into a cache that all clones share
+  3. the torch $VERSION wheel, which pip downloads into a folder that all clones share
 
   --cpu    without CUDA (0.5 GB); the default without an NVIDIA driver
   --cuda   with CUDA (3.8 GB); the default with an NVIDIA driver
 
 Environment:
   LIBTORCH       your own libtorch $VERSION: the folder with include/ and lib/
-  EMOVOX_CACHE   folder for the libraries (default: ~/.cache/emovox)
+  EMOVOX_CACHE   folder for the libraries (default: ~/.local/share/emovox, or emovox in XDG_DATA_HOME)
 END
 }
 
@@ -41,6 +41,7 @@ done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 link=$root/.libtorch
+home=${HOME:-$(unset HOME && echo ~)} # without HOME, bash finds the home folder of the user
 os=$(uname -s)
 machine=$(uname -m)
 so=so
@@ -58,7 +59,7 @@ want=${asked:-cpu}
 
 if ! command -v cargo >/dev/null; then
     fix='install it with https://rustup.rs'
-    [ ! -e "${CARGO_HOME:-$HOME/.cargo}/env" ] || fix=". \"${CARGO_HOME:-$HOME/.cargo}/env\""
+    [ ! -e "${CARGO_HOME:-$home/.cargo}/env" ] || fix=". \"${CARGO_HOME:-$home/.cargo}/env\""
     die "cargo is not on the PATH. To install Rust or add it to the PATH:" "$fix"
 fi
 if ! { [ -n "${CXX:-}" ] || command -v c++ || command -v g++ || command -v clang++; } >/dev/null; then
@@ -162,9 +163,12 @@ esac
 
 name=libtorch-$VERSION-$want-$arch kilobytes=1300000 size="0.5 GB"
 [ "$want" != cuda ] || name=libtorch-$VERSION-cuda13-$arch kilobytes=4500000 size="2.5 GB"
-cache=${EMOVOX_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/emovox}
+# Earlier versions used the cache folder, which people clear: then built programs cannot start.
+earlier=${XDG_CACHE_HOME:-$home/.cache}/emovox/$name/torch
+[ -n "${EMOVOX_CACHE:-}" ] || [ -n "$(problem "$earlier" "$want")" ] || finish "$earlier"
+cache=${EMOVOX_CACHE:-${XDG_DATA_HOME:-$home/.local/share}/emovox}
 { mkdir -p "$cache" && cache=$(cd "$cache" && pwd) && [ -w "$cache" ]; } 2>/dev/null ||
-    die "cannot write to the cache folder $cache. Choose another:" "EMOVOX_CACHE=/some/folder scripts/setup.sh"
+    die "cannot write to the folder $cache. Choose another:" "EMOVOX_CACHE=/some/folder scripts/setup.sh"
 done=$cache/$name
 [ -n "$(problem "$done/torch" "$want")" ] || finish "$done/torch"
 

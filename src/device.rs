@@ -1,8 +1,6 @@
 //! Choice of the device: the CPU, or an NVIDIA GPU if libtorch can use one.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -119,52 +117,6 @@ pub fn name(device: Device) -> String {
         Device::Cpu => "cpu".into(),
         other => format!("{other:?}").to_lowercase(),
     }
-}
-
-/// The libtorch that this process has loaded.
-#[derive(Debug, Clone)]
-pub struct Libtorch {
-    /// Version, such as `2.11.0` or `2.11.0+cu130`; `unknown` if libtorch has no version file.
-    pub version: String,
-    /// The folder that contains `lib`; `unknown` if it is not found.
-    pub folder: String,
-}
-
-/// Version and folder of the loaded libtorch, from the memory maps of the process (Linux). It can
-/// differ from the libtorch of the build, for example through `LD_LIBRARY_PATH`.
-pub fn libtorch() -> Libtorch {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let library = maps
-        .lines()
-        .filter_map(|line| {
-            line.split_once('/')
-                .map(|(_, path)| PathBuf::from(format!("/{path}")))
-        })
-        .find(|path| {
-            path.file_name()
-                .is_some_and(|name| name == "libtorch_cpu.so")
-        });
-    let root = library
-        .as_deref()
-        .and_then(Path::parent)
-        .and_then(Path::parent);
-    let unknown = || "unknown".to_string();
-    Libtorch {
-        version: root.and_then(version_in).unwrap_or_else(unknown),
-        folder: root.map_or_else(unknown, |root| root.display().to_string()),
-    }
-}
-
-/// The version from `build-version` (archive of libtorch) or `version.py` (PyTorch).
-fn version_in(root: &Path) -> Option<String> {
-    if let Ok(version) = fs::read_to_string(root.join("build-version")) {
-        return Some(version.trim().to_string());
-    }
-    let python = fs::read_to_string(root.join("version.py")).ok()?;
-    let line = python
-        .lines()
-        .find(|line| line.starts_with("__version__"))?;
-    line.split('\'').nth(1).map(str::to_string)
 }
 
 /// Loads the CUDA libraries of libtorch.

@@ -27,6 +27,8 @@ pub mod inference;
 pub mod inspection;
 pub mod io;
 pub mod leakage;
+#[allow(unsafe_code)] // calls libtorch for its version
+pub mod libtorch;
 pub mod memory;
 pub mod model;
 #[allow(unsafe_code)] // shares tensors between threads
@@ -35,6 +37,7 @@ pub mod parallel;
 #[allow(unsafe_code)] // blocks signals, prepares child processes
 pub mod process;
 pub mod random;
+pub mod reason;
 pub mod report;
 pub mod run;
 pub mod training;

@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use clap::Parser;
 
 use commands::terminal::{self, OutputFailed};
+use emovox::reason::reason;
 
 fn main() -> ExitCode {
     // This must come before any other thread starts.
@@ -49,7 +50,7 @@ fn run(cli: commands::Cli) -> ExitCode {
         // `terminal::finish` reports the reason at the end of the process.
         Ok(Err(error)) if error.is::<OutputFailed>() => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            terminal::print_error(&format!("{error:#}"));
+            terminal::print_error(&reason(&error));
             ExitCode::FAILURE
         }
         Err(_) => {

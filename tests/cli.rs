@@ -4,9 +4,10 @@ mod env;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use emovox::corpus::demo;
-use env::{SMALL, TRAIN, TestEnv};
+use env::{CommandOutput, SMALL, TRAIN, TestEnv};
 use serde_json::Value;
 
 #[test]
@@ -397,7 +398,8 @@ fn doctor_reports_the_result_of_a_scan() {
     fs::write(env.path("corpus/anger/v01/3.wav"), b"no recording").unwrap();
     let output = env.run("doctor --data corpus").success();
     for words in [
-        "libtorch      2.11.0",
+        "libtorch      2.11.0 from ",
+        "(built with 2.11.0)",
         "clips         31",
         "16000 Hz",
         "unreadable    1",
@@ -408,6 +410,62 @@ fn doctor_reports_the_result_of_a_scan() {
             "lacks '{words}': {}",
             output.out
         );
+    }
+}
+
+/// A library that the loader puts before libtorch and that reports another version.
+#[cfg(target_os = "linux")]
+fn library_of_another_version(env: &TestEnv) -> PathBuf {
+    let source = "#include <string>\nnamespace at { std::string show_config() { \
+                  return \"settings: USE_CUDA=0, TORCH_VERSION=2.10.0, USE_NCCL=1\"; } }\n";
+    fs::write(env.path("other.cpp"), source).unwrap();
+    let library = env.path("libother.so");
+    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    let status = Command::new(compiler)
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &env.path("other.cpp")])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    library
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_libtorch_of_another_version_is_named_by_every_command() {
+    let env = TestEnv::new();
+    let library = library_of_another_version(&env);
+    for line in ["doctor", "corpus list"] {
+        let output = env.command(line).env("LD_PRELOAD", &library).output();
+        let output = CommandOutput::of(line, output.unwrap()).success();
+        let warnings: Vec<&str> = output.error.lines().collect();
+        assert_eq!(warnings.len(), 1, "{}", output.error);
+        for words in [
+            "built with libtorch 2.11.0",
+            "loaded libtorch 2.10.0",
+            "LD_LIBRARY_PATH",
+        ] {
+            assert!(warnings[0].contains(words), "{}", output.error);
+        }
+        assert_eq!(
+            output.out.contains("libtorch      2.10.0 from"),
+            line == "doctor"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_error_gives_its_reason_once() {
+    let env = TestEnv::new();
+    std::os::unix::fs::symlink("loop.wav", env.path("loop.wav")).unwrap();
+    let cases = [
+        ("inspect gone.wav", "no such file"),
+        ("inspect loop.wav", "symbolic link"),
+    ];
+    for (line, reason) in cases {
+        let output = env.run(line).fails_with(&[reason]);
+        assert!(!output.error.contains("os error"), "{}", output.error);
     }
 }
 

@@ -292,3 +292,33 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     env.run(&line.replace("--name all", "--name third --labels anger,surprise"))
         .fails_with(&["emodb has no clip of surprise", "--labels"]);
 }
+
+#[test]
+fn a_matrix_names_the_corpus_whose_class_has_one_speaker_before_the_first_training() {
+    let env = env();
+    small(&env);
+    for speaker in ["08", "09", "10"] {
+        for take in 1..=2 {
+            fs::remove_file(env.path(&format!("one/wav/{speaker}a0{take}Ta.wav"))).unwrap();
+        }
+    }
+    let clip = |take| env.path(&format!("one/wav/03a0{take}Ta.wav"));
+    fs::copy(clip(1), clip(4)).unwrap();
+    // Plans that are possible end here, without a training.
+    fs::create_dir_all(env.path("runs/all/in the way")).unwrap();
+    let planned = |seed: u64| {
+        env.run(&format!(
+            "cross-corpus {BOTH} --name all --split-seed {seed}"
+        ))
+    };
+    let outputs: Vec<_> = (1..=10).map(planned).collect();
+    let is_possible = |error: &str| error.contains("is not a cross-corpus matrix");
+    assert!(outputs.iter().any(|output| is_possible(&output.error)));
+    let impossible = outputs
+        .into_iter()
+        .find(|output| !is_possible(&output.error));
+    impossible.unwrap().fails_with(&[
+        "emodb: all clips of the class 'sadness' are of one speaker (03)",
+        "--labels 'anger,neutral'",
+    ]);
+}

@@ -203,6 +203,66 @@ fn invalid_folds_are_rejected() {
     assert_eq!(env.runs(), 0);
 }
 
+/// Leaves the clips of a class to some voices, three for each.
+fn restrict(env: &TestEnv, class: &str, voices: &[&str]) {
+    for voice in ["v01", "v02", "v03", "v04", "v05"] {
+        let folder = env.path(&format!("corpus/{class}/{voice}"));
+        if voices.contains(&voice) {
+            fs::copy(folder.join("1.wav"), folder.join("3.wav")).unwrap();
+        } else {
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_class_of_one_speaker_is_rejected_before_the_first_training() {
+    let env = TestEnv::with_corpus();
+    restrict(&env, "sadness", &["v02"]);
+    let reasons = [
+        "'sadness' are of one speaker (v02)",
+        "leave the class out: --labels 'anger,neutral'",
+    ];
+    for folds in ["2", "loso"] {
+        let output = env.run(&format!("{CROSS_VALIDATE} --folds {folds}"));
+        output.fails_with(&reasons).fails_with(&["fold "]);
+    }
+    let sweep = "folds = \"loso\"\nconfig = { data.folder = \"corpus\" }\n\
+                 [sweep]\ntraining.batch_size = [4, 8]\n";
+    fs::write(env.path("sizes.toml"), sweep).unwrap();
+    for line in ["grid sizes.toml", "grid sizes.toml --run"] {
+        env.run(line).fails_with(&reasons).fails_with(&["fold v02"]);
+    }
+    assert_eq!(env.runs(), 0);
+    // The suggested command.
+    env.run(&format!(
+        "{CROSS_VALIDATE} --folds 2 --labels anger,neutral"
+    ))
+    .success();
+}
+
+#[test]
+fn a_class_whose_speakers_are_all_tested_together_is_rejected_before_the_first_training() {
+    let env = TestEnv::with_corpus();
+    restrict(&env, "sadness", &["v01", "v02"]);
+    // Some folds draw the second speaker of the class for validation. Without --run, nothing is trained.
+    let listed = |seed: u64| {
+        let sweep = format!(
+            "folds = \"loso\"\nconfig = {{ data.folder = \"corpus\", split.seed = {seed} }}\n\
+             [sweep]\ntraining.batch_size = [4, 8]\n"
+        );
+        fs::write(env.path("sizes.toml"), sweep).unwrap();
+        env.run("grid sizes.toml")
+    };
+    let failed = (1..=20).map(listed).find(|output| output.code != 0);
+    failed.unwrap().fails_with(&[
+        "no clip of the class 'sadness'",
+        "(v01, v02)",
+        "--split-seed",
+        "--labels 'anger,neutral'",
+    ]);
+}
+
 #[test]
 fn a_failed_training_does_not_affect_the_others() {
     let env = TestEnv::with_corpus();

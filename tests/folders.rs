@@ -54,7 +54,6 @@ fn folders_of_speakers_above_those_of_classes_are_trained_on() {
     assert_eq!(subsets(&env, "a").len(), 4, "each speaker is in one subset");
     says(&env.run("doctor --data mine").success(), &[rule]);
     // Another meaning on request.
-    env.run("doctor --data mine").success();
     let output = env.run(&format!("{TRAIN} --data mine --layout */CLASS --run b"));
     output.fails_with(&["the speaker of 24 of the 24 recordings is unknown"]);
 }
@@ -148,6 +147,35 @@ fn a_manifest_can_be_one_of_several_corpora() {
         .fails_with(&["need names, as in --manifest mine=FILE"]);
     env.run("doctor --manifest listed=list.csv")
         .fails_with(&["has no name here; use --manifest list.csv"]);
+}
+
+#[test]
+fn every_command_that_reads_a_folder_accepts_its_layout() {
+    let env = with(|voice, word| format!("mine/extra/spk{voice:02}/{word}"));
+    env.run(&format!("{TRAIN} --data mine --run a")).success();
+    fs::rename(env.path("mine/extra"), env.path("mine/renamed")).unwrap();
+    for command in ["doctor --data mine", "inspect mine --out pictures --force"] {
+        for rule in ["*/SPEAKER/CLASS", "*/CLASS"] {
+            let output = env.run(&format!("{command} --layout {rule}")).success();
+            says(&output, &[&format!("read as {rule} ")]);
+        }
+    }
+    // The names of the speakers are no labels of the model.
+    env.run("evaluate a --data mine --layout */CLASS/*")
+        .fails_with(&["no clip in mine has a label of the model"]);
+    env.run("evaluate a --data mine --layout */SPEAKER/CLASS")
+        .success();
+    for flag in ["--layout */CLASS", "--corpus ravdess"] {
+        for command in ["doctor", "evaluate a"] {
+            let output = env.run(&format!("{command} {flag}"));
+            assert_eq!(output.code, 2);
+            assert!(
+                output.error.contains("needs '--data <DIR>'"),
+                "{}",
+                output.error
+            );
+        }
+    }
 }
 
 #[test]

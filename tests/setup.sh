@@ -266,7 +266,7 @@ works && prints ready
 that awk "BEGIN { exit !($seconds < 1) }"
 that [ "$(pip_calls)" = "$calls" ]
 
-begin "a second clone shares the cache"
+begin "a second clone shares the folder"
 setup --cpu
 calls=$(pip_calls)
 mv "$clone" "$BOX/first clone" && mkdir -p "$clone/scripts" && cp "$script" "$WHEELS/libtorch.sha256" "$clone/scripts/"
@@ -274,10 +274,49 @@ setup --cpu NO_PIP=1
 works && links "$cache/$cpu/torch"
 that [ "$(pip_calls)" = "$calls" ]
 
-begin "the default cache is in the home folder"
+begin "the default folder is among the data of the user, not in a cache that people clear"
 cache=
 setup --cpu
+works && links "$BOX/home/.local/share/emovox/$cpu/torch"
+setup --cpu XDG_DATA_HOME="$BOX/data" # the existing link stays
+works && links "$BOX/home/.local/share/emovox/$cpu/torch"
+rm "$clone/.libtorch"
+setup --cpu XDG_DATA_HOME="$BOX/data"
+works && links "$BOX/data/emovox/$cpu/torch"
+
+begin "libraries that an earlier version put into the cache folder are used, without pip"
+cache=
+libtorch "$BOX/home/.cache/emovox/$cpu/torch" 2.11.0
+setup --cpu
 works && links "$BOX/home/.cache/emovox/$cpu/torch"
+rm "$clone/.libtorch"
+libtorch "$BOX/caches/emovox/$cpu/torch" 2.11.0
+setup --cpu XDG_CACHE_HOME="$BOX/caches"
+works && links "$BOX/caches/emovox/$cpu/torch"
+that [ "$(pip_calls)" = 0 ]
+
+begin "damaged libraries in the cache folder are not used"
+cache=
+libtorch "$BOX/home/.cache/emovox/$cpu/torch" 2.11.0
+rm "$BOX/home/.cache/emovox/$cpu/torch/lib/libc10.so"
+setup --cpu
+works && links "$BOX/home/.local/share/emovox/$cpu/torch"
+
+begin "it works without HOME"
+without_home() {
+    env -u HOME PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" "$@" \
+        "$BASH" "$clone/scripts/setup.sh" --cpu >"$BOX/out" 2>&1
+    rc=$?
+}
+without_home EMOVOX_CACHE="$cache"
+works && links "$cache/$cpu/torch"
+rm "$clone/.libtorch"
+without_home EMOVOX_CACHE= XDG_CACHE_HOME="$BOX/caches" XDG_DATA_HOME="$BOX/data"
+works && links "$BOX/data/emovox/$cpu/torch"
+mv "$bin/cargo" "$bin/cargo.off"
+without_home EMOVOX_CACHE="$cache"
+mv "$bin/cargo.off" "$bin/cargo"
+that [ "$rc" = 1 ] && prints "cargo is not on the PATH"
 
 begin "--cuda installs the CUDA libraries, and --cpu links the CPU libraries again"
 setup --cpu
@@ -331,7 +370,7 @@ begin "a cache folder that cannot be written is named"
 echo x >"$BOX/file"
 cache="$BOX/file/cache"
 setup --cpu
-fails_with "cannot write to the cache folder $BOX/file/cache" EMOVOX_CACHE=
+fails_with "cannot write to the folder $BOX/file/cache" EMOVOX_CACHE=
 
 begin "other platforms are rejected, with an alternative"
 for platform in "FreeBSD amd64" "Linux riscv64" "Darwin x86_64" "MINGW64_NT AMD64"; do

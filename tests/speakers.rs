@@ -125,7 +125,7 @@ fn a_word_for_a_missing_value_is_neither_a_speaker_nor_a_class() {
         .run(&format!("{TRAIN} --split random --run mine"))
         .success();
     for words in [
-        "29 clips, 4 speakers, 3 classes (anger, neutral, sadness)",
+        "29 clips, 3 speakers, unknown for 12 clips, 3 classes (anger, neutral, sadness)",
         "'Unknown' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
         "'n/a' is not the name of a speaker: the speaker of 6 clip(s) is unknown",
         "its label is 'NaN', which is not a class (list.csv, line 6, column 2 (label))",
@@ -309,4 +309,34 @@ fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
     }
     let speakers = env.table("now/predictions.csv");
     assert!(speakers.iter().all(|line| line["speaker"] == "b:v04"));
+}
+
+#[test]
+fn clips_without_a_speaker_are_counted_apart() {
+    let env = TestEnv::with_corpus();
+    list(&env, |_, voice, emotion| {
+        let speaker = if voice == 1 {
+            "unknown"
+        } else {
+            ["a", "b"][voice % 2]
+        };
+        (emotion.into(), speaker.into())
+    });
+    let output = env
+        .run(&format!("{TRAIN} --split random --run mine"))
+        .success();
+    for words in [
+        "30 clips, 2 speakers, unknown for 6 clips, 3 classes",
+        "speakers (a, b)",
+    ] {
+        assert!(output.out.contains(words), "{}", output.out);
+    }
+    let output = env
+        .run("doctor --manifest list.csv --root corpus")
+        .success();
+    assert!(
+        output.out.contains("speakers      2 (a, b)\n"),
+        "{}",
+        output.out
+    );
 }

@@ -132,9 +132,16 @@ pub enum AudioError {
     #[error("not a file but a pipe, a socket or a device; save the recording to a file first")]
     NotAFile,
 
-    /// Any other error of the file system.
+    /// Any other error of the file system. It is not a source of this error, because the message
+    /// has its reason already.
     #[error("{}", io_message(.0))]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for AudioError {
+    fn from(error: io::Error) -> AudioError {
+        AudioError::Io(error)
+    }
 }
 
 /// Error number for a loop of symbolic links: 40 on Linux, 62 on macOS and the BSDs.

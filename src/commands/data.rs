@@ -6,21 +6,18 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::evaluate::pair;
+use super::folder::FolderArgs;
 use super::list::{ListArgs, NamedPath, check_list};
 use emovox::config::{DataConfig, RunConfig};
-use emovox::corpus::{CorpusKind, Layout, Source};
+use emovox::corpus::{CorpusKind, Source};
 
 #[derive(Args)]
 pub(super) struct DataArgs {
     /// Folder with the recordings, or `demo`; for several corpora, repeat as NAME=DIR
     #[arg(long = "data", id = "data", value_name = "DIR", value_parser = NamedPath::read)]
     corpora: Vec<NamedPath>,
-    /// Kind of the corpus, if emovox does not recognise it by the file names
-    #[arg(long, value_enum)]
-    corpus: Option<CorpusKind>,
-    /// Meaning of the folders, as in SPEAKER/CLASS or SPLIT/CLASS/SPEAKER [default: recognised]
-    #[arg(long, value_name = "LEVELS")]
-    layout: Option<Layout>,
+    #[command(flatten)]
+    folder: FolderArgs,
     #[command(flatten)]
     list: ListArgs,
     /// A second manifest, with the recordings of the test subset
@@ -50,7 +47,7 @@ impl DataArgs {
     /// Replaces settings by the values of the flags.
     pub(super) fn choose(&self, config: &mut RunConfig) -> Result<()> {
         self.list
-            .check_conflict(match (self.corpora.as_slice(), self.corpus) {
+            .check_conflict(match (self.corpora.as_slice(), self.folder.corpus) {
                 ([], None) => None,
                 ([], Some(_)) => Some("--corpus <CORPUS>"),
                 _ => Some("--data <DIR>"),
@@ -80,11 +77,11 @@ impl DataArgs {
 
     /// Sets kind of corpus, labels and label aliases, independently of the folder.
     pub(super) fn specify(&self, config: &mut RunConfig) {
-        if let Some(corpus) = self.corpus {
+        if let Some(corpus) = self.folder.corpus {
             config.data.corpus = Some(corpus);
         }
-        if self.layout.is_some() {
-            config.data.layout.clone_from(&self.layout);
+        if self.folder.layout.is_some() {
+            config.data.layout.clone_from(&self.folder.layout);
         }
         config.data.subset_words.extend(self.list.subset_words());
         if !self.labels.is_empty() {
@@ -127,7 +124,7 @@ impl DataArgs {
                 manifest,
             });
         }
-        if self.corpus.is_some() {
+        if self.folder.corpus.is_some() {
             bail!(
                 "--corpus is for a single corpus; with several corpora, the names select the kinds, \
                  as in --data ravdess=DIR"

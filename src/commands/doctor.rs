@@ -8,11 +8,13 @@ use anyhow::Result;
 use clap::Args;
 use rayon::prelude::*;
 
+use super::folder::FolderArgs;
 use super::list::ListArgs;
-use super::{open_corpus, open_data, say};
+use super::{open_data, say};
 use emovox::audio::{self, Channel, Excerpt};
-use emovox::corpus::{self, Corpus, CorpusKind, Skipped};
+use emovox::corpus::{self, Corpus, Skipped};
 use emovox::device::{self, DeviceChoice};
+use emovox::libtorch::Libtorch;
 use emovox::parallel;
 
 /// Show device, libraries and threads, and the recordings in a corpus
@@ -26,21 +28,21 @@ pub struct DoctorArgs {
     /// Folder of a corpus to check, or `demo`
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Kind of the corpus, if emovox does not recognise it
-    #[arg(long, value_enum, requires = "data")]
-    corpus: Option<CorpusKind>,
+    #[command(flatten)]
+    folder: FolderArgs,
     #[command(flatten)]
     list: ListArgs,
 }
 
 pub fn run(args: DoctorArgs) -> Result<ExitCode> {
+    args.folder.require(args.data.as_deref());
     machine()?;
     args.list
         .check_conflict(args.data.as_ref().map(|_| "--data <DIR>"));
     let manifest = args.list.data()?;
     if let Some(data) = &args.data {
         say!("");
-        recordings(&open_corpus(data, args.corpus)?);
+        recordings(&args.folder.open(data, args.list.subset_words())?);
     } else if let Some(manifest) = &manifest {
         say!("");
         recordings(&open_data(manifest)?);
@@ -50,11 +52,12 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode> {
 
 fn machine() -> Result<()> {
     say!("emovox        {}", env!("CARGO_PKG_VERSION"));
-    let libtorch = device::libtorch();
+    let libtorch = Libtorch::loaded();
     say!(
-        "libtorch      {} from {}",
+        "libtorch      {} from {} (built with {})",
         libtorch.version,
-        libtorch.folder
+        libtorch.folder,
+        libtorch.built_with
     );
     match device::load_cuda() {
         Err(reason) => say!("CUDA          none: {reason}"),
@@ -102,9 +105,10 @@ fn recordings(corpus: &Corpus) {
         say!("              {note}");
     }
     say!("clips         {}", corpus.clips.len());
-    let speakers = corpus::speakers(&corpus.clips);
+    let mut speakers = corpus::speakers(&corpus.clips);
+    speakers.retain(|speaker| !speaker.is_empty());
     match speakers.as_slice() {
-        [unknown] if unknown.is_empty() => say!("speakers      unknown"),
+        [] => say!("speakers      unknown"),
         _ => say!("speakers      {} ({})", speakers.len(), speakers.join(", ")),
     }
     if let Some(counts) = corpus::women_and_men(corpus.kind, &speakers) {

@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::cache::{CacheArgs, tell_uncached};
+use super::folder::FolderArgs;
 use super::list::ListArgs;
 use super::progress::bar;
 use super::terminal::{print_json, print_text};
-use super::{Runs, data_folder, find_own_of, open_corpus, open_data, tell_skipped, warning};
+use super::{Runs, data_folder, find_own_of, open_data, tell_skipped, warning};
 use emovox::config::RunConfig;
 use emovox::corpus::split::Subset;
-use emovox::corpus::{self, Clip, Corpus, CorpusKind};
+use emovox::corpus::{self, Clip, Corpus};
 use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::{AlignedLabels, Calibration, LabelMap};
@@ -47,9 +48,8 @@ pub struct EvaluateArgs {
     /// Folder of other recordings, or the new folder of the run's recordings
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Kind of the corpus in --data, if emovox does not recognise it
-    #[arg(long, value_enum, requires = "data")]
-    corpus: Option<CorpusKind>,
+    #[command(flatten)]
+    folder: FolderArgs,
     #[command(flatten)]
     list: ListArgs,
     /// Subset to score [default: test; with another corpus: all]
@@ -88,6 +88,7 @@ impl SubsetName {
 }
 
 pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
+    args.folder.require(args.data.as_deref());
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     let config = predictor.config();
@@ -233,7 +234,7 @@ fn choose(args: &EvaluateArgs, run: &Trained) -> Result<Chosen> {
     match own_recordings(split, config, Some(data_folder(data)?))? {
         Some(own) => own_part(args, own, config),
         None => {
-            let corpus = open_corpus(data, args.corpus)?;
+            let corpus = args.folder.open(data, args.list.subset_words())?;
             other(args, corpus)
         }
     }

@@ -11,6 +11,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod features;
+mod folder;
 mod grid;
 mod inspect;
 mod list;
@@ -37,9 +38,11 @@ use clap::{Args, Parser, Subcommand};
 
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
-use emovox::corpus::{self, Changes, Clip, Corpus, CorpusKind, Skipped, listed};
+use emovox::corpus::{self, Changes, Clip, Corpus, Skipped, listed};
 use emovox::distributed::is_one_of_several_processes;
 use emovox::experiments::{self, Own, own_recordings};
+use emovox::libtorch::Libtorch;
+use emovox::report::missing_letters;
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
@@ -110,6 +113,17 @@ enum Command {
 }
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    if let Some(other) = Libtorch::loaded().warning() {
+        warning!("{other}");
+    }
+    let result = dispatch(cli);
+    if let Some(message) = missing_letters() {
+        warning!("{message}");
+    }
+    result
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::CrossValidate(args) => cross_validate::run(&args),
@@ -179,13 +193,6 @@ fn data_folder(data: &Path) -> Result<&Path> {
         );
     }
     Ok(folder)
-}
-
-/// Finds the recordings of a corpus.
-fn open_corpus(data: &Path, kind: Option<CorpusKind>) -> Result<Corpus> {
-    let mut corpus = corpus::scan(data_folder(data)?, kind)?;
-    corpus.notes.extend(corpus::label_hints(&corpus.clips));
-    Ok(corpus)
 }
 
 /// Finds the recordings of the data settings.

@@ -16,6 +16,7 @@ use super::terminal::print_text;
 use super::{Runs, say, warning};
 use emovox::config::RunConfig;
 use emovox::experiments::{Job, Outcome, Plan, Runner, Study, Trial, check, default_jobs};
+use emovox::reason::reason;
 use emovox::run::RunFolder;
 
 /// Flags of the commands that train several trials with one configuration.
@@ -157,7 +158,7 @@ pub(super) fn print_outcome(
     match outcome {
         Outcome::Done => match result() {
             Ok(result) => say!("{name}: {result}"),
-            Err(error) => say!("{name}: {error:#}"),
+            Err(error) => say!("{name}: {}", reason(&error)),
         },
         Outcome::Failed(reason) => {
             let log = trial.log_path();

@@ -213,6 +213,26 @@ pub fn speakers(clips: &[Clip]) -> Vec<String> {
     ids.iter().map(SpeakerId::to_string).collect()
 }
 
+/// The speakers of the clips as text: `2 speakers (03, 08)`, or `2 speakers (03, 08), unknown for 5
+/// clips`. Without `names`, only their number.
+pub fn describe_speakers(clips: &[Clip], names: bool) -> String {
+    let (unknown, known): (Vec<Clip>, Vec<Clip>) = clips
+        .iter()
+        .cloned()
+        .partition(|clip| clip.speaker.is_empty());
+    let speakers = speakers(&known);
+    let names = if names {
+        format!(" ({})", speakers.join(", "))
+    } else {
+        String::new()
+    };
+    match (speakers.len(), unknown.len()) {
+        (0, _) => "unknown speakers".to_string(),
+        (count, 0) => format!("{count} speakers{names}"),
+        (count, unknown) => format!("{count} speakers{names}, unknown for {unknown} clips"),
+    }
+}
+
 /// The names of the corpora that are recognised.
 fn known() -> String {
     let names = CorpusKind::NAMED.map(|kind| kind.to_string());

@@ -205,9 +205,13 @@ impl Shared {
 pub enum SplitError {
     #[error(
         "the class '{class}' has {count} readable clip(s), too few for training, validation and \
-             test; add clips of this class, or remove the class from the folder"
+             test; add clips of this class{leave_out}"
     )]
-    SmallClass { class: String, count: usize },
+    SmallClass {
+        class: String,
+        count: usize,
+        leave_out: String,
+    },
     #[error(
         "only recordings of the class '{0}' can be read; a classifier needs at least two classes"
     )]
@@ -233,10 +237,25 @@ pub enum SplitError {
     #[error("no speaker is left for training; {0} are in the validation or test subset")]
     NobodyTrains(String),
     #[error(
-        "no clip of the class '{class}' is left for training: all its speakers are in the validation \
-             or test subset; choose other speakers or fractions, or another --split-seed"
+        "all clips of the class '{class}' are of one speaker ({speaker}), who is in the {part} subset, \
+             so no clip of this class is left for training; add clips of other speakers{leave_out}"
     )]
-    ClassNotTrained { class: String },
+    ClassOfOneSpeaker {
+        class: String,
+        speaker: String,
+        part: Subset,
+        leave_out: String,
+    },
+    #[error(
+        "no clip of the class '{class}' is left for training: all its speakers ({speakers}) are in the \
+             validation or test subset; choose other speakers or fractions, or another --split-seed, \
+             add clips of other speakers{leave_out}"
+    )]
+    ClassNotTrained {
+        class: String,
+        speakers: String,
+        leave_out: String,
+    },
     #[error(
         "the fractions for validation ({validation}) and test ({test}) must both be above 0 and \
              leave clips for training; a final model without a score may have --test-fraction 0, and \
@@ -284,6 +303,7 @@ pub fn split(
         return Err(SplitError::SmallClass {
             class: class.to_string(),
             count: members.len(),
+            leave_out: leave_out(class, &classes),
         });
     }
 
@@ -304,12 +324,44 @@ pub fn split(
         SplitKind::Given => as_given(clips, config, given)?,
     };
     let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Subset::Train);
-    if let Some((class, _)) = classes.iter().find(|(_, members)| !trained(members)) {
-        return Err(SplitError::ClassNotTrained {
-            class: class.to_string(),
+    if let Some((class, members)) = classes.iter().find(|(_, members)| !trained(members)) {
+        let speakers: BTreeSet<SpeakerId> = members
+            .iter()
+            .map(|&clip| clips[clip].speaker_id())
+            .collect();
+        let (class, leave_out) = (class.to_string(), leave_out(class, &classes));
+        return Err(if speakers.len() == 1 {
+            SplitError::ClassOfOneSpeaker {
+                class,
+                speaker: listed(speakers),
+                part: parts[members[0]],
+                leave_out,
+            }
+        } else {
+            SplitError::ClassNotTrained {
+                class,
+                speakers: listed(speakers),
+                leave_out,
+            }
         });
     }
     Ok(Split::new(clips, parts))
+}
+
+/// The end of an error about a class: the flag that leaves the class out, if two classes are left.
+fn leave_out(class: &str, classes: &BTreeMap<&str, Vec<usize>>) -> String {
+    let others: Vec<&str> = classes
+        .keys()
+        .copied()
+        .filter(|&other| other != class)
+        .collect();
+    if others.len() < 2 {
+        return String::new();
+    }
+    format!(
+        ", or leave the class out: --labels '{0}' (in a file of settings: labels below [data])",
+        others.join(",")
+    )
 }
 
 /// Splits by speaker. With two speakers, none is left for validation: then a random fraction of the

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::audio::{self, AudioConfig, Excerpt, SampleRate};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{Extractor, FeatureConfig, Features};
+use crate::reason::reason;
 
 /// The result of the feature extraction for a list of recordings.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ pub fn extract_each<T: Send>(
     let extractors = Extractors::new(audio, config)?;
     let one = |file: &Excerpt| {
         let features = extractors.extract(file, audio);
-        take(file, features.map_err(|error| format!("{error:#}")))
+        take(file, features.map_err(|error| reason(&error)))
     };
     Ok(files.par_iter().map(one).collect())
 }
@@ -110,7 +111,7 @@ pub fn extract_any(
     let one = |file: &PathBuf| {
         let extracted = one(file);
         advance();
-        extracted.map_err(|error| format!("{error:#}"))
+        extracted.map_err(|error| reason(&error))
     };
     Ok(files.par_iter().map(one).collect())
 }

@@ -12,6 +12,7 @@ use super::{Extraction, FeatureCache, Normalisation, SplitTensors, extract};
 use crate::audio::{AudioConfig, Excerpt};
 use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::features::{FeatureConfig, Features};
+use crate::reason::reason;
 
 /// The readable clips of a corpus and their features, in the same order.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl FeatureDataset {
             // A cache only saves time: without it, the training continues.
             Some(Err(error)) => {
                 let extraction = extract(&files, audio, config, advance)?;
-                (extraction, Some(format!("{error:#}")))
+                (extraction, Some(reason(&error)))
             }
             None => (extract(&files, audio, config, advance)?, None),
         };

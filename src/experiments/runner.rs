@@ -19,6 +19,7 @@ use super::trial::Trial;
 use crate::io::no_follow;
 use crate::parallel;
 use crate::process;
+use crate::reason::reason;
 
 /// Time between two looks at a process.
 const POLL: Duration = Duration::from_millis(50);
@@ -114,7 +115,7 @@ impl Runner<'_> {
                 let started = Instant::now();
                 let outcome = job(item)
                     .and_then(|job| self.run_job(&job))
-                    .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+                    .unwrap_or_else(|error| Outcome::Failed(reason(&error)));
                 report(item, &outcome, started.elapsed().as_secs_f64());
                 outcomes.push(outcome);
             }

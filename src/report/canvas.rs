@@ -1,19 +1,23 @@
 //! Drawing of shapes and text. Coordinates are pixels of the finished picture from its top left
 //! corner; fractions are allowed.
 
+use ab_glyph::{Font as _, point};
 use anyhow::Result;
 use plotters::backend::{BitMapBackend, DrawingBackend};
 pub use plotters::style::text_anchor::HPos as Align;
 use plotters::style::text_anchor::{Pos, VPos};
-use plotters::style::{FontTransform, ShapeStyle};
+use plotters::style::{Color as _, FontTransform, ShapeStyle};
 
-use super::font::{CAPITALS_BELOW_ORIGIN, Font, printable};
+use super::font::{BASELINE_BELOW_MIDDLE, CAPITALS_BELOW_ORIGIN, Font};
 use super::picture::SCALE;
 use super::style::Color;
+use super::text::{Legend, Line};
 
 /// The drawing area of a picture; see [`png`](super::picture::png).
 pub struct Canvas<'a> {
     backend: BitMapBackend<'a>,
+    /// Numbers that were drawn in place of words.
+    pub legend: Legend,
 }
 
 impl<'a> Canvas<'a> {
@@ -23,6 +27,7 @@ impl<'a> Canvas<'a> {
         let size = ((width * SCALE) as u32, (height * SCALE) as u32);
         Canvas {
             backend: BitMapBackend::with_buffer(buffer, size),
+            legend: Legend::default(),
         }
     }
 
@@ -141,10 +146,18 @@ impl<'a> Canvas<'a> {
 
     /// Draws a text whose left end, right end or middle is at `x`. Its capitals are centred on `y`.
     pub fn text(&mut self, text: &str, x: f64, y: f64, align: Align, font: Font) -> Result<()> {
+        let text = font.drawable(text);
+        self.legend.add(&text);
+        if let Some(line) = font.line(&text) {
+            let baseline = y + font.size * BASELINE_BELOW_MIDDLE;
+            let start = x - line.width * font.em() * fraction_before(align);
+            let (left, top) = (scaled(start), scaled(baseline));
+            return self.glyphs(&line, font, |right, down| (left + right, top + down));
+        }
         let top = y - font.size * CAPITALS_BELOW_ORIGIN;
         let style = font.style()?.pos(Pos::new(align, VPos::Top));
         self.backend
-            .draw_text(&printable(text), &style, (scaled(x), scaled(top)))?;
+            .draw_text(&text, &style, (scaled(x), scaled(top)))?;
         Ok(())
     }
 
@@ -158,14 +171,62 @@ impl<'a> Canvas<'a> {
         align: Align,
         font: Font,
     ) -> Result<()> {
+        let text = font.drawable(text);
+        self.legend.add(&text);
+        if let Some(line) = font.line(&text) {
+            let baseline = x + font.size * BASELINE_BELOW_MIDDLE;
+            let start = y + line.width * font.em() * fraction_before(align);
+            let (left, bottom) = (scaled(baseline), scaled(start));
+            return self.glyphs(&line, font, |right, down| (left + down, bottom - right));
+        }
         let left = x - font.size * CAPITALS_BELOW_ORIGIN;
         let style = font
             .style()?
             .transform(FontTransform::Rotate270)
             .pos(Pos::new(align, VPos::Top));
         self.backend
-            .draw_text(&printable(text), &style, (scaled(left), scaled(y)))?;
+            .draw_text(&text, &style, (scaled(left), scaled(y)))?;
         Ok(())
+    }
+
+    /// Draws the glyphs of a line. `place` gives the pixel for a distance to the right of the start of
+    /// the baseline and below it.
+    fn glyphs(
+        &mut self,
+        line: &Line,
+        font: Font,
+        place: impl Fn(i32, i32) -> (i32, i32),
+    ) -> Result<()> {
+        let em = font.em() * SCALE as f64;
+        for placed in &line.glyphs {
+            let outlines = &placed.face.outlines;
+            let height = f64::from(outlines.height_unscaled()) / placed.face.units_per_em;
+            let glyph = placed.glyph.with_scale_and_position(
+                (em * height) as f32,
+                point((em * placed.x) as f32, (em * placed.y) as f32),
+            );
+            let Some(outline) = outlines.outline_glyph(glyph) else {
+                continue;
+            };
+            let corner = outline.px_bounds().min;
+            let (left, top) = (corner.x as i32, corner.y as i32);
+            let mut pixels = Vec::new();
+            outline.draw(|x, y, coverage| pixels.push((x as i32, y as i32, coverage)));
+            for (x, y, coverage) in pixels {
+                let color = font.color.mix(f64::from(coverage)).to_backend_color();
+                self.backend.draw_pixel(place(left + x, top + y), color)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fraction of a text that is before its anchor.
+fn fraction_before(align: Align) -> f64 {
+    match align {
+        Align::Left => 0.0,
+        Align::Center => 0.5,
+        Align::Right => 1.0,
     }
 }
 

@@ -1,5 +1,5 @@
 //! The font of all pictures. It is part of the program, so that pictures are the same on every
-//! machine.
+//! machine, unless they have letters that only the fonts of the machine have ([`text`]).
 
 use std::sync::LazyLock;
 
@@ -8,6 +8,7 @@ use plotters::style::{FontDesc, FontFamily, FontStyle, TextStyle, register_font}
 
 use super::picture::SCALE;
 use super::style::Color;
+use super::text::{Line, line, numbered};
 
 const FONT: &str = "emovox";
 static FONT_IS_READY: LazyLock<bool> = LazyLock::new(|| {
@@ -18,7 +19,13 @@ static FONT_IS_READY: LazyLock<bool> = LazyLock::new(|| {
 /// Distance of the middle of capitals below the position of a text, relative to the font size.
 /// plotters puts the baseline half a font size below the position, and capitals of DejaVu are 0.626
 /// of the font size high.
-pub const CAPITALS_BELOW_ORIGIN: f64 = 0.5 - 0.626 / 2.0;
+pub const CAPITALS_BELOW_ORIGIN: f64 = 0.5 - CAPITAL_HEIGHT / 2.0;
+/// Distance of the baseline below the middle of capitals, relative to the font size.
+pub const BASELINE_BELOW_MIDDLE: f64 = CAPITAL_HEIGHT / 2.0;
+/// Height of capitals of DejaVu, relative to the font size.
+const CAPITAL_HEIGHT: f64 = 0.626;
+/// Height of a line of DejaVu in em: (1901 + 483) / 2048.
+const LINE_HEIGHT: f64 = 1.164;
 
 /// Size, colour and weight of a text.
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +67,39 @@ impl Font {
         Ok(font.color(&self.color))
     }
 
+    /// Length of an em in pixels.
+    pub fn em(&self) -> f64 {
+        self.size / LINE_HEIGHT
+    }
+
+    /// `text` as it is drawn: without control characters, and with numbers in place of words that no
+    /// font has.
+    pub fn drawable(&self, text: &str) -> String {
+        numbered(&printable(text), self.bold)
+    }
+
+    /// The glyphs of a drawable text, unless plotters draws it.
+    pub fn line(&self, drawable: &str) -> Option<Line> {
+        line(drawable, self.bold)
+    }
+
     /// Width of `text` in pixels.
     pub fn width(&self, text: &str) -> Result<f64> {
-        let (width, _) = self.style()?.font.box_size(&printable(text))?;
+        self.width_of_drawable(&self.drawable(text))
+    }
+
+    fn width_of_drawable(&self, text: &str) -> Result<f64> {
+        if let Some(line) = self.line(text) {
+            return Ok(line.width * self.em());
+        }
+        let (width, _) = self.style()?.font.box_size(text)?;
         Ok(f64::from(width) / SCALE as f64)
     }
 
     /// `text` if it fits into `width` pixels; otherwise its beginning and an ellipsis.
     pub fn shortened(&self, text: &str, width: f64) -> Result<String> {
-        let text = printable(text);
-        if self.width(&text)? <= width {
+        let text = self.drawable(text);
+        if self.width_of_drawable(&text)? <= width {
             return Ok(text);
         }
         let mut kept: Vec<char> = text.chars().collect();
@@ -77,7 +107,7 @@ impl Font {
         kept.truncate(400);
         while kept.pop().is_some() {
             let short = kept.iter().collect::<String>().trim_end().to_string() + "…";
-            if self.width(&short)? <= width {
+            if self.width_of_drawable(&short)? <= width {
                 return Ok(short);
             }
         }
@@ -86,8 +116,9 @@ impl Font {
 }
 
 /// The text with spaces for line breaks and other control characters, which have no glyph.
-pub fn printable(text: &str) -> String {
+fn printable(text: &str) -> String {
+    let has_no_glyph = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if has_no_glyph(c) { ' ' } else { c })
         .collect()
 }

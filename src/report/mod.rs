@@ -35,6 +35,7 @@ mod reliability;
 mod results;
 mod scores;
 mod style;
+mod text;
 
 pub use confusion::confusion_png;
 pub use corpus_stats::corpus_stats_png;
@@ -49,3 +50,4 @@ pub use recording::{RecordingPredictions, WindowPrediction, recording_png};
 pub use reliability::reliability_png;
 pub use results::{write_curves, write_results};
 pub use scores::Report;
+pub use text::{isolated, missing_letters};

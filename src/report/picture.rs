@@ -8,8 +8,10 @@ use anyhow::{Context, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ColorType, ImageEncoder};
 
-use super::canvas::Canvas;
-use super::style::BACKGROUND;
+use super::canvas::{Align, Canvas};
+use super::font::Font;
+use super::style::{BACKGROUND, INK, MARGIN, TICK_SIZE};
+use super::text::Legend;
 use crate::run::beginning;
 
 /// Each pixel of a picture is the mean of SCALE × SCALE drawn pixels.
@@ -22,13 +24,52 @@ pub fn png(
     height: usize,
     paint: impl FnOnce(&mut Canvas) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let mut large = vec![255; width * height * SCALE * SCALE * BYTES_PER_PIXEL];
-    {
-        let mut canvas = Canvas::new(&mut large, width, height);
-        canvas.rect(0.0, 0.0, width as f64, height as f64, BACKGROUND)?;
-        paint(&mut canvas)?;
+    let (mut pixels, legend) = painted(width, height, paint)?;
+    let lines = legend_lines(&legend, width as f64)?;
+    if lines.is_empty() {
+        return encode(&pixels, width, height);
     }
-    encode(&averaged_down(&large, width, height), width, height)
+    let (line, margin) = (1.5 * TICK_SIZE, TICK_SIZE);
+    let strip = (line * lines.len() as f64 + margin) as usize;
+    let (strip_pixels, _) = painted(width, strip, |canvas| {
+        for (row, text) in lines.iter().enumerate() {
+            let y = line * (row as f64 + 0.5);
+            canvas.text(text, MARGIN, y, Align::Left, Font::new(TICK_SIZE, INK))?;
+        }
+        Ok(())
+    })?;
+    pixels.extend(strip_pixels);
+    encode(&pixels, width, height + strip)
+}
+
+/// The pixels of a drawing, and the words that are numbers in it.
+fn painted(
+    width: usize,
+    height: usize,
+    paint: impl FnOnce(&mut Canvas) -> Result<()>,
+) -> Result<(Vec<u8>, Legend)> {
+    let mut large = vec![255; width * height * SCALE * SCALE * BYTES_PER_PIXEL];
+    let mut canvas = Canvas::new(&mut large, width, height);
+    canvas.rect(0.0, 0.0, width as f64, height as f64, BACKGROUND)?;
+    paint(&mut canvas)?;
+    let legend = std::mem::take(&mut canvas.legend);
+    drop(canvas);
+    Ok((averaged_down(&large, width, height), legend))
+}
+
+/// The entries of a legend, as many beside each other as fit.
+fn legend_lines(legend: &Legend, width: f64) -> Result<Vec<String>> {
+    let font = Font::new(TICK_SIZE, INK);
+    let free = width - 2.0 * MARGIN;
+    let mut lines: Vec<String> = Vec::new();
+    for entry in legend.entries() {
+        let longer = lines.last().map(|line| format!("{line}    {entry}"));
+        match (lines.last_mut(), longer) {
+            (Some(line), Some(longer)) if font.width(&longer)? <= free => *line = longer,
+            _ => lines.push(font.shortened(&entry, free)?),
+        }
+    }
+    Ok(lines)
 }
 
 /// The mean of each SCALE × SCALE square of pixels.

@@ -14,6 +14,7 @@ use super::stop::Stop;
 use super::trials::{Batch, describe_scores, finish, jobs_for, print_outcome};
 use super::{Cli, Runs, open_data, say, warning};
 use emovox::experiments::{Job, Outcome, Plan, Sweep, SweepTrial, TrialState};
+use emovox::reason::reason;
 use emovox::run::RunLock;
 
 /// Train a sweep: all combinations of values of some settings, over folds and seeds
@@ -153,7 +154,7 @@ fn train_one(of_sweep: SweepTrial, sweep: &Sweep, args: &GridArgs) -> Result<Exi
     match panic::catch_unwind(AssertUnwindSafe(|| super::run(command))) {
         Ok(Ok(code)) => Ok(code),
         Ok(Err(error)) => {
-            trial.save_failure(&format!("{error:#}"))?;
+            trial.save_failure(&reason(&error))?;
             Err(error.context(format!("trial {name}")))
         }
         Err(panic) => {
@@ -201,11 +202,11 @@ fn train_here(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<Exi
         |of_sweep, outcome, seconds| {
             let trial = &of_sweep.trial;
             // A killed process cannot save the reason.
-            if let Outcome::Failed(reason) = outcome
+            if let Outcome::Failed(failure) = outcome
                 && !matches!(trial.state(), TrialState::Failed(_))
-                && let Err(error) = trial.save_failure(reason)
+                && let Err(error) = trial.save_failure(failure)
             {
-                warning!("{error:#}");
+                warning!("{}", reason(&error));
             }
             let result = || describe_scores(trial, seconds);
             print_outcome(&of_sweep.name(), trial, outcome, result);

@@ -10,19 +10,23 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use super::folder::FolderArgs;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::terminal::{print_error, print_text};
-use super::{Runs, open_corpus, say};
+use super::{Runs, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
-use emovox::corpus::CorpusKind;
+use emovox::corpus::SubsetWords;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::argmax;
 use emovox::features::FeatureConfig;
 use emovox::inference::{Predictor, Trained};
 use emovox::inspection::{CorpusStats, Recording};
 use emovox::io::write_output;
-use emovox::report::{corpus_stats_png, corpus_stats_text, is_own_picture, recording_png};
+use emovox::reason::reason;
+use emovox::report::{
+    corpus_stats_png, corpus_stats_text, is_own_picture, isolated, recording_png,
+};
 use emovox::run::Outputs;
 
 /// Draw recordings (waveform, mel spectrogram, MFCCs), or describe a corpus
@@ -70,9 +74,8 @@ pub struct InspectArgs {
     /// Distance between two windows in seconds
     #[arg(long, value_name = "S", default_value = "0.1", requires = "run")]
     hop: f64,
-    /// Kind of the corpus, if emovox does not recognise it
-    #[arg(long, value_enum)]
-    corpus: Option<CorpusKind>,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
@@ -101,7 +104,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 }
 
 fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
-    let corpus = open_corpus(folder, args.corpus)?;
+    let corpus = args.folder.open(folder, SubsetWords::default())?;
     for line in corpus.rules.iter().chain(&corpus.notes) {
         say!("{line}");
     }
@@ -161,7 +164,7 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
             ),
             Err(error) => {
                 failed = true;
-                print_error(&format!("{error:#}"));
+                print_error(&reason(&error));
             }
         }
     }
@@ -200,10 +203,9 @@ fn draw(
     let predictions = predict::predictions(predictor, &recording, args.window, args.hop)
         .with_context(|| file.display().to_string())?;
     let best = argmax(&predictions.whole);
-    let prediction = format!(
-        "{} {:.0} %",
-        predictions.classes[best],
-        100.0 * predictions.whole[best]
+    let (label, percent) = (
+        &predictions.classes[best],
+        format!("{:.0} %", 100.0 * predictions.whole[best]),
     );
     let note = config
         .data
@@ -212,11 +214,11 @@ fn draw(
     let png = recording_png(
         &recording,
         Some(&predictions),
-        &format!("{title}: {prediction}"),
+        &format!("{title}: {} {percent}", isolated(label)),
         note,
     )?;
     write(picture, &png)?;
-    Ok(format!("{prediction}; {}", recording.describe()))
+    Ok(format!("{label} {percent}; {}", recording.describe()))
 }
 
 fn write(picture: &Path, png: &[u8]) -> Result<()> {

@@ -21,6 +21,7 @@ use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Segment, Trained, Windowing};
 use emovox::io::write_output;
+use emovox::reason::reason;
 use formats::{Answer, Format, Text};
 
 /// Predict the emotion in recordings with any sample rate, channels and length
@@ -390,7 +391,7 @@ fn predict_windows(
             }
             Err(error) => skipped.push(Skipped {
                 file: file.into(),
-                reason: format!("{error:#}"),
+                reason: reason(&error),
             }),
         }
     }

@@ -168,11 +168,11 @@ pub(super) fn describe_head(experiment: &Experiment) {
 pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
-        "corpus {} in {}: {} clips, {} speakers, {} classes ({}){}",
+        "corpus {} in {}: {} clips, {}, {} classes ({}){}",
         corpus.name(),
         corpus.folder.display(),
         corpus.clips.len(),
-        corpus::speakers(&corpus.clips).len(),
+        corpus::describe_speakers(&corpus.clips, false),
         classes.len(),
         classes.join(", "),
         if corpus.is_synthetic() {
@@ -227,11 +227,7 @@ pub(super) fn describe_split(experiment: &Experiment) {
             continue;
         }
         let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
-        let speakers = corpus::speakers(&in_part);
-        let speakers = match speakers.as_slice() {
-            [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
-            _ => format!("{} speakers ({})", speakers.len(), speakers.join(", ")),
-        };
+        let speakers = corpus::describe_speakers(&in_part, true);
         say!("{part:>10}: {:>5} clips, {speakers}", indices.len());
     }
     let leaked = experiment.leaked().len();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::commands::warning;
 use emovox::evaluation::EpochMetrics;
 use emovox::experiments::Experiment;
+use emovox::reason::reason;
 use emovox::report::write_curves;
 use emovox::run::{EventFile, RunFolder, read_metrics};
 use emovox::training::CheckpointSelection;
@@ -42,13 +43,13 @@ impl TrainingMonitor {
     /// end the training.
     pub(super) fn epoch(&mut self, record: &EpochMetrics) {
         if let Err(error) = self.draw() {
-            warning!("cannot draw the curves: {error:#}");
+            warning!("cannot draw the curves: {}", reason(&error));
             self.next_drawing += Duration::from_secs(3600);
         }
         if self.writes_events
             && let Err(error) = self.write_event(record)
         {
-            warning!("cannot write events for TensorBoard: {error:#}");
+            warning!("cannot write events for TensorBoard: {}", reason(&error));
             self.writes_events = false;
         }
     }

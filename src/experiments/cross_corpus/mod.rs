@@ -17,6 +17,7 @@
 mod predict;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -30,7 +31,8 @@ use super::plan::{Plan, Study};
 use super::run::absolute_lists;
 use super::trial::{Subject, Trial};
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
-use crate::corpus::{self, Corpus};
+use crate::corpus::split::{SplitKind, split};
+use crate::corpus::{self, Clip, Corpus};
 use crate::leakage::{Comparison, refuse_leak};
 use crate::run::Lineage;
 
@@ -67,7 +69,8 @@ impl CorpusPlan {
     /// A plan for the corpora that are merged in `merged`, with its labels.
     ///
     /// # Errors
-    /// If there is only one corpus, if a corpus lacks a label, or if a setting is invalid.
+    /// If there is only one corpus, if a corpus lacks a label or cannot be split, or if a setting is
+    /// invalid.
     pub fn new(mut config: RunConfig, merged: &Corpus, seeds: Vec<u64>) -> Result<CorpusPlan> {
         config.validate()?;
         ensure!(
@@ -100,9 +103,15 @@ impl CorpusPlan {
                     source.name
                 );
             }
+            let own: Vec<Clip> = clips.map(alone).collect();
+            // Subsets of a manifest are known only when this corpus is opened alone.
+            if config.split.kind != SplitKind::Given {
+                split(&own, &config.split, &BTreeMap::new())
+                    .with_context(|| source.name.clone())?;
+            }
             corpora.push(CorpusEntry {
                 name: source.name.clone(),
-                clips: clips.count(),
+                clips: own.len(),
                 data: DataConfig {
                     folder: folder.join(&source.folder),
                     corpus: source.corpus,
@@ -121,6 +130,14 @@ impl CorpusPlan {
             corpus: corpora,
             config,
         })
+    }
+}
+
+/// A clip of several corpora as a clip of its own corpus alone.
+fn alone(clip: &Clip) -> Clip {
+    Clip {
+        corpus: String::new(),
+        ..clip.clone()
     }
 }
 

@@ -32,7 +32,7 @@ use super::run::absolute_lists;
 use super::trial::{Subject, Trial};
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::folds::{Fold, Folds, folds};
-use crate::corpus::split::{SplitKind, Subset, split};
+use crate::corpus::split::{Split, SplitKind, Subset, split};
 use crate::corpus::{self, Clip, Corpus};
 use crate::leakage::{Comparison, refuse_leak};
 use crate::run::Lineage;
@@ -65,7 +65,8 @@ impl FoldPlan {
     /// A plan with folds of a corpus, which are drawn with the seed of the split.
     ///
     /// # Errors
-    /// If the corpus cannot be divided into such folds, or if a setting is invalid.
+    /// If the corpus cannot be divided into such folds, if a fold has no training clip of a class, or
+    /// if a setting is invalid.
     pub fn new(
         mut config: RunConfig,
         corpus: &Corpus,
@@ -80,7 +81,7 @@ impl FoldPlan {
     /// A plan with the one split that the settings describe.
     ///
     /// # Errors
-    /// If a setting is invalid.
+    /// If the clips cannot be split, or if a setting is invalid.
     pub fn of_one_split(config: RunConfig, corpus: &Corpus, seeds: Vec<u64>) -> Result<FoldPlan> {
         let fold = Fold {
             name: String::new(),
@@ -104,14 +105,34 @@ impl FoldPlan {
         config.data.sources.clone_from(&corpus.sources);
         config.data = absolute_lists(config.data)?;
         config.calibration = CalibrationConfig::default();
-        Ok(FoldPlan {
+        let plan = FoldPlan {
             folds,
             seeds,
             clips: corpus.clips.len(),
             classes: corpus::classes(&corpus.clips),
             fold,
             config,
-        })
+        };
+        // An impossible split must not end the last trial after hours of training.
+        for fold in &plan.fold {
+            plan.split(fold, corpus)?;
+        }
+        Ok(plan)
+    }
+
+    /// The split of a fold. It does not depend on the seed of the training.
+    fn split(&self, fold: &Fold, corpus: &Corpus) -> Result<Split> {
+        let trial = Trial {
+            subject: Subject::Fold(fold),
+            seed: 0,
+            folder: Path::new(""),
+            shared: &self.config,
+        };
+        let split = split(&corpus.clips, &trial.config().split, &corpus.given);
+        match self.folds.as_str() {
+            ONE_SPLIT => Ok(split?),
+            _ => split.with_context(|| format!("fold {}", fold.name)),
+        }
     }
 
     /// Speakers of published folds that are not among `speakers`. Without them, the scores are not
@@ -186,15 +207,7 @@ impl Plan for FoldPlan {
         let mut known_folds = 0;
         for (data, corpus) in corpora {
             for fold in &self.fold {
-                let trial = Trial {
-                    subject: Subject::Fold(fold),
-                    // The split of a fold does not depend on the seed of the training.
-                    seed: 0,
-                    folder: Path::new(""),
-                    shared: &self.config,
-                };
-                let subsets = split(&corpus.clips, &trial.config().split, &corpus.given)?;
-                let test = subsets.indices(Subset::Test);
+                let test = self.split(fold, corpus)?.indices(Subset::Test);
                 let test: Vec<&Clip> = test.iter().map(|&index| &corpus.clips[index]).collect();
                 let known = Comparison::of(lineage, data, test);
                 known_folds += usize::from(known.is_leak());

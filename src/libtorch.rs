@@ -1,0 +1,129 @@
+//! The libtorch that this process has loaded, compared with the libtorch of the build. The loader of
+//! the system finds libraries in `LD_LIBRARY_PATH` first, so they can differ.
+
+use std::ffi::{CStr, c_char};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+unsafe extern "C" {
+    fn emovox_libtorch_of_the_build() -> *const c_char;
+    fn emovox_libtorch_settings(text: *mut c_char, size: usize);
+}
+
+/// Version and folder of libtorch.
+#[derive(Debug, Clone)]
+pub struct Libtorch {
+    /// Version of the loaded libtorch, such as `2.11.0`; `unknown` if it does not report one.
+    pub version: String,
+    /// Version of the libtorch that the program was built with.
+    pub built_with: String,
+    /// The folder that contains `lib`; `unknown` if it is not found.
+    pub folder: String,
+}
+
+impl Libtorch {
+    /// The loaded libtorch.
+    pub fn loaded() -> Libtorch {
+        let unknown = || "unknown".to_string();
+        Libtorch {
+            version: version_in(&settings()).map_or_else(unknown, str::to_string),
+            built_with: built_with(),
+            folder: folder().map_or_else(unknown, |folder| folder.display().to_string()),
+        }
+    }
+
+    /// A warning if the program was built with another version.
+    pub fn warning(&self) -> Option<String> {
+        let Libtorch {
+            version,
+            built_with,
+            folder,
+        } = self;
+        if version == built_with || version == "unknown" {
+            return None;
+        }
+        Some(format!(
+            "warning: emovox was built with libtorch {built_with}, but the system has loaded libtorch \
+             {version} from {folder}: results may differ, and emovox may crash. Remove that folder \
+             from LD_LIBRARY_PATH, or build emovox again with that libtorch"
+        ))
+    }
+}
+
+fn built_with() -> String {
+    // SAFETY: the function returns a constant text that ends with a zero.
+    let version = unsafe { CStr::from_ptr(emovox_libtorch_of_the_build()) };
+    version.to_string_lossy().into_owned()
+}
+
+/// The build settings of the loaded libtorch, one of which is its version.
+fn settings() -> String {
+    let mut text: Vec<c_char> = vec![0; 16 * 1024];
+    // SAFETY: `text` is a buffer of the given size, and the function ends the text with a zero.
+    let text = unsafe {
+        emovox_libtorch_settings(text.as_mut_ptr(), text.len());
+        CStr::from_ptr(text.as_ptr())
+    };
+    text.to_string_lossy().into_owned()
+}
+
+/// The version in build settings: `…, TORCH_VERSION=2.11.0, …`.
+fn version_in(settings: &str) -> Option<&str> {
+    let (_, version) = settings.split_once("TORCH_VERSION=")?;
+    version.split([',', ' ', '\n']).next()
+}
+
+/// The folder that contains `lib`, from the memory maps of the process (Linux).
+fn folder() -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let paths = maps
+        .lines()
+        .filter_map(|line| Some(format!("/{}", line.split_once('/')?.1)));
+    let library = paths
+        .map(PathBuf::from)
+        .find(|path| path.ends_with("libtorch_cpu.so"))?;
+    library
+        .parent()
+        .and_then(Path::parent)
+        .map(Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loaded_libtorch_is_that_of_the_build() {
+        let loaded = Libtorch::loaded();
+        // tch 0.24 supports only this version.
+        assert_eq!(loaded.version, "2.11.0");
+        assert_eq!(loaded.built_with, "2.11.0");
+        assert_eq!(loaded.warning(), None);
+        assert!(
+            Path::new(&loaded.folder)
+                .join("lib/libtorch_cpu.so")
+                .exists()
+        );
+    }
+
+    #[test]
+    fn another_version_gives_a_warning_with_both_versions_and_the_folder() {
+        let other = Libtorch {
+            version: "2.10.0".into(),
+            built_with: "2.11.0".into(),
+            folder: "/opt/torch".into(),
+        };
+        let warning = other.warning().unwrap();
+        for word in ["2.10.0", "2.11.0", "/opt/torch", "LD_LIBRARY_PATH"] {
+            assert!(warning.contains(word), "{warning}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_found_in_build_settings() {
+        let settings = "Build settings: USE_NCCL=1, TORCH_VERSION=2.10.0, USE_CUDA=1\n";
+        assert_eq!(version_in(settings), Some("2.10.0"));
+        assert_eq!(version_in("TORCH_VERSION=2.9.1\n"), Some("2.9.1"));
+        assert_eq!(version_in("no version"), None);
+    }
+}
