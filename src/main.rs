@@ -45,7 +45,7 @@ fn run(cli: commands::Cli) -> ExitCode {
             *message = Some(info.to_string());
         }
     }));
-    match panic::catch_unwind(|| commands::run(cli)) {
+    match panic::catch_unwind(|| emovox::parallel::on_a_thread(|| commands::run(cli))) {
         Ok(Ok(code)) => code,
         // `terminal::finish` reports the reason at the end of the process.
         Ok(Err(error)) if error.is::<OutputFailed>() => ExitCode::SUCCESS,

@@ -9,6 +9,9 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
+/// Size of a thread's stack in bytes, as that of the first thread on Linux.
+const STACK: usize = 8 << 20;
+
 /// Sets the number of threads; 0 is the number of cores that this process may use, which depends on
 /// its affinity and its cgroup. It must be called before any other work, and only once.
 ///
@@ -18,7 +21,14 @@ pub fn start(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     use_one_thread_of_libtorch();
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .stack_size(STACK)
         .build_global()
+}
+
+/// Does work on one of the threads. Then this thread computes its share of every [`map`], and never
+/// waits for a thread that has not started its share: other programs may use that thread's core.
+pub fn on_a_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 /// Number of threads.

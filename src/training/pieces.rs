@@ -51,22 +51,10 @@ impl Forward {
     ) -> Result<Forward> {
         let (model, seed, epoch) = (setup.model, setup.config.seed, plan.epoch);
         let shared = Shared::new((model, plan, augmentation));
-        let clips = slices(positions, model.device());
-        let gathered = parallel::map(clips.clone(), |clips| shared.get().1.gather(clips));
-        let gathered: Vec<Batch> = gathered.into_iter().collect::<Result<_>>()?;
-
-        let batches = Shared::new(gathered);
-        let work = networks(model).into_iter().flat_map(|networks| {
-            let of_networks = |(index, clips): (usize, &Range<usize>)| {
-                let (networks, clips) = (networks.clone(), clips.clone());
-                (index, Piece { networks, clips })
-            };
-            let pieces: Vec<_> = clips.iter().enumerate().map(of_networks).collect();
-            pieces
-        });
-        let computed = parallel::map(work.collect(), |(index, piece)| {
-            let &(model, _, augmentation) = shared.get();
-            let batch = repeated(&batches.get()[index], piece.networks.len());
+        // Each network gathers its clips again: this takes less time than to wait for one another.
+        let computed = parallel::map(pieces(positions, model), |piece| {
+            let &(model, plan, augmentation) = shared.get();
+            let batch = repeated(&plan.gather(piece.clips.clone())?, piece.networks.len());
             let seeds: Vec<ClipSeed> = piece
                 .networks
                 .clone()
@@ -78,9 +66,11 @@ impl Forward {
             let input = augmentation.apply(&batch, &seeds, piece.clips.len());
             let networks = piece.networks.clone();
             let output = model.forward_train(networks, &input.features, &batch.lengths, &seeds);
-            (piece, output, input.targets)
+            Ok((piece, output, input.targets))
         });
-        Ok(Forward::joined(computed))
+        Ok(Forward::joined(
+            computed.into_iter().collect::<Result<_>>()?,
+        ))
     }
 
     fn joined(computed: Vec<(Piece, TrainOutput, Tensor)>) -> Forward {
@@ -168,25 +158,24 @@ impl Forward {
     }
 }
 
-/// The clips of each piece. A GPU computes all clips at once.
-fn slices(positions: Range<usize>, device: Device) -> Vec<Range<usize>> {
-    if device != Device::Cpu {
-        return vec![positions];
+/// The pieces of a step; those of one network follow one another. A GPU computes all clips and all
+/// networks at once.
+fn pieces(positions: Range<usize>, model: &EmotionModel) -> Vec<Piece> {
+    let count = model.ensemble_size();
+    if model.device() != Device::Cpu {
+        return vec![Piece {
+            networks: 0..count,
+            clips: positions,
+        }];
     }
     let Range { start, end } = positions;
-    let starts = (start..end).step_by(CLIPS);
-    starts
-        .map(|start| start..(start + CLIPS).min(end))
-        .collect()
-}
-
-/// The networks of each piece. A GPU computes all networks at once.
-fn networks(model: &EmotionModel) -> Vec<Range<usize>> {
-    let count = model.ensemble_size();
-    match model.device() {
-        Device::Cpu => (0..count).map(|network| network..network + 1).collect(),
-        _ => vec![0..count],
-    }
+    let of_network = |network: usize| {
+        (start..end).step_by(CLIPS).map(move |first| Piece {
+            networks: network..network + 1,
+            clips: first..(first + CLIPS).min(end),
+        })
+    };
+    (0..count).flat_map(of_network).collect()
 }
 
 /// The batch once for each network, one after the other.
