@@ -34,7 +34,7 @@ use tch::{Device, Tensor};
 use rank_env::RankEnv;
 
 #[cfg(feature = "distributed")]
-use group::Group;
+use group::{Client, Group};
 #[cfg(feature = "distributed")]
 use watch::Watch;
 
@@ -249,7 +249,7 @@ impl Peers {
             )
         })?;
         let group = Arc::new(group);
-        let watch = Watch::begin(group.clone(), place.rank, place.size, end);
+        let watch = Watch::begin(group.clone(), &place, end);
         let peers = Peers {
             place,
             watch,
@@ -312,10 +312,7 @@ impl Peers {
         };
         self.watch.stop();
         let message = watch::leave_reason(&self.group, &message);
-        if self.place.rank == 0 && self.place.first_keeps_store {
-            // The store ends with this process, so the others need time to read it.
-            std::thread::sleep(3 * watch::EVERY);
-        }
+        watch::inform(&self.group, Client::Training, &self.place, &message);
         match error.is::<Lost>() {
             true => anyhow!(message),
             false => error.context(format!("rank {}", self.place.rank)),

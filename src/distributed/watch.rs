@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::group::{Client, Group};
+use super::rank_env::RankEnv;
 
 /// Time between two checks.
-pub(super) const EVERY: Duration = Duration::from_millis(300);
+const EVERY: Duration = Duration::from_millis(300);
 /// A process without a heartbeat for this long is lost.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait of rank 0 for processes that may be gone or starved by other programs.
+const INFORM_PATIENCE: Duration = Duration::from_secs(5);
 /// Key of the failure's reason in the store.
 const FAILED: &str = "failed";
 
@@ -21,12 +24,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn begin(group: Arc<Group>, rank: usize, size: usize, end: fn(&str)) -> Watch {
+    pub(super) fn begin(group: Arc<Group>, place: &RankEnv, end: fn(&str)) -> Watch {
         let over = Arc::new(AtomicBool::new(false));
         let watch = Watch { over: over.clone() };
+        let place = place.clone();
         std::thread::spawn(move || {
-            let reason = watch_over(&group, rank, size, &over);
+            let reason = watch_over(&group, place.rank, place.size, &over);
             if let (Some(reason), false) = (reason, over.load(Ordering::Relaxed)) {
+                inform(&group, Client::Watch, &place, &reason);
                 end(&reason);
             }
         });
@@ -41,6 +46,25 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Notes in the store that this process has the reason of the failure. If the store ends with this
+/// process, waits until all others have noted it, except a process that is gone.
+pub(super) fn inform(group: &Group, client: Client, place: &RankEnv, reason: &str) {
+    let key = |rank: usize| format!("informed-{rank}");
+    // If the store cannot be reached, there is nobody to inform.
+    let _ = group.add(client, &key(place.rank), 1);
+    if place.rank != 0 || !place.first_keeps_store {
+        return;
+    }
+    let is_waiting = |rank: usize| {
+        let informed = group.add(client, &key(rank), 0).unwrap_or(0);
+        informed == 0 && reason != gone(rank)
+    };
+    let until = Instant::now() + INFORM_PATIENCE;
+    while Instant::now() < until && (1..place.size).any(is_waiting) {
+        std::thread::sleep(EVERY / 3);
     }
 }
 
