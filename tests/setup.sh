@@ -304,7 +304,7 @@ works && links "$BOX/home/.local/share/emovox/$cpu/torch"
 
 begin "it works without HOME"
 without_home() {
-    env -u HOME PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" "$@" \
+    env -u HOME -u LIBTORCH PATH="$bin" BOX="$BOX" REAL_PYTHON="$REAL_PYTHON" WHEELS="$WHEELS" "$@" \
         "$BASH" "$clone/scripts/setup.sh" --cpu >"$BOX/out" 2>&1
     rc=$?
 }
