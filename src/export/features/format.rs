@@ -201,10 +201,11 @@ pub(super) fn write_alone(features: &Features, path: &Path, format: FeatureForma
 
 /// Writes the bytes of a `.npy` file or of a text file.
 fn print(features: &Features, format: FeatureFormat, out: &mut impl Write) -> Result<()> {
-    Ok(match format {
+    match format {
         FeatureFormat::Plain => out.write_all(plain(features).as_bytes())?,
         _ => print_npy(features, out)?,
-    })
+    }
+    Ok(())
 }
 
 /// True if the file equals the file that would be written for `features`.
