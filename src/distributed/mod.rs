@@ -313,9 +313,10 @@ impl Peers {
         self.watch.stop();
         let message = watch::leave_reason(&self.group, &message);
         watch::inform(&self.group, Client::Training, &self.place, &message);
-        match error.is::<Lost>() {
-            true => anyhow!(message),
-            false => error.context(format!("rank {}", self.place.rank)),
+        if error.is::<Lost>() {
+            anyhow!(message)
+        } else {
+            error.context(format!("rank {}", self.place.rank))
         }
     }
 
