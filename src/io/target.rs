@@ -22,12 +22,7 @@ pub fn write_output(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
-    let target = target_of(path)?;
-    if is_written_straight(&target) {
-        write_straight(path, &target, write)
-    } else {
-        write_atomically(&target, write)
-    }
+    write_target(path, true, write)
 }
 
 /// Like [`write_output`], for one of many files; [`sync_file_system`](super::sync_file_system) must
@@ -36,9 +31,19 @@ pub(crate) fn write_one_of_many(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> Result<()> {
+    write_target(path, false, write)
+}
+
+fn write_target(
+    path: &Path,
+    is_synced: bool,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
     let target = target_of(path)?;
     if is_written_straight(&target) {
         write_straight(path, &target, write)
+    } else if is_synced {
+        write_atomically(&target, write)
     } else {
         write_unsynced(&target, write)
     }
