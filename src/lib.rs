@@ -17,6 +17,7 @@ pub mod dataset;
 #[allow(unsafe_code)] // loads libtorch_cuda.so, configures malloc
 pub mod device;
 pub mod distributed;
+pub mod disturbance;
 pub mod escape;
 pub mod evaluation;
 pub mod experiments;
