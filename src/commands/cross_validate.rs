@@ -35,10 +35,13 @@ predictions.csv, confusion.csv, confusion.png, recall.png (of the first seed) an
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,
-    /// Number of groups, loso (leave one speaker out), ravdess-emobox6, ravdess-luna5 or
-    /// iemocap-sessions
+    /// Number of groups, loso (leave one speaker out), corpora (leave one corpus out),
+    /// ravdess-emobox6, ravdess-luna5, iemocap-sessions or crema-d-emosuperb5
     #[arg(long, value_name = "FOLDS", default_value = "5")]
     folds: Folds,
+    /// Corpora whose speakers are tested; those of the other corpora train in every fold
+    #[arg(long, value_name = "NAME,NAME…", value_delimiter = ',')]
+    test_corpora: Vec<String>,
     #[command(flatten)]
     trials: TrialArgs,
     /// Name of the cross-validation [default: CORPUS-ARCH-cv-FOLDS]
@@ -54,7 +57,13 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
          --manifest"
     );
     let corpus = open_data(&config.data)?;
-    let plan = FoldPlan::new(config, &corpus, args.folds, args.trials.seeds())?;
+    let plan = FoldPlan::new(
+        config,
+        &corpus,
+        args.folds,
+        args.test_corpora.clone(),
+        args.trials.seeds(),
+    )?;
     let name = args.name.clone().unwrap_or_else(|| {
         let arch = plan.config.model.arch();
         format!("{}-{arch}-cv-{}", corpus.name(), args.folds)

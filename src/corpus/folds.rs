@@ -49,6 +49,16 @@ const IEMOCAP_SESSIONS: [&[&str]; 5] = [
     &["Ses05F", "Ses05M"],
 ];
 
+/// First and last test actor of the five folds of EMO-SUPERB for CREMA-D (Wu et al. 2024). The test
+/// actors of the next fold validate.
+const CREMA_D_EMO_SUPERB: [(u32, u32); 5] = [
+    (1001, 1018),
+    (1019, 1036),
+    (1037, 1054),
+    (1055, 1072),
+    (1073, 1091),
+];
+
 /// Division of the speakers into test folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folds {
@@ -58,8 +68,12 @@ pub enum Folds {
     RavdessLuna5,
     /// The five sessions of IEMOCAP (Busso et al. 2008).
     IemocapSessions,
+    /// The five folds of EMO-SUPERB for CREMA-D (Wu et al. 2024).
+    CremaDEmoSuperb5,
     /// Leave one speaker out: each speaker is a fold.
     Loso,
+    /// Leave one corpus out: the speakers of each corpus are a fold.
+    Corpora,
     /// This number of groups of speakers, drawn with the seed.
     Groups(usize),
 }
@@ -72,7 +86,7 @@ impl Folds {
             Folds::RavdessEmobox6 => &RAVDESS_EMOBOX,
             Folds::RavdessLuna5 => &RAVDESS_LUNA,
             Folds::IemocapSessions => &IEMOCAP_SESSIONS,
-            Folds::Loso | Folds::Groups(_) => &[],
+            Folds::CremaDEmoSuperb5 | Folds::Loso | Folds::Corpora | Folds::Groups(_) => &[],
         }
     }
 }
@@ -83,7 +97,9 @@ impl fmt::Display for Folds {
             Folds::RavdessEmobox6 => f.pad("ravdess-emobox6"),
             Folds::RavdessLuna5 => f.pad("ravdess-luna5"),
             Folds::IemocapSessions => f.pad("iemocap-sessions"),
+            Folds::CremaDEmoSuperb5 => f.pad("crema-d-emosuperb5"),
             Folds::Loso => f.pad("loso"),
+            Folds::Corpora => f.pad("corpora"),
             Folds::Groups(count) => f.pad(&count.to_string()),
         }
     }
@@ -97,7 +113,9 @@ impl FromStr for Folds {
             "ravdess-emobox6" => Ok(Folds::RavdessEmobox6),
             "ravdess-luna5" => Ok(Folds::RavdessLuna5),
             "iemocap-sessions" => Ok(Folds::IemocapSessions),
+            "crema-d-emosuperb5" => Ok(Folds::CremaDEmoSuperb5),
             "loso" => Ok(Folds::Loso),
+            "corpora" => Ok(Folds::Corpora),
             number => match number.parse() {
                 Ok(count) if count >= 2 => Ok(Folds::Groups(count)),
                 _ => Err(FoldError::NoSuchFolds(word.into())),
@@ -110,7 +128,8 @@ impl FromStr for Folds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fold {
-    /// The number of the fold from 1 (a published fold keeps its number), or the speaker left out.
+    /// The number of the fold from 1 (a published fold keeps its number), or the speaker or corpus left
+    /// out.
     pub name: String,
     /// The test speakers, sorted.
     pub test: Vec<String>,
@@ -123,8 +142,9 @@ pub struct Fold {
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum FoldError {
     #[error(
-        "unknown folds '{0}'; use ravdess-emobox6, ravdess-luna5, iemocap-sessions, loso (leave one speaker out), or \
-             a number of groups of speakers, 2 or more"
+        "unknown folds '{0}'; use ravdess-emobox6, ravdess-luna5, iemocap-sessions, \
+             crema-d-emosuperb5, loso (leave one speaker out), corpora (leave one corpus out), or a \
+             number of groups of speakers, 2 or more"
     )]
     NoSuchFolds(String),
     #[error(
@@ -134,7 +154,8 @@ pub enum FoldError {
     UnknownSpeakers,
     #[error(
         "{folds} are folds of the speakers of {corpus}, but by its name and speaker {file} is not a \
-             recording of {corpus}; use loso or a number of groups of speakers"
+             recording of {corpus}; use loso, a number of groups of speakers, or, with several \
+             corpora, --test-corpora"
     )]
     NotOfCorpus {
         folds: Folds,
@@ -143,6 +164,11 @@ pub enum FoldError {
     },
     #[error("cannot divide {speakers} speakers into {groups} group(s); use 2 to {speakers} groups")]
     GroupsWithoutSpeakers { groups: usize, speakers: usize },
+    #[error(
+        "the folds 'corpora' leave one corpus out, but there is only one; add others with --data \
+             NAME=FOLDER"
+    )]
+    OneCorpus,
     #[error(
         "{0} speaker(s) are too few for folds: training, validation and test need one speaker each; \
              add recordings of other speakers"
@@ -187,12 +213,25 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
         Folds::RavdessEmobox6 | Folds::RavdessLuna5 | Folds::IemocapSessions => {
             check_corpus(clips, folds)?;
             let present = |fold: &&[&'static str]| {
-                let actors = fold.iter().map(|&name| SpeakerId { corpus: "", name });
+                let corpus = clips[0].corpus.as_str();
+                let actors = fold.iter().map(|&name| SpeakerId { corpus, name });
                 actors.filter(|actor| counts.contains_key(actor)).collect()
             };
             folds.published().iter().map(present).collect()
         }
+        Folds::CremaDEmoSuperb5 => {
+            check_corpus(clips, folds)?;
+            let within = |&(first, last): &(u32, u32)| {
+                let actors = counts.keys().copied();
+                let is_within = |number: u32| (first..=last).contains(&number);
+                actors
+                    .filter(|actor| actor.name.parse().is_ok_and(is_within))
+                    .collect()
+            };
+            CREMA_D_EMO_SUPERB.iter().map(within).collect()
+        }
         Folds::Loso => counts.keys().map(|&speaker| vec![speaker]).collect(),
+        Folds::Corpora => by_corpus(&counts)?,
         Folds::Groups(groups) => deal_groups(&counts, groups, seed)?,
     };
 
@@ -210,18 +249,38 @@ pub fn folds(clips: &[Clip], folds: Folds, seed: u64) -> Result<Vec<Fold>, FoldE
             });
         }
         others.shuffle(&mut generator(seed, Draw::Validation(index)));
-        let mut others = interleave_corpora(others);
-        others.truncate(((others.len() as f64 * VALIDATION_FRACTION).round() as usize).max(1));
+        let mut validation = interleave_corpora(others);
+        validation
+            .truncate(((validation.len() as f64 * VALIDATION_FRACTION).round() as usize).max(1));
+        let next = &tests[(index + 1) % tests.len()];
+        if folds == Folds::CremaDEmoSuperb5 && !next.is_empty() {
+            validation.clone_from(next);
+        }
         made.push(Fold {
             name: match folds {
                 Folds::Loso => folder_name(&sorted(test).concat(), index + 1),
+                Folds::Corpora => folder_name(test[0].corpus, index + 1),
                 _ => (index + 1).to_string(),
             },
             test: sorted(test),
-            validation: sorted(&others),
+            validation: sorted(&validation),
         });
     }
     Ok(made)
+}
+
+/// The speakers of each corpus.
+fn by_corpus<'a>(
+    counts: &BTreeMap<SpeakerId<'a>, usize>,
+) -> Result<Vec<Vec<SpeakerId<'a>>>, FoldError> {
+    let mut corpora: BTreeMap<&str, Vec<SpeakerId>> = BTreeMap::new();
+    for &speaker in counts.keys() {
+        corpora.entry(speaker.corpus).or_default().push(speaker);
+    }
+    if corpora.len() < 2 {
+        return Err(FoldError::OneCorpus);
+    }
+    Ok(corpora.into_values().collect())
 }
 
 /// Reorders speakers so that the corpora take turns. Speakers of one corpus keep their order.
@@ -286,9 +345,11 @@ fn deal_groups<'a>(
 fn check_corpus(clips: &[Clip], folds: Folds) -> Result<(), FoldError> {
     let (corpus, is_of_corpus): (_, fn(&Clip) -> bool) = match folds {
         Folds::IemocapSessions => ("IEMOCAP", is_iemocap),
+        Folds::CremaDEmoSuperb5 => ("CREMA-D", is_crema_d),
         _ => ("RAVDESS", is_ravdess),
     };
-    match clips.iter().find(|clip| !is_of_corpus(clip)) {
+    let is_foreign = |clip: &&Clip| !is_of_corpus(clip) || clip.corpus != clips[0].corpus;
+    match clips.iter().find(is_foreign) {
         Some(foreign) => Err(FoldError::NotOfCorpus {
             folds,
             corpus,
@@ -302,16 +363,19 @@ fn check_corpus(clips: &[Clip], folds: Folds) -> Result<(), FoldError> {
 /// speaker numbers: EmoDB also has a 03.
 fn is_ravdess(clip: &Clip) -> bool {
     let labels = CorpusKind::Ravdess.parse(&clip.file.path);
-    labels.is_some_and(|labels| labels.speaker == clip.speaker && clip.corpus.is_empty())
+    labels.is_some_and(|labels| labels.speaker == clip.speaker)
 }
 
 /// True for a clip of a speaker of IEMOCAP, also if it is a segment of a dialogue.
 fn is_iemocap(clip: &Clip) -> bool {
     let speaker = clip.speaker.as_str();
-    clip.corpus.is_empty()
-        && IEMOCAP_SESSIONS
-            .iter()
-            .any(|session| session.contains(&speaker))
+    let mut sessions = IEMOCAP_SESSIONS.iter();
+    sessions.any(|session| session.contains(&speaker))
+}
+
+fn is_crema_d(clip: &Clip) -> bool {
+    let labels = CorpusKind::CremaD.parse(&clip.file.path);
+    labels.is_some_and(|labels| labels.speaker == clip.speaker)
 }
 
 /// Purpose of random numbers. Each purpose has its own stream.
@@ -597,14 +661,17 @@ mod tests {
         assert!(message(&unknown, Folds::Loso).contains("CLASS/SPEAKER/clip.wav"));
 
         assert!(message(&clips_of(&[3; 5]), Folds::RavdessLuna5).contains("anger/s00/0.wav"));
-        let several: Vec<Clip> = ravdess(&[1, 2, 3])
-            .into_iter()
-            .map(|mut clip| {
-                clip.corpus = "ravdess".into();
-                clip
-            })
-            .collect();
-        assert!(message(&several, Folds::RavdessLuna5).contains("by its name and speaker"));
+        let of_corpus = |corpus: &str, actors: &[u32]| -> Vec<Clip> {
+            let clips = ravdess(actors).into_iter();
+            clips
+                .map(|clip| Clip {
+                    corpus: corpus.into(),
+                    ..clip
+                })
+                .collect()
+        };
+        let several = [of_corpus("a", &[1, 2]), of_corpus("b", &[3])].concat();
+        assert!(message(&several, Folds::RavdessLuna5).contains("--test-corpora"));
         let emodb = ["03", "08", "09"].map(|s| clip(format!("wav/{s}a01Fa.wav"), s));
         assert!(message(&emodb, Folds::RavdessEmobox6).contains("is not a recording of RAVDESS"));
 
@@ -621,5 +688,64 @@ mod tests {
         assert!(message(&clips_of(&[3; 3]), Folds::Groups(2)).contains(one_left));
         let one_fold = "with 01, 11, 20 in the test subset, only 0";
         assert!(message(&ravdess(&[1, 11, 20]), Folds::RavdessEmobox6).contains(one_fold));
+    }
+
+    #[test]
+    fn published_folds_of_one_of_several_corpora_have_its_name() {
+        let clips: Vec<Clip> = ravdess(&(1..=24).collect::<Vec<_>>())
+            .into_iter()
+            .map(|clip| Clip {
+                corpus: "r".into(),
+                ..clip
+            })
+            .collect();
+        let made = folds(&clips, Folds::RavdessLuna5, 1).unwrap();
+        assert_eq!(made[4].test, ["r:01", "r:04", "r:09", "r:22"]);
+    }
+
+    #[test]
+    fn leave_one_corpus_out_tests_all_speakers_of_a_corpus() {
+        let clip_of = |(corpus, speaker): (&str, &str)| Clip {
+            corpus: corpus.into(),
+            ..clip(format!("{corpus}/{speaker}.wav"), speaker)
+        };
+        let clips = [
+            ("a", "1"),
+            ("a", "2"),
+            ("b", "1"),
+            ("b", "3"),
+            ("c", "1"),
+            ("c", "4"),
+        ];
+        let clips = clips.map(clip_of);
+        let made = folds(&clips, Folds::Corpora, 3).unwrap();
+        let names: Vec<&str> = made.iter().map(|fold| fold.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(made[1].test, ["b:1", "b:3"]);
+        for fold in &made {
+            let other = |speaker: &String| !speaker.starts_with(&fold.name);
+            assert!(!fold.validation.is_empty() && fold.validation.iter().all(other));
+        }
+        let alone = folds(&clips_of(&[2, 3, 4]), Folds::Corpora, 3);
+        assert_eq!(alone, Err(FoldError::OneCorpus));
+    }
+
+    #[test]
+    fn the_next_fold_of_emo_superb_validates() {
+        let clip_of = |actor: u32| clip(format!("{actor}_DFA_ANG_XX.wav"), &actor.to_string());
+        let clips: Vec<Clip> = (1001..=1091).map(clip_of).collect();
+        let made = folds(&clips, Folds::CremaDEmoSuperb5, 1).unwrap();
+        assert_valid(&clips, &made);
+        let sizes: Vec<usize> = made.iter().map(|fold| fold.test.len()).collect();
+        assert_eq!(sizes, [18, 18, 18, 18, 19]);
+        assert_eq!(
+            (made[4].test[0].as_str(), made[4].test[18].as_str()),
+            ("1073", "1091")
+        );
+        for (fold, next) in made.iter().zip(made.iter().cycle().skip(1)) {
+            assert_eq!(fold.validation, next.test);
+        }
+        let foreign = folds(&ravdess(&[1, 2, 3, 4]), Folds::CremaDEmoSuperb5, 1);
+        assert!(matches!(foreign, Err(FoldError::NotOfCorpus { .. })));
     }
 }

@@ -329,6 +329,7 @@ mod tests {
         let plan = FoldPlan {
             folds: "2".into(),
             seeds: vec![1],
+            test_corpora: Vec::new(),
             clips: 30,
             classes: vec!["anger".into(), "neutral".into()],
             fold: Vec::new(),

@@ -22,7 +22,7 @@ mod summary;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 pub use summary::CrossValidationSummary;
@@ -51,6 +51,10 @@ pub struct FoldPlan {
     pub folds: String,
     /// Seeds: each fold is trained with each of them.
     pub seeds: Vec<u64>,
+    /// Corpora whose speakers are tested; all others are in the training subset of every fold. Empty
+    /// if all corpora are tested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_corpora: Vec<String>,
     /// Number of recordings.
     pub clips: usize,
     /// Labels of the recordings.
@@ -62,7 +66,8 @@ pub struct FoldPlan {
 }
 
 impl FoldPlan {
-    /// A plan with folds of a corpus, which are drawn with the seed of the split.
+    /// A plan with folds of a corpus, which are drawn with the seed of the split. Of several corpora,
+    /// only the speakers of the `test_corpora` are tested and validated, or of all if it is empty.
     ///
     /// # Errors
     /// If the corpus cannot be divided into such folds, if a fold has no training clip of a class, or
@@ -71,11 +76,29 @@ impl FoldPlan {
         mut config: RunConfig,
         corpus: &Corpus,
         kind: Folds,
+        test_corpora: Vec<String>,
         seeds: Vec<u64>,
     ) -> Result<FoldPlan> {
         config.split.kind = SplitKind::Speaker;
-        let fold = folds(&corpus.clips, kind, config.split.seed)?;
-        FoldPlan::with_folds(config, corpus, kind.to_string(), fold, seeds)
+        let is_tested = |name: &String| test_corpora.is_empty() || test_corpora.contains(name);
+        let names = || corpus.sources.iter().map(|source| &source.name);
+        if let Some(unknown) = test_corpora
+            .iter()
+            .find(|&test| !names().any(|name| name == test))
+        {
+            bail!(
+                "there is no corpus '{unknown}' to test; name one of those of --data NAME=FOLDER: {}",
+                names().map(String::as_str).collect::<Vec<_>>().join(", ")
+            );
+        }
+        let tested = corpus.clips.iter().filter(|clip| is_tested(&clip.corpus));
+        let tested: Vec<Clip> = tested.cloned().collect();
+        let fold = folds(&tested, kind, config.split.seed)?;
+        let plan = FoldPlan::with_folds(config, corpus, kind.to_string(), fold, seeds)?;
+        Ok(FoldPlan {
+            test_corpora,
+            ..plan
+        })
     }
 
     /// A plan with the one split that the settings describe.
@@ -108,6 +131,7 @@ impl FoldPlan {
         let plan = FoldPlan {
             folds,
             seeds,
+            test_corpora: Vec::new(),
             clips: corpus.clips.len(),
             classes: corpus::classes(&corpus.clips),
             fold,
@@ -143,7 +167,10 @@ impl FoldPlan {
             .iter()
             .flat_map(|fold| fold.iter().copied())
             .collect();
-        missing.retain(|&name| !speakers.iter().any(|speaker| speaker == name));
+        let is_of = |speaker: &String, name: &str| {
+            speaker == name || speaker.rsplit_once(':').is_some_and(|(_, own)| own == name)
+        };
+        missing.retain(|&name| !speakers.iter().any(|speaker| is_of(speaker, name)));
         missing.sort_unstable();
         missing
     }
@@ -178,12 +205,14 @@ impl Plan for FoldPlan {
     }
 
     fn has_same_source(&self, other: &FoldPlan) -> bool {
-        self.folds == other.folds
+        self.folds == other.folds && self.test_corpora == other.test_corpora
     }
 
     fn differences(&self, requested: &FoldPlan) -> Vec<String> {
         let difference = if self.folds != requested.folds {
             format!("the folds are {}, not {}", self.folds, requested.folds)
+        } else if self.test_corpora != requested.test_corpora {
+            "other corpora are tested (--test-corpora)".into()
         } else if (self.clips, &self.classes) != (requested.clips, &requested.classes) {
             format!(
                 "it was started with {} recordings of {} classes, and now there are {} of {}",

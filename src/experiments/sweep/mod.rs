@@ -129,7 +129,7 @@ impl Sweep {
             let corpus = corpora.iter().find(|(data, _)| *data == config.data);
             let corpus = &corpus.context("just opened")?.1;
             let plan = match folds {
-                Some(folds) => FoldPlan::new(config, corpus, folds, seeds.clone()),
+                Some(folds) => FoldPlan::new(config, corpus, folds, Vec::new(), seeds.clone()),
                 None => FoldPlan::of_one_split(config, corpus, seeds.clone()),
             };
             let plan = plan.with_context(|| format!("setting {}", combination.name))?;
