@@ -75,6 +75,7 @@ fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> SplitTensors
 fn plan(setup: &Setup) -> BatchPlan<'_> {
     let order = (0..setup.part.clips()).map(|clip| SampleSpec {
         clip,
+        version: 0,
         speed: 0.9 + 0.2 * (clip % 7) as f64 / 6.0,
     });
     BatchPlan::new(
@@ -143,6 +144,7 @@ fn whole_steps(setup: &Setup, steps: u64) -> Duration {
         train: noise(&setup.config, &setup.model, STEPS * config.batch_size),
         train_names: vec![String::new(); STEPS * config.batch_size],
         groups: Vec::new(),
+        corpora: Vec::new(),
         validation: noise(&setup.config, &setup.model, 1),
         spec_augment: SpecAugment::new(
             &config.augmentation,

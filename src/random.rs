@@ -18,11 +18,20 @@ pub enum Purpose {
     Clip = 3,
     /// Clips of a balanced epoch.
     Draw = 4,
+    /// Version of each clip of an epoch.
+    Version = 5,
+    /// Disturbances of a copy of a recording.
+    Disturbance = 6,
 }
 
 /// The generator for one purpose in one epoch.
 pub fn generator(seed: u64, purpose: Purpose, epoch: usize) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(mixed(seed, purpose, [epoch, 0, 0]))
+}
+
+/// The generator for one disturbed copy of a recording.
+pub fn of_copy(seed: u64, copy: usize, recording: usize) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(mixed(seed, Purpose::Disturbance, [copy, recording, 0]))
 }
 
 /// Seeds libtorch's generator, which draws the initial weights.

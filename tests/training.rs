@@ -104,6 +104,7 @@ fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData {
         spec_augment: None,
         train_names: (0..train).map(|clip| format!("clip-{clip}.wav")).collect(),
         groups: Vec::new(),
+        corpora: Vec::new(),
     }
 }
 

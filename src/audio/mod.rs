@@ -162,6 +162,19 @@ pub fn load_checked(path: &Path, config: &AudioConfig) -> Result<Loaded, AudioEr
 /// # Errors
 /// As [`load`], and if the file ends before the segment starts.
 pub fn load_excerpt(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, AudioError> {
+    load_varied(excerpt, config, |_| ())
+}
+
+/// Reads a file or a segment of it like [`load_excerpt`], and varies the waveform before silence is
+/// trimmed: a disturbance also reaches the silence, as it does in a real recording.
+///
+/// # Errors
+/// As [`load_excerpt`].
+pub fn load_varied(
+    excerpt: &Excerpt,
+    config: &AudioConfig,
+    vary: impl FnOnce(&mut Waveform),
+) -> Result<Loaded, AudioError> {
     config.validate()?;
     let Decoded {
         mut waveform,
@@ -173,6 +186,7 @@ pub fn load_excerpt(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, A
         waveform = resample(&waveform, sample_rate)?;
     }
     let has_speech = waveform.has_speech();
+    vary(&mut waveform);
     if let Some(top_db) = config.trim_db {
         trim::trim_in_place(&mut waveform, top_db);
     }

@@ -1,9 +1,12 @@
-//! Augmentation: random variation of the training clips. `dataset` changes the speed when it gathers
-//! a batch; all other variations are computed here, on the device.
+//! Augmentation: random variation of the training clips. Disturbed copies of the recordings are made
+//! before the training; `dataset` changes the speed when it gathers a batch; all other variations
+//! are computed here, on the device.
 
+mod disturbed;
 mod spec_augment;
 mod vtlp;
 
+pub use disturbed::disturbed_copies;
 pub use spec_augment::SpecAugment;
 pub use vtlp::VtlpWarps;
 

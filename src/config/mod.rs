@@ -6,7 +6,9 @@ mod training;
 
 pub use inference::InferenceConfig;
 pub use model::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
-pub use training::{AugmentationConfig, Balance, CheckpointSelection, Schedule, TrainingConfig};
+pub use training::{
+    AugmentationConfig, Balance, CheckpointSelection, DisturbanceConfig, Schedule, TrainingConfig,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -43,6 +43,10 @@ pub struct TrainingConfig {
     /// Groups of clips that are equally frequent in every epoch.
     #[serde(default)]
     pub balance: Balance,
+    /// A clip of a corpus that lacks a class is no evidence against this class: the softmax of its
+    /// loss has only the classes of its corpus.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mask_absent_classes: bool,
     /// Share of the target probability that is distributed evenly over all classes.
     pub label_smoothing: f64,
     /// Weight of the supervised contrastive loss, which moves the embeddings of clips of one class
@@ -68,6 +72,9 @@ pub struct TrainingConfig {
     pub piece_seconds: f64,
     /// Random variation of the training clips.
     pub augmentation: AugmentationConfig,
+    /// Disturbed copies of the training recordings.
+    #[serde(default)]
+    pub disturbance: DisturbanceConfig,
 }
 
 /// Learning rate schedule.
@@ -150,6 +157,87 @@ pub struct AugmentationConfig {
     pub mixup: f64,
 }
 
+/// Disturbed copies of the training recordings (multi-condition training). Every epoch uses each
+/// recording once, either as it is or one of its copies, all with the same probability. Validation
+/// and test recordings are never disturbed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DisturbanceConfig {
+    /// Number of copies of each recording; 0 turns the disturbances off.
+    pub copies: usize,
+    /// Share of the copies that sound as if recorded in a room.
+    pub room: f64,
+    /// Share of the copies whose spectrum is tilted.
+    pub tilt: f64,
+    /// Share of the copies with additive noise: white or coloured, babble of other training
+    /// recordings, hum, tones.
+    pub noise: f64,
+    /// Lowest and highest signal-to-noise ratio, in decibels.
+    pub snr_db: [f64; 2],
+    /// Share of the copies without the lowest or the highest frequencies, or both, as of a
+    /// telephone.
+    pub band_limit: f64,
+    /// Share of the copies that are clipped.
+    pub clipping: f64,
+    /// Lowest and highest peak of a copy, in decibels below full scale.
+    pub peak_db: [f64; 2],
+}
+
+impl Default for DisturbanceConfig {
+    /// No copies, as in runs that are older than these settings.
+    fn default() -> Self {
+        DisturbanceConfig {
+            copies: 0,
+            room: 0.4,
+            tilt: 0.5,
+            noise: 0.85,
+            snr_db: [3.0, 45.0],
+            band_limit: 0.4,
+            clipping: 0.2,
+            peak_db: [-30.0, -1.0],
+        }
+    }
+}
+
+impl DisturbanceConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
+    fn validate(&self) -> Result<()> {
+        let shares = [
+            self.room,
+            self.tilt,
+            self.noise,
+            self.band_limit,
+            self.clipping,
+        ];
+        ensure!(
+            self.copies <= MAX_COPIES,
+            "in [training.disturbance] copies must be at most {MAX_COPIES}"
+        );
+        ensure!(
+            shares.iter().all(|share| (0.0..=1.0).contains(share)),
+            "in [training.disturbance] room, tilt, noise, band_limit and clipping are shares \
+             between 0 and 1"
+        );
+        let [lowest, highest] = self.snr_db;
+        ensure!(
+            -20.0 <= lowest && lowest <= highest && highest <= 100.0,
+            "in [training.disturbance] snr_db must be two increasing numbers from -20 to 100"
+        );
+        let [lowest, highest] = self.peak_db;
+        ensure!(
+            -80.0 <= lowest && lowest <= highest && highest <= 0.0,
+            "in [training.disturbance] peak_db must be two increasing numbers from -80 to 0"
+        );
+        Ok(())
+    }
+}
+
+/// Maximum number of disturbed copies: each takes as much memory as the recordings.
+const MAX_COPIES: usize = 20;
+
 impl TrainingConfig {
     /// Checks the settings.
     ///
@@ -200,7 +288,7 @@ impl TrainingConfig {
             a.time_mask_frames >= 0 && a.frequency_mask_bands >= 0,
             "time_mask_frames and frequency_mask_bands must be 0 or more"
         );
-        Ok(())
+        self.disturbance.validate()
     }
 }
 

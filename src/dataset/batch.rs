@@ -33,6 +33,8 @@ pub struct Batch {
 pub struct SampleSpec {
     /// Index of the clip in the subset.
     pub clip: usize,
+    /// Version of the clip.
+    pub version: usize,
     /// Playback speed: 2 halves the length, 1 does not change it.
     pub speed: f64,
 }
@@ -118,7 +120,11 @@ impl<'a> BatchPlan<'a> {
                 start = end;
             }
         }
-        let unchanged = |clip| SampleSpec { clip, speed: 1.0 };
+        let unchanged = |clip| SampleSpec {
+            clip,
+            version: 0,
+            speed: 1.0,
+        };
         BatchPlan::with_batches(part, clips.into_iter().map(unchanged).collect(), batches)
     }
 
@@ -132,15 +138,19 @@ impl<'a> BatchPlan<'a> {
             .iter()
             .map(|planned| warped_length(part, planned))
             .collect();
-        let gather =
-            |values: &[i64]| -> Vec<i64> { order.iter().map(|p| values[p.clip]).collect() };
+        let gather = |values: &[i64], index: fn(&SplitTensors, &SampleSpec) -> usize| -> Vec<i64> {
+            order
+                .iter()
+                .map(|planned| values[index(part, planned)])
+                .collect()
+        };
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
         BatchPlan {
             part,
             sizes: batches.iter().map(Range::len).collect(),
-            starts: Tensor::from_slice(&gather(&part.starts)).to_device(device),
-            lengths: Tensor::from_slice(&gather(&part.lengths)).to_device(device),
-            labels: Tensor::from_slice(&gather(&part.labels)).to_device(device),
+            starts: Tensor::from_slice(&gather(&part.starts, index_of)).to_device(device),
+            lengths: Tensor::from_slice(&gather(&part.lengths, index_of)).to_device(device),
+            labels: Tensor::from_slice(&gather(&part.labels, |_, p| p.clip)).to_device(device),
             warped: Tensor::from_slice(&warped).to_device(device),
             warped_lengths: warped,
             speeds: Tensor::from_slice(&speeds).to_device(device),
@@ -161,8 +171,13 @@ impl<'a> BatchPlan<'a> {
 
     /// The clips of a batch, as indices in the subset.
     pub fn clips(&self, batch: usize) -> impl Iterator<Item = usize> {
-        let counted = self.planned(batch).iter().take(self.sizes[batch]);
-        counted.map(|planned| planned.clip)
+        self.planned(batch).take(self.sizes[batch])
+    }
+
+    /// The clips of a batch, also of a stand-in that does not count.
+    pub fn planned(&self, batch: usize) -> impl Iterator<Item = usize> {
+        let planned = self.order[self.positions(batch)].iter();
+        planned.map(|planned| planned.clip)
     }
 
     /// Positions of a batch's clips in the order of the epoch.
@@ -242,7 +257,9 @@ impl<'a> BatchPlan<'a> {
             }
             Frames::OnDisk(clips, normalisation) => {
                 let planned = self.order[positions.clone()].iter();
-                let clips: Vec<&Features> = planned.map(|planned| &clips[planned.clip]).collect();
+                let clips: Vec<&Features> = planned
+                    .map(|planned| &clips[index_of(self.part, planned)])
+                    .collect();
                 let starts: Vec<i64> = clips
                     .iter()
                     .scan(0, |next, clip| {
@@ -255,16 +272,17 @@ impl<'a> BatchPlan<'a> {
             }
         }
     }
-
-    fn planned(&self, batch: usize) -> &[SampleSpec] {
-        &self.order[self.batches[batch].clone()]
-    }
 }
 
 /// Number of frames of a clip at its planned speed.
 fn warped_length(part: &SplitTensors, planned: &SampleSpec) -> i64 {
-    let last = (part.lengths[planned.clip] - 1) as f64;
+    let last = (part.length(planned.version, planned.clip) - 1) as f64;
     (last / planned.speed).floor() as i64 + 1
+}
+
+/// Place of a planned clip among all versions of the clips.
+fn index_of(part: &SplitTensors, planned: &SampleSpec) -> usize {
+    part.index(planned.version, planned.clip)
 }
 
 #[cfg(test)]
@@ -293,6 +311,14 @@ mod tests {
         }
     }
 
+    fn spec(clip: usize) -> SampleSpec {
+        SampleSpec {
+            clip,
+            version: 0,
+            speed: 1.0,
+        }
+    }
+
     #[test]
     fn a_batch_has_each_clip_with_zeros_behind_it() {
         let part = part(&[3, 1, 2]);
@@ -315,7 +341,7 @@ mod tests {
     #[test]
     fn a_process_without_clips_gets_a_stand_in_that_does_not_count() {
         let part = part(&[3, 1, 2]);
-        let order: Vec<SampleSpec> = (0..3).map(|clip| SampleSpec { clip, speed: 1.0 }).collect();
+        let order: Vec<SampleSpec> = (0..3).map(spec).collect();
         let mut clips = Vec::new();
         for rank in 0..5 {
             let own = |count| count * rank / 5..count * (rank + 1) / 5;
@@ -336,7 +362,7 @@ mod tests {
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
             (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
         ] {
-            let plan = BatchPlan::new(&part, vec![SampleSpec { clip: 0, speed }], 1);
+            let plan = BatchPlan::new(&part, vec![SampleSpec { speed, ..spec(0) }], 1);
             let batch = plan.batch(0).unwrap();
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
@@ -364,6 +390,7 @@ mod tests {
         let order: Vec<SampleSpec> = (0..clips.len())
             .map(|turn| SampleSpec {
                 clip: turn * 7 % clips.len(),
+                version: 0,
                 speed: [1.0, 0.9, 1.13][turn % 3],
             })
             .collect();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
-use crate::audio::{self, AudioConfig, Excerpt, SampleRate};
+use crate::audio::{self, AudioConfig, Excerpt, SampleRate, Waveform};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{Extractor, FeatureConfig, Features};
 use crate::reason::reason;
@@ -74,6 +74,31 @@ pub fn extract_each<T: Send>(
         take(file, features.map_err(|error| reason(&error)))
     };
     Ok(files.par_iter().map(one).collect())
+}
+
+/// Reads recordings on all cores, varies each waveform before silence is trimmed, and computes the
+/// features, in the order of the recordings. `vary` gets the index of the recording. `advance` is
+/// called after each recording, from any thread.
+///
+/// # Errors
+/// If the settings are invalid, or if a recording cannot be read.
+pub fn extract_varied(
+    files: &[Excerpt],
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    vary: impl Fn(usize, &mut Waveform) + Sync,
+    advance: impl Fn() + Sync,
+) -> Result<Vec<Features>> {
+    let extractors = Extractors::new(audio, config)?;
+    let one = |(index, file): (usize, &Excerpt)| {
+        let loaded = audio::load_varied(file, audio, |waveform| vary(index, waveform));
+        let features = loaded
+            .map_err(Into::into)
+            .and_then(|loaded| extractors.of(&loaded));
+        advance();
+        features.with_context(|| file.display().to_string())
+    };
+    files.par_iter().enumerate().map(one).collect()
 }
 
 /// Features of a recording, whether it has speech or not.

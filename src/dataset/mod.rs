@@ -15,7 +15,9 @@ mod split_tensors;
 
 pub use batch::{Batch, BatchPlan, SampleSpec};
 pub use cache::{CacheEntry, CacheWait, FeatureCache, Unfinished};
-pub use extract::{Extracted, Extraction, extract, extract_any, extract_each, extract_one};
+pub use extract::{
+    Extracted, Extraction, extract, extract_any, extract_each, extract_one, extract_varied,
+};
 pub use load::{FeatureDataset, LabeledSubset, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};

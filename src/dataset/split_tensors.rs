@@ -15,9 +15,10 @@ const CHUNK: usize = 1 << 22;
 #[derive(Debug)]
 pub struct SplitTensors {
     pub(super) frames: Frames,
-    /// Index of the first frame of each clip.
+    /// Index of the first frame of each clip: of all clips in their first version, then of all in
+    /// the next.
     pub(super) starts: Vec<i64>,
-    /// Number of frames of each clip.
+    /// Number of frames of each clip, in the same order.
     pub(super) lengths: Vec<i64>,
     /// Class index of each clip.
     pub(super) labels: Vec<i64>,
@@ -39,6 +40,9 @@ pub(super) enum Frames {
 impl SplitTensors {
     /// Clips with the class indices `labels`. They are copied to `device`, which must be that of
     /// `normalisation`; on a CPU, a large subset stays where its features are.
+    ///
+    /// A clip may have several versions. `features` then has all clips in their first version,
+    /// all in the next, and so on.
     ///
     /// # Errors
     /// If the memory of the device does not suffice, or if a file with features cannot be read.
@@ -101,42 +105,57 @@ impl SplitTensors {
             frames,
             starts: starts.collect(),
             labels: labels.iter().map(|&label| label as i64).collect(),
-            recordings: (0..lengths.len()).collect(),
+            recordings: (0..labels.len()).collect(),
             lengths,
         }
     }
 
     /// Cuts each recording of more than `most` frames into the smallest number of pieces of nearly
-    /// equal length; each piece becomes a clip. `None` leaves all recordings whole.
+    /// equal length; each piece becomes a clip. All versions of a recording have the same number of
+    /// pieces. `None` leaves all recordings whole.
     pub fn in_pieces(self, most: Option<usize>) -> SplitTensors {
         let Some(most) = most else {
             return self;
         };
         let most = most.max(1) as i64;
-        let mut part = SplitTensors {
-            frames: self.frames,
-            starts: Vec::new(),
-            lengths: Vec::new(),
-            labels: Vec::new(),
-            recordings: Vec::new(),
+        let pieces_of = |clip: usize| {
+            let lengths = (0..self.versions()).map(|version| self.length(version, clip));
+            (lengths.max().unwrap_or(0) + most - 1) / most
         };
-        let mut ranges = Vec::new();
-        for (clip, &length) in self.lengths.iter().enumerate() {
-            let pieces = ((length + most - 1) / most).max(1);
+        let pieces: Vec<i64> = (0..self.clips())
+            .map(|clip| pieces_of(clip).max(1))
+            .collect();
+        let of_pieces = |values: &[i64]| -> Vec<i64> {
+            let repeated = values.iter().zip(&pieces);
+            repeated
+                .flat_map(|(&value, &pieces)| (0..pieces).map(move |_| value))
+                .collect()
+        };
+        let clips: Vec<i64> = (0..self.clips() as i64).collect();
+        let (labels, recordings) = (of_pieces(&self.labels), of_pieces(&clips));
+        let (mut starts, mut lengths, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, &length) in self.lengths.iter().enumerate() {
+            let pieces = pieces[index % self.clips()];
             for piece in 0..pieces {
                 let (first, end) = (piece * length / pieces, (piece + 1) * length / pieces);
-                ranges.push((clip, first as usize, end as usize));
-                part.starts.push(self.starts[clip] + first);
-                part.lengths.push(end - first);
-                part.labels.push(self.labels[clip]);
-                part.recordings.push(self.recordings[clip]);
+                ranges.push((index, first as usize, end as usize));
+                starts.push(self.starts[index] + first);
+                lengths.push(end - first);
             }
         }
-        if let Frames::OnDisk(clips, _) = &mut part.frames {
-            let piece = |&(clip, first, end): &(usize, usize, usize)| clips[clip].slice(first, end);
+        let mut frames = self.frames;
+        if let Frames::OnDisk(clips, _) = &mut frames {
+            let piece =
+                |&(index, first, end): &(usize, usize, usize)| clips[index].slice(first, end);
             *clips = ranges.iter().map(piece).collect();
         }
-        part
+        SplitTensors {
+            frames,
+            starts,
+            lengths,
+            labels,
+            recordings: recordings.into_iter().map(|clip| clip as usize).collect(),
+        }
     }
 
     /// The device of the batches.
@@ -149,7 +168,12 @@ impl SplitTensors {
 
     /// Number of clips.
     pub fn clips(&self) -> usize {
-        self.lengths.len()
+        self.labels.len()
+    }
+
+    /// Number of versions of each clip.
+    pub fn versions(&self) -> usize {
+        self.lengths.len() / self.labels.len().max(1)
     }
 
     /// Class index of each clip.
@@ -174,9 +198,19 @@ impl SplitTensors {
         labels
     }
 
-    /// Number of frames of each clip.
+    /// Number of frames of each clip in its first version.
     pub fn lengths(&self) -> &[i64] {
-        &self.lengths
+        &self.lengths[..self.clips()]
+    }
+
+    /// Number of frames of a clip in one of its versions.
+    pub fn length(&self, version: usize, clip: usize) -> i64 {
+        self.lengths[self.index(version, clip)]
+    }
+
+    /// Place of a clip in one of its versions in `starts` and `lengths`.
+    pub(super) fn index(&self, version: usize, clip: usize) -> usize {
+        version * self.clips() + clip
     }
 }
 
@@ -220,7 +254,7 @@ pub(super) fn normalised(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::BatchPlan;
+    use crate::dataset::{BatchPlan, SampleSpec};
 
     /// Clips of one coefficient, whose frames are numbered consecutively over all clips.
     fn part(lengths: &[usize], resident: bool) -> SplitTensors {
@@ -268,6 +302,33 @@ mod tests {
             assert_eq!(cut.recording_labels(), [0, 7, 14, 21]);
             let all: Vec<f32> = frames(&cut).concat();
             assert_eq!(all, (0..22).map(|frame| frame as f32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn all_versions_of_a_recording_have_the_same_number_of_pieces() {
+        for resident in [true, false] {
+            // Two recordings: the first has 4 frames and 6, the second 2 and 3.
+            let mut part = part(&[4, 2, 6, 3], resident);
+            part.labels.truncate(2);
+            part.recordings.truncate(2);
+            let cut = part.in_pieces(Some(4));
+            assert_eq!((cut.clips(), cut.versions()), (3, 2));
+            assert_eq!(cut.recordings(), [0, 0, 1]);
+            assert_eq!(cut.labels(), [0, 0, 7]);
+            let lengths = [0, 1].map(|version| [0, 1, 2].map(|clip| cut.length(version, clip)));
+            assert_eq!(lengths, [[2, 2, 2], [3, 3, 3]]);
+            let order = [(1, 0), (0, 1), (1, 2)].map(|(version, clip)| SampleSpec {
+                clip,
+                version,
+                speed: 1.0,
+            });
+            let plan = BatchPlan::new(&cut, order.to_vec(), 3);
+            let rows = Vec::<Vec<f32>>::try_from(plan.batch(0).unwrap().features.squeeze_dim(2));
+            let rows = rows.unwrap();
+            assert_eq!(rows[0][..3], [6.0, 7.0, 8.0]);
+            assert_eq!(rows[1][..2], [2.0, 3.0]);
+            assert_eq!(rows[2][..3], [12.0, 13.0, 14.0]);
         }
     }
 

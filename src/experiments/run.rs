@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
-use crate::audio;
-use crate::augment::SpecAugment;
+use crate::audio::{self, Excerpt};
+use crate::augment::{SpecAugment, disturbed_copies};
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Split, Subset, split};
@@ -74,6 +74,8 @@ pub struct Experiment {
     pub head: Option<Head>,
     /// The processes that train the run together.
     pub group: ProcessGroup,
+    /// True if no epoch was left when the run was resumed.
+    is_trained: bool,
     device: Device,
     /// Only the first process of a training has the lock.
     _lock: Option<RunLock>,
@@ -157,6 +159,7 @@ impl Experiment {
             scored_before: false,
             head,
             group,
+            is_trained: false,
             device,
             _lock: lock,
         })
@@ -220,6 +223,7 @@ impl Experiment {
             scored_before,
             head: None,
             group,
+            is_trained,
             device,
             _lock: lock,
         })
@@ -241,14 +245,52 @@ impl Experiment {
         Ok(model)
     }
 
+    /// Number of [disturbed copies](Experiment::disturbed_copies).
+    pub fn copies(&self) -> usize {
+        if self.is_trained {
+            return 0;
+        }
+        let recordings = self.part(Subset::Train).clips.len();
+        self.config.training.disturbance.copies * recordings
+    }
+
+    /// The features of the disturbed copies of the training recordings: of all recordings in their
+    /// first copy, then of all in the next. There are none if no epoch is left. `advance` is called
+    /// after each copy, from any thread.
+    ///
+    /// # Errors
+    /// If a recording cannot be read any more.
+    pub fn disturbed_copies(&self, advance: impl Fn() + Sync) -> Result<Vec<Features>> {
+        if self.is_trained {
+            return Ok(Vec::new());
+        }
+        let RunConfig {
+            data,
+            audio,
+            features,
+            training,
+            ..
+        } = &self.config;
+        let recordings: Vec<Excerpt> = self
+            .part(Subset::Train)
+            .clips
+            .iter()
+            .map(|clip| clip.file.below(&data.folder))
+            .collect();
+        let (config, seed) = (&training.disturbance, training.seed);
+        disturbed_copies(&recordings, (audio, features), config, seed, advance)
+    }
+
     /// Trains from the state in `last.ot`, or from the start, and draws the curves. Once `stop` is
-    /// true, it saves the state and returns.
+    /// true, it saves the state and returns. `copies` are the [disturbed
+    /// copies](Experiment::disturbed_copies) of the training recordings.
     ///
     /// # Errors
     /// If the loss is not finite, or if a file cannot be read or written.
     pub fn train(
         &self,
         model: &EmotionModel,
+        copies: &[Features],
         stop: &AtomicBool,
         tell: impl FnMut(Event),
     ) -> Result<Progress> {
@@ -258,15 +300,19 @@ impl Experiment {
             training,
             ..
         } = &self.config;
-        let clips = self.part(Subset::Train);
+        let mut clips = self.part(Subset::Train);
+        clips.features.extend(copies);
         let train = self.tensors(&clips, model)?;
-        let groups = self.groups(&clips);
+        let corpora = self.corpora(&clips);
+        // All groups have the same share of an epoch.
+        let groups = training.balance.groups(&corpora, &clips.labels);
         let pieces = || train.recordings().iter();
         let data = TrainData {
             train_names: pieces()
                 .map(|&clip| clips.clips[clip].file.display().to_string())
                 .collect(),
             groups: pieces().map(|&clip| groups[clip]).collect(),
+            corpora: pieces().map(|&clip| corpora[clip]).collect(),
             validation: self.tensors(&self.part(Subset::Validation), model)?,
             spec_augment: SpecAugment::new(
                 &training.augmentation,
@@ -381,13 +427,11 @@ impl Experiment {
             .collect()
     }
 
-    /// Group of each training clip; all groups have the same share of an epoch.
-    fn groups(&self, train: &LabeledSubset) -> Vec<(usize, usize)> {
+    /// Corpus of each clip, as an index in the sources of the data.
+    fn corpora(&self, clips: &LabeledSubset) -> Vec<usize> {
         let sources = &self.config.data.sources;
         let source = |clip: &&Clip| corpus::source_of(sources, clip).unwrap_or_default();
-        let corpora: Vec<usize> = train.clips.iter().map(source).collect();
-        let balance = self.config.training.balance;
-        balance.groups(&corpora, &train.labels)
+        clips.clips.iter().map(source).collect()
     }
 
     /// Recordings that are longer than a piece, with their length in seconds, the longest first.

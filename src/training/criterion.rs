@@ -1,7 +1,7 @@
 //! The loss that a step minimises.
 
 use anyhow::Result;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::TrainData;
 use super::all_reduce;
@@ -18,6 +18,9 @@ pub(super) struct Criterion {
     contrastive: f64,
     /// `[classes]`.
     class_weights: Option<Tensor>,
+    /// Classes that the corpus of each training clip has, `[clips, classes]`, 0 or 1; `None` if all
+    /// corpora have all classes.
+    possible: Option<Tensor>,
     ensemble_size: usize,
 }
 
@@ -40,6 +43,8 @@ impl Criterion {
             label_smoothing: config.label_smoothing,
             contrastive: config.contrastive,
             class_weights,
+            possible: possible_classes(data, config, model.classes().len())
+                .map(|possible| possible.to_device(model.device())),
             ensemble_size: model.ensemble_size(),
         }
     }
@@ -60,10 +65,11 @@ impl Criterion {
         group: &ProcessGroup,
     ) -> Result<Loss> {
         let class_weights = self.class_weights.as_ref();
-        let targets = loss::smooth(targets, self.label_smoothing);
+        let possible = self.possible_of(targets, batch);
+        let targets = loss::smooth(targets, self.label_smoothing, possible.as_ref());
         let weight = all_reduce::batch_weight(group, batch, &targets, class_weights)?;
-        let cross_entropy =
-            loss::cross_entropy(&output.logits.flatten(0, 1), &targets, class_weights) * weight;
+        let logits = loss::masked(&output.logits.flatten(0, 1), possible.as_ref());
+        let cross_entropy = loss::cross_entropy(&logits, &targets, class_weights) * weight;
         let contrastive = match self.contrastive {
             0.0 => None,
             weight => {
@@ -81,4 +87,35 @@ impl Criterion {
             total: total * self.ensemble_size as f64,
         })
     }
+
+    /// The classes that each clip of a batch may have, `[networks × batch, classes]`: those of its
+    /// corpus, and of the clip that it is mixed with.
+    fn possible_of(&self, targets: &Tensor, batch: &RankBatch) -> Option<Tensor> {
+        let possible = self.possible.as_ref()?;
+        let clips = Tensor::from_slice(&batch.clips).to_device(possible.device());
+        let rows = possible.index_select(0, &clips);
+        let rows = rows.repeat([self.ensemble_size as i64, 1]);
+        Some(rows.maximum(&targets.gt(0.0).to_kind(Kind::Float)))
+    }
+}
+
+/// The classes that the corpus of each training clip has, `[clips, classes]`. A clip of a corpus
+/// without a class is no evidence against this class. `None` if this makes no difference, or if
+/// the setting is off.
+fn possible_classes(data: &TrainData, config: &TrainingConfig, classes: usize) -> Option<Tensor> {
+    if !config.mask_absent_classes || data.corpora.is_empty() {
+        return None;
+    }
+    let labels = data.train.labels();
+    let corpora = 1 + data.corpora.iter().copied().max().unwrap_or(0);
+    let mut has = vec![vec![0.0f32; classes]; corpora];
+    for (&corpus, &label) in data.corpora.iter().zip(&labels) {
+        has[corpus][label] = 1.0;
+    }
+    let own = |&corpus: &usize| has[corpus].as_slice();
+    let rows: Vec<f32> = data.corpora.iter().flat_map(own).copied().collect();
+    if rows.iter().all(|&possible| possible == 1.0) {
+        return None;
+    }
+    Some(Tensor::from_slice(&rows).view([labels.len() as i64, classes as i64]))
 }

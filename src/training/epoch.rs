@@ -31,6 +31,8 @@ pub(super) struct RankBatch {
     /// clips than there are processes, this may be a stand-in of one clip that does not count
     /// (`local_size` is 0), so that every process computes the same operations.
     pub positions: Range<usize>,
+    /// The clips, as indices in the training subset.
+    pub clips: Vec<i64>,
     /// Class indices of these clips.
     pub labels: Tensor,
     /// Number of clips of this process.
@@ -71,6 +73,7 @@ impl<'a> EpochPlan<'a> {
         let remaining = self.data.train.clips() - step * self.config.batch_size;
         RankBatch {
             positions: self.batches.positions(step),
+            clips: self.batches.planned(step).map(|clip| clip as i64).collect(),
             labels: self.batches.labels(step),
             local_size: self.batches.size(step),
             global_size: remaining.min(self.config.batch_size),
@@ -110,18 +113,25 @@ impl<'a> EpochPlan<'a> {
     }
 }
 
-/// The clips of an epoch in their order.
+/// The clips of an epoch in their order, each in one of its versions.
 fn draw_order(data: &TrainData, config: &TrainingConfig, epoch: usize) -> Vec<SampleSpec> {
     let generator = |purpose| random::generator(config.seed, purpose, epoch);
-    let lengths = data.train.lengths();
-    if config.balance == Balance::None {
-        return order_of_epoch(lengths, config, &mut generator(Purpose::Order));
-    }
-    let drawn = balance::draw(&data.groups, &mut generator(Purpose::Draw));
-    let lengths: Vec<i64> = drawn.iter().map(|&clip| lengths[clip]).collect();
+    let train = &data.train;
+    let clips: Vec<usize> = if config.balance == Balance::None {
+        (0..train.clips()).collect()
+    } else {
+        balance::draw(&data.groups, &mut generator(Purpose::Draw))
+    };
+    let mut versions = generator(Purpose::Version);
+    let drawn: Vec<(usize, usize)> = clips
+        .into_iter()
+        .map(|clip| (versions.random_range(0..train.versions()), clip))
+        .collect();
+    let length = |&(version, clip): &(usize, usize)| train.length(version, clip);
+    let lengths: Vec<i64> = drawn.iter().map(length).collect();
     let mut order = order_of_epoch(&lengths, config, &mut generator(Purpose::Order));
     for planned in &mut order {
-        planned.clip = drawn[planned.clip];
+        (planned.version, planned.clip) = drawn[planned.clip];
     }
     order
 }
@@ -154,6 +164,7 @@ fn order_of_epoch(
             let drawn: f64 = rng.random_range(-1.0..=1.0);
             SampleSpec {
                 clip,
+                version: 0,
                 speed: 1.0 + config.augmentation.speed * drawn,
             }
         })

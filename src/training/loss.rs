@@ -4,10 +4,24 @@
 use tch::{Kind, Tensor};
 
 /// Label smoothing: distributes a share of each target evenly over all classes (Szegedy et al.
-/// 2016).
-pub(super) fn smooth(targets: &Tensor, share: f64) -> Tensor {
-    let classes = targets.size()[1] as f64;
-    targets * (1.0 - share) + share / classes
+/// 2016), or over those that are `possible` `[batch, classes]`, 0 or 1.
+pub(super) fn smooth(targets: &Tensor, share: f64, possible: Option<&Tensor>) -> Tensor {
+    match possible {
+        None => targets * (1.0 - share) + share / targets.size()[1] as f64,
+        Some(possible) => {
+            let classes = possible.sum_dim_intlist(1, true, Kind::Float);
+            targets * (1.0 - share) + possible * share / classes
+        }
+    }
+}
+
+/// Logits `[batch, classes]` in which classes that are not `possible` have the probability 0 and no
+/// gradient.
+pub(super) fn masked(logits: &Tensor, possible: Option<&Tensor>) -> Tensor {
+    match possible {
+        None => logits.shallow_clone(),
+        Some(possible) => logits.masked_fill(&possible.eq(0.0), MASKED_LOGIT),
+    }
 }
 
 /// Cross-entropy −Σ target · log softmax(logits), averaged over the clips of a batch; `logits` and
@@ -48,7 +62,7 @@ pub(super) fn contrastive(embeddings: &Tensor, labels: &Tensor) -> Tensor {
     let diagonal = Tensor::eye(batch, (Kind::Bool, embeddings.device()));
     let similarity = unit.matmul(&unit.transpose(1, 2)) / TEMPERATURE;
     let log_probability = similarity
-        .masked_fill(&diagonal, MASKED_SIMILARITY)
+        .masked_fill(&diagonal, MASKED_LOGIT)
         .log_softmax(-1, Kind::Float);
     let same_class = labels.unsqueeze(0).eq_tensor(&labels.unsqueeze(1));
     let positives = same_class
@@ -63,9 +77,8 @@ pub(super) fn contrastive(embeddings: &Tensor, labels: &Tensor) -> Tensor {
 
 /// Temperature of the softmax over similarities; a lower value emphasises the most similar clips.
 const TEMPERATURE: f64 = 0.1;
-/// Similarity of a clip with itself in the softmax, where its probability becomes 0. It is finite,
-/// because −∞ · 0 is NaN.
-const MASKED_SIMILARITY: f64 = -1e9;
+/// Logit whose probability is 0. It is finite, because −∞ · 0 is NaN.
+const MASKED_LOGIT: f64 = -1e9;
 
 /// Weight of each class, inversely proportional to its frequency; the mean over the clips is 1
 /// (scikit-learn's `class_weight="balanced"`).
@@ -94,11 +107,28 @@ mod tests {
         let weights = Tensor::from_slice(&[0.5f32, 1.0, 2.0]);
         let value = |loss: Tensor| loss.double_value(&[]);
         let plain = value(cross_entropy(&logits, &targets, None));
-        let smoothed = value(cross_entropy(&logits, &smooth(&targets, 0.1), None));
+        let smoothed = value(cross_entropy(&logits, &smooth(&targets, 0.1, None), None));
         let weighted = value(cross_entropy(&logits, &targets, Some(&weights)));
         assert!((plain - 1.587221461).abs() < 1e-6, "{plain}");
         assert!((smoothed - 1.603888128).abs() < 1e-6, "{smoothed}");
         assert!((weighted - 1.237646726).abs() < 1e-6, "{weighted}");
+    }
+
+    /// Without the impossible class, the loss is that of a problem with two classes.
+    #[test]
+    fn an_impossible_class_has_no_effect() {
+        let logits = Tensor::from_slice(&[1.0f32, -2.0, 0.5]).view([1, 3]);
+        let logits = logits.set_requires_grad(true);
+        let possible = Tensor::from_slice(&[1.0f32, 0.0, 1.0]).view([1, 3]);
+        let targets = one_hot(&Tensor::from_slice(&[2i64]), 3);
+        let targets = smooth(&targets, 0.2, Some(&possible));
+        let loss = cross_entropy(&masked(&logits, Some(&possible)), &targets, None);
+        let two = Tensor::from_slice(&[1.0f32, 0.5]).view([1, 2]);
+        let targets_of_two = smooth(&one_hot(&Tensor::from_slice(&[1i64]), 2), 0.2, None);
+        let expected = cross_entropy(&two, &targets_of_two, None);
+        assert!((loss.double_value(&[]) - expected.double_value(&[])).abs() < 1e-6);
+        loss.backward();
+        assert_eq!(logits.grad().double_value(&[0, 1]), 0.0);
     }
 
     /// The expected value is the formula, written as loops in double precision.

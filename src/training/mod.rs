@@ -54,6 +54,8 @@ pub struct TrainData {
     pub train_names: Vec<String>,
     /// Group of each training clip (see [`Balance`]); empty without balancing.
     pub groups: Vec<(usize, usize)>,
+    /// Corpus of each training clip; empty for one corpus.
+    pub corpora: Vec<usize>,
     /// Clips that every epoch is scored on.
     pub validation: SplitTensors,
     /// Augmentation of the spectrum; `None` if the configuration has none.

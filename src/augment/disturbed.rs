@@ -1,0 +1,255 @@
+//! Disturbed copies of the training recordings, so that a model also learns from rooms, noise and
+//! microphones that the corpus does not contain (multi-condition training).
+//!
+//! The waveform is disturbed before silence is trimmed and before features are computed, as it
+//! happens to a real recording. The copies are made once, when a training begins or is resumed.
+
+use anyhow::Result;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::audio::{self, AudioConfig, Excerpt, Waveform};
+use crate::config::DisturbanceConfig;
+use crate::dataset::extract_varied;
+use crate::disturbance::{filter, level, noise, room};
+use crate::features::{FeatureConfig, Features};
+use crate::parallel;
+use crate::random;
+
+/// Number of recordings whose voices are the babble of the copies.
+const VOICES: usize = 64;
+
+/// Makes the features of the disturbed copies of the training recordings: of all recordings in
+/// their first copy, then of all in the next. Copies depend on the seed, the number of the copy
+/// and the index of the recording only. `advance` is called after each copy, from any thread.
+///
+/// # Errors
+/// If a recording cannot be read.
+pub fn disturbed_copies(
+    recordings: &[Excerpt],
+    (audio, features): (&AudioConfig, &FeatureConfig),
+    config: &DisturbanceConfig,
+    seed: u64,
+    advance: impl Fn() + Sync,
+) -> Result<Vec<Features>> {
+    if config.copies == 0 {
+        return Ok(Vec::new());
+    }
+    let voices = voices(recordings, audio, seed)?;
+    let mut copies = Vec::with_capacity(config.copies * recordings.len());
+    for copy in 1..=config.copies {
+        let vary = |recording: usize, waveform: &mut Waveform| {
+            let mut rng = random::of_copy(seed, copy, recording);
+            let others = |voice: &&Voice| {
+                voice.recording != recording && voice.waveform.sample_rate == waveform.sample_rate
+            };
+            let others: Vec<&[f32]> = voices
+                .iter()
+                .filter(others)
+                .map(|voice| voice.waveform.samples.as_slice())
+                .collect();
+            disturb(waveform, &others, config, &mut rng);
+        };
+        copies.extend(extract_varied(recordings, audio, features, vary, &advance)?);
+    }
+    Ok(copies)
+}
+
+/// A training recording whose voice is part of the babble.
+struct Voice {
+    recording: usize,
+    waveform: Waveform,
+}
+
+fn voices(recordings: &[Excerpt], audio: &AudioConfig, seed: u64) -> Result<Vec<Voice>> {
+    let mut rng = random::of_copy(seed, 0, 0);
+    let mut drawn: Vec<usize> = (0..recordings.len()).collect();
+    drawn.shuffle(&mut rng);
+    drawn.truncate(VOICES);
+    let load = |recording: usize| {
+        let loaded = audio::load_excerpt(&recordings[recording], audio)?;
+        Ok(Voice {
+            recording,
+            waveform: loaded.waveform,
+        })
+    };
+    parallel::map(drawn, load).into_iter().collect()
+}
+
+/// Disturbs a waveform in the order of a recording: room, voice and microphone, noise, band limits,
+/// clipping, level, quantisation.
+fn disturb(
+    waveform: &mut Waveform,
+    voices: &[&[f32]],
+    config: &DisturbanceConfig,
+    rng: &mut ChaCha8Rng,
+) {
+    let rate = waveform.sample_rate;
+    let samples = &mut waveform.samples;
+    if rng.random_bool(config.room) {
+        let rt60 = rng.random_range(0.1..0.6);
+        let distance = rng.random_range(0.3..2.5);
+        let room = room::Room::draw(rt60, distance, rng);
+        room::reverberate(samples, &room.impulse_response(rate));
+    }
+    if rng.random_bool(config.tilt) {
+        filter::tilt(samples, rate, rng.random_range(-4.0..4.0));
+    }
+    if rng.random_bool(config.noise) {
+        let [lowest, highest] = config.snr_db.map(|db| db as f32);
+        let snr_db = lowest + (highest - lowest) * rng.random::<f32>();
+        let noise = draw_noise(samples.len(), rate, voices, rng);
+        noise::mix_at_snr(samples, &noise, rate, snr_db);
+    }
+    if rng.random_bool(config.band_limit) {
+        limit_band(samples, rate, rng);
+    }
+    if rng.random_bool(config.clipping) {
+        level::clip(samples, rng.random_range(0.1..0.9));
+    }
+    let peak = level::peak(samples);
+    if peak > 0.0 {
+        let [lowest, highest] = config.peak_db.map(|db| db as f32);
+        let db = lowest + (highest - lowest) * rng.random::<f32>();
+        level::gain(samples, db - 20.0 * peak.log10());
+    }
+    level::quantise(samples, 16);
+}
+
+/// Draws the kind of the noise, and the noise.
+fn draw_noise(samples: usize, rate: u32, voices: &[&[f32]], rng: &mut ChaCha8Rng) -> Vec<f32> {
+    match rng.random_range(0..100) {
+        0..20 => noise::white(samples, rng),
+        20..45 => {
+            let exponent = rng.random_range(-1.0..2.0);
+            noise::coloured(samples, rate, exponent, rng)
+        }
+        45..75 if !voices.is_empty() => {
+            let mut talking = voices.to_vec();
+            let count = rng.random_range(2..8);
+            let (talking, _) = talking.partial_shuffle(rng, count);
+            noise::babble(talking, samples, rate, rng)
+        }
+        75..80 => {
+            let mains = [50.0, 60.0][rng.random_range(0..2)];
+            noise::hum(samples, rate, mains, rng)
+        }
+        80..90 => noise::environmental(samples, rate, rng),
+        _ => {
+            // Up to the highest frequency of the features; equally many in each octave.
+            let octaves = (0.45 * rate as f32 / 100.0).log2();
+            let hz = 100.0 * (octaves * rng.random::<f32>()).exp2();
+            noise::tone(samples, rate, hz, rng)
+        }
+    }
+}
+
+/// Removes low frequencies, high ones, or both.
+fn limit_band(samples: &mut [f32], rate: u32, rng: &mut ChaCha8Rng) {
+    let order = [2, 4, 8][rng.random_range(0..3)];
+    let is_narrow = rng.random_range(0..3);
+    if is_narrow != 0 {
+        filter::high_pass(samples, rate, rng.random_range(80.0..400.0), order);
+    }
+    if is_narrow != 1 {
+        let highest = rng.random_range(0.3..0.95) * rate as f32 / 2.0;
+        filter::low_pass(samples, rate, highest, order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+
+    /// Three recordings of one second: tones with pauses.
+    fn recordings(folder: &std::path::Path) -> Vec<Excerpt> {
+        let write = |index: usize| {
+            let path = folder.join(format!("{index}.wav"));
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate: 16_000,
+                bits_per_sample: 16,
+                sample_format: hound::SampleFormat::Int,
+            };
+            let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+            for sample in 0..16_000 {
+                let angle = sample as f64 * 0.1 * (index + 1) as f64;
+                let loud = f64::from(u8::from(sample / 2000 % 2 == 0));
+                writer
+                    .write_sample((8000.0 * loud * angle.sin()) as i16)
+                    .unwrap();
+            }
+            writer.finalize().unwrap();
+            Excerpt::from(path)
+        };
+        (0..3).map(write).collect()
+    }
+
+    fn copies(files: &[Excerpt], disturbance: &DisturbanceConfig, seed: u64) -> Vec<Features> {
+        let RunConfig {
+            audio, features, ..
+        } = RunConfig::recipe(Default::default());
+        disturbed_copies(files, (&audio, &features), disturbance, seed, || ()).unwrap()
+    }
+
+    fn values(copies: &[Features]) -> Vec<Vec<f32>> {
+        let values = copies.iter().map(|copy| copy.read().unwrap().to_vec());
+        values.collect()
+    }
+
+    #[test]
+    fn copies_depend_on_the_seed_the_copy_and_the_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recordings(folder.path());
+        let config = DisturbanceConfig {
+            copies: 2,
+            ..DisturbanceConfig::default()
+        };
+        let all = values(&copies(&files, &config, 1));
+        assert_eq!(all.len(), 6);
+        assert_eq!(all, values(&copies(&files, &config, 1)));
+        for (first, one) in all.iter().enumerate() {
+            assert!(one.iter().all(|value| value.is_finite()));
+            assert!(all.iter().skip(first + 1).all(|other| other != one));
+        }
+        assert_ne!(all, values(&copies(&files, &config, 2)));
+        // Another number of copies does not change the first one.
+        let fewer = DisturbanceConfig {
+            copies: 1,
+            ..config
+        };
+        assert_eq!(values(&copies(&files, &fewer, 1)), all[..3]);
+    }
+
+    /// Without shares only the level differs, which the prosody and all MFCCs but the first ignore.
+    #[test]
+    fn without_any_share_only_the_level_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recordings(folder.path());
+        let config = DisturbanceConfig {
+            copies: 1,
+            room: 0.0,
+            tilt: 0.0,
+            noise: 0.0,
+            band_limit: 0.0,
+            clipping: 0.0,
+            peak_db: [-2.0, -2.0],
+            ..DisturbanceConfig::default()
+        };
+        let RunConfig {
+            audio, features, ..
+        } = RunConfig::recipe(Default::default());
+        let clean = extract_varied(&files, &audio, &features, |_, _| (), || ()).unwrap();
+        for (copy, clean) in copies(&files, &config, 1).iter().zip(&clean) {
+            assert_eq!(copy.frames(), clean.frames());
+            let (copy, clean) = (copy.read().unwrap(), clean.read().unwrap());
+            let change: Vec<f32> = copy.iter().zip(clean.iter()).map(|(a, b)| a - b).collect();
+            // All mel bands rise by the same decibels, and MFCC 0 by √64 times as many.
+            let expected = 8.0 * (20.0 * (32768.0_f32 / 8000.0).log10() - 2.0);
+            assert!((change[0] - expected).abs() < 1.0, "{}", change[0]);
+            assert!(change[1].abs() < 1.0, "{}", change[1]);
+        }
+    }
+}
