@@ -239,7 +239,6 @@ impl FeaturesArgs {
             lifter: self.lifter,
             deltas: self.deltas,
             prosody: self.prosody,
-            ..FeatureConfig::default()
         };
         Ok((audio, config))
     }

@@ -33,9 +33,6 @@ pub struct FeatureConfig {
     /// this floor. `None`, written as `"off"`, disables the floor.
     #[serde(with = "threshold")]
     pub top_db: Option<f32>,
-    /// Level that counts as 0 decibels.
-    #[serde(skip_serializing_if = "DbReference::is_fixed")]
-    pub db_reference: DbReference,
     /// Cepstral lifter, which amplifies the higher coefficients; 0 turns it off.
     pub lifter: f32,
     /// Derivatives as further columns. 0: none; 1: deltas; 2: deltas and delta-deltas.
@@ -43,24 +40,6 @@ pub struct FeatureConfig {
     /// Adds three columns and their deltas: pitch in octaves relative to the utterance's median,
     /// voicing, and loudness in decibels relative to its loudest frame.
     pub prosody: bool,
-}
-
-/// Level that counts as 0 decibels; `ref` of `librosa.power_to_db`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DbReference {
-    /// A power of 1 (librosa's default).
-    #[default]
-    Fixed,
-    /// The loudest mel value of the utterance (`ref=np.max`), so that the level of a recording does
-    /// not matter.
-    Loudest,
-}
-
-impl DbReference {
-    fn is_fixed(&self) -> bool {
-        *self == DbReference::Fixed
-    }
 }
 
 impl Default for FeatureConfig {
@@ -74,7 +53,6 @@ impl Default for FeatureConfig {
             fmin: 0.0,
             fmax: None,
             top_db: Some(80.0),
-            db_reference: DbReference::Fixed,
             lifter: 0.0,
             deltas: 0,
             prosody: false,

@@ -4,18 +4,15 @@ use std::f32::consts::{LN_2, LOG10_E, SQRT_2};
 
 use multiversion::multiversion;
 
-use super::DbReference;
-
 /// Lower powers count as this power, −100 dB.
 const MIN_POWER: f32 = 1e-10;
 
 /// Converts the mel powers of one utterance to decibels, in place: 10·log₁₀ of each. With `top_db`,
-/// values more than `top_db` below the highest value are raised to that floor. `reference` is
-/// subtracted in the end.
+/// values more than `top_db` below the highest value are raised to that floor.
 ///
 /// It uses the vector instructions of this processor. The results are the same on every processor.
 #[multiversion(targets("x86_64+avx2", "x86_64+avx"))]
-pub(super) fn power_to_db(powers: &mut [f32], top_db: Option<f32>, reference: DbReference) {
+pub(super) fn power_to_db(powers: &mut [f32], top_db: Option<f32>) {
     const DECIBELS_PER_NEPER: f32 = 10.0 * LOG10_E;
     let mut highest = [f32::NEG_INFINITY; 8];
     let (blocks, rest) = powers.as_chunks_mut::<8>();
@@ -29,15 +26,10 @@ pub(super) fn power_to_db(powers: &mut [f32], top_db: Option<f32>, reference: Db
         *value = ln(value.max(MIN_POWER)) * DECIBELS_PER_NEPER;
         highest[0] = highest[0].max(*value);
     }
-    let highest = highest.into_iter().fold(f32::NEG_INFINITY, f32::max);
     if let Some(top_db) = top_db {
-        for value in powers.iter_mut() {
-            *value = value.max(highest - top_db);
-        }
-    }
-    if reference == DbReference::Loudest {
+        let floor = highest.into_iter().fold(f32::NEG_INFINITY, f32::max) - top_db;
         for value in powers {
-            *value -= highest;
+            *value = value.max(floor);
         }
     }
 }
@@ -71,7 +63,7 @@ mod tests {
             .map(|i| 10f32.powf(-9.9 + i as f32 * 40.0 / 200_000.0))
             .collect();
         let mut decibels = powers.clone();
-        power_to_db(&mut decibels, None, DbReference::Fixed);
+        power_to_db(&mut decibels, None);
         for (power, decibels) in powers.iter().zip(decibels) {
             let expected = 10.0 * f64::from(*power).log10();
             let error = (f64::from(decibels) - expected).abs();

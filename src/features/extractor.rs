@@ -113,12 +113,7 @@ impl Extractor {
                 .power_spectra(samples, first, frames, &mut scratch, &mut power);
             self.mel.apply(&power, mels);
         }
-        let FeatureConfig {
-            top_db,
-            db_reference,
-            ..
-        } = self.config;
-        power_to_db(mels.as_flattened_mut(), top_db, db_reference);
+        power_to_db(mels.as_flattened_mut(), self.config.top_db);
         Ok(mels)
     }
 

@@ -23,7 +23,7 @@ mod pair;
 mod prosody;
 pub mod stft;
 
-pub use config::{DbReference, FeatureConfig, FeatureError};
+pub use config::{FeatureConfig, FeatureError};
 pub use extractor::Extractor;
 pub use matrix::{Features, StoredValues};
 
