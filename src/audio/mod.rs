@@ -101,7 +101,7 @@ impl Waveform {
         let mut pieces = self.samples.chunks(4096);
         pieces.any(|piece| {
             gate.push(piece);
-            gate.has_opened()
+            gate.has_speech()
         })
     }
 }

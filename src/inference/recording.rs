@@ -111,7 +111,7 @@ impl Predictor {
         let merged = segments::merge(&rows).into_iter().map(segment);
         Ok(Segments {
             segments: merged.collect::<Result<_>>()?,
-            has_speech: gate.has_opened(),
+            has_speech: gate.has_speech(),
             is_cancelled: sound.is_cancelled(),
         })
     }

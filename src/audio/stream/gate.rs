@@ -33,6 +33,12 @@ const RISE: f64 = 0.02;
 const CUTOFF_HZ: f64 = 100.0;
 /// Level of digital silence, in decibels of full scale.
 const SILENCE: f64 = -100.0;
+/// Sounds below this level, in decibels of full scale, are no speech: a 16-bit recording has hardly
+/// any steps left for them.
+const QUIETEST: f64 = -80.0;
+/// Difference between the loudest and the quietest sound of a recording that noise alone does not
+/// have, in decibels. The levels of frames of white noise differ by about 3 dB.
+const VARIATION: f64 = 6.0;
 
 /// Settings of the voice activity detection.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,6 +87,12 @@ pub struct VoiceActivityGate {
     quiet: u64,
     /// True if the gate was open at any time.
     has_opened: bool,
+    /// Levels of the last two frames.
+    recent: [f64; 2],
+    /// Level that three frames in a row reached.
+    loudest: f64,
+    /// Level of the quietest frame.
+    quietest: f64,
     /// Segment of the open gate.
     open: Option<SpeechSegment>,
     /// Latest segment that is long enough for speech.
@@ -104,6 +116,9 @@ impl VoiceActivityGate {
             loud: 0,
             quiet: 0,
             has_opened: false,
+            recent: [SILENCE; 2],
+            loudest: SILENCE,
+            quietest: 0.0,
             open: None,
             latest: None,
         }
@@ -130,9 +145,11 @@ impl VoiceActivityGate {
         self.latest
     }
 
-    /// True if a sound, of any length, opened the gate.
-    pub fn has_opened(&self) -> bool {
-        self.has_opened
+    /// True if there was a sound, of any length, that opened the gate, or that differs from the
+    /// quietest part of the stream: quiet speech in noise does not open the gate.
+    pub fn has_speech(&self) -> bool {
+        let varies = self.loudest - self.quietest >= VARIATION && self.loudest > QUIETEST;
+        self.has_opened || varies
     }
 
     /// Current noise floor, in decibels of full scale (negative).
@@ -144,6 +161,10 @@ impl VoiceActivityGate {
     /// scale.
     fn end_frame(&mut self, level: f64) {
         self.frames += 1;
+        let [earlier, last] = self.recent;
+        self.recent = [last, level];
+        self.loudest = self.loudest.max(level.min(last).min(earlier));
+        self.quietest = self.quietest.min(level);
         let above = level - self.floor;
         let change = if above < 0.0 { FALL * above } else { RISE };
         self.floor = (self.floor + change).max(MIN_FLOOR);
@@ -252,6 +273,24 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].1 < 15.0, "adapts within ten seconds: {found:?}");
         assert_eq!(segments(&vec![0.0; 3 * RATE]), []);
+    }
+
+    /// As the sad clips of some actors of CREMA-D: the voice is 8 dB above the noise.
+    #[test]
+    fn quiet_speech_in_noise_is_speech_and_noise_alone_is_not() {
+        let has_speech = |samples: &[f32]| {
+            let mut gate = VoiceActivityGate::new(&VoiceActivityConfig::default(), RATE as u32);
+            gate.push(samples);
+            gate.has_speech()
+        };
+        let mut samples = noise(2.0, -50.0);
+        assert!(!has_speech(&samples));
+        for (sample, voice) in samples[RATE..].iter_mut().zip(noise(0.5, -42.0)) {
+            *sample += voice;
+        }
+        assert!(has_speech(&samples));
+        assert!(!has_speech(&vec![0.25; 2 * RATE]), "a constant");
+        assert!(!has_speech(&noise(2.0, -90.0)), "dither");
     }
 
     #[test]
