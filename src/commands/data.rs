@@ -23,7 +23,8 @@ pub(super) struct DataArgs {
     /// A second manifest, with the recordings of the test subset
     #[arg(long, value_name = "FILE", requires = "manifest")]
     test_manifest: Option<PathBuf>,
-    /// Labels to train on [default: all; with several corpora, the labels common to all]
+    /// Labels to train on; with several corpora, 'all' also uses labels that only some of them have
+    /// [default: all; with several corpora, the labels common to all]
     #[arg(long, value_name = "LABEL,LABEL…", value_delimiter = ',')]
     labels: Vec<String>,
     /// Replace a label by another one, as in boredom=neutral; can be repeated

@@ -8,6 +8,9 @@ use super::near::{find_label, label_hints, near};
 use super::spelling::{is_missing, merge_labels};
 use super::{Clip, Corpus, CorpusError, Skipped, classes};
 
+/// Requests the labels of all corpora, also those that only some of them have.
+const ALL: &str = "all";
+
 impl Corpus {
     /// Renames labels by aliases and removes clips of other labels.
     ///
@@ -16,7 +19,8 @@ impl Corpus {
     /// sound of its recordings. Before that, the default aliases are applied where one corpus lacks
     /// a label and has its alias: calm and boredom count as neutral, pleasant surprise counts as
     /// surprise. A list of `wanted` labels takes precedence over both rules; an empty list requests
-    /// all labels, and the name of a preset (`iemocap-4`) the labels and aliases of this convention.
+    /// all labels, the name of a preset (`iemocap-4`) the labels and aliases of this convention, and
+    /// `all` every label of any corpus.
     ///
     /// A word in `wanted` or `counts_as` means what a folder with this name means: `happy` is
     /// `happiness`.
@@ -102,6 +106,14 @@ impl Corpus {
         }
         let with_targets: Vec<String> =
             [known.clone(), aliases.values().cloned().collect()].concat();
+        if wanted == [ALL] {
+            let is_renamed = |label: &String| aliases.get(label).is_some_and(|to| to != label);
+            let labels: BTreeSet<String> = with_targets
+                .into_iter()
+                .filter(|label| !is_renamed(label))
+                .collect();
+            return Ok((labels.into_iter().collect(), aliases));
+        }
         let mut labels: Vec<String> = Vec::new();
         for word in wanted {
             // The target of a default alias is checked after the aliases are applied.

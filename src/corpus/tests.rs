@@ -701,6 +701,16 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
         ["anger", "calm", "disgust", "neutral"]
     );
     let mut union = merge(both()).unwrap();
+    union.choose(&["all".into()], &BTreeMap::new()).unwrap();
+    let all = ["anger", "boredom", "calm", "disgust", "neutral", "surprise"];
+    assert_eq!(classes(&union.clips), all);
+    let mut union = merge(both()).unwrap();
+    let map = [("calm".to_string(), "neutral".to_string())].into();
+    union.choose(&["all".into()], &map).unwrap();
+    let all = ["anger", "boredom", "disgust", "neutral", "surprise"];
+    assert_eq!(classes(&union.clips), all);
+
+    let mut union = merge(both()).unwrap();
     let map = [("surprise", "disgust"), ("boredom", "disgust")];
     let map = map
         .map(|(from, to)| (from.to_string(), to.to_string()))
