@@ -239,6 +239,7 @@ impl FeaturesArgs {
             lifter: self.lifter,
             deltas: self.deltas,
             prosody: self.prosody,
+            ..FeatureConfig::default()
         };
         Ok((audio, config))
     }

@@ -40,6 +40,10 @@ pub struct FeatureConfig {
     /// Adds three columns and their deltas: pitch in octaves relative to the utterance's median,
     /// voicing, and loudness in decibels relative to its loudest frame.
     pub prosody: bool,
+    /// Range of the loudness below the loudest frame, in decibels. Quieter frames have no pitch and no
+    /// voicing, if it is below 80.
+    #[serde(skip_serializing_if = "is_whole_range")]
+    pub loudness_range: f32,
 }
 
 impl Default for FeatureConfig {
@@ -56,8 +60,13 @@ impl Default for FeatureConfig {
             lifter: 0.0,
             deltas: 0,
             prosody: false,
+            loudness_range: prosody::LOUDNESS_RANGE,
         }
     }
+}
+
+fn is_whole_range(range: &f32) -> bool {
+    *range == prosody::LOUDNESS_RANGE
 }
 
 impl FeatureConfig {
@@ -119,6 +128,9 @@ impl FeatureConfig {
         {
             return Err(FeatureError::TopDb(top_db));
         }
+        if !(1.0..=prosody::LOUDNESS_RANGE).contains(&self.loudness_range) {
+            return Err(FeatureError::LoudnessRange(self.loudness_range));
+        }
         if !(self.lifter.is_finite() && self.lifter >= 0.0) {
             return Err(FeatureError::Lifter(self.lifter));
         }
@@ -159,6 +171,8 @@ pub enum FeatureError {
     Band { fmin: f32, fmax: f32, nyquist: f32 },
     #[error("top_db is {0}; it must be 0 or more decibels, or \"off\"")]
     TopDb(f32),
+    #[error("loudness_range is {0}; it must be from 1 to 80 decibels")]
+    LoudnessRange(f32),
     #[error("lifter is {0}; it must be 0 (none) or more")]
     Lifter(f32),
     #[error("deltas is {0}; it must be 0, 1 or 2")]

@@ -49,7 +49,7 @@ impl Extractor {
             dct: Dct::new(config.n_mfcc, config.n_mels, f64::from(config.lifter)),
             prosody: config
                 .prosody
-                .then(|| Prosody::new(sample_rate, config.hop_length)),
+                .then(|| Prosody::new(sample_rate, config.hop_length, config.loudness_range)),
         })
     }
 

@@ -28,13 +28,15 @@ const OCTAVE_COST: f32 = 0.01;
 const VOICING_THRESHOLD: f32 = 0.55;
 /// Lower powers count as this power; a frame that is not above it has no pitch.
 const MIN_POWER: f32 = 1e-10;
-/// Range of the loudness below the loudest frame, in decibels.
-const LOUDNESS_RANGE: f32 = 80.0;
+/// Default of [`FeatureConfig::loudness_range`](super::FeatureConfig::loudness_range), in decibels.
+pub(super) const LOUDNESS_RANGE: f32 = 80.0;
 
 /// The tables for waveforms of one sample rate.
 pub(super) struct Prosody {
     sample_rate: f32,
     hop_length: usize,
+    /// Range of the loudness below the loudest frame, in decibels.
+    loudness_range: f32,
     window: Vec<f32>,
     /// The reciprocal of the window's normalised autocorrelation, for each lag.
     correction: Vec<f32>,
@@ -61,7 +63,7 @@ struct Frame {
 }
 
 impl Prosody {
-    pub(super) fn new(sample_rate: u32, hop_length: usize) -> Prosody {
+    pub(super) fn new(sample_rate: u32, hop_length: usize, loudness_range: f32) -> Prosody {
         let rate = f64::from(sample_rate);
         let half = (rate * WINDOW_SECONDS / 2.0).round().max(1.0) as usize;
         let length = 2 * half;
@@ -79,6 +81,7 @@ impl Prosody {
         Prosody {
             sample_rate: sample_rate as f32,
             hop_length,
+            loudness_range,
             correction: correlation[..=max_lag]
                 .iter()
                 // The divisor is never small: at the longest lag it is nearly two thirds.
@@ -96,7 +99,9 @@ impl Prosody {
     /// - pitch in octaves relative to the utterance's median, which removes the average pitch of
     ///   the speaker; 0 in unvoiced frames;
     /// - voicing, from about 0 (noise) to 1 (a tone);
-    /// - loudness in decibels relative to the loudest frame, from −80 to 0.
+    /// - loudness in decibels relative to the loudest frame, from −80, or the range, to 0.
+    ///
+    /// With a range below 80 dB, frames that are quieter are unvoiced.
     pub(super) fn track(&self, samples: &[f32], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
         let mut scratch = Scratch {
             frames: self.fft.scratch(),
@@ -122,7 +127,12 @@ impl Prosody {
                 _ => 0.0,
             };
             let loudness = 10.0 * (frame.power.max(MIN_POWER) / loudest).log10();
-            [pitch, frame.voicing, loudness.max(-LOUDNESS_RANGE)]
+            let range = self.loudness_range;
+            // Below the range there is only noise, whose pitch and voicing are chance.
+            if range < LOUDNESS_RANGE && loudness <= -range {
+                return [0.0, 0.0, -range];
+            }
+            [pitch, frame.voicing, loudness.max(-range)]
         };
         let mut rows = reserve(frames * COLUMNS)?;
         rows.extend(measured.iter().flat_map(row));
@@ -267,7 +277,9 @@ mod tests {
 
     fn track(samples: &[f32]) -> Vec<[f32; 3]> {
         let frames = 1 + samples.len() / HOP;
-        let rows = Prosody::new(RATE, HOP).track(samples, frames).unwrap();
+        let rows = Prosody::new(RATE, HOP, LOUDNESS_RANGE)
+            .track(samples, frames)
+            .unwrap();
         rows.chunks_exact(3)
             .map(|row| [row[0], row[1], row[2]])
             .collect()
@@ -369,7 +381,9 @@ mod tests {
             .collect();
         samples.extend([0.0; 3000]);
         let frames = 1 + samples.len() / HOP;
-        let rows = Prosody::new(RATE, HOP).track(&samples, frames).unwrap();
+        let rows = Prosody::new(RATE, HOP, LOUDNESS_RANGE)
+            .track(&samples, frames)
+            .unwrap();
         let sums: Vec<_> = (0..frames)
             .map(|frame| by_definition(&samples, frame * HOP))
             .collect();
@@ -426,7 +440,7 @@ mod tests {
                 .map(|n| (TAU * 200.0 * f64::from(n) / f64::from(rate)).sin() as f32)
                 .collect();
             let hop = rate as usize / 80;
-            let rows = Prosody::new(rate, hop)
+            let rows = Prosody::new(rate, hop, LOUDNESS_RANGE)
                 .track(&samples, 1 + samples.len() / hop)
                 .unwrap();
             assert!(rows[3 * 20 + 1] > 0.9, "{rate} Hz: {:?}", &rows[60..63]);
