@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
+use super::cross_validate;
 use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::trials::{TrialArgs, finish};
 use super::{open_data, say};
-use emovox::experiments::{CorpusPlan, CrossCorpus, predict_corpus};
+use emovox::corpus::folds::Folds;
+use emovox::experiments::{CorpusPlan, CrossCorpus, FoldPlan, predict_corpus};
 
 /// Train on each of several corpora and test on all of them: a matrix
 #[derive(Args)]
@@ -21,6 +23,8 @@ Examples:
   emovox cross-corpus --data ravdess=data/ravdess --data emodb=data/emodb --seeds 1,2,3 \\
       --labels anger,happiness,neutral,sadness
       only these labels, with three trainings per corpus
+  emovox cross-corpus --leave-one-out --data a=DIR --data b=DIR --data c=DIR --balance corpus-class
+      three trainings: each is tested on the corpus that it was not trained on
 
 Only the labels that all corpora have are used: calm and boredom count as neutral, and pleasant surprise
 as surprise, if one of the corpora lacks them; --map changes that, and the command prints what it does.
@@ -35,7 +39,11 @@ pub struct CrossCorpusArgs {
     settings: Settings,
     #[command(flatten)]
     trials: TrialArgs,
-    /// Name of the matrix [default: CORPUS+CORPUS-ARCH-cross]
+    /// Train on all corpora but one and test on that one, for each: no matrix, but the results of a
+    /// cross-validation
+    #[arg(long)]
+    leave_one_out: bool,
+    /// Name of the matrix [default: CORPUS+CORPUS-ARCH-cross, or …-cv-corpora with --leave-one-out]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }
@@ -43,6 +51,14 @@ pub struct CrossCorpusArgs {
 pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
     let config = args.trials.configure(&args.settings)?;
     let merged = open_data(&config.data)?;
+    if args.leave_one_out {
+        let (folds, seeds) = (Folds::Corpora, args.trials.seeds());
+        let plan = FoldPlan::new(config, &merged, folds, Vec::new(), seeds)?;
+        let arch = plan.config.model.arch();
+        let name = args.name.clone();
+        let name = name.unwrap_or_else(|| format!("{}-{arch}-cv-{folds}", merged.name()));
+        return cross_validate::train(plan, &name, &merged, &args.trials);
+    }
     let plan = CorpusPlan::new(config, &merged, args.trials.seeds())?;
     let name = args.name.clone().unwrap_or_else(|| {
         let arch = plan.config.model.arch();

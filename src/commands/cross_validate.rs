@@ -68,11 +68,21 @@ pub fn run(args: &CrossValidateArgs) -> Result<ExitCode> {
         let arch = plan.config.model.arch();
         format!("{}-{arch}-cv-{}", corpus.name(), args.folds)
     });
-    let study = args.trials.open(plan, &name)?;
-    describe(&study, &corpus);
+    train(plan, &name, &corpus, &args.trials)
+}
+
+/// Trains all folds of a plan, and prints the summary.
+pub(super) fn train(
+    plan: FoldPlan,
+    name: &str,
+    corpus: &Corpus,
+    trials: &TrialArgs,
+) -> Result<ExitCode> {
+    let study = trials.open(plan, name)?;
+    describe(&study, corpus);
 
     let stop = Stop::listen();
-    let failed = args.trials.train(&study, stop, describe_scores)?;
+    let failed = trials.train(&study, stop, describe_scores)?;
     let summary = study.summary()?;
     study.write_summary(&summary)?;
     let retry = "run the same command again to train them";
