@@ -124,6 +124,10 @@ pub enum AudioError {
     #[error("cannot resample: {0}")]
     Resample(String),
 
+    /// An error of the encoder that disturbs a recording.
+    #[error("cannot encode with Opus: {0}")]
+    Encode(&'static str),
+
     /// A recording that is too long for the memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),

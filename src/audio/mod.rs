@@ -109,7 +109,8 @@ impl Waveform {
 /// A recording that was read with the settings of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// The samples: mono, at the configured sample rate, silence trimmed.
+    /// The samples: mono, at the configured sample rate, silence trimmed unless by
+    /// [`load_untrimmed`].
     pub waveform: Waveform,
     /// False if the recording has no sound above a noise floor, see [`Waveform::has_speech`].
     pub has_speech: bool,
@@ -162,19 +163,16 @@ pub fn load_checked(path: &Path, config: &AudioConfig) -> Result<Loaded, AudioEr
 /// # Errors
 /// As [`load`], and if the file ends before the segment starts.
 pub fn load_excerpt(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, AudioError> {
-    load_varied(excerpt, config, |_| ())
+    let mut loaded = load_untrimmed(excerpt, config)?;
+    trim(&mut loaded.waveform, config);
+    Ok(loaded)
 }
 
-/// Reads a file or a segment of it like [`load_excerpt`], and varies the waveform before silence is
-/// trimmed: a disturbance also reaches the silence, as it does in a real recording.
+/// Reads a file or a segment of it like [`load_excerpt`], with its silence at both ends.
 ///
 /// # Errors
 /// As [`load_excerpt`].
-pub fn load_varied(
-    excerpt: &Excerpt,
-    config: &AudioConfig,
-    vary: impl FnOnce(&mut Waveform),
-) -> Result<Loaded, AudioError> {
+pub fn load_untrimmed(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, AudioError> {
     config.validate()?;
     let Decoded {
         mut waveform,
@@ -185,14 +183,16 @@ pub fn load_varied(
     {
         waveform = resample(&waveform, sample_rate)?;
     }
-    let has_speech = waveform.has_speech();
-    vary(&mut waveform);
-    if let Some(top_db) = config.trim_db {
-        trim::trim_in_place(&mut waveform, top_db);
-    }
     Ok(Loaded {
+        has_speech: waveform.has_speech(),
         waveform,
-        has_speech,
         is_cancelled,
     })
+}
+
+/// Cuts the silence at both ends of a waveform, if the settings say so.
+pub fn trim(waveform: &mut Waveform, config: &AudioConfig) {
+    if let Some(top_db) = config.trim_db {
+        trim::trim_in_place(waveform, top_db);
+    }
 }

@@ -4,14 +4,14 @@
 //! The waveform is disturbed before silence is trimmed and before features are computed, as it
 //! happens to a real recording. The copies are made once, when a training begins or is resumed.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::audio::{self, AudioConfig, Excerpt, Waveform};
 use crate::config::DisturbanceConfig;
-use crate::dataset::extract_varied;
+use crate::dataset::extract_waveforms;
 use crate::disturbance::{filter, level, noise, room};
 use crate::features::{FeatureConfig, Features};
 use crate::parallel;
@@ -39,7 +39,10 @@ pub fn disturbed_copies(
     let voices = voices(recordings, audio, seed)?;
     let mut copies = Vec::with_capacity(config.copies * recordings.len());
     for copy in 1..=config.copies {
-        let vary = |recording: usize, waveform: &mut Waveform| {
+        let make = |recording: usize| {
+            let file = &recordings[recording];
+            let loaded = audio::load_untrimmed(file, audio);
+            let mut waveform = loaded.with_context(|| file.display().to_string())?.waveform;
             let mut rng = random::of_copy(seed, copy, recording);
             let others = |voice: &&Voice| {
                 voice.recording != recording && voice.waveform.sample_rate == waveform.sample_rate
@@ -49,9 +52,12 @@ pub fn disturbed_copies(
                 .filter(others)
                 .map(|voice| voice.waveform.samples.as_slice())
                 .collect();
-            disturb(waveform, &others, config, &mut rng);
+            disturb(&mut waveform, &others, config, &mut rng);
+            advance();
+            Ok(waveform)
         };
-        copies.extend(extract_varied(recordings, audio, features, vary, &advance)?);
+        let count = recordings.len();
+        copies.extend(extract_waveforms(count, audio, features, make)?);
     }
     Ok(copies)
 }
@@ -241,7 +247,8 @@ mod tests {
         let RunConfig {
             audio, features, ..
         } = RunConfig::recipe(Default::default());
-        let clean = extract_varied(&files, &audio, &features, |_, _| (), || ()).unwrap();
+        let load = |file: usize| Ok(audio::load_untrimmed(&files[file], &audio)?.waveform);
+        let clean = extract_waveforms(files.len(), &audio, &features, load).unwrap();
         for (copy, clean) in copies(&files, &config, 1).iter().zip(&clean) {
             assert_eq!(copy.frames(), clean.frames());
             let (copy, clean) = (copy.read().unwrap(), clean.read().unwrap());

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::evaluate::pair;
 use super::folder::FolderArgs;
 use super::list::{ListArgs, NamedPath, check_list};
+use super::scored::pair;
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::{CorpusKind, Source};
 

@@ -21,9 +21,11 @@ mod plot;
 mod predict;
 mod progress;
 mod report;
+mod scored;
 mod settings;
 mod sources;
 mod stop;
+mod stress;
 pub mod terminal;
 mod train;
 mod trials;
@@ -64,6 +66,7 @@ Examples:
   emovox grid sizes.toml --run                sweep over settings, folds and seeds
   emovox train --manifest clips.csv           train on your own list of recordings
   emovox evaluate ravdess-bilstm              score a run again
+  emovox stress ravdess-bilstm                test a run with noise, rooms and a telephone
   emovox predict ravdess-bilstm my-voice.wav  predict the emotion in a recording
   emovox listen ravdess-bilstm < talk.wav     predict the emotions in a stream, second by second
   emovox report ravdess-bilstm                write a page that plays the test clips, errors first
@@ -98,6 +101,7 @@ enum Command {
     Collect(collect::CollectArgs),
     CrossCorpus(cross_corpus::CrossCorpusArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Stress(Box<stress::StressArgs>),
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
     Plot(plot::PlotArgs),
@@ -131,6 +135,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Collect(args) => collect::run(&args),
         Command::CrossCorpus(args) => cross_corpus::run(&args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Stress(args) => stress::run(&args),
         Command::Predict(args) => predict::run(args),
         Command::Listen(args) => listen::run(args),
         Command::Plot(args) => plot::run(args),

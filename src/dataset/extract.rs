@@ -76,31 +76,6 @@ pub fn extract_each<T: Send>(
     Ok(files.par_iter().map(one).collect())
 }
 
-/// Reads recordings on all cores, varies each waveform before silence is trimmed, and computes the
-/// features, in the order of the recordings. `vary` gets the index of the recording. `advance` is
-/// called after each recording, from any thread.
-///
-/// # Errors
-/// If the settings are invalid, or if a recording cannot be read.
-pub fn extract_varied(
-    files: &[Excerpt],
-    audio: &AudioConfig,
-    config: &FeatureConfig,
-    vary: impl Fn(usize, &mut Waveform) + Sync,
-    advance: impl Fn() + Sync,
-) -> Result<Vec<Features>> {
-    let extractors = Extractors::new(audio, config)?;
-    let one = |(index, file): (usize, &Excerpt)| {
-        let loaded = audio::load_varied(file, audio, |waveform| vary(index, waveform));
-        let features = loaded
-            .map_err(Into::into)
-            .and_then(|loaded| extractors.of(&loaded));
-        advance();
-        features.with_context(|| file.display().to_string())
-    };
-    files.par_iter().enumerate().map(one).collect()
-}
-
 /// Features of a recording, whether it has speech or not.
 #[derive(Debug)]
 pub struct Extracted {
@@ -128,7 +103,7 @@ pub fn extract_any(
     let one = |file: &PathBuf| -> Result<Extracted> {
         let loaded = audio::load_checked(file, audio)?;
         Ok(Extracted {
-            features: extractors.of(&loaded)?,
+            features: extractors.of(&loaded.waveform)?,
             has_speech: loaded.has_speech,
             is_cancelled: loaded.is_cancelled,
         })
@@ -141,13 +116,34 @@ pub fn extract_any(
     Ok(files.par_iter().map(one).collect())
 }
 
+/// Computes the features of `count` waveforms on all cores; `make` makes the waveform of a number.
+/// Silence at both ends is trimmed as in recordings. Each waveform is dropped after its features
+/// exist.
+///
+/// # Errors
+/// If the settings are invalid, if `make` fails, or if the memory does not suffice.
+pub fn extract_waveforms(
+    count: usize,
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    make: impl Fn(usize) -> Result<Waveform> + Sync,
+) -> Result<Vec<Features>> {
+    let extractors = Extractors::new(audio, config)?;
+    let one = |index| {
+        let mut waveform = make(index)?;
+        audio::trim(&mut waveform, audio);
+        extractors.of(&waveform)
+    };
+    (0..count).into_par_iter().map(one).collect()
+}
+
 /// Computes the features of one recording, also without speech.
 ///
 /// # Errors
 /// If the settings are invalid, or if the recording cannot be read.
 pub fn extract_one(file: &Path, audio: &AudioConfig, config: &FeatureConfig) -> Result<Features> {
     let extractors = Extractors::new(audio, config)?;
-    let features = || extractors.of(&audio::load_checked(file, audio)?);
+    let features = || extractors.of(&audio::load_checked(file, audio)?.waveform);
     features().with_context(|| file.display().to_string())
 }
 
@@ -175,12 +171,12 @@ impl<'a> Extractors<'a> {
     fn extract(&self, file: &Excerpt, audio: &AudioConfig) -> Result<Features> {
         let loaded = audio::load_excerpt(file, audio)?;
         loaded.check_speech()?;
-        self.of(&loaded)
+        self.of(&loaded.waveform)
     }
 
-    fn of(&self, loaded: &audio::Loaded) -> Result<Features> {
-        let extractor = self.for_rate(loaded.waveform.sample_rate)?;
-        Ok(extractor.try_extract(&loaded.waveform)?)
+    fn of(&self, waveform: &Waveform) -> Result<Features> {
+        let extractor = self.for_rate(waveform.sample_rate)?;
+        Ok(extractor.try_extract(waveform)?)
     }
 
     fn for_rate(&self, rate: u32) -> Result<Arc<Extractor>> {

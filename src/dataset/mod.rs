@@ -16,7 +16,7 @@ mod split_tensors;
 pub use batch::{Batch, BatchPlan, SampleSpec};
 pub use cache::{CacheEntry, CacheWait, FeatureCache, Unfinished};
 pub use extract::{
-    Extracted, Extraction, extract, extract_any, extract_each, extract_one, extract_varied,
+    Extracted, Extraction, extract, extract_any, extract_each, extract_one, extract_waveforms,
 };
 pub use load::{FeatureDataset, LabeledSubset, read_contents};
 pub use normalisation::Normalisation;

@@ -10,16 +10,16 @@ const LOWEST_TILTED_HZ: f32 = 50.0;
 /// Frequency in hertz that a spectral tilt does not change.
 const TILT_PIVOT_HZ: f32 = 1000.0;
 
-/// A Butterworth low-pass filter: −3 dB at `hz`, then `6 · order` dB per octave. `order` is even.
-/// A limit of at least half the sample rate changes nothing.
+/// A Butterworth low-pass filter: −3 dB at `hz`, then `6 · order` dB per octave. A limit of at least
+/// half the sample rate changes nothing.
 pub fn low_pass(samples: &mut [f32], sample_rate: u32, hz: f32, order: usize) {
     if 2.0 * hz < sample_rate as f32 {
         cascade(samples, Band::Low, sample_rate, hz, order);
     }
 }
 
-/// A Butterworth high-pass filter: −3 dB at `hz`, and `6 · order` dB per octave below. `order` is
-/// even. A limit of at least half the sample rate leaves silence.
+/// A Butterworth high-pass filter: −3 dB at `hz`, and `6 · order` dB per octave below. A limit of at
+/// least half the sample rate leaves silence.
 pub fn high_pass(samples: &mut [f32], sample_rate: u32, hz: f32, order: usize) {
     if 2.0 * hz < sample_rate as f32 {
         cascade(samples, Band::High, sample_rate, hz, order);
@@ -52,10 +52,14 @@ enum Band {
     High,
 }
 
-/// Filters with `order / 2` sections, whose poles lie on the circle of a Butterworth filter.
+/// Filters with a section for each pair of poles on the circle of a Butterworth filter, and one for
+/// the single pole of an odd order.
 fn cascade(samples: &mut [f32], band: Band, sample_rate: u32, hz: f32, order: usize) {
-    for section in 0..order / 2 {
-        let angle = PI * (2 * section + 1) as f64 / (2 * order) as f64;
+    if order % 2 == 1 {
+        Biquad::first_order(band, sample_rate, hz).filter(samples);
+    }
+    for pair in 0..order / 2 {
+        let angle = PI * (order - 1 - 2 * pair) as f64 / (2 * order) as f64;
         let quality = 0.5 / angle.cos();
         Biquad::new(band, sample_rate, hz, quality).filter(samples);
     }
@@ -80,6 +84,19 @@ impl Biquad {
         Biquad {
             b: b.map(|b| b / a0),
             a: [-2.0 * cosine / a0, (1.0 - alpha) / a0],
+        }
+    }
+
+    /// A filter of the first order, by the bilinear transform.
+    fn first_order(band: Band, sample_rate: u32, hz: f32) -> Biquad {
+        let warped = (PI * f64::from(hz) / f64::from(sample_rate)).tan();
+        let b = match band {
+            Band::Low => [warped, warped, 0.0],
+            Band::High => [1.0, -1.0, 0.0],
+        };
+        Biquad {
+            b: b.map(|b| b / (1.0 + warped)),
+            a: [(warped - 1.0) / (warped + 1.0), 0.0],
         }
     }
 
@@ -126,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_low_pass_has_the_gain_of_a_butterworth_filter() {
-        for order in [2, 4, 6] {
+        for order in [1, 2, 3, 4, 6] {
             for hz in [200.0, 900.0, 1000.0, 1500.0, 3000.0] {
                 let ours = gain_db(hz, |x| low_pass(x, RATE, 1000.0, order));
                 let exact = butterworth_db(hz, 1000.0, order as i32);
@@ -137,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_high_pass_has_the_gain_of_a_butterworth_filter() {
-        for order in [2, 4] {
+        for order in [1, 2, 4, 5] {
             for hz in [250.0, 500.0, 700.0, 4000.0] {
                 let ours = gain_db(hz, |x| high_pass(x, RATE, 500.0, order));
                 let exact = butterworth_db(hz, 500.0, -(order as i32));

@@ -21,6 +21,34 @@ pub fn clip(samples: &mut [f32], share: f32) {
         .for_each(|sample| *sample = clipped(*sample));
 }
 
+/// Cuts the loudest samples to the magnitude that a share of the samples reaches or exceeds.
+pub fn clip_loudest(samples: &mut [f32], share: f32) {
+    let mut magnitudes: Vec<f32> = samples.iter().map(|x| x.abs()).collect();
+    let clipped = (share * samples.len() as f32) as usize;
+    let Some(rank) = samples.len().checked_sub(clipped.max(1)) else {
+        return;
+    };
+    let (_, &mut limit, _) = magnitudes.select_nth_unstable_by(rank, f32::total_cmp);
+    for sample in samples {
+        *sample = sample.clamp(-limit, limit);
+    }
+}
+
+/// Amplifies to a mean power. Silence stays silent.
+pub fn scale_to_power(samples: &mut [f32], power: f64) {
+    let now = mean_power(samples);
+    if now > 0.0 {
+        let factor = (power / now).sqrt() as f32;
+        samples.iter_mut().for_each(|sample| *sample *= factor);
+    }
+}
+
+/// Mean of the squares, 0 for no samples.
+pub fn mean_power(samples: &[f32]) -> f64 {
+    let energy: f64 = samples.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    energy / samples.len().max(1) as f64
+}
+
 /// Rounds to integers of a number of bits, with full scale at ±1, without dither. Samples beyond
 /// full scale are cut.
 pub fn quantise(samples: &mut [f32], bits: u32) {
@@ -51,6 +79,17 @@ mod tests {
         let mut samples = [0.1, -0.8, 0.5, 0.3];
         clip(&mut samples, 0.5);
         assert_eq!(samples, [0.1, -0.4, 0.4, 0.3]);
+    }
+
+    #[test]
+    fn the_loudest_tenth_of_the_samples_is_cut() {
+        let mut samples: Vec<f32> = (1..=20).map(|n| 0.01 * n as f32).collect();
+        samples[17] *= -1.0;
+        let before = samples.clone();
+        clip_loudest(&mut samples, 0.1);
+        assert_eq!(samples[..19], before[..19]);
+        assert_eq!(samples[19], before[18]);
+        clip_loudest(&mut [], 0.1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::f64::consts::TAU;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::level::{mean_power, scale_to_power};
 use super::spectrum;
 use crate::random::normals;
 
@@ -115,13 +116,7 @@ pub fn excerpt(recording: &[f32], samples: usize, rng: &mut ChaCha8Rng) -> Vec<f
 pub fn environmental(samples: usize, sample_rate: u32, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let exponent = rng.random_range(0.5..2.0);
     let mut noise = coloured(samples, sample_rate, exponent, rng);
-    let power = mean_power(&noise);
-    let scale = if power > 0.0 {
-        power.sqrt().recip()
-    } else {
-        0.0
-    } as f32;
-    noise.iter_mut().for_each(|sample| *sample *= scale);
+    scale_to_power(&mut noise, 1.0);
     add_gusts(&mut noise, sample_rate, rng);
     let seconds = samples as f32 / sample_rate as f32;
     if rng.random::<bool>() {
@@ -263,12 +258,6 @@ pub fn active_power(samples: &[f32], sample_rate: u32) -> f64 {
     } else {
         sum / f64::from(count)
     }
-}
-
-/// Mean of the squares, 0 for no samples.
-pub fn mean_power(samples: &[f32]) -> f64 {
-    let energy: f64 = samples.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-    energy / samples.len().max(1) as f64
 }
 
 #[cfg(test)]

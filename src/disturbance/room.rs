@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::noise::mean_power;
+use super::level::{mean_power, peak, scale_to_power};
 use super::{filter, spectrum};
 
 /// Speed of sound in air of 20 °C, in metres per second.
@@ -142,19 +142,15 @@ struct Image {
 /// at its time: the response counts from its first sample within 20 dB of its peak (ISO 3382-1).
 /// The energy of the clip stays as well; reverberation behind its end is dropped.
 pub fn reverberate(samples: &mut [f32], impulse_response: &[f32]) {
-    let threshold = 0.1 * super::level::peak(impulse_response);
+    let threshold = 0.1 * peak(impulse_response);
     let start = impulse_response.iter().position(|x| x.abs() >= threshold);
     let Some(start) = start.filter(|_| threshold > 0.0) else {
         return;
     };
     let convolved = spectrum::convolve(samples, &impulse_response[start..]);
-    let before = mean_power(samples);
+    let power = mean_power(samples);
     samples.copy_from_slice(&convolved[..samples.len()]);
-    let after = mean_power(samples);
-    if after > 0.0 {
-        let scale = (before / after).sqrt() as f32;
-        samples.iter_mut().for_each(|sample| *sample *= scale);
-    }
+    scale_to_power(samples, power);
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ mod tests {
     fn power_in_band(samples: &[f32], rate: u32, low: f32, high: f32) -> f64 {
         let mut band = samples.to_vec();
         filter::band_pass(&mut band, rate, low, high, 8);
-        noise::mean_power(&band)
+        level::mean_power(&band)
     }
 
     #[test]

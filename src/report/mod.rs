@@ -9,10 +9,10 @@
 //! - `canvas` draws shapes and text, `picture` makes a smooth PNG of a drawing;
 //! - `axis` finds round ticks, `colors` maps numbers to colours, `header` draws the top of a
 //!   picture, `plot` draws curves;
-//! - `curves`, `confusion`, `recall` and `reliability` are the pictures of a run, `matrix` is that
-//!   of a cross-corpus evaluation, `grid` that of a sweep, `recording` and `survey` are those of a
+//! - `curves`, `confusion`, `recall`, `reliability` and `stress_png` are the pictures of a run,
+//!   `matrix` is that of a cross-corpus evaluation, `grid` that of a sweep, `recording` and `survey` are those of a
 //!   recording and a corpus;
-//! - `scores` is the text and JSON report, `results` writes everything into the run folder;
+//! - `scores` is the text and JSON report, `stress` that of a stress test, `results` writes everything into the run folder;
 //! - `page` is the HTML page.
 
 mod axis;
@@ -34,6 +34,8 @@ mod recording;
 mod reliability;
 mod results;
 mod scores;
+mod stress;
+mod stress_png;
 mod style;
 mod text;
 
@@ -50,4 +52,6 @@ pub use recording::{RecordingPredictions, WindowPrediction, recording_png};
 pub use reliability::reliability_png;
 pub use results::{write_curves, write_results};
 pub use scores::Report;
+pub use stress::{StressReport, StressRow, is_own_stress, write_stress};
+pub use stress_png::stress_png;
 pub use text::{isolated, missing_letters};

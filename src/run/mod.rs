@@ -20,6 +20,9 @@
 //!   confusion.png    the confusion matrix, as counts and fractions
 //!   recall.png       recall by class and by speaker, with intervals
 //!   reliability.png  accuracy by predicted probability
+//!   stress.csv       scores of disturbed clips (only after `emovox stress`, like the next two)
+//!   stress.json      the same, for programs
+//!   stress.png       change of the UAR by each disturbance
 //!   report.html      all of it for a browser (only after `emovox report`)
 //!   events.out.tfevents.emovox  the curves for TensorBoard (only with --tensorboard)
 //! ```
@@ -145,6 +148,9 @@ impl RunFolder {
             self.confusion_png(),
             self.reliability_png(),
             self.recall_png(),
+            self.stress_csv(),
+            self.stress_json(),
+            self.stress_png(),
             self.report_html(),
         ];
         for file in results {
@@ -332,6 +338,18 @@ impl RunFolder {
     pub fn recall_png(&self) -> PathBuf {
         self.folder.join("recall.png")
     }
+    /// Path of the table of scores of disturbed clips.
+    pub fn stress_csv(&self) -> PathBuf {
+        self.folder.join("stress.csv")
+    }
+    /// Path of the scores of disturbed clips, for programs.
+    pub fn stress_json(&self) -> PathBuf {
+        self.folder.join("stress.json")
+    }
+    /// Path of the picture of the scores of disturbed clips.
+    pub fn stress_png(&self) -> PathBuf {
+        self.folder.join("stress.png")
+    }
     /// Path of the HTML report.
     pub fn report_html(&self) -> PathBuf {
         self.folder.join("report.html")
@@ -355,7 +373,7 @@ const MARKS: [&[&str]; 4] = [
 ];
 
 /// Files that emovox writes into such a folder. An output of the user must not replace them.
-const OWN: [&str; 31] = [
+const OWN: [&str; 34] = [
     "config.toml",
     "split.csv",
     "skipped.csv",
@@ -374,6 +392,9 @@ const OWN: [&str; 31] = [
     "confusion.png",
     "recall.png",
     "reliability.png",
+    "stress.csv",
+    "stress.json",
+    "stress.png",
     "events.out.tfevents.emovox",
     "cross-validation.toml",
     "folds.csv",

@@ -1,0 +1,230 @@
+//! `emovox stress`: scores of a trained run on disturbed clips.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use super::output::OutputArgs;
+use super::progress::bar;
+use super::scored::ScoredArgs;
+use super::terminal::{print_json, print_text};
+use super::{say, tell_skipped, warning};
+use emovox::audio::{AudioConfig, Excerpt, Segment, Waveform};
+use emovox::corpus::find_recordings;
+use emovox::device::DeviceChoice;
+use emovox::disturbance::Disturbance;
+use emovox::evaluation::Robustness;
+use emovox::experiments::{DecodedClips, StressClips, StressTest, read_waveforms};
+use emovox::inference::Predictor;
+use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
+use emovox::run::RunFolder;
+
+/// Test a trained run with noise, rooms, a telephone line and other disturbances
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  emovox stress ravdess-bilstm                        the test subset with 20 disturbances
+  emovox stress ravdess-bilstm --subset validation    another subset
+  emovox stress ravdess-bilstm --all                  more noise, rooms, sample rates and lengths
+  emovox stress ravdess-bilstm --noise data/musan     also with recordings of noise
+  emovox stress model.emovox --data data/emodb --out results
+      a bundle, another corpus, and a folder for the files
+
+Every clip is disturbed before its features are computed, and predicted again. A disturbance passes two
+checks if the UAR falls by at most 5 points, and if at least 90 % of the predictions are unchanged. Without
+--out, stress.csv, stress.json and stress.png are written into the folder of the run, for its own recordings;
+`emovox report` then shows them. The same seed gives the same disturbances.")]
+pub struct StressArgs {
+    #[command(flatten)]
+    scored: ScoredArgs,
+    /// Measure all disturbances, not only the 20 whose checks are counted
+    #[arg(long)]
+    all: bool,
+    /// Folder with recordings of noise, which are mixed with the clips at 20, 10 and 5 dB
+    #[arg(long, value_name = "DIR")]
+    noise: Option<PathBuf>,
+    /// Folder with impulse responses of rooms
+    #[arg(long, value_name = "DIR")]
+    impulse_responses: Option<PathBuf>,
+    /// Seed of the disturbances
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Folder for stress.csv, stress.json and stress.png [default: folder of the run]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Print JSON, with fractions of 1
+    #[arg(long)]
+    json: bool,
+    /// Device: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+}
+
+pub fn run(args: &StressArgs) -> Result<ExitCode> {
+    let predictor = Predictor::of(args.scored.open()?, args.device.resolve()?)?;
+    let run = predictor.trained();
+    let chosen = args.scored.choose(run)?;
+    let folder = out_folder(args, chosen.is_own())?;
+    let audio = &predictor.config().audio;
+    let noises = read_folder(args.noise.as_deref(), "--noise", audio)?;
+    let responses = read_folder(
+        args.impulse_responses.as_deref(),
+        "--impulse-responses",
+        audio,
+    )?;
+
+    let progress = bar(chosen.corpus.clips.len(), "recordings", "clips");
+    let mut decoded = DecodedClips::read(&chosen.corpus, audio, || progress.inc(1))?;
+    progress.finish_and_clear();
+    tell_skipped(&chosen.corpus.skipped);
+    tell_skipped(&decoded.skipped);
+    for note in &chosen.corpus.notes {
+        warning!("{note}");
+    }
+    let notes = chosen.notes(run, &decoded.clips)?;
+    let labels = args
+        .scored
+        .map_labels(&chosen, predictor.classes(), &decoded.clips)?;
+    let unknown = decoded.relabel(&labels);
+    ensure!(
+        !decoded.clips.is_empty(),
+        "no clip in {} has a label of the model ({}); --map LABEL=LABEL maps other labels to these",
+        chosen.corpus.folder.display(),
+        labels.classes().join(", ")
+    );
+    let test = StressTest {
+        predictor: &predictor,
+        labels: &labels,
+        clips: StressClips {
+            clips: &decoded.clips,
+            waveforms: &decoded.waveforms,
+            noises: &noises,
+            responses: &responses,
+            seed: args.seed,
+        },
+    };
+    let mut report = measure(&test, &disturbances(args))?;
+    report.run = run.name().into();
+    report.corpus = chosen.corpus.name();
+    report.part = chosen.part;
+    report.notes = notes.notes;
+    report.notes.extend(labels.note());
+    if unknown > 0 {
+        let note = format!("{unknown} clips left out, whose label is not a class of the model");
+        report.notes.push(note);
+    }
+    if let Some(folder) = &folder {
+        write_stress(folder, &report)?;
+    }
+    if args.json {
+        print_json(&report.json()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_text(&report.text());
+    if let Some(folder) = folder {
+        say!(
+            "wrote stress.csv, stress.json and stress.png in {}",
+            folder.path().display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The disturbances that the flags select.
+fn disturbances(args: &StressArgs) -> Vec<Disturbance> {
+    let mut disturbances = Disturbance::core();
+    if args.all {
+        disturbances.extend(Disturbance::more());
+    }
+    if args.noise.is_some() {
+        disturbances.extend(Disturbance::with_recorded_noise());
+    }
+    if args.impulse_responses.is_some() {
+        disturbances.push(Disturbance::with_impulse_responses());
+    }
+    disturbances
+}
+
+/// Predicts the clips as they are and with each disturbance.
+fn measure(test: &StressTest, disturbances: &[Disturbance]) -> Result<StressReport> {
+    let clips = test.clips.clips;
+    let speakers: Vec<String> = clips
+        .iter()
+        .map(|clip| clip.speaker_id().to_string())
+        .collect();
+    let speakers: Vec<&str> = speakers.iter().map(String::as_str).collect();
+    let clean = test.clean()?;
+    let mut report = StressReport::new(&clean, &speakers, test.clips.seed);
+    let progress = bar(disturbances.len() * clips.len(), "disturbed", "clips");
+    for disturbance in disturbances {
+        let disturbed = test.disturbed(disturbance, || progress.inc(1))?;
+        report.add(
+            disturbance,
+            Robustness::between(&clean, &disturbed, &speakers),
+        );
+    }
+    progress.finish_and_clear();
+    Ok(report)
+}
+
+/// The folder for the files; none for a bundle or for other recordings without --out.
+fn out_folder(args: &StressArgs, is_own: bool) -> Result<Option<RunFolder>> {
+    let ScoredArgs { run, runs, .. } = &args.scored;
+    let Some(out) = &args.out else {
+        let is_bundle = Path::new(run).is_file() && !runs.runs_dir.join(run).is_dir();
+        if !is_own || is_bundle {
+            return Ok(None);
+        }
+        return Ok(Some(RunFolder::open(&runs.runs_dir, run)?));
+    };
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let folder = RunFolder::in_folder(out);
+    let mut outputs = args.output.outputs();
+    outputs.protect_run(&runs.runs_dir, run);
+    outputs.check(&folder.stress_csv(), is_own_stress)?;
+    outputs.check(&folder.stress_json(), is_own_stress)?;
+    outputs.check(&folder.stress_png(), is_own_picture)?;
+    Ok(Some(folder))
+}
+
+/// Largest number of recordings in a folder that are read, evenly spaced in the order of their
+/// names.
+const MOST_RECORDINGS: usize = 100;
+/// Seconds that are read of a recording. Together with their number this is at most 200 MB at
+/// 16 kHz.
+const MOST_SECONDS: u64 = 30;
+
+/// The recordings in a folder that a flag gives; none without the flag.
+fn read_folder(folder: Option<&Path>, flag: &str, audio: &AudioConfig) -> Result<Vec<Waveform>> {
+    let Some(folder) = folder else {
+        return Ok(Vec::new());
+    };
+    ensure!(
+        folder.is_dir(),
+        "there is no folder {}; {flag} must be a folder with recordings",
+        folder.display()
+    );
+    let found = find_recordings(folder)?.recordings;
+    ensure!(
+        !found.is_empty(),
+        "{} has no recordings; {flag} must be a folder with recordings",
+        folder.display()
+    );
+    let step = found.len().div_ceil(MOST_RECORDINGS);
+    let beginning = Segment {
+        start: Duration::ZERO,
+        end: Some(Duration::from_secs(MOST_SECONDS)),
+    };
+    let excerpt = |file: &PathBuf| Excerpt {
+        path: folder.join(file),
+        segment: Some(beginning),
+    };
+    let files: Vec<Excerpt> = found.iter().step_by(step).map(excerpt).collect();
+    read_waveforms(&files, audio)
+}

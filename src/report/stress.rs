@@ -1,0 +1,348 @@
+//! Results of a stress test: `stress.csv` and `stress.json` for programs, a table for people.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::stress_png;
+use crate::disturbance::{Category, Disturbance};
+use crate::escape::escape_line;
+use crate::evaluation::{
+    Interval, LEAST_UAR_CHANGE, LEAST_UNCHANGED, Predictions, Robustness, SpeakerBootstrap,
+};
+use crate::io::{write_atomically, write_bytes};
+use crate::run::{RunFolder, beginning};
+
+/// The scores of disturbed clips, and the facts that a reader needs to judge them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StressReport {
+    /// Name of the run.
+    pub run: String,
+    /// Name of the corpus.
+    pub corpus: String,
+    /// Scored subset: `test`, `validation`, `train` or `all`.
+    pub part: String,
+    /// Number of clips.
+    pub clips: usize,
+    /// Number of speakers.
+    pub speakers: usize,
+    /// Seed of the disturbances.
+    pub seed: u64,
+    /// Warnings about the numbers, such as shared speakers.
+    pub notes: Vec<String>,
+    /// Class names, in the order of the scores of each class.
+    pub classes: Vec<String>,
+    /// Number of checks that are passed, of those that are counted.
+    pub passed: usize,
+    /// Number of counted checks: two for each of the 20 counted disturbances.
+    pub checks: usize,
+    /// Scores of the clips as they are.
+    pub clean: Robustness,
+    /// 95 % interval of the UAR on the clips as they are, over speakers.
+    pub clean_interval: Option<Interval>,
+    /// Scores of each disturbance, sorted by category.
+    pub disturbances: Vec<StressRow>,
+}
+
+/// The scores of one disturbance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StressRow {
+    /// Name of the disturbance.
+    pub name: String,
+    /// Kind of the disturbance.
+    pub category: Category,
+    /// True if its checks are counted.
+    pub counted: bool,
+    /// The scores.
+    #[serde(flatten)]
+    pub scores: Robustness,
+}
+
+impl StressReport {
+    /// A report without disturbances, and without names of a run and a corpus. `speakers` has the
+    /// speaker of each clip.
+    pub fn new(clean: &Predictions, speakers: &[&str], seed: u64) -> StressReport {
+        let by_speaker = SpeakerBootstrap::new(clean, speakers);
+        StressReport {
+            run: String::new(),
+            corpus: String::new(),
+            part: String::new(),
+            clips: clean.truth.len(),
+            speakers: by_speaker.each().len(),
+            seed,
+            notes: Vec::new(),
+            classes: clean.classes.clone(),
+            passed: 0,
+            checks: 0,
+            clean: Robustness::between(clean, clean, speakers),
+            clean_interval: by_speaker.intervals(1).map(|intervals| intervals.uar),
+            disturbances: Vec::new(),
+        }
+    }
+
+    /// Adds the scores of a disturbance, behind those of the same category.
+    pub fn add(&mut self, disturbance: &Disturbance, scores: Robustness) {
+        if disturbance.is_core {
+            self.passed += scores.passed();
+            self.checks += 2;
+        }
+        let category = disturbance.category;
+        let place = self
+            .disturbances
+            .partition_point(|row| row.category <= category);
+        let row = StressRow {
+            name: disturbance.name.clone(),
+            category,
+            counted: disturbance.is_core,
+            scores,
+        };
+        self.disturbances.insert(place, row);
+    }
+
+    /// The result in one line: `18 of 40 checks passed`.
+    pub fn result(&self) -> String {
+        format!("{} of {} checks passed", self.passed, self.checks)
+    }
+
+    /// The meaning of the checks, as a sentence.
+    pub fn rule(&self) -> String {
+        format!(
+            "A disturbance has two checks: the UAR changes by at least {:.0} points (it may fall by {:.0}), \
+             and at least {:.0} % of the predictions are unchanged. {} of the {} disturbances count.",
+            100.0 * LEAST_UAR_CHANGE,
+            -100.0 * LEAST_UAR_CHANGE,
+            100.0 * LEAST_UNCHANGED,
+            self.checks / 2,
+            self.disturbances.len()
+        )
+    }
+
+    /// The clips in one line.
+    pub fn subject(&self) -> String {
+        format!(
+            "{} subset of {}, {} clips, {} speakers, seed {}",
+            self.part, self.corpus, self.clips, self.speakers, self.seed
+        )
+    }
+
+    /// The table for people.
+    pub fn text(&self) -> String {
+        let mut text = escape_line(&self.subject()).into_owned() + "\n";
+        for note in &self.notes {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "Note: {}.", escape_line(note));
+        }
+        let clean = &self.clean;
+        let _ = write!(text, "Undisturbed: UAR {:.1} %", 100.0 * clean.uar);
+        if let Some(Interval { low, high }) = self.clean_interval {
+            let _ = write!(text, " ({:.1} to {:.1} %)", 100.0 * low, 100.0 * high);
+        }
+        let _ = writeln!(
+            text,
+            ", accuracy {:.1} %, confidence {:.1} %, calibration error {:.1} %\n",
+            100.0 * clean.accuracy,
+            100.0 * clean.confidence,
+            100.0 * clean.ece
+        );
+        let head = Line {
+            category: "category",
+            name: "disturbance",
+            uar: "UAR".into(),
+            change: "change".into(),
+            interval: "95 %".into(),
+            unchanged: "unchanged".into(),
+            passed: "passed",
+            accuracy: "accuracy".into(),
+            confidence: "confidence".into(),
+            ece: "ECE".into(),
+            loss: "largest loss of recall".into(),
+        };
+        text += &head.text();
+        for row in &self.disturbances {
+            let category = row.category.to_string();
+            text += &self.line(row, &category).text();
+        }
+        text += &format!("\n{}\n{}\n", self.rule(), self.result());
+        text
+    }
+
+    fn line<'a>(&self, row: &'a StressRow, category: &'a str) -> Line<'a> {
+        let scores = &row.scores;
+        let interval = scores.uar_change_interval;
+        let loss = self.largest_loss(scores);
+        Line {
+            category,
+            name: &row.name,
+            uar: points(scores.uar),
+            change: change(scores.uar_change),
+            interval: interval.map_or("-".into(), |interval| {
+                format!("{} to {}", change(interval.low), change(interval.high))
+            }),
+            unchanged: format!("{} %", points(scores.unchanged)),
+            passed: row.passed(),
+            accuracy: points(scores.accuracy),
+            confidence: points(scores.confidence),
+            ece: points(scores.ece),
+            loss: loss.map_or("-".into(), |(class, loss)| {
+                format!("{} {}", escape_line(class), change(-loss))
+            }),
+        }
+    }
+
+    /// The class whose recall falls most, and the loss; none if no recall falls.
+    pub fn largest_loss(&self, scores: &Robustness) -> Option<(&str, f64)> {
+        let pairs = self.clean.per_class.iter().zip(&scores.per_class);
+        let losses = pairs.map(|(clean, disturbed)| clean.recall - disturbed.recall);
+        let losses = self.classes.iter().map(String::as_str).zip(losses);
+        let largest = losses.max_by(|a, b| a.1.total_cmp(&b.1));
+        largest.filter(|(_, loss)| *loss > 0.0)
+    }
+
+    /// The text of `stress.json`.
+    ///
+    /// # Errors
+    /// If the report cannot be serialised.
+    pub fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// The text of `stress.csv`: a row for the clips as they are, and one for each disturbance. All
+    /// scores are fractions of 1.
+    ///
+    /// # Errors
+    /// If a row cannot be written.
+    pub fn csv(&self) -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut head: Vec<String> = HEAD.map(String::from).into();
+        for class in &self.classes {
+            head.extend([format!("precision_{class}"), format!("recall_{class}")]);
+        }
+        writer.write_record(&head)?;
+        writer.write_record(cells(["none", "clean", "false"], &self.clean))?;
+        for row in &self.disturbances {
+            let category = row.category.to_string();
+            let counted = row.counted.to_string();
+            writer.write_record(cells([&category, &row.name, &counted], &row.scores))?;
+        }
+        Ok(writer.into_inner()?)
+    }
+}
+
+/// The first columns of `stress.csv`.
+const HEAD: [&str; 11] = [
+    "category",
+    "disturbance",
+    "counted",
+    "uar",
+    "uar_change",
+    "uar_change_low",
+    "uar_change_high",
+    "unchanged",
+    "accuracy",
+    "confidence",
+    "ece",
+];
+
+fn cells(names: [&str; 3], scores: &Robustness) -> Vec<String> {
+    let interval = scores.uar_change_interval;
+    let end = |end: fn(&Interval) -> f64| interval.as_ref().map(end);
+    let numbers = [
+        Some(scores.uar),
+        Some(scores.uar_change),
+        end(|interval| interval.low),
+        end(|interval| interval.high),
+        Some(scores.unchanged),
+        Some(scores.accuracy),
+        Some(scores.confidence),
+        Some(scores.ece),
+    ];
+    let of_classes = scores.per_class.iter();
+    let of_classes = of_classes.flat_map(|class| [Some(class.precision), Some(class.recall)]);
+    let numbers = numbers.into_iter().chain(of_classes);
+    let numbers = numbers.map(|number| number.map_or(String::new(), |x| format!("{x:.6}")));
+    names.into_iter().map(String::from).chain(numbers).collect()
+}
+
+impl StressRow {
+    /// The checks that are passed: `both`, `UAR`, `unchanged` or `none`.
+    pub fn passed(&self) -> &'static str {
+        match (self.scores.keeps_uar(), self.scores.keeps_predictions()) {
+            (true, true) => "both",
+            (true, false) => "UAR",
+            (false, true) => "unchanged",
+            (false, false) => "none",
+        }
+    }
+}
+
+/// A line of the table for people.
+struct Line<'a> {
+    category: &'a str,
+    name: &'a str,
+    uar: String,
+    change: String,
+    interval: String,
+    unchanged: String,
+    passed: &'a str,
+    accuracy: String,
+    confidence: String,
+    ece: String,
+    loss: String,
+}
+
+impl Line<'_> {
+    fn text(&self) -> String {
+        format!(
+            "{:<13} {:<19} {:>5} {:>7} {:>16} {:>10}  {:<10} {:>8} {:>11} {:>5}  {}\n",
+            self.category,
+            self.name,
+            self.uar,
+            self.change,
+            self.interval,
+            self.unchanged,
+            self.passed,
+            self.accuracy,
+            self.confidence,
+            self.ece,
+            self.loss
+        )
+    }
+}
+
+fn points(fraction: f64) -> String {
+    format!("{:.1}", 100.0 * fraction)
+}
+
+/// A change in points, with its sign.
+pub(super) fn change(fraction: f64) -> String {
+    // Neither -0.0 nor +0.0.
+    let rounded = (1000.0 * fraction).round() / 10.0;
+    if rounded == 0.0 {
+        return "0.0".into();
+    }
+    format!("{rounded:+.1}")
+}
+
+/// True for a table or a report of a stress test that emovox wrote.
+pub fn is_own_stress(file: &Path) -> bool {
+    let beginning = beginning(file, 4096);
+    let beginning = String::from_utf8_lossy(&beginning);
+    beginning.starts_with(&HEAD.join(","))
+        || beginning.starts_with('{') && beginning.contains("\"uar_change_interval\"")
+}
+
+/// Writes `stress.csv`, `stress.json` and `stress.png` into a folder, which need not be that of a
+/// run.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_stress(folder: &RunFolder, report: &StressReport) -> Result<()> {
+    let (csv, png) = (report.csv()?, stress_png(report)?);
+    write_atomically(&folder.stress_csv(), |file| {
+        Ok(std::io::Write::write_all(file, &csv)?)
+    })?;
+    write_bytes(&folder.stress_png(), &png)?;
+    write_bytes(&folder.stress_json(), report.json()?.as_bytes())
+}
