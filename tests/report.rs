@@ -11,14 +11,16 @@ use std::path::Path;
 
 use emovox::audio::AudioConfig;
 use emovox::corpus::CorpusKind;
+use emovox::disturbance::Disturbance;
 use emovox::evaluation::{
-    Calibration, EpochMetrics, Interval, MeanStd, Metrics, Predictions, from_labels,
+    Calibration, EpochMetrics, Interval, MeanStd, Metrics, Predictions, Robustness, from_labels,
 };
 use emovox::features::FeatureConfig;
 use emovox::inspection::{ClipFacts, CorpusStats, Recording, ShortcutProbe};
 use emovox::report::{
-    Curves, MatrixCell, RecordingPredictions, WindowPrediction, confusion_png, corpus_stats_png,
-    corpus_stats_text, curves_png, matrix_png, recall_png, recording_png, reliability_png,
+    Curves, MatrixCell, RecordingPredictions, StressReport, WindowPrediction, confusion_png,
+    corpus_stats_png, corpus_stats_text, curves_png, matrix_png, recall_png, recording_png,
+    reliability_png, stress_png,
 };
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -74,6 +76,45 @@ fn a_matrix_of_corpora() {
     let note = Some("1 score is not there yet");
     let png = matrix_png("three-bilstm-cross", &names, &cells, 0.25, note).unwrap();
     assert_golden("matrix", &png);
+}
+
+/// The stress test has counted and other rows, all four results of the checks, a change beyond the
+/// thresholds on each side, and a row without an interval.
+#[test]
+fn a_stress_test() {
+    let clean = Predictions {
+        classes: ["anger", "joy"].map(String::from).into(),
+        truth: vec![0, 1, 0, 1],
+        probabilities: [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]]
+            .map(Vec::from)
+            .into(),
+    };
+    let mut report = StressReport::new(&clean, &["01", "01", "02", "02"], 1);
+    report.run = "ravdess-bilstm".into();
+    report.corpus = "ravdess".into();
+    report.part = "test".into();
+    report.notes = vec!["the temperature was fitted to these clips".into()];
+    let rows = [
+        (0.0, Some((-0.01, 0.01)), 1.0),
+        (-0.351, Some((-0.42, -0.27)), 0.39),
+        (-0.05, Some((-0.09, 0.02)), 0.9),
+        (-0.031, Some((-0.07, 0.01)), 0.86),
+        (-0.06, Some((-0.1, -0.01)), 0.93),
+        (0.08, Some((0.02, 0.13)), 0.75),
+        (-0.02, None, 0.97),
+    ];
+    let mut rows = rows.into_iter().cycle();
+    for disturbance in Disturbance::core().iter().chain(&Disturbance::more()) {
+        let (uar_change, interval, unchanged) = rows.next().unwrap();
+        let scores = Robustness {
+            uar_change,
+            uar_change_interval: interval.map(|(low, high)| Interval { low, high }),
+            unchanged,
+            ..report.clean.clone()
+        };
+        report.add(disturbance, scores);
+    }
+    assert_golden("stress", &stress_png(&report).unwrap());
 }
 
 /// Height of a picture's header with title, subtitle and note.

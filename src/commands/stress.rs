@@ -14,11 +14,11 @@ use super::scored::ScoredArgs;
 use super::terminal::{print_json, print_text};
 use super::{say, tell_skipped, warning};
 use emovox::audio::{AudioConfig, Excerpt, Segment, Waveform};
-use emovox::corpus::find_recordings;
+use emovox::corpus::{Corpus, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::disturbance::Disturbance;
 use emovox::evaluation::Robustness;
-use emovox::experiments::{DecodedClips, StressClips, StressTest, read_waveforms};
+use emovox::experiments::{DecodedClips, StressClips, StressTest, group_scores, read_waveforms};
 use emovox::inference::Predictor;
 use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
 use emovox::run::RunFolder;
@@ -109,7 +109,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
             seed: args.seed,
         },
     };
-    let mut report = measure(&test, &disturbances(args))?;
+    let mut report = measure(&test, &chosen.corpus, &disturbances(args))?;
     report.run = run.name().into();
     report.corpus = chosen.corpus.name();
     report.part = chosen.part;
@@ -152,7 +152,11 @@ fn disturbances(args: &StressArgs) -> Vec<Disturbance> {
 }
 
 /// Predicts the clips as they are and with each disturbance.
-fn measure(test: &StressTest, disturbances: &[Disturbance]) -> Result<StressReport> {
+fn measure(
+    test: &StressTest,
+    corpus: &Corpus,
+    disturbances: &[Disturbance],
+) -> Result<StressReport> {
     let clips = test.clips.clips;
     let speakers: Vec<String> = clips
         .iter()
@@ -161,6 +165,7 @@ fn measure(test: &StressTest, disturbances: &[Disturbance]) -> Result<StressRepo
     let speakers: Vec<&str> = speakers.iter().map(String::as_str).collect();
     let clean = test.clean()?;
     let mut report = StressReport::new(&clean, &speakers, test.clips.seed);
+    report.groups = group_scores(corpus, clips, &clean);
     let progress = bar(disturbances.len() * clips.len(), "disturbed", "clips");
     for disturbance in disturbances {
         let disturbed = test.disturbed(disturbance, || progress.inc(1))?;

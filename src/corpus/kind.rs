@@ -175,6 +175,37 @@ impl CorpusKind {
         }
     }
 
+    /// Language of a corpus with one language; `None` if it is not known.
+    pub fn language(self) -> Option<&'static str> {
+        Some(match self {
+            CorpusKind::Ravdess
+            | CorpusKind::RavdessSong
+            | CorpusKind::Tess
+            | CorpusKind::CremaD
+            | CorpusKind::Savee
+            | CorpusKind::JlCorpus
+            | CorpusKind::Iemocap
+            | CorpusKind::MspPodcast
+            | CorpusKind::Meld => "English",
+            CorpusKind::Emodb => "German",
+            CorpusKind::Emovo | CorpusKind::Emozionalmente => "Italian",
+            CorpusKind::Nemo => "Polish",
+            CorpusKind::Subesco => "Bangla",
+            CorpusKind::Shemo => "Persian",
+            CorpusKind::Urdu => "Urdu",
+            CorpusKind::Casia => "Chinese",
+            CorpusKind::Cafe => "French",
+            CorpusKind::Ased => "Amharic",
+            CorpusKind::TurevDb => "Turkish",
+            CorpusKind::Baved => "Arabic",
+            CorpusKind::Demo
+            | CorpusKind::Esd
+            | CorpusKind::Folders
+            | CorpusKind::Manifest
+            | CorpusKind::Union => return None,
+        })
+    }
+
     /// True for synthetic recordings: a score on them does not predict a score on people.
     pub fn is_synthetic(self) -> bool {
         self == CorpusKind::Demo

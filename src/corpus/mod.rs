@@ -184,6 +184,14 @@ impl Corpus {
         kinds.chain([self.kind]).any(CorpusKind::is_synthetic)
     }
 
+    /// The kind of the corpus of a clip, also if several corpora are merged.
+    pub fn kind_of(&self, clip: &Clip) -> Option<CorpusKind> {
+        if self.sources.is_empty() {
+            return Some(self.kind);
+        }
+        self.sources[source_of(&self.sources, clip)?].corpus
+    }
+
     /// The recording of a clip, with the path of its file.
     pub fn recording(&self, clip: &Clip) -> Excerpt {
         clip.file.below(&self.folder)

@@ -1,5 +1,7 @@
 //! Sex of the speakers, for the corpora with this information.
 
+use std::fmt;
+
 use super::CorpusKind;
 
 /// Sex of a speaker.
@@ -8,6 +10,15 @@ use super::CorpusKind;
 pub enum Sex {
     Female,
     Male,
+}
+
+impl fmt::Display for Sex {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Sex::Female => "female",
+            Sex::Male => "male",
+        })
+    }
 }
 
 impl Sex {

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod epoch;
+mod fairness;
 mod interval;
 mod labels;
 mod metrics;
@@ -10,6 +11,7 @@ mod tables;
 
 pub use calibration::{Bin, Calibration, at_temperature, fit_temperature};
 pub use epoch::EpochMetrics;
+pub use fairness::GroupScores;
 pub use interval::{Interval, Intervals, MeanStd, Scores, SpeakerBootstrap, SpeakerScores, wilson};
 pub use labels::{AlignedLabels, LabelMap};
 pub use metrics::{ClassMetrics, Metrics, Predictions, argmax, from_labels};

@@ -9,7 +9,7 @@ use crate::audio::{self, AudioConfig, Excerpt, Waveform};
 use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::dataset::extract_waveforms;
 use crate::disturbance::{Disturbance, Material};
-use crate::evaluation::{AlignedLabels, Predictions};
+use crate::evaluation::{AlignedLabels, GroupScores, Predictions};
 use crate::inference::{Predictor, naming_clip};
 use crate::reason::reason;
 
@@ -223,4 +223,37 @@ impl StressTest<'_> {
         let truth: Vec<usize> = clips.iter().map(class).collect::<Result<_>>()?;
         Ok(self.labels.predictions(probabilities, truth))
     }
+}
+
+/// Scores of the sexes, languages and corpora of clips, as far as they are known; none for a
+/// property that all clips have in common.
+pub fn group_scores(
+    corpus: &Corpus,
+    clips: &[Clip],
+    predictions: &Predictions,
+) -> Vec<GroupScores> {
+    let sex = |clip: &Clip| corpus.kind_of(clip)?.sex(&clip.speaker);
+    let language = |clip: &Clip| corpus.kind_of(clip)?.language();
+    let name = |clip: &Clip| (!clip.corpus.is_empty()).then(|| clip.corpus.clone());
+    let properties: [(&str, Vec<Option<String>>); 3] = [
+        (
+            "sex",
+            clips
+                .iter()
+                .map(|clip| Some(sex(clip)?.to_string()))
+                .collect(),
+        ),
+        (
+            "language",
+            clips
+                .iter()
+                .map(|clip| Some(language(clip)?.to_string()))
+                .collect(),
+        ),
+        ("corpus", clips.iter().map(name).collect()),
+    ];
+    let scores = properties.iter();
+    let scores =
+        scores.flat_map(|(property, groups)| GroupScores::of(predictions, property, groups, 1));
+    scores.collect()
 }

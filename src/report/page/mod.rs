@@ -10,6 +10,7 @@ mod of_folds;
 mod of_run;
 mod of_runs;
 mod sounds;
+mod stress;
 
 use std::path::Path;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::clips::rows;
+use super::stress::{read_stress, stress_picture, stress_tables};
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::audio::Excerpt;
 use crate::bounded;
@@ -90,6 +91,31 @@ pub fn run_page(
     let note = report.note();
     let mut files = FileIndex::default();
     let clips = rows(saved, "", |file| files.index_of(file.below(data)));
+    let stress = read_stress(run)?;
+    let mut tables = vec![
+        class_table(metrics),
+        speaker_table(&scored.by_speaker().each()),
+    ];
+    tables.extend(stress.iter().flat_map(stress_tables));
+    let mut pictures = vec![
+        Picture::new("Curves", &curves_png(std::slice::from_ref(curves))?),
+        Picture::new(
+            "Recall",
+            &recall_png(
+                &saved.predictions,
+                &scored.speakers(),
+                &title,
+                note.as_deref(),
+            )?,
+        ),
+        Picture::new(
+            "Reliability",
+            &reliability_png(&report.calibration, &title, note.as_deref())?,
+        ),
+    ];
+    if let Some(stress) = &stress {
+        pictures.push(stress_picture(stress)?);
+    }
     let page = Page {
         title: report.run.clone(),
         subtitle: format!(
@@ -105,27 +131,9 @@ pub fn run_page(
                     .map(|epoch| ("epoch of the weights".into(), epoch.to_string())),
             )
             .collect(),
-        tables: vec![
-            class_table(metrics),
-            speaker_table(&scored.by_speaker().each()),
-        ],
+        tables,
         confusion: Some(Confusion::new(metrics)),
-        pictures: vec![
-            Picture::new("Curves", &curves_png(std::slice::from_ref(curves))?),
-            Picture::new(
-                "Recall",
-                &recall_png(
-                    &saved.predictions,
-                    &scored.speakers(),
-                    &title,
-                    note.as_deref(),
-                )?,
-            ),
-            Picture::new(
-                "Reliability",
-                &reliability_png(&report.calibration, &title, note.as_deref())?,
-            ),
-        ],
+        pictures,
         clips: Some(Clips {
             classes: saved.predictions.classes.clone(),
             clips,

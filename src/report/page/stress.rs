@@ -1,0 +1,147 @@
+//! The stress test on the page of a run.
+
+use anyhow::{Context, Result};
+
+use super::{Picture, Table, percent};
+use crate::bounded;
+use crate::evaluation::Robustness;
+use crate::report::stress::change;
+use crate::report::{StressReport, stress_png};
+use crate::run::RunFolder;
+
+/// The stress test of a run; none before `emovox stress`.
+pub(super) fn read_stress(run: &RunFolder) -> Result<Option<StressReport>> {
+    let path = run.stress_json();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let repeat = || {
+        format!(
+            "cannot read {}; write it again with `emovox stress {}`",
+            path.display(),
+            run.name()
+        )
+    };
+    let text = bounded::read_text(&path, bounded::RESULTS).with_context(repeat)?;
+    Ok(Some(serde_json::from_str(&text).with_context(repeat)?))
+}
+
+/// The tables of a stress test: the disturbances, the recall of each class, and the groups.
+pub(super) fn stress_tables(report: &StressReport) -> Vec<Table> {
+    let mut tables = vec![disturbances(report), recalls(report)];
+    if !report.groups.is_empty() {
+        tables.push(groups(report));
+    }
+    tables
+}
+
+/// The picture of a stress test.
+pub(super) fn stress_picture(report: &StressReport) -> Result<Picture> {
+    Ok(Picture::new("Stress test", &stress_png(report)?))
+}
+
+fn strings<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(String::from).into()
+}
+
+fn disturbances(report: &StressReport) -> Table {
+    let row = |names: [&str; 2], scores: &Robustness, passed: &str| {
+        let interval = scores.uar_change_interval;
+        vec![
+            names[0].into(),
+            names[1].into(),
+            percent(scores.uar),
+            change(scores.uar_change),
+            interval.map_or(String::new(), |interval| {
+                format!("{} to {}", change(interval.low), change(interval.high))
+            }),
+            percent(scores.unchanged),
+            passed.into(),
+            percent(scores.accuracy),
+            percent(scores.confidence),
+            percent(scores.ece),
+        ]
+    };
+    let mut rows = vec![row(["", "none"], &report.clean, "")];
+    for disturbance in &report.disturbances {
+        let category = disturbance.category.to_string();
+        let names = [category.as_str(), disturbance.name.as_str()];
+        rows.push(row(names, &disturbance.scores, disturbance.passed()));
+    }
+    Table {
+        title: format!("Stress test: {}", report.result()),
+        explained: format!("{}. {}", report.subject(), report.rule()),
+        head: strings([
+            "category",
+            "disturbance",
+            "UAR",
+            "change, points",
+            "change, 95 %",
+            "unchanged",
+            "passed",
+            "accuracy",
+            "confidence",
+            "calibration error",
+        ]),
+        rows,
+    }
+}
+
+fn recalls(report: &StressReport) -> Table {
+    let row = |name: &str, scores: &Robustness| {
+        let cells = scores.per_class.iter().map(|class| {
+            format!(
+                "{:.0} / {:.0}",
+                100.0 * class.precision,
+                100.0 * class.recall
+            )
+        });
+        [name.to_string()].into_iter().chain(cells).collect()
+    };
+    let disturbed = report.disturbances.iter();
+    let disturbed = disturbed.map(|disturbance| row(&disturbance.name, &disturbance.scores));
+    let mut head = strings(["disturbance"]);
+    head.extend_from_slice(&report.classes);
+    Table {
+        title: "Classes in the stress test".into(),
+        explained: "Precision / recall in percent.".into(),
+        head,
+        rows: [row("none", &report.clean)]
+            .into_iter()
+            .chain(disturbed)
+            .collect(),
+    }
+}
+
+fn groups(report: &StressReport) -> Table {
+    let rows = report.groups.iter().map(|group| {
+        vec![
+            group.property.clone(),
+            group.group.clone(),
+            group.clips.to_string(),
+            percent(group.uar),
+            change(group.difference),
+            format!("{:.1}", 100.0 * group.threshold),
+            if group.passes() { "yes" } else { "no" }.into(),
+            report.unfair(group),
+        ]
+    });
+    Table {
+        title: "Groups".into(),
+        explained:
+            "Difference to all clips. The threshold is the largest difference of 1000 random \
+                    models."
+                .into(),
+        head: strings([
+            "property",
+            "group",
+            "clips",
+            "UAR",
+            "difference, points",
+            "threshold, points",
+            "passed",
+            "classes with another recall",
+        ]),
+        rows: rows.collect(),
+    }
+}

@@ -1,0 +1,173 @@
+//! `emovox stress`: disturbed clips, their scores, and the files.
+
+mod env;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::OnceLock;
+
+use env::{Files, TRAIN, TestEnv};
+use serde_json::Value;
+
+static RUNS: OnceLock<Files> = OnceLock::new();
+
+fn trained() -> TestEnv {
+    TestEnv::with_runs(&RUNS, TRAIN)
+}
+
+fn stress_json(env: &TestEnv, line: &str) -> Value {
+    let output = env
+        .run(&format!("stress {line} --device cpu --json"))
+        .success();
+    serde_json::from_str(&output.out).unwrap()
+}
+
+fn row<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let rows = report["disturbances"].as_array().unwrap();
+    rows.iter().find(|row| row["name"] == name).unwrap()
+}
+
+fn number(row: &BTreeMap<String, String>, column: &str) -> f64 {
+    row[column].parse().unwrap()
+}
+
+#[test]
+fn the_files_and_the_table_have_the_same_counted_checks() {
+    let env = trained();
+    let output = env.run("stress mine --device cpu").success();
+    let rows = env.table("mine/stress.csv");
+    assert_eq!(rows.len(), 21);
+    let mut passed = 0;
+    for row in rows.iter().filter(|row| row["counted"] == "true") {
+        passed += usize::from(number(row, "uar_change") >= -0.05);
+        passed += usize::from(number(row, "unchanged") >= 0.9);
+    }
+    let result = format!("{passed} of 40 checks passed");
+    assert!(output.out.contains(&result), "{result}\n{}", output.out);
+    assert!(output.out.contains("babble 20 dB"), "{}", output.out);
+    let json = fs::read_to_string(env.path("runs/mine/stress.json")).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["passed"], passed);
+    assert_eq!(json["checks"], 40);
+    assert!(env.path("runs/mine/stress.png").is_file());
+
+    env.run("report mine").success();
+    let page = fs::read_to_string(env.path("runs/mine/report.html")).unwrap();
+    assert!(page.contains(&format!("Stress test: {result}")));
+}
+
+#[test]
+fn undisturbed_scores_are_those_of_evaluate() {
+    let env = trained();
+    for subset in ["test", "validation"] {
+        let line = format!("evaluate mine --subset {subset} --device cpu --json");
+        let evaluated: Value = serde_json::from_str(&env.run(&line).success().out).unwrap();
+        let report = stress_json(&env, &format!("mine --subset {subset}"));
+        assert_eq!(report["part"], subset);
+        assert_eq!(report["clips"], evaluated["clips"]);
+        assert_eq!(report["clean"]["uar"], evaluated["uar"]);
+        assert_eq!(report["clean"]["ece"], evaluated["calibration"]["ece"]);
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let (one, two) = (trained(), trained());
+    one.run("stress mine --all --device cpu --threads 1")
+        .success();
+    two.run("stress mine --all --device cpu --threads 2")
+        .success();
+    for file in ["stress.csv", "stress.json", "stress.png"] {
+        let read = |env: &TestEnv| fs::read(env.path("runs/mine").join(file)).unwrap();
+        assert!(read(&one) == read(&two), "{file}");
+    }
+    let rows = one.table("mine/stress.csv");
+    assert!(rows.len() > 38, "{}", rows.len());
+    let counted = rows.iter().filter(|row| row["counted"] == "true");
+    assert_eq!(counted.count(), 20);
+    let named = |name: &str| rows.iter().any(|row| row["disturbance"] == name);
+    for name in [
+        "white noise 5 dB",
+        "hum 10 dB",
+        "room 0.8 s",
+        "first 1 s",
+        "8 kHz",
+    ] {
+        assert!(named(name), "{name}");
+    }
+}
+
+#[test]
+fn the_seed_draws_the_noise() {
+    let env = trained();
+    let [first, again, other] =
+        [1, 1, 2].map(|seed| stress_json(&env, &format!("mine --seed {seed}")));
+    assert_eq!(first, again);
+    let confidence = |report: &Value, name: &str| row(report, name)["confidence"].clone();
+    let name = "white noise 10 dB";
+    assert_ne!(confidence(&first, name), confidence(&other, name));
+    // Nothing is drawn for a gain.
+    assert_eq!(row(&first, "gain +2 dB"), row(&other, "gain +2 dB"));
+}
+
+#[test]
+fn noise_and_rooms_of_the_user_are_measured_but_not_counted() {
+    let env = trained();
+    env.wav("noises/a.wav", 44_100, 2, &env::noise(0.5, -20.0));
+    let mut click = vec![0.0; 4000];
+    (click[0], click[1000]) = (0.9, 0.4);
+    env.wav("rooms/a.wav", 16_000, 1, &click);
+    let report = stress_json(&env, "mine --noise noises --impulse-responses rooms");
+    assert_eq!(report["checks"], 40);
+    for name in [
+        "own noise 20 dB",
+        "own noise 10 dB",
+        "own noise 5 dB",
+        "own room",
+    ] {
+        assert_eq!(row(&report, name)["counted"], false, "{name}");
+    }
+
+    fs::create_dir(env.path("empty")).unwrap();
+    env.run("stress mine --noise empty --device cpu")
+        .fails_with(&["empty has no recordings", "--noise"]);
+    env.run("stress mine --impulse-responses nowhere --device cpu")
+        .fails_with(&["there is no folder nowhere", "--impulse-responses"]);
+}
+
+#[test]
+fn a_bundle_writes_files_only_where_out_says() {
+    let env = trained();
+    env.run("export mine --out mine.emovox").success();
+    let report = stress_json(&env, "mine.emovox --out results");
+    for file in ["stress.csv", "stress.json", "stress.png"] {
+        assert!(env.path("results").join(file).is_file(), "{file}");
+        assert!(!env.path("runs/mine").join(file).exists(), "{file}");
+    }
+    // The same again replaces its own files.
+    assert_eq!(report, stress_json(&env, "mine.emovox --out results"));
+    fs::write(env.path("results/stress.csv"), "my table").unwrap();
+    env.run("stress mine.emovox --out results --device cpu")
+        .fails_with(&["results/stress.csv exists", "--force"]);
+    fs::remove_dir_all(env.path("results")).unwrap();
+    stress_json(&env, "mine.emovox");
+    assert!(!env.path("results").exists());
+}
+
+#[test]
+fn another_corpus_does_not_replace_the_files_of_the_run() {
+    let env = trained();
+    env.split_corpus();
+    let report = stress_json(&env, "mine --data other");
+    assert_eq!(report["part"], "all");
+    assert_eq!(report["clips"], 12);
+    assert!(!env.path("runs/mine/stress.json").exists());
+}
+
+#[test]
+fn a_run_whose_recordings_are_gone_names_them() {
+    let env = trained();
+    fs::remove_dir_all(env.path("corpus")).unwrap();
+    env.run("stress mine --device cpu")
+        .fails_with(&["recordings of this run are missing", "--data"]);
+}
