@@ -149,6 +149,8 @@ fn a_bundle_writes_files_only_where_out_says() {
     fs::write(env.path("results/stress.csv"), "my table").unwrap();
     env.run("stress mine.emovox --out results --device cpu")
         .fails_with(&["results/stress.csv exists", "--force"]);
+    env.run("stress mine.emovox --out small.toml --device cpu")
+        .fails_with(&["small.toml is a file", "--out must be a folder"]);
     fs::remove_dir_all(env.path("results")).unwrap();
     stress_json(&env, "mine.emovox");
     assert!(!env.path("results").exists());

@@ -120,6 +120,8 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         report.notes.push(note);
     }
     if let Some(folder) = &folder {
+        let path = folder.path();
+        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         write_stress(folder, &report)?;
     }
     if args.json {
@@ -188,8 +190,12 @@ fn out_folder(args: &StressArgs, is_own: bool) -> Result<Option<RunFolder>> {
         }
         return Ok(Some(RunFolder::open(&runs.runs_dir, run)?));
     };
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let folder = RunFolder::in_folder(out);
+    ensure!(
+        out.is_dir() || !out.exists(),
+        "{} is a file; --out must be a folder",
+        out.display()
+    );
     let mut outputs = args.output.outputs();
     outputs.protect_run(&runs.runs_dir, run);
     outputs.check(&folder.stress_csv(), is_own_stress)?;

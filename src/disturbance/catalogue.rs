@@ -370,10 +370,12 @@ mod tests {
     use super::*;
     use crate::corpus::demo;
 
+    /// More than three seconds of speech.
     fn clip(voice: usize, sample_rate: u32) -> Waveform {
-        let samples = demo::synthesise(voice, 1, 0, 1);
+        let sentences = 1..=demo::SENTENCES;
+        let samples = sentences.flat_map(|sentence| demo::synthesise(voice, sentence, 0, 1));
         let clip = Waveform {
-            samples,
+            samples: samples.take(4 * 16_000).collect(),
             sample_rate: 16_000,
         };
         audio::resample(&clip, sample_rate).unwrap()

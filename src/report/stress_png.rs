@@ -46,11 +46,14 @@ pub fn stress_png(report: &StressReport) -> Result<Vec<u8>> {
     let gaps = categories.saturating_sub(1) as f64 * GAP;
     let bottom = TOP + rows.len() as f64 * ROW + gaps;
     let title = format!("{}: stress test, {}", report.run, report.result());
-    let subtitle = format!(
+    let mut subtitle = format!(
         "{}     undisturbed UAR {:.1} %     lines: thresholds, whiskers: 95 % over speakers",
         report.subject(),
         100.0 * report.clean.uar
     );
+    if rows.iter().any(|row| !row.counted) {
+        subtitle += ", grey names: not counted";
+    }
     let note = (!report.notes.is_empty()).then(|| report.notes.join("; "));
     png(WIDTH as usize, (bottom + BOTTOM_SPACE) as usize, |canvas| {
         draw_header(canvas, &title, &subtitle, note.as_deref())?;
