@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Computes the tables of results (README.md, docs/results.md): cross-validates both architectures, and
-# prints mean ± standard deviation over the seeds. Finished trainings are not repeated, so an interrupted
-# script continues when it is started again. On two cores it takes hours.
+# Computes the tables of results (README.md, docs/results.md): cross-validates both architectures, prints
+# mean ± standard deviation over the seeds, and repeats the test of seed 1 with disturbances. Finished
+# trainings are not repeated, so an interrupted script continues when it is started again. On two cores it
+# takes hours.
 #
 #     scripts/results.sh data/ravdess data/emodb
 set -euo pipefail
 
-[ $# = 2 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 ravdess=$1 emodb=$2
 emovox=${EMOVOX:-target/release/emovox}
 runs=${RUNS:-runs/results}
@@ -29,9 +30,35 @@ print(f"| {report['corpus']} | `{flags}` | {figure('accuracy')} | {figure('uar')
 END
 }
 
+stress() { # name: the test subsets of its folds with seed 1 and disturbances, the mean over the folds
+    local name=$1 run
+    for run in "$runs/$name"/fold-*-seed-1; do
+        "$emovox" stress "$run" >&2
+    done
+    python3 - "$runs/$name" <<'END'
+import glob, json, sys
+folds = [json.load(open(path)) for path in glob.glob(sys.argv[1] + "/fold-*-seed-1/stress.json")]
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+def change(name):
+    rows = [row for fold in folds for row in fold["disturbances"] if row["name"] == name]
+    return f"{100 * mean(row['uar_change'] for row in rows):+.1f}"
+names = ["white noise 20 dB", "babble 20 dB", "telephone", "room 0.4 s"]
+print(f"| {folds[0]['corpus']} | {mean(fold['passed'] for fold in folds):.1f} of {folds[0]['checks']} | "
+      + " | ".join(change(name) for name in names) + " |")
+END
+}
+
 echo "| corpus | flags | accuracy | UAR | macro-F1 | UAR, 95 % over speakers |"
 echo "|---|---|---|---|---|---|"
 row ravdess-bilstm "$ravdess" --folds 5 --seeds 1,2,3
-row ravdess-seed "$ravdess" --folds 5 --seeds 1,2,3 --arch seed
+row ravdess-mean-lstm "$ravdess" --folds 5 --seeds 1,2,3 --arch mean-lstm
 row emodb-bilstm "$emodb" --folds loso --seeds 1,2,3
-row emodb-seed "$emodb" --folds loso --seeds 1,2,3 --arch seed
+row emodb-mean-lstm "$emodb" --folds loso --seeds 1,2,3 --arch mean-lstm
+
+echo
+echo "| corpus | checks passed | white noise 20 dB | babble 20 dB | telephone | room 0.4 s |"
+echo "|---|---|---|---|---|---|"
+stress ravdess-bilstm
+stress emodb-bilstm

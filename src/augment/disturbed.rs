@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::audio::{self, AudioConfig, Excerpt, Waveform};
 use crate::config::DisturbanceConfig;
-use crate::dataset::extract_waveforms;
+use crate::dataset::{extract_waveforms, read_sounds};
 use crate::disturbance::{filter, level, noise, room};
 use crate::features::{FeatureConfig, Features};
 use crate::parallel;
@@ -19,6 +19,9 @@ use crate::random;
 
 /// Number of recordings whose voices are the babble of the copies.
 const VOICES: usize = 64;
+
+/// Share of recorded noise, if there is any.
+const RECORDED: f64 = 1.0 / 3.0;
 
 /// Makes the features of the disturbed copies of the training recordings: of all recordings in
 /// their first copy, then of all in the next. Copies depend on the seed, the number of the copy
@@ -37,6 +40,10 @@ pub fn disturbed_copies(
         return Ok(Vec::new());
     }
     let voices = voices(recordings, audio, seed)?;
+    let noises = match &config.noise_folder {
+        Some(folder) => read_sounds(folder, audio).context("the noise cannot be used")?,
+        None => Vec::new(),
+    };
     let mut copies = Vec::with_capacity(config.copies * recordings.len());
     for copy in 1..=config.copies {
         let make = |recording: usize| {
@@ -52,7 +59,13 @@ pub fn disturbed_copies(
                 .filter(others)
                 .map(|voice| voice.waveform.samples.as_slice())
                 .collect();
-            disturb(&mut waveform, &others, config, &mut rng);
+            let rate = waveform.sample_rate;
+            let of_rate = |noise: &&Waveform| noise.sample_rate == rate;
+            let sources = Sources {
+                voices: others,
+                noises: noises.iter().filter(of_rate).collect(),
+            };
+            disturb(&mut waveform, &sources, config, &mut rng);
             advance();
             Ok(waveform)
         };
@@ -83,11 +96,19 @@ fn voices(recordings: &[Excerpt], audio: &AudioConfig, seed: u64) -> Result<Vec<
     parallel::map(drawn, load).into_iter().collect()
 }
 
+/// Sounds at the sample rate of a waveform, from which its noise is made.
+struct Sources<'a> {
+    /// Other training recordings.
+    voices: Vec<&'a [f32]>,
+    /// Recordings of noise.
+    noises: Vec<&'a Waveform>,
+}
+
 /// Disturbs a waveform in the order of a recording: room, voice and microphone, noise, band limits,
 /// clipping, level, quantisation.
 fn disturb(
     waveform: &mut Waveform,
-    voices: &[&[f32]],
+    sources: &Sources,
     config: &DisturbanceConfig,
     rng: &mut ChaCha8Rng,
 ) {
@@ -105,7 +126,7 @@ fn disturb(
     if rng.random_bool(config.noise) {
         let [lowest, highest] = config.snr_db.map(|db| db as f32);
         let snr_db = lowest + (highest - lowest) * rng.random::<f32>();
-        let noise = draw_noise(samples.len(), rate, voices, rng);
+        let noise = draw_noise(samples.len(), rate, sources, rng);
         noise::mix_at_snr(samples, &noise, rate, snr_db);
     }
     if rng.random_bool(config.band_limit) {
@@ -124,7 +145,12 @@ fn disturb(
 }
 
 /// Draws the kind of the noise, and the noise.
-fn draw_noise(samples: usize, rate: u32, voices: &[&[f32]], rng: &mut ChaCha8Rng) -> Vec<f32> {
+fn draw_noise(samples: usize, rate: u32, sources: &Sources, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let Sources { voices, noises } = sources;
+    if !noises.is_empty() && rng.random_bool(RECORDED) {
+        let recorded = noises[rng.random_range(0..noises.len() as u64) as usize];
+        return noise::excerpt(&recorded.samples, samples, rng);
+    }
     match rng.random_range(0..100) {
         0..20 => noise::white(samples, rng),
         20..45 => {
@@ -132,7 +158,7 @@ fn draw_noise(samples: usize, rate: u32, voices: &[&[f32]], rng: &mut ChaCha8Rng
             noise::coloured(samples, rate, exponent, rng)
         }
         45..75 if !voices.is_empty() => {
-            let mut talking = voices.to_vec();
+            let mut talking = voices.clone();
             let count = rng.random_range(2..8);
             let (talking, _) = talking.partial_shuffle(rng, count);
             noise::babble(talking, samples, rate, rng)
@@ -203,6 +229,39 @@ mod tests {
     fn values(copies: &[Features]) -> Vec<Vec<f32>> {
         let values = copies.iter().map(|copy| copy.read().unwrap().to_vec());
         values.collect()
+    }
+
+    /// Recordings of noise replace a part of the synthetic noise.
+    #[test]
+    fn a_folder_of_noise_changes_some_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recordings(folder.path());
+        let config = DisturbanceConfig {
+            copies: 4,
+            noise: 1.0,
+            ..DisturbanceConfig::default()
+        };
+        let with_noise = DisturbanceConfig {
+            noise_folder: Some(folder.path().to_path_buf()),
+            ..config.clone()
+        };
+        let synthetic = values(&copies(&files, &config, 1));
+        let recorded = values(&copies(&files, &with_noise, 1));
+        assert_eq!(synthetic.len(), recorded.len());
+        assert_ne!(synthetic, recorded);
+        let RunConfig {
+            audio, features, ..
+        } = RunConfig::recipe(Default::default());
+        let missing = DisturbanceConfig {
+            noise_folder: Some(folder.path().join("missing")),
+            ..config
+        };
+        let error = disturbed_copies(&files, (&audio, &features), &missing, 1, || ());
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("there is no folder") && error.contains("missing"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The settings of every command that trains: recordings, architecture and training.
 
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::data::DataArgs;
@@ -18,7 +19,7 @@ pub(super) struct Settings {
     /// Architecture [default: bilstm]
     #[arg(long, value_enum)]
     pub(super) arch: Option<Arch>,
-    /// Number of training epochs [default: 100]
+    /// Number of training epochs [default: 150; --arch mean-lstm: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Number of clips per step [default: 32; --arch mean-lstm: 64]
@@ -39,6 +40,10 @@ pub(super) struct Settings {
     /// Epoch whose weights are used [default: last; with --arch mean-lstm or --early-stopping: best]
     #[arg(long, value_enum, alias = "keep")]
     pub(super) checkpoint_selection: Option<CheckpointSelection>,
+    /// Folder with recordings of noise (MUSAN, ESC-50, your own), for the disturbed copies of the
+    /// training recordings
+    #[arg(long, value_name = "DIR")]
+    noise: Option<PathBuf>,
     /// Accept initial weights with test clips or speakers in their training; noted beside every score
     #[arg(long)]
     allow_leak: bool,
@@ -63,6 +68,11 @@ impl Settings {
             config.training.checkpoint_selection = CheckpointSelection::Best;
         }
         self.apply(&mut config);
+        if let Some(folder) = &self.noise {
+            let found = fs::canonicalize(folder);
+            let found = found.with_context(|| format!("cannot find {}", folder.display()))?;
+            config.training.disturbance.noise_folder = Some(found);
+        }
         Ok(config)
     }
 

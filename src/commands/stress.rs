@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -13,12 +12,13 @@ use super::progress::bar;
 use super::scored::ScoredArgs;
 use super::terminal::{print_json, print_text};
 use super::{say, tell_skipped, warning};
-use emovox::audio::{AudioConfig, Excerpt, Segment, Waveform};
-use emovox::corpus::{Corpus, find_recordings};
+use emovox::audio::{AudioConfig, Waveform};
+use emovox::corpus::Corpus;
+use emovox::dataset::read_sounds;
 use emovox::device::DeviceChoice;
 use emovox::disturbance::Disturbance;
 use emovox::evaluation::Robustness;
-use emovox::experiments::{DecodedClips, StressClips, StressTest, group_scores, read_waveforms};
+use emovox::experiments::{DecodedClips, StressClips, StressTest, group_scores};
 use emovox::inference::Predictor;
 use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
 use emovox::run::RunFolder;
@@ -204,38 +204,10 @@ fn out_folder(args: &StressArgs, is_own: bool) -> Result<Option<RunFolder>> {
     Ok(Some(folder))
 }
 
-/// Largest number of recordings in a folder that are read, evenly spaced in the order of their
-/// names.
-const MOST_RECORDINGS: usize = 100;
-/// Seconds that are read of a recording. Together with their number this is at most 200 MB at
-/// 16 kHz.
-const MOST_SECONDS: u64 = 30;
-
 /// The recordings in a folder that a flag gives; none without the flag.
 fn read_folder(folder: Option<&Path>, flag: &str, audio: &AudioConfig) -> Result<Vec<Waveform>> {
     let Some(folder) = folder else {
         return Ok(Vec::new());
     };
-    ensure!(
-        folder.is_dir(),
-        "there is no folder {}; {flag} must be a folder with recordings",
-        folder.display()
-    );
-    let found = find_recordings(folder)?.recordings;
-    ensure!(
-        !found.is_empty(),
-        "{} has no recordings; {flag} must be a folder with recordings",
-        folder.display()
-    );
-    let step = found.len().div_ceil(MOST_RECORDINGS);
-    let beginning = Segment {
-        start: Duration::ZERO,
-        end: Some(Duration::from_secs(MOST_SECONDS)),
-    };
-    let excerpt = |file: &PathBuf| Excerpt {
-        path: folder.join(file),
-        segment: Some(beginning),
-    };
-    let files: Vec<Excerpt> = found.iter().step_by(step).map(excerpt).collect();
-    read_waveforms(&files, audio)
+    read_sounds(folder, audio).with_context(|| format!("{flag} must be a folder with recordings"))
 }

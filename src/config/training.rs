@@ -172,6 +172,10 @@ pub struct DisturbanceConfig {
     /// Share of the copies with additive noise: white or coloured, babble of other training
     /// recordings, hum, tones.
     pub noise: f64,
+    /// Folder with recordings of noise, which are a third of the noise; without it, all noise is
+    /// synthetic or babble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_folder: Option<PathBuf>,
     /// Lowest and highest signal-to-noise ratio, in decibels.
     pub snr_db: [f64; 2],
     /// Share of the copies without the lowest or the highest frequencies, or both, as of a
@@ -191,6 +195,7 @@ impl Default for DisturbanceConfig {
             room: 0.4,
             tilt: 0.5,
             noise: 0.85,
+            noise_folder: None,
             snr_db: [3.0, 45.0],
             band_limit: 0.4,
             clipping: 0.2,
@@ -220,6 +225,11 @@ impl DisturbanceConfig {
             shares.iter().all(|share| (0.0..=1.0).contains(share)),
             "in [training.disturbance] room, tilt, noise, band_limit and clipping are shares \
              between 0 and 1"
+        );
+        ensure!(
+            self.noise_folder.is_none() || (self.copies > 0 && self.noise > 0.0),
+            "--noise has no effect without disturbed copies; set copies and noise in \
+             [training.disturbance]"
         );
         let [lowest, highest] = self.snr_db;
         ensure!(

@@ -11,6 +11,7 @@ mod extract;
 mod load;
 mod normalisation;
 mod npy;
+mod sounds;
 mod split_tensors;
 
 pub use batch::{Batch, BatchPlan, SampleSpec};
@@ -21,4 +22,5 @@ pub use extract::{
 pub use load::{FeatureDataset, LabeledSubset, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};
+pub use sounds::read_sounds;
 pub use split_tensors::SplitTensors;

@@ -414,7 +414,9 @@ mod tests {
             responses: &responses,
         };
         for rate in [8000, 16_000] {
-            let clip = clip(1, rate);
+            let mut clip = clip(1, rate);
+            // Shorter than the voices and the noise, whose beginning is then random.
+            clip.samples.truncate(clip.samples.len() * 3 / 4);
             for disturbance in every() {
                 let apply = |seed| {
                     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -422,7 +424,7 @@ mod tests {
                 };
                 let disturbed = apply(1);
                 let name = &disturbance.name;
-                assert_eq!(disturbed, apply(1), "{name}");
+                assert!(disturbed == apply(1), "{name}");
                 assert_eq!(disturbed.sample_rate, rate, "{name}");
                 assert!(disturbed.samples.iter().all(|x| x.is_finite()), "{name}");
                 // A low-pass above half the sample rate, and 8 kHz at 8 kHz.
@@ -430,7 +432,7 @@ mod tests {
                 assert!(disturbed != clip || is_exempt, "{name}");
                 if disturbance.category == Category::Noise {
                     assert_eq!(disturbed.samples.len(), clip.samples.len(), "{name}");
-                    assert_ne!(disturbed, apply(2), "{name}");
+                    assert!(disturbed != apply(2), "{name}");
                 }
             }
         }

@@ -33,7 +33,7 @@ pub use plan::{Plan, Study, check};
 pub use run::{Experiment, Own, SavedRun, open_corpus, own_recordings, saved_progress};
 #[cfg(unix)]
 pub use runner::{Job, Outcome, Runner, default_jobs};
-pub use stress::{DecodedClips, StressClips, StressTest, group_scores, read_waveforms};
+pub use stress::{DecodedClips, StressClips, StressTest, group_scores};
 pub use summary::TrialScores;
 pub use sweep::{
     BaselineDifference, Combination, HyperParams, HyperParamsRow, Sweep, SweepFile, SweepSummary,

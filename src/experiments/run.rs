@@ -578,6 +578,7 @@ fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subs
     settings.data = DataConfig::default();
     settings.training.device = DeviceChoice::Auto;
     settings.training.init_weights = None;
+    settings.training.disturbance.noise_folder = None;
     settings.calibration = CalibrationConfig::default();
     let mut hash = blake3::Hasher::new();
     hash.update(toml::to_string(&settings)?.as_bytes());

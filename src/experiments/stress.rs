@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::audio::{self, AudioConfig, Excerpt, Waveform};
+use crate::audio::{self, AudioConfig, Waveform};
 use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
 use crate::dataset::extract_waveforms;
 use crate::disturbance::{Disturbance, Material};
@@ -94,18 +94,6 @@ impl DecodedClips {
         (self.clips, self.waveforms) = pairs.into_iter().unzip();
         before - self.clips.len()
     }
-}
-
-/// Reads recordings of noise, or impulse responses, on all cores.
-///
-/// # Errors
-/// If one of them cannot be read.
-pub fn read_waveforms(files: &[Excerpt], audio: &AudioConfig) -> Result<Vec<Waveform>> {
-    let read = |file: &Excerpt| -> Result<Waveform> {
-        let loaded = audio::load_untrimmed(file, audio);
-        Ok(loaded.with_context(|| file.display().to_string())?.waveform)
-    };
-    files.par_iter().map(read).collect()
 }
 
 /// The clips of a stress test, and everything that disturbs them.

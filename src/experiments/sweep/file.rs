@@ -337,7 +337,7 @@ mod tests {
                 .collect();
             file.baseline(&all, &configs)
         };
-        let sweep = "[config.model]\nhidden = 32\n[sweep]\nmodel.hidden = [16, 32]\ntraining.epochs = [5, 100]\n";
+        let sweep = "[config.model]\nhidden = 32\n[sweep]\nmodel.hidden = [16, 32]\ntraining.epochs = [5, 150]\n";
         assert_eq!(baseline(sweep).unwrap(), Some(3));
         let named = |values: &str| baseline(&format!("{sweep}[baseline]\n{values}"));
         assert_eq!(
