@@ -14,7 +14,7 @@ use std::thread;
 use emovox::audio::AudioConfig;
 use emovox::export::{self, FeatureFormat};
 use emovox::features::FeatureConfig;
-use emovox::inference::{Predictor, Trained};
+use emovox::inference::{Precision, Predictor, Trained};
 use emovox::model::ModelConfig;
 use emovox::run::Outputs;
 use env::process::DEADLINE;
@@ -183,7 +183,10 @@ fn every_export_is_recognised_as_its_own_kind_only() {
     };
     type Kind = (Vec<u8>, fn(&Path) -> bool);
     let kinds: [Kind; 3] = [
-        (predictor().trained().bundle().unwrap(), export::is_bundle),
+        (
+            predictor().trained().bundle(Precision::Single).unwrap(),
+            export::is_bundle,
+        ),
         (
             export::safetensors(&predictor()).unwrap(),
             export::is_safetensors,

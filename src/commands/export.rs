@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::Runs;
 use super::output::{OutputArgs, report_written};
 use emovox::export::{is_bundle, is_safetensors, is_torchscript, safetensors, torchscript};
-use emovox::inference::{Predictor, Trained};
+use emovox::inference::{Precision, Predictor, Trained};
 use emovox::io::write_output;
 use tch::Device;
 
@@ -37,6 +37,9 @@ pub struct ExportArgs {
     /// Format of the file
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "bundle")]
     format: Format,
+    /// Store the weights of a bundle with 16 bits instead of 32: a file of half the size
+    #[arg(long)]
+    half: bool,
     /// Output file [default: the name of the run, in the current folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -74,6 +77,15 @@ impl Format {
 }
 
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
+    ensure!(
+        !args.half || matches!(args.format, Format::Bundle),
+        "--half is for bundles only"
+    );
+    let precision = if args.half {
+        Precision::Half
+    } else {
+        Precision::Single
+    };
     let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
     let name = format!("{}.{}", trained.name(), args.format.extension());
     let out = args.out.clone().unwrap_or(PathBuf::from(name));
@@ -83,7 +95,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let licence = trained.licence();
     let notes = trained.caveats()?.notes();
     let bytes = match args.format {
-        Format::Bundle => trained.bundle()?,
+        Format::Bundle => trained.bundle(precision)?,
         Format::Torchscript => torchscript(&on_cpu(trained)?)?,
         Format::Safetensors => safetensors(&on_cpu(trained)?)?,
     };

@@ -16,6 +16,7 @@ mod grid;
 mod inspect;
 mod list;
 mod listen;
+mod models;
 mod output;
 mod plot;
 mod predict;
@@ -67,7 +68,8 @@ Examples:
   emovox train --manifest clips.csv           train on your own list of recordings
   emovox evaluate ravdess-bilstm              score a run again
   emovox stress ravdess-bilstm                test a run with noise, rooms and a telephone
-  emovox predict ravdess-bilstm my-voice.wav  predict the emotion in a recording
+  emovox predict my-voice.m4a                 predict the emotion in a recording, without a training
+  emovox predict ravdess-bilstm my-voice.wav  the same with a run of your own
   emovox listen ravdess-bilstm < talk.wav     predict the emotions in a stream, second by second
   emovox report ravdess-bilstm                write a page that plays the test clips, errors first
   emovox inspect data/ravdess                 describe a corpus, and check it for label leakage
@@ -104,6 +106,7 @@ enum Command {
     Stress(Box<stress::StressArgs>),
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
+    Models(models::ModelsArgs),
     Plot(plot::PlotArgs),
     Inspect(inspect::InspectArgs),
     Report(report::ReportArgs),
@@ -138,6 +141,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Stress(args) => stress::run(&args),
         Command::Predict(args) => predict::run(args),
         Command::Listen(args) => listen::run(args),
+        Command::Models(args) => models::run(&args),
         Command::Plot(args) => plot::run(args),
         Command::Features(args) => features::run(args),
         Command::Export(args) => export::run(&args),

@@ -9,7 +9,7 @@
 //! use emovox::{export, inference::{Predictor, Trained}, io::write_bytes};
 //!
 //! let run = Trained::open("runs".as_ref(), "ravdess-bilstm")?;
-//! write_bytes("ravdess-bilstm.emovox".as_ref(), &run.bundle()?)?;
+//! write_bytes("ravdess-bilstm.emovox".as_ref(), &run.bundle(Precision::Single)?)?;
 //! let predictor = Predictor::of(run, tch::Device::Cpu)?;
 //! write_bytes("ravdess-bilstm.pt".as_ref(), &export::torchscript(&predictor)?)?;
 //! # Ok::<(), anyhow::Error>(())

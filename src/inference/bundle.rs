@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::bounded;
 use crate::config::RunConfig;
@@ -27,6 +27,27 @@ const FORMAT: u32 = 1;
 
 /// Name of the tensor with the hash.
 const HASH: &str = "blake3";
+
+/// Precision of the weights in a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits: the weights as they were trained.
+    Single,
+    /// 16 bits, which halves the file. The statistics of the features keep 32 bits.
+    Half,
+}
+
+impl Precision {
+    /// A tensor of a model in this precision.
+    fn of(self, name: &str, tensor: &Tensor) -> Tensor {
+        let is_weight = tensor.kind() == Kind::Float && !name.starts_with("normalisation.");
+        if self == Precision::Half && is_weight {
+            tensor.to_kind(Kind::Half)
+        } else {
+            tensor.shallow_clone()
+        }
+    }
+}
 
 /// Content of a bundle.
 #[derive(Debug)]
@@ -67,7 +88,7 @@ struct Header {
 
 impl Bundle {
     /// Encodes the bundle as the bytes of the file.
-    pub(super) fn encode(&self, licence: String) -> Result<Vec<u8>> {
+    pub(super) fn encode(&self, licence: String, precision: Precision) -> Result<Vec<u8>> {
         RunFolder::check_name(&self.name).context("rename the folder of the run")?;
         let mut split = Vec::new();
         let mut ancestors = Vec::new();
@@ -89,7 +110,7 @@ impl Bundle {
         })?;
         let tensors = self.tensors.iter();
         let mut tensors: BTreeMap<String, Tensor> = tensors
-            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .map(|(name, tensor)| (name.clone(), precision.of(name, tensor)))
             .collect();
         let hash = hash(&header, &tensors)?;
         tensors.insert(HASH.to_string(), Tensor::from_slice(&hash));
@@ -116,7 +137,7 @@ impl Bundle {
             .with_context(|| format!("{} cannot be used as a run", path.display()))
     }
 
-    fn decode(bytes: &[u8], path: &Path) -> Result<Bundle> {
+    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Bundle> {
         let damaged = "it is truncated or damaged; copy it again";
         let header = safetensors_metadata(bytes).context(damaged)?;
         let json: serde_json::Value = serde_json::from_str(&header).context(damaged)?;
@@ -135,6 +156,11 @@ impl Bundle {
             found == hash(&header, &tensors)?,
             "it is damaged: its checksum is wrong; copy it again"
         );
+        for tensor in tensors.values_mut() {
+            if tensor.kind() == Kind::Half {
+                *tensor = tensor.to_kind(Kind::Float);
+            }
+        }
         check_numbers(&tensors)?;
         let header: Header = serde_json::from_value(json).context(damaged)?;
         RunFolder::check_name(&header.run).context("the name of its run is invalid")?;
@@ -172,13 +198,15 @@ fn without_paths(config: &RunConfig) -> RunConfig {
     for source in &mut data.sources {
         source.manifest = source.manifest.as_deref().map(file_name);
     }
+    let noise = &mut config.training.disturbance.noise_folder;
+    *noise = noise.as_deref().map(file_name);
     config.training.init_weights = config.training.init_weights.as_deref().map(file_name);
     config
 }
 
 /// True if the file begins like a bundle. Only the first bytes are read, because the file can be
 /// any large file, such as a film.
-fn has_signature(path: &Path) -> std::io::Result<bool> {
+pub(super) fn has_signature(path: &Path) -> std::io::Result<bool> {
     let mut beginning = Vec::new();
     let length = 8 + BEGINNING.len() as u64;
     bounded::open(path)?
@@ -230,7 +258,11 @@ mod tests {
             tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],
         };
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bundle.encode("none".into()).unwrap()).unwrap();
+        std::fs::write(
+            file.path(),
+            bundle.encode("none".into(), Precision::Single).unwrap(),
+        )
+        .unwrap();
         let error = Trained::of_bundle(file.path()).unwrap_err().to_string();
         assert!(
             error.contains("at least") && error.contains("weights, but it has 92"),

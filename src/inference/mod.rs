@@ -1,5 +1,6 @@
 //! Inference: probabilities from features and the weights of a trained run.
 
+mod builtin;
 mod bundle;
 mod predictor;
 mod recording;
@@ -10,6 +11,8 @@ mod window_predictor;
 mod windows;
 
 pub use crate::config::InferenceConfig;
+pub use builtin::{BUILTIN, BuiltinModel};
+pub use bundle::Precision;
 pub use predictor::{Prediction, Predictor};
 pub use recording::{Segment, Segments};
 pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use tch::Device;
 
-use super::bundle::Bundle;
+use super::builtin::{self, BuiltinModel};
+use super::bundle::{self, Bundle, Precision};
 use crate::audio::Channel;
 use crate::config::RunConfig;
 use crate::corpus::split::Subset;
@@ -40,16 +41,47 @@ enum Location {
 }
 
 impl Trained {
-    /// Opens a run or a bundle: `run` is the name of a run below `runs`, the folder of a run, or
-    /// the path of a bundle.
+    /// Opens a run or a bundle: `run` is the name of a run below `runs`, the folder of a run, the
+    /// path of a bundle, or the name of a [built-in model](BuiltinModel) if there is no such run.
     ///
     /// # Errors
     /// If there is no such run or bundle, or if its settings cannot be read or are invalid.
     pub fn open(runs: &Path, run: &str) -> Result<Trained> {
         if Path::new(run).is_file() && !runs.join(run).is_dir() {
-            Trained::of_bundle(Path::new(run))
-        } else {
-            Trained::of_folder(&RunFolder::open(runs, run)?)
+            return Trained::of_bundle(Path::new(run));
+        }
+        if !runs.join(run).exists()
+            && !Path::new(run).exists()
+            && let Some(model) = builtin::find(run)
+        {
+            return Trained::of_builtin(model);
+        }
+        Trained::of_folder(&RunFolder::open(runs, run)?)
+    }
+
+    /// True if [`Trained::open`] finds a run, a bundle or a built-in model with this name.
+    pub fn exists(runs: &Path, run: &str) -> bool {
+        let path = Path::new(run);
+        let folders = [path.to_path_buf(), runs.join(run)];
+        folders.iter().any(|folder| RunFolder::at(folder).is_some())
+            || bundle::has_signature(path).unwrap_or(false)
+            || builtin::find(run).is_some()
+    }
+
+    /// Opens a model that is part of the program.
+    ///
+    /// # Errors
+    /// If this build of the program has a damaged model.
+    pub fn of_builtin(model: &BuiltinModel) -> Result<Trained> {
+        let bundle = Bundle::decode(model.bundle, Path::new(model.name))?;
+        Ok(Trained::of(bundle))
+    }
+
+    fn of(bundle: Bundle) -> Trained {
+        Trained {
+            name: bundle.name.clone(),
+            config: bundle.config.clone(),
+            location: Location::Bundle(Box::new(bundle)),
         }
     }
 
@@ -96,11 +128,7 @@ impl Trained {
             "the settings in {} need at least {needed} weights, but it has {numbers}",
             file.display()
         );
-        Ok(Trained {
-            name: bundle.name.clone(),
-            config,
-            location: Location::Bundle(Box::new(bundle)),
-        })
+        Ok(Trained::of(bundle))
     }
 
     /// The name of the run.
@@ -199,7 +227,7 @@ impl Trained {
     ///
     /// # Errors
     /// If the files of the run cannot be read.
-    pub fn bundle(&self) -> Result<Vec<u8>> {
+    pub fn bundle(&self, precision: Precision) -> Result<Vec<u8>> {
         let (clips, parts) = self.split()?;
         let bundle = Bundle {
             name: self.name.clone(),
@@ -209,7 +237,7 @@ impl Trained {
             initial: self.initial()?,
             tensors: self.model(Device::Cpu)?.tensors(),
         };
-        bundle.encode(self.licence())
+        bundle.encode(self.licence(), precision)
     }
 }
 

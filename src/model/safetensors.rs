@@ -30,13 +30,14 @@ pub fn to_safetensors(tensors: &[(String, Tensor)], about: &str) -> Result<Vec<u
 /// The tensors in the bytes of a file.
 ///
 /// # Errors
-/// A damaged file, or a tensor of a type other than f32 and u8.
+/// A damaged file, or a tensor of a type other than f32, f16 and u8.
 pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String, Tensor>> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
             Dtype::U8 => Kind::Uint8,
             other => {
                 bail!("its tensor '{name}' has the type {other:?}, which emovox does not read")
@@ -67,6 +68,7 @@ impl Numbers {
     fn of(tensor: &Tensor) -> Result<Numbers> {
         let dtype = match tensor.kind() {
             Kind::Float => Dtype::F32,
+            Kind::Half => Dtype::F16,
             Kind::Uint8 => Dtype::U8,
             kind => bail!("emovox does not write tensors of type {kind:?}"),
         };

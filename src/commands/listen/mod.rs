@@ -16,13 +16,14 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::bars::clock;
+use super::models::open_or_builtin;
 use super::stop::Stop;
 use super::{Runs, warning};
 use backlog::Backlog;
 use delays::Delays;
 use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Predictor, StreamingPredictor, Trained, Windowing};
+use emovox::inference::{Predictor, StreamingPredictor, Windowing};
 use input::{Arrival, Input};
 use show::Show;
 
@@ -33,6 +34,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
+  emovox listen < talk.wav                                                  by the built-in model
   emovox listen ravdess-bilstm < talk.wav
   arecord -q -f S16_LE -r 16000 -t wav | emovox listen ravdess-bilstm       microphone through ALSA
   parec --raw --rate 16000 --channels 1 --format s16le \\
@@ -43,8 +45,8 @@ Standard input is a WAV stream with any sample rate and channels, or raw samples
 detects speech by its level: 10 dB above a noise floor that is estimated continuously. Every --hop
 seconds, the command predicts the speech of the last --window seconds. Ctrl-C ends it.")]
 pub struct ListenArgs {
-    /// Run: its name below runs/, its folder, or its bundle
-    run: String,
+    /// Run: its name below runs/, its folder, or its bundle [default: the built-in model]
+    run: Option<String>,
     #[command(flatten)]
     runs: Runs,
     /// Encoding of standard input, if it is samples without a header
@@ -100,7 +102,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     if !(1.0..=60.0).contains(&args.gate) {
         bail!("--gate {} dB is outside 1 to 60 dB", args.gate);
     }
-    let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
     let predictor = Predictor::of(trained, args.device.resolve()?)?;
     if predictor.config().data.is_synthetic() {
         warning!(

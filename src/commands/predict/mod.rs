@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
 use super::bars::clock;
+use super::models::open_or_builtin;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, tell_skipped, terminal, warning};
@@ -28,7 +29,8 @@ use formats::{Answer, Format, Text};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox predict ravdess-bilstm my-voice.wav          one recording
+  emovox predict my-voice.m4a                         one recording, by the built-in model
+  emovox predict ravdess-bilstm my-voice.wav          by a run of your own
   emovox predict ravdess-bilstm interviews/           a folder with all its subfolders
   emovox predict ravdess-bilstm *.wav --csv > x.csv   a table for a spreadsheet
   emovox predict ravdess-bilstm talk.wav --window 3   a long recording, window by window
@@ -48,10 +50,11 @@ read; the content of a file determines its format, not its name.
 Recordings that cannot be read are listed on standard error; the others are predicted, and the exit
 code is 1.")]
 pub struct PredictArgs {
-    /// Run: its name below runs/, its folder, or its bundle
+    /// Run: its name below runs/, its folder, or its bundle; without a run, the built-in model predicts
+    #[arg(value_name = "RUN|FILE|DIR")]
     run: String,
     /// Recordings, or folders with recordings; - for a recording on standard input
-    #[arg(required = true, value_name = "FILE|DIR")]
+    #[arg(value_name = "FILE|DIR")]
     recordings: Vec<PathBuf>,
     #[command(flatten)]
     runs: Runs,
@@ -133,8 +136,11 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     if let Some(windowing) = &windowing {
         windowing.validate()?;
     }
-    let input = StandardInput::read(&args.recordings)?;
-    let files = recordings(&args.recordings, &input)?;
+    let runs = &args.runs.runs_dir;
+    let run = args.run();
+    let given = args.recordings()?;
+    let input = StandardInput::read(&given)?;
+    let files = recordings(&given, &input)?;
     let format = args.format();
     ensure!(
         args.channel != Some(ChannelChoice::Each) || !format.is_a_track(),
@@ -147,10 +153,10 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
          use --format csv",
         files.len()
     );
-    let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    let trained = open_or_builtin(runs, run)?;
     if let Some(out) = &args.out {
         let mut outputs = args.output.outputs();
-        outputs.protect_run(&args.runs.runs_dir, &args.run);
+        run.iter().for_each(|run| outputs.protect_run(runs, run));
         files.iter().for_each(|file| outputs.protect(file));
         let classes = &trained.config().data.classes;
         outputs.check(out, |file| formats::is_own(file, format, classes))?;
@@ -205,6 +211,31 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
 }
 
 impl PredictArgs {
+    /// The run, if the first word is not a recording. The name of a run takes precedence.
+    fn run(&self) -> Option<&str> {
+        let runs = &self.runs.runs_dir;
+        let is_recording = self.run == "-"
+            || Path::new(&self.run).exists()
+                && !Trained::exists(runs, &self.run)
+                && !runs.join(&self.run).exists();
+        (!is_recording).then_some(self.run.as_str())
+    }
+
+    /// All recordings and folders.
+    fn recordings(&self) -> Result<Vec<PathBuf>> {
+        let first = self.run().is_none().then(|| PathBuf::from(&self.run));
+        let given: Vec<PathBuf> = first.into_iter().chain(self.recordings.clone()).collect();
+        if given.is_empty() {
+            let word = &self.run;
+            ensure!(
+                Trained::exists(&self.runs.runs_dir, word),
+                "there is no recording and no run '{word}'"
+            );
+            bail!("give the recordings that {word} predicts: emovox predict {word} FILE");
+        }
+        Ok(given)
+    }
+
     fn windowing(&self) -> Option<Windowing> {
         self.window.map(|window| Windowing {
             window,

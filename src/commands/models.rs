@@ -1,0 +1,60 @@
+//! `emovox models`: the models that are part of the program.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::terminal::print_text;
+use super::{say, warning};
+use emovox::inference::{BUILTIN, Trained};
+
+/// List the built-in models, or print the model card of one
+#[derive(Args)]
+pub struct ModelsArgs {
+    /// Model whose card is printed: data, licences, scores, limits
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
+    let Some(name) = &args.name else {
+        for model in &BUILTIN {
+            let trained = Trained::of_builtin(model)?;
+            let classes = trained.config().data.classes.join(", ");
+            say!("{}: {}", model.name, model.summary);
+            say!("    classes: {classes}");
+            say!("    {}", trained.licence());
+            say!("    model card: emovox models {}", model.name);
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(model) = BUILTIN.iter().find(|model| model.name == name) else {
+        let names: Vec<&str> = BUILTIN.iter().map(|model| model.name).collect();
+        bail!(
+            "there is no built-in model '{name}'; there is {}",
+            names.join(", ")
+        );
+    };
+    print_text(model.card);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens a run or bundle, or the first built-in model.
+///
+/// # Errors
+/// If there is no such run or bundle, or if it cannot be read.
+pub(super) fn open_or_builtin(runs: &Path, run: Option<&str>) -> Result<Trained> {
+    if let Some(run) = run {
+        return Trained::open(runs, run);
+    }
+    let [model, ..] = &BUILTIN;
+    warning!(
+        "note: the built-in model {} predicts, which knows acted studio speech; `emovox models {}` \
+         tells what it is good for",
+        model.name,
+        model.name
+    );
+    Trained::of_builtin(model)
+}
