@@ -17,7 +17,7 @@ use super::models::open_or_builtin;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, tell_skipped, terminal, warning};
-use emovox::audio::{Channel, probe};
+use emovox::audio::{Channel, is_recording_name, probe};
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, Segment, Trained, Windowing};
@@ -213,11 +213,17 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
 impl PredictArgs {
     /// The run, if the first word is not a recording. The name of a run takes precedence.
     fn run(&self) -> Option<&str> {
+        let (word, path) = (self.run.as_str(), Path::new(&self.run));
         let runs = &self.runs.runs_dir;
-        let is_recording = self.run == "-"
-            || Path::new(&self.run).exists()
-                && !Trained::exists(runs, &self.run)
-                && !runs.join(&self.run).exists();
+        let is_run = Trained::exists(runs, word) || runs.join(word).exists();
+        let has_recordings =
+            || find_recordings(path).is_ok_and(|found| !found.recordings.is_empty());
+        let is_recording = if path.is_dir() {
+            has_recordings()
+        } else {
+            path.exists() && (is_recording_name(path) || probe(path).is_ok())
+        };
+        let is_recording = word == "-" || !is_run && is_recording;
         (!is_recording).then_some(self.run.as_str())
     }
 
