@@ -8,7 +8,7 @@ use super::stft::FRAMES_PER_BLOCK;
 
 /// Number of coefficients computed in one pass over the bands. It is even, because even and odd
 /// rows alternate.
-const ROWS: usize = 4;
+const ROWS: usize = 8;
 
 /// The first rows of an orthonormal DCT-II (`scipy.fft.dct(norm="ortho")`), liftered.
 ///

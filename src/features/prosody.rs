@@ -9,7 +9,9 @@
 
 use std::f64::consts::TAU;
 
-use super::pair::{self, PairFft};
+use rustfft::num_complex::Complex;
+
+use super::pair::{Pair, PairFft};
 use crate::audio::dot::{dot, sum};
 use crate::memory::{OutOfMemory, reserve};
 
@@ -47,7 +49,8 @@ pub(super) struct Prosody {
 
 /// The buffers that one thread needs for its frames.
 struct Scratch {
-    frames: pair::Scratch,
+    pair: Pair,
+    fft: Vec<Complex<f32>>,
     /// Normalised autocorrelations of two frames, from one lag below the shortest to one above the
     /// longest.
     correlations: [Vec<f32>; 2],
@@ -74,9 +77,9 @@ impl Prosody {
             .collect();
         // Zeros for the longest lag, so that the circular autocorrelation does not wrap around.
         let fft = PairFft::new(fast_fft_length(length + max_lag + 1));
-        let mut scratch = fft.scratch();
-        scratch.left[..length].copy_from_slice(&window);
-        let correlation = fft.autocorrelations(&mut scratch);
+        let mut pair = fft.pair();
+        pair.frames[0][..length].copy_from_slice(&window);
+        let correlation = fft.autocorrelations(&mut pair, &mut fft.scratch());
         let energy = correlation[0].re;
         Prosody {
             sample_rate: sample_rate as f32,
@@ -104,7 +107,8 @@ impl Prosody {
     /// With a range below 80 dB, frames that are quieter are unvoiced.
     pub(super) fn track(&self, samples: &[f32], frames: usize) -> Result<Vec<f32>, OutOfMemory> {
         let mut scratch = Scratch {
-            frames: self.fft.scratch(),
+            pair: self.fft.pair(),
+            fft: self.fft.scratch(),
             correlations: [const { Vec::new() }; 2],
         };
         let mut measured: Vec<Frame> = reserve(frames + 1)?;
@@ -141,12 +145,14 @@ impl Prosody {
 
     /// Measures the frame centred on sample `centre`, and the next frame.
     fn two_frames(&self, samples: &[f32], centre: usize, scratch: &mut Scratch) -> [Frame; 2] {
-        let frames = &mut scratch.frames;
+        let [left, right] = &mut scratch.pair.frames;
         let powers = [
-            self.window_frame(samples, centre, &mut frames.left),
-            self.window_frame(samples, centre + self.hop_length, &mut frames.right),
+            self.window_frame(samples, centre, left),
+            self.window_frame(samples, centre + self.hop_length, right),
         ];
-        let correlation = self.fft.autocorrelations(frames);
+        let correlation = self
+            .fft
+            .autocorrelations(&mut scratch.pair, &mut scratch.fft);
         let energies = [correlation[0].re, correlation[0].im];
         let lags = self.min_lag - 1..self.correction.len();
         let scale = energies.map(|energy| 1.0 / energy);

@@ -2,7 +2,10 @@
 
 use std::f64::consts::TAU;
 
-use super::pair::{PairFft, Scratch};
+use multiversion::multiversion;
+use rustfft::num_complex::Complex;
+
+use super::pair::{Pair, PairFft, powers};
 
 /// Number of frames that pass through the STFT, the mel filters and the DCT at once, one in each
 /// lane of the vector registers.
@@ -14,6 +17,12 @@ pub struct Stft {
     window: Vec<f32>,
     hop_length: usize,
     fft: PairFft,
+}
+
+/// The buffers of one thread.
+pub struct Scratch {
+    pairs: [Pair; FRAMES_PER_BLOCK / 2],
+    fft: Vec<Complex<f32>>,
 }
 
 impl Stft {
@@ -29,7 +38,10 @@ impl Stft {
 
     /// Buffers for [`power_spectra`](Stft::power_spectra); each thread needs its own.
     pub fn scratch(&self) -> Scratch {
-        self.fft.scratch()
+        Scratch {
+            pairs: std::array::from_fn(|_| self.fft.pair()),
+            fft: self.fft.scratch(),
+        }
     }
 
     /// Number of frequency bins of a spectrum: 1 + ⌊n_fft / 2⌋.
@@ -55,24 +67,17 @@ impl Stft {
         scratch: &mut Scratch,
         power: &mut [[f32; FRAMES_PER_BLOCK]],
     ) {
-        for left in (0..FRAMES_PER_BLOCK).step_by(2) {
-            let frame = first + left;
-            if frame >= frames {
-                power
-                    .iter_mut()
-                    .for_each(|bin| bin[left..left + 2].fill(0.0));
-                continue;
+        for (pair, left) in scratch.pairs.iter_mut().zip((first..).step_by(2)) {
+            for (windowed, frame) in pair.frames.iter_mut().zip(left..) {
+                if frame < frames {
+                    self.windowed_frame(samples, frame, windowed);
+                } else {
+                    windowed.fill(0.0);
+                }
             }
-            self.windowed_frame(samples, frame, &mut scratch.left);
-            if frame + 1 < frames {
-                self.windowed_frame(samples, frame + 1, &mut scratch.right);
-            } else {
-                scratch.right.fill(0.0);
-            }
-            self.fft.powers(scratch, |bin, powers| {
-                power[bin][left..left + 2].copy_from_slice(&powers)
-            });
+            self.fft.transform(pair, &mut scratch.fft);
         }
+        powers(&scratch.pairs, power);
     }
 
     /// Writes the samples around the centre of the frame, multiplied by the window, into
@@ -88,10 +93,16 @@ impl Stft {
 
         windowed[..sound.start].fill(0.0);
         windowed[sound.end..].fill(0.0);
-        let inside = windowed[sound.clone()].iter_mut();
-        for ((out, sample), weight) in inside.zip(&samples[from..to]).zip(&self.window[sound]) {
-            *out = sample * weight;
-        }
+        let weights = &self.window[sound.clone()];
+        multiply(&samples[from..to], weights, &mut windowed[sound]);
+    }
+}
+
+/// Writes samples times weights into `out`.
+#[multiversion(targets("x86_64+avx2", "x86_64+avx"))]
+fn multiply(samples: &[f32], weights: &[f32], out: &mut [f32]) {
+    for ((out, sample), weight) in out.iter_mut().zip(samples).zip(weights) {
+        *out = sample * weight;
     }
 }
 
