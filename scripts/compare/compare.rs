@@ -1,7 +1,7 @@
 //! Measurements of emovox for `scripts/compare` that no command of emovox makes.
 //!
 //! ```text
-//! compare extract LIST          WAV → MFCC of the files in LIST, with librosa's defaults
+//! compare extract LIST [RATE]   recordings → MFCC of the files in LIST, with librosa's defaults
 //! compare kernels LIST          MFCC alone, and the FFT alone on the same frames, one core
 //! compare dump CONFIG DIR OUT   the features that a run with this config.toml trains on, as .npy
 //! ```
@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use emovox::audio::{self, AudioConfig, Excerpt, Waveform};
+use emovox::audio::{self, AudioConfig, Excerpt, SampleRate, Waveform};
 use emovox::config::RunConfig;
 use emovox::corpus;
 use emovox::dataset::{FeatureDataset, extract_each, write_npy};
+use emovox::device;
 use emovox::features::{Extractor, FeatureConfig};
 use realfft::RealFftPlanner;
 
@@ -25,10 +26,11 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["extract", list] => extract(&files(list)?),
+        ["extract", list] => extract(&files(list)?, AudioConfig::default()),
+        ["extract", list, rate] => extract(&files(list)?, at_rate(rate.parse()?)),
         ["kernels", list] => kernels(&files(list)?),
         ["dump", config, folder, out] => dump(config.as_ref(), folder.as_ref(), out.as_ref()),
-        _ => bail!("compare extract LIST | kernels LIST | dump CONFIG DIR OUT"),
+        _ => bail!("compare extract LIST [RATE] | kernels LIST | dump CONFIG DIR OUT"),
     }
 }
 
@@ -38,10 +40,18 @@ fn files(list: &str) -> Result<Vec<PathBuf>> {
     Ok(text.lines().map(PathBuf::from).collect())
 }
 
-/// Reading, resampling to 22 050 Hz and MFCCs, on `RAYON_NUM_THREADS` cores. As with the peers, the first
-/// file is read once before the measurement.
-fn extract(files: &[PathBuf]) -> Result<()> {
-    let (audio, config) = (AudioConfig::default(), FeatureConfig::default());
+fn at_rate(hertz: u32) -> AudioConfig {
+    AudioConfig {
+        sample_rate: SampleRate::Hz(hertz),
+        ..AudioConfig::default()
+    }
+}
+
+/// Reading, resampling (by default to 22 050 Hz) and MFCCs, on `RAYON_NUM_THREADS` cores. As with the
+/// peers, the first file is read once before the measurement. malloc is configured as in `emovox`.
+fn extract(files: &[PathBuf], audio: AudioConfig) -> Result<()> {
+    device::keep_freed_memory();
+    let config = FeatureConfig::default();
     let files: Vec<Excerpt> = files.iter().map(Excerpt::from).collect();
     let frames = |files: &[Excerpt]| {
         extract_each(files, &audio, &config, |_, features| {

@@ -1,6 +1,7 @@
 """WAV → MFCC by librosa and by torchaudio, one thread.
 
-    features.py librosa LIST             load (soxr_hq to 22 050 Hz) + feature.mfcc, clip by clip
+    features.py librosa LIST [RATE]      load (soxr_hq to 22 050 Hz or RATE) + feature.mfcc, clip by clip
+    features.py librosa-files LIST DIR   the same, each matrix saved as .npy
     features.py torchaudio LIST          load, Resample, MFCC, clip by clip
     features.py torchaudio-batch LIST    MFCC of waveforms in memory at their own rate, 32 clips at once
     features.py check LIST DIR           the largest differences from emovox's matrices in DIR
@@ -13,6 +14,7 @@ by length first, so that the padding is short. torchaudio.load needs torchcodec 
 soundfile reads, which is not slower. The last line names the reader.
 """
 import json
+import os
 import sys
 import time
 
@@ -101,6 +103,16 @@ def timed_batches(torchaudio, files):
         return {"seconds": time.perf_counter() - started, "frames": frames}
 
 
+def save(files, folder):
+    os.makedirs(folder)
+    frames = 0
+    for index, path in enumerate(files):
+        mfcc = librosa_one(path)
+        np.save(f"{folder}/{index}.npy", mfcc.T)
+        frames += mfcc.shape[1]
+    return frames
+
+
 def check(files, folder):
     torchaudio = Torchaudio()
     largest = {}
@@ -118,7 +130,10 @@ def check(files, folder):
 def main():
     what, files = sys.argv[1], open(sys.argv[2]).read().splitlines()
     if what == "librosa":
-        result = timed(librosa_one, files)
+        rate = int(sys.argv[3]) if len(sys.argv) > 3 else RATE
+        result = timed(lambda path: librosa_one(path, rate), files)
+    elif what == "librosa-files":
+        result = {"frames": save(files, sys.argv[3])}
     elif what == "torchaudio":
         torchaudio = Torchaudio()
         result = timed(torchaudio.one, files) | {"reader": torchaudio.reader}
