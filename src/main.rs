@@ -1,16 +1,19 @@
 //! Parses the command line, runs one command, and reports an error as a message and an exit code:
 //! 0 success, 1 failure, 2 invalid command line, 128 + N stopped by signal N.
 
-#![forbid(unsafe_code)]
 // Foreign text may contain escape sequences; only commands/terminal.rs prints.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)] // reads the arguments of the process before Rust's runtime is set up
+mod early;
 
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
+use anyhow::Result;
 use clap::Parser;
 
 use commands::terminal::{self, OutputFailed};
@@ -46,16 +49,22 @@ fn run(cli: commands::Cli) -> ExitCode {
         }
     }));
     match panic::catch_unwind(|| emovox::parallel::on_a_thread(|| commands::run(cli))) {
-        Ok(Ok(code)) => code,
-        // `terminal::finish` reports the reason at the end of the process.
-        Ok(Err(error)) if error.is::<OutputFailed>() => ExitCode::SUCCESS,
-        Ok(Err(error)) => {
-            terminal::print_error(&reason(&error));
-            ExitCode::FAILURE
-        }
+        Ok(result) => exit_code(result),
         Err(_) => {
             let message = PANIC.lock().ok().and_then(|mut message| message.take());
             terminal::print_error(&explain(&message.unwrap_or_default()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn exit_code(result: Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        // `terminal::finish` reports the reason at the end of the process.
+        Err(error) if error.is::<OutputFailed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::print_error(&reason(&error));
             ExitCode::FAILURE
         }
     }

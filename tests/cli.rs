@@ -432,10 +432,10 @@ fn library_of_another_version(env: &TestEnv) -> PathBuf {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_libtorch_of_another_version_is_named_by_every_command() {
+fn a_libtorch_of_another_version_is_named_by_every_command_that_computes() {
     let env = TestEnv::new();
     let library = library_of_another_version(&env);
-    for line in ["doctor", "corpus list"] {
+    for line in ["doctor", "cache"] {
         let output = env.command(line).env("LD_PRELOAD", &library).output();
         let output = CommandOutput::of(line, output.unwrap()).success();
         let warnings: Vec<&str> = output.error.lines().collect();
@@ -452,6 +452,29 @@ fn a_libtorch_of_another_version_is_named_by_every_command() {
             line == "doctor"
         );
     }
+}
+
+/// The dynamic linker of glibc reports each library that it initialises.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn help_and_lists_do_not_wait_for_libtorch() {
+    let env = TestEnv::new();
+    let initialises_libtorch = |line: &str| {
+        let output = env.command(line).env("LD_DEBUG", "libs").output();
+        let output = CommandOutput::of(line, output.unwrap()).success();
+        let mut report = output.error.lines();
+        report.any(|line| line.contains("calling init") && line.contains("libtorch_cpu"))
+    };
+    for line in [
+        "--version",
+        "train --help",
+        "corpus list",
+        "completions zsh",
+        "man",
+    ] {
+        assert!(!initialises_libtorch(line), "{line}");
+    }
+    assert!(initialises_libtorch("cache"));
 }
 
 #[test]

@@ -36,7 +36,7 @@ Examples:
 pub struct ManArgs {
     /// Folder for emovox.1, emovox-train.1 …
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }

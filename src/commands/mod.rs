@@ -93,6 +93,17 @@ impl Cli {
         let default = usize::from(is_one_of_several_processes());
         self.threads.map_or(default, usize::from)
     }
+
+    /// True if the command only prints a text that is in the program.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub fn only_prints(&self) -> bool {
+        match &self.command {
+            Command::Completions(_) => true,
+            Command::Man(args) => args.out.is_none(),
+            Command::Corpus(command) => command.is_list(),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -130,7 +141,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     result
 }
 
-fn dispatch(cli: Cli) -> Result<ExitCode> {
+/// Runs a command.
+pub fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(&args),
         Command::CrossValidate(args) => cross_validate::run(&args),

@@ -30,6 +30,14 @@ pub struct CorpusCommand {
     action: Action,
 }
 
+impl CorpusCommand {
+    /// True if the command only prints the table of corpora.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.action, Action::List(_))
+    }
+}
+
 #[derive(Subcommand)]
 enum Action {
     List(ListArgs),
