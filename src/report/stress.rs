@@ -200,10 +200,15 @@ impl StressReport {
     /// The classes whose recall differs more than with random models, with the differences.
     pub fn unfair(&self, group: &GroupScores) -> String {
         let of_class = |class: usize| {
-            let difference = group.recall_differences[class].unwrap_or_default();
-            format!("{} {}", self.classes[class], change(difference))
+            let difference = group.recall_differences.get(class).copied().flatten()?;
+            Some(format!(
+                "{} {}",
+                self.classes.get(class)?,
+                change(difference)
+            ))
         };
-        let classes: Vec<String> = group.unfair_classes().into_iter().map(of_class).collect();
+        let unfair = group.unfair_classes().into_iter();
+        let classes: Vec<String> = unfair.filter_map(of_class).collect();
         if classes.is_empty() {
             "-".into()
         } else {
