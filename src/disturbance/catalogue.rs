@@ -416,7 +416,7 @@ mod tests {
         for rate in [8000, 16_000] {
             let mut clip = clip(1, rate);
             // Shorter than the voices and the noise, whose beginning is then random.
-            clip.samples.truncate(clip.samples.len() * 3 / 4);
+            clip.samples.truncate(clip.samples.len() * 7 / 8);
             for disturbance in every() {
                 let apply = |seed| {
                     let mut rng = ChaCha8Rng::seed_from_u64(seed);
