@@ -66,7 +66,11 @@ fn check_libtorch(folder: &Path) {
 /// Compiles the C++ that calls functions of libtorch without a binding in tch, against the headers of
 /// the same libtorch.
 fn compile_calls_of_libtorch(headers: &Path) {
-    let sources = ["src/libtorch.cpp", "src/training/fused.cpp"];
+    let sources = [
+        "src/device/gpu.cpp",
+        "src/libtorch.cpp",
+        "src/training/fused.cpp",
+    ];
     for source in sources {
         println!("cargo:rerun-if-changed={source}");
     }

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 unsafe extern "C" {
     fn emovox_libtorch_of_the_build() -> *const c_char;
-    fn emovox_libtorch_settings(text: *mut c_char, size: usize);
 }
 
 /// Version and folder of libtorch.
 #[derive(Debug, Clone)]
 pub struct Libtorch {
-    /// Version of the loaded libtorch, such as `2.11.0`; `unknown` if it does not report one.
+    /// Version of the loaded libtorch, such as `2.11.0`; `unknown` if it is too old to report one.
     pub version: String,
     /// Version of the libtorch that the program was built with.
     pub built_with: String,
@@ -26,7 +25,7 @@ impl Libtorch {
     pub fn loaded() -> Libtorch {
         let unknown = || "unknown".to_string();
         Libtorch {
-            version: version_in(&settings()).map_or_else(unknown, str::to_string),
+            version: loaded_version().unwrap_or_else(unknown),
             built_with: built_with(),
             folder: folder().map_or_else(unknown, |folder| folder.display().to_string()),
         }
@@ -39,7 +38,7 @@ impl Libtorch {
             built_with,
             folder,
         } = self;
-        if version == built_with || version == "unknown" {
+        if version == built_with {
             return None;
         }
         Some(format!(
@@ -56,21 +55,30 @@ fn built_with() -> String {
     version.to_string_lossy().into_owned()
 }
 
-/// The build settings of the loaded libtorch, one of which is its version.
-fn settings() -> String {
-    let mut text: Vec<c_char> = vec![0; 16 * 1024];
-    // SAFETY: `text` is a buffer of the given size, and the function ends the text with a zero.
-    let text = unsafe {
-        emovox_libtorch_settings(text.as_mut_ptr(), text.len());
-        CStr::from_ptr(text.as_ptr())
-    };
-    text.to_string_lossy().into_owned()
+/// The version of the loaded libtorch; `None` if it is older than the function that returns it.
+///
+/// The build settings (`at::show_config`) have the version too, but they look for CUDA, and libtorch
+/// remembers that there is none until its CUDA libraries are loaded.
+#[cfg(unix)]
+fn loaded_version() -> Option<String> {
+    use libloading::os::unix::Library;
+    let program = Library::this();
+    // SAFETY: the function is in libtorch's C interface: it has no arguments and returns a number.
+    let number: unsafe extern "C" fn() -> u64 =
+        *unsafe { program.get(b"aoti_torch_abi_version\0") }.ok()?;
+    // SAFETY: as above.
+    Some(version_of(unsafe { number() }))
 }
 
-/// The version in build settings: `…, TORCH_VERSION=2.11.0, …`.
-fn version_in(settings: &str) -> Option<&str> {
-    let (_, version) = settings.split_once("TORCH_VERSION=")?;
-    version.split([',', ' ', '\n']).next()
+#[cfg(not(unix))]
+fn loaded_version() -> Option<String> {
+    None
+}
+
+/// The version in a number whose highest three bytes are major, minor and patch version.
+fn version_of(number: u64) -> String {
+    let [major, minor, patch, ..] = number.to_be_bytes();
+    format!("{major}.{minor}.{patch}")
 }
 
 /// The folder that contains `lib`, from the memory maps of the process (Linux).
@@ -120,10 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_found_in_build_settings() {
-        let settings = "Build settings: USE_NCCL=1, TORCH_VERSION=2.10.0, USE_CUDA=1\n";
-        assert_eq!(version_in(settings), Some("2.10.0"));
-        assert_eq!(version_in("TORCH_VERSION=2.9.1\n"), Some("2.9.1"));
-        assert_eq!(version_in("no version"), None);
+    fn a_version_is_read_from_its_number() {
+        assert_eq!(version_of(0x020b_0000_0000_0000), "2.11.0");
+        assert_eq!(version_of(0x020a_0100_0000_0007), "2.10.1");
     }
 }

@@ -20,6 +20,7 @@ use commands::terminal::{self, OutputFailed};
 use emovox::reason::reason;
 
 fn main() -> ExitCode {
+    emovox::device::set_cuda_environment();
     // This must come before any other thread starts.
     if let Err(error) = emovox::process::take_signals(commands::respond) {
         terminal::print_error(&format!(
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: commands::Cli) -> ExitCode {
+    let advice = cli.memory_advice();
     emovox::device::keep_freed_memory();
     if let Err(error) = emovox::parallel::start(cli.threads()) {
         terminal::print_error(&format!("cannot start the threads: {error}"));
@@ -52,7 +54,7 @@ fn run(cli: commands::Cli) -> ExitCode {
         Ok(result) => exit_code(result),
         Err(_) => {
             let message = PANIC.lock().ok().and_then(|mut message| message.take());
-            terminal::print_error(&explain(&message.unwrap_or_default()));
+            terminal::print_error(&commands::explain(&message.unwrap_or_default(), advice));
             ExitCode::FAILURE
         }
     }
@@ -68,18 +70,4 @@ fn exit_code(result: Result<ExitCode>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn explain(panic: &str) -> String {
-    if panic.contains("CUDA out of memory") {
-        return "the GPU does not have enough memory for this; train with a smaller --batch-size, or \
-                use --device cpu"
-            .into();
-    }
-    if panic.contains("can't allocate memory") {
-        return "there is not enough memory for this; train with a smaller --batch-size, or cut long \
-                recordings into pieces"
-            .into();
-    }
-    format!("internal error in emovox or libtorch; please report it:\n{panic}")
 }

@@ -4,6 +4,7 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use crate::bounded::size;
+use crate::device::GpuFailure;
 
 /// Memory that could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +21,28 @@ pub struct OutOfMemory {
     pub bytes: u64,
 }
 
+/// Memory of a GPU that could not be reserved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct GpuOutOfMemory(String);
+
+/// True for the errors that [`computing`] returns for a lack of memory.
+pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    error.is::<OutOfMemory>() || error.is::<GpuOutOfMemory>()
+}
+
+/// Recognises the messages of libtorch and of the C++ library for a failed allocation.
+fn failed_allocation(message: &str) -> Option<anyhow::Error> {
+    if GpuFailure::of(message) == Some(GpuFailure::Memory) {
+        let reason = GpuFailure::Memory.describe("use --device cpu");
+        return Some(GpuOutOfMemory(reason).into());
+    }
+    OutOfMemory::from_message(message).map(Into::into)
+}
+
 impl OutOfMemory {
-    /// Recognises the messages of libtorch and of the C++ library for a failed allocation.
     fn from_message(message: &str) -> Option<OutOfMemory> {
-        const MARKS: [&str; 3] = ["allocate memory", "bad_alloc", "out of memory"];
+        const MARKS: [&str; 2] = ["allocate memory", "bad_alloc"];
         if !MARKS.iter().any(|mark| message.contains(mark)) {
             return None;
         }
@@ -37,23 +56,20 @@ impl OutOfMemory {
 }
 
 /// Runs a computation of libtorch. If libtorch cannot allocate memory, tch panics or returns an
-/// error; both become [`OutOfMemory`]. Other panics continue.
+/// error; both become [`OutOfMemory`], or [`GpuOutOfMemory`] on a GPU. Other panics continue.
 ///
 /// # Errors
-/// Returns the errors of `compute`, and [`OutOfMemory`].
+/// Returns the errors of `compute`, [`OutOfMemory`] and [`GpuOutOfMemory`].
 pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let panicked = match panic::catch_unwind(AssertUnwindSafe(compute)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => match OutOfMemory::from_message(&format!("{error:#}")) {
-            Some(failure) => return Err(failure.into()),
-            None => return Err(error),
-        },
+        Ok(Err(error)) => return Err(failed_allocation(&format!("{error:#}")).unwrap_or(error)),
         Err(panicked) => panicked,
     };
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     let text = text.or(panicked.downcast_ref::<&str>().copied());
-    match text.and_then(OutOfMemory::from_message) {
-        Some(failure) => Err(failure.into()),
+    match text.and_then(failed_allocation) {
+        Some(failure) => Err(failure),
         None => panic::resume_unwind(panicked),
     }
 }
@@ -103,6 +119,10 @@ mod tests {
         assert_eq!(error.downcast_ref(), Some(&OutOfMemory { bytes: 4096 }));
         let error = computing::<()>(|| anyhow::bail!("{message}")).unwrap_err();
         assert!(error.is::<OutOfMemory>());
+        let error = computing::<()>(|| panic!("CUDA out of memory. Tried to allocate 2.00 MiB."));
+        let error = error.unwrap_err();
+        assert!(error.is::<GpuOutOfMemory>() && is_out_of_memory(&error));
+        assert!(error.to_string().contains("--device cpu"), "{error}");
         let error = computing::<()>(|| anyhow::bail!("shapes differ")).unwrap_err();
         assert_eq!(error.to_string(), "shapes differ");
         let other = panic::catch_unwind(|| computing::<()>(|| panic!("shapes differ")));

@@ -7,6 +7,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::device;
+
 /// Use of the random numbers; each purpose has an independent stream.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
@@ -36,6 +38,8 @@ pub fn of_copy(seed: u64, copy: usize, recording: usize) -> ChaCha8Rng {
 
 /// Seeds libtorch's generator, which draws the initial weights.
 pub fn seed_libtorch(seed: u64) {
+    // Without a GPU, the initial weights are drawn all the same.
+    let _ = device::load_cuda();
     tch::manual_seed(mixed(seed, Purpose::Weights, [0, 0, 0]) as i64);
 }
 

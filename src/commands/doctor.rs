@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -59,23 +59,7 @@ fn machine() -> Result<()> {
         libtorch.folder,
         libtorch.built_with
     );
-    match device::load_cuda() {
-        Err(reason) => say!("CUDA          none: {reason}"),
-        Ok(()) if device::cuda_devices() == 0 => {
-            say!("CUDA          supported by libtorch, but no GPU is available (try nvidia-smi)");
-        }
-        Ok(()) => {
-            say!(
-                "CUDA          runtime {}",
-                dotted(tch::utils::version_cudart(), 1000, 10)
-            );
-            say!(
-                "cuDNN         {}",
-                dotted(tch::utils::version_cudnn(), 10_000, 100)
-            );
-            say!("GPUs          {}", device::cuda_devices());
-        }
-    }
+    gpus();
     say!(
         "device        {} (for --device auto)",
         device::name(DeviceChoice::Auto.resolve()?)
@@ -85,6 +69,57 @@ fn machine() -> Result<()> {
         parallel::threads()
     );
     Ok(())
+}
+
+/// Reports the driver, CUDA and the GPUs, each with the result of a test step.
+fn gpus() {
+    if let Some(version) = device::driver_cuda_version() {
+        let release = driver_release().map_or_else(String::new, |release| format!("{release}, "));
+        let supported = dotted(version, 1000, 10);
+        say!(
+            "driver        {release}supports CUDA {supported} (CUDA 13 needs driver 580 or newer)"
+        );
+    }
+    if let Err(reason) = device::load_cuda() {
+        say!("CUDA          none: {reason}");
+        return;
+    }
+    let runtime = dotted(tch::utils::version_cudart(), 1000, 10);
+    let cudnn = dotted(tch::utils::version_cudnn(), 10_000, 100);
+    say!("CUDA          runtime {runtime}, cuDNN {cudnn}");
+    let count = device::cuda_devices();
+    if count == 0 {
+        say!("GPUs          none that libtorch finds (try nvidia-smi)");
+    }
+    for index in 0..count {
+        let tried = device::try_gpu(index);
+        let name = match device::gpu(index) {
+            Some(gpu) => {
+                let (major, minor) = gpu.capability;
+                format!("{}, compute capability {major}.{minor}", gpu.name)
+            }
+            None => "unknown".into(),
+        };
+        let memory = device::memory(index).filter(|_| tried.is_ok());
+        let memory = memory.map_or_else(String::new, |memory| format!(", {memory}"));
+        let result = match tried {
+            Ok(()) => "works: a training step was computed on it".into(),
+            Err(reason) => format!("cannot be used: {reason}"),
+        };
+        say!("GPU {index}         {name}{memory}");
+        say!("              {result}");
+    }
+}
+
+/// Release number of the NVIDIA driver, such as `580.95.05`.
+fn driver_release() -> Option<String> {
+    let query = ["--query-gpu=driver_version", "--format=csv,noheader"];
+    let output = Command::new("nvidia-smi").args(query).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let release = text.lines().next()?.trim();
+    // A failed nvidia-smi prints a sentence.
+    let is_number = release.starts_with(|c: char| c.is_ascii_digit());
+    is_number.then(|| release.to_string())
 }
 
 /// Formats a version number of NVIDIA's libraries: 13000 is 13.0, 91002 is 9.10.

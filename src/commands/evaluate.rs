@@ -9,7 +9,7 @@ use super::cache::{CacheArgs, tell_uncached};
 use super::progress::bar;
 use super::scored::ScoredArgs;
 use super::terminal::{print_json, print_text};
-use super::{tell_skipped, warning};
+use super::{resolve, tell_skipped, warning};
 use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::Calibration;
@@ -48,7 +48,7 @@ pub struct EvaluateArgs {
 }
 
 pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
-    let predictor = Predictor::of(args.scored.open()?, args.device.resolve()?)?;
+    let predictor = Predictor::of(args.scored.open()?, resolve(args.device)?)?;
     let config = predictor.config();
     let chosen = args.scored.choose(predictor.trained())?;
 

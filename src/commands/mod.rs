@@ -10,6 +10,7 @@ mod data;
 mod doctor;
 mod evaluate;
 mod export;
+mod failure;
 mod features;
 mod folder;
 mod grid;
@@ -38,10 +39,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
+use tch::Device;
 
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, Skipped, listed};
+use emovox::device::DeviceChoice;
 use emovox::distributed::is_one_of_several_processes;
 use emovox::experiments::{self, Own, own_recordings};
 use emovox::libtorch::Libtorch;
@@ -49,6 +52,7 @@ use emovox::report::missing_letters;
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
 
+pub use failure::explain;
 pub use stop::respond;
 
 const STYLES: Styles = Styles::styled()
@@ -102,6 +106,14 @@ impl Cli {
             Command::Man(args) => args.out.is_none(),
             Command::Corpus(command) => command.is_list(),
             _ => false,
+        }
+    }
+
+    /// The way in which the command needs less memory of a GPU.
+    pub fn memory_advice(&self) -> &'static str {
+        match self.command {
+            Command::Train(_) => failure::TRAINING_ADVICE,
+            _ => "use --device cpu",
         }
     }
 }
@@ -164,6 +176,20 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
+    }
+}
+
+/// The device of a command that computes on one.
+fn resolve(choice: DeviceChoice) -> Result<Device> {
+    let device = choice.resolve()?;
+    warn_of_cpu(choice.why_cpu());
+    Ok(device)
+}
+
+/// Says why `--device auto` does not use the GPU of this machine.
+fn warn_of_cpu(why: Option<String>) {
+    if let Some(reason) = why {
+        warning!("warning: --device auto uses the CPU: {reason}");
     }
 }
 

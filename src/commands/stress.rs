@@ -11,7 +11,7 @@ use super::output::OutputArgs;
 use super::progress::bar;
 use super::scored::ScoredArgs;
 use super::terminal::{print_json, print_text};
-use super::{say, tell_skipped, warning};
+use super::{resolve, say, tell_skipped, warning};
 use emovox::audio::{AudioConfig, Waveform};
 use emovox::corpus::Corpus;
 use emovox::dataset::read_sounds;
@@ -67,7 +67,7 @@ pub struct StressArgs {
 }
 
 pub fn run(args: &StressArgs) -> Result<ExitCode> {
-    let predictor = Predictor::of(args.scored.open()?, args.device.resolve()?)?;
+    let predictor = Predictor::of(args.scored.open()?, resolve(args.device)?)?;
     let run = predictor.trained();
     let chosen = args.scored.choose(run)?;
     let folder = out_folder(args, chosen.is_own())?;

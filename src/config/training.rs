@@ -19,6 +19,10 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// CPU or GPU.
     pub device: DeviceChoice,
+    /// Allows TensorFloat-32 in cuDNN's LSTM: a faster multiplication with 11 instead of 24 bits, on
+    /// GPUs from Ampere on. Without it, a GPU computes with the precision of a CPU.
+    #[serde(default)]
+    pub tf32: bool,
     /// Number of epochs; an epoch has as many clips as the training subset.
     pub epochs: usize,
     /// Number of clips in a step.

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Normalisation;
 use crate::features::Features;
+use crate::memory;
 
 /// Maximum size of a subset that is in the memory of a CPU as a whole, in values: 512 MiB.
 const MAX_RESIDENT: usize = 1 << 27;
@@ -70,7 +71,11 @@ impl SplitTensors {
         normalisation: &Normalisation,
         device: Device,
     ) -> Result<Self> {
-        let frames = normalised(features, normalisation, device).map_err(|error| {
+        let frames = match device {
+            Device::Cpu => normalised(features, normalisation, device),
+            _ => memory::computing(|| normalised(features, normalisation, device)),
+        };
+        let frames = frames.map_err(|error| {
             let text = error.to_string();
             let reason = text.lines().next().unwrap_or_default();
             anyhow!("the features cannot be copied to the device: {reason}; try --device cpu")

@@ -14,7 +14,7 @@ use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Split, Subset, split};
 use crate::corpus::{self, Changes, Clip, Corpus};
 use crate::dataset::{FeatureDataset, LabeledSubset, SplitTensors};
-use crate::device::{DeviceChoice, cuda_devices};
+use crate::device::{self, DeviceChoice};
 use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::features::Features;
@@ -555,15 +555,11 @@ fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
     )
 }
 
-/// Device of this process. If no GPU is named and there are enough GPUs, each of several processes
-/// on one machine uses another one. The processes exchange their devices.
+/// Device of this process. If no GPU is named, the processes of a machine are distributed over its
+/// GPUs. The processes exchange their devices.
 fn device_of(config: &RunConfig, group: &ProcessGroup) -> Result<Device> {
-    let device = match (config.training.device.resolve()?, config.training.device) {
-        (Device::Cuda(_), DeviceChoice::Auto) if group.local_rank() < cuda_devices() => {
-            Device::Cuda(group.local_rank())
-        }
-        (device, _) => device,
-    };
+    let device = config.training.device.resolve_for(group.local_rank())?;
+    device::set_gpu_numbers(config.training.tf32);
     group.compute_on(device)?;
     Ok(device)
 }

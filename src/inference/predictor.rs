@@ -13,7 +13,7 @@ use crate::corpus::Skipped;
 use crate::dataset::{self, Extracted, SplitTensors};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
-use crate::memory::{self, OutOfMemory};
+use crate::memory;
 use crate::model::{self, EmotionModel};
 use crate::parallel::{self, Shared};
 use crate::run::RunFolder;
@@ -217,7 +217,7 @@ impl Predictor {
         };
         match self.unchecked_probabilities(features) {
             Ok(rows) => Ok(rows.into_iter().map(checked).collect()),
-            Err(error) if !error.is::<OutOfMemory>() => Err(error),
+            Err(error) if !memory::is_out_of_memory(&error) => Err(error),
             Err(error) if features.len() == 1 => Ok(vec![Err(error.to_string())]),
             Err(_) => {
                 let one = |features: &&Features| self.rows(&[*features]);

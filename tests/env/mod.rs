@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod process;
 pub mod server;
+pub mod stubs;
 pub mod tiny;
 
 use std::collections::BTreeMap;

@@ -14,12 +14,12 @@ use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
 use super::terminal::{be_quiet, print_error, print_text};
-use super::{find_own, open_data, say, tell_changes, tell_skipped, typed};
+use super::{failure, find_own, open_data, say, tell_changes, tell_skipped, typed, warn_of_cpu};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
 use emovox::dataset::FeatureDataset;
-use emovox::device;
+use emovox::device::{self, DeviceChoice};
 use emovox::distributed::ProcessGroup;
 use emovox::experiments::{Experiment, SavedRun, saved_progress};
 use emovox::process;
@@ -92,8 +92,9 @@ fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
     say!("");
     let stop = Stop::listen();
     let mut monitor = TrainingMonitor::new(&experiment, args.tensorboard);
-    let progress = train_with_bar(&experiment, &model, stop.asked(), &mut monitor)
-        .map_err(|error| with_resume_command(error, run))?;
+    let progress =
+        failure::training(|| train_with_bar(&experiment, &model, stop.asked(), &mut monitor))
+            .map_err(|error| with_resume_command(error, run))?;
     if !progress.is_over(&experiment.config.training) {
         interrupted(&progress, &resume_command(run));
         return Ok(stop.exit_code());
@@ -126,7 +127,7 @@ fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
 fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
     let mut config = configure(args)?;
     config.validate()?;
-    config.training.device.resolve()?;
+    check_device(config.training.device, group)?;
     let (runs, name) = (&args.runs.runs_dir, args.run.as_deref());
     if let Some(name) = name
         && group.is_main()
@@ -170,6 +171,13 @@ fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
     Experiment::begin(config, &corpus, loaded, runs, name, group.clone())
 }
 
+/// Checks the device before anything else takes time.
+fn check_device(choice: DeviceChoice, group: &ProcessGroup) -> Result<()> {
+    choice.resolve_for(group.local_rank())?;
+    warn_of_cpu(choice.why_cpu());
+    Ok(())
+}
+
 fn refuse_skipped(corpus: &Corpus, args: &TrainArgs) -> Result<()> {
     if let (true, Some(first)) = (args.strict, corpus.skipped.first()) {
         bail!(
@@ -186,7 +194,7 @@ fn resume(args: &TrainArgs, name: &str, group: &ProcessGroup) -> Result<Experime
     let lock = group.is_main().then(|| run.lock()).transpose()?;
     let config = configure_resumed(args, &run)?;
     config.validate()?;
-    config.training.device.resolve()?;
+    check_device(config.training.device, group)?;
     // All processes need the result.
     let progress = group.main_first(|| saved_progress(&run, &config, args.from_previous))?;
     describe_place(&run, &progress);
