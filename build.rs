@@ -20,6 +20,11 @@ fn main() {
     // switches between the CPU and the CUDA libraries.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     link_for_documentation_tests(&libtorch);
+    // Tests of messages about a missing CUDA version of libtorch.
+    println!("cargo:rustc-check-cfg=cfg(libtorch_has_cuda)");
+    if libtorch.join("libtorch_cuda.so").exists() {
+        println!("cargo:rustc-cfg=libtorch_has_cuda");
+    }
     let headers = match env::var_os("LIBTORCH_INCLUDE") {
         Some(folder) => PathBuf::from(folder).join("include"),
         None => libtorch.with_file_name("include"),

@@ -48,7 +48,7 @@ fn limited(env: &TestEnv, line: &str, kilobytes: u32) -> CommandOutput {
 /// A corpus and the run `mine`.
 fn with_run() -> TestEnv {
     static RUNS: OnceLock<Files> = OnceLock::new();
-    TestEnv::with_runs(&RUNS, &TRAIN.replace("mine", "mine --epochs 1"))
+    TestEnv::with_runs(&RUNS, &TRAIN.replace("mine", "mine --epochs 1")).on_cpu()
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn an_endless_or_huge_file_is_rejected_as_run() {
 
 #[test]
 fn endless_settings_and_manifests_are_rejected() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     let train = "train --data corpus --device cpu --run mine";
     let device = "a pipe, a socket or a device";
     assert!(
@@ -246,7 +246,7 @@ fn endless_settings_and_manifests_are_rejected() {
 
 #[test]
 fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     let list = |name: &str, text: String| fs::write(env.path(name), text).unwrap();
     let line = |more: &str| format!("{{\"file\":\"a.wav\",\"label\":\"anger\"{more}}}\n");
     let keys = |from: usize, count: usize| -> String {
@@ -299,7 +299,7 @@ fn manifests_with_too_many_keys_or_too_long_lines_are_rejected() {
 
 #[test]
 fn a_long_recording_among_short_ones_is_split_for_training() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     // Each is as long as all other clips together, and one of them is in the test subset.
     for (voice, speaker) in [(1, "v01"), (2, "v02"), (3, "v03"), (4, "v04"), (5, "v05")] {
         let turns =
@@ -362,7 +362,7 @@ fn a_long_recording_among_short_ones_is_split_for_training() {
 
 #[test]
 fn without_long_recordings_the_piece_length_changes_no_weight() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     let small = fs::read_to_string(env.path("small.toml")).unwrap();
     let weights = |run: &str, seconds: &str| {
         let settings = format!("{small}\npiece_seconds = {seconds}\n");
@@ -379,7 +379,7 @@ fn without_long_recordings_the_piece_length_changes_no_weight() {
 
 #[test]
 fn a_run_without_the_piece_length_setting_uses_no_pieces() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     env.run(TRAIN).success();
     let config = env.path("runs/mine/config.toml");
     let text = fs::read_to_string(&config).unwrap();

@@ -17,6 +17,7 @@ use tch::Device;
 /// The reason that `doctor` gives for the absence of CUDA.
 fn reason(machine: Machine, variables: &[(&str, &str)]) -> String {
     let output = TestEnv::new()
+        .on_cpu()
         .run_on(machine, variables, "doctor")
         .success();
     assert_eq!(output.error, "", "doctor reports on standard output");
@@ -34,6 +35,7 @@ fn reason(machine: Machine, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
+#[cfg_attr(libtorch_has_cuda, ignore = "needs the CPU version of libtorch")]
 fn the_cpu_version_of_libtorch_beside_a_driver_is_named_with_the_command_that_helps() {
     let reason = reason(Machine::Driver, &[]);
     for words in [
@@ -49,6 +51,7 @@ fn the_cpu_version_of_libtorch_beside_a_driver_is_named_with_the_command_that_he
 }
 
 #[test]
+#[cfg_attr(libtorch_has_cuda, ignore = "needs the CPU version of libtorch")]
 fn a_driver_that_is_too_old_is_named_with_the_release_that_is_needed() {
     let old = [("STUB_VERSION", "12040")];
     for machine in [Machine::Driver, Machine::Gpus] {
@@ -80,7 +83,7 @@ fn a_machine_without_a_visible_gpu_is_no_fault() {
 
 #[test]
 fn doctor_describes_every_gpu_and_tries_it() {
-    let env = TestEnv::new();
+    let env = TestEnv::new().on_cpu();
     std::fs::create_dir(env.path("bin")).unwrap();
     let tool = env.path("bin/nvidia-smi");
     std::fs::write(&tool, "#!/bin/sh\necho 580.95.05\necho 580.95.05\n").unwrap();
@@ -113,6 +116,7 @@ fn doctor_describes_every_gpu_and_tries_it() {
 fn an_old_gpu_is_named_with_the_capability_that_is_needed() {
     let old = [("STUB_CAPABILITY", "61")];
     let output = TestEnv::new()
+        .on_cpu()
         .run_on(Machine::Gpus, &old, "doctor")
         .success();
     for words in [
@@ -130,8 +134,9 @@ fn an_old_gpu_is_named_with_the_capability_that_is_needed() {
 }
 
 #[test]
+#[cfg_attr(libtorch_has_cuda, ignore = "needs the CPU version of libtorch")]
 fn a_requested_gpu_that_cannot_be_used_is_an_error_with_the_reason() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     let train = |machine, variables: &[(&str, &str)], device: &str| {
         let line = format!("train --data corpus --config small.toml --device {device}");
         env.run_on(machine, variables, &line)
@@ -146,8 +151,9 @@ fn a_requested_gpu_that_cannot_be_used_is_an_error_with_the_reason() {
 }
 
 #[test]
+#[cfg_attr(libtorch_has_cuda, ignore = "needs the CPU version of libtorch")]
 fn auto_says_once_why_it_does_not_use_the_gpu() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     let train = "train --data corpus --config small.toml --epochs 1 --no-cache --run mine";
     let output = env.run_on(Machine::Gpus, &[], train).success();
     let warnings: Vec<&str> = output.error.lines().collect();

@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use emovox::audio::stream::VoiceActivityConfig;
-use emovox::device::DeviceChoice;
 use emovox::inference::{Predictor, StreamPrediction, StreamingPredictor, Windowing};
 use emovox::run::RunFolder;
+use env::device::device;
 use env::process::{DEADLINE, finish, send, wait_for_exit};
 use env::{CommandOutput, Files, TRAIN, TestEnv, noise, talk};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn with_run() -> TestEnv {
 
 fn predictor(env: &TestEnv) -> Predictor {
     let run = RunFolder::open(&env.path("runs"), "mine").unwrap();
-    Predictor::open(&run, DeviceChoice::Cpu.resolve().unwrap()).unwrap()
+    Predictor::open(&run, device()).unwrap()
 }
 
 /// The samples of `talk.wav`, which are rounded to 16 bits.

@@ -25,7 +25,7 @@ fn results(env: &TestEnv, run: &str) -> Vec<Vec<u8>> {
 /// Batches of 20 clips are one piece of 16 and one of four.
 #[test]
 fn a_training_gives_the_same_bytes_with_any_number_of_threads() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     for arch in ["bilstm", "mean-lstm"] {
         let line = format!(
             "train --data corpus --device cpu --arch {arch} --batch-size 20 --epochs 3 --run {arch}"
@@ -46,7 +46,7 @@ fn a_training_gives_the_same_bytes_with_any_number_of_threads() {
 
 #[test]
 fn a_run_is_resumed_with_another_number_of_threads() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     // The learning rate of this recipe does not depend on the number of epochs.
     let line = "train --data corpus --device cpu --arch mean-lstm";
     env.run(&format!("{line} --epochs 4 --run whole --threads 1"))
@@ -60,7 +60,7 @@ fn a_run_is_resumed_with_another_number_of_threads() {
 
 #[test]
 fn predictions_do_not_depend_on_the_number_of_threads() {
-    let env = TestEnv::with_corpus();
+    let env = TestEnv::with_corpus().on_cpu();
     env.run("train --data corpus --device cpu --config small.toml --run mine")
         .success();
     let predict = |threads: u32| {
@@ -73,7 +73,7 @@ fn predictions_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn the_number_of_threads_is_checked_and_reported() {
-    let env = TestEnv::new();
+    let env = TestEnv::new().on_cpu();
     let output = env.run("doctor --threads 3").success();
     assert!(output.out.contains("threads       3"), "{}", output.out);
     let output = env.run("doctor --threads 0");

@@ -1,13 +1,15 @@
 //! The optimizer compared with PyTorch, and the guarantees of the training loop: the same seed
 //! gives the same bytes, and an interrupted run ends like an uninterrupted run.
 
+mod env;
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use emovox::config::RunConfig;
 use emovox::dataset::SplitTensors;
-use emovox::device;
+use emovox::evaluation::EpochMetrics;
 use emovox::features::Features;
 use emovox::model::{self, Arch, EmotionModel, ModelConfig};
 use emovox::run::{RunFolder, read_metrics};
@@ -15,6 +17,7 @@ use emovox::training::{
     self, AdamW, CheckpointSelection, Event, NonFiniteLoss, Progress, Schedule, TrainData,
     TrainingConfig, saved_progress,
 };
+use env::device::{device, is_exact};
 use serde_json::Value;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
@@ -126,8 +129,12 @@ fn settings(arch: Arch) -> (ModelConfig, TrainingConfig) {
 static GO: AtomicBool = AtomicBool::new(false);
 
 fn fresh_model(config: &ModelConfig) -> EmotionModel {
+    model_on(device(), config)
+}
+
+fn model_on(device: Device, config: &ModelConfig) -> EmotionModel {
     let classes = ["rising".to_string(), "falling".to_string()];
-    training::fresh_model(config, 1, 4, &classes, Device::Cpu)
+    training::fresh_model(config, 1, 4, &classes, device)
 }
 
 /// An empty run folder.
@@ -151,30 +158,39 @@ fn train(arch: Arch, run: &RunFolder, tell: impl FnMut(Event)) -> Progress {
     train_until(arch, run, &GO, tell)
 }
 
+/// Largest difference between the losses of equal trainings on a GPU.
+const TOLERANCE: f64 = 1e-3;
+
 /// The metrics file without the seconds, which differ from run to run.
-fn journal(run: &RunFolder) -> String {
+fn journal(run: &RunFolder) -> Vec<EpochMetrics> {
     let mut records = read_metrics(&run.metrics_csv()).unwrap();
     records.iter_mut().for_each(|record| record.seconds = 0.0);
-    format!("{records:?}")
+    records
 }
 
-/// Progress without the seconds.
-fn timeless(mut progress: Progress) -> Progress {
-    progress
-        .epochs
-        .iter_mut()
-        .for_each(|record| record.seconds = 0.0);
-    progress
-}
-
+/// Asserts that two runs have the same metrics and weights: to the last bit, on a GPU within a
+/// tolerance of the losses.
 #[track_caller]
-fn assert_same_weights(a: &RunFolder, b: &RunFolder) {
-    let (a_best, b_best) = (
-        fs::read(a.best_ot()).unwrap(),
-        fs::read(b.best_ot()).unwrap(),
-    );
+fn assert_same_training(a: &RunFolder, b: &RunFolder) {
+    let (a_journal, b_journal) = (journal(a), journal(b));
+    if !is_exact() {
+        assert_eq!(a_journal.len(), b_journal.len());
+        for (a, b) in a_journal.iter().zip(b_journal) {
+            assert!(
+                (a.train_loss - b.train_loss).abs() < TOLERANCE,
+                "{a:?} {b:?}"
+            );
+            assert!(
+                (a.validation_loss - b.validation_loss).abs() < TOLERANCE,
+                "{a:?} {b:?}"
+            );
+        }
+        return;
+    }
+    assert_eq!(a_journal, b_journal);
+    let read = |run: &RunFolder| fs::read(run.best_ot()).unwrap();
     assert!(
-        a_best == b_best,
+        read(a) == read(b),
         "{} differs from {}",
         a.best_ot().display(),
         b.name()
@@ -188,44 +204,76 @@ fn assert_same_weights(a: &RunFolder, b: &RunFolder) {
     assert_eq!(state(a), state(b), "{} and {}", a.name(), b.name());
 }
 
+/// With `EMOVOX_TEST_DEVICE=cuda`, this compares a GPU with the CPU.
+#[test]
+fn every_device_starts_from_the_same_weights_and_predicts_the_same() {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
+        let (config, _) = settings(arch);
+        let [on_cpu, on_device] = [Device::Cpu, device()].map(|device| model_on(device, &config));
+        for ((name, expected), (_, weights)) in on_cpu.tensors().iter().zip(on_device.tensors()) {
+            assert_eq!(*expected, weights.to_device(Device::Cpu), "{name}");
+        }
+        let score = |model: &EmotionModel| training::score(model, &part(16, 0, model), 8).unwrap();
+        let ((_, expected), (_, loss)) = (score(&on_cpu), score(&on_device));
+        assert!((loss - expected).abs() < 1e-5, "{arch}: {loss} {expected}");
+    }
+}
+
+/// On a GPU, predictions have larger batches than on a CPU.
+#[test]
+fn the_batch_size_does_not_change_predictions() {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
+        let (config, _) = settings(arch);
+        let model = fresh_model(&config);
+        let clips = part(44, 0, &model);
+        let [small, large] = [8, 512].map(|size| {
+            let (predictions, loss) = training::score(&model, &clips, size).unwrap();
+            assert!(loss.is_finite());
+            predictions.probabilities.concat()
+        });
+        assert_eq!(small.len(), 88);
+        for (a, b) in small.iter().zip(large) {
+            assert!((a - b).abs() < 1e-6, "{arch}: {a} {b}");
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let runs = tempfile::tempdir().unwrap();
     for arch in [Arch::Bilstm, Arch::MeanLstm] {
         let [first, second] =
             ["first", "second"].map(|name| folder(&runs, &format!("{arch}-{name}")));
-        let progress = timeless(train(arch, &first, |_| ()));
-        assert_eq!(progress, timeless(train(arch, &second, |_| ())));
+        let progress = train(arch, &first, |_| ());
         assert_eq!(progress.epochs.len(), 6);
-        assert_eq!(journal(&first), journal(&second));
-        assert_same_weights(&first, &second);
+        train(arch, &second, |_| ());
+        assert_same_training(&first, &second);
     }
 }
 
+/// Only a CPU reads clips from files in every step.
 #[test]
 fn memory_mapped_clips_give_the_same_bytes() {
     let runs = tempfile::tempdir().unwrap();
     for arch in [Arch::Bilstm, Arch::MeanLstm] {
-        let [resident, apart] =
-            ["resident", "apart"].map(|name| folder(&runs, &format!("{arch}-{name}")));
-        train(arch, &resident, |_| ());
-
         let (config, training) = settings(arch);
-        let model = fresh_model(&config);
-        let part = |count, offset| {
-            let clips = clips(count, offset);
-            let features: Vec<&Features> = clips.iter().map(|(features, _)| features).collect();
-            let labels: Vec<usize> = clips.iter().map(|(_, label)| *label).collect();
-            SplitTensors::on_disk(&features, &labels, model.normalisation())
+        let train = |name: &str, is_resident: bool| {
+            let run = folder(&runs, &format!("{arch}-{name}"));
+            let model = model_on(Device::Cpu, &config);
+            let part = |count, offset| {
+                let clips = clips(count, offset);
+                let features: Vec<&Features> = clips.iter().map(|(features, _)| features).collect();
+                let labels: Vec<usize> = clips.iter().map(|(_, label)| *label).collect();
+                SplitTensors::on_disk(&features, &labels, model.normalisation())
+            };
+            let mut data = data(44, 16, &model);
+            if !is_resident {
+                (data.train, data.validation) = (part(44, 0), part(16, 1000));
+            }
+            training::train(&model, &data, &training, &run, &GO, |_| ()).unwrap();
+            run
         };
-        let data = TrainData {
-            train: part(44, 0),
-            validation: part(16, 1000),
-            ..data(44, 16, &model)
-        };
-        training::train(&model, &data, &training, &apart, &GO, |_| ()).unwrap();
-        assert_eq!(journal(&resident), journal(&apart));
-        assert_same_weights(&resident, &apart);
+        assert_same_training(&train("resident", true), &train("apart", false));
     }
 }
 
@@ -264,8 +312,7 @@ fn a_run_killed_after_any_epoch_ends_like_an_uninterrupted_run() {
         }
         for left in killed {
             train(arch, &left, |_| ());
-            assert_eq!(journal(&left), journal(&whole), "{}", left.name());
-            assert_same_weights(&left, &whole);
+            assert_same_training(&left, &whole);
         }
     }
 }
@@ -288,8 +335,7 @@ fn a_run_stopped_after_any_step_ends_like_an_uninterrupted_run() {
                 !progress.is_over(&settings(arch).1)
             });
             assert_eq!(stops.count(), 6 * 6 / every, "6 epochs of 6 steps");
-            assert_eq!(journal(&stopped), journal(&whole));
-            assert_same_weights(&stopped, &whole);
+            assert_same_training(&stopped, &whole);
         }
     }
 }
@@ -337,7 +383,8 @@ fn the_saved_weights_are_those_of_the_selected_epoch() {
             CheckpointSelection::Best => progress.best(),
             CheckpointSelection::Last => progress.epochs.last(),
         };
-        assert_eq!(loss, expected.unwrap().validation_loss);
+        let difference = (loss - expected.unwrap().validation_loss).abs();
+        assert!(difference == 0.0 || !is_exact() && difference < TOLERANCE);
         assert_eq!(progress.selected(&training), expected);
     }
 }
@@ -387,36 +434,4 @@ fn a_nan_loss_stops_with_the_reason_and_keeps_the_last_good_checkpoint() {
     }
     let saved = saved_progress(&run, &fresh_model(&config), &training, false).unwrap();
     assert_eq!(saved.epochs.len(), 1);
-}
-
-/// The order of sums on a GPU varies, so a training is not reproducible bit by bit.
-#[test]
-#[ignore = "needs a GPU"]
-fn on_a_gpu_a_resumed_run_ends_like_an_uninterrupted_run_within_a_tolerance() {
-    device::load_cuda().unwrap();
-    assert!(device::cuda_devices() > 0, "no GPU");
-    let runs = tempfile::tempdir().unwrap();
-    let (config, training) = settings(Arch::Bilstm);
-    let classes = ["rising".to_string(), "falling".to_string()];
-    let losses = |name: &str, stops: &[usize]| -> Vec<f64> {
-        let run = folder(&runs, name);
-        for &after in stops {
-            let model = training::fresh_model(&config, 1, 4, &classes, Device::Cuda(0));
-            let data = data(44, 16, &model);
-            let (stop, mut steps) = (AtomicBool::new(false), 0);
-            let progress = training::train(&model, &data, &training, &run, &stop, |event| {
-                steps += usize::from(matches!(event, Event::Step { .. }));
-                stop.store(steps == after, Ordering::Relaxed);
-            });
-            progress.unwrap();
-        }
-        let epochs = read_metrics(&run.metrics_csv()).unwrap();
-        epochs.iter().map(|epoch| epoch.validation_loss).collect()
-    };
-    let whole = losses("whole", &[1000]);
-    let resumed = losses("resumed", &[7, 6, 11, 1000]);
-    assert_eq!((whole.len(), resumed.len()), (6, 6));
-    for (whole, resumed) in whole.iter().zip(resumed) {
-        assert!((whole - resumed).abs() < 1e-3, "{whole} {resumed}");
-    }
 }

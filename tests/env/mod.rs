@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no test uses all helpers")]
 
 pub mod bundle;
+pub mod device;
 pub mod process;
 pub mod server;
 pub mod stubs;
@@ -21,13 +22,24 @@ use tempfile::TempDir;
 /// A temporary folder with recordings, runs and a small configuration.
 pub struct TestEnv {
     folder: TempDir,
+    /// True if command lines run on the CPU, whatever the device of the tests is.
+    on_cpu: bool,
 }
 
 impl TestEnv {
     pub fn new() -> TestEnv {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("small.toml"), SMALL).unwrap();
-        TestEnv { folder }
+        TestEnv {
+            folder,
+            on_cpu: false,
+        }
+    }
+
+    /// The same folder, for a test about the CPU: command lines run as they are, without a GPU.
+    pub fn on_cpu(mut self) -> TestEnv {
+        self.on_cpu = true;
+        self
     }
 
     /// With a corpus of five voices, three emotions and two sentences: `corpus/EMOTION/vNN/N.wav`.
@@ -125,8 +137,13 @@ impl TestEnv {
     /// A command line of emovox that has not started yet.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emovox"));
+        if self.on_cpu {
+            command.args(line.split_whitespace());
+            command.env("CUDA_VISIBLE_DEVICES", "");
+        } else {
+            device::add_line(&mut command, line);
+        }
         command
-            .args(line.split_whitespace())
             .current_dir(self.folder.path())
             .env("EMOVOX_CACHE", self.folder.path().join("cache"));
         command

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{CommandOutput, TestEnv};
 
-/// What is installed on a machine.
+/// NVIDIA's software on a machine.
 #[derive(Clone, Copy)]
 pub enum Machine {
     /// A driver, with the CPU version of libtorch.
