@@ -8,6 +8,9 @@
 use std::cell::Cell;
 
 use rayon::prelude::*;
+use tch::Device;
+
+use crate::random::ClipSeed;
 
 /// Size of a thread's stack in bytes, as that of the first thread on Linux.
 const STACK: usize = 8 << 20;
@@ -49,6 +52,30 @@ pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec
     items.into_par_iter().map(work).collect()
 }
 
+/// Random numbers of several clips: `width` for each, which `append` draws, one row after the other. On a GPU a step is one
+/// piece of work, so the threads draw its rows; on a CPU the caller is one of several pieces.
+pub fn rows<T: Copy + Send>(
+    seeds: &[ClipSeed],
+    device: Device,
+    width: usize,
+    append: impl Fn(ClipSeed, &mut Vec<T>) + Sync,
+) -> Vec<T> {
+    let draw = |seeds: &[ClipSeed]| {
+        let mut numbers = Vec::with_capacity(seeds.len() * width);
+        for &seed in seeds {
+            append(seed, &mut numbers);
+        }
+        numbers
+    };
+    if device == Device::Cpu {
+        return draw(seeds);
+    }
+    map(seeds.chunks(ROWS).collect(), draw).concat()
+}
+
+/// Number of rows that a thread draws at a time.
+const ROWS: usize = 8;
+
 /// OpenMP and libtorch keep the number of their threads for each calling thread.
 fn use_one_thread_of_libtorch() {
     thread_local! {
@@ -80,3 +107,23 @@ impl<T> Shared<T> {
 // operations on it; reference counts and gradient accumulators are synchronised. The pieces of work
 // in this crate only read the tensors that they share.
 unsafe impl<T> Sync for Shared<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn the_rows_for_a_gpu_are_those_for_a_cpu() {
+        let seeds: Vec<ClipSeed> = (0..37).map(|clip| ClipSeed::new(1, 2, clip, 0)).collect();
+        let drawn = |device| {
+            rows(&seeds, device, 5, |seed, numbers| {
+                let mut rng = seed.generator(3);
+                numbers.extend((0..5).map(|_| rng.next_u64()));
+            })
+        };
+        let numbers = drawn(Device::Cpu);
+        assert_eq!(numbers.len(), 37 * 5);
+        assert_eq!(drawn(Device::Cuda(0)), numbers);
+    }
+}

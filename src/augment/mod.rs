@@ -16,6 +16,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::AugmentationConfig;
 use crate::dataset::Batch;
+use crate::device;
+use crate::parallel;
 use crate::random::{self, ClipSeed};
 
 /// Number of clips that are mixed with each other. It is the number of clips of one piece of work
@@ -64,7 +66,7 @@ impl Augmentation<'_> {
             let mixed = drawn.select(1, 0).lt(config.mixup).to_kind(Kind::Float);
             let share: Tensor = mixed * drawn.select(1, 1) * 0.5;
             let partners = Tensor::from_slice(&partners(seeds.len(), clips));
-            let partners = partners.to_device(features.device());
+            let partners = device::upload(&partners, features.device());
             let partner = |x: &Tensor| x.index_select(0, &partners);
             features = features.lerp_tensor(&partner(&features), &share.view([-1, 1, 1]));
             targets = targets.lerp_tensor(&partner(&targets), &share.view([-1, 1]));
@@ -148,15 +150,14 @@ impl Draws<'_> {
         &self,
         stream: Stream,
         count: usize,
-        append: impl Fn(&mut ChaCha8Rng, &mut Vec<f32>),
+        append: impl Fn(&mut ChaCha8Rng, &mut Vec<f32>) + Sync,
     ) -> Tensor {
-        let mut numbers = Vec::with_capacity(self.seeds.len() * count);
-        for seed in self.seeds {
-            append(&mut seed.generator(stream as u64), &mut numbers);
-        }
-        Tensor::from_slice(&numbers)
-            .view([self.seeds.len() as i64, count as i64])
-            .to_device(self.device)
+        let numbers = parallel::rows(self.seeds, self.device, count, |seed, numbers| {
+            append(&mut seed.generator(stream as u64), numbers);
+        });
+        let numbers = Tensor::from_slice(&numbers);
+        let numbers = numbers.view([self.seeds.len() as i64, count as i64]);
+        device::upload(&numbers, self.device)
     }
 }
 

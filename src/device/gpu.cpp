@@ -26,6 +26,18 @@ extern "C" void emovox_set_gpu_numbers(bool tf32) {
 // True if cuDNN's LSTM may use TF32.
 extern "C" bool emovox_allows_tf32() { return at::globalContext().allowTF32CuDNN(at::Float32Op::RNN); }
 
+// A copy of a CPU tensor on a GPU. It is ordered with the work that was submitted before, but does not wait for it:
+// that needs pinned memory. Returns null with a message if libtorch fails.
+extern "C" at::Tensor *emovox_upload(const at::Tensor *tensor, int gpu, char *message, size_t message_size) {
+    try {
+        const auto options = tensor->options().device(at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu)));
+        return new at::Tensor(tensor->pin_memory().to(options, true));
+    } catch (const std::exception &error) {
+        std::snprintf(message, message_size, "%s", error.what());
+        return nullptr;
+    }
+}
+
 // One training step of a tiny LSTM, with the kernels that a training uses: forward, backward and the fused
 // optimizer. `gpu` is the index of a GPU, or -1 for the CPU. Returns 0, or 1 with a message.
 extern "C" int emovox_try_device(int gpu, char *message, size_t message_size) {

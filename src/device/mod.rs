@@ -13,7 +13,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Tensor};
+use torch_sys::C_tensor;
 
 use driver::{Driver, StartError};
 pub use driver::{Gpu, GpuMemory};
@@ -22,6 +23,12 @@ pub use failure::GpuFailure;
 unsafe extern "C" {
     fn emovox_set_gpu_numbers(tf32: bool);
     fn emovox_allows_tf32() -> bool;
+    fn emovox_upload(
+        tensor: *const C_tensor,
+        gpu: c_int,
+        message: *mut c_char,
+        message_size: usize,
+    ) -> *mut C_tensor;
     fn emovox_try_device(gpu: c_int, message: *mut c_char, message_size: usize) -> c_int;
 }
 
@@ -349,6 +356,28 @@ impl fmt::Display for GpuMemory {
     }
 }
 
+/// Copies a tensor from the CPU to a device. Other than [`Tensor::to_device`], it does not wait until a
+/// GPU has completed the work that was submitted before.
+///
+/// # Panics
+/// If libtorch fails, as tch's operations do. The panic has libtorch's message.
+pub fn upload(tensor: &Tensor, device: Device) -> Tensor {
+    let Device::Cuda(index) = device else {
+        return tensor.to_device(device);
+    };
+    let index = c_int::try_from(index).unwrap_or(c_int::MAX);
+    let mut message: [c_char; 1024] = [0; 1024];
+    // SAFETY: the tensor lives during the call, and `message` is a buffer of the given size, whose text
+    // ends with a zero. The function returns null or a new tensor, which tch owns from then on.
+    unsafe {
+        let copy = emovox_upload(tensor.as_ptr(), index, message.as_mut_ptr(), message.len());
+        if copy.is_null() {
+            panic!("{}", CStr::from_ptr(message.as_ptr()).to_string_lossy());
+        }
+        Tensor::from_ptr(copy)
+    }
+}
+
 /// Sets how GPUs compute in this process: cuDNN's deterministic algorithms, and its LSTM with all 24
 /// bits of a 32-bit float. With `tf32` the LSTM may use TensorFloat-32 with 11 bits, which GPUs from
 /// Ampere on multiply faster; libtorch's own default is to use it.
@@ -486,6 +515,13 @@ fn old_driver(driver: i64, runtime: i64) -> Option<String> {
     ))
 }
 
+/// Name of a GPU in `CUDA_VISIBLE_DEVICES` of another process. `visible` is the value of this process,
+/// which numbers the GPUs of its list from 0.
+pub fn visible_name(index: usize, visible: Option<&str>) -> String {
+    let entry = visible.and_then(|visible| visible.split(',').nth(index));
+    entry.map_or_else(|| index.to_string(), |entry| entry.trim().to_string())
+}
+
 /// True for a value of `CUDA_VISIBLE_DEVICES` with which CUDA finds no GPU: it ends at the first
 /// invalid entry.
 fn hides_all_gpus(visible: &str) -> bool {
@@ -565,6 +601,13 @@ mod tests {
         for visible in ["0", "1,0", "GPU-8932f937", "MIG-1", "all"] {
             assert!(!hides_all_gpus(visible), "{visible}");
         }
+    }
+
+    #[test]
+    fn another_process_gets_a_gpu_of_this_process() {
+        assert_eq!(visible_name(1, None), "1");
+        assert_eq!(visible_name(1, Some("5,2")), "2");
+        assert_eq!(visible_name(0, Some("MIG-8f1c, MIG-0b2e")), "MIG-8f1c");
     }
 
     #[test]

@@ -7,6 +7,8 @@
 use rand::Rng;
 use tch::Tensor;
 
+use crate::device;
+use crate::parallel;
 use crate::random::ClipSeed;
 
 /// First stream of a clip's random numbers that dropout uses; augmentation uses the others.
@@ -45,19 +47,16 @@ impl<'a> Dropout<'a> {
         self.stream += 1;
         let scale = (65_536.0 / (65_536.0 - f64::from(dropped))) as f32;
         let width = x.numel() / self.seeds.len();
-        let mut bits = vec![0; 2 * width];
-        let mut factors = Vec::with_capacity(x.numel());
-        for seed in self.seeds {
+        let factors = parallel::rows(self.seeds, x.device(), width, |seed, factors| {
+            let mut bits = vec![0; 2 * width];
             seed.generator(stream).fill_bytes(&mut bits);
             let (draws, _) = bits.as_chunks::<2>();
             factors.extend(draws.iter().map(|&draw| {
                 let is_kept = u16::from_le_bytes(draw) >= dropped;
                 if is_kept { scale } else { 0.0 }
             }));
-        }
-        x * Tensor::from_slice(&factors)
-            .to_device(x.device())
-            .view_as(x)
+        });
+        x * device::upload(&Tensor::from_slice(&factors), x.device()).view_as(x)
     }
 }
 

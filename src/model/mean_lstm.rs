@@ -57,11 +57,12 @@ impl MeanLstm {
 /// A linear layer with the initial weights of Keras' `Dense`: Glorot-uniform, biases zero.
 fn dense(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
     let glorot = (6.0 / (inputs + outputs) as f64).sqrt();
+    let uniform = nn::Init::Uniform {
+        lo: -glorot,
+        up: glorot,
+    };
     let config = nn::LinearConfig {
-        ws_init: nn::Init::Uniform {
-            lo: -glorot,
-            up: glorot,
-        },
+        ws_init: init::first_values(&path, uniform),
         bs_init: Some(nn::Init::Const(0.0)),
         bias: true,
     };

@@ -61,7 +61,8 @@ enum Network {
 }
 
 impl EmotionModel {
-    /// A model with random weights, drawn from libtorch's generator (`tch::manual_seed`).
+    /// A model with random weights, drawn from libtorch's generator on the CPU (`tch::manual_seed`):
+    /// the same bits on every device.
     ///
     /// It is built on its final device. cuDNN needs the weights of an LSTM in one contiguous block,
     /// which a later move to another device would break up.
@@ -71,6 +72,20 @@ impl EmotionModel {
         classes: &[String],
         device: Device,
     ) -> Self {
+        let model = EmotionModel::on(device, config, coefficients, classes);
+        if device != Device::Cpu {
+            model.copy_weights(&EmotionModel::on(
+                Device::Cpu,
+                config,
+                coefficients,
+                classes,
+            ));
+        }
+        model
+    }
+
+    /// A model with random weights on a CPU, and with zeros on a GPU.
+    fn on(device: Device, config: &ModelConfig, coefficients: usize, classes: &[String]) -> Self {
         let store = VarStore::new(device);
         let root = store.root();
         let (coefficients, outputs) = (coefficients as i64, classes.len() as i64);
@@ -90,6 +105,15 @@ impl EmotionModel {
             normalisation,
             network,
         }
+    }
+
+    /// Takes the weights and the normalisation of a model of the same shape.
+    fn copy_weights(&self, other: &EmotionModel) {
+        tch::no_grad(|| {
+            for ((_, mut own), (_, weights)) in self.tensors().into_iter().zip(other.tensors()) {
+                own.copy_(&weights);
+            }
+        });
     }
 
     /// Log-probabilities `[batch, classes]` of **normalised** features `[batch, frames,
@@ -199,7 +223,16 @@ impl EmotionModel {
 
 /// A linear layer with the initial weights of PyTorch: uniform in ±1/√inputs.
 fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
-    nn::linear(path, inputs, outputs, nn::LinearConfig::default())
+    let default = nn::LinearConfig::default();
+    let config = match path.device() {
+        Device::Cpu => default,
+        _ => nn::LinearConfig {
+            ws_init: init::first_values(&path, default.ws_init),
+            bs_init: Some(nn::Init::Const(0.0)),
+            ..default
+        },
+    };
+    nn::linear(path, inputs, outputs, config)
 }
 
 /// The identity as a part of the model's weights, until statistics are computed.
@@ -208,4 +241,23 @@ fn register_normalisation(path: &nn::Path, coefficients: i64) -> Normalisation {
         path.zeros_no_train("mean", &[coefficients]),
         path.ones_no_train("deviation", &[coefficients]),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copied_weights_are_the_same_bits() {
+        let classes = ["a".to_string(), "b".to_string()];
+        for config in [
+            ModelConfig::Bilstm(BilstmConfig::default()),
+            ModelConfig::MeanLstm(MeanLstmConfig::default()),
+        ] {
+            let [one, other] = [1, 2].map(|_| EmotionModel::new(&config, 5, &classes, Device::Cpu));
+            assert_ne!(one.tensors(), other.tensors());
+            other.copy_weights(&one);
+            assert_eq!(one.tensors(), other.tensors());
+        }
+    }
 }
