@@ -1,55 +1,66 @@
 //! Communication between the processes of one training during a step. Every exchange is a sum.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::control::StepControl;
 use super::epoch::RankBatch;
 use super::loss;
 use crate::distributed::{ProcessGroup, local_slice};
 
-/// Weight of this process's clips in the mean over the whole batch. `targets` are
-/// `[networks × batch, classes]`.
-pub(super) fn batch_weight(
+/// The term of this process in the mean over the whole batch: its own mean `loss` times the weight
+/// of its clips. `targets` are `[networks × batch, classes]`.
+pub(super) fn weighted(
     group: &ProcessGroup,
     batch: &RankBatch,
     targets: &Tensor,
     class_weights: Option<&Tensor>,
-) -> Result<f64> {
+    loss: Tensor,
+) -> Result<Tensor> {
     if !group.is_distributed() {
-        return Ok(1.0);
+        return Ok(loss);
     }
     if class_weights.is_none() {
-        return Ok(batch.local_size as f64 / batch.global_size as f64);
+        return Ok(loss * (batch.local_size as f64 / batch.global_size as f64));
     }
+    // The weights stay on the device, so that a step does not wait for a GPU.
+    let local = loss::weight(targets, class_weights).to_kind(Kind::Double);
     let local = match batch.local_size {
-        0 => 0.0,
-        _ => loss::weight(targets, class_weights).double_value(&[]),
+        0 => local.zeros_like(),
+        _ => local,
     };
-    let mut all = Tensor::from_slice(&[local]);
+    let mut all = local.copy();
     group.sum(&mut all)?;
-    let all = all.double_value(&[0]);
-    Ok(if all > 0.0 { local / all } else { 0.0 })
+    Ok(loss * (local / all.clamp_min(f64::MIN_POSITIVE)).to_kind(Kind::Float))
 }
 
-/// Sums the gradients of all processes, and agrees on the actions after the step in the same
+/// Sums the gradients of all processes, and the requests for actions after a step in the same
 /// exchange: all stop if one process requests it, and the main process determines when to save.
+/// Returns the sums of the requests `[2]`, on the device of the gradients; `None` for a single
+/// process.
 pub(super) fn gradients(
     group: &ProcessGroup,
     gradients: &mut [Tensor],
     request: StepControl,
-) -> Result<StepControl> {
+) -> Result<Option<Tensor>> {
     if !group.is_distributed() {
-        return Ok(request);
+        return Ok(None);
     }
     // Every parameter of the model has a gradient.
     let rows: Vec<Tensor> = gradients.iter().map(|x| x.flatten(0, -1)).collect();
     let flat = Tensor::cat(&rows, 0);
-    let stop = f32::from(u8::from(request.stop));
-    let save = f32::from(u8::from(request.save && group.is_main()));
-    let requests = Tensor::from_slice(&[stop, save]).to_device(flat.device());
+    // A number that fills a tensor needs no copy to a GPU.
+    let requested = |is_requested: bool| {
+        flat.new_full(
+            [1],
+            f64::from(u8::from(is_requested)),
+            (flat.kind(), flat.device()),
+        )
+    };
+    let stop = requested(request.stop);
+    let save = requested(request.save && group.is_main());
     let length = flat.size()[0];
-    let mut all = Tensor::cat(&[flat, requests], 0);
+    let mut all = Tensor::cat(&[flat, stop, save], 0);
     group.sum(&mut all)?;
     let mut next = 0;
     for gradient in gradients {
@@ -57,11 +68,7 @@ pub(super) fn gradients(
         *gradient = all.narrow(0, next, size).view_as(gradient);
         next += size;
     }
-    let agreed = all.narrow(0, length, 2).to_device(Device::Cpu);
-    Ok(StepControl {
-        stop: agreed.double_value(&[0]) > 0.0,
-        save: agreed.double_value(&[1]) > 0.0,
-    })
+    Ok(Some(all.narrow(0, length, 2)))
 }
 
 /// Embeddings `[networks, batch, width]` and labels `[batch]` of the whole batch. Gradients flow

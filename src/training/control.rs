@@ -3,6 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
+use tch::{Device, Tensor};
+
+use super::all_reduce;
 use crate::distributed::ProcessGroup;
 
 /// Time between two checkpoints within an epoch.
@@ -24,6 +28,8 @@ pub(super) struct Control<'a> {
     needs_agreement: bool,
     last_save: Instant,
     stopped: bool,
+    /// On a GPU, the requests of all processes in the last step.
+    unread: Option<Tensor>,
 }
 
 impl<'a> Control<'a> {
@@ -34,7 +40,31 @@ impl<'a> Control<'a> {
             needs_agreement: group.is_distributed(),
             last_save: Instant::now(),
             stopped: false,
+            unread: None,
         }
+    }
+
+    /// Sums the gradients of all processes, and returns the actions that they agree on. A GPU may
+    /// still compute the step, so there the processes agree on the requests of the step before.
+    ///
+    /// # Errors
+    /// If the communication between processes fails.
+    pub fn agree(&mut self, group: &ProcessGroup, gradients: &mut [Tensor]) -> Result<StepControl> {
+        let request = self.request();
+        let Some(requests) = all_reduce::gradients(group, gradients, request)? else {
+            return Ok(request);
+        };
+        let agreed = match requests.device() {
+            Device::Cpu => Some(requests),
+            _ => self.unread.replace(requests.copy()),
+        };
+        Ok(agreed.map_or_else(StepControl::default, |requests| {
+            let requests = requests.to_device(Device::Cpu);
+            StepControl {
+                stop: requests.double_value(&[0]) > 0.0,
+                save: requests.double_value(&[1]) > 0.0,
+            }
+        }))
     }
 
     /// The request of this process.
@@ -48,6 +78,8 @@ impl<'a> Control<'a> {
     /// Records a checkpoint, and whether the processes agreed to stop.
     pub fn saved(&mut self, agreed: StepControl) {
         self.last_save = Instant::now();
+        // Another request to save is no longer needed, and a request to stop is repeated.
+        self.unread = None;
         self.stopped |= agreed.stop;
     }
 

@@ -8,6 +8,7 @@ use super::all_reduce;
 use super::epoch::RankBatch;
 use super::loss;
 use crate::config::TrainingConfig;
+use crate::device;
 use crate::distributed::ProcessGroup;
 use crate::model::{EmotionModel, TrainOutput};
 
@@ -67,9 +68,9 @@ impl Criterion {
         let class_weights = self.class_weights.as_ref();
         let possible = self.possible_of(targets, batch);
         let targets = loss::smooth(targets, self.label_smoothing, possible.as_ref());
-        let weight = all_reduce::batch_weight(group, batch, &targets, class_weights)?;
         let logits = loss::masked(&output.logits.flatten(0, 1), possible.as_ref());
-        let cross_entropy = loss::cross_entropy(&logits, &targets, class_weights) * weight;
+        let local = loss::cross_entropy(&logits, &targets, class_weights);
+        let cross_entropy = all_reduce::weighted(group, batch, &targets, class_weights, local)?;
         let contrastive = match self.contrastive {
             0.0 => None,
             weight => {
@@ -92,7 +93,7 @@ impl Criterion {
     /// corpus, and of the clip that it is mixed with.
     fn possible_of(&self, targets: &Tensor, batch: &RankBatch) -> Option<Tensor> {
         let possible = self.possible.as_ref()?;
-        let clips = Tensor::from_slice(&batch.clips).to_device(possible.device());
+        let clips = device::upload(&Tensor::from_slice(&batch.clips), possible.device());
         let rows = possible.index_select(0, &clips);
         let rows = rows.repeat([self.ensemble_size as i64, 1]);
         Some(rows.maximum(&targets.gt(0.0).to_kind(Kind::Float)))

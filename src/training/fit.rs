@@ -6,7 +6,6 @@
 
 use anyhow::Result;
 
-use super::all_reduce;
 use super::checkpoint::TrainState;
 use super::control::{Control, StepControl};
 use super::criterion::Criterion;
@@ -93,7 +92,7 @@ pub(super) fn fit(
                 step: step + 1,
                 steps,
             });
-            let requested = all_reduce::gradients(group, &mut gradients, control.request())?;
+            let requested = control.agree(group, &mut gradients)?;
             let optimizer = &mut state.optimizer;
             optimizer.step(&gradients, plan.learning_rate(step), clip_norm);
             checkpoints.poll(monitor)?;
