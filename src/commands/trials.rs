@@ -1,20 +1,21 @@
 //! Common code of the commands that train several trials: flags, progress, and the end of a
 //! command.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use tch::Device;
 
 use super::cache::CacheArgs;
 use super::progress::bar;
 use super::settings::{Settings, set};
 use super::stop::Stop;
 use super::terminal::print_text;
-use super::{Runs, say, warning};
+use super::{Runs, say, warn_of_cpu, warning};
 use emovox::config::RunConfig;
+use emovox::device::DeviceChoice;
 use emovox::experiments::{Job, Outcome, Plan, Runner, Study, Trial, check, default_jobs};
 use emovox::reason::reason;
 use emovox::run::RunFolder;
@@ -28,7 +29,7 @@ pub(super) struct TrialArgs {
     /// Random seed of the split into test, validation and training speakers [default: 1]
     #[arg(long, value_name = "N")]
     split_seed: Option<u64>,
-    /// Number of trainings in parallel [default: one per core; on a GPU 1]
+    /// Number of trainings in parallel [default: one per core; up to four per GPU]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     #[command(flatten)]
@@ -44,7 +45,7 @@ impl TrialArgs {
         let mut config = settings.configure()?;
         set(&mut config.split.seed, self.split_seed);
         config.validate()?;
-        config.training.device.resolve()?;
+        warn_of_cpu(config.training.device.gpus()?.why_cpu);
         Ok(config)
     }
 
@@ -85,10 +86,7 @@ impl TrialArgs {
         let flags = self.cache.flags();
         let batch = Batch {
             all,
-            jobs: match self.jobs {
-                Some(jobs) => jobs,
-                None => jobs_for([study.plan.config()])?,
-            },
+            workers: Workers::new(self.jobs, [study.plan.config()])?,
             stop,
         };
         batch.train(
@@ -102,21 +100,39 @@ impl TrialArgs {
     }
 }
 
-/// Default number of trainings in parallel with these settings.
-pub(super) fn jobs_for<'a>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Result<usize> {
-    let mut on_cpu = true;
-    for config in configs {
-        on_cpu &= config.training.device.resolve()? == Device::Cpu;
+/// The trainings that run in parallel.
+pub(super) struct Workers {
+    /// Number of trainings.
+    jobs: usize,
+    /// GPUs over which they are distributed; empty if the settings name the device.
+    gpus: Vec<usize>,
+}
+
+impl Workers {
+    /// Trainings with these settings on the devices that the settings choose. `jobs` is the number
+    /// that the user requests.
+    pub(super) fn new<'a>(
+        jobs: Option<usize>,
+        configs: impl IntoIterator<Item = &'a RunConfig>,
+    ) -> Result<Workers> {
+        let (mut gpus, mut is_free) = (BTreeSet::new(), true);
+        for config in configs {
+            let device = config.training.device;
+            gpus.extend(device.gpus()?.indices);
+            is_free &= !matches!(device, DeviceChoice::Cuda(Some(_)));
+        }
+        Ok(Workers {
+            jobs: jobs.unwrap_or_else(|| default_jobs(gpus.len())),
+            gpus: gpus.into_iter().filter(|_| is_free).collect(),
+        })
     }
-    Ok(default_jobs(on_cpu))
 }
 
 /// Trials that are trained together.
 pub(super) struct Batch<'a> {
     /// Number of all trials, of which some may be finished.
     pub(super) all: usize,
-    /// Number of trainings in parallel.
-    pub(super) jobs: usize,
+    pub(super) workers: Workers,
     pub(super) stop: &'a Stop,
 }
 
@@ -133,7 +149,8 @@ impl Batch<'_> {
         bar.reset_eta();
         let runner = Runner {
             program: std::env::current_exe()?,
-            jobs: self.jobs,
+            jobs: self.workers.jobs,
+            gpus: self.workers.gpus.clone(),
             stop: self.stop.asked(),
         };
         let outcomes = runner.run(left, job, |trial, outcome, seconds| {

@@ -16,10 +16,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use super::trial::Trial;
+use crate::device;
 use crate::io::no_follow;
 use crate::parallel;
 use crate::process;
 use crate::reason::reason;
+
+/// The variable that selects the GPUs of a process.
+const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 
 /// Time between two looks at a process.
 const POLL: Duration = Duration::from_millis(50);
@@ -51,16 +55,24 @@ pub struct Runner<'a> {
     pub program: PathBuf,
     /// Number of processes at the same time.
     pub jobs: usize,
+    /// GPUs over which the processes are distributed; if it is empty, each chooses its own device.
+    pub gpus: Vec<usize>,
     /// Once this is true, running processes are asked to stop, and no further process is started.
     pub stop: &'a AtomicBool,
 }
 
-/// Number of trainings at the same time that is used by default: one per core, on a GPU one.
-pub fn default_jobs(on_cpu: bool) -> usize {
-    if on_cpu {
-        thread::available_parallelism().map_or(1, usize::from)
-    } else {
-        1
+/// Number of trainings at the same time that is used by default: one per core. A training leaves most
+/// of a GPU idle, but needs a core that submits work to it, so each of `gpus` GPUs gets up to four, as
+/// long as each training has two cores.
+pub fn default_jobs(gpus: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    jobs_for(cores, gpus)
+}
+
+fn jobs_for(cores: usize, gpus: usize) -> usize {
+    match gpus {
+        0 => cores,
+        gpus => gpus * (cores / 2 / gpus).clamp(1, 4),
     }
 }
 
@@ -107,14 +119,15 @@ impl Runner<'_> {
     ) -> Result<Vec<Outcome>> {
         let queue: Mutex<VecDeque<&T>> = Mutex::new(items.iter().collect());
         let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
-        let work = || {
+        let work = &|worker: usize| {
+            let gpu = self.gpus.get(worker % self.gpus.len().max(1)).copied();
             let mut outcomes = Vec::new();
             while !self.is_stopping()
                 && let Some(item) = next()
             {
                 let started = Instant::now();
                 let outcome = job(item)
-                    .and_then(|job| self.run_job(&job))
+                    .and_then(|job| self.run_job(&job, gpu))
                     .unwrap_or_else(|error| Outcome::Failed(reason(&error)));
                 report(item, &outcome, started.elapsed().as_secs_f64());
                 outcomes.push(outcome);
@@ -123,7 +136,9 @@ impl Runner<'_> {
         };
         thread::scope(|scope| {
             let workers = self.jobs.min(items.len());
-            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..workers)
+                .map(|worker| scope.spawn(move || work(worker)))
+                .collect();
             let mut outcomes = Vec::new();
             for worker in workers {
                 let of_worker = worker.join();
@@ -138,7 +153,7 @@ impl Runner<'_> {
         self.stop.load(Ordering::Acquire)
     }
 
-    fn run_job(&self, job: &Job) -> Result<Outcome> {
+    fn run_job(&self, job: &Job, gpu: Option<usize>) -> Result<Outcome> {
         let log = &job.log;
         let file = no_follow(OpenOptions::new().create(true).append(true)).open(log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
@@ -148,6 +163,10 @@ impl Runner<'_> {
         // The processes share the threads of this process.
         let threads = (parallel::threads() / self.jobs).max(1);
         command.args(["--threads", &threads.to_string()]);
+        if let Some(gpu) = gpu {
+            let visible = std::env::var(VISIBLE).ok();
+            command.env(VISIBLE, device::visible_name(gpu, visible.as_deref()));
+        }
         // A trial is trained by one process, even if this process is one of several.
         for name in ["WORLD_SIZE", "RANK", "MASTER_ADDR"] {
             command.env_remove(name);
@@ -213,4 +232,61 @@ fn last_line(log: &Path) -> Option<String> {
     end.lines()
         .rfind(|line| !line.is_empty())
         .map(str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_gets_several_trainings_if_there_are_cores_for_them() {
+        for (cores, gpus, jobs) in [
+            (2, 0, 2),
+            (1, 1, 1),
+            (4, 1, 2),
+            (16, 1, 4),
+            (64, 8, 32),
+            (16, 8, 8),
+        ] {
+            assert_eq!(jobs_for(cores, gpus), jobs, "{cores} cores, {gpus} GPUs");
+        }
+    }
+
+    #[test]
+    fn processes_are_distributed_over_the_gpus() {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = AtomicBool::new(false);
+        let runner = |gpus: Vec<usize>| Runner {
+            program: "/bin/sh".into(),
+            jobs: 2,
+            gpus,
+            stop: &stop,
+        };
+        // Each process waits for the other one, so each worker starts one.
+        let script = "touch $0; i=0; until [ -e a ] && [ -e b ]; do i=$((i + 1)); \
+                      [ $i -lt 6000 ] || exit 1; sleep 0.01; done; echo ${CUDA_VISIBLE_DEVICES-all}";
+        let devices = |gpus| {
+            for name in ["a", "b"] {
+                let _ = std::fs::remove_file(folder.path().join(name));
+                let _ = std::fs::remove_file(folder.path().join(format!("{name}.log")));
+            }
+            let job = |name: &&str| {
+                let script = format!("cd {} && {script}", folder.path().display());
+                Ok(Job {
+                    arguments: vec!["-c".into(), script.into(), (*name).into()],
+                    log: folder.path().join(format!("{name}.log")),
+                })
+            };
+            let outcomes = runner(gpus).run(&["a", "b"], job, |_, _, _| ()).unwrap();
+            assert_eq!(outcomes, [Outcome::Done, Outcome::Done]);
+            let log = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
+            let mut devices = [log("a.log"), log("b.log")].map(|log| log.trim().to_string());
+            devices.sort();
+            devices
+        };
+        assert_eq!(devices(vec![3, 5]), ["3", "5"]);
+        assert_eq!(devices(vec![3]), ["3", "3"]);
+        let own = std::env::var(VISIBLE).unwrap_or("all".into());
+        assert_eq!(devices(vec![]), [own.clone(), own]);
+    }
 }

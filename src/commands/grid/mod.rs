@@ -11,7 +11,7 @@ use clap::{Args, Parser};
 
 use super::cache::CacheArgs;
 use super::stop::Stop;
-use super::trials::{Batch, describe_scores, finish, jobs_for, print_outcome};
+use super::trials::{Batch, Workers, describe_scores, finish, print_outcome};
 use super::{Cli, Runs, open_data, say, warning};
 use emovox::experiments::{Job, Outcome, Plan, Sweep, SweepTrial, TrialState};
 use emovox::reason::reason;
@@ -67,7 +67,7 @@ pub struct GridArgs {
     /// Print the state of each trial
     #[arg(long, group = "what")]
     status: bool,
-    /// Number of trainings in parallel [default: one per core; on a GPU 1; with --slurm no limit]
+    /// Number of trainings in parallel [default: one per core; up to four per GPU; with --slurm no limit]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     #[command(flatten)]
@@ -180,10 +180,10 @@ fn train_here(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<Exi
     let configs = sweep.hyper_params.iter();
     let batch = Batch {
         all,
-        jobs: match args.jobs {
-            Some(jobs) => jobs,
-            None => jobs_for(configs.map(|hyper_params| hyper_params.study.plan.config()))?,
-        },
+        workers: Workers::new(
+            args.jobs,
+            configs.map(|hyper_params| hyper_params.study.plan.config()),
+        )?,
         stop,
     };
     let failed = batch.train(

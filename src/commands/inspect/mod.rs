@@ -14,7 +14,7 @@ use super::folder::FolderArgs;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::terminal::{print_error, print_text};
-use super::{Runs, say};
+use super::{Runs, resolve, say};
 use emovox::audio::{self, AudioConfig, SampleRate};
 use emovox::corpus::SubsetWords;
 use emovox::device::DeviceChoice;
@@ -77,7 +77,7 @@ pub struct InspectArgs {
     #[command(flatten)]
     folder: FolderArgs,
     /// Device: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 }
 
@@ -142,7 +142,7 @@ fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
     let predictor = match &args.run {
         Some(name) => {
             let trained = Trained::open(&args.runs.runs_dir, name)?;
-            Some(Predictor::of(trained, args.device.resolve()?)?)
+            Some(Predictor::of(trained, resolve(args.device)?)?)
         }
         None => None,
     };

@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use super::bars::clock;
 use super::models::open_or_builtin;
 use super::stop::Stop;
-use super::{Runs, warning};
+use super::{Runs, resolve, warning};
 use backlog::Backlog;
 use delays::Delays;
 use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
@@ -76,7 +76,7 @@ pub struct ListenArgs {
     #[arg(long)]
     json: bool,
     /// Device: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 }
 
@@ -103,7 +103,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         bail!("--gate {} dB is outside 1 to 60 dB", args.gate);
     }
     let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
-    let predictor = Predictor::of(trained, args.device.resolve()?)?;
+    let predictor = Predictor::of(trained, resolve(args.device)?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
             "note: this model was trained on synthetic speech only; its predictions for human speech mean \

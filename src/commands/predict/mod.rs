@@ -16,7 +16,7 @@ use super::bars::clock;
 use super::models::open_or_builtin;
 use super::output::OutputArgs;
 use super::progress::bar;
-use super::{Runs, tell_skipped, terminal, warning};
+use super::{Runs, resolve, tell_skipped, terminal, warning};
 use emovox::audio::{Channel, is_recording_name, probe};
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
@@ -89,9 +89,9 @@ pub struct PredictArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
-    /// Device: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
+    /// Device: auto, cpu, cuda or cuda:N [default: cpu; for 500 recordings or more, auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
 }
 
 /// The values of --channel.
@@ -161,7 +161,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         let classes = &trained.config().data.classes;
         outputs.check(out, |file| formats::is_own(file, format, classes))?;
     }
-    let mut predictor = Predictor::of(trained, args.device.resolve()?)?;
+    let mut predictor = Predictor::of(trained, resolve(args.device_for(files.len()))?)?;
     if predictor.config().data.is_synthetic() {
         warning!(
             "note: this model was trained on synthetic speech only; its predictions for human speech mean \
@@ -240,6 +240,17 @@ impl PredictArgs {
             bail!("give the recordings that {word} predicts: emovox predict {word} FILE");
         }
         Ok(given)
+    }
+
+    /// The start of a GPU takes longer than the prediction of some recordings on the CPU.
+    fn device_for(&self, recordings: usize) -> DeviceChoice {
+        const MANY: usize = 500;
+        let usual = if recordings < MANY {
+            DeviceChoice::Cpu
+        } else {
+            DeviceChoice::Auto
+        };
+        self.device.unwrap_or(usual)
     }
 
     fn windowing(&self) -> Option<Windowing> {
