@@ -1,16 +1,19 @@
 //! Predictions of a whole subset, batch by batch, without dropout and without gradients.
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::EmotionModel;
 use crate::augment::VtlpWarps;
 use crate::dataset::{Batch, BatchPlan, SplitTensors};
 use crate::parallel::{self, Shared};
 
+/// Least number of clips in a batch on a GPU, which needs as long for a few clips as for many.
+const GPU_BATCH: usize = 512;
+
 /// Log-probabilities `[recordings][classes]` for each recording of a subset, in its order. They are
 /// the normalised mean over the VTLP warps `warps`, and over the pieces of a recording that was
-/// cut.
+/// cut. On a GPU a batch has more than `batch_size` clips.
 ///
 /// # Errors
 /// If the features cannot be read, or if libtorch fails, for example by a lack of memory.
@@ -20,6 +23,10 @@ pub fn log_probabilities(
     warps: Option<&VtlpWarps>,
     batch_size: usize,
 ) -> Result<Vec<Vec<f32>>> {
+    let batch_size = match model.device() {
+        Device::Cpu => batch_size,
+        _ => batch_size.max(GPU_BATCH),
+    };
     log_probabilities_of(model, part, warps, batch_size, |_| true, |_| Ok(()))
 }
 
@@ -39,19 +46,22 @@ pub fn log_probabilities_of(
     let plan = BatchPlan::by_length(part, batch_size);
     let local: Vec<bool> = (0..plan.batches()).map(is_local).collect();
     let shared = Shared::new((model, &plan, warps));
-    let outputs = parallel::map(
-        local.into_iter().enumerate().collect(),
-        |(index, is_local)| {
-            let &(model, plan, warps) = shared.get();
-            if !is_local {
-                let shape = [plan.size(index), model.classes().len()].map(|size| size as i64);
-                return Ok(Tensor::zeros(shape, (Kind::Float, model.device())));
-            }
-            tch::no_grad(|| predict_batch(model, &plan.batch(index)?, warps))
-        },
-    );
+    let predict = |(index, is_local): (usize, bool)| {
+        let &(model, plan, warps) = shared.get();
+        if !is_local {
+            let shape = [plan.size(index), model.classes().len()].map(|size| size as i64);
+            return Ok(Tensor::zeros(shape, (Kind::Float, model.device())));
+        }
+        tch::no_grad(|| predict_batch(model, &plan.batch(index)?, warps))
+    };
+    let batches = local.into_iter().enumerate();
+    let outputs = match model.device() {
+        Device::Cpu => parallel::map(batches.collect(), predict),
+        // Threads would give their work to the same GPU, and each would take memory of it.
+        _ => batches.map(predict).collect(),
+    };
     let outputs: Vec<Tensor> = outputs.into_iter().collect::<Result<_>>()?;
-    let mut sorted = Tensor::cat(&outputs, 0).to_device(tch::Device::Cpu);
+    let mut sorted = Tensor::cat(&outputs, 0).to_device(Device::Cpu);
     all_reduce(&mut sorted)?;
     let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
     let order = (0..plan.batches()).flat_map(|batch| plan.clips(batch));

@@ -78,15 +78,17 @@ impl TrainState {
         }
     }
 
-    /// The bytes of `last.ot`.
+    /// The tensors of `last.ot`, copied to main memory: the training may go on before they are
+    /// written.
     ///
     /// # Errors
-    /// If libtorch cannot serialise a tensor.
-    pub fn encode(&self, model: &EmotionModel) -> Result<Vec<u8>> {
+    /// If the metadata cannot be written.
+    pub fn snapshot(&self, model: &EmotionModel) -> Result<Weights> {
+        let mut on_device = model.tensors();
+        on_device.extend(self.optimizer.state());
+        on_device.extend(selected_names(&self.selected));
         let mut tensors = vec![metadata(model)?];
-        tensors.extend(model.tensors());
-        tensors.extend(self.optimizer.state());
-        tensors.extend(selected_names(&self.selected));
+        tensors.extend(in_main_memory(on_device));
         // tch cannot save a tensor without elements.
         if !self.progress.epochs.is_empty() {
             tensors.push((EPOCHS.into(), epochs_tensor(&self.progress.epochs)));
@@ -99,14 +101,42 @@ impl TrainState {
         } = self.progress.partial;
         let partial = [steps as f64, loss_sum, hits as f64, seconds];
         tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
-        encode(&tensors)
+        Ok(tensors)
     }
 }
 
-/// Writes `last.ot`, and keeps the file before it as `previous.ot`.
-pub(super) fn write(run: &RunFolder, state: &[u8]) -> Result<()> {
+/// Copies of tensors in main memory. From a GPU, all 32-bit floats are copied at once, because every
+/// copy waits for the GPU.
+pub(super) fn in_main_memory(tensors: Weights) -> Weights {
+    let is_on_gpu = tensors.iter().any(|(_, x)| x.device() != Device::Cpu);
+    let tensors = if is_on_gpu { at_once(tensors) } else { tensors };
+    let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
+    tensors.into_iter().map(copy).collect()
+}
+
+/// The 32-bit floats as parts of one tensor in main memory, and the other tensors unchanged.
+fn at_once(mut tensors: Weights) -> Weights {
+    let mut floats: Vec<&mut Tensor> = tensors.iter_mut().map(|(_, tensor)| tensor).collect();
+    floats.retain(|tensor| tensor.kind() == Kind::Float);
+    let rows: Vec<Tensor> = floats.iter().map(|x| x.detach().flatten(0, -1)).collect();
+    let all = Tensor::cat(&rows, 0).to_device(Device::Cpu);
+    let mut next = 0;
+    for tensor in floats {
+        let length = tensor.numel() as i64;
+        *tensor = all.narrow(0, next, length).view(tensor.size().as_slice());
+        next += length;
+    }
+    tensors
+}
+
+/// Writes `last.ot` from a [`TrainState::snapshot`], and keeps the file before it as `previous.ot`.
+///
+/// # Errors
+/// If libtorch cannot serialise a tensor, or if the file cannot be written.
+pub(super) fn write(run: &RunFolder, snapshot: &Weights) -> Result<()> {
+    let bytes = encode(snapshot)?;
     write_keeping_previous(&run.last_ot(), &run.previous_ot(), |file| {
-        Ok(file.write_all(state)?)
+        Ok(file.write_all(&bytes)?)
     })
 }
 
@@ -331,4 +361,36 @@ fn progress_of(saved: &BTreeMap<String, Tensor>) -> Result<Progress> {
 fn copy_of(model: &EmotionModel) -> Weights {
     let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
     model.tensors().into_iter().map(copy).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_copied_at_once_are_the_same_bits() {
+        let tensors = || -> Weights {
+            vec![
+                (
+                    "matrix".into(),
+                    Tensor::from_slice(&[1.5f32, -2.0, 3.0, 4.0]).view([2, 2]),
+                ),
+                ("step".into(), Tensor::from_slice(&[7i64])),
+                ("scalar".into(), Tensor::from(0.25f32)),
+                (
+                    "turned".into(),
+                    Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]).view([2, 2]).tr(),
+                ),
+            ]
+        };
+        assert_eq!(at_once(tensors()), tensors());
+        assert_eq!(in_main_memory(tensors()), tensors());
+        // The rows of a transposed tensor are in another order in memory.
+        let contiguous = |tensors: Weights| -> Weights { tensors.into_iter().take(3).collect() };
+        let saved = |tensors: Weights| encode(&in_main_memory(contiguous(tensors))).unwrap();
+        assert!(
+            saved(at_once(tensors())) == saved(tensors()),
+            "the same bytes in a file"
+        );
+    }
 }

@@ -199,8 +199,11 @@ fn score_in_group(
 ) -> Result<(Predictions, f64)> {
     let is_local = |batch: usize| batch % group.world_size() == group.rank();
     let all_reduce = |rows: &mut Tensor| group.sum(rows);
-    let log_probabilities =
-        model::log_probabilities_of(model, subset, None, batch_size, is_local, all_reduce)?;
+    let log_probabilities = if group.is_distributed() {
+        model::log_probabilities_of(model, subset, None, batch_size, is_local, all_reduce)?
+    } else {
+        model::log_probabilities(model, subset, None, batch_size)?
+    };
     let truth = subset.recording_labels();
     let loss: f64 = log_probabilities
         .iter()

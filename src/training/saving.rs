@@ -1,33 +1,72 @@
 //! Checkpoints of a training: within an epoch at once, after an epoch in a separate thread while
-//! the next epoch is trained.
+//! the next epoch is trained. On a GPU, epochs that end soon after a checkpoint are saved together.
 
 use std::panic;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use tch::{Device, Tensor};
 
 use super::Event;
-use super::checkpoint::{self, TrainState};
+use super::checkpoint::{self, TrainState, Weights, in_main_memory};
 use super::fit::Setup;
 use crate::evaluation::EpochMetrics;
 use crate::io::write_bytes;
 use crate::model;
 use crate::run::{RunFolder, write_metrics};
 
+/// Least time between two checkpoints after epochs on a GPU, where an epoch can be shorter than the
+/// time that a disk needs.
+const GPU_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The files of a training in its run folder. Only the main process writes them.
 pub(super) struct Checkpoints<'a> {
     setup: &'a Setup<'a>,
     run: &'a RunFolder,
+    /// Least time between the starts of two checkpoints after epochs; 0 saves every epoch.
+    interval: Duration,
+    /// Start of the last checkpoint after an epoch.
+    last_start: Option<Instant>,
+    /// The state after an epoch that is not written yet.
+    waiting: Option<Snapshot>,
     pending: Option<AsyncCheckpoint>,
+}
+
+/// The state after an epoch, in main memory.
+struct Snapshot {
+    /// The tensors of `last.ot`.
+    state: Weights,
+    /// The tensors of `best.ot`, if it changes.
+    selected: Option<Weights>,
+    /// The rows of `metrics.csv`.
+    epochs: Vec<EpochMetrics>,
+    /// The epochs since the snapshot before.
+    completed: Vec<Completed>,
+}
+
+/// An epoch that `monitor` gets when it is saved.
+struct Completed {
+    record: EpochMetrics,
+    /// True if the epoch had the best validation UAR so far.
+    best: bool,
 }
 
 /// A checkpoint that a thread is writing.
 struct AsyncCheckpoint {
-    /// Metrics of the saved epoch.
-    record: EpochMetrics,
-    /// True if the epoch has the best validation UAR so far.
-    best: bool,
+    completed: Vec<Completed>,
     thread: JoinHandle<Result<()>>,
+}
+
+impl Snapshot {
+    fn write(&self, run: &RunFolder) -> Result<()> {
+        checkpoint::write(run, &self.state)?;
+        write_metrics(&run.metrics_csv(), &self.epochs)?;
+        match &self.selected {
+            Some(weights) => write_bytes(&run.best_ot(), &model::encode(weights)?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<'a> Checkpoints<'a> {
@@ -50,6 +89,12 @@ impl<'a> Checkpoints<'a> {
         Ok(Checkpoints {
             setup,
             run,
+            interval: match setup.model.device() {
+                Device::Cpu => Duration::ZERO,
+                _ => GPU_INTERVAL,
+            },
+            last_start: None,
+            waiting: None,
             pending: None,
         })
     }
@@ -57,7 +102,7 @@ impl<'a> Checkpoints<'a> {
     /// Saves a training within an epoch.
     ///
     /// # Errors
-    /// If this checkpoint or the pending one cannot be written.
+    /// If this checkpoint or an earlier one cannot be written.
     pub fn save_partial_epoch(
         &mut self,
         state: &TrainState,
@@ -65,18 +110,20 @@ impl<'a> Checkpoints<'a> {
     ) -> Result<()> {
         self.finish(monitor)?;
         if self.setup.group.is_main() {
-            checkpoint::write(self.run, &state.encode(self.setup.model)?)?;
+            checkpoint::write(self.run, &state.snapshot(self.setup.model)?)?;
         }
         Ok(())
     }
 
-    /// Begins to save the epoch that `state` has completed last. `monitor` gets the epoch when it
-    /// is saved.
+    /// Copies the epoch that `state` has completed last, and begins to save it if the time has
+    /// come. `monitor` gets the epoch when it is saved.
     ///
     /// # Errors
-    /// If the pending checkpoint cannot be written.
+    /// If an earlier checkpoint cannot be written.
     pub fn save_epoch(&mut self, state: &TrainState, monitor: &mut dyn FnMut(Event)) -> Result<()> {
-        self.finish(monitor)?;
+        if self.interval.is_zero() {
+            self.finish(monitor)?;
+        }
         let Some(record) = state.progress.epochs.last().cloned() else {
             return Ok(());
         };
@@ -90,52 +137,218 @@ impl<'a> Checkpoints<'a> {
             });
             return Ok(());
         }
-        let selected = is(state.progress.selected(config))
-            .then(|| model::encode_weights(model, &state.selected))
-            .transpose()?;
-        let (run, epochs) = (self.run.clone(), state.progress.epochs.clone());
-        let bytes = state.encode(model)?;
-        let write = move || {
-            checkpoint::write(&run, &bytes)?;
-            write_metrics(&run.metrics_csv(), &epochs)?;
-            match selected {
-                Some(weights) => write_bytes(&run.best_ot(), &weights),
-                None => Ok(()),
-            }
+        let mut selected = None;
+        if is(state.progress.selected(config)) {
+            let mut weights = vec![model::metadata(model)?];
+            weights.extend(in_main_memory(copied(&state.selected)));
+            selected = Some(weights);
+        }
+        let mut snapshot = Snapshot {
+            state: state.snapshot(model)?,
+            selected,
+            epochs: state.progress.epochs.clone(),
+            completed: Vec::new(),
         };
-        self.pending = Some(AsyncCheckpoint {
-            record,
-            best,
-            thread: thread::spawn(write),
-        });
+        // The new state replaces one that was not written.
+        if let Some(before) = self.waiting.take() {
+            snapshot.selected = snapshot.selected.or(before.selected);
+            snapshot.completed = before.completed;
+        }
+        snapshot.completed.push(Completed { record, best });
+        self.waiting = Some(snapshot);
+        self.poll(monitor)
+    }
+
+    /// Reports epochs that are saved, and begins to save those that wait if the time has come. Does
+    /// not wait.
+    ///
+    /// # Errors
+    /// If a checkpoint could not be written.
+    pub fn poll(&mut self, monitor: &mut dyn FnMut(Event)) -> Result<()> {
+        if let Some(pending) = self.pending.take_if(|pending| pending.thread.is_finished()) {
+            pending.join(monitor)?;
+        }
+        let is_due = self
+            .last_start
+            .is_none_or(|start| start.elapsed() >= self.interval);
+        if self.pending.is_none() && is_due {
+            self.start();
+        }
         Ok(())
     }
 
-    /// Reports the pending epoch to `monitor` if it is saved. Does not wait.
-    ///
-    /// # Errors
-    /// If the pending checkpoint could not be written.
-    pub fn poll(&mut self, monitor: &mut dyn FnMut(Event)) -> Result<()> {
-        match &self.pending {
-            Some(pending) if pending.thread.is_finished() => self.finish(monitor),
-            _ => Ok(()),
+    /// Begins to save the epochs that wait.
+    fn start(&mut self) {
+        if let Some(mut snapshot) = self.waiting.take() {
+            let (run, completed) = (self.run.clone(), std::mem::take(&mut snapshot.completed));
+            self.last_start = Some(Instant::now());
+            self.pending = Some(AsyncCheckpoint {
+                completed,
+                thread: thread::spawn(move || snapshot.write(&run)),
+            });
         }
     }
 
-    /// Waits until the pending epoch is saved, and reports it to `monitor`.
+    /// Waits until all completed epochs are saved, and reports them to `monitor`.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If a checkpoint cannot be written.
     pub fn finish(&mut self, monitor: &mut dyn FnMut(Event)) -> Result<()> {
-        let Some(pending) = self.pending.take() else {
-            return Ok(());
-        };
-        match pending.thread.join() {
+        while self.pending.is_some() || self.waiting.is_some() {
+            if let Some(pending) = self.pending.take() {
+                pending.join(monitor)?;
+            }
+            self.start();
+        }
+        Ok(())
+    }
+}
+
+impl AsyncCheckpoint {
+    /// Waits until the epochs are saved, and reports them.
+    fn join(self, monitor: &mut dyn FnMut(Event)) -> Result<()> {
+        match self.thread.join() {
             Ok(saved) => saved?,
             Err(panicked) => panic::resume_unwind(panicked),
         }
-        let (record, best) = (&pending.record, pending.best);
-        monitor(Event::Epoch { record, best });
+        for Completed { record, best } in &self.completed {
+            let best = *best;
+            monitor(Event::Epoch { record, best });
+        }
         Ok(())
+    }
+}
+
+impl Drop for Checkpoints<'_> {
+    /// Saves the completed epochs after a panic in the training.
+    fn drop(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            let _ = pending.thread.join();
+        }
+        if let Some(waiting) = self.waiting.take() {
+            let _ = waiting.write(self.run);
+        }
+    }
+}
+
+/// The same tensors.
+fn copied(weights: &Weights) -> Weights {
+    let same = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.shallow_clone());
+    weights.iter().map(same).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::ops::Range;
+    use std::panic::AssertUnwindSafe;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::config::{Arch, RunConfig};
+    use crate::dataset::SplitTensors;
+    use crate::distributed::ProcessGroup;
+    use crate::features::Features;
+    use crate::run::read_metrics;
+    use crate::training::control::Control;
+    use crate::training::fit::fit;
+    use crate::training::{TrainData, fresh_model};
+
+    /// Trains for six epochs of two steps.
+    fn train(run: &RunFolder, interval: Duration, monitor: &mut dyn FnMut(Event)) {
+        let RunConfig {
+            model: config,
+            mut training,
+            ..
+        } = RunConfig::recipe(Arch::MeanLstm);
+        (training.epochs, training.batch_size) = (6, 4);
+        let classes = ["a".to_string(), "b".to_string()];
+        let model = fresh_model(&config, 1, 2, &classes, Device::Cpu);
+        let part = |clips: Range<usize>| {
+            let labels: Vec<usize> = clips.clone().map(|clip| clip % 2).collect();
+            let clip = |clip: usize| {
+                let values = (0..2 * (3 + clip)).map(|i| ((i * i + clip) as f32).sin());
+                Features::new(3 + clip, 2, values.collect()).unwrap()
+            };
+            let clips: Vec<Features> = clips.map(clip).collect();
+            let clips: Vec<&Features> = clips.iter().collect();
+            SplitTensors::new(&clips, &labels, model.normalisation(), Device::Cpu).unwrap()
+        };
+        let data = TrainData {
+            train: part(0..8),
+            validation: part(8..12),
+            spec_augment: None,
+            train_names: vec![String::new(); 8],
+            groups: Vec::new(),
+            corpora: Vec::new(),
+        };
+        let group = ProcessGroup::single();
+        let mut state = TrainState::load(run, &model, &training, &group).unwrap();
+        let setup = Setup {
+            model: &model,
+            data: &data,
+            config: &training,
+            group: &group,
+        };
+        let stop = AtomicBool::new(false);
+        let mut control = Control::new(&stop, &group);
+        let mut checkpoints = Checkpoints::begin(&setup, run, &state).unwrap();
+        checkpoints.interval = interval;
+        fit(&setup, &mut state, &mut control, &mut checkpoints, monitor).unwrap();
+        checkpoints.finish(monitor).unwrap();
+    }
+
+    /// The files of a training, without the durations.
+    fn files(run: &RunFolder) -> (Vec<u8>, String, Vec<EpochMetrics>) {
+        let mut last = model::read_tensors(&run.last_ot(), Device::Cpu).unwrap();
+        last.remove("training.epochs");
+        let mut metrics = read_metrics(&run.metrics_csv()).unwrap();
+        metrics.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+        let last = last.iter().map(|(name, x)| (name, x.flatten(0, -1)));
+        let last: Vec<_> = last
+            .map(|(name, x)| (name, Vec::<f64>::try_from(x).unwrap()))
+            .collect();
+        let best = fs::read(run.best_ot()).unwrap();
+        (best, format!("{last:?}"), metrics)
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn epochs_that_are_saved_together_leave_the_same_files() {
+        let runs = tempfile::tempdir().unwrap();
+        // After an hour, only the first epoch is saved before the end.
+        let trained = [Duration::ZERO, HOUR].map(|interval| {
+            let name = interval.as_secs().to_string();
+            let (run, _lock) = RunFolder::create(runs.path(), &name, |_| Ok(())).unwrap();
+            let mut epochs = Vec::new();
+            train(&run, interval, &mut |event| {
+                if let Event::Epoch { record, best } = event {
+                    epochs.push((record.epoch, best));
+                }
+            });
+            assert_eq!(epochs.len(), 6);
+            (epochs, files(&run))
+        });
+        assert!(trained[0] == trained[1]);
+    }
+
+    #[test]
+    fn a_panic_in_the_training_loses_no_completed_epoch() {
+        let runs = tempfile::tempdir().unwrap();
+        let (run, _lock) = RunFolder::create(runs.path(), "run", |_| Ok(())).unwrap();
+        let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
+            train(&run, HOUR, &mut |event| {
+                if matches!(event, Event::Step { epoch: 4, .. }) {
+                    panic!("CUDA error: unspecified launch failure");
+                }
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(read_metrics(&run.metrics_csv()).unwrap().len(), 3);
+        train(&run, HOUR, &mut |_| ());
+        let (whole, _lock) = RunFolder::create(runs.path(), "whole", |_| Ok(())).unwrap();
+        train(&whole, HOUR, &mut |_| ());
+        assert!(files(&run) == files(&whole));
     }
 }

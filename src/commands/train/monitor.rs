@@ -69,8 +69,9 @@ impl TrainingMonitor {
         if let Some(events) = &mut self.events {
             return events.append(record);
         }
-        // All epochs so far, including this one.
-        let epochs = read_metrics(&self.run.metrics_csv())?;
+        // All epochs so far, including this one. Later ones may have been saved with it.
+        let mut epochs = read_metrics(&self.run.metrics_csv())?;
+        epochs.retain(|epoch| epoch.epoch <= record.epoch);
         self.events = Some(EventFile::begin(&self.run.events(), &epochs, &self.notes)?);
         Ok(())
     }
