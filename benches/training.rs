@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo bench --bench training
+//! EMOVOX_BENCH_DEVICE=cuda cargo bench --bench training
 //! ```
 //! The clips are noise with the lengths of RAVDESS clips (2 to 4 s after trimming), so no corpus is
 //! needed.
@@ -12,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tch::nn::{self, RNN};
-use tch::{Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use emovox::augment::SpecAugment;
 use emovox::config::RunConfig;
 use emovox::dataset::{Batch, BatchPlan, SampleSpec, SplitTensors};
-use emovox::device;
+use emovox::device::{self, DeviceChoice};
 use emovox::features::Features;
 use emovox::model::{Arch, EmotionModel};
 use emovox::random::ClipSeed;
@@ -28,6 +29,20 @@ const CLASSES: usize = 8;
 /// Number of steps in an epoch.
 const STEPS: usize = 16;
 
+/// The device that EMOVOX_BENCH_DEVICE names, such as `cuda`; without it, the CPU.
+fn bench_device() -> Device {
+    let name = std::env::var("EMOVOX_BENCH_DEVICE").unwrap_or("cpu".into());
+    let choice: DeviceChoice = name.parse().expect("the name of a device");
+    choice.resolve().expect("the device")
+}
+
+/// Waits for the work that a GPU has not completed.
+fn wait_for(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
+}
+
 /// A recipe, a model with random weights, and clips of noise.
 struct Setup {
     config: RunConfig,
@@ -36,11 +51,13 @@ struct Setup {
 }
 
 fn setup(arch: Arch) -> Setup {
+    // The seed must come after the search for a GPU.
+    bench_device();
     tch::manual_seed(1);
     let config = RunConfig::recipe(arch);
     let classes: Vec<String> = (0..CLASSES).map(|class| class.to_string()).collect();
     let width = config.features.coefficients();
-    let model = EmotionModel::new(&config.model, width, &classes, Device::Cpu);
+    let model = EmotionModel::new(&config.model, width, &classes, bench_device());
     let clips = STEPS * config.training.batch_size;
     let part = noise(&config, &model, clips);
     Setup {
@@ -68,7 +85,7 @@ fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> SplitTensors
         .collect();
     let rows: Vec<&Features> = features.iter().collect();
     let labels: Vec<usize> = (0..clips).map(|clip| clip % CLASSES).collect();
-    SplitTensors::new(&rows, &labels, model.normalisation(), Device::Cpu).expect("room for them")
+    SplitTensors::new(&rows, &labels, model.normalisation(), model.device()).expect("room for them")
 }
 
 /// The batches of an epoch with clips of different speeds.
@@ -104,17 +121,40 @@ fn parts(c: &mut Criterion) {
         let plan = plan(&setup);
         let batch = plan.batch(0).expect("features in memory");
         let mut group = c.benchmark_group(arch.to_string());
-        group.bench_function("batch", |b| b.iter(|| black_box(plan.batch(0))));
-        group.bench_function("model forward", |b| b.iter(|| loss(&setup.model, &batch)));
+        let device = setup.model.device();
+        group.bench_function("batch", |b| {
+            b.iter(|| {
+                black_box(plan.batch(0)).expect("features in memory");
+                wait_for(device);
+            });
+        });
+        group.bench_function("model forward", |b| {
+            b.iter(|| {
+                let loss = loss(&setup.model, &batch);
+                wait_for(device);
+                loss
+            });
+        });
         group.bench_function("model backward", |b| {
-            let forward = || loss(&setup.model, &batch);
-            b.iter_batched(forward, |loss| loss.backward(), BatchSize::PerIteration);
+            let forward = || {
+                let loss = loss(&setup.model, &batch);
+                wait_for(device);
+                loss
+            };
+            let backward = |loss: Tensor| {
+                loss.backward();
+                wait_for(device);
+            };
+            b.iter_batched(forward, backward, BatchSize::PerIteration);
         });
         group.bench_function("optimizer", |b| {
             let mut optimizer = AdamW::new(setup.model.parameters(), &setup.config.training);
             let parameters = setup.model.parameters().into_iter();
             let gradients: Vec<Tensor> = parameters.map(|(_, x)| x.ones_like()).collect();
-            b.iter(|| optimizer.step(&gradients, 1e-6, 1.0));
+            b.iter(|| {
+                optimizer.step(&gradients, 1e-6, 1.0);
+                wait_for(device);
+            });
         });
         group.bench_function("step", |b| {
             b.iter_custom(|steps| whole_steps(&setup, steps))
@@ -125,11 +165,15 @@ fn parts(c: &mut Criterion) {
 
 /// Forward and backward pass of one LSTM of the default model: one direction, 32 clips of 40 steps.
 fn lstm(c: &mut Criterion) {
-    let store = nn::VarStore::new(Device::Cpu);
+    let device = bench_device();
+    let store = nn::VarStore::new(device);
     let lstm = nn::lstm(store.root(), 128, 64, Default::default());
-    let steps = Tensor::randn([32, 40, 128], (Kind::Float, Device::Cpu));
+    let steps = Tensor::randn([32, 40, 128], (Kind::Float, device));
     c.bench_function("lstm, one direction", |b| {
-        b.iter(|| lstm.seq(&steps).0.sum(Kind::Float).backward());
+        b.iter(|| {
+            lstm.seq(&steps).0.sum(Kind::Float).backward();
+            wait_for(device);
+        });
     });
 }
 
@@ -151,7 +195,7 @@ fn whole_steps(setup: &Setup, steps: u64) -> Duration {
             &setup.config.features,
             setup.config.audio.sample_rate,
             setup.model.normalisation(),
-            Device::Cpu,
+            setup.model.device(),
         )
         .expect("a recipe"),
     };

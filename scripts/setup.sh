@@ -20,7 +20,7 @@ Links .libtorch to libtorch $VERSION, so that plain cargo commands work. It uses
   3. the torch $VERSION wheel, which pip downloads into a folder that all clones share
 
   --cpu    without CUDA (0.5 GB); the default without an NVIDIA driver
-  --cuda   with CUDA (3.8 GB); the default with an NVIDIA driver
+  --cuda   with CUDA (2.6 GB); the default with an NVIDIA driver
 
 Environment:
   LIBTORCH       your own libtorch $VERSION: the folder with include/ and lib/
@@ -162,7 +162,7 @@ case "$os $machine" in
 esac
 
 name=libtorch-$VERSION-$want-$arch kilobytes=1300000 size="0.5 GB"
-[ "$want" != cuda ] || name=libtorch-$VERSION-cuda13-$arch kilobytes=4500000 size="2.5 GB"
+[ "$want" != cuda ] || name=libtorch-$VERSION-cuda13-$arch kilobytes=4500000 size="2.6 GB"
 # Earlier versions used the cache folder, which people clear: then built programs cannot start.
 earlier=${XDG_CACHE_HOME:-$home/.cache}/emovox/$name/torch
 [ -n "${EMOVOX_CACHE:-}" ] || [ -n "$(problem "$earlier" "$want")" ] || finish "$earlier"
@@ -240,7 +240,8 @@ END
     rm -rf "$part/wheel"
 }
 
-driver=$(sed -n 's/^NVRM.*  \([0-9]*\)\.[0-9.]*  .*/\1/p' /proc/driver/nvidia/version 2>/dev/null || true)
+# WSL2 has no /proc/driver/nvidia; nvidia-smi prints a sentence instead of a number if it fails.
+driver=$({ nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null || true; } | sed -n '1s/^\([0-9][0-9]*\)\..*/\1/p')
 [ "$want" != cuda ] || [ "${driver:-580}" -ge 580 ] ||
     say "note: CUDA 13 needs NVIDIA driver 580 or newer; with driver $driver the GPU is not used"
 say "downloading torch $VERSION ($want, about $size, once) into $cache"

@@ -333,6 +333,14 @@ setup PIP_FAILS=1
 rm "$bin/nvidia-smi"
 fails_with "downloading torch 2.11.0 (cuda"
 
+begin "a driver that is too old is named before the download"
+fake nvidia-smi <<'END'
+[ "$*" = "--query-gpu=driver_version --format=csv,noheader" ] && echo 550.54.15
+END
+setup PIP_FAILS=1
+rm "$bin/nvidia-smi"
+fails_with "with driver 550 the GPU is not used"
+
 begin "without an NVIDIA driver the CPU libraries are the default"
 setup
 works && links "$cache/$cpu/torch"

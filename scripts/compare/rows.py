@@ -1,4 +1,5 @@
 """The processes to compare, and the rows of the table."""
+import os
 from dataclasses import dataclass
 
 
@@ -43,7 +44,8 @@ def torch_training(arch, *flags):
 
 
 PLAIN = ["--config", "{here}/no-augmentation.toml"]
-CPU, CUDA = ["--device", "cpu"], ["--device", "cuda"]
+#: A certain GPU of several: COMPARE_GPU=cuda:1 scripts/compare/run.sh
+CPU, CUDA = ["--device", "cpu"], ["--device", os.environ.get("COMPARE_GPU", "cuda")]
 KERAS = python("train_keras.py", "{work}/runs/seed", "{work}/features/seed", "--epochs", "{epochs}")
 
 CONTENDERS = {c.name: c for c in [
@@ -70,6 +72,9 @@ CONTENDERS = {c.name: c for c in [
                                  "--runs-dir", "{work}/runs"]),
     Contender("torch predict", python("predict_torch.py", "{work}/runs/seed", "{clip}", "{classes}")),
     Contender("keras predict", python("predict_keras.py", "{work}/runs/seed", "{clip}", "{classes}")),
+    Contender("emovox seed cuda", emovox_training("seed", *CUDA), run=True, cuda=True),
+    Contender("torch seed cuda", torch_training("seed", *CUDA), cuda=True),
+    Contender("torch seed cuda resident", torch_training("seed", *CUDA, "--resident"), cuda=True),
     Contender("emovox cuda", emovox_training("bilstm", *CUDA, *PLAIN), run=True, cuda=True),
     Contender("torch cuda", torch_training("default", *CUDA), cuda=True),
     Contender("torch cuda resident", torch_training("default", *CUDA, "--resident"), cuda=True),
@@ -105,6 +110,10 @@ ROWS = [
         "PyTorch, DataLoader", "≥ 3"),
     Row("cuda-resident", "one epoch, default model, GPU", ("emovox cuda", "epoch"),
         ("torch cuda resident", "epoch"), "PyTorch, all data on the GPU", "≥ 1.5"),
+    Row("cuda-seed-loader", SEED + ", GPU", ("emovox seed cuda", "epoch"),
+        ("torch seed cuda", "epoch"), "PyTorch, DataLoader", "≥ 3"),
+    Row("cuda-seed-resident", SEED + ", GPU", ("emovox seed cuda", "epoch"),
+        ("torch seed cuda resident", "epoch"), "PyTorch, all data on the GPU", "≥ 1.5"),
     Row("first-torch", FIRST + ": until its start", ("emovox default", "begins"),
         ("torch padded", "begins"), "PyTorch, cached `.npy`", "≥ 5"),
     Row("first-torch-ends", FIRST + ": until its end", ("emovox default", "first"),
