@@ -238,6 +238,8 @@ heads = 2
 [training]
 epochs = 3
 batch_size = 8
+[training.disturbance]
+copies = 1
 ";
 
 pub const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";
