@@ -14,8 +14,8 @@ use crate::device::DeviceChoice;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Random seed of weights, clip order, dropout and augmentation. The same seed gives the same
-    /// bytes on the same CPU with the same number of threads.
+    /// Random seed of weights, clip order, dropout, augmentation and disturbed copies. The same seed
+    /// gives the same bytes on the same CPU, with any number of threads.
     pub seed: u64,
     /// CPU or GPU.
     pub device: DeviceChoice,

@@ -236,10 +236,9 @@ input = 16
 hidden = 16
 heads = 2
 [training]
+disturbance = { copies = 1 }
 epochs = 3
 batch_size = 8
-[training.disturbance]
-copies = 1
 ";
 
 pub const TRAIN: &str = "train --data corpus --config small.toml --device cpu --run mine";
