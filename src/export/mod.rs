@@ -6,7 +6,7 @@
 //! docs/export.md shows how.
 //!
 //! ```no_run
-//! use emovox::{export, inference::{Predictor, Trained}, io::write_bytes};
+//! use emovox::{export, inference::{Precision, Predictor, Trained}, io::write_bytes};
 //!
 //! let run = Trained::open("runs".as_ref(), "ravdess-bilstm")?;
 //! write_bytes("ravdess-bilstm.emovox".as_ref(), &run.bundle(Precision::Single)?)?;
