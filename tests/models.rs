@@ -56,6 +56,12 @@ fn a_recording_is_predicted_without_a_run() {
         answers(&both.out)[0]["label"],
         answers(&one.out)[0]["label"]
     );
+    let absolute = env.path("voice.wav").display().to_string();
+    let absolute = env.run(&format!("predict {absolute} --json")).success();
+    assert_eq!(
+        answers(&absolute.out)[0]["label"],
+        answers(&one.out)[0]["label"]
+    );
     // The name of the model stands for a run.
     let named = env.run("predict acted-6 voice.wav --json").success();
     assert_eq!(named.out, one.out);

@@ -215,7 +215,8 @@ impl PredictArgs {
     fn run(&self) -> Option<&str> {
         let (word, path) = (self.run.as_str(), Path::new(&self.run));
         let runs = &self.runs.runs_dir;
-        let is_run = Trained::exists(runs, word) || runs.join(word).exists();
+        let is_in_runs = path.is_relative() && runs.join(path).exists();
+        let is_run = Trained::exists(runs, word) || is_in_runs;
         let has_recordings =
             || find_recordings(path).is_ok_and(|found| !found.recordings.is_empty());
         let is_recording = if path.is_dir() {
