@@ -19,6 +19,9 @@ fn a_recording_is_drawn() {
         "{}",
         output.out
     );
+    // Without a run, the built-in model predicts.
+    assert!(output.out.contains(" %; "), "{}", output.out);
+    assert!(output.error.contains("acted-6"), "{}", output.error);
     assert_eq!(width(&env, "1.png"), 1400);
 
     // Two recordings of the same name give two pictures; an unreadable one does not affect the others.
@@ -41,6 +44,7 @@ fn a_recording_is_drawn() {
     let line = "inspect tone.wav --sample-rate 8000 --trim-db 30 --out eight.png";
     let output = env.run(line).success();
     assert!(output.out.contains("resampled to 8000 Hz") && output.out.contains("silence trimmed"));
+    assert!(!output.out.contains(" %; ") && output.error.is_empty());
     env.run(&format!("inspect {clip} corpus"))
         .fails_with(&["corpus is a folder"]);
 }

@@ -72,6 +72,48 @@ fn adamw_is_pytorchs() {
     }
 }
 
+/// After the first step of Adam each weight has moved by the learning rate, whatever its gradient.
+#[test]
+fn the_body_of_initial_weights_learns_at_its_own_rate() {
+    for (init_weights, body_learning_rate, expected) in [
+        (Some("any.ot"), 0.25, [0.25, 1.0]),
+        (Some("any.ot"), 0.0, [0.0, 1.0]),
+        (None, 0.25, [1.0, 1.0]),
+    ] {
+        let config = TrainingConfig {
+            weight_decay: 0.0,
+            init_weights: init_weights.map(Into::into),
+            body_learning_rate,
+            ..TrainingConfig::default()
+        };
+        let names = ["members.0.input.weight", "members.0.output.bias"];
+        let weights =
+            names.map(|name| (name.to_string(), Tensor::zeros([3], tch::kind::FLOAT_CPU)));
+        let mut optimizer = AdamW::new(
+            weights
+                .iter()
+                .map(|(name, weight)| (name.clone(), weight.shallow_clone()))
+                .collect(),
+            &config,
+        );
+        let gradient = Tensor::from_slice(&[-2.0f32, 0.5, 7.0]);
+        optimizer.step(
+            &[gradient.shallow_clone(), gradient.shallow_clone()],
+            0.1,
+            0.0,
+        );
+        for ((_, weight), rate) in weights.iter().zip(expected) {
+            let moved = Vec::<f32>::try_from(weight).unwrap();
+            for (moved, direction) in moved.iter().zip([1.0, -1.0, -1.0]) {
+                assert!(
+                    (f64::from(*moved) - 0.1 * rate * direction).abs() < 1e-6,
+                    "{moved} {rate}"
+                );
+            }
+        }
+    }
+}
+
 /// Clips of two classes: one coefficient rises or falls over time, the others are noise.
 fn clips(clips: usize, offset: usize) -> Vec<(Features, usize)> {
     (0..clips)

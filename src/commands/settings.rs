@@ -1,9 +1,9 @@
 //! The settings of every command that trains: recordings, architecture and training.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::data::DataArgs;
@@ -44,6 +44,9 @@ pub(super) struct Settings {
     /// training recordings
     #[arg(long, value_name = "DIR")]
     noise: Option<PathBuf>,
+    /// Start from the weights in an .ot file instead of random weights (fine-tuning)
+    #[arg(long, value_name = "FILE")]
+    pub(super) init_weights: Option<PathBuf>,
     /// Accept initial weights with test clips or speakers in their training; noted beside every score
     #[arg(long)]
     allow_leak: bool,
@@ -73,6 +76,9 @@ impl Settings {
             let found = found.with_context(|| format!("cannot find {}", folder.display()))?;
             config.training.disturbance.noise_folder = Some(found);
         }
+        if let Some(weights) = &config.training.init_weights {
+            config.training.init_weights = Some(initial_weights(weights)?);
+        }
         Ok(config)
     }
 
@@ -89,9 +95,26 @@ impl Settings {
         );
         set(&mut training.balance, self.balance);
         set(&mut training.device, self.device);
+        if self.init_weights.is_some() {
+            training.init_weights.clone_from(&self.init_weights);
+        }
         training.class_weights |= self.class_weights;
         training.allow_leak |= self.allow_leak;
     }
+}
+
+/// The absolute path of an existing file with initial weights.
+fn initial_weights(file: &Path) -> Result<PathBuf> {
+    let name = file.display();
+    ensure!(
+        file.is_file(),
+        "there is no file {name}; --init-weights must be an .ot file"
+    );
+    ensure!(
+        file.extension().is_none_or(|ending| ending != "emovox"),
+        "{name} is a bundle; --init-weights must be the weights in a run folder, runs/NAME/best.ot"
+    );
+    fs::canonicalize(file).with_context(|| format!("cannot find {name}"))
 }
 
 /// Replaces a setting by the value of a flag, if the flag is given.

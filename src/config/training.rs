@@ -66,6 +66,10 @@ pub struct TrainingConfig {
     /// File with initial weights; without it the weights are drawn at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_weights: Option<PathBuf>,
+    /// Learning rate of all layers but the last one, relative to `learning_rate`. It applies only to
+    /// a training with initial weights; without them these layers have to be learned.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub body_learning_rate: f64,
     /// Accepts initial weights that were trained on recordings or speakers of the test subset.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_leak: bool,
@@ -268,6 +272,11 @@ impl TrainingConfig {
             self.learning_rate
         );
         ensure!(
+            (0.0..=1.0).contains(&self.body_learning_rate),
+            "body_learning_rate is {}, but must be a share of the learning rate, between 0 and 1",
+            self.body_learning_rate
+        );
+        ensure!(
             self.weight_decay >= 0.0 && self.epsilon > 0.0 && self.clip_norm >= 0.0,
             "weight_decay and clip_norm must be 0 or more, epsilon above 0"
         );
@@ -328,6 +337,15 @@ fn four() -> usize {
 /// Value of settings that switch something on, in runs that are older than these settings.
 fn none() -> f64 {
     0.0
+}
+
+/// All layers learn at the same rate.
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 /// Checkpoint selection of runs that are older than this setting.

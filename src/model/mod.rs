@@ -20,7 +20,7 @@ pub(crate) use archive::parts as archive_parts;
 pub use evaluate::{exponentials, log_probabilities, log_probabilities_of};
 pub use safetensors::{BEGINNING, from_safetensors, safetensors_metadata, to_safetensors};
 pub use weights::{
-    Head, check_metadata, check_numbers, decode, encode, encode_weights, init_from,
+    Head, check_metadata, check_numbers, decode, encode, encode_weights, init_from, is_last_layer,
     load_state_dict, load_weights, metadata, read_tensors, save_weights,
 };
 

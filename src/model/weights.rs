@@ -146,8 +146,6 @@ pub fn init_from(model: &EmotionModel, path: &Path) -> Result<Head> {
         _ => Head::New,
     };
     let mut tensors = model.parameters();
-    // Each network of an ensemble has a last layer.
-    let is_last_layer = |name: &str| name.split('.').any(|part| part == "output");
     tensors.retain(|(name, _)| head == Head::Kept || !is_last_layer(name));
     let used = tensors
         .iter()
@@ -155,6 +153,11 @@ pub fn init_from(model: &EmotionModel, path: &Path) -> Result<Head> {
     check_numbers(used).with_context(|| unusable(path))?;
     restore(&tensors, &saved).with_context(misfit)?;
     Ok(head)
+}
+
+/// True for the name of a weight or bias of the last layer. Each network of an ensemble has one.
+pub fn is_last_layer(name: &str) -> bool {
+    name.split('.').any(|part| part == "output")
 }
 
 /// Copies the saved tensors into the targets of the same names, after checking all shapes. Apart from

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -31,21 +33,23 @@ at::Tensor excess(const std::vector<at::Tensor> &gradients, double clip_norm) {
 
 } // namespace
 
-// `tensors` holds the value, the gradient and the two moments of each of `count` parameters. Weight decay applies
-// to parameters with more than one dimension. A `clip_norm` of 0 turns clipping off. Returns 0, or 1 with a message.
-extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, size_t count, double step, double learning_rate,
+// `tensors` holds the value, the gradient and the two moments of each of `count` parameters, `rates` their learning
+// rates. Weight decay applies to parameters with more than one dimension. A `clip_norm` of 0 turns clipping off.
+// Returns 0, or 1 with a message.
+extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, const double *rates, size_t count, double step,
                                   double beta1, double beta2, double weight_decay, double epsilon,
                                   double clip_norm, char *message, size_t message_size) {
     try {
         const at::NoGradGuard no_grad;
-        Group decayed, others;
+        // libtorch's kernel has one weight decay and one learning rate.
+        std::map<std::pair<double, double>, Group> groups;
         std::vector<at::Tensor> gradients;
         for (size_t i = 0; i < 4 * count; i += 4) {
             at::Tensor &value = *tensors[i];
             const at::Tensor &gradient = *tensors[i + 1];
             if (!gradient.defined())
                 continue;
-            Group &group = value.dim() > 1 ? decayed : others;
+            Group &group = groups[{value.dim() > 1 ? weight_decay : 0, rates[i / 4]}];
             group.values.push_back(value);
             group.gradients.push_back(gradient);
             group.first_moments.push_back(*tensors[i + 2]);
@@ -59,15 +63,12 @@ extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, size_t count, doub
             divisor = excess(gradients, clip_norm);
         const auto options = gradients.front().options().dtype(at::kFloat);
         const auto at_step = at::full({}, step, options);
-        const auto move = [&](Group &group, double decay) {
-            if (group.values.empty())
-                return;
+        for (auto &[setting, group] : groups) {
+            const auto [decay, rate] = setting;
             const std::vector<at::Tensor> steps(group.values.size(), at_step);
             at::_fused_adamw_(group.values, group.gradients, group.first_moments, group.second_moments, {}, steps,
-                              learning_rate, beta1, beta2, decay, epsilon, false, false, divisor, {});
-        };
-        move(decayed, weight_decay);
-        move(others, 0);
+                              rate, beta1, beta2, decay, epsilon, false, false, divisor, {});
+        }
         return 0;
     } catch (const std::exception &error) {
         std::snprintf(message, message_size, "%s", error.what());

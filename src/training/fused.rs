@@ -9,7 +9,6 @@ use torch_sys::C_tensor;
 pub(super) struct Step {
     /// Number of the step, from 1.
     pub number: i64,
-    pub learning_rate: f64,
     /// Decay rates of the first and the second moment.
     pub betas: [f64; 2],
     pub weight_decay: f64,
@@ -21,9 +20,9 @@ pub(super) struct Step {
 unsafe extern "C" {
     fn emovox_fused_adamw(
         tensors: *const *const C_tensor,
+        rates: *const f64,
         count: usize,
         step: f64,
-        learning_rate: f64,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,
@@ -35,26 +34,27 @@ unsafe extern "C" {
 }
 
 /// Updates every parameter by its gradient. `parameters` are values with their gradients, first and
-/// second moments, all on one device.
+/// second moments, all on one device; `rates` are the learning rates of the parameters.
 ///
 /// # Panics
 /// If libtorch fails, as tch's operations do. The panic has libtorch's message.
-pub(super) fn adamw(parameters: &[[&Tensor; 4]], step: &Step) {
+pub(super) fn adamw(parameters: &[[&Tensor; 4]], rates: &[f64], step: &Step) {
+    assert_eq!(rates.len(), parameters.len());
     let tensors: Vec<*const C_tensor> = parameters
         .as_flattened()
         .iter()
         .map(|tensor| tensor.as_ptr())
         .collect();
     let mut message = [0; 1024];
-    // SAFETY: the pointers are to live tensors, four for each parameter. The tensors are changed
+    // SAFETY: the pointers are to live tensors, four for each parameter, and to as many rates. The tensors are changed
     // in place, as tch's in-place operations do through the same kind of pointer. `message` is a
     // buffer of the given size, and the function terminates the message with a zero.
     let failed = unsafe {
         emovox_fused_adamw(
             tensors.as_ptr(),
+            rates.as_ptr(),
             parameters.len(),
             step.number as f64,
-            step.learning_rate,
             step.betas[0],
             step.betas[1],
             step.weight_decay,

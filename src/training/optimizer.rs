@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::fused::{self, Step};
 use crate::config::TrainingConfig;
+use crate::model::is_last_layer;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -27,6 +28,8 @@ pub struct AdamW {
 struct Parameter {
     name: String,
     value: Tensor,
+    /// Its learning rate, relative to that of a step.
+    rate: f64,
     /// Running mean of the gradient.
     first_moment: Tensor,
     /// Running mean of the squared gradient.
@@ -39,6 +42,7 @@ impl AdamW {
         let parameters = parameters.into_iter().map(|(name, value)| Parameter {
             first_moment: value.zeros_like().set_requires_grad(false),
             second_moment: value.zeros_like().set_requires_grad(false),
+            rate: rate(&name, config),
             name,
             value,
         });
@@ -55,6 +59,7 @@ impl AdamW {
     /// most `clip_norm`.
     ///
     /// Weight decay does not apply to biases, gains and other vectors.
+    ///
     /// # Panics
     /// If there is not one gradient for each parameter, or if libtorch fails.
     pub fn step(&mut self, gradients: &[Tensor], learning_rate: f64, clip_norm: f64) {
@@ -73,15 +78,19 @@ impl AdamW {
                 ]
             })
             .collect();
+        let rates: Vec<f64> = self
+            .parameters
+            .iter()
+            .map(|parameter| learning_rate * parameter.rate)
+            .collect();
         let step = Step {
             number: self.step,
-            learning_rate,
             betas: [BETA1, BETA2],
             weight_decay: self.weight_decay,
             epsilon: self.epsilon,
             clip_norm,
         };
-        fused::adamw(&parameters, &step);
+        fused::adamw(&parameters, &rates, &step);
     }
 
     /// The named tensors of the state: the number of steps and the moments.
@@ -115,6 +124,14 @@ impl AdamW {
             .context("the optimizer's step is missing")?;
         Ok(())
     }
+}
+
+/// Learning rate of a parameter, relative to that of the last layer.
+fn rate(name: &str, config: &TrainingConfig) -> f64 {
+    if config.init_weights.is_none() || is_last_layer(name) {
+        return 1.0;
+    }
+    config.body_learning_rate
 }
 
 const STEP: &str = "optimizer.step";

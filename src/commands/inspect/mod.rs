@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::folder::FolderArgs;
+use super::models::open_or_builtin;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::terminal::{print_error, print_text};
@@ -20,7 +21,7 @@ use emovox::corpus::SubsetWords;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::argmax;
 use emovox::features::FeatureConfig;
-use emovox::inference::{Predictor, Trained};
+use emovox::inference::Predictor;
 use emovox::inspection::{CorpusStats, Recording};
 use emovox::io::write_output;
 use emovox::reason::reason;
@@ -33,8 +34,9 @@ use emovox::run::Outputs;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox inspect clip.wav                          draw clip.png
+  emovox inspect clip.wav                          draw clip.png, with the built-in model's predictions
   emovox inspect clip.wav --run ravdess-bilstm     features and predictions of that run over time
+  emovox inspect clip.wav --sample-rate native     waveform, mel spectrogram and MFCCs alone
   emovox inspect *.wav --out pictures              one picture per recording
   emovox inspect data/tess                         describe a corpus: print tables, write tess.csv
                                                    (one line per clip) and tess.png
@@ -46,8 +48,9 @@ pub struct InspectArgs {
     /// Recordings, or one folder with a corpus (or `demo`)
     #[arg(required = true, value_name = "FILE|DIR")]
     what: Vec<PathBuf>,
-    /// Draw features and predictions of this run or bundle
-    #[arg(long, value_name = "RUN")]
+    /// Draw features and predictions of this run or bundle [default: the built-in model, without
+    /// --sample-rate and --trim-db]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["sample_rate", "trim_db"])]
     run: Option<String>,
     #[command(flatten)]
     runs: Runs,
@@ -57,22 +60,18 @@ pub struct InspectArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
-    /// Sample rate to resample to, in hertz, or `native` for no resampling
-    #[arg(
-        long,
-        value_name = "HZ",
-        default_value = "native",
-        conflicts_with = "run"
-    )]
-    sample_rate: SampleRate,
-    /// Trim silence at both ends: frames more than this many decibels below the loudest frame
-    #[arg(long, value_name = "DB", conflicts_with = "run")]
+    /// No predictions: sample rate to resample to, in hertz, or `native` for no resampling
+    #[arg(long, value_name = "HZ")]
+    sample_rate: Option<SampleRate>,
+    /// No predictions: trim silence at both ends, frames more than this many decibels below the
+    /// loudest frame
+    #[arg(long, value_name = "DB")]
     trim_db: Option<f32>,
     /// Length of a window in seconds, for the probabilities over time
-    #[arg(long, value_name = "S", default_value = "1.0", requires = "run")]
+    #[arg(long, value_name = "S", default_value = "1.0")]
     window: f64,
     /// Distance between two windows in seconds
-    #[arg(long, value_name = "S", default_value = "0.1", requires = "run")]
+    #[arg(long, value_name = "S", default_value = "0.1")]
     hop: f64,
     #[command(flatten)]
     folder: FolderArgs,
@@ -139,12 +138,11 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
 }
 
 fn inspect_files(args: &InspectArgs, files: &[PathBuf]) -> Result<ExitCode> {
-    let predictor = match &args.run {
-        Some(name) => {
-            let trained = Trained::open(&args.runs.runs_dir, name)?;
-            Some(Predictor::of(trained, resolve(args.device)?)?)
-        }
-        None => None,
+    let predictor = if args.sample_rate.is_none() && args.trim_db.is_none() {
+        let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
+        Some(Predictor::of(trained, resolve(args.device)?)?)
+    } else {
+        None
     };
     let mut names = Names::new(args, files.len())?;
     let mut outputs = args.output.outputs();
@@ -189,12 +187,13 @@ fn draw(
         .unwrap_or(file.as_os_str())
         .to_string_lossy();
     let Some(predictor) = predictor else {
+        let sample_rate = args.sample_rate.unwrap_or(SampleRate::Native);
         let audio = AudioConfig {
-            sample_rate: args.sample_rate,
+            sample_rate,
             trim_db: args.trim_db,
             ..AudioConfig::default()
         };
-        let recording = Recording::read(file, &audio, &picture_features(file, args.sample_rate)?)?;
+        let recording = Recording::read(file, &audio, &picture_features(file, sample_rate)?)?;
         write(picture, &recording_png(&recording, None, &title, None)?)?;
         return Ok(recording.describe());
     };

@@ -1,7 +1,5 @@
 //! The arguments of `emovox train`, and the configuration that they result in.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -81,9 +79,6 @@ pub struct TrainArgs {
     /// Random seed of weights, order, dropout and augmentation [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Start from the weights in an .ot file instead of random weights
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    pub(super) init_weights: Option<PathBuf>,
     /// Fail on the first unusable recording instead of skipping it
     #[arg(long)]
     pub(super) strict: bool,
@@ -91,7 +86,7 @@ pub struct TrainArgs {
     #[arg(long)]
     pub(super) tensorboard: bool,
     /// Continue this run from its last.ot
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", conflicts_with = "init_weights")]
     pub(super) resume: Option<String>,
     /// Continue from previous.ot, if last.ot is damaged (it is renamed to broken.ot)
     #[arg(long, requires = "resume")]
@@ -197,7 +192,4 @@ fn apply(args: &TrainArgs, config: &mut RunConfig) {
         config.training.checkpoint_selection = CheckpointSelection::Last;
     }
     set(&mut config.training.seed, args.seed);
-    if args.init_weights.is_some() {
-        config.training.init_weights = args.init_weights.clone();
-    }
 }

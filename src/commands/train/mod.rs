@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 
 use super::cache::tell_uncached;
 use super::progress::bar;
@@ -133,18 +133,6 @@ fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
         && group.is_main()
     {
         RunFolder::check_free(runs, name)?;
-    }
-    if let Some(weights) = &config.training.init_weights {
-        let file = weights.display();
-        ensure!(
-            weights.is_file(),
-            "there is no file {file}; --init-weights must be an .ot file"
-        );
-        ensure!(
-            weights.extension().is_none_or(|ending| ending != "emovox"),
-            "{file} is a bundle; --init-weights must be the weights in a run folder, \
-             runs/NAME/best.ot"
-        );
     }
     if config.data.sources.len() < 2
         && let balance @ (Balance::Corpus | Balance::CorpusClass) = config.training.balance
