@@ -107,8 +107,8 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
         say!(
             "fold {:>3}: test {}   validation {}",
             fold.name,
-            fold.test.join(", "),
-            fold.validation.join(", ")
+            corpus::first_names(&fold.test),
+            corpus::first_names(&fold.validation)
         );
     }
     let missing = study.plan.missing_speakers(&speakers);
@@ -117,7 +117,7 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
             "these folds were published with {} more speakers ({}), so the scores are not those of the \
              whole corpus",
             missing.len(),
-            missing.join(", ")
+            corpus::first_names(&missing)
         );
     }
     for note in corpus.rules.iter().chain(&corpus.notes) {

@@ -230,7 +230,7 @@ pub fn describe_speakers(clips: &[Clip], names: bool) -> String {
         .partition(|clip| clip.speaker.is_empty());
     let speakers = speakers(&known);
     let names = if names {
-        format!(" ({})", speakers.join(", "))
+        format!(" ({})", first_names(&speakers))
     } else {
         String::new()
     };
@@ -239,6 +239,17 @@ pub fn describe_speakers(clips: &[Clip], names: bool) -> String {
         (count, 0) => format!("{count} speakers{names}"),
         (count, unknown) => format!("{count} speakers{names}, unknown for {unknown} clips"),
     }
+}
+
+/// The first names of a list for one line of output, and the number of the others.
+pub fn first_names<S: AsRef<str>>(names: &[S]) -> String {
+    const SHOWN: usize = 30;
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    if names.len() <= SHOWN + 1 {
+        return names.join(", ");
+    }
+    let others = names.len() - SHOWN;
+    format!("{} and {others} more", names[..SHOWN].join(", "))
 }
 
 /// The names of the corpora that are recognised.

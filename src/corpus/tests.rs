@@ -809,3 +809,11 @@ fn a_folder_named_like_a_missing_value_is_not_a_class() {
     let wanted = ["anger", "unknown"].map(String::from);
     assert_eq!(of(&wanted, &[]).0, wanted);
 }
+
+#[test]
+fn a_long_list_of_names_is_cut() {
+    let names: Vec<String> = (1..=185).map(|n| n.to_string()).collect();
+    assert_eq!(first_names(&names[..2]), "1, 2");
+    assert!(first_names(&names[..31]).ends_with("30, 31"));
+    assert!(first_names(&names).ends_with("29, 30 and 155 more"));
+}
