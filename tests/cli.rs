@@ -680,7 +680,21 @@ fn a_training_starts_from_given_weights() {
     env.run(&format!("{train} --init-weights runs/second/best.ot"))
         .fails_with(&["cannot initialise this model", "but the model needs"]);
     more("nowhere.ot", "none").fails_with(&["there is no file nowhere.ot", "--init-weights"]);
-    assert_eq!(env.runs(), 4, "second, third, fresh, fewer");
+
+    // The bundle of a run has the same weights and the same training recordings as the run.
+    env.run("export second --out second.emovox").success();
+    more("second.emovox", "bundled").success();
+    more("runs/second/best.ot", "unbundled").success();
+    for file in ["best.ot", "ancestors.csv"] {
+        let read = |run: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
+        assert!(read("bundled") == read("unbundled"), "{file} differs");
+    }
+    more("acted-6", "none").fails_with(&["cannot initialise this model", "acted-6"]);
+    assert_eq!(
+        env.runs(),
+        6,
+        "second, third, fresh, fewer, bundled, unbundled"
+    );
 }
 
 #[test]

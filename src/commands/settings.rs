@@ -9,6 +9,7 @@ use clap::Args;
 use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
+use emovox::inference::BUILTIN;
 use emovox::model::Arch;
 use emovox::training::{Balance, CheckpointSelection};
 
@@ -44,7 +45,8 @@ pub(super) struct Settings {
     /// training recordings
     #[arg(long, value_name = "DIR")]
     noise: Option<PathBuf>,
-    /// Start from the weights in an .ot file instead of random weights (fine-tuning)
+    /// Start from given weights instead of random ones: an .ot file, a bundle, or a built-in model
+    /// such as acted-6
     #[arg(long, value_name = "FILE")]
     pub(super) init_weights: Option<PathBuf>,
     /// Accept initial weights with test clips or speakers in their training; noted beside every score
@@ -103,18 +105,22 @@ impl Settings {
     }
 }
 
-/// The absolute path of an existing file with initial weights.
-fn initial_weights(file: &Path) -> Result<PathBuf> {
-    let name = file.display();
+/// The absolute path of an existing file with initial weights, or the name of a built-in model.
+fn initial_weights(weights: &Path) -> Result<PathBuf> {
+    if BUILTIN
+        .iter()
+        .any(|model| weights.as_os_str() == model.name)
+        && !weights.exists()
+    {
+        return Ok(weights.to_path_buf());
+    }
+    let name = weights.display();
     ensure!(
-        file.is_file(),
-        "there is no file {name}; --init-weights must be an .ot file"
+        weights.is_file(),
+        "there is no file {name}; --init-weights must be an .ot file, a bundle, or a built-in model \
+         (emovox models)"
     );
-    ensure!(
-        file.extension().is_none_or(|ending| ending != "emovox"),
-        "{name} is a bundle; --init-weights must be the weights in a run folder, runs/NAME/best.ot"
-    );
-    fs::canonicalize(file).with_context(|| format!("cannot find {name}"))
+    fs::canonicalize(weights).with_context(|| format!("cannot find {name}"))
 }
 
 /// Replaces a setting by the value of a flag, if the flag is given.

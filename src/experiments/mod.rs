@@ -14,6 +14,7 @@
 mod cross_corpus;
 mod cross_validation;
 mod evaluate;
+mod initial;
 mod plan;
 mod run;
 #[cfg(unix)]

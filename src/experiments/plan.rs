@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::initial::InitialWeights;
 use super::run::open_corpus;
 use super::trial::{Subject, Trial};
 use crate::bounded;
@@ -16,7 +17,6 @@ use crate::config::{DataConfig, RunConfig, TrainingConfig, rename_old_keys};
 use crate::corpus::{Changes, Clip, Corpus};
 use crate::dataset::{FeatureCache, read_contents};
 use crate::io::write_bytes;
-use crate::leakage::lineage_of_weights;
 use crate::run::{Lineage, RunFolder, RunLock, read_skipped, read_split};
 
 /// Settings and subjects of a study, in the format of its plan file.
@@ -172,7 +172,8 @@ pub fn check<P: Plan>(plan: &P, folder: &Path, cache: Option<&FeatureCache>) -> 
         .flat_map(|plan| plan.trials(folder))
         .collect();
     let weights = plan.config().training.init_weights.as_deref();
-    let lineage = weights.map(lineage_of_weights).transpose()?;
+    let initial = weights.map(InitialWeights::read).transpose()?;
+    let lineage = initial.map(|initial| initial.lineage);
     let mut corpora = Vec::new();
     for (index, data) in plan.data().into_iter().enumerate() {
         let saved = existing

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
+use super::initial::InitialWeights;
 use crate::audio::{self, Excerpt};
 use crate::augment::{SpecAugment, disturbed_copies};
 use crate::bounded;
@@ -112,16 +113,18 @@ impl Experiment {
         config.calibration = CalibrationConfig::default();
 
         let mut head = None;
-        let mut initial = None;
+        let initial = config.training.init_weights.as_deref();
+        let initial = initial.map(InitialWeights::read).transpose()?;
         let mut lineage = Lineage::default();
-        if let Some(weights) = config.training.init_weights.clone() {
-            let weights = absolute(&weights)?;
-            lineage = leakage::lineage_of_weights(&weights)?;
-            head = Some(model::init_from(&fresh(&config, device), &weights)?);
-            // The run must not depend on a file that may change or be removed.
-            let bytes = bounded::read(&weights, bounded::WEIGHTS);
-            initial = Some(bytes.with_context(|| format!("cannot read {}", weights.display()))?);
-            config.training.init_weights = Some(weights);
+        if let Some(initial) = &initial {
+            lineage.clone_from(&initial.lineage);
+            let model = fresh(&config, device);
+            head = Some(model::init_from(
+                &model,
+                initial.bytes.clone(),
+                &initial.path,
+            )?);
+            config.training.init_weights = Some(initial.path.clone());
         }
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &lineage);
         leakage::refuse_leak(&caveats.test, &config)?;
@@ -131,8 +134,9 @@ impl Experiment {
         let fill = |run: &RunFolder| {
             write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
             write_skipped(&run.skipped_csv(), &skipped)?;
-            if let Some(bytes) = &initial {
-                write_bytes(&run.init_ot(), bytes)?;
+            // The run must not depend on a file that may change or be removed.
+            if let Some(initial) = &initial {
+                write_bytes(&run.init_ot(), &initial.bytes)?;
                 write_lineage(&run.ancestors_csv(), &lineage)?;
             }
             config.write(&run.config_toml())
@@ -236,8 +240,11 @@ impl Experiment {
     /// If the initial weights do not fit the model.
     pub fn model(&self) -> Result<EmotionModel> {
         let model = fresh(&self.config, self.device);
-        if self.run.init_ot().exists() {
-            model::init_from(&model, &self.run.init_ot())?;
+        let initial = self.run.init_ot();
+        if initial.exists() {
+            let bytes = bounded::read(&initial, bounded::WEIGHTS)
+                .with_context(|| format!("cannot read {}", initial.display()))?;
+            model::init_from(&model, bytes, &initial)?;
         }
         if self.config.model.normalise() {
             self.part(Subset::Train).fit(model.normalisation())?;
@@ -608,6 +615,6 @@ pub(crate) fn absolute_lists(mut data: DataConfig) -> Result<DataConfig> {
     Ok(data)
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))
 }

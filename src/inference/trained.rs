@@ -59,6 +59,20 @@ impl Trained {
         Trained::of_folder(&RunFolder::open(runs, run)?)
     }
 
+    /// Opens the bundle in a file, or the [built-in model](BuiltinModel) with this name if there is no
+    /// such file. `None` if it is neither.
+    ///
+    /// # Errors
+    /// If the bundle is damaged.
+    pub fn bundled(name: &Path) -> Result<Option<Trained>> {
+        if bundle::has_signature(name).unwrap_or(false) {
+            return Trained::of_bundle(name).map(Some);
+        }
+        let model = name.to_str().and_then(builtin::find);
+        let model = model.filter(|_| !name.exists());
+        model.map(Trained::of_builtin).transpose()
+    }
+
     /// True if [`Trained::open`] finds a run, a bundle or a built-in model with this name.
     pub fn exists(runs: &Path, run: &str) -> bool {
         let path = Path::new(run);

@@ -124,19 +124,19 @@ pub enum Head {
     New,
 }
 
-/// Initialises a model with the weights in a file, for fine-tuning. The model keeps its own
-/// normalisation, and also its own last layer if the classes differ.
+/// Initialises a model with the content of an `.ot` file, for fine-tuning. The model keeps its own
+/// normalisation, and also its own last layer if the classes differ. `path` is for messages.
 ///
 /// # Errors
-/// A file that cannot be read, or that was saved from a model of another shape.
-pub fn init_from(model: &EmotionModel, path: &Path) -> Result<Head> {
+/// A damaged file, or one that was saved from a model of another shape.
+pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<Head> {
     let misfit = || {
         format!(
             "{} cannot initialise this model; use the settings of its run: --config FILE",
             path.display()
         )
     };
-    let saved = read_tensors(path, model.device())?;
+    let saved = decode(bytes, model.device()).with_context(|| unreadable(path))?;
     let about = Metadata::of(&saved).with_context(misfit)?;
     if let Some(about) = &about {
         check_arch(model, about).with_context(misfit)?;
@@ -219,7 +219,11 @@ pub fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
 pub fn read_tensors(path: &Path, device: Device) -> Result<BTreeMap<String, Tensor>> {
     let bytes = bounded::read(path, bounded::WEIGHTS)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    decode(bytes, device).with_context(|| format!("cannot read the weights in {}", path.display()))
+    decode(bytes, device).with_context(|| unreadable(path))
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("cannot read the weights in {}", path.display())
 }
 
 fn unusable(path: &Path) -> String {
