@@ -76,8 +76,9 @@ impl Augmentation<'_> {
             features = &features + noise.view_as(&features) * config.noise;
         }
         if config.time_masks > 0 && config.time_mask_frames > 0 {
-            let masked = time_masks(batch, &draws, config);
-            features = features.masked_fill(&masked.unsqueeze(-1), 0.0);
+            // On a CPU, a product takes a fraction of the time of `masked_fill`.
+            let kept = time_masks(batch, &draws, config).logical_not();
+            features = &features * kept.unsqueeze(-1).to_kind(Kind::Float);
         }
         Augmented { features, targets }
     }

@@ -91,34 +91,47 @@ impl VtlpWarps {
     /// deltas, because the deltas of a constant are zero.
     ///
     /// With x = c / std, the map is (x · std) · matrix / std. The factors are multiplied into the
-    /// matrix, and one matrix has all columns, so that the frames are read and written once.
+    /// matrix, so that the frames are read and written once.
     pub(super) fn affine(&self, features: &Tensor, matrix: &Tensor, added: &Tensor) -> Tensor {
-        let (full, added) = self.full_width(features.size()[2], matrix, added);
-        added.baddbmm(features, &full, 1.0, 1.0)
+        let warped = features.copy();
+        for block in 0..self.blocks() {
+            let columns = |x: &Tensor| x.narrow(2, block * self.n_mfcc, self.n_mfcc);
+            let mut warped = columns(&warped);
+            match block {
+                0 => warped.copy_(&(added / self.std())),
+                _ => _ = warped.zero_(),
+            }
+            let _ = warped.baddbmm_(&columns(features), &self.scaled(matrix, block));
+        }
+        warped
     }
 
     /// All warps as affine maps of normalised features, for exports: x · matrix + added, with the
     /// matrices `[warps, coefficients, coefficients]` and the terms `[warps, 1, coefficients]`.
     pub fn matrices(&self, coefficients: i64) -> (Tensor, Tensor) {
-        let all = Tensor::arange(self.count(), (Kind::Int64, self.warps.device()));
+        let device = self.warps.device();
+        let all = Tensor::arange(self.count(), (Kind::Int64, device));
         let (warps, moved) = self.warp(&all);
-        self.full_width(coefficients, &warps, &moved)
-    }
-
-    /// The map of [`VtlpWarps::affine`] as one matrix and one term for all columns.
-    fn full_width(&self, coefficients: i64, matrix: &Tensor, added: &Tensor) -> (Tensor, Tensor) {
-        let full = Tensor::eye(coefficients, (Kind::Float, matrix.device()));
-        let full = full.repeat([matrix.size()[0], 1, 1]);
+        let full = Tensor::eye(coefficients, (Kind::Float, device)).repeat([self.count(), 1, 1]);
         let n = self.n_mfcc;
-        for block in 0..self.std.size()[0] / n {
-            let std = self.std.narrow(0, block * n, n);
-            let scaled = matrix * std.unsqueeze(-1) / std;
+        for block in 0..self.blocks() {
             full.narrow(1, block * n, n)
                 .narrow(2, block * n, n)
-                .copy_(&scaled);
+                .copy_(&self.scaled(&warps, block));
         }
-        let added = (added / self.std()).constant_pad_nd([0, coefficients - n]);
+        let added = (moved / self.std()).constant_pad_nd([0, coefficients - n]);
         (full, added)
+    }
+
+    /// Number of blocks of columns that are warped: the MFCCs, and each of their deltas.
+    fn blocks(&self) -> i64 {
+        self.std.size()[0] / self.n_mfcc
+    }
+
+    /// The matrices for normalised features of a block: std · matrix / std.
+    fn scaled(&self, matrix: &Tensor, block: i64) -> Tensor {
+        let std = self.std.narrow(0, block * self.n_mfcc, self.n_mfcc);
+        matrix * std.unsqueeze(-1) / std
     }
 }
 

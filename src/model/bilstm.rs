@@ -5,8 +5,8 @@
 //! The backward LSTM reads the steps of each clip in reverse order, with the padding still at the
 //! end. Both LSTMs reach the padding after the clip, and their outputs there are ignored.
 
-use tch::Tensor;
 use tch::nn::{self, LSTM, Module, RNN};
+use tch::{Kind, Tensor};
 
 use super::attention::AttentionPooling;
 use super::dropout::Dropout;
@@ -100,7 +100,7 @@ impl Bilstm {
         let stack = self.config.frame_stacking;
         let (batch, frames) = (features.size()[0], features.size()[1]);
         let mask = mask::length_mask(lengths, frames).unsqueeze(-1);
-        let mut padded = features.masked_fill(&mask.logical_not(), 0.0);
+        let mut padded = features * mask.to_kind(Kind::Float);
         let missing = (stack - frames % stack) % stack;
         if missing > 0 {
             padded = padded.constant_pad_nd([0, 0, 0, missing]);

@@ -51,7 +51,8 @@ impl<'a> Dropout<'a> {
             let mut bits = vec![0; 2 * width];
             seed.generator(stream).fill_bytes(&mut bits);
             let (draws, _) = bits.as_chunks::<2>();
-            factors.extend(draws.iter().map(|&draw| {
+            // With copies instead of references, the compiler uses vector instructions.
+            factors.extend(draws.iter().map(move |&draw| {
                 let is_kept = u16::from_le_bytes(draw) >= dropped;
                 if is_kept { scale } else { 0.0 }
             }));

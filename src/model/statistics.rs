@@ -12,7 +12,8 @@ pub(super) fn mean_and_std(steps: &Tensor, mask: &Tensor) -> Tensor {
     let count = mask.sum_dim_intlist(1, true, Kind::Float);
     let masked_mean = |x: Tensor| (x * &mask).sum_dim_intlist(1, true, Kind::Float) / &count;
     let mean = masked_mean(steps.shallow_clone());
-    let variance = masked_mean((steps - &mean).square());
+    let centred = steps - &mean;
+    let variance = masked_mean(&centred * &centred);
     let std = (variance + VARIANCE_EPSILON).sqrt();
     Tensor::cat(&[mean, std], 2).squeeze_dim(1)
 }

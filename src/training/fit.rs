@@ -12,7 +12,7 @@ use super::criterion::Criterion;
 use super::epoch::EpochPlan;
 use super::finite::{FiniteGuard, check_validation_loss};
 use super::meter::Meter;
-use super::pieces::Forward;
+use super::pieces::{Forward, Parameters};
 use super::saving::Checkpoints;
 use super::{Event, TrainData, TrainingConfig, score_in_group};
 use crate::augment::Augmentation;
@@ -74,6 +74,7 @@ pub(super) fn fit(
         config: &config.augmentation,
     };
     let criterion = Criterion::new(model, data, config);
+    let parameters = Parameters::of(model);
     while !state.progress.is_over(config) && !control.is_stopped() {
         let epoch = state.progress.epochs.len() + 1;
         let plan = EpochPlan::draw(setup, epoch);
@@ -86,7 +87,7 @@ pub(super) fn fit(
             let loss = criterion.loss(&forward.output, &forward.targets, &batch, group)?;
             guard.check(&loss.cross_entropy, &plan)?;
             meter.add(&loss.cross_entropy, &forward.output.logits, &batch);
-            let mut gradients = forward.backward(&loss.total, model);
+            let mut gradients = forward.backward(&loss.total, &parameters);
             monitor(Event::Step {
                 epoch,
                 step: step + 1,

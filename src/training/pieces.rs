@@ -4,6 +4,7 @@
 //! The pieces of a step do not depend on the number of threads, and their gradients are added in a
 //! fixed order, so the same seed gives the same bytes with any number of threads.
 
+use std::iter;
 use std::ops::Range;
 
 use anyhow::Result;
@@ -25,6 +26,27 @@ const CLIPS: usize = MIXUP_GROUP;
 struct Piece {
     networks: Range<usize>,
     clips: Range<usize>,
+}
+
+/// The trainable tensors of a model.
+pub(super) struct Parameters {
+    /// In the order of [`EmotionModel::parameters`].
+    all: Vec<Tensor>,
+    /// Indices of the tensors of each network.
+    of_networks: Vec<Vec<usize>>,
+}
+
+impl Parameters {
+    /// The trainable tensors of a model, which the gradients of every step are computed for.
+    pub fn of(model: &EmotionModel) -> Parameters {
+        let networks = 0..model.ensemble_size();
+        Parameters {
+            all: model.parameters().into_iter().map(|(_, x)| x).collect(),
+            of_networks: networks
+                .map(|network| model.parameters_of(network))
+                .collect(),
+        }
+    }
 }
 
 /// The forward passes of a step. Their outputs are joined without the history of the pieces, so
@@ -50,11 +72,20 @@ impl Forward {
         positions: Range<usize>,
     ) -> Result<Forward> {
         let (model, seed, epoch) = (setup.model, setup.config.seed, plan.epoch);
-        let shared = Shared::new((model, plan, augmentation));
-        // Each network gathers its clips again: this takes less time than to wait for one another.
-        let computed = parallel::map(pieces(positions, model), |piece| {
-            let &(model, plan, augmentation) = shared.get();
-            let batch = repeated(&plan.gather(piece.clips.clone())?, piece.networks.len());
+        let gathered = gather(plan, of_clips(positions, model))?;
+        let pieces: Vec<(Piece, Batch)> = of_networks(model)
+            .into_iter()
+            .flat_map(|networks| {
+                gathered.iter().map(move |(clips, batch)| {
+                    let batch = repeated(batch, networks.len());
+                    let (networks, clips) = (networks.clone(), clips.clone());
+                    (Piece { networks, clips }, batch)
+                })
+            })
+            .collect();
+        let shared = Shared::new((model, augmentation));
+        let computed = parallel::map(pieces, |(piece, batch)| {
+            let &(model, augmentation) = shared.get();
             let seeds: Vec<ClipSeed> = piece
                 .networks
                 .clone()
@@ -66,11 +97,9 @@ impl Forward {
             let input = augmentation.apply(&batch, &seeds, piece.clips.len());
             let networks = piece.networks.clone();
             let output = model.forward_train(networks, &input.features, &batch.lengths, &seeds);
-            Ok((piece, output, input.targets))
+            (piece, output, input.targets)
         });
-        Ok(Forward::joined(
-            computed.into_iter().collect::<Result<_>>()?,
-        ))
+        Ok(Forward::joined(computed))
     }
 
     fn joined(computed: Vec<(Piece, TrainOutput, Tensor)>) -> Forward {
@@ -109,24 +138,21 @@ impl Forward {
     }
 
     /// The gradients of a loss that was computed from [`Forward::output`], one for each of
-    /// [`EmotionModel::parameters`]. A parameter without an effect on the loss has an undefined
+    /// the parameters. A parameter without an effect on the loss has an undefined
     /// tensor.
-    pub fn backward(self, loss: &Tensor, model: &EmotionModel) -> Vec<Tensor> {
+    pub fn backward(self, loss: &Tensor, parameters: &Parameters) -> Vec<Tensor> {
         loss.backward();
         let gradients = [self.output.embeddings.grad(), self.output.logits.grad()];
-        let parameters: Vec<Tensor> = model.parameters().into_iter().map(|(_, x)| x).collect();
         let shared = Shared::new((gradients, parameters));
         let first = self
             .pieces
             .first()
             .map_or(0, |(piece, _)| piece.clips.start);
-        let of_networks: Vec<Vec<usize>> = (0..model.ensemble_size())
-            .map(|network| model.parameters_of(network))
-            .collect();
         let of_pieces = parallel::map(self.pieces, |(piece, output)| {
             let (gradients, parameters) = shared.get();
-            let indices: Vec<usize> = of_networks[piece.networks.clone()].concat();
-            let inputs: Vec<&Tensor> = indices.iter().map(|&index| &parameters[index]).collect();
+            let indices: Vec<usize> = parameters.of_networks[piece.networks.clone()].concat();
+            let inputs = indices.iter().map(|&index| &parameters.all[index]);
+            let inputs: Vec<&Tensor> = inputs.collect();
             let outputs = [output.embeddings, output.logits];
             // The gradient of Σ output · gradient is the product that backpropagation needs.
             let products = outputs.iter().zip(gradients).filter(|(_, g)| g.defined());
@@ -144,7 +170,7 @@ impl Forward {
             };
             (indices, gradients)
         });
-        let mut sums: Vec<Tensor> = shared.get().1.iter().map(|_| Tensor::new()).collect();
+        let mut sums: Vec<Tensor> = parameters.all.iter().map(|_| Tensor::new()).collect();
         for (indices, gradients) in of_pieces {
             for (index, gradient) in indices.into_iter().zip(gradients) {
                 if sums[index].defined() && gradient.defined() {
@@ -158,32 +184,47 @@ impl Forward {
     }
 }
 
-/// The pieces of a step; those of one network follow one another. A GPU computes all clips and all
-/// networks at once.
-fn pieces(positions: Range<usize>, model: &EmotionModel) -> Vec<Piece> {
+/// Gathers the clips of each piece, which all networks share.
+fn gather(plan: &EpochPlan, of_pieces: Vec<Range<usize>>) -> Result<Vec<(Range<usize>, Batch)>> {
+    let shared = Shared::new(plan);
+    let gathered = parallel::map(of_pieces, |clips| {
+        let batch = shared.get().gather(clips.clone())?;
+        Ok((clips, batch))
+    });
+    gathered.into_iter().collect()
+}
+
+/// The networks of each piece. A GPU computes all networks at once.
+fn of_networks(model: &EmotionModel) -> Vec<Range<usize>> {
     let count = model.ensemble_size();
+    match model.device() {
+        Device::Cpu => (0..count).map(|network| network..network + 1).collect(),
+        _ => iter::once(0..count).collect(),
+    }
+}
+
+/// The clips of each piece. A GPU computes all clips at once.
+fn of_clips(positions: Range<usize>, model: &EmotionModel) -> Vec<Range<usize>> {
     if model.device() != Device::Cpu {
-        return vec![Piece {
-            networks: 0..count,
-            clips: positions,
-        }];
+        return vec![positions];
     }
     let Range { start, end } = positions;
-    let of_network = |network: usize| {
-        (start..end).step_by(CLIPS).map(move |first| Piece {
-            networks: network..network + 1,
-            clips: first..(first + CLIPS).min(end),
-        })
-    };
-    (0..count).flat_map(of_network).collect()
+    (start..end)
+        .step_by(CLIPS)
+        .map(|first| first..(first + CLIPS).min(end))
+        .collect()
 }
 
 /// The batch once for each network, one after the other.
 fn repeated(batch: &Batch, networks: usize) -> Batch {
     let times = networks as i64;
+    let repeated = |x: &Tensor| match times {
+        1 => x.shallow_clone(),
+        _ => x.repeat([&[times], &vec![1; x.dim() - 1][..]].concat()),
+    };
     Batch {
-        features: batch.features.repeat([times, 1, 1]),
-        lengths: batch.lengths.repeat([times]),
-        labels: batch.labels.repeat([times]),
+        features: repeated(&batch.features),
+        lengths: repeated(&batch.lengths),
+        labels: repeated(&batch.labels),
     }
 }

@@ -13,7 +13,7 @@ use emovox::run::{EventFile, RunFolder, read_metrics};
 use emovox::training::CheckpointSelection;
 
 /// Pause between two drawings of the curves, as a multiple of the duration of a drawing.
-const PAUSE: u32 = 20;
+const PAUSE: u32 = 60;
 
 pub(super) struct TrainingMonitor {
     run: RunFolder,
