@@ -4,7 +4,9 @@
 //! The waveform is disturbed before silence is trimmed and before features are computed, as it
 //! happens to a real recording. The copies are made once, when a training begins or is resumed.
 
-use anyhow::{Context, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -25,20 +27,23 @@ const RECORDED: f64 = 1.0 / 3.0;
 
 /// Makes the features of the disturbed copies of the training recordings: of all recordings in
 /// their first copy, then of all in the next. Copies depend on the seed, the number of the copy
-/// and the index of the recording only. `advance` is called after each copy, from any thread.
+/// and the index of the recording only. `take` receives each copy, from any thread, and returns a
+/// matrix with the same values. If it returns `None`, no further copies are made, and the result is
+/// `None`.
 ///
 /// # Errors
-/// If a recording cannot be read.
+/// If a recording cannot be read, or if `take` fails.
 pub fn disturbed_copies(
     recordings: &[Excerpt],
     (audio, features): (&AudioConfig, &FeatureConfig),
     config: &DisturbanceConfig,
     seed: u64,
-    advance: impl Fn() + Sync,
-) -> Result<Vec<Features>> {
+    take: impl Fn(Features) -> Result<Option<Features>> + Sync,
+) -> Result<Option<Vec<Features>>> {
     if config.copies == 0 {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
+    let is_stopped = AtomicBool::new(false);
     let voices = voices(recordings, audio, seed)?;
     let noises = match &config.noise_folder {
         Some(folder) => read_sounds(folder, audio).context("the noise cannot be used")?,
@@ -47,6 +52,7 @@ pub fn disturbed_copies(
     let mut copies = Vec::with_capacity(config.copies * recordings.len());
     for copy in 1..=config.copies {
         let make = |recording: usize| {
+            ensure!(!is_stopped.load(Ordering::Relaxed), "stopped");
             let file = &recordings[recording];
             let loaded = audio::load_untrimmed(file, audio);
             let mut waveform = loaded.with_context(|| file.display().to_string())?.waveform;
@@ -66,13 +72,22 @@ pub fn disturbed_copies(
                 noises: noises.iter().filter(of_rate).collect(),
             };
             disturb(&mut waveform, &sources, config, &mut rng);
-            advance();
             Ok(waveform)
         };
-        let count = recordings.len();
-        copies.extend(extract_waveforms(count, audio, features, make)?);
+        let take = |copy| {
+            let taken = take(copy)?;
+            if taken.is_none() {
+                is_stopped.store(true, Ordering::Relaxed);
+            }
+            Ok(taken)
+        };
+        let made = extract_waveforms(recordings.len(), audio, features, make, take);
+        if is_stopped.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        copies.extend(made?.into_iter().flatten());
     }
-    Ok(copies)
+    Ok(Some(copies))
 }
 
 /// A training recording whose voice is part of the babble.
@@ -192,6 +207,8 @@ fn limit_band(samples: &mut [f32], rate: u32, rng: &mut ChaCha8Rng) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
     use crate::config::RunConfig;
 
@@ -223,7 +240,10 @@ mod tests {
         let RunConfig {
             audio, features, ..
         } = RunConfig::recipe(Default::default());
-        disturbed_copies(files, (&audio, &features), disturbance, seed, || ()).unwrap()
+        let copies = disturbed_copies(files, (&audio, &features), disturbance, seed, |copy| {
+            Ok(Some(copy))
+        });
+        copies.unwrap().unwrap()
     }
 
     fn values(copies: &[Features]) -> Vec<Vec<f32>> {
@@ -256,7 +276,8 @@ mod tests {
             noise_folder: Some(folder.path().join("missing")),
             ..config
         };
-        let error = disturbed_copies(&files, (&audio, &features), &missing, 1, || ());
+        let take = |copy| Ok(Some(copy));
+        let error = disturbed_copies(&files, (&audio, &features), &missing, 1, take);
         let error = format!("{:#}", error.unwrap_err());
         assert!(
             error.contains("there is no folder") && error.contains("missing"),
@@ -288,6 +309,27 @@ mod tests {
         assert_eq!(values(&copies(&files, &fewer, 1)), all[..3]);
     }
 
+    #[test]
+    fn no_copies_are_made_after_one_that_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recordings(folder.path());
+        let RunConfig {
+            audio, features, ..
+        } = RunConfig::recipe(Default::default());
+        let config = DisturbanceConfig {
+            copies: 1000,
+            ..DisturbanceConfig::default()
+        };
+        let made = AtomicUsize::new(0);
+        let take = |_| {
+            made.fetch_add(1, Ordering::Relaxed);
+            Ok(None)
+        };
+        let copies = disturbed_copies(&files, (&audio, &features), &config, 1, take);
+        assert!(copies.unwrap().is_none());
+        assert!(made.into_inner() <= files.len());
+    }
+
     /// Without shares only the level differs, which the prosody and all MFCCs but the first ignore.
     #[test]
     fn without_any_share_only_the_level_changes() {
@@ -307,7 +349,7 @@ mod tests {
             audio, features, ..
         } = RunConfig::recipe(Default::default());
         let load = |file: usize| Ok(audio::load_untrimmed(&files[file], &audio)?.waveform);
-        let clean = extract_waveforms(files.len(), &audio, &features, load).unwrap();
+        let clean = extract_waveforms(files.len(), &audio, &features, load, Ok).unwrap();
         for (copy, clean) in copies(&files, &config, 1).iter().zip(&clean) {
             assert_eq!(copy.frames(), clean.frames());
             let (copy, clean) = (copy.read().unwrap(), clean.read().unwrap());

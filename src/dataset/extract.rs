@@ -116,23 +116,24 @@ pub fn extract_any(
     Ok(files.par_iter().map(one).collect())
 }
 
-/// Computes the features of `count` waveforms on all cores; `make` makes the waveform of a number.
-/// Silence at both ends is trimmed as in recordings. Each waveform is dropped after its features
-/// exist.
+/// Computes the features of `count` waveforms on all cores; `make` makes the waveform of a number,
+/// and `take` receives its features. Silence at both ends is trimmed as in recordings. Each waveform
+/// is dropped after its features exist.
 ///
 /// # Errors
-/// If the settings are invalid, if `make` fails, or if the memory does not suffice.
-pub fn extract_waveforms(
+/// If the settings are invalid, if `make` or `take` fails, or if the memory does not suffice.
+pub fn extract_waveforms<T: Send>(
     count: usize,
     audio: &AudioConfig,
     config: &FeatureConfig,
     make: impl Fn(usize) -> Result<Waveform> + Sync,
-) -> Result<Vec<Features>> {
+    take: impl Fn(Features) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let extractors = Extractors::new(audio, config)?;
     let one = |index| {
         let mut waveform = make(index)?;
         audio::trim(&mut waveform, audio);
-        extractors.of(&waveform)
+        take(extractors.of(&waveform)?)
     };
     (0..count).into_par_iter().map(one).collect()
 }

@@ -8,7 +8,7 @@ use crate::features::Features;
 use crate::memory;
 
 /// Maximum size of a subset that is in the memory of a CPU as a whole, in values: 512 MiB.
-const MAX_RESIDENT: usize = 1 << 27;
+pub const MAX_IN_MEMORY: usize = 1 << 27;
 /// Number of values that are copied at once.
 const CHUNK: usize = 1 << 22;
 
@@ -54,7 +54,7 @@ impl SplitTensors {
         device: Device,
     ) -> Result<Self> {
         let values: usize = features.iter().map(|clip| clip.size()).sum();
-        if device == Device::Cpu && values > MAX_RESIDENT {
+        if device == Device::Cpu && values > MAX_IN_MEMORY {
             Ok(SplitTensors::on_disk(features, labels, normalisation))
         } else {
             SplitTensors::in_memory(features, labels, normalisation, device)

@@ -99,7 +99,7 @@ impl Room {
                         // The images of an axis are sorted by distance.
                         break;
                     }
-                    let sample = (metres * samples_per_metre - direct).round() as usize;
+                    let sample = rounded(metres * samples_per_metre - direct);
                     if let Some(sum) = response.get_mut(sample) {
                         *sum += gains[(x.order + y.order + z.order) as usize] / metres.max(0.01);
                     }
@@ -128,6 +128,12 @@ impl Room {
         images.sort_by(|a, b| a.square.total_cmp(&b.square));
         images
     }
+}
+
+/// The nearest sample, as `f32::round`, which is a call of a function on processors of the baseline.
+fn rounded(time: f32) -> usize {
+    let sample = time as usize;
+    sample + usize::from(time - sample as f32 >= 0.5)
 }
 
 /// An image of the speaker along one axis.
@@ -173,6 +179,13 @@ mod tests {
             decay.iter().position(|&energy| energy < limit).unwrap() as f64
         };
         3.0 * (below(25.0) - below(5.0)) / f64::from(RATE)
+    }
+
+    #[test]
+    fn times_are_rounded_to_the_nearest_sample() {
+        for time in [-0.1, 0.0, 0.49999997, 0.5, 1.5, 2.4999998, 70_000.5] {
+            assert_eq!(rounded(time), time.round() as usize, "{time}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
@@ -14,7 +14,7 @@ use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Split, Subset, split};
 use crate::corpus::{self, Changes, Clip, Corpus};
-use crate::dataset::{FeatureDataset, LabeledSubset, SplitTensors};
+use crate::dataset::{FeatureDataset, FeatureFile, LabeledSubset, MAX_IN_MEMORY, SplitTensors};
 use crate::device::{self, DeviceChoice};
 use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
@@ -262,12 +262,17 @@ impl Experiment {
     }
 
     /// The features of the disturbed copies of the training recordings: of all recordings in their
-    /// first copy, then of all in the next. There are none if no epoch is left. `advance` is called
-    /// after each copy, from any thread.
+    /// first copy, then of all in the next. There are none if no epoch is left, or if `stop` becomes
+    /// true, because then the training does not begin. `advance` is called after each copy, from any
+    /// thread.
     ///
     /// # Errors
     /// If a recording cannot be read any more.
-    pub fn disturbed_copies(&self, advance: impl Fn() + Sync) -> Result<Vec<Features>> {
+    pub fn disturbed_copies(
+        &self,
+        stop: &AtomicBool,
+        advance: impl Fn() + Sync,
+    ) -> Result<Vec<Features>> {
         if self.is_trained {
             return Ok(Vec::new());
         }
@@ -285,7 +290,31 @@ impl Experiment {
             .map(|clip| clip.file.below(&data.folder))
             .collect();
         let (config, seed) = (&training.disturbance, training.seed);
-        disturbed_copies(&recordings, (audio, features), config, seed, advance)
+        // A training with several processes stops after a step, for which each needs all copies.
+        let may_stop = !self.group.is_distributed();
+        let file = self.file_of_copies()?;
+        let take = |copy: Features| {
+            advance();
+            if may_stop && stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            Ok(Some(match &file {
+                Some(file) => file.store(&copy)?,
+                None => copy,
+            }))
+        };
+        let copies = disturbed_copies(&recordings, (audio, features), config, seed, take)?;
+        Ok(copies.unwrap_or_default())
+    }
+
+    /// The file for disturbed copies that are too large for the memory.
+    fn file_of_copies(&self) -> Result<Option<FeatureFile>> {
+        let recordings = self.part(Subset::Train).features;
+        let values: usize = recordings.iter().map(|features| features.size()).sum();
+        if values * self.config.training.disturbance.copies <= MAX_IN_MEMORY {
+            return Ok(None);
+        }
+        FeatureFile::new(self.run.path()).map(Some)
     }
 
     /// Trains from the state in `last.ot`, or from the start, and draws the curves. Once `stop` is
@@ -297,7 +326,7 @@ impl Experiment {
     pub fn train(
         &self,
         model: &EmotionModel,
-        copies: &[Features],
+        copies: Vec<Features>,
         stop: &AtomicBool,
         tell: impl FnMut(Event),
     ) -> Result<Progress> {
@@ -307,9 +336,12 @@ impl Experiment {
             training,
             ..
         } = &self.config;
-        let mut clips = self.part(Subset::Train);
-        clips.features.extend(copies);
-        let train = self.tensors(&clips, model)?;
+        let mut versions = self.part(Subset::Train);
+        versions.features.extend(&copies);
+        let train = self.tensors(&versions, model)?;
+        // The tensors have the frames of the copies, or refer to them.
+        drop(copies);
+        let clips = self.part(Subset::Train);
         let corpora = self.corpora(&clips);
         // All groups have the same share of an epoch.
         let groups = training.balance.groups(&corpora, &clips.labels);

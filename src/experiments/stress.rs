@@ -199,7 +199,8 @@ impl StressTest<'_> {
     fn predict(&self, waveform: impl Fn(usize) -> Result<Waveform> + Sync) -> Result<Predictions> {
         let config = self.predictor.config();
         let clips: Vec<&Clip> = self.clips.clips.iter().collect();
-        let features = extract_waveforms(clips.len(), &config.audio, &config.features, waveform)?;
+        let (audio, features) = (&config.audio, &config.features);
+        let features = extract_waveforms(clips.len(), audio, features, waveform, Ok)?;
         let features: Vec<_> = features.iter().collect();
         let probabilities = self.predictor.probabilities(&features);
         let probabilities = probabilities.map_err(|error| naming_clip(error, &clips))?;

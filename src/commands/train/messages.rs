@@ -29,11 +29,11 @@ pub(super) fn train_with_bar(
 ) -> Result<Progress> {
     let config = &experiment.config.training;
     let copying = bar(experiment.copies(), "disturbed copies", "clips");
-    let copies = experiment.disturbed_copies(|| copying.inc(1))?;
+    let copies = experiment.disturbed_copies(stop, || copying.inc(1))?;
     copying.finish_and_clear();
     let bar = bar(1, "training", "steps");
     let mut trained = false;
-    let progress = experiment.train(model, &copies, stop, |event| match event {
+    let progress = experiment.train(model, copies, stop, |event| match event {
         Event::Step { epoch, step, steps } => {
             bar.set_length((config.epochs * steps) as u64);
             if bar.position() == 0 {
