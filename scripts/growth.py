@@ -28,7 +28,7 @@ BASE = 1200
 SECONDS = 3
 RATE = 16_000
 ROOT = Path(__file__).resolve().parent.parent
-EMOVOX = ROOT / "target/release/emovox"
+EMOVOX = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/emovox"
 
 
 def demo(folder):
@@ -55,11 +55,12 @@ def make(folder, clips, sound):
             writer.writeframes(sound[start : start + length])
 
 
-def train(folder, corpus, run, limit=None):
+def train(folder, corpus, run, copies, limit=None):
     """Trains one epoch. Returns the processor seconds for the features and for the epoch, and the peak of
     the anonymous memory in megabytes."""
     command = [EMOVOX, "train", "--data", corpus, "--corpus", "folders", "--epochs", "1"]
-    command += ["--device", "cpu", "--run", run, "--cache", "kept"]
+    command += ["--device", "cpu", "--run", run, "--cache", "kept", "--config", "growth.toml"]
+    Path(folder, "growth.toml").write_text(f"[training.disturbance]\ncopies = {copies}\n")
 
     def limited():
         if limit:
@@ -108,6 +109,9 @@ def kept(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sizes", default="1,4,16", help="times 1200 clips")
+    parser.add_argument(
+        "--copies", type=int, default=0, help="disturbed copies of each recording, made before the epoch"
+    )
     parser.add_argument("--out", default="growth", help="path of OUT.csv and OUT.png")
     parser.add_argument("--limit", type=int, default=700, help="memory limit of the third training, in MB")
     parser.add_argument("--work", default=None, help="folder for the temporary corpora")
@@ -121,8 +125,8 @@ def main():
             corpus = Path(folder, "corpus")
             clips = size * BASE
             make(corpus, clips, sound)
-            first = train(folder, corpus, f"{size}-first")
-            second = train(folder, corpus, f"{size}-second")
+            first = train(folder, corpus, f"{size}-first", arguments.copies)
+            second = train(folder, corpus, f"{size}-second", arguments.copies)
             row = {
                 "clips": clips,
                 "features_mb": kept(folder),
@@ -135,7 +139,7 @@ def main():
                 "own_mb_limited": "",
             }
             if size == sizes[-1]:
-                limited = train(folder, corpus, f"{size}-limited", arguments.limit)
+                limited = train(folder, corpus, f"{size}-limited", arguments.copies, arguments.limit)
                 row["limit_mb"], row["own_mb_limited"] = arguments.limit, limited["own_mb"]
             rows.append({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
             print(rows[-1], flush=True)

@@ -1,5 +1,6 @@
 """Runs emovox and its peers in rounds; see run.sh, which installs and builds what this needs."""
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -21,13 +22,18 @@ def arguments():
     parser.add_argument("folder", help="a folder of WAV files")
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds [default: 5]")
     parser.add_argument("--only", metavar="ROW,…", help="only these rows")
+    parser.add_argument("--busy", action="store_true",
+                        help="measure each process again beside one busy loop for each core")
     parser.add_argument("--epochs", type=int, default=4,
                         help="epochs of a training; the first one is not counted [default: 4]")
     parser.add_argument("--out", default=str(ROOT / "target/compare"),
                         help="folder for compare.csv, rounds.csv, compare.md and compare.png [default: target/compare]")
     parser.add_argument("--write", metavar="DOCUMENT",
-                        help=f"write the table between {table.BEGIN} and {table.END} in this document, "
-                             "and the picture to images/compare.png beside it")
+                        help=f"write the table between {table.marker('begin')} and {table.marker('end')} in this "
+                             "document, and the picture to images/compare.png beside it")
+    parser.add_argument("--table", metavar="NAME", default="",
+                        help=f"write it between {table.marker('begin', 'NAME')} and {table.marker('end', 'NAME')} "
+                             "instead, without the picture")
     args = parser.parse_args()
     known = {row.name for row in ROWS}
     args.only = set(args.only.split(",")) if args.only else known
@@ -49,9 +55,10 @@ def main():
     if not files:
         sys.exit(f"no WAV file in {args.folder}")
     (work / "files.txt").write_text("\n".join(files))
+    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     places = {
         "here": str(HERE), "peers": str(HERE / "peers"), "python": sys.executable, "work": str(work),
-        "emovox": str(ROOT / "target/release/emovox"), "example": str(ROOT / "target/release/examples/compare"),
+        "emovox": f"{target}/release/emovox", "example": f"{target}/release/examples/compare",
         "list": str(work / "files.txt"), "clip": files[len(files) // 2], "epochs": str(args.epochs),
         "run": "round",
     }
@@ -79,15 +86,17 @@ def main():
         for contender in contenders if number % 2 == 0 else contenders[::-1]:
             if contender.name in failed:
                 continue
-            try:
-                result = measure.contender(contender, places, f"{work}/log")
-            except measure.Failed as error:
-                failed[contender.name] = str(error)
-                prepare.say(f"{contender.name} failed: {error}")
-                continue
-            for what in ("seconds", "fft", "epoch", "begins", "first", "wall", "memory"):
-                if what in result:
-                    measured[-1][contender.name, what] = result[what]
+            for loops in (0, measure.cores()) if args.busy else (0,):
+                try:
+                    with measure.busy(loops):
+                        result = measure.contender(contender, places, f"{work}/log")
+                except measure.Failed as error:
+                    failed[contender.name] = str(error)
+                    prepare.say(f"{contender.name} failed: {error}")
+                    break
+                for what in ("seconds", "fft", "epoch", "begins", "first", "wall", "memory"):
+                    if what in result:
+                        measured[-1][contender.name, table.BUSY * bool(loops) + what] = result[what]
             prepare.say(f"round {number + 1}  {contender.name:20} " + "  ".join(
                 f"{what} {value:.4g}" for (name, what), value in measured[-1].items()
                 if name == contender.name))
@@ -110,8 +119,8 @@ def main():
     except measure.Failed as error:
         prepare.say(f"no picture was drawn: {error}")
     if args.write:
-        table.write_between(args.write, text)
-        if picture.exists():
+        table.write_between(args.write, text, args.table)
+        if picture.exists() and not args.table:
             images = Path(args.write).parent / "images"
             images.mkdir(exist_ok=True)
             (images / "compare.png").write_bytes(picture.read_bytes())

@@ -1,6 +1,7 @@
 """Runs one process and measures its time and memory.
 
 This module imports no large module, because on Linux a child's peak memory starts from that of its parent."""
+import contextlib
 import csv
 import json
 import os
@@ -55,6 +56,22 @@ def run(command, one_core=False, log=None):
     if lines and lines[-1].startswith("{"):
         result |= json.loads(lines[-1])
     return result
+
+
+def cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@contextlib.contextmanager
+def busy(loops):
+    """Other processes that use as many cores as there are loops."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def contender(contender, places, log):

@@ -152,5 +152,4 @@ def machine(places):
         found = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
         cpu = found[0] if found else cpu
     load = ", load {:.1f} before the first round".format(os.getloadavg()[0])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{emovox}; {versions}", f"{cores} cores of {cpu}{load}"
+    return f"{emovox}; {versions}", f"{measure.cores()} cores of {cpu}{load}"

@@ -44,6 +44,7 @@ def torch_training(arch, *flags):
 
 
 PLAIN = ["--config", "{here}/no-augmentation.toml"]
+AUGMENTED = ["--config", "{here}/no-copies.toml"]
 #: A certain GPU of several: COMPARE_GPU=cuda:1 scripts/compare/run.sh
 CPU, CUDA = ["--device", "cpu"], ["--device", os.environ.get("COMPARE_GPU", "cuda")]
 KERAS = python("train_keras.py", "{work}/runs/seed", "{work}/features/seed", "--epochs", "{epochs}")
@@ -64,7 +65,7 @@ CONTENDERS = {c.name: c for c in [
     Contender("keras seed", KERAS),
     Contender("torch seed", torch_training("seed")),
     Contender("emovox default", emovox_training("bilstm", *CPU, *PLAIN), run=True),
-    Contender("emovox augmented", emovox_training("bilstm", *CPU), run=True),
+    Contender("emovox augmented", emovox_training("bilstm", *CPU, *AUGMENTED), run=True),
     Contender("torch padded", torch_training("default")),
     Contender("torch bucketed", torch_training("default", "--batches", "bucketed")),
     Contender("torch packed", torch_training("default", "--batches", "packed")),
@@ -85,25 +86,25 @@ FIRST = "corpus to first epoch, second time"
 ONE = "one core"
 ROWS = [
     Row("extract-librosa", f"WAV → MFCC, {ONE}", ("emovox extract", "seconds"),
-        ("librosa extract", "seconds"), "librosa `load` + `feature.mfcc`", "≥ 15"),
+        ("librosa extract", "seconds"), "librosa `load` + `feature.mfcc`", "≥ 5"),
     Row("extract-torchaudio", f"WAV → MFCC, {ONE}", ("emovox extract", "seconds"),
         ("torchaudio extract", "seconds"), "torchaudio `load`, `Resample`, `MFCC`", "≥ 4"),
     Row("extract-16k-librosa", f"WAV → MFCC at 16 kHz, {ONE}", ("emovox extract 16k", "seconds"),
         ("librosa extract 16k", "seconds"), "librosa `load` + `feature.mfcc`", "≥ 5"),
     Row("features-librosa", f"`features DIR --out X`, {ONE}, whole process", ("emovox features", "wall"),
-        ("librosa features", "wall"), "librosa, `numpy.save`", "≥ 4"),
+        ("librosa features", "wall"), "librosa, `numpy.save`", "≥ 3"),
     Row("mfcc-torchaudio", f"MFCC alone, {ONE}", ("emovox mfcc", "seconds"),
         ("torchaudio mfcc", "seconds"), "torchaudio `MFCC` on batches", "≥ 2"),
     Row("mfcc-fft", f"MFCC alone, {ONE}", ("emovox mfcc", "seconds"), ("emovox mfcc", "fft"),
         "its FFTs alone (realfft)", "≥ 0.4"),
     Row("seed-keras", SEED, ("emovox seed", "epoch"), ("keras seed", "epoch"), "Keras `fit`", "≥ 3.5"),
-    Row("seed-torch", SEED, ("emovox seed", "epoch"), ("torch seed", "epoch"), "PyTorch", "≥ 1.3"),
+    Row("seed-torch", SEED, ("emovox seed", "epoch"), ("torch seed", "epoch"), "PyTorch", "≥ 1.8"),
     Row("default-packed", DEFAULT, ("emovox default", "epoch"), ("torch packed", "epoch"),
-        "PyTorch, packed sequences", "≥ 5"),
+        "PyTorch, packed sequences", "≥ 6"),
     Row("default-padded", DEFAULT, ("emovox default", "epoch"), ("torch padded", "epoch"),
-        "PyTorch, padded to the batch's longest", "≥ 1.3"),
+        "PyTorch, padded to the batch's longest", "≥ 3"),
     Row("default-bucketed", DEFAULT, ("emovox default", "epoch"), ("torch bucketed", "epoch"),
-        "PyTorch, padded, sorted by length", ""),
+        "PyTorch, padded, sorted by length", "≥ 2"),
     Row("augmented-padded", "the same, with augmentation only in emovox", ("emovox augmented", "epoch"),
         ("torch padded", "epoch"), "PyTorch, padded to the batch's longest", ""),
     Row("cuda-loader", "one epoch, default model, GPU", ("emovox cuda", "epoch"), ("torch cuda", "epoch"),

@@ -4,7 +4,13 @@ import statistics
 import sys
 from pathlib import Path
 
-BEGIN, END = "<!-- compare: begin -->", "<!-- compare: end -->"
+#: Beginning of the name of a measurement beside busy loops.
+BUSY = "busy "
+
+
+def marker(which, name=""):
+    """A line around a table in a document."""
+    return f"<!-- compare{' ' * bool(name)}{name}: {which} -->"
 
 
 def lines(rows, measured):
@@ -24,14 +30,26 @@ def lines(rows, measured):
             "peer": statistics.median(peers), "peer min": min(peers), "peer max": max(peers),
             "ratio": statistics.median(peers) / statistics.median(ours),
             "ratio min": min(ratios), "ratio max": max(ratios), "goal": row.goal,
-        }
+        } | busy(row, measured)
+
+
+def busy(row, measured):
+    """Medians beside busy loops, if they were measured. Memory does not depend on them."""
+    if row.unit != "s":
+        return {}
+    pairs = [[round.get((name, BUSY + what)) for name, what in (row.ours, row.peer)] for round in measured]
+    pairs = [pair for pair in pairs if None not in pair]
+    if not pairs:
+        return {}
+    ours, peer = map(statistics.median, zip(*pairs))
+    return {"busy emovox": ours, "busy peer": peer}
 
 
 def write_csv(path, table):
     if not table:
         return
     with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, table[0])
+        writer = csv.DictWriter(file, max(table, key=len))
         writer.writeheader()
         writer.writerows(table)
 
@@ -55,24 +73,37 @@ def spread(line, who):
 
 
 def markdown(table, head, foot):
-    text = ["\n".join(head), "", "| what | against | emovox | peer | ratio | goal |", "|---|---|---|---|---|---|"]
+    is_busy = any("busy emovox" in line for line in table)
+    text = ["\n".join(head), "",
+            "| what | against | emovox | peer | ratio | goal |" + " busy: emovox, peer, ratio |" * is_busy,
+            "|---|---|---|---|---|---|" + "---|" * is_busy]
     for line in table:
         met = "" if not line["goal"] else (
             f"{line['goal']} {'✓' if line['ratio'] >= float(line['goal'].split()[1]) else '✗'}")
         ratio = f"{number(line['ratio'])} ({number(line['ratio min'])} – {number(line['ratio max'])})"
         text.append(f"| {line['what']} | {line['against']} | {spread(line, 'emovox')} | "
-                    f"{spread(line, 'peer')} | **{ratio}** | {met} |")
+                    f"{spread(line, 'peer')} | **{ratio}** | {met} |" + f" {beside_loops(line)} |" * is_busy)
     return "\n".join(text + [""] + [f"- {line}" for line in foot]) + "\n"
 
 
-def write_between(path, text):
+def beside_loops(line):
+    """Medians beside busy loops, and how many times as long as on an idle machine they are."""
+    if "busy emovox" not in line:
+        return ""
+    ours, peer = line["busy emovox"], line["busy peer"]
+    return (f"{number(ours)} s (× {number(ours / line['emovox'])}), {number(peer)} s "
+            f"(× {number(peer / line['peer'])}), **{number(peer / ours)}**")
+
+
+def write_between(path, text, name):
     """Puts the table into a document, between its two markers."""
+    begin, end = marker("begin", name), marker("end", name)
     document = Path(path).read_text()
-    before, found, rest = document.partition(BEGIN)
-    _, closed, after = rest.partition(END)
+    before, found, rest = document.partition(begin)
+    _, closed, after = rest.partition(end)
     if not (found and closed):
-        sys.exit(f"{path} lacks the lines {BEGIN} and {END} for the table")
-    Path(path).write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+        sys.exit(f"{path} lacks the lines {begin} and {end} for the table")
+    Path(path).write_text(f"{before}{begin}\n{text}{end}{after}")
 
 
 def draw(table_csv, picture):
