@@ -22,9 +22,6 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && cp -P .libtorch/lib/*.so* /image/lib/
 
 FROM docker.io/library/debian:bookworm-slim
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends libstdc++6 \
-    && rm -rf /var/lib/apt/lists/*
 COPY --from=build /image/lib/ /usr/local/lib/
 COPY --from=build /image/bin/ /usr/local/bin/
 RUN ldconfig
