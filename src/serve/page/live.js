@@ -1,0 +1,141 @@
+// Live mode: the microphone goes to the server, which answers with a line for each second.
+import { openStream } from './api.js';
+import { Chart } from './chart.js';
+import { announce, byId, clock, decibels, element, percent } from './dom.js';
+import { level, openMicrophone } from './microphone.js';
+
+const SHOWN = 60; // seconds of the chart, and lines of the list
+const MOST_TRIES = 5; // to connect again
+const MOST_DELAY = 1 << 20; // bytes that wait for the network
+const LAST_WORDS = 5000; // milliseconds that the server has for its last line
+const GOING_AWAY = 1001; // codes of a closed connection: the server stops, or the network failed
+const LOST = 1006;
+
+export class Live {
+  constructor(model, ended) {
+    Object.assign(this, { model, ended });
+    this.lines = [];
+    this.tries = 0;
+    this.offset = 0;
+    this.meter = byId('live-level');
+    this.now = byId('live-now');
+    this.message = byId('live-message');
+    this.list = byId('live-lines');
+    this.chart = new Chart(model.classes);
+    this.chart.element.classList.add('live');
+    this.chart.setSeconds(SHOWN, (time) => (time === SHOWN ? 'now' : `−${SHOWN - time} s`));
+    byId('live-chart').replaceChildren(this.chart.element);
+    this.list.replaceChildren();
+    this.setNow('Waiting for the first second', '');
+  }
+
+  async start() {
+    this.say('');
+    try {
+      this.microphone = await openMicrophone((samples) => this.take(samples), () => this.fail('The microphone was disconnected.'));
+    } catch (error) {
+      this.fail(error.message);
+      return;
+    }
+    if (this.stopped) this.microphone.close();
+    else this.connect();
+  }
+
+  connect() {
+    const socket = openStream(this.microphone.rate);
+    this.socket = socket;
+    socket.addEventListener('open', () => {
+      this.opened = true;
+      this.say('The microphone is sent to the server.');
+    });
+    socket.addEventListener('message', ({ data }) => {
+      const line = JSON.parse(data);
+      if (line.error) this.reason = line.error;
+      else this.show(line);
+    });
+    socket.addEventListener('close', ({ code }) => this.closed(code));
+  }
+
+  take(samples) {
+    this.meter.value = level(samples);
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    if (this.socket.bufferedAmount > MOST_DELAY) this.fail('The connection to the server is too slow for live sound.');
+    else this.socket.send(samples);
+  }
+
+  // Ends the stream; the server sends the line of the last hop before it closes the connection.
+  stop() {
+    this.stopped = true;
+    this.microphone?.close();
+    if (this.socket?.readyState !== WebSocket.OPEN) {
+      this.end('Stopped.');
+      return;
+    }
+    this.socket.send('end');
+    setTimeout(() => this.socket.close(), LAST_WORDS);
+  }
+
+  closed(code) {
+    if (this.finished) return;
+    if (this.stopped) {
+      this.end('Stopped.');
+    } else if (this.reason) {
+      this.fail(this.reason.message);
+    } else if (!this.opened) {
+      this.fail(`The server did not accept the stream. It accepts at most ${this.model.limits.streams} at once: try again later.`);
+    } else if ((code === LOST || code === GOING_AWAY) && this.tries < MOST_TRIES) {
+      this.tries += 1;
+      this.say(`The connection to the server was lost. Attempt ${this.tries} of ${MOST_TRIES} to connect again follows in ${this.tries} s.`);
+      this.timer = setTimeout(() => this.connect(), 1000 * this.tries);
+      this.offset = this.lines.at(-1)?.time ?? 0;
+    } else {
+      this.fail('The connection to the server was lost. Check that emovox serve is running, then start again.');
+    }
+  }
+
+  fail(message) {
+    this.end(message);
+    this.message.classList.add('error');
+  }
+
+  end(message) {
+    this.finished = true;
+    this.stopped = true;
+    clearTimeout(this.timer);
+    this.microphone?.close();
+    this.socket?.close();
+    this.meter.value = this.meter.min;
+    this.say(message);
+    this.ended();
+  }
+
+  say(text) {
+    this.message.classList.remove('error');
+    this.message.textContent = text;
+  }
+
+  setNow(label, details) {
+    this.now.replaceChildren(element('b', { textContent: label }), ` ${details}`);
+  }
+
+  // Shows a line of the server. After a lost connection the server counts from 0 again.
+  show(line) {
+    this.tries = 0;
+    line.time += this.offset;
+    const { classes } = this.model;
+    const probabilities = line.speech ? classes.map((name) => line.probabilities[name]) : null;
+    const last = this.lines.at(-1);
+    this.lines.push({ ...line, probabilities });
+    if (this.lines.length > SHOWN) this.lines.shift();
+    const hops = [...Array(SHOWN).fill(null), ...this.lines.map((shown) => shown.probabilities)].slice(-SHOWN);
+    this.chart.setCourse(hops, 1, SHOWN);
+    this.chart.setProbabilities(probabilities);
+    const label = line.speech ? line.label : 'silence';
+    const details = line.speech ? percent(line.probability) : `${decibels(line.level_db)}, no prediction`;
+    this.setNow(label, details);
+    if (!last || label !== (last.speech ? last.label : 'silence')) announce(`${label} ${details}`);
+    const item = element('li', { className: line.speech ? '' : 'quiet' }, element('span', { textContent: clock(line.time, 0) }), element('b', { textContent: label }), details);
+    this.list.prepend(item);
+    if (this.list.children.length > SHOWN) this.list.lastChild.remove();
+  }
+}
