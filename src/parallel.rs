@@ -6,6 +6,8 @@
 //! do not depend on the number of threads.
 
 use std::cell::Cell;
+use std::io;
+use std::thread::{self, JoinHandle};
 
 use rayon::prelude::*;
 use tch::Device;
@@ -32,6 +34,30 @@ pub fn start(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
 /// waits for a thread that has not started its share: other programs may use that thread's core.
 pub fn on_a_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
+}
+
+/// Starts a thread that does everything alone, also the pieces of every [`map`]. Its work neither
+/// waits for the other threads nor uses their cores.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub fn spawn_alone(
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let alone = move || {
+        use_one_thread_of_libtorch();
+        // A pool that consists of this thread. It cannot fail, because it starts no thread.
+        let _pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .use_current_thread()
+            .build();
+        work();
+    };
+    thread::Builder::new()
+        .name(name)
+        .stack_size(STACK)
+        .spawn(alone)
 }
 
 /// Number of threads.
@@ -100,6 +126,11 @@ impl<T> Shared<T> {
     pub fn get(&self) -> &T {
         &self.0
     }
+
+    /// The value, which no other thread uses now.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
 }
 
 // SAFETY: tch does not implement `Sync` for tensors, because some methods change a tensor through a
@@ -112,6 +143,16 @@ unsafe impl<T> Sync for Shared<T> {}
 mod tests {
     use super::*;
     use rand::Rng;
+
+    #[test]
+    fn a_thread_that_is_alone_computes_every_piece() {
+        let thread = spawn_alone("alone".into(), || {
+            let here = thread::current().id();
+            let threads = map(vec![(); 64], |()| thread::current().id());
+            assert!(threads.into_iter().all(|thread| thread == here));
+        });
+        thread.unwrap().join().unwrap();
+    }
 
     #[test]
     fn the_rows_for_a_gpu_are_those_for_a_cpu() {

@@ -28,6 +28,26 @@ pub enum Channel {
     Number(u16),
 }
 
+/// A selection of channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelChoice {
+    /// One channel, or the mix.
+    One(Channel),
+    /// Every channel on its own.
+    Each,
+}
+
+impl FromStr for ChannelChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "each" => Ok(ChannelChoice::Each),
+            _ => Ok(ChannelChoice::One(text.parse()?)),
+        }
+    }
+}
+
 impl Channel {
     const LEFT: Channel = Channel::Number(1);
     const RIGHT: Channel = Channel::Number(2);

@@ -86,6 +86,15 @@ pub enum AudioError {
     #[error("no samples: the file has a header but no audio; leave it out or record it again")]
     NoSamples,
 
+    /// A recording that is longer than the caller accepts; the field is the limit in seconds.
+    #[error("longer than {0} s, the limit; cut it into shorter recordings")]
+    TooLong(f64),
+
+    /// A stream that ended before the length in its header; the field is the number of missing
+    /// bytes.
+    #[error("the stream ended {0} bytes too early")]
+    Shortened(u64),
+
     /// A segment that starts behind the end of its recording.
     #[error(
         "no samples: the segment {segment} starts behind the end of the recording ({seconds:.3} s); \

@@ -47,6 +47,14 @@ pub struct Decoded {
 /// # Errors
 /// If the file cannot be read, or is not a recording in a supported format.
 pub fn probe(path: &Path) -> Result<AudioInfo, AudioError> {
+    probe_from(open_file(path)?)
+}
+
+/// Reads the properties of a recording, as [`probe`] does, from any seekable source.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_from(source: impl ReadSeek) -> Result<AudioInfo, AudioError> {
     let info = |encoding, sample_rate, channels, bits_per_sample, frames: u64| AudioInfo {
         encoding,
         sample_rate,
@@ -54,7 +62,7 @@ pub fn probe(path: &Path) -> Result<AudioInfo, AudioError> {
         bits_per_sample,
         seconds: frames as f64 / f64::from(sample_rate),
     };
-    Ok(match Recording::find(open_file(path)?)? {
+    Ok(match Recording::find(source)? {
         Recording::Wav(wav) => {
             let format = &wav.format;
             let (encoding, bits) = match format.encoding {
@@ -121,7 +129,7 @@ pub fn read_excerpt(excerpt: &Excerpt, channel: Channel) -> Result<Decoded, Audi
 }
 
 /// Reads one channel, or the mean of all, of a whole source or of a segment.
-fn read_samples(
+pub(super) fn read_samples(
     source: impl ReadSeek,
     channel: Channel,
     segment: Option<Segment>,
@@ -222,25 +230,36 @@ fn mix_coded(
 }
 
 /// A recording that is read piece by piece, so that a long one does not have to fit into memory.
-pub struct AudioFile {
-    pieces: Pieces,
+pub struct AudioFile<'s> {
+    pieces: Pieces<'s>,
     sample_rate: u32,
     samples: usize,
 }
 
-enum Pieces {
-    Wav(SoundStream<BufReader<Section<'static>>>),
-    Coded(Box<Coded<'static>>, Mixer),
+enum Pieces<'s> {
+    Wav(SoundStream<BufReader<Section<'s>>>),
+    Coded(Box<Coded<'s>>, Mixer),
 }
 
-impl AudioFile {
+impl<'s> AudioFile<'s> {
     /// Opens one channel of a recording, or the mean of all.
     ///
     /// # Errors
     /// If the file cannot be opened, is not a recording in a supported format, has no samples, or
     /// does not have the channel.
-    pub fn open(path: &Path, channel: Channel) -> Result<AudioFile, AudioError> {
-        let (pieces, sample_rate) = match Recording::find(open_file(path)?)? {
+    pub fn open(path: &Path, channel: Channel) -> Result<AudioFile<'static>, AudioError> {
+        AudioFile::from_source(open_file(path)?, channel)
+    }
+
+    /// Reads one channel, or the mean of all, from any seekable source.
+    ///
+    /// # Errors
+    /// As [`AudioFile::open`].
+    pub fn from_source(
+        source: impl ReadSeek + 's,
+        channel: Channel,
+    ) -> Result<AudioFile<'s>, AudioError> {
+        let (pieces, sample_rate) = match Recording::find(source)? {
             Recording::Wav(mut wav) => {
                 wav.seek_to_start()?;
                 let length = wav.frames * wav.format.frame_width() as u64;

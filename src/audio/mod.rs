@@ -24,12 +24,16 @@ mod trim;
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
-pub use channel::Channel;
+pub use channel::{Channel, ChannelChoice};
 pub use config::{AudioConfig, SampleRate};
 pub use error::AudioError;
 pub use excerpt::{Excerpt, Segment};
-pub use file::{AudioFile, AudioInfo, Decoded, probe, read, read_channel, read_excerpt, read_from};
+use file::read_samples;
+pub use file::{
+    AudioFile, AudioInfo, Decoded, probe, probe_from, read, read_channel, read_excerpt, read_from,
+};
 pub use resample::resample;
 pub use source::ReadSeek;
 use stream::{VoiceActivityConfig, VoiceActivityGate};
@@ -112,6 +116,8 @@ pub struct Loaded {
     /// The samples: mono, at the configured sample rate, silence trimmed unless by
     /// [`load_untrimmed`].
     pub waveform: Waveform,
+    /// Duration in seconds before silence is trimmed.
+    pub seconds: f64,
     /// False if the recording has no sound above a noise floor, see [`Waveform::has_speech`].
     pub has_speech: bool,
     /// True if the channels cancel each other in the mix, see [`Decoded::is_cancelled`].
@@ -174,16 +180,46 @@ pub fn load_excerpt(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, A
 /// As [`load_excerpt`].
 pub fn load_untrimmed(excerpt: &Excerpt, config: &AudioConfig) -> Result<Loaded, AudioError> {
     config.validate()?;
+    prepare(read_excerpt(excerpt, config.channel)?, config)
+}
+
+/// Reads a recording like [`load_checked`] from any seekable source. At most `longest` seconds and
+/// a little more are decoded, because a small file can contain hours.
+///
+/// # Errors
+/// As [`load`], and if the recording is longer than `longest` seconds.
+pub fn load_from(
+    source: impl ReadSeek,
+    config: &AudioConfig,
+    longest: f64,
+) -> Result<Loaded, AudioError> {
+    config.validate()?;
+    let decoded = Segment {
+        start: Duration::ZERO,
+        end: Duration::try_from_secs_f64(longest + 0.1).ok(),
+    };
+    let decoded = read_samples(source, config.channel, Some(decoded))?;
+    if decoded.waveform.seconds() > longest {
+        return Err(AudioError::TooLong(longest));
+    }
+    let mut loaded = prepare(decoded, config)?;
+    trim(&mut loaded.waveform, config);
+    Ok(loaded)
+}
+
+/// Resamples a decoded recording, and measures if it has speech.
+fn prepare(decoded: Decoded, config: &AudioConfig) -> Result<Loaded, AudioError> {
     let Decoded {
         mut waveform,
         is_cancelled,
-    } = read_excerpt(excerpt, config.channel)?;
+    } = decoded;
     if let SampleRate::Hz(sample_rate) = config.sample_rate
         && sample_rate != waveform.sample_rate
     {
         waveform = resample(&waveform, sample_rate)?;
     }
     Ok(Loaded {
+        seconds: waveform.seconds(),
         has_speech: waveform.has_speech(),
         waveform,
         is_cancelled,

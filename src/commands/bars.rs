@@ -20,11 +20,6 @@ pub(super) fn clock(seconds: f64) -> String {
     }
 }
 
-/// Rounds seconds to milliseconds.
-pub(super) fn to_milliseconds(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
-use crate::audio::{self, AudioConfig, Excerpt, SampleRate, Waveform};
+use crate::audio::{self, AudioConfig, Excerpt, Loaded, ReadSeek, SampleRate, Waveform};
 use crate::corpus::{ContentHash, Skipped};
 use crate::features::{Extractor, FeatureConfig, Features};
 use crate::reason::reason;
@@ -81,6 +81,8 @@ pub fn extract_each<T: Send>(
 pub struct Extracted {
     /// The features.
     pub features: Features,
+    /// Duration of the recording in seconds.
+    pub seconds: f64,
     /// False if the recording has no sound above a noise floor.
     pub has_speech: bool,
     /// True if the channels of the recording cancel each other in the mix.
@@ -100,20 +102,28 @@ pub fn extract_any(
     advance: impl Fn() + Sync,
 ) -> Result<Vec<Result<Extracted, String>>> {
     let extractors = Extractors::new(audio, config)?;
-    let one = |file: &PathBuf| -> Result<Extracted> {
-        let loaded = audio::load_checked(file, audio)?;
-        Ok(Extracted {
-            features: extractors.of(&loaded.waveform)?,
-            has_speech: loaded.has_speech,
-            is_cancelled: loaded.is_cancelled,
-        })
-    };
     let one = |file: &PathBuf| {
-        let extracted = one(file);
+        let loaded = audio::load_checked(file, audio).map_err(anyhow::Error::from);
+        let extracted = loaded.and_then(|loaded| extractors.of_loaded(&loaded));
         advance();
         extracted.map_err(|error| reason(&error))
     };
     Ok(files.par_iter().map(one).collect())
+}
+
+/// Reads a recording of at most `longest` seconds from any seekable source and computes its
+/// features like [`extract_any`], on this thread.
+///
+/// # Errors
+/// If the settings are invalid, or if the recording cannot be read or is too long.
+pub fn extract_from(
+    source: impl ReadSeek,
+    audio: &AudioConfig,
+    config: &FeatureConfig,
+    longest: f64,
+) -> Result<Extracted> {
+    let extractors = Extractors::new(audio, config)?;
+    extractors.of_loaded(&audio::load_from(source, audio, longest)?)
 }
 
 /// Computes the features of `count` waveforms on all cores; `make` makes the waveform of a number,
@@ -173,6 +183,16 @@ impl<'a> Extractors<'a> {
         let loaded = audio::load_excerpt(file, audio)?;
         loaded.check_speech()?;
         self.of(&loaded.waveform)
+    }
+
+    /// The features of a recording with or without speech.
+    fn of_loaded(&self, loaded: &Loaded) -> Result<Extracted> {
+        Ok(Extracted {
+            features: self.of(&loaded.waveform)?,
+            seconds: loaded.seconds,
+            has_speech: loaded.has_speech,
+            is_cancelled: loaded.is_cancelled,
+        })
     }
 
     fn of(&self, waveform: &Waveform) -> Result<Features> {

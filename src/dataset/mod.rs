@@ -18,7 +18,8 @@ mod split_tensors;
 pub use batch::{Batch, BatchPlan, SampleSpec};
 pub use cache::{CacheEntry, CacheWait, FeatureCache, Unfinished};
 pub use extract::{
-    Extracted, Extraction, extract, extract_any, extract_each, extract_one, extract_waveforms,
+    Extracted, Extraction, extract, extract_any, extract_each, extract_from, extract_one,
+    extract_waveforms,
 };
 pub use feature_file::FeatureFile;
 pub use load::{FeatureDataset, LabeledSubset, read_contents};

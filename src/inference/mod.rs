@@ -1,7 +1,9 @@
 //! Inference: probabilities from features and the weights of a trained run.
 
+mod answer;
 mod builtin;
 mod bundle;
+mod in_memory;
 mod predictor;
 mod recording;
 mod segments;
@@ -11,8 +13,10 @@ mod window_predictor;
 mod windows;
 
 pub use crate::config::InferenceConfig;
-pub use builtin::{BUILTIN, BuiltinModel};
+pub use answer::Answer;
+pub use builtin::{BUILTIN, BuiltinModel, BuiltinScores};
 pub use bundle::Precision;
+pub use in_memory::{Answers, InMemory, NotNeeded};
 pub use predictor::{Prediction, Predictor};
 pub use recording::{Segment, Segments};
 pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};

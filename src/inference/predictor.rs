@@ -23,12 +23,12 @@ const BATCH_SIZE: usize = 64;
 /// Number of recordings for each thread whose features are in memory at once.
 const CHUNK: usize = 8;
 
-/// The best weights of a run with its settings.
+/// The best weights of a run with its settings. Threads may share it: it only reads its tensors.
 #[derive(Debug)]
 pub struct Predictor {
-    trained: Trained,
-    model: EmotionModel,
-    warps: Option<VtlpWarps>,
+    trained: Shared<Trained>,
+    model: Shared<EmotionModel>,
+    warps: Shared<Option<VtlpWarps>>,
 }
 
 /// The prediction for one recording.
@@ -63,9 +63,9 @@ impl Predictor {
     pub fn of(trained: Trained, device: Device) -> Result<Predictor> {
         let model = trained.model(device)?;
         Ok(Predictor {
-            warps: vtlp_warps(trained.config(), &model)?,
-            trained,
-            model,
+            warps: Shared::new(vtlp_warps(trained.config(), &model)?),
+            trained: Shared::new(trained),
+            model: Shared::new(model),
         })
     }
 
@@ -76,27 +76,27 @@ impl Predictor {
 
     /// The settings of the run.
     pub fn config(&self) -> &RunConfig {
-        self.trained.config()
+        self.trained().config()
     }
 
     /// Selects the channel of recordings with several channels, instead of that of the run.
     pub fn set_channel(&mut self, channel: Channel) {
-        self.trained.set_channel(channel);
+        self.trained.get_mut().set_channel(channel);
     }
 
     /// The run from which the model was loaded.
     pub fn trained(&self) -> &Trained {
-        &self.trained
+        self.trained.get()
     }
 
     /// The model with its weights.
     pub fn model(&self) -> &EmotionModel {
-        &self.model
+        self.model.get()
     }
 
     /// The VTLP warps for test-time augmentation; `None` without test-time augmentation.
     pub fn warps(&self) -> Option<&VtlpWarps> {
-        self.warps.as_ref()
+        self.warps.get().as_ref()
     }
 
     /// Probabilities `[recordings][classes]` for the features of recordings, calibrated with the
@@ -116,12 +116,13 @@ impl Predictor {
         }
         // The true classes are unknown; the value has no effect.
         let labels = vec![0; features.len()];
-        let (normalisation, device) = (self.model.normalisation(), self.model.device());
+        let model = self.model();
+        let (normalisation, device) = (model.normalisation(), model.device());
         let most = self.config().piece_frames();
         let rows = memory::computing(|| {
             let part = SplitTensors::new(features, &labels, normalisation, device)?;
             let part = part.in_pieces(most);
-            model::log_probabilities(&self.model, &part, self.warps.as_ref(), BATCH_SIZE)
+            model::log_probabilities(model, &part, self.warps(), BATCH_SIZE)
         })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }
@@ -195,7 +196,7 @@ impl Predictor {
         &self,
         extracted: &[Result<Extracted, String>],
     ) -> Result<Vec<Result<Vec<f32>, String>>> {
-        let size = match self.model.device() {
+        let size = match self.model().device() {
             Device::Cpu => CHUNK,
             _ => extracted.len().max(1),
         };
@@ -203,8 +204,7 @@ impl Predictor {
             let read = group.iter().flatten().map(|one| &one.features);
             read.collect::<Vec<_>>()
         });
-        let shared = Shared::new(self);
-        let rows = parallel::map(groups.collect(), |group| shared.get().rows(&group));
+        let rows = parallel::map(groups.collect(), |group| self.rows(&group));
         Ok(rows.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 

@@ -36,6 +36,8 @@ pub struct Segment {
 pub struct Segments {
     /// The segments, which cover the recording without gaps.
     pub segments: Vec<Segment>,
+    /// The probability of each class for each hop, in the order of [`Predictor::classes`].
+    pub hops: Vec<Vec<f32>>,
     /// False if the recording has no sound above a noise floor anywhere. Then the labels mean
     /// nothing.
     pub has_speech: bool,
@@ -62,7 +64,23 @@ impl Predictor {
         mut advance: impl FnMut(f64),
     ) -> Result<Segments> {
         windowing.validate()?;
-        let mut sound = AudioFile::open(file, self.config().audio.channel)?;
+        let sound = AudioFile::open(file, self.config().audio.channel)?;
+        self.segments_of(sound, windowing, |seconds| {
+            advance(seconds);
+            Ok(())
+        })
+    }
+
+    /// Predicts an open recording like [`Predictor::segments`].
+    ///
+    /// # Errors
+    /// As [`Predictor::segments`], and if `advance` fails.
+    pub(super) fn segments_of(
+        &self,
+        mut sound: AudioFile,
+        windowing: &Windowing,
+        mut advance: impl FnMut(f64) -> Result<()>,
+    ) -> Result<Segments> {
         let native = sound.sample_rate();
         let window_predictor = WindowPredictor::new(self, native)?;
         let rate = window_predictor.sample_rate();
@@ -82,7 +100,7 @@ impl Predictor {
             resampler.push(&read, &mut samples)?;
             gate.push(&samples);
             windows.push(&samples, |start, window| batch.add(start, window))?;
-            advance(read.len() as f64 / f64::from(native));
+            advance(read.len() as f64 / f64::from(native))?;
             read.clear();
             samples.clear();
         }
@@ -111,6 +129,7 @@ impl Predictor {
         let merged = segments::merge(&rows).into_iter().map(segment);
         Ok(Segments {
             segments: merged.collect::<Result<_>>()?,
+            hops: rows.iter().map(|row| segments::normalised(row)).collect(),
             has_speech: gate.has_speech(),
             is_cancelled: sound.is_cancelled(),
         })

@@ -101,7 +101,7 @@ pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
 }
 
 /// The probabilities of a mean of log-probabilities, normalised to the sum 1.
-fn normalised(row: &[f32]) -> Vec<f32> {
+pub(super) fn normalised(row: &[f32]) -> Vec<f32> {
     let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let values: Vec<f32> = row.iter().map(|value| (value - highest).exp()).collect();
     let sum: f32 = values.iter().sum();

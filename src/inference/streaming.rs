@@ -75,7 +75,7 @@ impl<'a> StreamingPredictor<'a> {
         let window_predictor = WindowPredictor::new(predictor, native)?;
         let rate = window_predictor.sample_rate();
         let (window, hop) = (windowing.window_samples(rate), windowing.hop_samples(rate));
-        let streaming = StreamingPredictor {
+        Ok(StreamingPredictor {
             resampler: StreamResampler::new(native, rate)?,
             gate: VoiceActivityGate::new(gate, rate),
             // The speech can end anywhere in the hop.
@@ -86,9 +86,7 @@ impl<'a> StreamingPredictor<'a> {
             energy: 0.0,
             resampled: Vec::new(),
             window_predictor,
-        };
-        streaming.prepare()?;
-        Ok(streaming)
+        })
     }
 
     /// Processes the next samples, at the sample rate of the stream. Calls `take` with the output
@@ -195,7 +193,10 @@ impl<'a> StreamingPredictor<'a> {
 
     /// Predicts windows of all lengths before the stream starts, because the first prediction for
     /// each length takes libtorch longer.
-    fn prepare(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a prediction fails.
+    pub fn prepare(&self) -> Result<()> {
         let frame = self
             .window_predictor
             .predictor()

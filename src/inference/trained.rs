@@ -38,6 +38,7 @@ pub struct Trained {
 enum Location {
     Folder(RunFolder),
     Bundle(Box<Bundle>),
+    Builtin(&'static BuiltinModel, Box<Bundle>),
 }
 
 impl Trained {
@@ -86,17 +87,13 @@ impl Trained {
     ///
     /// # Errors
     /// If this build of the program has a damaged model.
-    pub fn of_builtin(model: &BuiltinModel) -> Result<Trained> {
+    pub fn of_builtin(model: &'static BuiltinModel) -> Result<Trained> {
         let bundle = Bundle::decode(model.bundle, Path::new(model.name))?;
-        Ok(Trained::of(bundle))
-    }
-
-    fn of(bundle: Bundle) -> Trained {
-        Trained {
+        Ok(Trained {
             name: bundle.name.clone(),
             config: bundle.config.clone(),
-            location: Location::Bundle(Box::new(bundle)),
-        }
+            location: Location::Builtin(model, Box::new(bundle)),
+        })
     }
 
     /// Opens the run in a folder.
@@ -142,12 +139,32 @@ impl Trained {
             "the settings in {} need at least {needed} weights, but it has {numbers}",
             file.display()
         );
-        Ok(Trained::of(bundle))
+        Ok(Trained {
+            name: bundle.name.clone(),
+            config,
+            location: Location::Bundle(Box::new(bundle)),
+        })
     }
 
     /// The name of the run.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The folder of the run; `None` for a bundle.
+    pub fn folder(&self) -> Option<&RunFolder> {
+        match &self.location {
+            Location::Folder(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// The model that is part of the program, if this is one.
+    pub fn builtin(&self) -> Option<&'static BuiltinModel> {
+        match &self.location {
+            Location::Builtin(model, _) => Some(model),
+            _ => None,
+        }
     }
 
     /// The settings of the run.
@@ -167,7 +184,9 @@ impl Trained {
     pub fn split(&self) -> Result<(Vec<Clip>, Vec<Subset>)> {
         match &self.location {
             Location::Folder(run) => read_split(&run.split_csv(), &self.config.data.sources),
-            Location::Bundle(bundle) => Ok((bundle.clips.clone(), bundle.parts.clone())),
+            Location::Bundle(bundle) | Location::Builtin(_, bundle) => {
+                Ok((bundle.clips.clone(), bundle.parts.clone()))
+            }
         }
     }
 
@@ -190,7 +209,7 @@ impl Trained {
     pub fn caveats(&self) -> Result<Caveats> {
         match &self.location {
             Location::Folder(run) => Caveats::of_run(run),
-            Location::Bundle(bundle) => Ok(bundle.caveats()),
+            Location::Bundle(bundle) | Location::Builtin(_, bundle) => Ok(bundle.caveats()),
         }
     }
 
@@ -198,7 +217,7 @@ impl Trained {
     fn initial(&self) -> Result<Lineage> {
         match &self.location {
             Location::Folder(run) => leakage::initial_lineage(run, &self.config),
-            Location::Bundle(bundle) => Ok(bundle.initial.clone()),
+            Location::Bundle(bundle) | Location::Builtin(_, bundle) => Ok(bundle.initial.clone()),
         }
     }
 
@@ -225,7 +244,7 @@ impl Trained {
         let model = EmotionModel::new(&self.config.model, coefficients, classes, device);
         match &self.location {
             Location::Folder(run) => model::load_weights(&model, &run.best_ot())?,
-            Location::Bundle(bundle) => {
+            Location::Bundle(bundle) | Location::Builtin(_, bundle) => {
                 let saved = bundle.tensors.iter();
                 let saved = saved
                     .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))

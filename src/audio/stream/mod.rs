@@ -109,6 +109,17 @@ impl<R: Read> SoundStream<R> {
         self.mixer.is_cancelled()
     }
 
+    /// The source. If [`SoundStream::read`] returned 0 because the source had no more bytes, it
+    /// continues with those that the source gets later.
+    pub fn source_mut(&mut self) -> &mut R {
+        &mut self.source
+    }
+
+    /// True if all samples that the header states were read.
+    pub fn is_complete(&self) -> bool {
+        self.left == Some(0)
+    }
+
     /// Sample rate in hertz.
     pub fn sample_rate(&self) -> u32 {
         self.format.sample_rate

@@ -118,6 +118,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     };
     // While libtorch initialises, audio waits in the queue of the input.
     let mut stream = StreamingPredictor::new(&predictor, input.sample_rate, &windowing, &gate)?;
+    stream.prepare()?;
     if !args.json {
         warning!("input: {}; Ctrl-C ends the command", input.described);
     }

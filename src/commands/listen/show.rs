@@ -1,9 +1,8 @@
 //! Output of the predictions, one line each.
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
 
-use super::super::bars::{clock, probability_bar, to_milliseconds};
+use super::super::bars::{clock, probability_bar};
 use super::super::say;
 use super::super::terminal::{check, erase_line, is_terminal, print_json, print_unfinished};
 use emovox::escape::escape_line;
@@ -38,7 +37,7 @@ impl<'a> Show<'a> {
 
     pub(super) fn prediction(&mut self, prediction: &StreamPrediction) -> Result<()> {
         if self.json {
-            print_json(&format!("{}\n", self.object(prediction)));
+            print_json(&format!("{}\n", prediction.object(self.classes)));
             return Ok(check()?);
         }
         self.wipe();
@@ -83,27 +82,5 @@ impl<'a> Show<'a> {
             "{label:width$}  {bar} {percent:>5}{}",
             second.unwrap_or_default()
         )
-    }
-
-    fn object(&self, prediction: &StreamPrediction) -> Value {
-        let mut line = json!({
-            "time": to_milliseconds(prediction.time),
-            "level_db": (f64::from(prediction.level) * 10.0).round() / 10.0,
-            "speech": prediction.speech.is_some(),
-        });
-        if let Some(speech) = &prediction.speech {
-            let by_class: Map<_, _> = self
-                .classes
-                .iter()
-                .zip(&speech.probabilities)
-                .map(|(class, probability)| (class.clone(), json!(probability)))
-                .collect();
-            line["start"] = json!(to_milliseconds(speech.start));
-            line["end"] = json!(to_milliseconds(speech.end));
-            line["label"] = json!(speech.label);
-            line["probability"] = json!(speech.probability);
-            line["probabilities"] = Value::Object(by_class);
-        }
-        line
     }
 }

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
-use super::super::bars::{clock, probability_bar, to_milliseconds};
+use super::super::bars::{clock, probability_bar};
 use super::super::terminal::{print_data, print_json};
-use emovox::audio::Channel;
 use emovox::escape::escape_line;
+use emovox::inference::Answer;
 use emovox::run::beginning;
 
 /// An output format.
@@ -41,32 +40,15 @@ impl Format {
     }
 }
 
-/// The prediction for a recording, or for a segment of it.
-#[derive(Clone)]
-pub(super) struct Answer {
-    pub file: String,
-    /// The channel, if every channel has its own prediction.
-    pub channel: Option<Channel>,
-    /// Start and end in seconds; `None` for a whole recording without its duration.
-    pub span: Option<(f64, f64)>,
-    pub label: String,
-    pub probability: f32,
-    pub probabilities: Vec<f32>,
-    /// False if the recording has no sound above a noise floor. The label means nothing then.
-    pub has_speech: bool,
-}
-
 /// The output in place of a label for a recording without speech.
 const NO_SPEECH: &str = "no speech";
 
-impl Answer {
-    /// The label for people and tables.
-    fn shown_label(&self) -> &str {
-        if self.has_speech {
-            &self.label
-        } else {
-            NO_SPEECH
-        }
+/// The label for people and tables.
+fn shown_label(answer: &Answer) -> &str {
+    if answer.has_speech {
+        &answer.label
+    } else {
+        NO_SPEECH
     }
 }
 
@@ -130,7 +112,7 @@ impl Text {
         let is_first = !std::mem::replace(&mut self.started, true);
         match self.format {
             Format::Table { windows: true } => {
-                let labels = answers.iter().map(Answer::shown_label);
+                let labels = answers.iter().map(shown_label);
                 let label = if self.several {
                     self.columns.label.max("label".len())
                 } else {
@@ -142,13 +124,13 @@ impl Text {
             Format::Json => {
                 for (index, answer) in answers.iter().enumerate() {
                     let opening = if is_first && index == 0 { "[" } else { "," };
-                    let object = serde_json::to_string_pretty(&object(&self.classes, answer))?;
+                    let object = serde_json::to_string_pretty(&answer.object(&self.classes))?;
                     write!(out, "{opening}\n  {}", object.replace('\n', "\n  "))?;
                 }
             }
             Format::JsonLines => {
                 for answer in &answers {
-                    writeln!(out, "{}", object(&self.classes, answer))?;
+                    writeln!(out, "{}", answer.object(&self.classes))?;
                 }
             }
             Format::Csv { windows, channels } => {
@@ -207,12 +189,7 @@ impl Text {
 
     fn table_row(&self, out: &mut impl Write, answer: &Answer) -> Result<()> {
         let Columns { file, label } = self.columns;
-        write!(
-            out,
-            "{:file$}  {:label$}",
-            answer.file,
-            answer.shown_label()
-        )?;
+        write!(out, "{:file$}  {:label$}", answer.file, shown_label(answer))?;
         for (class, probability) in self.classes.iter().zip(&answer.probabilities) {
             let width = class.chars().count().max(7);
             write!(out, "  {:>width$}", format!("{:.1} %", 100.0 * probability))?;
@@ -288,7 +265,7 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
             let (start, end) = answer.span.unwrap_or_default();
             let bar = probability_bar(answer.probability, BAR);
             let percent = format!("{:.1} %", 100.0 * answer.probability);
-            let (start, end, name) = (clock(start), clock(end), answer.shown_label());
+            let (start, end, name) = (clock(start), clock(end), shown_label(answer));
             writeln!(
                 out,
                 "{start:>11}{end:>11}  {name:label$}  {bar} {percent:>7}"
@@ -301,7 +278,7 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
 /// Writes one bar per class, for a single recording.
 fn bars(out: &mut impl Write, classes: &[String], answer: &Answer) -> Result<()> {
     let label = width(classes.iter().map(String::as_str));
-    writeln!(out, "{}: {}", answer.file, answer.shown_label())?;
+    writeln!(out, "{}: {}", answer.file, shown_label(answer))?;
     for (class, probability) in classes.iter().zip(&answer.probabilities) {
         let bar = probability_bar(*probability, 40);
         let percent = format!("{:.1} %", 100.0 * probability);
@@ -351,34 +328,11 @@ fn csv(
             let (start, end) = answer.span.unwrap_or_default();
             record.extend([start, end].map(|seconds| format!("{seconds:.3}")));
         }
-        record.push(answer.shown_label().to_string());
+        record.push(shown_label(answer).to_string());
         record.extend(answer.probabilities.iter().map(f32::to_string));
         writer.write_record(record)?;
     }
     Ok(writer.flush()?)
-}
-
-fn object(classes: &[String], answer: &Answer) -> Value {
-    let by_class: Map<_, _> = classes
-        .iter()
-        .zip(&answer.probabilities)
-        .map(|(class, probability)| (class.clone(), json!(probability)))
-        .collect();
-    let mut object = json!({
-        "file": answer.file,
-        "label": answer.has_speech.then_some(&answer.label),
-        "speech": answer.has_speech,
-        "probabilities": by_class,
-    });
-    if let Some(channel) = answer.channel {
-        object["channel"] = json!(channel);
-    }
-    if let Some((start, end)) = answer.span {
-        object["start"] = json!(to_milliseconds(start));
-        object["end"] = json!(to_milliseconds(end));
-        object["probability"] = json!(answer.probability);
-    }
-    object
 }
 
 /// Writes a label track of Audacity: start, end and text, separated by tabs.
@@ -440,6 +394,8 @@ fn is_caption(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn answer(file: &str, label: &str, span: Option<(f64, f64)>) -> Answer {
@@ -548,7 +504,7 @@ mod tests {
             let file = |n| format!("{n}\n\"x.wav");
             let answers = |n: &usize| vec![answer(&file(*n), "anger", None)];
             let all: Vec<Value> = (0..count)
-                .map(|n| object(&classes(), &answer(&file(n), "anger", None)))
+                .map(|n| answer(&file(n), "anger", None).object(&classes()))
                 .collect();
             let expected = serde_json::to_string_pretty(&all).unwrap() + "\n";
             let answers = (0..count).map(|n| answers(&n)).collect();

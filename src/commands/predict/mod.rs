@@ -5,7 +5,6 @@ mod formats;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -17,13 +16,13 @@ use super::models::open_or_builtin;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, resolve, tell_skipped, terminal, warning};
-use emovox::audio::{Channel, is_recording_name, probe};
+use emovox::audio::{Channel, ChannelChoice, is_recording_name, probe};
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Predictor, Segment, Trained, Windowing};
+use emovox::inference::{Answer, Predictor, Segment, Trained, Windowing};
 use emovox::io::write_output;
 use emovox::reason::reason;
-use formats::{Answer, Format, Text};
+use formats::{Format, Text};
 
 /// Predict the emotion in recordings with any sample rate, channels and length
 #[derive(Args)]
@@ -92,26 +91,6 @@ pub struct PredictArgs {
     /// Device: auto, cpu, cuda or cuda:N [default: cpu; for 500 recordings or more, auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
-}
-
-/// The values of --channel.
-#[derive(Clone, Copy, PartialEq)]
-enum ChannelChoice {
-    /// One channel, or the mix.
-    One(Channel),
-    /// A prediction for each channel.
-    Each,
-}
-
-impl FromStr for ChannelChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "each" => Ok(ChannelChoice::Each),
-            _ => Ok(ChannelChoice::One(text.parse()?)),
-        }
-    }
 }
 
 /// The values of --format.
@@ -381,15 +360,9 @@ fn predict_whole(
                 if prediction.is_cancelled {
                     progress.suspend(|| warn_of_cancelled(&input.name(&prediction.file)));
                 }
-                let answer = Answer {
-                    file: input.name(&prediction.file),
-                    channel: pass.shown_channel(),
-                    span,
-                    label: prediction.label,
-                    probability: prediction.probabilities.iter().copied().fold(0.0, f32::max),
-                    probabilities: prediction.probabilities,
-                    has_speech: prediction.has_speech,
-                };
+                let name = input.name(&prediction.file);
+                let mut answer = Answer::of_recording(name, pass.shown_channel(), prediction);
+                answer.span = span;
                 out.take(vec![answer], &progress)
             }
             Err(left_out) => {
@@ -424,14 +397,9 @@ fn predict_windows(
                 if predicted.is_cancelled {
                     progress.suspend(|| warn_of_cancelled(&input.name(file)));
                 }
-                let answer = |segment: Segment| Answer {
-                    file: input.name(file),
-                    channel: pass.shown_channel(),
-                    span: Some((segment.start, segment.end)),
-                    label: segment.label,
-                    probability: segment.probability,
-                    probabilities: segment.probabilities,
-                    has_speech: predicted.has_speech,
+                let answer = |segment: Segment| {
+                    let channel = pass.shown_channel();
+                    Answer::of_segment(input.name(file), channel, segment, predicted.has_speech)
                 };
                 out.take(
                     predicted.segments.into_iter().map(answer).collect(),
