@@ -41,6 +41,8 @@ pub mod random;
 pub mod reason;
 pub mod report;
 pub mod run;
+#[cfg(unix)]
+pub mod serve;
 pub mod training;
 
 /// Compiles the examples of the README.

@@ -24,6 +24,7 @@ mod predict;
 mod progress;
 mod report;
 mod scored;
+mod serve;
 mod settings;
 mod sources;
 mod stop;
@@ -75,6 +76,7 @@ Examples:
   emovox predict my-voice.m4a                 predict the emotion in a recording, without a training
   emovox predict ravdess-bilstm my-voice.wav  the same with a run of your own
   emovox listen ravdess-bilstm < talk.wav     predict the emotions in a stream, second by second
+  emovox serve                                predict in a browser, and for other programs over HTTP
   emovox report ravdess-bilstm                write a page that plays the test clips, errors first
   emovox inspect data/ravdess                 describe a corpus, and check it for label leakage
   emovox export ravdess-bilstm                write a run as one file
@@ -129,6 +131,7 @@ enum Command {
     Stress(Box<stress::StressArgs>),
     Predict(predict::PredictArgs),
     Listen(listen::ListenArgs),
+    Serve(serve::ServeArgs),
     Models(models::ModelsArgs),
     Plot(plot::PlotArgs),
     Inspect(inspect::InspectArgs),
@@ -165,6 +168,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Stress(args) => stress::run(&args),
         Command::Predict(args) => predict::run(args),
         Command::Listen(args) => listen::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Models(args) => models::run(&args),
         Command::Plot(args) => plot::run(args),
         Command::Features(args) => features::run(args),

@@ -1,0 +1,53 @@
+//! Limits, so that no client takes the machine from the others.
+
+use std::time::Duration;
+
+/// Limits of a server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Largest body of a request, in bytes.
+    pub body: usize,
+    /// Longest audio of a recording or a stream, in seconds.
+    pub seconds: f64,
+    /// Largest number of bytes of all bodies that are in memory at once.
+    pub uploads: usize,
+    /// Largest number of requests that wait for a worker.
+    pub queue: usize,
+    /// Largest number of connections.
+    pub connections: usize,
+    /// Largest number of streams.
+    pub streams: usize,
+    /// Time for the header of a request, for a write without progress, and for a connection or a
+    /// stream without any data. A body has this time too, and one more second for each
+    /// [`SLOWEST_BODY`] bytes.
+    pub timeout: Duration,
+    /// Time for running requests to end after the server was asked to stop.
+    pub grace: Duration,
+}
+
+/// Lowest mean speed of a long body, in bytes per second.
+pub const SLOWEST_BODY: f64 = 65_536.0;
+
+/// Largest number of files in one request.
+pub const FILES: usize = 64;
+
+/// Largest message of a stream, in bytes.
+pub(super) const MESSAGE: usize = 256 * 1024;
+
+/// Largest header of a request, in bytes.
+pub(super) const HEADER: usize = 32 * 1024;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body: 25_000_000,
+            seconds: 600.0,
+            uploads: 256_000_000,
+            queue: 64,
+            connections: 256,
+            streams: 32,
+            timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+        }
+    }
+}

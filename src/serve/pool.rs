@@ -1,0 +1,262 @@
+//! The threads that predict, and the queue in front of them.
+//!
+//! The queue is bounded by its users: every request and every stream has at most one job in it, and
+//! their numbers are limited.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::Failure;
+use super::metrics::Metrics;
+use crate::parallel::spawn_alone;
+
+/// Of so many jobs, the first is a request if one waits, and the others are those of live streams
+/// if some wait.
+const TURNS: usize = 4;
+
+/// The kind of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A piece of a live stream, whose answer is late after a fraction of a second.
+    Live,
+    /// A recording.
+    Request,
+}
+
+/// Threads that run jobs, each of them one at a time.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    count: usize,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    busy: AtomicUsize,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Queue {
+    live: VecDeque<Job>,
+    requests: VecDeque<Job>,
+    /// Number of jobs taken so far, modulo [`TURNS`].
+    turn: usize,
+    is_closed: bool,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Pool {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(super) fn start(count: usize, metrics: Arc<Metrics>) -> io::Result<Pool> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            busy: AtomicUsize::new(0),
+            metrics,
+        });
+        let start = |number| {
+            let shared = shared.clone();
+            spawn_alone(format!("worker {number}"), move || shared.work())
+        };
+        let threads = (1..=count).map(start).collect::<io::Result<_>>()?;
+        Ok(Pool {
+            shared,
+            count,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Runs a job on a thread and waits for its result. The job gets a function that is false when
+    /// nobody waits for the result any more; in this case a job that has not started does not run.
+    ///
+    /// # Errors
+    /// If the job panics.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        job: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (sender, result) = oneshot::channel();
+        let metrics = self.shared.metrics.clone();
+        let queued = Instant::now();
+        let job: Job = Box::new(move || {
+            if sender.is_closed() {
+                return;
+            }
+            let began = Instant::now();
+            metrics.queue.add(began - queued);
+            let is_needed = || !sender.is_closed();
+            let done = panic::catch_unwind(AssertUnwindSafe(|| job(&is_needed)));
+            metrics.prediction.add(began.elapsed());
+            match done {
+                Ok(value) => _ = sender.send(value),
+                // The waiting task learns it from the dropped sender.
+                Err(_) => _ = metrics.panics.fetch_add(1, Ordering::Relaxed),
+            }
+        });
+        {
+            let mut queue = self.shared.lock();
+            match lane {
+                Lane::Live => queue.live.push_back(job),
+                Lane::Request => queue.requests.push_back(job),
+            }
+        }
+        self.shared.arrived.notify_one();
+        result.await.map_err(|_| Failure::internal())
+    }
+
+    /// Number of jobs that wait.
+    pub(super) fn waiting(&self) -> usize {
+        let queue = self.shared.lock();
+        queue.live.len() + queue.requests.len()
+    }
+
+    /// Number of threads.
+    pub(super) fn workers(&self) -> usize {
+        self.count
+    }
+
+    /// Number of threads that run a job.
+    pub(super) fn busy(&self) -> usize {
+        self.shared.busy.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the threads have run all jobs, and ends them.
+    pub(super) fn close(&self) {
+        self.shared.lock().is_closed = true;
+        self.shared.arrived.notify_all();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A job's panic is caught, so a thread has no result.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+            job();
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for the next job; `None` when the pool is closed and empty.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.take() {
+                return Some(job);
+            }
+            if queue.is_closed {
+                return None;
+            }
+            let waited = self.arrived.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Queue {
+    /// The next job. Live streams come first, but requests get a part of the turns, so that no
+    /// number of streams stops them.
+    fn take(&mut self) -> Option<Job> {
+        let (first, second) = if self.turn == 0 {
+            (&mut self.requests, &mut self.live)
+        } else {
+            (&mut self.live, &mut self.requests)
+        };
+        let job = first.pop_front().or_else(|| second.pop_front())?;
+        self.turn = (self.turn + 1) % TURNS;
+        Some(job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(future)
+    }
+
+    #[test]
+    fn requests_get_their_turn_among_live_jobs() {
+        let order = Arc::new(Mutex::new(String::new()));
+        let mut queue = Queue::default();
+        for name in ["l"; 6] {
+            let order = order.clone();
+            queue
+                .live
+                .push_back(Box::new(move || order.lock().unwrap().push_str(name)));
+        }
+        for name in ["r"; 3] {
+            let order = order.clone();
+            queue
+                .requests
+                .push_back(Box::new(move || order.lock().unwrap().push_str(name)));
+        }
+        while let Some(job) = queue.take() {
+            job();
+        }
+        assert_eq!(*order.lock().unwrap(), "rlllrlllr");
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_failure_and_the_thread_lives_on() {
+        let metrics = Arc::<Metrics>::default();
+        let pool = Pool::start(1, metrics.clone()).unwrap();
+        let failed = block_on(pool.run(Lane::Request, |_| -> () { panic!("on purpose") }));
+        assert_eq!(failed, Err(Failure::internal()));
+        assert_eq!(metrics.panics.load(Ordering::Relaxed), 1);
+        assert_eq!(block_on(pool.run(Lane::Request, |_| 7)), Ok(7));
+        pool.close();
+    }
+
+    #[test]
+    fn a_job_that_nobody_waits_for_does_not_run() {
+        let pool = Arc::new(Pool::start(1, Arc::default()).unwrap());
+        let (started, has_started) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        block_on(async {
+            let first = pool.run(Lane::Request, move |_| {
+                started.send(()).unwrap();
+                // Also ends if the sender is dropped by a failed assertion.
+                let _ = released.recv();
+            });
+            let second = pool.run(Lane::Request, |_| panic!("this job must not run"));
+            let mut first = Box::pin(first);
+            let mut second: std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>>>> =
+                Box::pin(second);
+            // Both are queued; then the second one is given up.
+            assert!(futures_util::poll!(&mut first).is_pending());
+            assert!(futures_util::poll!(&mut second).is_pending());
+            has_started.recv().unwrap();
+            drop(second);
+            release.send(()).unwrap();
+            first.await.unwrap();
+        });
+        pool.close();
+        assert_eq!(pool.shared.metrics.panics.load(Ordering::Relaxed), 0);
+    }
+}
