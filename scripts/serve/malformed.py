@@ -223,7 +223,7 @@ class Attack:
 
     @right(400, 403, 431, CLOSED)
     async def wrong_host(self):
-        host = self.random.choice(["example.org", "127.0.0.1.example.org", "", "[::1", "127.0.0.1:99999", "a" * 9000])
+        host = self.random.choice(["example.org", "127.0.0.1.example.org", "", "[::1", "127.0.0.1 x", "a" * 9000])
         data = request("POST", PREDICT, self.clip).replace(b"Host: 127.0.0.1", b"Host: " + host.encode(), 1)
         return await self.raw(data)
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +112,15 @@ def say(text):
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
+def equals_predict(run):
+    """The server's answer is what `emovox predict --json` prints."""
+    printed = subprocess.run([run.emovox, "predict", "-", "--json"], input=run.clip, check=True, capture_output=True)
+    with run.start_emovox() as running:
+        answer = load.first_answer(running.port, run.clip)
+    run.property(answer.status == 200 and json.loads(answer.body) == json.loads(printed.stdout),
+                 "the answer equals that of `emovox predict --json`")
+
+
 def agreement(run):
     """The largest difference between the probabilities of emovox and of the peer, for the same recording."""
     ours = run.predictions([run.emovox, "predict", str(run.clip_file), "--json"])[0]["probabilities"]
@@ -122,6 +132,7 @@ def agreement(run):
 
 def loads(run):
     """Requests a second, latencies and memory of the servers, in alternation."""
+    equals_predict(run)
     servers = ["emovox"]
     if run.python:
         subprocess.run([run.emovox, "export", "acted-6", "--format", "torchscript", "--force"], check=True, cwd=run.out,
@@ -222,7 +233,7 @@ def live(run):
 def hostile(run):
     """Malformed requests with valid ones in between."""
     with run.start_emovox("--timeout", "3") as running:
-        load.run(running.port, run.clip, 8, requests=200)
+        load.run(running.port, run.clip, 8, requests=20 if run.args.short else 200)
         malformed.run(running.port, run.clip, run.args.malformed / 4)
         before = running.memory()
         outcome = malformed.run(running.port, run.clip, run.args.malformed)
@@ -256,6 +267,8 @@ def write_tsv(path, rows):
 
 
 def main():
+    # An exception, so that the servers are stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args = arguments()
     run = Run(args)
     machine = table.machine(run)
