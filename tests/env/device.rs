@@ -7,13 +7,14 @@ use emovox::device::DeviceChoice;
 use tch::Device;
 
 /// Commands with the flag `--device`.
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 7] = [
     "train",
     "cross-validate",
     "cross-corpus",
     "evaluate",
     "predict",
     "listen",
+    "serve",
 ];
 
 /// The value of `EMOVOX_TEST_DEVICE`.

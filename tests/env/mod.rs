@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod device;
 pub mod process;
+pub mod serve;
 pub mod server;
 pub mod stubs;
 pub mod tiny;
