@@ -71,13 +71,9 @@ async fn serve(
     tokio::select! {
         // An error is that of the client, which gets no further answer.
         _ = connection.as_mut() => return,
-        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        _ = connection.as_mut() => return,
         _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
     }
-    // The rest of an answer, or a connection without any request.
+    // An idle connection ends now, others after the rest of their answer.
+    connection.as_mut().graceful_shutdown();
     let _ = timeout(CLOSING / 2, connection).await;
 }

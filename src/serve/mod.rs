@@ -92,7 +92,7 @@ pub enum Stopped {
 }
 
 /// The state of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
     /// Running requests end, and new ones are rejected.
