@@ -157,6 +157,45 @@ await scenario('a file that is not audio has an error in words', { expected: 'st
   await error.waitFor();
   assert.match(await error.textContent(), /^notes\.wav: not a WAV file/);
   await page.getByRole('button', { name: 'Try notes.wav again' }).waitFor();
+  await page.screenshot({ path: path.join(shots, 'serve-error.png'), fullPage: true });
+});
+
+await scenario('a file above the limit is not sent', {}, async (page) => {
+  await ready(page);
+  let requests = 0;
+  page.on('request', (request) => { requests += request.url().includes('/v1/predict'); });
+  await page.evaluate(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([new Uint8Array(25_000_001)], 'large.wav'));
+    document.getElementById('drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true }));
+  });
+  await page.getByText('This server accepts 25 MB.').waitFor();
+  assert.equal(requests, 0);
+});
+
+await scenario('a recording without speech has no label', {}, async (page) => {
+  await ready(page);
+  const file = path.join(work, 'silence.wav');
+  fs.writeFileSync(file, join([clip('anger')], 0).fill(0, 44));
+  await page.setInputFiles('#file', file);
+  await results(page, 1);
+  assert.equal(await page.locator('.verdict b').textContent(), 'no speech');
+  assert.equal(await page.locator('.result .row.best').count(), 0);
+  const bars = await page.locator('.gauge i').evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width));
+  assert.ok(bars.every((width) => width === 0), 'the bars are empty');
+  await page.screenshot({ path: path.join(shots, 'serve-no-speech.png'), fullPage: true });
+});
+
+await scenario('the settings are sent', {}, async (page) => {
+  await ready(page);
+  await page.getByText('Settings for files').click();
+  for (const [name, value] of [['window', '1'], ['hop', '0.2'], ['smoothing', '0.6']]) await page.getByLabel(name).fill(value);
+  await page.getByLabel('channel').selectOption('left');
+  const request = page.waitForRequest('**/v1/predict?*');
+  await page.setInputFiles('#file', path.join(audio, 'aiff-s16-16000-2.aiff'));
+  const query = new URL((await request).url()).searchParams;
+  assert.deepEqual(['window', 'hop', 'smooth', 'channel'].map((name) => query.get(name)), ['1', '0.2', '0.6', 'left']);
+  await results(page, 1);
 });
 
 await scenario('a request can be cancelled, and sent again', {}, async (page) => {
@@ -246,6 +285,7 @@ await scenario('live mode connects again', {}, async (page) => {
 });
 
 await scenario('the keyboard is enough', {}, async (page) => {
+  const chooser = page.waitForEvent('filechooser');
   await ready(page);
   const focused = (selector) => page.evaluate((selector) => document.activeElement.matches(selector), selector);
   const tabTo = async (selector) => {
@@ -257,7 +297,6 @@ await scenario('the keyboard is enough', {}, async (page) => {
     }
   };
   await tabTo('#file');
-  const chooser = page.waitForEvent('filechooser');
   await page.keyboard.press('Enter');
   await (await chooser).setFiles(microphone);
   await results(page, 1);
@@ -292,6 +331,7 @@ await scenario('a token is asked for, and used', { address: tokenUrl, expected: 
   await page.keyboard.press('Enter');
   await page.locator('#token-error', { hasText: /\w+ \w+/ }).waitFor();
   assert.equal(await field.inputValue(), '');
+  await page.screenshot({ path: path.join(shots, 'serve-token.png') });
   await page.keyboard.type(token);
   await page.keyboard.press('Enter');
   await ready(page);

@@ -16,7 +16,7 @@ export class Chart {
       const row = {
         item: element('li', { className: 'row' }),
         bar,
-        text: element('b', { textContent: '–' }),
+        text: element('b'),
         course: course(`color${index % 8}`),
       };
       const gauge = element('span', { className: 'gauge', 'aria-hidden': true }, bar);
@@ -28,6 +28,7 @@ export class Chart {
       unlabelled('segments', this.track),
       element('ol', { className: 'classes' }, ...this.rows.map((row) => row.item)),
       unlabelled('', this.axis));
+    this.setProbabilities(null);
     this.setPlace(-1);
   }
 
@@ -74,7 +75,7 @@ export class Chart {
   setSegments(segments, seconds) {
     this.track.replaceChildren(...segments.map(({ start, end, label }) => {
       const color = `color${this.classes.indexOf(label) % 8}`;
-      const block = element('span', { className: `block ${color}`, textContent: label ?? 'no speech' });
+      const block = element('div', { className: `block ${color}` }, element('span', { textContent: label ?? 'no speech' }));
       block.style.left = share(start, seconds);
       block.style.width = share(end - start, seconds);
       return block;

@@ -4,7 +4,8 @@ import { Chart } from './chart.js';
 import { announce, byId, clock, decibels, element, percent } from './dom.js';
 import { level, openMicrophone } from './microphone.js';
 
-const SHOWN = 60; // seconds of the chart, and lines of the list
+const SHOWN = 30; // seconds of the chart
+const LISTED = 600; // lines
 const MOST_TRIES = 5; // to connect again
 const MOST_DELAY = 1 << 20; // bytes that wait for the network
 const LAST_WORDS = 5000; // milliseconds that the server has for its last line
@@ -72,6 +73,7 @@ export class Live {
       return;
     }
     this.socket.send('end');
+    this.say('Waiting for the last line.');
     setTimeout(() => this.socket.close(), LAST_WORDS);
   }
 
@@ -136,6 +138,6 @@ export class Live {
     if (!last || label !== (last.speech ? last.label : 'silence')) announce(`${label} ${details}`);
     const item = element('li', { className: line.speech ? '' : 'quiet' }, element('span', { textContent: clock(line.time, 0) }), element('b', { textContent: label }), details);
     this.list.prepend(item);
-    if (this.list.children.length > SHOWN) this.list.lastChild.remove();
+    if (this.list.children.length > LISTED) this.list.lastChild.remove();
   }
 }

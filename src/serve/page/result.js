@@ -63,7 +63,7 @@ export class Result {
       }
     } catch (error) {
       if (error.name === 'AbortError') return;
-      this.showError(error.message);
+      this.showError(`${this.file.name}: ${error.message}`);
       this.lacksToken = error.needsToken;
       if (error.needsToken) this.needsToken(error);
     }
@@ -102,7 +102,7 @@ export class Result {
     }
     const player = new Player(this.source, seconds, chart);
     this.setBody(
-      element('p', { className: 'verdict' }, element('b', { textContent: verdict }), ` in ${clock(seconds)}`),
+      element('p', { className: 'verdict' }, element('b', { textContent: verdict }), ` · ${clock(seconds)}`),
       player.element,
       chart.element,
       segmentList(predictions, player),
