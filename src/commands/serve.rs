@@ -70,7 +70,7 @@ struct LimitArgs {
     #[arg(long, value_name = "MEGABYTES", default_value_t = 25,
           value_parser = clap::value_parser!(u32).range(1..=2000))]
     max_body: u32,
-    /// Longest audio of a recording or a stream
+    /// Longest recording
     #[arg(long, value_name = "SECONDS", default_value_t = 600,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_seconds: u32,

@@ -1,4 +1,4 @@
-//! Who may use the server: bearer tokens, names of the host, and origins of web pages.
+//! Access to the server: bearer tokens, names of the host, and origins of web pages.
 
 use std::fmt;
 use std::net::IpAddr;

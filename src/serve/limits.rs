@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::Failure;
+use crate::inference::Windowing;
+
 /// Limits of a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Largest body of a request, in bytes.
     pub body: usize,
-    /// Longest audio of a recording or a stream, in seconds.
+    /// Longest recording, in seconds. A stream has no limit, because its memory does not grow.
     pub seconds: f64,
     /// Largest number of bytes of all bodies that are in memory at once.
     pub uploads: usize,
@@ -36,6 +39,24 @@ pub(super) const MESSAGE: usize = 256 * 1024;
 
 /// Largest header of a request, in bytes.
 pub(super) const HEADER: usize = 32 * 1024;
+
+/// Largest number of windows that contain a sample: with more, a short recording would take a worker
+/// for hours.
+const OVERLAP: f64 = 40.0;
+
+/// Checks the settings of windows.
+pub(super) fn check_windowing(windowing: &Windowing) -> Result<(), Failure> {
+    let checked = windowing.validate();
+    checked.map_err(|error| Failure::bad_request(error.to_string()))?;
+    let Windowing { window, hop, .. } = *windowing;
+    if hop * OVERLAP < window {
+        return Err(Failure::bad_request(format!(
+            "a hop of {hop} s is less than a {OVERLAP}th of the window, {window} s, the limit of this \
+             server; give a longer hop"
+        )));
+    }
+    Ok(())
+}
 
 impl Default for Limits {
     fn default() -> Self {

@@ -20,8 +20,6 @@ pub(super) struct LiveSettings {
     pub(super) raw: Option<RawFormat>,
     pub(super) windowing: Windowing,
     pub(super) gate: VoiceActivityConfig,
-    /// Longest accepted audio in seconds.
-    pub(super) longest: f64,
 }
 
 /// Samples without a header.
@@ -74,7 +72,7 @@ impl Live {
     /// before an error.
     ///
     /// # Errors
-    /// [`AudioError`] if the stream is not audio, is too long or ends too early; and if the
+    /// [`AudioError`] if the stream is not audio or ends too early; and if the
     /// prediction fails.
     pub(super) fn push(&mut self, bytes: &[u8], is_last: bool, events: &mut Events) -> Result<()> {
         match &mut self.state {
@@ -95,11 +93,6 @@ impl Live {
         let mut samples = Vec::new();
         while audio.sound.read(&mut samples)? > 0 {}
         events.seconds = samples.len() as f64 / f64::from(audio.sound.sample_rate());
-        let total = audio.streaming.seconds() + events.seconds;
-        ensure!(
-            total <= self.settings.longest,
-            AudioError::TooLong(self.settings.longest)
-        );
         let classes = self.predictor.classes();
         let lines = &mut events.lines;
         audio.streaming.hear(&samples, |prediction| {

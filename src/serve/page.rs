@@ -41,7 +41,7 @@ const FILES: [(&str, &str, &str); 12] = [
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What the page may load: its own files, and recordings that the user gave it.
+/// The policy of the page: it may load its own files, and play recordings that the user gave it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       media-src blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";

@@ -11,6 +11,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::limits::check_windowing;
 use super::pool::Lane;
 use super::upload::{Upload, UploadedFile};
 use super::{App, Failure, json_response};
@@ -55,8 +56,7 @@ impl PredictQuery {
             smooth: self.smooth.unwrap_or(0.0),
         });
         if let Some(windowing) = &windowing {
-            let checked = windowing.validate();
-            checked.map_err(|error| Failure::bad_request(error.to_string()))?;
+            check_windowing(windowing)?;
         }
         let channel = self.channel.as_deref().map(str::parse).transpose();
         let channel = channel.map_err(Failure::bad_request)?;

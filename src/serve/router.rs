@@ -19,8 +19,8 @@ use super::{App, Failure, Phase, json_response, page, predict, stream};
 /// Description of the routes for other programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// Largest number of characters of an unknown path in the log.
-const LOGGED_PATH: usize = 80;
+/// Largest number of characters of a method or a path in the log.
+const LOGGED: usize = 80;
 
 /// The routes of a server, with the checks before them.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -78,7 +78,7 @@ async fn checked(
     let mut counted = Counted {
         line: format!(
             "{client} {} {}",
-            request.method(),
+            shown(request.method().as_str()),
             shown(request.uri().path())
         ),
         status: CLIENT_LEFT,
@@ -159,9 +159,9 @@ impl Drop for Running {
     }
 }
 
-/// A path for the log, where a long one is cut.
-fn shown(path: &str) -> String {
-    path.chars().take(LOGGED_PATH).collect()
+/// A text of the client for the log, where a long one is cut.
+fn shown(text: &str) -> String {
+    text.chars().take(LOGGED).collect()
 }
 
 fn json(text: &'static str) -> Response {

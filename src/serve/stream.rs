@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::access::protocols;
-use super::limits::MESSAGE;
+use super::limits::{MESSAGE, check_windowing};
 use super::live::{Events, Live, LiveSettings, RawFormat};
 use super::pool::Lane;
 use super::{App, Failure, Phase};
@@ -63,7 +63,7 @@ enum Encoding {
 }
 
 impl StreamQuery {
-    fn settings(&self, longest: f64) -> Result<LiveSettings, Failure> {
+    fn settings(&self) -> Result<LiveSettings, Failure> {
         let usual = Windowing::default();
         let window = self.window.unwrap_or(usual.window);
         let windowing = Windowing {
@@ -71,8 +71,7 @@ impl StreamQuery {
             hop: self.hop.unwrap_or(usual.hop.min(window)),
             smooth: 0.0,
         };
-        let checked = windowing.validate();
-        checked.map_err(|error| Failure::bad_request(error.to_string()))?;
+        check_windowing(&windowing)?;
         let threshold = self
             .gate
             .unwrap_or(VoiceActivityConfig::default().threshold);
@@ -85,7 +84,6 @@ impl StreamQuery {
             raw: self.raw()?,
             windowing,
             gate: VoiceActivityConfig { threshold },
-            longest,
         })
     }
 
@@ -123,7 +121,7 @@ pub(super) async fn stream(
     mut request: Request,
 ) -> Result<Response, Failure> {
     let Query(query) = query?;
-    let settings = query.settings(app.limits.seconds)?;
+    let settings = query.settings()?;
     let response = handshake(request.headers())?;
     let place = app.streams.clone().try_acquire_owned().map_err(|_| {
         Failure::busy(
@@ -190,18 +188,16 @@ async fn serve_stream(app: Arc<App>, live: Live, upgrade: OnUpgrade, _place: Own
         .read_buffer_size(16 * 1024);
     let io = TokioIo::new(connection);
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let Some(end) = exchange(&app, live, &mut socket).await else {
-        return;
+    let failure = match exchange(&app, live, &mut socket).await {
+        Ok(Outcome::ClientLeft) => return,
+        Ok(Outcome::Complete) => None,
+        Err(failure) => Some(failure),
     };
     let goodbye = async {
-        if let Some(failure) = &end.failure {
+        if let Some(failure) = &failure {
             socket.send(Message::text(failure.text())).await?;
         }
-        let frame = CloseFrame {
-            code: end.code,
-            reason: end.reason.into(),
-        };
-        socket.close(Some(frame)).await?;
+        socket.close(Some(close_frame(failure.as_ref()))).await?;
         // The rest of the client's messages, up to its close frame.
         while socket.next().await.transpose()?.is_some() {}
         Ok::<(), tungstenite::Error>(())
@@ -210,100 +206,100 @@ async fn serve_stream(app: Arc<App>, live: Live, upgrade: OnUpgrade, _place: Own
     let _ = timeout(GOODBYE, goodbye).await;
 }
 
-/// The end of a stream: a close frame, after an error message if there was an error.
-struct End {
-    code: CloseCode,
-    reason: &'static str,
-    failure: Option<Failure>,
-}
-
-impl End {
-    fn of(failure: Failure) -> End {
-        let (code, reason) = match failure.status() {
-            StatusCode::UNPROCESSABLE_ENTITY => (CloseCode::Invalid, "not audio"),
-            StatusCode::INTERNAL_SERVER_ERROR => (CloseCode::Error, "internal error"),
-            StatusCode::SERVICE_UNAVAILABLE => (CloseCode::Away, "shutting down"),
-            _ => (CloseCode::Policy, "limit"),
-        };
-        End {
-            code,
-            reason,
-            failure: Some(failure),
-        }
+fn close_frame(failure: Option<&Failure>) -> CloseFrame {
+    let (code, reason) = match failure.map(Failure::status) {
+        None => (CloseCode::Normal, ""),
+        Some(StatusCode::UNPROCESSABLE_ENTITY) => (CloseCode::Invalid, "not audio"),
+        Some(StatusCode::INTERNAL_SERVER_ERROR) => (CloseCode::Error, "internal error"),
+        Some(StatusCode::SERVICE_UNAVAILABLE) => (CloseCode::Away, "shutting down"),
+        Some(_) => (CloseCode::Policy, "limit"),
+    };
+    CloseFrame {
+        code,
+        reason: reason.into(),
     }
 }
 
+/// The end of a stream without an error.
+enum Outcome {
+    Complete,
+    ClientLeft,
+}
+
 /// Passes the client's audio to the workers, and the events to the client. While a worker has a
-/// piece, nothing more is read, so that a fast client waits. Returns `None` if the client is gone.
-async fn exchange(app: &Arc<App>, mut live: Live, socket: &mut Socket) -> Option<End> {
+/// piece, nothing more is read, so that a fast client waits.
+async fn exchange(app: &Arc<App>, mut live: Live, socket: &mut Socket) -> Result<Outcome, Failure> {
     let mut phase = app.phase.subscribe();
     loop {
         let message = tokio::select! {
-            message = timeout(app.limits.timeout, socket.next()) => message,
+            message = timeout(app.limits.timeout, next_audio(socket)) => message,
             _ = phase.wait_for(|phase| *phase != Phase::Running) => {
-                return Some(End::of(Failure::shutting_down()));
+                return Err(Failure::shutting_down());
             }
         };
-        let Ok(message) = message else {
-            let message = format!(
-                "the stream had no audio for {} s; send silence too, or open a new stream",
-                app.limits.timeout.as_secs()
-            );
-            return Some(End::of(Failure::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                message,
-            )));
+        let (bytes, is_last) = match message.map_err(|_| no_audio(app))?? {
+            Received::Audio(bytes) => (bytes, false),
+            Received::End => (Bytes::new(), true),
+            Received::Close => return Ok(Outcome::ClientLeft),
         };
         let arrived = Instant::now();
-        let (bytes, is_last) = match message {
-            Some(Ok(Message::Binary(bytes))) => (bytes, false),
-            Some(Ok(Message::Text(text))) if text.as_str() == END => (Bytes::new(), true),
-            Some(Ok(Message::Text(_))) => {
-                let message = "the only text message is: end; audio is sent in binary messages";
-                return Some(End::of(Failure::bad_request(message)));
-            }
-            Some(Err(tungstenite::Error::Capacity(_))) => {
-                let message = format!("a message has more than {MESSAGE} bytes; send smaller ones");
-                return Some(End::of(Failure::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    message,
-                )));
-            }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-            // tungstenite answers a ping.
-            Some(Ok(_)) => continue,
-        };
         let job = move |_: &dyn Fn() -> bool| {
             let mut events = Events::default();
             let pushed = live.push(&bytes, is_last, &mut events);
             (live, events, pushed)
         };
-        let (back, events, pushed) = match app.pool.run(Lane::Live, job).await {
-            Ok(done) => done,
-            Err(failure) => return Some(End::of(failure)),
-        };
+        let (back, events, pushed) = app.pool.run(Lane::Live, job).await?;
         live = back;
         let milliseconds = (1000.0 * events.seconds).round() as u64;
-        app.metrics
-            .streamed
-            .fetch_add(milliseconds, Ordering::Relaxed);
+        let streamed = &app.metrics.streamed;
+        streamed.fetch_add(milliseconds, Ordering::Relaxed);
         for line in events.lines {
             app.metrics.stream_delay.add(arrived.elapsed());
-            socket.send(Message::text(line)).await.ok()?;
+            if socket.send(Message::text(line)).await.is_err() {
+                return Ok(Outcome::ClientLeft);
+            }
         }
-        if let Err(error) = pushed {
-            return Some(End::of(app.failure(&error)));
-        }
+        pushed.map_err(|error| app.failure(&error))?;
         if events.is_over {
-            return Some(End {
-                code: CloseCode::Normal,
-                reason: "",
-                failure: None,
-            });
+            return Ok(Outcome::Complete);
         }
     }
+}
+
+/// A message of the client.
+enum Received {
+    Audio(Bytes),
+    End,
+    /// The end of the connection.
+    Close,
+}
+
+/// Waits for the next message that is not a ping and not empty. tungstenite answers pings.
+async fn next_audio(socket: &mut Socket) -> Result<Received, Failure> {
+    loop {
+        return match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) if !bytes.is_empty() => Ok(Received::Audio(bytes)),
+            Some(Ok(Message::Text(text))) if text.as_str() == END => Ok(Received::End),
+            Some(Ok(Message::Text(_))) => Err(Failure::bad_request(
+                "the only text message is: end; audio is sent in binary messages",
+            )),
+            Some(Err(tungstenite::Error::Capacity(_))) => Err(Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                format!("a message has more than {MESSAGE} bytes; send smaller ones"),
+            )),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => Ok(Received::Close),
+            Some(Ok(_)) => continue,
+        };
+    }
+}
+
+fn no_audio(app: &App) -> Failure {
+    let message = format!(
+        "the stream had no audio for {} s; send silence too, or open a new stream",
+        app.limits.timeout.as_secs()
+    );
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::bounded::size;
 /// Name of a recording without a name, as on a command line.
 const NO_NAME: &str = "-";
 
+/// Largest memory that is reserved for a stated length, before any byte of the body.
+const RESERVED: usize = 1 << 20;
+
 /// Files that a client sent. Their bytes count as used memory until this value is dropped.
 pub(super) struct Upload {
     pub(super) files: Vec<UploadedFile>,
@@ -58,7 +61,7 @@ impl Upload {
             let boundary = multer::parse_boundary(kind).map_err(of_form)?;
             read_form(&mut body, &boundary).await?
         } else {
-            let mut bytes = Vec::with_capacity(stated.unwrap_or_default());
+            let mut bytes = Vec::with_capacity(stated.unwrap_or_default().min(RESERVED));
             while let Some(piece) = body.next().await? {
                 bytes.extend_from_slice(&piece);
             }
