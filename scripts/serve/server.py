@@ -31,7 +31,7 @@ class Server:
         self.name, self.port = name, port
         self.log = open(log, "ab") if log else subprocess.DEVNULL
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
-                                        env=dict(os.environ) | (environment or {}), start_new_session=True)
+                                        env=dict(os.environ) | (environment or {}))
 
     def __enter__(self):
         deadline = time.monotonic() + START_SECONDS
@@ -67,7 +67,8 @@ class Server:
         try:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            for process in family(self.process.pid):
+                os.kill(process, signal.SIGKILL)
             code = self.process.wait()
         if self.log is not subprocess.DEVNULL:
             self.log.close()
