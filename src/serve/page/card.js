@@ -2,16 +2,21 @@
 // lists, bold words and code.
 import { byId, element, percent } from './dom.js';
 
+const CALIBRATED = 'The probabilities are calibrated: of recordings like those of the training, about 70 of 100 predictions with 70 % are right. Of other recordings, fewer are.';
+const UNCALIBRATED = 'The probabilities are not calibrated, and are usually too high.';
+
 export function showModel(model) {
   const { name, classes, scores, corpora, notes } = model;
+  const tested = model.speakers_shared ? 'speakers of the training' : 'new speakers';
   for (const place of document.querySelectorAll('.model-name')) place.textContent = name;
   byId('classes').textContent = classes.join(', ');
   byId('caution').textContent = caution(model);
+  byId('calibration').textContent = model.calibrated ? CALIBRATED : UNCALIBRATED;
   byId('model-notes').replaceChildren(...notes.map((note) => element('p', { textContent: note })));
   byId('figures').replaceChildren(
     ...(scores ? [
-      figure(percent(scores.uar), 'UAR on new speakers'),
-      figure(percent(scores.accuracy), 'accuracy on new speakers'),
+      figure(percent(scores.uar), `UAR on ${tested}`),
+      figure(percent(scores.accuracy), `accuracy on ${tested}`),
       ...(scores.interval ? [figure(scores.interval.map((value) => Math.round(100 * value)).join(' – ') + ' %', '95 % interval by speakers')] : []),
       figure(scores.speakers ? `${scores.clips} / ${scores.speakers}` : scores.clips, scores.speakers ? 'test clips / speakers' : 'test clips'),
     ] : []),
@@ -33,15 +38,15 @@ export function showModel(model) {
 function showRobustness(stress) {
   byId('robustness').hidden = !stress;
   if (!stress) return;
-  byId('disturbances').replaceChildren(...stress.disturbances.map(({ name, scores }) => element('tr', {},
+  byId('disturbances').replaceChildren(...stress.disturbances.map(({ name, uar_change: change, unchanged }) => element('tr', {},
     element('th', { scope: 'row', textContent: name }),
-    element('td', { textContent: `${scores.uar_change < 0 ? '−' : '+'}${Math.abs(100 * scores.uar_change).toFixed(1)}` }),
-    element('td', { textContent: percent(scores.unchanged) }))));
+    element('td', { textContent: `${change < 0 ? '−' : '+'}${Math.abs(100 * change).toFixed(1)}` }),
+    element('td', { textContent: percent(unchanged) }))));
 }
 
-function caution({ scores, synthetic }) {
+function caution({ scores, synthetic, speakers_shared: shared }) {
   if (synthetic) return 'This model was trained on synthetic speech only. Its predictions for human speech mean little.';
-  if (!scores) return 'This model has no score on speakers that are not in its training.';
+  if (!scores || shared) return 'This model has no score on speakers that are not in its training.';
   return `It is often wrong: on speakers that are not in its training, it was right for ${Math.round(100 * scores.accuracy)} of 100 recordings.`;
 }
 

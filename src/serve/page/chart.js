@@ -3,7 +3,7 @@
 import { clock, element, percent } from './dom.js';
 
 const HEIGHT = 100; // of a course, in units of its own; the page stretches it
-const MOST_TICKS = 6;
+const MAX_TICKS = 6;
 
 export class Chart {
   constructor(classes) {
@@ -37,7 +37,7 @@ export class Chart {
     const best = probabilities ? Math.max(...probabilities) : NaN;
     this.rows.forEach(({ item, bar, text }, index) => {
       const probability = probabilities?.[index];
-      bar.style.width = percent(probability ?? 0).replace(' ', '');
+      bar.style.width = share(probability ?? 0, 1);
       text.textContent = probabilities ? percent(probability) : '–';
       item.classList.toggle('best', probability === best);
     });
@@ -61,7 +61,7 @@ export class Chart {
 
   // Names of times on the axis, from 0 to `seconds`.
   setSeconds(seconds, label = clock) {
-    const step = [0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600].find((step) => seconds / step <= MOST_TICKS) ?? seconds;
+    const step = [0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600].find((step) => seconds / step <= MAX_TICKS) ?? seconds;
     const times = Array.from({ length: Math.floor(seconds / step) + 1 }, (_, index) => index * step);
     this.axis.replaceChildren(...times.map((time) => {
       const tick = element('span', { textContent: label(time, step < 1 ? 1 : 0) });

@@ -6,11 +6,11 @@ import { level, openMicrophone } from './microphone.js';
 
 const SHOWN = 30; // seconds of the chart
 const LISTED = 600; // lines
-const MOST_TRIES = 5; // to connect again
-const MOST_DELAY = 1 << 20; // bytes that wait for the network
-const LAST_WORDS = 5000; // milliseconds that the server has for its last line
-const GOING_AWAY = 1001; // codes of a closed connection: the server stops, or the network failed
-const LOST = 1006;
+const MAX_TRIES = 5; // to connect again
+const MAX_BUFFERED = 1 << 20; // bytes that wait for the network
+const MAX_WAIT = 5000; // milliseconds that the server has for its last line
+const GOING_AWAY = 1001; // code of a connection that a server closes because it stops
+const LOST = 1006; // code of a connection that was not closed by the other side
 
 export class Live {
   constructor(model, ended) {
@@ -60,12 +60,13 @@ export class Live {
   take(samples) {
     this.meter.value = level(samples);
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    if (this.socket.bufferedAmount > MOST_DELAY) this.fail('The connection to the server is too slow for live sound.');
+    if (this.socket.bufferedAmount > MAX_BUFFERED) this.fail('The connection to the server is too slow for live sound.');
     else this.socket.send(samples);
   }
 
   // Ends the stream; the server sends the line of the last hop before it closes the connection.
   stop() {
+    if (this.stopped) return;
     this.stopped = true;
     this.microphone?.close();
     if (this.socket?.readyState !== WebSocket.OPEN) {
@@ -74,20 +75,21 @@ export class Live {
     }
     this.socket.send('end');
     this.say('Waiting for the last line.');
-    setTimeout(() => this.socket.close(), LAST_WORDS);
+    setTimeout(() => this.socket.close(), MAX_WAIT);
   }
 
   closed(code) {
     if (this.finished) return;
+    const isLost = code === LOST || code === GOING_AWAY;
     if (this.stopped) {
       this.end('Stopped.');
-    } else if (this.reason) {
-      this.fail(this.reason.message);
     } else if (!this.opened) {
       this.fail(`The server did not accept the stream. It accepts at most ${this.model.limits.streams} at once: try again later.`);
-    } else if ((code === LOST || code === GOING_AWAY) && this.tries < MOST_TRIES) {
+    } else if (this.reason && !isLost) {
+      this.fail(this.reason.message);
+    } else if (isLost && this.tries < MAX_TRIES) {
       this.tries += 1;
-      this.say(`The connection to the server was lost. Attempt ${this.tries} of ${MOST_TRIES} to connect again follows in ${this.tries} s.`);
+      this.say(`The connection to the server was lost. Attempt ${this.tries} of ${MAX_TRIES} to connect again follows in ${this.tries} s.`);
       this.timer = setTimeout(() => this.connect(), 1000 * this.tries);
       this.offset = this.lines.at(-1)?.time ?? 0;
     } else {

@@ -3,8 +3,8 @@ import { predict } from './api.js';
 import { Chart } from './chart.js';
 import { announce, clock, element, megabytes, percent } from './dom.js';
 
-const MOST_TRIES = 5; // of a request to a busy server
-const MOST_OPEN = 12; // segments that are listed without a click
+const MAX_TRIES = 5; // of a request to a busy server
+const MAX_OPEN = 12; // segments that are listed without a click
 
 export class Result {
   // `queue` runs a job when it is its turn; `needsToken` is called when the server wants a token.
@@ -52,12 +52,13 @@ export class Result {
       for (let tries = 1; ; tries += 1) {
         signal.throwIfAborted();
         this.showProgress('Sending and predicting');
+        await this.checkReadable();
         try {
           this.showPrediction(await predict(this.file, this.settings, signal));
           return;
         } catch (error) {
-          if (!error.retryAfter || tries === MOST_TRIES) throw error;
-          this.showProgress(`The server is busy. Attempt ${tries + 1} of ${MOST_TRIES} follows`);
+          if (!error.retryAfter || tries === MAX_TRIES) throw error;
+          this.showProgress(`The server is busy. Attempt ${tries + 1} of ${MAX_TRIES} follows`);
           await delay(1000 * error.retryAfter, signal);
         }
       }
@@ -67,6 +68,13 @@ export class Result {
       this.lacksToken = error.needsToken;
       if (error.needsToken) this.needsToken(error);
     }
+  }
+
+  // The browser reports a file that it cannot read like a server that does not answer.
+  async checkReadable() {
+    await this.file.slice(0, 1).arrayBuffer().catch(() => {
+      throw new Error('the browser cannot read the file. It is a folder, or it was moved or changed; choose it again.');
+    });
   }
 
   // Replaces the content, and keeps the focus inside it.
@@ -133,7 +141,7 @@ function segmentList(segments, player) {
     return element('li', {}, button);
   });
   const list = element('ol', { className: 'segments' }, ...buttons);
-  return element('details', { open: segments.length <= MOST_OPEN }, element('summary', { textContent: segments.length === 1 ? '1 segment' : `${segments.length} segments` }), list);
+  return element('details', { open: segments.length <= MAX_OPEN }, element('summary', { textContent: segments.length === 1 ? '1 segment' : `${segments.length} segments` }), list);
 }
 
 // Plays the recording or a segment of it, and moves the line in the chart.
@@ -146,6 +154,7 @@ class Player {
     this.element = element('div', { className: 'player' }, this.audio);
     this.audio.addEventListener('play', () => this.follow());
     this.audio.addEventListener('timeupdate', () => this.update());
+    this.audio.addEventListener('pause', () => this.setSegment(null));
     this.audio.addEventListener('error', () => this.cannotPlay());
     chart.onTime((share) => this.play(this.segments.find(({ segment }) => share * seconds < segment.end)?.segment));
   }
@@ -159,10 +168,9 @@ class Player {
     if (!segment || this.audio.error) return;
     if (this.segment === segment) {
       this.audio.pause();
-      this.setSegment(null);
       return;
     }
-    for (const other of document.querySelectorAll('audio')) other.pause();
+    for (const other of document.querySelectorAll('audio')) if (other !== this.audio) other.pause();
     this.setSegment(segment);
     this.audio.currentTime = segment.start;
     this.audio.play().catch(() => this.setSegment(null));
@@ -181,12 +189,8 @@ class Player {
   }
 
   update() {
-    if (this.segment && (this.audio.ended || this.audio.currentTime >= this.segment.end)) {
-      this.audio.pause();
-      this.setSegment(null);
-    } else {
-      this.show();
-    }
+    if (this.segment && this.audio.currentTime >= this.segment.end) this.audio.pause();
+    this.show();
   }
 
   show() {

@@ -1,7 +1,7 @@
 // The page of `emovox serve`: choose, drop or record recordings, and see the predictions of the model.
 import { getModel, setToken } from './api.js';
 import { showModel } from './card.js';
-import { announce, byId, clock } from './dom.js';
+import { announce, byId, clock, megabytes } from './dom.js';
 import { Live } from './live.js';
 import { level, openMicrophone, wavFile } from './microphone.js';
 import { Result } from './result.js';
@@ -16,7 +16,7 @@ const results = new Map();
 const jobs = [];
 let running = 0;
 
-async function runJobs() {
+function runJobs() {
   while (running < AT_ONCE && jobs.length) {
     running += 1;
     jobs.shift()().finally(() => {
@@ -51,7 +51,8 @@ async function load() {
   if (!byId('token').hidden) byId('file').focus();
   byId('token').hidden = true;
   showModel(model);
-  byId('limits').textContent = `At most ${Math.round(model.limits.body_bytes / 1e6)} MB and ${Math.round(model.limits.seconds / 60)} minutes for each.`;
+  const { body_bytes: bytes, seconds } = model.limits;
+  byId('limits').textContent = `At most ${megabytes(bytes)} and ${seconds < 120 ? `${seconds} seconds` : `${Math.floor(seconds / 60)} minutes`} for each.`;
   for (const result of results.values()) if (result.lacksToken) result.start();
 }
 
@@ -159,7 +160,7 @@ function stopRecording(message = '') {
 
 function showRecording(message) {
   byId('record').textContent = recording ? '■ Stop recording' : '● Record';
-  byId('record').setAttribute('aria-pressed', Boolean(recording));
+  byId('record').classList.toggle('on', Boolean(recording));
   byId('start-live').disabled = Boolean(recording);
   byId('recording').hidden = !recording;
   byId('record-time').textContent = 'Waiting for the microphone';
@@ -180,7 +181,7 @@ function startLive() {
 
 function showLive() {
   byId('start-live').textContent = live ? '■ Stop live mode' : '◉ Live';
-  byId('start-live').setAttribute('aria-pressed', Boolean(live));
+  byId('start-live').classList.toggle('on', Boolean(live));
   byId('record').disabled = Boolean(live);
 }
 
