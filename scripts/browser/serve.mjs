@@ -338,6 +338,16 @@ await scenario('the model card is complete', {}, async (page) => {
   assert.equal(await page.locator('#card-text table').count(), 3);
 });
 
+await scenario('the button changes the colours', { theme: 'dark' }, async (page) => {
+  await ready(page);
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await paper();
+  await page.click('#theme');
+  assert.equal(await paper(), 'rgb(255, 255, 255)');
+  await page.click('#theme');
+  assert.equal(await paper(), dark);
+});
+
 await scenario('a token is asked for, and used', { address: tokenUrl, expected: 'status of 401' }, async (page) => {
   const field = page.getByLabel('Access token');
   await field.waitFor();
