@@ -15,6 +15,8 @@ from client import BINARY, CLOSE, PING, TEXT, Closed, Connection, frame, request
 #: The server runs with --timeout 3, so it ends every connection that makes no progress in less than this time.
 DEADLINE = 20
 ATTACKERS = 12
+#: Idle connections, more than --max-connections allows.
+CROWD = 300
 PREDICT = "/v1/predict"
 STREAM = "/v1/stream?encoding=s16le&rate=16000"
 CLOSED = "closed"
@@ -284,13 +286,13 @@ class Attack:
         head = [old for old in head if not old.startswith(name + ":")] + [line, "", ""]
         return await self.raw("\r\n".join(head).encode("latin-1"))
 
-    @right(400)
+    @right(400, 1007)
     async def wrong_stream_query(self):
         query = self.random.choice([
             "encoding=s16le", "encoding=s16le&rate=0", "encoding=s16le&rate=4294967296", "encoding=x",
             "encoding=f32le&rate=nan", "encoding=s16le&rate=16000&channels=0", "encoding=wav&window=-1",
             "encoding=s16le&rate=16000&channels=65536", "encoding=s16le&rate=16000&window=1e9", "gate=inf"])
-        return await self.socket(target="/v1/stream?" + query)
+        return await self.socket(frame(BINARY, bytes(6400)), target="/v1/stream?" + query)
 
     @right(1000, 1002, 1003, 1005, 1007, 1008, 1009, CLOSED)
     async def random_frames(self):
@@ -383,6 +385,26 @@ async def _run(port, clip, seconds):
 
     await asyncio.gather(*(attacker() for _ in range(ATTACKERS)), asker(keep=False), asker(keep=True))
     return outcome
+
+
+def crowd(port, clip):
+    """Opens more connections than the server accepts, sends nothing on them, and then a valid request. Returns its
+    answer; the server has to close idle connections first."""
+    return asyncio.run(_crowd(port, clip))
+
+
+async def _crowd(port, clip):
+    idle = []
+    try:
+        for _ in range(CROWD):
+            idle.append(await Connection(port).__aenter__())
+        async with Connection(port) as connection:
+            return await asyncio.wait_for(connection.exchange(request("POST", PREDICT, clip)), DEADLINE)
+    except (Closed, OSError, asyncio.TimeoutError):
+        return None
+    finally:
+        for connection in idle:
+            connection.writer.close()
 
 
 async def one(kind, attack):

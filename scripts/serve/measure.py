@@ -72,7 +72,7 @@ def arguments():
     args = parser.parse_args()
     if args.short:
         args.rounds, args.seconds, args.requests = 1, 3, 500
-        args.streams, args.minutes, args.malformed = 5, 0.15, 15
+        args.streams, args.minutes, args.malformed = 5, 0.15, 10
     args.only = args.only.split(",")
     args.command = shlex.join(["scripts/serve-test.sh", *sys.argv[1:]])
     return args
@@ -251,6 +251,9 @@ def hostile(run):
                      f"all {outcome.valid} valid requests in between have the right answer ({outcome.wrong} have not)")
         odd = len(outcome.failures) - outcome.wrong
         run.property(odd == 0, f"every malformed request has a right answer ({odd} have not)")
+        answer = malformed.crowd(running.port, run.clip)
+        run.property(answer is not None and answer.status == 200,
+                     f"a valid request behind {malformed.CROWD} idle connections is answered")
         run.property(malformed.panics(running.get("/metrics")) == 0, "no panic")
         if not run.args.short:
             run.property(after.rss <= GROWTH * before.rss, f"memory is flat: {before.rss:.1f} MB after a quarter of the "

@@ -16,12 +16,11 @@ def line(what, how, emovox, peer="", ratio="", goal="", met=None):
 def load(rows):
     """Lines of the load: medians of the rounds, and in brackets the range of the ratios within each round."""
     clients = sorted({row.clients for row in rows})
-    found = [compared(rows, count, "rate", "requests a second", f"{count} clients", "/s", goal=8) for count in clients]
-    found += [compared(rows, count, key, f"{name} of a request", f"{count} clients", " ms", larger=False)
-              for count in clients for key, name in (("p50", "p50"), ("p99", "p99"))]
-    found.append(compared(rows, max(clients), "processor", "processor time of a request", f"{max(clients)} clients",
-                          " ms", larger=False))
     last = max(clients)
+    found = [compared(rows, count, "rate", "requests a second", many(count), "/s", goal=8) for count in clients]
+    found += [compared(rows, count, key, f"{key} of a request", many(count), " ms", larger=False)
+              for count in clients for key in ("p50", "p99")]
+    found.append(compared(rows, last, "processor", "processor time of a request", many(last), " ms", larger=False))
     found.append(compared(rows, last, "rss", "memory, RSS of all processes", "after the load", " MB", goal=4,
                           larger=False))
     found.append(compared(rows, last, "pss", "memory, shared pages counted once", "after the load", " MB",
@@ -41,6 +40,10 @@ def compared(rows, clients, key, what, how, unit, goal=None, larger=True):
     return line(what, how, figure(ours.values(), unit), figure(theirs.values(), unit) if theirs else "",
                 f"**{number(median)}** ({number(min(ratios))} – {number(max(ratios))})" if ratios else "",
                 f"≥ {goal}" if goal and ratios else "", median >= goal if goal and ratios else None)
+
+
+def many(clients):
+    return f"{clients} client" + "s" * (clients > 1)
 
 
 def figure(values, unit):
