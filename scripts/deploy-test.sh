@@ -41,12 +41,6 @@ END
 # The answer of the server has the same values without the spaces.
 "$emovox" predict - --json <"$work/trial/clip.wav" 2>"$work/trial/note" | tr -d ' \n' >"$work/trial/expected"
 
-# crun and systemd-nspawn of Debian 12 reject a machine with both versions of cgroups. In its own mount namespace,
-# the command sees only the first one.
-with_one_cgroup_version() {
-    unshare -m sh -c '! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; exec "$@"' sh "$@"
-}
-
 test_unit() {
     local root=$work/root libtorch
     libtorch=$(readlink -f .libtorch)/lib
@@ -79,7 +73,7 @@ ExecStopPost=/bin/systemctl poweroff --no-block
 END
     mkdir -p "$root/etc/systemd/system/default.target.wants"
     ln -sf ../trial.service "$root/etc/systemd/system/default.target.wants/"
-    with_one_cgroup_version timeout 300 systemd-nspawn -q -D "$root" --boot --register=no --keep-unit \
+    timeout 300 systemd-nspawn -q -D "$root" --boot --register=no --keep-unit \
         --private-network --bind="$work/trial:/trial" --bind-ro="$emovox:/usr/local/bin/emovox" \
         --bind-ro="$libtorch:/usr/local/lib/libtorch" >"$work/trial/console" 2>&1 || true
     cat "$work/trial/log"
@@ -91,6 +85,12 @@ END
     check "system calls are filtered" grep -qE '^Seccomp:\s+2$' "$work/trial/status"
     check "nothing can be written" [ "$(grep -c 'Read-only file system' "$work/trial/touch")" = 4 ]
     check "SIGTERM ends it with exit code 0" grep -q '^ExecMainStatus=0$' "$work/trial/result"
+}
+
+# crun of Debian 12 rejects a machine with both versions of cgroups. In its own mount namespace, podman sees only the
+# first one.
+with_one_cgroup_version() {
+    unshare -m sh -c '! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; exec "$@"' sh "$@"
 }
 
 test_image() {
