@@ -41,7 +41,6 @@ pub mod random;
 pub mod reason;
 pub mod report;
 pub mod run;
-#[cfg(unix)]
 pub mod serve;
 pub mod training;
 

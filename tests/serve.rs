@@ -1,7 +1,5 @@
 //! `emovox serve`: predictions over HTTP, equal to those of the command line, within its limits.
 
-#![cfg(unix)]
-
 mod env;
 
 use std::fs;
@@ -433,6 +431,8 @@ fn the_model_has_its_classes_its_corpora_and_its_limits() {
         model["classes"],
         serde_json::json!(["anger", "joy", "sadness"])
     );
+    assert_eq!(model["speakers_shared"], false);
+    assert_eq!(model["calibrated"], false);
     assert_eq!(model["corpora"][0]["recordings"], 3);
     assert_eq!(model["corpora"][0]["speakers"], 3);
     assert_eq!(model["limits"]["body_bytes"], 3_000_000);
@@ -452,6 +452,8 @@ fn the_built_in_model_is_served_with_its_card() {
     assert_eq!(model["name"], "acted-6");
     assert_eq!(model["classes"].as_array().unwrap().len(), 6);
     assert_eq!(model["scores"]["clips"], 1262);
+    assert_eq!(model["speakers_shared"], false);
+    assert_eq!(model["calibrated"], true);
     assert_eq!(model["corpora"][0]["speakers"], 91);
     assert_eq!(model["not_for"].as_array().unwrap().len(), 4);
     assert!(model["card"].as_str().unwrap().starts_with("# acted-6\n"));

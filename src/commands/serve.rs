@@ -1,6 +1,7 @@
 //! `emovox serve`: predictions over HTTP.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -171,18 +172,13 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
 
 fn read_tokens(file: &Path) -> Result<Tokens> {
     let tokens = Tokens::read(file)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        const READABLE_BY_OTHERS: u32 = 0o004;
-        let mode = file.metadata()?.permissions().mode();
-        if mode & READABLE_BY_OTHERS != 0 {
-            warning!(
-                "warning: every user of this machine can read the tokens in {}; protect them: chmod 600 {}",
-                file.display(),
-                file.display()
-            );
-        }
+    const READABLE_BY_OTHERS: u32 = 0o004;
+    if file.metadata()?.permissions().mode() & READABLE_BY_OTHERS != 0 {
+        warning!(
+            "warning: every user of this machine can read the tokens in {}; protect them: chmod 600 {}",
+            file.display(),
+            file.display()
+        );
     }
     Ok(tokens)
 }

@@ -30,6 +30,7 @@ const NOT_FOR: [&str; 3] = [
 pub(super) fn card(trained: &Trained, limits: &Limits) -> Result<Value> {
     let data = &trained.config().data;
     let (clips, _) = trained.split()?;
+    let caveats = trained.caveats()?;
     let text = trained.builtin().map(|model| model.card);
     Ok(json!({
         "name": trained.name(),
@@ -38,7 +39,9 @@ pub(super) fn card(trained: &Trained, limits: &Limits) -> Result<Value> {
         "synthetic": data.is_synthetic(),
         "licence": trained.licence(),
         "corpora": corpora(trained, &clips),
-        "notes": trained.caveats()?.notes(),
+        "speakers_shared": caveats.speakers_shared(),
+        "notes": caveats.notes(),
+        "calibrated": trained.config().calibration.temperature != 1.0,
         "scores": scores(trained)?,
         "robustness": trained.folder().map(robustness).transpose()?,
         "card": text,
