@@ -138,7 +138,7 @@ export class Live {
     const details = line.speech ? percent(line.probability) : `${decibels(line.level_db)}, no prediction`;
     this.setNow(label, details);
     if (!last || label !== (last.speech ? last.label : 'silence')) announce(`${label} ${details}`);
-    const item = element('li', { className: line.speech ? '' : 'quiet' }, element('span', { textContent: clock(line.time, 0) }), element('b', { textContent: label }), details);
+    const item = element('li', { className: line.speech ? '' : 'quiet' }, element('span', { textContent: clock(line.time, Number.isInteger(line.time) ? 0 : 1) }), element('b', { textContent: label }), details);
     this.list.prepend(item);
     if (this.list.children.length > LISTED) this.list.lastChild.remove();
   }
