@@ -64,7 +64,7 @@ def arguments():
     parser.add_argument("--streams", type=int, default=20, help="live streams at once [default: 20]")
     parser.add_argument("--minutes", type=float, default=30, help="of the live streams [default: 30]")
     parser.add_argument("--malformed", type=float, default=60, help="seconds of malformed requests [default: 60]")
-    parser.add_argument("--clip", help="a recording to send [default: three seconds of a synthetic voice, 16 kHz]")
+    parser.add_argument("--clip", help="a recording to send, at 16 kHz [default: three seconds of a synthetic voice]")
     parser.add_argument("--workers", type=int, default=os.cpu_count(),
                         help="processes of the peer [default: one a core]")
     parser.add_argument("--out", default=str(ROOT / "target/serve"), help="folder of the tables [default: target/serve]")
