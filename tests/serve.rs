@@ -333,6 +333,7 @@ fn a_request_that_is_not_understood_says_why() {
     for (query, words) in [
         ("?encoding=mp3", "encoding"),
         ("?encoding=s16le", "rate=16000"),
+        ("?encoding=s16le&rate=0", "sample rate"),
         ("?rate=16000", "in the header"),
         ("?encoding=s16le&rate=8000&channels=65", "1 to 64"),
         ("?gate=0", "1 to 60 dB"),

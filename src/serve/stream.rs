@@ -1,5 +1,6 @@
 //! `GET /v1/stream`: a WebSocket with audio in one direction and events in the other.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ use super::limits::{MESSAGE, check_windowing};
 use super::live::{Events, Live, LiveSettings, RawFormat};
 use super::pool::Lane;
 use super::{App, Failure, Phase};
-use crate::audio::stream::{RawEncoding, VoiceActivityConfig};
+use crate::audio::stream::{RawEncoding, SoundStream, VoiceActivityConfig};
 use crate::inference::Windowing;
 
 /// The protocol of this route; a client may offer it.
@@ -106,6 +107,9 @@ impl StreamQuery {
         if !(1..=64).contains(&channels) {
             return Err(Failure::bad_request("channels is a number from 1 to 64"));
         }
+        // The same check as at the first samples, before the client sends them.
+        let checked = SoundStream::raw(io::empty(), encoding, rate, channels);
+        checked.map_err(|error| Failure::bad_request(error.to_string()))?;
         Ok(Some(RawFormat {
             encoding,
             rate,
