@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::terminal::print_text;
-use super::{say, warning};
-use emovox::inference::{BUILTIN, Trained};
+use super::{resolve, say, warning};
+use emovox::device::DeviceChoice;
+use emovox::inference::{BUILTIN, Predictor, Trained};
 
 /// List the built-in models, or print the model card of one
 #[derive(Args)]
@@ -64,4 +65,19 @@ pub(super) fn open_or_builtin(runs: &Path, run: Option<&str>) -> Result<Trained>
         model.name
     );
     Trained::of_builtin(model)
+}
+
+/// Loads a model, with a note if it knows synthetic speech only.
+///
+/// # Errors
+/// If its weights cannot be read, or if there is no such device.
+pub(super) fn load(trained: Trained, device: DeviceChoice) -> Result<Predictor> {
+    let predictor = Predictor::of(trained, resolve(device)?)?;
+    if predictor.config().data.is_synthetic() {
+        warning!(
+            "note: this model was trained on synthetic speech only; its predictions for human speech mean \
+             little"
+        );
+    }
+    Ok(predictor)
 }

@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::models::open_or_builtin;
+use super::models::{load, open_or_builtin};
 use super::stop::Stop;
-use super::{Runs, resolve, say, warning};
+use super::{Runs, say, warning};
 use emovox::device::DeviceChoice;
-use emovox::inference::Predictor;
 use emovox::parallel;
 use emovox::process::exit_at_once;
 use emovox::serve::{Limits, ServeConfig, Stopped, Tokens, serve};
@@ -137,13 +136,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     };
     let listener = listen(&args.address, !tokens.is_empty() || args.allow_anyone)?;
     let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
-    let predictor = Predictor::of(trained, resolve(args.device)?)?;
-    if predictor.config().data.is_synthetic() {
-        warning!(
-            "note: this model was trained on synthetic speech only; its predictions for human speech mean \
-             little"
-        );
-    }
+    let predictor = load(trained, args.device)?;
     let stop = Stop::listen();
     let config = ServeConfig {
         workers: parallel::threads(),

@@ -16,14 +16,14 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::bars::clock;
-use super::models::open_or_builtin;
+use super::models::{load, open_or_builtin};
 use super::stop::Stop;
-use super::{Runs, resolve, warning};
+use super::{Runs, warning};
 use backlog::Backlog;
 use delays::Delays;
 use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
 use emovox::device::DeviceChoice;
-use emovox::inference::{Predictor, StreamingPredictor, Windowing};
+use emovox::inference::{StreamingPredictor, Windowing};
 use input::{Arrival, Input};
 use show::Show;
 
@@ -103,13 +103,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         bail!("--gate {} dB is outside 1 to 60 dB", args.gate);
     }
     let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
-    let predictor = Predictor::of(trained, resolve(args.device)?)?;
-    if predictor.config().data.is_synthetic() {
-        warning!(
-            "note: this model was trained on synthetic speech only; its predictions for human speech mean \
-             little"
-        );
-    }
+    let predictor = load(trained, args.device)?;
 
     let input = open(&args)?;
     let stop = Stop::listen();

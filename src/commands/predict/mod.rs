@@ -12,10 +12,10 @@ use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
 use super::bars::clock;
-use super::models::open_or_builtin;
+use super::models::{load, open_or_builtin};
 use super::output::OutputArgs;
 use super::progress::bar;
-use super::{Runs, resolve, tell_skipped, terminal, warning};
+use super::{Runs, tell_skipped, terminal, warning};
 use emovox::audio::{Channel, ChannelChoice, is_recording_name, probe};
 use emovox::corpus::{Skipped, find_recordings};
 use emovox::device::DeviceChoice;
@@ -140,13 +140,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         let classes = &trained.config().data.classes;
         outputs.check(out, |file| formats::is_own(file, format, classes))?;
     }
-    let mut predictor = Predictor::of(trained, resolve(args.device_for(files.len()))?)?;
-    if predictor.config().data.is_synthetic() {
-        warning!(
-            "note: this model was trained on synthetic speech only; its predictions for human speech mean \
-             little"
-        );
-    }
+    let mut predictor = load(trained, args.device_for(files.len()))?;
     let seconds: Vec<Option<f64>> = files.iter().map(|file| seconds(file)).collect();
     let readable = files
         .iter()
