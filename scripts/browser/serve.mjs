@@ -35,6 +35,25 @@ function join(files, silence) {
   return Buffer.concat([header, samples]);
 }
 
+// A WAV file of two channels with opposite phases, from one of one channel with 16 bits.
+function opposite(file) {
+  const mono = fs.readFileSync(file);
+  const data = mono.subarray(44);
+  const header = Buffer.from(mono.subarray(0, 44));
+  const stereo = Buffer.alloc(2 * data.length);
+  for (let at = 0; at < data.length; at += 2) {
+    const sample = Math.max(-32767, data.readInt16LE(at));
+    stereo.writeInt16LE(sample, 2 * at);
+    stereo.writeInt16LE(-sample, 2 * at + 2);
+  }
+  header.writeUInt32LE(36 + stereo.length, 4);
+  header.writeUInt16LE(2, 22);
+  header.writeUInt32LE(2 * mono.readUInt32LE(28), 28);
+  header.writeUInt16LE(4, 32);
+  header.writeUInt32LE(stereo.length, 40);
+  return Buffer.concat([header, stereo]);
+}
+
 // A page, and an error for everything that must not happen. `expected` is part of the
 // message of the browser for a request that fails on purpose.
 async function open({ address = url, theme = 'light', width = 1280, expected } = {}) {
@@ -190,6 +209,37 @@ await scenario('a recording without speech has no label', {}, async (page) => {
   await page.screenshot({ path: path.join(shots, 'serve-no-speech.png'), fullPage: true });
 });
 
+await scenario('channels that cancel each other are explained', {}, async (page) => {
+  await ready(page);
+  const file = path.join(work, 'opposite.wav');
+  fs.writeFileSync(file, opposite(clip('anger')));
+  await page.setInputFiles('#file', file);
+  await page.getByText('have opposite phases and cancel each other in the mix').waitFor();
+  await page.getByText('Settings for files').click();
+  await page.getByLabel('channel').selectOption('left');
+  await page.setInputFiles('#file', file);
+  await results(page, 2);
+  assert.match(await page.locator('.verdict b').first().textContent(), /^\w+, \d+ %$/);
+  assert.equal(await page.getByText('have opposite phases').count(), 1);
+});
+
+await scenario('an invalid setting is reported, and no request is sent', {}, async (page) => {
+  await ready(page);
+  let requests = 0;
+  page.on('request', (request) => { requests += request.url().includes('/v1/predict'); });
+  await page.getByText('Settings for files').click();
+  await page.getByLabel('hop').fill('');
+  await page.getByText('Settings for files').click();
+  await page.setInputFiles('#file', clip('anger'));
+  await page.waitForFunction(() => document.activeElement.name === 'hop');
+  assert.equal(requests, 0);
+  // The file waits for a valid setting.
+  await page.getByLabel('hop').fill('1');
+  await page.getByLabel('hop').blur();
+  await results(page, 1);
+  assert.equal(requests, 1);
+});
+
 await scenario('the settings are sent', {}, async (page) => {
   await ready(page);
   await page.getByText('Settings for files').click();
@@ -199,6 +249,7 @@ await scenario('the settings are sent', {}, async (page) => {
   await page.setInputFiles('#file', path.join(audio, 'aiff-s16-16000-2.aiff'));
   const query = new URL((await request).url()).searchParams;
   assert.deepEqual(['window', 'hop', 'smooth', 'channel'].map((name) => query.get(name)), ['1', '0.2', '0.6', 'left']);
+  assert.ok(!query.has('name'), 'the name of the file is not sent');
   await results(page, 1);
 });
 
@@ -263,6 +314,26 @@ await scenario('a blocked microphone is explained', {}, async (page) => {
   await page.click('#start-live');
   await page.locator('#live-message', { hasText: 'The browser blocked the microphone' }).waitFor();
   assert.match(await page.locator('#start-live').textContent(), /Live/);
+});
+
+await scenario('a recording can be stopped before the microphone is open', {}, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    const { mediaDevices } = navigator;
+    const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async (wanted) => {
+      await new Promise((resolve) => { window.allowMicrophone = resolve; });
+      window.microphone = await getUserMedia(wanted);
+      return window.microphone;
+    };
+  });
+  await page.click('#record');
+  await page.getByText('Waiting for the microphone').waitFor();
+  await page.click('#record');
+  assert.match(await page.locator('#record').textContent(), /Record$/);
+  await page.evaluate(() => window.allowMicrophone());
+  await page.waitForFunction(() => window.microphone?.getTracks().every((track) => track.readyState === 'ended'));
+  assert.ok(await page.locator('#recording').isHidden());
 });
 
 await scenario('live mode has a line each second, and shows silence', {}, async (page) => {
@@ -353,6 +424,10 @@ await scenario('a token is asked for, and used', { address: tokenUrl, expected: 
   await field.waitFor();
   assert.ok(await page.locator('#work').isHidden());
   assert.ok(await field.evaluate((field) => field === document.activeElement));
+  await page.keyboard.type('tökén');
+  await page.keyboard.press('Enter');
+  assert.ok(await field.evaluate((field) => field.validity.patternMismatch && field.title.startsWith('A token has only the characters')));
+  await field.fill('');
   await page.keyboard.type('wrong-' + token);
   await page.keyboard.press('Enter');
   await page.locator('#token-error', { hasText: /\w+ \w+/ }).waitFor();
@@ -377,6 +452,8 @@ await scenario('a server that does not answer is explained', { expected: 'ERR_IN
   await page.context().setOffline(true);
   await page.setInputFiles('#file', clip('anger'));
   await page.getByText('The server does not answer').waitFor();
+  await page.click('#start-live');
+  await page.locator('#live-message', { hasText: 'The server does not answer' }).waitFor();
   await page.context().setOffline(false);
   await page.getByRole('button', { name: /^Try .* again/ }).click();
   await results(page, 1);

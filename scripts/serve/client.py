@@ -46,13 +46,13 @@ class Connection:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self):
-        """The next answer, with a Content-Length or in chunks."""
+    async def answer(self, has_body=True):
+        """The next answer, with a Content-Length or in chunks. The answer to HEAD has no body."""
         try:
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
             answer = Answer(int(head[0].split()[1]), b"", headers)
-            if answer.status == 101:
+            if answer.status == 101 or not has_body:
                 return answer
             if headers.get("transfer-encoding") == "chunked":
                 while (size := int(await self.reader.readuntil(b"\r\n"), 16)) > 0:

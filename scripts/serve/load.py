@@ -49,7 +49,7 @@ async def _run(port, body, clients, seconds, requests, expected):
     started, processor = time.perf_counter(), time.process_time()
 
     def is_over():
-        return (seconds and time.perf_counter() - started >= seconds) or (requests and sent >= requests)
+        return (seconds and time.perf_counter() - started >= seconds) or (requests is not None and sent >= requests)
 
     async def client():
         nonlocal failed, sent

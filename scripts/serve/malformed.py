@@ -42,6 +42,16 @@ def right(*answers):
     return mark
 
 
+def handshake(change="", method="GET"):
+    """The bytes of a WebSocket handshake with another value of one header. A change without a value removes the
+    header."""
+    name, _, value = change.partition(":")
+    lines = [f"{method} {STREAM} HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket",
+             "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    lines = [line for line in lines if not line.startswith(name + ":")] + ([change] if value else [])
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
 class Attack:
     """One malformed request: its random numbers, a valid recording, and the port."""
 
@@ -223,6 +233,11 @@ class Attack:
         target = self.random.choice(["/v1/model", "/healthz", "/"])
         return await self.raw(request(method, target))
 
+    @right(400)
+    async def none_or_two_hosts(self):
+        hosts = self.random.choice([b"", b"Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n"])
+        return await self.raw(request("GET", "/v1/model").replace(b"Host: 127.0.0.1\r\n", hosts, 1))
+
     @right(400, 403, 431, CLOSED)
     async def wrong_host(self):
         host = self.random.choice(["example.org", "127.0.0.1.example.org", "", "[::1", "127.0.0.1 x", "a" * 9000])
@@ -276,15 +291,27 @@ class Attack:
 
     # WebSocket
 
-    @right(101, 400, 403, 405, 426, CLOSED)
+    @right(101, 400, 403, CLOSED)
     async def wrong_upgrade(self):
-        line = self.random.choice(["Sec-WebSocket-Version: 99", "Sec-WebSocket-Key: x", "Upgrade: h2c",
-                                   "Origin: http://example.org", "Sec-WebSocket-Protocol: \xff"])
-        name = line.split(":")[0]
-        head = [f"GET {STREAM} HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket",
-                "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-        head = [old for old in head if not old.startswith(name + ":")] + [line, "", ""]
-        return await self.raw("\r\n".join(head).encode("latin-1"))
+        change = self.random.choice(["Sec-WebSocket-Key: x", "Origin: http://example.org",
+                                     "Sec-WebSocket-Protocol: \xff"])
+        return await self.raw(handshake(change))
+
+    @right(426)
+    async def not_a_websocket(self):
+        """The handshake of another version or protocol. The answer must contain the version that the server has."""
+        change = self.random.choice(["Sec-WebSocket-Version: 99", "Sec-WebSocket-Version:", "Upgrade: h2c"])
+        async with Connection(self.port) as connection:
+            answer = await connection.exchange(handshake(change))
+            if answer.status == 426 and answer.headers.get("sec-websocket-version") != "13":
+                return "426 without Sec-WebSocket-Version: 13"
+            return answer.status
+
+    @right(405, 426)
+    async def head_of_a_stream(self):
+        async with Connection(self.port) as connection:
+            await connection.send(handshake(method="HEAD"))
+            return (await connection.answer(has_body=False)).status
 
     @right(400, 1007)
     async def wrong_stream_query(self):

@@ -183,7 +183,7 @@ def memory(run):
     with run.start_emovox() as running:
         expected = load.first_answer(running.port, clip).body
         rows = [{"requests": 0, **asdict(running.memory())}]
-        warm_up, steps = run.args.requests // 50, 10
+        warm_up, steps = max(1, run.args.requests // 50), 10
         sent = failed = 0
         for step in range(steps + 1):
             goal = warm_up if step == 0 else run.args.requests * step // steps
@@ -213,8 +213,7 @@ def live(run):
     length = int(seconds / streams.CHUNK_SECONDS) * int(streams.CHUNK_SECONDS * sound.RATE) * 2
     listen = [run.emovox, "listen", "--json", "--raw", "s16le", "--rate", str(sound.RATE)]
     printed = subprocess.run(listen, input=whole[:length], check=True, capture_output=True).stdout.decode()
-    flags = ["--max-seconds", str(int(seconds) + 60), "--max-streams", str(run.args.streams)]
-    with run.start_emovox(*flags) as running:
+    with run.start_emovox("--max-streams", str(run.args.streams)) as running:
         before = running.processor_seconds()
         start = running.memory()
         result = streams.run(running.port, voice, run.args.streams, seconds, printed.splitlines())

@@ -68,8 +68,8 @@ pub enum AudioError {
 
     /// A channel that the recording does not have.
     #[error("no channel {channel}: the recording has {}", match .channels {
-        1 => "1 channel".to_string(),
-        more => format!("{more} channels"),
+        1 => "1 channel; leave the choice of a channel out".to_string(),
+        more => format!("{more} channels; choose one of them, or mix"),
     })]
     NoChannel {
         /// The selected channel.
@@ -87,8 +87,15 @@ pub enum AudioError {
     NoSamples,
 
     /// A recording that is longer than the caller accepts; the field is the limit in seconds.
-    #[error("longer than {0} s, the limit; cut it into shorter recordings")]
+    #[error("longer than {0:.0} s, the limit; cut it into shorter recordings")]
     TooLong(f64),
+
+    /// A recording with more channels than the caller predicts one by one; the fields are their
+    /// number and the limit.
+    #[error(
+        "{0} channels, more than the limit of {1} for a prediction of each; select one channel"
+    )]
+    ManyChannels(u16, u16),
 
     /// A stream that ended before the length in its header; the field is the number of missing
     /// bytes.

@@ -112,7 +112,15 @@ pub fn read_from(source: impl ReadSeek) -> Result<Waveform, AudioError> {
 /// # Errors
 /// As [`read`], and if the recording does not have the channel.
 pub fn read_channel(path: &Path, channel: Channel) -> Result<Decoded, AudioError> {
-    read_samples(open_file(path)?, channel, None)
+    read_channel_from(open_file(path)?, channel)
+}
+
+/// Reads a recording, as [`read_channel`] does, from any seekable source.
+///
+/// # Errors
+/// As [`read_channel`].
+pub fn read_channel_from(source: impl ReadSeek, channel: Channel) -> Result<Decoded, AudioError> {
+    read_samples(source, channel, None)
 }
 
 /// Reads a file or a segment of it as [`read_channel`] does. The samples of a segment are exactly

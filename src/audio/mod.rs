@@ -32,7 +32,8 @@ pub use error::AudioError;
 pub use excerpt::{Excerpt, Segment};
 use file::read_samples;
 pub use file::{
-    AudioFile, AudioInfo, Decoded, probe, probe_from, read, read_channel, read_excerpt, read_from,
+    AudioFile, AudioInfo, Decoded, probe, probe_from, read, read_channel, read_channel_from,
+    read_excerpt, read_from,
 };
 pub use resample::resample;
 pub use source::ReadSeek;

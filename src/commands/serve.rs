@@ -28,9 +28,9 @@ Examples:
   openssl rand -hex 32 > tokens && chmod 600 tokens
   emovox serve --address 0.0.0.0:8080 --token-file tokens    for other machines, with a token
 
-The page and the interface are described in docs/serve.md and at /openapi.json. --threads is the number of
-predictions at once. Recordings are in memory only until their answer; nothing is saved or logged. SIGTERM
-and Ctrl-C end the server after the running requests.
+The page and the interface are described in docs/serve.md and at /openapi.json. --threads is the \
+number of predictions at once. Recordings are in memory only until their answer; nothing is saved \
+or logged. SIGTERM and Ctrl-C end the server after the running requests.
 
 The server has no TLS: for other machines, put a proxy with TLS in front of it.")]
 pub struct ServeArgs {
@@ -50,8 +50,9 @@ pub struct ServeArgs {
     /// Origin of another web page that may use the server: https://name (repeatable)
     #[arg(long, value_name = "URL", value_parser = origin)]
     allow_origin: Vec<String>,
-    /// Accepted name in the Host header, for a proxy on this machine (repeatable)
-    #[arg(long, value_name = "NAME")]
+    /// Accepted name in the Host header (repeatable) [default: on a loopback address the names of
+    /// this machine, which are always accepted there; on another address every name]
+    #[arg(long, value_name = "NAME", value_parser = host)]
     allow_host: Vec<String>,
     #[command(flatten)]
     limits: LimitArgs,
@@ -70,7 +71,7 @@ struct LimitArgs {
     #[arg(long, value_name = "MEGABYTES", default_value_t = 25,
           value_parser = clap::value_parser!(u32).range(1..=2000))]
     max_body: u32,
-    /// Longest recording
+    /// Longest recording; above 48 kHz, as many samples as at 48 kHz
     #[arg(long, value_name = "SECONDS", default_value_t = 600,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_seconds: u32,
@@ -81,14 +82,15 @@ struct LimitArgs {
     /// Number of requests that may wait for a thread
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_queue: u16,
-    /// Number of connections
+    /// Number of HTTP connections
     #[arg(long, value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
     /// Number of streams
     #[arg(long, value_name = "N", default_value_t = 32)]
     max_streams: u16,
-    /// Time for a header, for a slow body, for a write, and for an idle connection
+    /// Time for a header, for a slow body, for a write, for an idle connection, and for a stream without
+    /// audio
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     timeout: u16,
@@ -118,18 +120,37 @@ fn origin(text: &str) -> Result<String, String> {
     let name = ["http://", "https://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme));
-    let is_name = |name: &str| {
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-        !name.is_empty() && name.chars().all(is_allowed)
-    };
-    if name.is_some_and(is_name) {
+    if name.is_some_and(is_host) {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("an origin is a scheme and a name, without a path: https://app.example".into())
     }
 }
 
+/// Checks the value of --allow-host, which is compared with the Host header without its port.
+fn host(text: &str) -> Result<String, String> {
+    let is_address = text.starts_with('[') && text.ends_with(']');
+    if is_host(text) && (is_address || !text.contains(':')) {
+        Ok(text.to_string())
+    } else {
+        Err("a host is a name without a scheme and a port: proxy.example, or [::1]".into())
+    }
+}
+
+/// True for a name of a host, or an address, with or without a port.
+fn is_host(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    !name.is_empty() && name.chars().all(is_allowed)
+}
+
 pub fn run(args: ServeArgs) -> Result<ExitCode> {
+    ensure!(
+        args.limits.max_body <= args.limits.max_uploads,
+        "--max-body {} is more than --max-uploads {}, the memory for all bodies together, so a body of \
+         this size would never be accepted; give a larger --max-uploads",
+        args.limits.max_body,
+        args.limits.max_uploads
+    );
     let tokens = match &args.token_file {
         Some(file) => read_tokens(file)?,
         None => Tokens::default(),

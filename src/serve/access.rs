@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Version};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -117,8 +117,15 @@ impl Access {
         }
     }
 
-    /// Checks the Host header. HTTP/1.0 has none, and browsers always send one.
-    pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    /// Checks the Host header, which HTTP/1.0 does not need.
+    pub(super) fn check_host(&self, version: Version, headers: &HeaderMap) -> Result<(), Failure> {
+        let given = headers.get_all(HOST).iter().count();
+        if given > 1 || given == 0 && version >= Version::HTTP_11 {
+            // RFC 9112, section 3.2.
+            return Err(Failure::bad_request(
+                "a request has exactly one Host header",
+            ));
+        }
         let (Some(hosts), Some(host)) = (&self.hosts, headers.get(HOST)) else {
             return Ok(());
         };
@@ -136,8 +143,11 @@ impl Access {
         Err(Failure::new(
             StatusCode::FORBIDDEN,
             "wrong-host",
-            "this server is not known under the name in the Host header; use localhost, or start the \
-             server with --allow-host NAME",
+            format!(
+                "this server does not accept the name in the Host header; use {}, or start the server \
+                 with --allow-host NAME",
+                hosts.join(" or ")
+            ),
         ))
     }
 
@@ -233,7 +243,10 @@ mod tests {
     #[test]
     fn a_loopback_server_accepts_only_the_names_of_this_machine() {
         let access = access("127.0.0.1", &["proxy.example"]);
-        let accepts = |host: &str| access.check_host(&headers(&[("host", host)])).is_ok();
+        let accepts = |host: &str| {
+            let headers = headers(&[("host", host)]);
+            access.check_host(Version::HTTP_11, &headers).is_ok()
+        };
         for host in [
             "localhost:8080",
             "LOCALHOST",
@@ -254,16 +267,25 @@ mod tests {
         ] {
             assert!(!accepts(host), "{host}");
         }
-        assert!(access.check_host(&HeaderMap::new()).is_ok());
+        let none = HeaderMap::new();
+        assert!(access.check_host(Version::HTTP_10, &none).is_ok());
+        assert!(access.check_host(Version::HTTP_11, &none).is_err());
+        let mut two = headers(&[("host", "localhost")]);
+        two.append(HOST, "localhost".parse().unwrap());
+        assert!(access.check_host(Version::HTTP_10, &two).is_err());
     }
 
     #[test]
     fn a_public_server_accepts_every_name_unless_some_are_given() {
         let host = headers(&[("host", "anything.example")]);
-        assert!(access("0.0.0.0", &[]).check_host(&host).is_ok());
+        assert!(
+            access("0.0.0.0", &[])
+                .check_host(Version::HTTP_11, &host)
+                .is_ok()
+        );
         assert!(
             access("0.0.0.0", &["mine.example"])
-                .check_host(&host)
+                .check_host(Version::HTTP_11, &host)
                 .is_err()
         );
     }

@@ -19,8 +19,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
 use super::limits::HEADER;
-use super::patience::Patient;
 use super::router::router;
+use super::timed::TimedConnection;
 use super::{App, Phase};
 
 /// Time for connections to end after the last request has its answer.
@@ -54,7 +54,7 @@ async fn serve(
 ) {
     // Answers are small, and a stream needs its events at once. Without this option they are late.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient::new(stream, app.limits.timeout));
+    let io = TokioIo::new(TimedConnection::new(stream, app.limits.timeout));
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(client));

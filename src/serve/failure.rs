@@ -2,11 +2,14 @@
 
 use anyhow::Error;
 use axum::extract::rejection::QueryRejection;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::limits::WEBSOCKET_VERSION;
 use crate::audio::AudioError;
 use crate::features::FeatureError;
 use crate::inference::NonFinitePrediction;
@@ -70,7 +73,11 @@ impl Failure {
             return Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-long", message);
         }
         if is_out_of_memory(error) || matches!(error.downcast_ref(), Some(AudioError::Memory(_))) {
-            return Failure::busy("no-memory", &reason(error));
+            return Failure::busy(
+                "no-memory",
+                "the server has not enough memory for this recording now; try again later, or send a \
+                 shorter recording",
+            );
         }
         let is_of_recording = error.is::<AudioError>()
             || error.is::<FeatureError>()
@@ -115,6 +122,10 @@ impl IntoResponse for Failure {
         set(CONTENT_TYPE, "application/json");
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => set(RETRY_AFTER, "1"),
+            StatusCode::UPGRADE_REQUIRED => {
+                set(UPGRADE, "websocket");
+                set(SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION)
+            }
             StatusCode::UNAUTHORIZED => set(WWW_AUTHENTICATE, "Bearer"),
             // The rest of the body is not read.
             StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => set(CONNECTION, "close"),

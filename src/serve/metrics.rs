@@ -24,9 +24,9 @@ pub(super) struct Metrics {
     pub(super) queue: Histogram,
     /// Time from the arrival of audio to the event that it completes.
     pub(super) stream_delay: Histogram,
-    /// Milliseconds of audio in predicted recordings.
+    /// Microseconds of audio in predicted recordings.
     pub(super) recordings: AtomicU64,
-    /// Milliseconds of audio in streams.
+    /// Microseconds of audio in streams.
     pub(super) streamed: AtomicU64,
     /// Jobs that panicked.
     pub(super) panics: AtomicU64,
@@ -123,8 +123,8 @@ impl Metrics {
         }
         let name = "emovox_audio_seconds_total";
         text.head(name, "counter", "Predicted audio.");
-        for (source, milliseconds) in [("predict", &self.recordings), ("stream", &self.streamed)] {
-            let seconds = milliseconds.load(Ordering::Relaxed) as f64 / 1000.0;
+        for (source, microseconds) in [("predict", &self.recordings), ("stream", &self.streamed)] {
+            let seconds = microseconds.load(Ordering::Relaxed) as f64 / 1e6;
             text.line(name, &format!("source=\"{source}\""), seconds);
         }
         let name = "emovox_panics_total";

@@ -17,11 +17,11 @@ mod limits;
 mod live;
 mod metrics;
 mod page;
-mod patience;
 mod pool;
 mod predict;
 mod router;
 mod stream;
+mod timed;
 mod upload;
 
 use std::fmt;
@@ -38,11 +38,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::audio::stream::VoiceActivityConfig;
-use crate::inference::{Predictor, StreamingPredictor, Windowing};
+use crate::inference::{NotNeeded, Predictor, StreamingPredictor, Windowing};
 use crate::reason::reason;
 
 pub use access::Tokens;
-pub use limits::{FILES, Limits, SLOWEST_BODY};
+pub use limits::Limits;
 
 use access::Access;
 use failure::Failure;
@@ -62,7 +62,8 @@ pub struct ServeConfig {
     pub tokens: Tokens,
     /// Origins of other web pages that may use the server, as `https://name`.
     pub origins: Vec<String>,
-    /// Further names of the host, for a server on a loopback address behind a proxy.
+    /// Accepted names of the host. On a loopback address, they are accepted beside those of this
+    /// machine; on another address, no name means that every name is accepted.
     pub hosts: Vec<String>,
     /// Limits.
     pub limits: Limits,
@@ -113,7 +114,7 @@ struct App {
     metrics: Arc<Metrics>,
     pool: Pool,
     /// Permits for requests in the queue or on a worker.
-    places: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
     /// Permits for bytes of bodies in memory.
     uploads: Arc<Semaphore>,
     connections: Arc<Semaphore>,
@@ -194,9 +195,10 @@ impl App {
             access: Access::new(address.ip(), config.tokens, config.origins, config.hosts),
             log: config.log,
             logs_requests: config.logs_requests,
-            pool: Pool::start(workers, metrics.clone()).context("cannot start the workers")?,
+            pool: Pool::start(workers, metrics.clone(), config.log)
+                .context("cannot start the workers")?,
             metrics,
-            places: semaphore(workers + limits.queue),
+            requests: semaphore(workers + limits.queue),
             uploads: semaphore(limits.uploads),
             connections: semaphore(limits.connections),
             streams: semaphore(limits.streams),
@@ -206,9 +208,9 @@ impl App {
         })
     }
 
-    /// A place in the queue for a request.
-    fn place_in_queue(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.places.clone().try_acquire_owned().map_err(|_| {
+    /// Admits a request to the queue.
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.requests.clone().try_acquire_owned().map_err(|_| {
             Failure::busy(
                 "queue-full",
                 "the server has as many waiting requests as it accepts; try again in a second",
@@ -219,15 +221,15 @@ impl App {
     /// The failure for an error of a prediction. The log gets the reasons of internal ones.
     fn failure(&self, error: &anyhow::Error) -> Failure {
         let failure = Failure::of(error);
-        if failure.is_internal() {
+        if failure.is_internal() && !error.is::<NotNeeded>() {
             (self.log)(&format!("error: a prediction failed: {}", reason(error)));
         }
         failure
     }
 
-    /// True while requests or streams run.
+    /// True while requests, streams or predictions run. The client of a prediction may have left.
     fn is_busy(&self) -> bool {
-        self.running.load(Ordering::SeqCst) > 0 || self.streams() > 0
+        self.running.load(Ordering::SeqCst) > 0 || self.streams() > 0 || self.pool.is_busy()
     }
 
     fn streams(&self) -> usize {
@@ -255,7 +257,7 @@ impl App {
             ),
             gauge(
                 "emovox_connections",
-                "Open connections.",
+                "Open HTTP connections.",
                 limits.connections - self.connections.available_permits(),
             ),
             gauge("emovox_streams", "Open streams.", self.streams()),
@@ -268,6 +270,7 @@ impl App {
     }
 }
 
-fn json_response(value: &Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+/// An answer with a JSON text.
+fn json(text: impl IntoResponse) -> Response {
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -1,12 +1,13 @@
 //! The threads that predict, and the queue in front of them.
 //!
 //! The queue is bounded by its users: every request and every stream has at most one job in it, and
-//! their numbers are limited.
+//! their numbers are limited. A job whose client leaves is removed from the queue at once.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -17,8 +18,8 @@ use super::Failure;
 use super::metrics::Metrics;
 use crate::parallel::spawn_alone;
 
-/// Of so many jobs, the first is a request if one waits, and the others are those of live streams
-/// if some wait.
+/// Number of jobs of which one is a request, if one waits; the others are those of live streams, if
+/// some wait.
 const TURNS: usize = 4;
 
 /// The kind of a job.
@@ -40,8 +41,11 @@ pub(super) struct Pool {
 struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
+    /// Number of threads with a job. It changes while the queue is locked, so that a job is always
+    /// counted, in the queue or here.
     busy: AtomicUsize,
     metrics: Arc<Metrics>,
+    log: fn(&str),
 }
 
 #[derive(Default)]
@@ -53,19 +57,37 @@ struct Queue {
     is_closed: bool,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+struct Job {
+    /// True if nobody waits for the result any more.
+    is_abandoned: Arc<AtomicBool>,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+/// The caller of [`Pool::run`], who may leave before the end of the job.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    is_abandoned: Arc<AtomicBool>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+        self.shared.lock().remove_abandoned();
+    }
+}
 
 impl Pool {
-    /// Starts `count` threads.
+    /// Starts `count` threads. `log` prints the reason of a panic.
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub(super) fn start(count: usize, metrics: Arc<Metrics>) -> io::Result<Pool> {
+    pub(super) fn start(count: usize, metrics: Arc<Metrics>, log: fn(&str)) -> io::Result<Pool> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             busy: AtomicUsize::new(0),
             metrics,
+            log,
         });
         let start = |number| {
             let shared = shared.clone();
@@ -89,24 +111,33 @@ impl Pool {
         lane: Lane,
         job: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, Failure> {
+        let waiting = Waiting {
+            shared: &self.shared,
+            is_abandoned: Arc::default(),
+        };
+        let is_abandoned = waiting.is_abandoned.clone();
         let (sender, result) = oneshot::channel();
-        let metrics = self.shared.metrics.clone();
+        let (metrics, log) = (self.shared.metrics.clone(), self.shared.log);
         let queued = Instant::now();
-        let job: Job = Box::new(move || {
-            if sender.is_closed() {
-                return;
-            }
+        let run = Box::new(move || {
             let began = Instant::now();
             metrics.queue.add(began - queued);
-            let is_needed = || !sender.is_closed();
+            let is_needed = || !is_abandoned.load(Ordering::Relaxed);
             let done = panic::catch_unwind(AssertUnwindSafe(|| job(&is_needed)));
             metrics.prediction.add(began.elapsed());
             match done {
                 Ok(value) => _ = sender.send(value),
-                // The waiting task learns it from the dropped sender.
-                Err(_) => _ = metrics.panics.fetch_add(1, Ordering::Relaxed),
+                // The sender is dropped without a value, so the waiting task gets an error.
+                Err(panic) => {
+                    metrics.panics.fetch_add(1, Ordering::Relaxed);
+                    log(&format!("error: a prediction failed: {}", message(&*panic)));
+                }
             }
         });
+        let job = Job {
+            is_abandoned: waiting.is_abandoned.clone(),
+            run,
+        };
         {
             let mut queue = self.shared.lock();
             match lane {
@@ -122,6 +153,12 @@ impl Pool {
     pub(super) fn waiting(&self) -> usize {
         let queue = self.shared.lock();
         queue.live.len() + queue.requests.len()
+    }
+
+    /// True while a thread has a job, or one waits.
+    pub(super) fn is_busy(&self) -> bool {
+        let queue = self.shared.lock();
+        self.busy() > 0 || !(queue.live.is_empty() && queue.requests.is_empty())
     }
 
     /// Number of threads.
@@ -154,17 +191,17 @@ impl Shared {
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            self.busy.fetch_add(1, Ordering::Relaxed);
-            job();
+            (job.run)();
             self.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits for the next job; `None` when the pool is closed and empty.
+    /// Waits for the next job and counts the thread as busy; `None` when the pool is closed and empty.
     fn next(&self) -> Option<Job> {
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.take() {
+                self.busy.fetch_add(1, Ordering::Relaxed);
                 return Some(job);
             }
             if queue.is_closed {
@@ -189,6 +226,19 @@ impl Queue {
         self.turn = (self.turn + 1) % TURNS;
         Some(job)
     }
+
+    fn remove_abandoned(&mut self) {
+        for jobs in [&mut self.live, &mut self.requests] {
+            jobs.retain(|job| !job.is_abandoned.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// The message of a panic.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("an unknown error of the program")
 }
 
 #[cfg(test)]
@@ -209,20 +259,17 @@ mod tests {
     fn requests_get_their_turn_among_live_jobs() {
         let order = Arc::new(Mutex::new(String::new()));
         let mut queue = Queue::default();
-        for name in ["l"; 6] {
+        let job = |name: &'static str| {
             let order = order.clone();
-            queue
-                .live
-                .push_back(Box::new(move || order.lock().unwrap().push_str(name)));
-        }
-        for name in ["r"; 3] {
-            let order = order.clone();
-            queue
-                .requests
-                .push_back(Box::new(move || order.lock().unwrap().push_str(name)));
-        }
+            Job {
+                is_abandoned: Arc::default(),
+                run: Box::new(move || order.lock().unwrap().push_str(name)),
+            }
+        };
+        queue.live.extend([(); 6].map(|()| job("l")));
+        queue.requests.extend([(); 3].map(|()| job("r")));
         while let Some(job) = queue.take() {
-            job();
+            (job.run)();
         }
         assert_eq!(*order.lock().unwrap(), "rlllrlllr");
     }
@@ -230,17 +277,23 @@ mod tests {
     #[test]
     fn a_panic_is_an_internal_failure_and_the_thread_lives_on() {
         let metrics = Arc::<Metrics>::default();
-        let pool = Pool::start(1, metrics.clone()).unwrap();
+        static LOGGED: Mutex<String> = Mutex::new(String::new());
+        let log = |line: &str| LOGGED.lock().unwrap().push_str(line);
+        let pool = Pool::start(1, metrics.clone(), log).unwrap();
         let failed = block_on(pool.run(Lane::Request, |_| -> () { panic!("on purpose") }));
         assert_eq!(failed, Err(Failure::internal()));
         assert_eq!(metrics.panics.load(Ordering::Relaxed), 1);
+        assert_eq!(
+            *LOGGED.lock().unwrap(),
+            "error: a prediction failed: on purpose"
+        );
         assert_eq!(block_on(pool.run(Lane::Request, |_| 7)), Ok(7));
         pool.close();
     }
 
     #[test]
     fn a_job_that_nobody_waits_for_does_not_run() {
-        let pool = Arc::new(Pool::start(1, Arc::default()).unwrap());
+        let pool = Arc::new(Pool::start(1, Arc::default(), |_| {}).unwrap());
         let (started, has_started) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         block_on(async {
@@ -252,11 +305,13 @@ mod tests {
             let second = pool.run(Lane::Request, |_| panic!("this job must not run"));
             let mut first = Box::pin(first);
             let mut second: Pin<Box<dyn Future<Output = Result<(), Failure>>>> = Box::pin(second);
-            // Both are queued; then the second one is given up.
+            // Both are queued; then nobody waits for the second one any more.
             assert!(poll_immediate(&mut first).await.is_none());
             assert!(poll_immediate(&mut second).await.is_none());
             has_started.recv().unwrap();
+            assert_eq!(pool.waiting(), 1);
             drop(second);
+            assert_eq!(pool.waiting(), 0, "it does not take a place in the queue");
             release.send(()).unwrap();
             first.await.unwrap();
         });

@@ -9,12 +9,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json as object};
 
 use super::limits::check_windowing;
 use super::pool::Lane;
 use super::upload::{Upload, UploadedFile};
-use super::{App, Failure, json_response};
+use super::{App, Failure, json};
 use crate::audio::{self, ChannelChoice};
 use crate::inference::{Answers, InMemory, Predictor, Windowing};
 
@@ -50,11 +50,10 @@ impl PredictQuery {
                 "hop and smooth are settings of windows; give window too",
             ));
         }
-        let windowing = self.window.map(|window| Windowing {
-            window,
-            hop: self.hop.unwrap_or(Windowing::default().hop.min(window)),
-            smooth: self.smooth.unwrap_or(0.0),
-        });
+        let smooth = self.smooth.unwrap_or(0.0);
+        let windowing = self
+            .window
+            .map(|window| Windowing::new(window, self.hop, smooth));
         if let Some(windowing) = &windowing {
             check_windowing(windowing)?;
         }
@@ -89,14 +88,14 @@ pub(super) async fn predict(
     let Query(mut query) = query?;
     let options = query.options(&app)?;
     let upload = Upload::read(&app, request, query.name.take()).await?;
-    let _place = app.place_in_queue()?;
+    let _permit = app.admit()?;
     let more_than_one =
         || Failure::bad_request("the form has several files; send them to /v1/predict/batch");
     let count = upload.files.len();
     let upload = (count == 1).then_some(upload).ok_or_else(more_than_one)?;
     let (upload, values) = on_worker(&app, upload, 0, options).await?;
     drop(upload);
-    Ok(json_response(&values?))
+    Ok(json(values?.to_string()))
 }
 
 /// `POST /v1/predict/batch`: a file that cannot be predicted has an error in its place.
@@ -113,19 +112,19 @@ pub(super) async fn batch(
     }
     let options = query.options(&app)?;
     let mut upload = Upload::read(&app, request, None).await?;
-    let _place = app.place_in_queue()?;
+    let _permit = app.admit()?;
     let mut entries = Vec::new();
     for index in 0..upload.files.len() {
         let name = upload.files[index].name.clone();
         let (back, predicted) = on_worker(&app, upload, index, options).await?;
         upload = back;
         entries.push(match predicted {
-            Ok(predictions) => json!({ "file": name, "predictions": predictions }),
+            Ok(predictions) => object!({ "file": name, "predictions": predictions }),
             Err(failure) if failure.is_internal() => return Err(failure),
-            Err(failure) => json!({ "file": name, "error": failure.object() }),
+            Err(failure) => object!({ "file": name, "error": failure.object() }),
         });
     }
-    Ok(json_response(&Value::Array(entries)))
+    Ok(json(Value::Array(entries).to_string()))
 }
 
 /// Predicts one file of an upload on a worker. The upload comes back, with the result.
@@ -160,10 +159,10 @@ fn answer(
         longest: options.longest,
     };
     let predicted = predictor.answers(&recording, is_needed)?;
-    let milliseconds = (1000.0 * predicted.seconds) as u64;
+    let microseconds = (1e6 * predicted.seconds) as u64;
     app.metrics
         .recordings
-        .fetch_add(milliseconds, Ordering::Relaxed);
+        .fetch_add(microseconds, Ordering::Relaxed);
     let objects = |predicted: &Answers| -> Vec<Value> {
         let answers = predicted.answers.iter();
         answers
@@ -175,12 +174,16 @@ fn answer(
     };
     recording.windowing = None;
     let whole = predictor.answers(&recording, is_needed)?;
-    let sound = audio::read_from(Cursor::new(file.bytes.as_slice()))?;
-    Ok(json!({
+    let channel = recording.channel(predictor);
+    // The prediction has checked that the recording is not too long for the memory.
+    let source = Cursor::new(file.bytes.as_slice());
+    let sound = audio::read_channel_from(source, channel)?.waveform;
+    Ok(object!({
         "classes": predictor.classes(),
         "predictions": objects(&predicted),
         "hops": predicted.hops,
         "whole": objects(&whole).pop(),
+        "cancelled": whole.is_cancelled,
         "seconds": sound.seconds(),
         "peaks": peaks(&sound.samples, count),
     }))

@@ -7,14 +7,17 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
-use super::{App, Failure, Phase, json_response, page, predict, stream};
+use super::{App, Failure, Phase, json, page, predict, stream};
 
 /// Description of the routes for other programs.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -55,14 +58,16 @@ pub(super) fn router(app: Arc<App>) -> Router {
             )
         })
         .with_state(app.clone())
-        .layer(from_fn_with_state(app, checked));
+        .layer(from_fn_with_state(app, checked))
+        .layer(CompressionLayer::new());
     if origins.is_empty() {
         return router;
     }
     let cors = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE]);
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER]);
     router.layer(cors)
 }
 
@@ -102,7 +107,10 @@ async fn checked(
 
 fn check(app: &App, route: &str, request: &Request) -> Result<(), Failure> {
     let headers = request.headers();
-    app.access.check_host(headers)?;
+    // A program that observes the server may know it only by its number.
+    if !["/healthz", "/readyz"].contains(&route) {
+        app.access.check_host(request.version(), headers)?;
+    }
     let observes = ["/healthz", "/metrics"].contains(&route);
     if !observes && *app.phase.borrow() != Phase::Running {
         return Err(Failure::shutting_down());
@@ -164,12 +172,8 @@ fn shown(text: &str) -> String {
     text.chars().take(LOGGED).collect()
 }
 
-fn json(text: &'static str) -> Response {
-    ([(CONTENT_TYPE, "application/json")], text).into_response()
-}
-
 async fn model(State(app): State<Arc<App>>) -> Response {
-    json_response(&app.card)
+    json(app.card.to_string())
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {

@@ -12,7 +12,7 @@ use axum::http::header::{
     CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
@@ -29,7 +29,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::access::protocols;
-use super::limits::{MESSAGE, check_windowing};
+use super::limits::{MESSAGE, WEBSOCKET_VERSION, check_windowing};
 use super::live::{Events, Live, LiveSettings, RawFormat};
 use super::pool::Lane;
 use super::{App, Failure, Phase};
@@ -41,7 +41,7 @@ const PROTOCOL: &str = "emovox.v1";
 /// The text message after the last audio.
 const END: &str = "end";
 /// Wait for the client's part of the end of a connection.
-const GOODBYE: Duration = Duration::from_secs(2);
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// The query of a stream.
 #[derive(Debug, Deserialize)]
@@ -65,13 +65,8 @@ enum Encoding {
 
 impl StreamQuery {
     fn settings(&self) -> Result<LiveSettings, Failure> {
-        let usual = Windowing::default();
-        let window = self.window.unwrap_or(usual.window);
-        let windowing = Windowing {
-            window,
-            hop: self.hop.unwrap_or(usual.hop.min(window)),
-            smooth: 0.0,
-        };
+        let window = self.window.unwrap_or(Windowing::default().window);
+        let windowing = Windowing::new(window, self.hop, 0.0);
         check_windowing(&windowing)?;
         let threshold = self
             .gate
@@ -126,8 +121,8 @@ pub(super) async fn stream(
 ) -> Result<Response, Failure> {
     let Query(query) = query?;
     let settings = query.settings()?;
-    let response = handshake(request.headers())?;
-    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
+    let response = handshake(request.method(), request.headers())?;
+    let permit = app.streams.clone().try_acquire_owned().map_err(|_| {
         Failure::busy(
             "too-many-streams",
             "the server has as many streams as it accepts; try again later",
@@ -135,12 +130,12 @@ pub(super) async fn stream(
     })?;
     let upgrade = hyper::upgrade::on(&mut request);
     let live = Live::new(app.predictor, settings);
-    tokio::spawn(serve_stream(app, live, upgrade, place));
+    tokio::spawn(serve_stream(app, live, upgrade, permit));
     Ok(response)
 }
 
 /// The answer that changes the connection to a WebSocket (RFC 6455, section 4.2).
-fn handshake(headers: &HeaderMap) -> Result<Response, Failure> {
+fn handshake(method: &Method, headers: &HeaderMap) -> Result<Response, Failure> {
     let has = |name: HeaderName, wanted: &str| {
         let values = headers.get_all(name).iter();
         let mut words = values
@@ -149,11 +144,17 @@ fn handshake(headers: &HeaderMap) -> Result<Response, Failure> {
         words.any(|word| word.trim().eq_ignore_ascii_case(wanted))
     };
     let key = headers.get(SEC_WEBSOCKET_KEY);
-    let is_websocket =
-        has(UPGRADE, "websocket") && has(CONNECTION, "upgrade") && has(SEC_WEBSOCKET_VERSION, "13");
+    let is_websocket = method == Method::GET
+        && has(UPGRADE, "websocket")
+        && has(CONNECTION, "upgrade")
+        && has(SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
     let (true, Some(key)) = (is_websocket, key) else {
-        return Err(Failure::bad_request(
-            "this route is a WebSocket of version 13; use a WebSocket client",
+        return Err(Failure::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "not-a-websocket",
+            format!(
+                "this route is a WebSocket of version {WEBSOCKET_VERSION}; use a WebSocket client"
+            ),
         ));
     };
     let mut response = Response::new(Body::empty());
@@ -180,8 +181,13 @@ fn accept_key(key: &[u8]) -> String {
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Serves a stream until its end, then says goodbye. `_place` is one of the streams.
-async fn serve_stream(app: Arc<App>, live: Live, upgrade: OnUpgrade, _place: OwnedSemaphorePermit) {
+/// Serves a stream until its end, then closes the connection. `_permit` is one of the streams.
+async fn serve_stream(
+    app: Arc<App>,
+    live: Live,
+    upgrade: OnUpgrade,
+    _permit: OwnedSemaphorePermit,
+) {
     // The client left before the answer.
     let Ok(Ok(connection)) = timeout(app.limits.timeout, upgrade).await else {
         return;
@@ -197,7 +203,7 @@ async fn serve_stream(app: Arc<App>, live: Live, upgrade: OnUpgrade, _place: Own
         Ok(Outcome::Complete) => None,
         Err(failure) => Some(failure),
     };
-    let goodbye = async {
+    let close = async {
         if let Some(failure) = &failure {
             socket.send(Message::text(failure.text())).await?;
         }
@@ -206,8 +212,8 @@ async fn serve_stream(app: Arc<App>, live: Live, upgrade: OnUpgrade, _place: Own
         while socket.next().await.transpose()?.is_some() {}
         Ok::<(), tungstenite::Error>(())
     };
-    // The client may be gone already, and then needs no goodbye.
-    let _ = timeout(GOODBYE, goodbye).await;
+    // The client may have left already.
+    let _ = timeout(CLOSING, close).await;
 }
 
 fn close_frame(failure: Option<&Failure>) -> CloseFrame {
@@ -215,7 +221,10 @@ fn close_frame(failure: Option<&Failure>) -> CloseFrame {
         None => (CloseCode::Normal, ""),
         Some(StatusCode::UNPROCESSABLE_ENTITY) => (CloseCode::Invalid, "not audio"),
         Some(StatusCode::INTERNAL_SERVER_ERROR) => (CloseCode::Error, "internal error"),
-        Some(StatusCode::SERVICE_UNAVAILABLE) => (CloseCode::Away, "shutting down"),
+        Some(StatusCode::SERVICE_UNAVAILABLE) if failure == Some(&Failure::shutting_down()) => {
+            (CloseCode::Away, "shutting down")
+        }
+        Some(StatusCode::SERVICE_UNAVAILABLE) => (CloseCode::Again, "busy"),
         Some(_) => (CloseCode::Policy, "limit"),
     };
     CloseFrame {
@@ -247,25 +256,34 @@ async fn exchange(app: &Arc<App>, mut live: Live, socket: &mut Socket) -> Result
             Received::Close => return Ok(Outcome::ClientLeft),
         };
         let arrived = Instant::now();
-        let job = move |_: &dyn Fn() -> bool| {
-            let mut events = Events::default();
-            let pushed = live.push(&bytes, is_last, &mut events);
-            (live, events, pushed)
-        };
-        let (back, events, pushed) = app.pool.run(Lane::Live, job).await?;
-        live = back;
-        let milliseconds = (1000.0 * events.seconds).round() as u64;
-        let streamed = &app.metrics.streamed;
-        streamed.fetch_add(milliseconds, Ordering::Relaxed);
-        for line in events.lines {
-            app.metrics.stream_delay.add(arrived.elapsed());
-            if socket.send(Message::text(line)).await.is_err() {
-                return Ok(Outcome::ClientLeft);
+        live.push(&bytes, is_last);
+        loop {
+            let job = move |_: &dyn Fn() -> bool| {
+                let mut events = Events::default();
+                let processed = live.process(&mut events);
+                (live, events, processed)
+            };
+            let (back, events, processed) = app.pool.run(Lane::Live, job).await?;
+            live = back;
+            let microseconds = (1e6 * events.seconds).round() as u64;
+            let streamed = &app.metrics.streamed;
+            streamed.fetch_add(microseconds, Ordering::Relaxed);
+            for line in events.lines {
+                app.metrics.stream_delay.add(arrived.elapsed());
+                if socket.send(Message::text(line)).await.is_err() {
+                    return Ok(Outcome::ClientLeft);
+                }
             }
-        }
-        pushed.map_err(|error| app.failure(&error))?;
-        if events.is_over {
-            return Ok(Outcome::Complete);
+            processed.map_err(|error| app.failure(&error))?;
+            if events.is_over {
+                return Ok(Outcome::Complete);
+            }
+            if !events.has_more {
+                break;
+            }
+            if *app.phase.borrow() != Phase::Running {
+                return Err(Failure::shutting_down());
+            }
         }
     }
 }

@@ -22,10 +22,10 @@ export class ServerError extends Error {
 
 export const getModel = () => send('v1/model');
 
-// Sends a recording. Resolves to its predictions with windows, the prediction for the whole, and the
-// peaks of the waveform.
+// Sends a recording without its name, which a proxy could log. Resolves to its predictions with windows, the
+// prediction for the whole, and the peaks of the waveform.
 export function predict(file, settings, signal) {
-  const query = new URLSearchParams({ ...settings, peaks: 800, name: file.name });
+  const query = new URLSearchParams({ ...settings, peaks: 800 });
   const headers = { 'content-type': 'application/octet-stream' };
   return send(`v1/predict?${query}`, { method: 'POST', body: file, headers, signal });
 }

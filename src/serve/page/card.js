@@ -24,10 +24,10 @@ export function showModel(model) {
   );
   byId('corpora').replaceChildren(...corpora.map((corpus) => element('tr', {},
     element('th', { scope: 'row', textContent: corpus.title ?? corpus.name }),
-    element('td', { textContent: corpus.recordings ?? '–' }),
-    element('td', { textContent: corpus.speakers ?? '–' }),
+    element('td', { textContent: corpus.recordings }),
+    element('td', { textContent: corpus.speakers }),
     element('td', { textContent: corpus.licence ?? 'unknown' }))));
-  byId('licence').textContent = model.licence ?? '';
+  byId('licence').textContent = model.licence;
   byId('not-for').replaceChildren(...model.not_for.map((text) => element('li', {}, ...words(text))));
   showRobustness(model.robustness);
   byId('card').hidden = !model.card;

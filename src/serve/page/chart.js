@@ -29,7 +29,7 @@ export class Chart {
       element('ol', { className: 'classes' }, ...this.rows.map((row) => row.item)),
       unlabelled('', this.axis));
     this.setProbabilities(null);
-    this.setPlace(-1);
+    this.setPosition(-1);
   }
 
   // One probability for each class, or null without a prediction.
@@ -82,9 +82,9 @@ export class Chart {
     }));
   }
 
-  // The place of the player, and the segment that is played: shares of the whole from 0 to 1. A place
-  // below 0 is not shown.
-  setPlace(at, from = 0, to = 0) {
+  // The position of the player, and the segment that is played: fractions of the recording from 0 to 1. A
+  // position below 0 is not shown.
+  setPosition(at, from = 0, to = 0) {
     for (const [name, value] of Object.entries({ at, from, to })) this.element.style.setProperty(`--${name}`, value);
   }
 

@@ -1,5 +1,5 @@
 // Live mode: the microphone goes to the server, which answers with a line for each second.
-import { openStream } from './api.js';
+import { getModel, openStream } from './api.js';
 import { Chart } from './chart.js';
 import { announce, byId, clock, decibels, element, percent } from './dom.js';
 import { level, openMicrophone } from './microphone.js';
@@ -13,8 +13,9 @@ const GOING_AWAY = 1001; // code of a connection that a server closes because it
 const LOST = 1006; // code of a connection that was not closed by the other side
 
 export class Live {
-  constructor(model, ended) {
-    Object.assign(this, { model, ended });
+  // `ended` is called at the end; `needsToken` is called when the server wants a token.
+  constructor(model, { ended, needsToken }) {
+    Object.assign(this, { model, ended, needsToken });
     this.lines = [];
     this.tries = 0;
     this.offset = 0;
@@ -31,7 +32,7 @@ export class Live {
   }
 
   async start() {
-    this.say('');
+    this.setMessage('');
     try {
       this.microphone = await openMicrophone((samples) => this.take(samples), () => this.fail('The microphone was disconnected.'));
     } catch (error) {
@@ -47,7 +48,7 @@ export class Live {
     this.socket = socket;
     socket.addEventListener('open', () => {
       this.opened = true;
-      this.say('The microphone is sent to the server.');
+      this.setMessage('The microphone is sent to the server.');
     });
     socket.addEventListener('message', ({ data }) => {
       const line = JSON.parse(data);
@@ -74,8 +75,8 @@ export class Live {
       return;
     }
     this.socket.send('end');
-    this.say('Waiting for the last line.');
-    setTimeout(() => this.socket.close(), MAX_WAIT);
+    this.setMessage('Waiting for the last line.');
+    this.timer = setTimeout(() => this.socket.close(), MAX_WAIT);
   }
 
   closed(code) {
@@ -84,12 +85,12 @@ export class Live {
     if (this.stopped) {
       this.end('Stopped.');
     } else if (!this.opened) {
-      this.fail(`The server did not accept the stream. It accepts at most ${this.model.limits.streams} at once: try again later.`);
+      this.explainRefusal();
     } else if (this.reason && !isLost) {
       this.fail(this.reason.message);
     } else if (isLost && this.tries < MAX_TRIES) {
       this.tries += 1;
-      this.say(`The connection to the server was lost. Attempt ${this.tries} of ${MAX_TRIES} to connect again follows in ${this.tries} s.`);
+      this.setMessage(`The connection to the server was lost. Attempt ${this.tries} of ${MAX_TRIES} to connect again follows in ${this.tries} s.`);
       this.timer = setTimeout(() => this.connect(), 1000 * this.tries);
       this.offset = this.lines.at(-1)?.time ?? 0;
     } else {
@@ -97,23 +98,39 @@ export class Live {
     }
   }
 
+  // A browser does not report the reason of a connection that fails. A request for the model usually fails for the
+  // same reason, unless the server has too many streams.
+  async explainRefusal() {
+    try {
+      await getModel();
+    } catch (error) {
+      if (this.finished) return;
+      this.fail(error.message);
+      if (error.needsToken) this.needsToken(error);
+      return;
+    }
+    this.fail(`The server did not accept the stream. It accepts at most ${this.model.limits.streams} at once: try again later.`);
+  }
+
   fail(message) {
+    if (this.finished) return;
     this.end(message);
     this.message.classList.add('error');
   }
 
   end(message) {
+    if (this.finished) return;
     this.finished = true;
     this.stopped = true;
     clearTimeout(this.timer);
     this.microphone?.close();
     this.socket?.close();
     this.meter.value = this.meter.min;
-    this.say(message);
+    this.setMessage(message);
     this.ended();
   }
 
-  say(text) {
+  setMessage(text) {
     this.message.classList.remove('error');
     this.message.textContent = text;
   }

@@ -10,12 +10,13 @@ export async function openMicrophone(take, lost) {
     // The model is trained on unprocessed recordings.
     audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
   }).catch((error) => { throw new Error(reason(error)); });
-  const context = new AudioContext();
+  let context;
   const close = () => {
     for (const track of stream.getTracks()) track.stop();
-    if (context.state !== 'closed') context.close();
+    if (context && context.state !== 'closed') context.close();
   };
   try {
+    context = new AudioContext();
     await context.audioWorklet.addModule('serve-recorder.js');
     await context.resume();
     const recorder = new AudioWorkletNode(context, 'recorder', { numberOfOutputs: 0 });

@@ -31,6 +31,7 @@ export class Result {
   }
 
   start() {
+    this.lacksToken = false;
     const limit = this.model.limits.body_bytes;
     if (this.file.size > limit) {
       this.showError(`The file has ${megabytes(this.file.size)}. This server accepts ${megabytes(limit)}.`);
@@ -96,7 +97,7 @@ export class Result {
     this.setBody(element('p', { className, role: 'alert', textContent: message }), again);
   }
 
-  showPrediction({ predictions, whole, hops, seconds, peaks }) {
+  showPrediction({ predictions, whole, cancelled, hops, seconds, peaks }) {
     const { classes } = this.model;
     const overall = classes.map((name) => whole.probabilities[name]);
     const verdict = whole.speech ? `${whole.label}, ${percent(Math.max(...overall))}` : 'no speech';
@@ -108,26 +109,28 @@ export class Result {
       chart.setProbabilities(overall);
       chart.setCourse(hops, Number(this.settings.hop), seconds);
     }
-    const player = new Player(this.source, seconds, chart);
+    const player = new Player(this.file.name, this.source, seconds, chart);
     this.setBody(
       element('p', { className: 'verdict' }, element('b', { textContent: verdict }), ` · ${clock(seconds)}`),
       player.element,
       chart.element,
-      segmentList(predictions, player),
-      element('p', { className: 'quiet', textContent: about(whole, seconds, Number(this.settings.window)) }),
+      segmentList(this.file.name, predictions, player),
+      element('p', { className: 'quiet', textContent: about(whole, cancelled, hops, seconds, Number(this.settings.window)) }),
     );
     announce(`${this.file.name}: ${verdict}`);
   }
 }
 
-function about(whole, seconds, window) {
+function about(whole, cancelled, hops, seconds, window) {
+  if (cancelled) return 'The channels of the recording have opposite phases and cancel each other in the mix. Choose one channel in the settings, then add the file again.';
   if (!whole.speech) return 'The recording has no sound above its noise floor, so a label would mean nothing.';
   if (seconds <= window) return `The recording is not longer than a window of ${window} s, so there is no course over time.`;
-  return `The bars are for the whole recording. The areas are for windows of ${window} s; the full height is 100 %.`;
+  const gaps = hops.includes(null) ? ' A gap has no speech.' : '';
+  return `The bars are for the whole recording. The areas are for windows of ${window} s; the full height is 100 %.${gaps}`;
 }
 
-// A button for each segment, which plays it.
-function segmentList(segments, player) {
+// A button for each segment of a file, which plays it.
+function segmentList(name, segments, player) {
   const buttons = segments.map((segment) => {
     const times = `${clock(segment.start).replace(' s', '')} – ${clock(segment.end)}`;
     const verdict = segment.speech ? `${segment.label} ${percent(segment.probability)}` : 'no speech';
@@ -140,17 +143,17 @@ function segmentList(segments, player) {
     player.add(segment, button);
     return element('li', {}, button);
   });
-  const list = element('ol', { className: 'segments' }, ...buttons);
+  const list = element('ol', { className: 'segments', 'aria-label': `Segments of ${name}` }, ...buttons);
   return element('details', { open: segments.length <= MAX_OPEN }, element('summary', { textContent: segments.length === 1 ? '1 segment' : `${segments.length} segments` }), list);
 }
 
 // Plays the recording or a segment of it, and moves the line in the chart.
 class Player {
-  constructor(source, seconds, chart) {
+  constructor(name, source, seconds, chart) {
     this.seconds = seconds;
     this.chart = chart;
     this.segments = [];
-    this.audio = element('audio', { controls: true, preload: 'metadata', src: source, 'aria-label': 'Recording' });
+    this.audio = element('audio', { controls: true, preload: 'metadata', src: source, 'aria-label': name });
     this.element = element('div', { className: 'player' }, this.audio);
     this.audio.addEventListener('play', () => this.follow());
     this.audio.addEventListener('timeupdate', () => this.update());
@@ -195,7 +198,7 @@ class Player {
 
   show() {
     const { start = 0, end = 0 } = this.segment ?? {};
-    this.chart.setPlace(this.audio.currentTime / this.seconds, start / this.seconds, end / this.seconds);
+    this.chart.setPosition(this.audio.currentTime / this.seconds, start / this.seconds, end / this.seconds);
   }
 
   cannotPlay() {

@@ -13,6 +13,7 @@ let recording;
 let live;
 let recordings = 0;
 const results = new Map();
+const waiting = [];
 const jobs = [];
 let running = 0;
 
@@ -78,10 +79,18 @@ byId('token').addEventListener('submit', (event) => {
 });
 byId('load-again').addEventListener('click', load);
 
+// Files wait until the settings are valid, so that a recording of the microphone is not lost.
 function add(files) {
-  const { window, hop, smooth, channel } = byId('settings').elements;
+  waiting.push(...files);
+  const form = byId('settings');
+  if (!form.checkValidity()) {
+    form.closest('details').open = true;
+    form.reportValidity();
+    return;
+  }
+  const { window, hop, smooth, channel } = form.elements;
   const settings = { window: window.value, hop: hop.value, smooth: smooth.value, channel: channel.value };
-  for (const file of files) {
+  for (const file of waiting.splice(0)) {
     const result = new Result(file, settings, model, { queue, needsToken: askForToken });
     results.set(result.element, result);
     byId('list').prepend(result.element);
@@ -105,6 +114,9 @@ byId('remove-all').addEventListener('click', () => {
   for (const result of results.values()) result.dispose();
 });
 
+byId('settings').addEventListener('change', () => {
+  if (waiting.length) add([]);
+});
 byId('file').addEventListener('change', ({ target }) => {
   add(target.files);
   target.value = '';
@@ -121,12 +133,20 @@ for (const kind of ['dragover', 'dragleave', 'drop']) {
 byId('record').addEventListener('click', () => (recording ? stopRecording() : startRecording()));
 
 async function startRecording() {
-  recording = { pieces: [], samples: 0 };
+  const started = { pieces: [], samples: 0 };
+  recording = started;
   showRecording('');
   try {
-    recording.microphone = await openMicrophone(takeSamples, () => stopRecording('The microphone was disconnected.'));
+    const microphone = await openMicrophone(takeSamples, () => stopRecording('The microphone was disconnected.'));
+    // The recording was stopped while the browser asked for permission.
+    if (recording !== started) {
+      microphone.close();
+      return;
+    }
+    started.microphone = microphone;
     announce('Recording');
   } catch (error) {
+    if (recording !== started) return;
     recording = null;
     showRecording(error.message);
   }
@@ -148,10 +168,10 @@ function takeSamples(samples) {
 }
 
 function stopRecording(message = '') {
-  if (!recording?.microphone) return;
+  if (!recording) return;
   const { pieces, microphone } = recording;
   recording = null;
-  microphone.close();
+  microphone?.close();
   showRecording(message);
   if (!pieces.length) return;
   recordings += 1;
@@ -170,10 +190,11 @@ function showRecording(message) {
 byId('start-live').addEventListener('click', () => (live ? live.stop() : startLive()));
 
 function startLive() {
-  live = new Live(model, () => {
+  const ended = () => {
     live = null;
     showLive();
-  });
+  };
+  live = new Live(model, { ended, needsToken: askForToken });
   byId('live').hidden = false;
   showLive();
   live.start();

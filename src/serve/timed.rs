@@ -1,4 +1,4 @@
-//! A connection that gives up on a client that does not read its answers, and that ends gently.
+//! A connection with a limit on the time of a write, whose end does not cut off the last answer.
 
 use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
@@ -19,7 +19,7 @@ const LINGER_WAIT: Duration = Duration::from_millis(300);
 /// At the end it reads what the client still sends. If the system closed a connection with unread
 /// data, it would tell the client so before the client has read the answer, and the answer would be
 /// lost.
-pub(super) struct Patient {
+pub(super) struct TimedConnection {
     stream: TcpStream,
     timeout: Duration,
     /// The end of a write that waits for the client.
@@ -35,9 +35,9 @@ struct Ending {
     sleep: Pin<Box<Sleep>>,
 }
 
-impl Patient {
-    pub(super) fn new(stream: TcpStream, timeout: Duration) -> Patient {
-        Patient {
+impl TimedConnection {
+    pub(super) fn new(stream: TcpStream, timeout: Duration) -> TimedConnection {
+        TimedConnection {
             stream,
             timeout,
             writing: None,
@@ -63,7 +63,7 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for TimedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context,
@@ -73,7 +73,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for TimedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context,
