@@ -45,20 +45,22 @@ fn listen(
     pieces: &mut dyn Iterator<Item = &[f32]>,
 ) -> Vec<StreamPrediction> {
     let (windowing, gate) = (Windowing::default(), VoiceActivityConfig::default());
-    let mut ear = StreamingPredictor::new(predictor, rate, &windowing, &gate).unwrap();
+    let mut stream = StreamingPredictor::new(predictor, rate, &windowing, &gate).unwrap();
     let mut all = Vec::new();
     for piece in pieces {
-        ear.hear(piece, |heard| {
+        stream
+            .push(piece, |heard| {
+                all.push(heard);
+                Ok(())
+            })
+            .unwrap();
+    }
+    stream
+        .finish(|heard| {
             all.push(heard);
             Ok(())
         })
         .unwrap();
-    }
-    ear.finish(|heard| {
-        all.push(heard);
-        Ok(())
-    })
-    .unwrap();
     all
 }
 

@@ -43,7 +43,12 @@ impl FromStr for ChannelChoice {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "each" => Ok(ChannelChoice::Each),
-            _ => Ok(ChannelChoice::One(text.parse()?)),
+            _ => match text.parse() {
+                Ok(channel) => Ok(ChannelChoice::One(channel)),
+                Err(_) => Err(format!(
+                    "\"{text}\" is neither mix, left, right, each nor the number of a channel from 1"
+                )),
+            },
         }
     }
 }

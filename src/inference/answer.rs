@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{Prediction, Segment, StreamPrediction};
 use crate::audio::Channel;
 
+/// The output for people in place of the label of a recording or a segment without speech.
+pub const NO_SPEECH: &str = "no speech";
+
 /// The prediction for a recording, or for a segment of it, with the name of the recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -20,7 +23,8 @@ pub struct Answer {
     pub probability: f32,
     /// The probability of each class, in the order of [`Predictor::classes`](super::Predictor::classes).
     pub probabilities: Vec<f32>,
-    /// False if the recording has no sound above a noise floor. The label means nothing then.
+    /// False if the recording, or the segment, has no sound above a noise floor. The label means
+    /// nothing then.
     pub has_speech: bool,
 }
 
@@ -38,13 +42,8 @@ impl Answer {
         }
     }
 
-    /// The answer for a segment of a recording, which has speech in it or not.
-    pub fn of_segment(
-        file: String,
-        channel: Option<Channel>,
-        segment: Segment,
-        has_speech: bool,
-    ) -> Answer {
+    /// The answer for a segment of a recording.
+    pub fn of_segment(file: String, channel: Option<Channel>, segment: Segment) -> Answer {
         Answer {
             file,
             channel,
@@ -52,7 +51,7 @@ impl Answer {
             label: segment.label,
             probability: segment.probability,
             probabilities: segment.probabilities,
-            has_speech,
+            has_speech: segment.has_speech,
         }
     }
 

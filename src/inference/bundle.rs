@@ -61,6 +61,8 @@ pub(super) struct Bundle {
     pub parts: Vec<Subset>,
     /// Lineage of the initial weights.
     pub initial: Lineage,
+    /// Number of completed epochs, if the training is not finished.
+    pub unfinished: Option<usize>,
     /// Weights and normalisation, on the CPU.
     pub tensors: Vec<(String, Tensor)>,
 }
@@ -81,6 +83,10 @@ struct Header {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ancestors: Option<String>,
+    /// Number of completed epochs, if the training is not finished. Earlier versions did not write
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unfinished: Option<usize>,
     /// Notes that belong to the scores of the run. Earlier versions did not write it.
     #[serde(default)]
     notes: Vec<String>,
@@ -106,6 +112,7 @@ impl Bundle {
             } else {
                 Some(String::from_utf8(ancestors)?)
             },
+            unfinished: self.unfinished,
             notes: self.caveats().notes(),
         })?;
         let tensors = self.tensors.iter();
@@ -177,6 +184,7 @@ impl Bundle {
             clips,
             parts,
             initial,
+            unfinished: header.unfinished,
             tensors: tensors.into_iter().collect(),
         })
     }
@@ -255,6 +263,7 @@ mod tests {
             clips: Vec::new(),
             parts: Vec::new(),
             initial: Lineage::default(),
+            unfinished: None,
             tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],
         };
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -7,20 +7,21 @@ mod in_memory;
 mod predictor;
 mod recording;
 mod segments;
+mod speech;
 mod streaming;
 mod trained;
 mod window_predictor;
 mod windows;
 
 pub use crate::config::InferenceConfig;
-pub use answer::Answer;
+pub use answer::{Answer, NO_SPEECH};
 pub use builtin::{BUILTIN, BuiltinModel, BuiltinScores};
 pub use bundle::Precision;
 pub use in_memory::{Answers, InMemory, NotNeeded};
 pub use predictor::{Prediction, Predictor};
 pub use recording::{Segment, Segments};
 pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};
-pub use trained::Trained;
+pub use trained::{Trained, Unfinished};
 pub use window_predictor::WindowPredictor;
 pub use windows::{Windowing, Windows};
 

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use rayon::prelude::*;
 
 use super::segments::{self, Run, WindowOutput};
+use super::speech::SpeechHops;
 use super::{Predictor, WindowPredictor, Windowing, Windows};
 use crate::audio::AudioFile;
-use crate::audio::stream::{StreamResampler, VoiceActivityConfig, VoiceActivityGate};
+use crate::audio::stream::StreamResampler;
 use crate::features::Features;
 
 /// Maximum number of windows in a batch.
@@ -16,7 +17,7 @@ const BATCH: usize = 64;
 /// Maximum duration of the windows of a batch together, in seconds.
 const BATCH_SECONDS: f64 = 600.0;
 
-/// Consecutive hops of a recording with the same most probable class.
+/// Consecutive hops of a recording with the same most probable class, or without speech.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
     /// Start in seconds from the start of the recording.
@@ -25,6 +26,9 @@ pub struct Segment {
     pub end: f64,
     /// The most probable class.
     pub label: String,
+    /// False if no hop of the segment has speech. Then the label and the probabilities mean
+    /// nothing.
+    pub has_speech: bool,
     /// Mean probability of this class over the segment.
     pub probability: f32,
     /// Mean probability of each class, in the order of [`Predictor::classes`].
@@ -36,22 +40,22 @@ pub struct Segment {
 pub struct Segments {
     /// The segments, which cover the recording without gaps.
     pub segments: Vec<Segment>,
-    /// The probability of each class for each hop, in the order of [`Predictor::classes`].
-    pub hops: Vec<Vec<f32>>,
-    /// False if the recording has no sound above a noise floor anywhere. Then the labels mean
-    /// nothing.
-    pub has_speech: bool,
+    /// The probability of each class for each hop, in the order of [`Predictor::classes`]; `None`
+    /// for a hop without speech.
+    pub hops: Vec<Option<Vec<f32>>>,
     /// True if the channels of the recording have opposite phases and cancel each other in the mix.
     pub is_cancelled: bool,
 }
 
 impl Predictor {
     /// Predicts a recording window by window, and joins neighbouring hops with the same class. The
-    /// segments cover the recording without gaps. `advance` is called with the number of seconds
-    /// that were read since the last call.
+    /// segments cover the recording without gaps; hops in which the gate of `emovox listen` stays
+    /// closed have no speech, and are segments of their own. `advance` is called with the number of
+    /// seconds that were read since the last call.
     ///
     /// The log-probabilities of a hop are the mean over the windows that contain its centre, and
-    /// then, with smoothing, over its neighbours: this is the geometric mean of the probabilities.
+    /// then, with smoothing, over its neighbours with speech: this is the geometric mean of the
+    /// probabilities.
     /// Only a few windows of the recording are in memory at once.
     ///
     /// # Errors
@@ -94,24 +98,25 @@ impl Predictor {
             predicted: Vec::new(),
         };
 
-        let mut gate = VoiceActivityGate::new(&VoiceActivityConfig::default(), rate);
+        let mut speech = SpeechHops::new(rate, hop);
         let (mut read, mut samples) = (Vec::new(), Vec::new());
         while sound.read(&mut read)? > 0 {
             resampler.push(&read, &mut samples)?;
-            gate.push(&samples);
+            speech.push(&samples);
             windows.push(&samples, |start, window| batch.add(start, window))?;
             advance(read.len() as f64 / f64::from(native))?;
             read.clear();
             samples.clear();
         }
         resampler.finish(&mut samples)?;
-        gate.push(&samples);
+        speech.push(&samples);
         windows.push(&samples, |start, window| batch.add(start, window))?;
         let total = windows.finish(|start, window| batch.add(start, window))?;
         batch.predict()?;
 
         let rows = segments::hops(&batch.predicted, total, hop);
-        let rows = segments::smooth(&rows, windowing.smoothed_hops());
+        let speech = speech.finish(rows.len());
+        let rows = segments::smooth(&rows, &speech, windowing.smoothed_hops());
         let seconds = |hops: usize| (hops as u64 * hop).min(total) as f64 / f64::from(rate);
         let segment = |run: Run| {
             Ok(Segment {
@@ -122,15 +127,17 @@ impl Predictor {
                     .get(run.class)
                     .context("the model has no classes")?
                     .clone(),
+                has_speech: run.has_speech,
                 probability: run.probabilities[run.class],
                 probabilities: run.probabilities,
             })
         };
-        let merged = segments::merge(&rows).into_iter().map(segment);
+        let merged = segments::merge(&rows, &speech).into_iter().map(segment);
+        let hops = rows.iter().zip(speech);
+        let hops = hops.map(|(row, has_speech)| has_speech.then(|| segments::normalised(row)));
         Ok(Segments {
             segments: merged.collect::<Result<_>>()?,
-            hops: rows.iter().map(|row| segments::normalised(row)).collect(),
-            has_speech: gate.has_speech(),
+            hops: hops.collect(),
             is_cancelled: sound.is_cancelled(),
         })
     }

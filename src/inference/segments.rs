@@ -10,12 +10,13 @@ pub(super) struct WindowOutput {
     pub probabilities: Vec<f32>,
 }
 
-/// Consecutive hops with the same class: the hops `first..end`.
+/// Consecutive hops with the same class, or without speech: the hops `first..end`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Run {
     pub first: usize,
     pub end: usize,
     pub class: usize,
+    pub has_speech: bool,
     /// Mean probabilities over the hops.
     pub probabilities: Vec<f32>,
 }
@@ -58,27 +59,33 @@ pub(super) fn hops(windows: &[WindowOutput], samples: u64, hop: u64) -> Vec<Vec<
     rows
 }
 
-/// Replaces each row by the mean of the rows up to `reach` hops away; there are fewer rows at the
-/// ends.
-pub(super) fn smooth(rows: &[Vec<f32>], reach: usize) -> Vec<Vec<f32>> {
+/// Replaces each row by the mean of the rows up to `reach` hops away that have speech like it, or
+/// lack it; there are fewer rows at the ends.
+pub(super) fn smooth(rows: &[Vec<f32>], speech: &[bool], reach: usize) -> Vec<Vec<f32>> {
     let mean = |hop: usize| {
-        let around = &rows[hop.saturating_sub(reach)..(hop + reach + 1).min(rows.len())];
-        let class = |class: usize| around.iter().map(|row| row[class]).sum::<f32>();
+        let around = hop.saturating_sub(reach)..(hop + reach + 1).min(rows.len());
+        let alike: Vec<&Vec<f32>> = around
+            .filter(|&other| speech[other] == speech[hop])
+            .map(|other| &rows[other])
+            .collect();
+        let class = |class: usize| alike.iter().map(|row| row[class]).sum::<f32>();
         (0..rows[hop].len())
-            .map(|index| class(index) / around.len() as f32)
+            .map(|index| class(index) / alike.len() as f32)
             .collect()
     };
     (0..rows.len()).map(mean).collect()
 }
 
-/// Joins neighbouring hops with the same most probable class.
-pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
+/// Joins neighbouring hops with the same most probable class, and neighbouring hops without speech.
+pub(super) fn merge(rows: &[Vec<f32>], speech: &[bool]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    for (hop, row) in rows.iter().enumerate() {
+    for (hop, (row, &has_speech)) in rows.iter().zip(speech).enumerate() {
         let row = normalised(row);
         let class = argmax(&row);
+        let continues =
+            |run: &Run| run.has_speech == has_speech && (run.class == class || !has_speech);
         match runs.last_mut() {
-            Some(run) if run.class == class => {
+            Some(run) if continues(run) => {
                 run.end = hop + 1;
                 for (sum, probability) in run.probabilities.iter_mut().zip(row) {
                     *sum += probability;
@@ -88,6 +95,7 @@ pub(super) fn merge(rows: &[Vec<f32>]) -> Vec<Run> {
                 first: hop,
                 end: hop + 1,
                 class,
+                has_speech,
                 probabilities: row,
             }),
         }
@@ -146,7 +154,7 @@ mod tests {
             let found = normalised(row)[0];
             assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         }
-        let runs = merge(&rows);
+        let runs = merge(&rows, &[true; 4]);
         let ends: Vec<_> = runs
             .iter()
             .map(|run| (run.first, run.end, run.class))
@@ -160,30 +168,60 @@ mod tests {
             .iter()
             .map(|p| vec![p.ln(), (1.0 - p).ln()])
             .collect();
-        assert_eq!(merge(&smooth(&rows, 0)).len(), 3);
-        let smoothed = smooth(&rows, 1);
-        assert_eq!(merge(&smoothed).len(), 1);
+        let speech = [true; 5];
+        assert_eq!(merge(&smooth(&rows, &speech, 0), &speech).len(), 3);
+        let smoothed = smooth(&rows, &speech, 1);
+        assert_eq!(merge(&smoothed, &speech).len(), 1);
         assert!((smoothed[0][0] - 0.9f32.ln()).abs() < 1e-6);
         let middle = (2.0 * 0.9f32.ln() + 0.3f32.ln()) / 3.0;
         assert!((smoothed[2][0] - middle).abs() < 1e-6);
     }
 
+    #[test]
+    fn hops_without_speech_are_one_run_and_do_not_change_their_neighbours() {
+        let rows: Vec<Vec<f32>> = [0.9, 0.9, 0.2, 0.7, 0.2, 0.9f32]
+            .iter()
+            .map(|p| vec![p.ln(), (1.0 - p).ln()])
+            .collect();
+        let speech = [true, true, false, false, false, true];
+        let smoothed = smooth(&rows, &speech, 1);
+        for hop in [0, 1, 5] {
+            assert!((smoothed[hop][0] - 0.9f32.ln()).abs() < 1e-6);
+        }
+        let runs = merge(&rows, &speech);
+        let found: Vec<_> = runs
+            .iter()
+            .map(|run| (run.first, run.end, run.has_speech))
+            .collect();
+        assert_eq!(found, [(0, 2, true), (2, 5, false), (5, 6, true)]);
+    }
+
     proptest! {
         #[test]
         fn runs_cover_the_hops_and_have_their_most_probable_class(
-            rows in prop::collection::vec(prop::collection::vec(0.001f32..1.0, 3), 1..40),
+            rows in prop::collection::vec(
+                (prop::collection::vec(0.001f32..1.0, 3), prop::bool::weighted(0.8)),
+                1..40,
+            ),
             reach in 0usize..4,
         ) {
+            let (rows, speech): (Vec<Vec<f32>>, Vec<bool>) = rows.into_iter().unzip();
             let logarithms: Vec<Vec<f32>> =
                 rows.iter().map(|row| row.iter().map(|p| p.ln()).collect()).collect();
-            let runs = merge(&smooth(&logarithms, reach));
+            let runs = merge(&smooth(&logarithms, &speech, reach), &speech);
             prop_assert_eq!(runs[0].first, 0);
             prop_assert_eq!(runs.last().unwrap().end, rows.len());
             for pair in runs.windows(2) {
                 prop_assert_eq!(pair[0].end, pair[1].first);
-                prop_assert_ne!(pair[0].class, pair[1].class);
+                let differ = pair[0].class != pair[1].class;
+                prop_assert!(differ && pair[0].has_speech || pair[0].has_speech != pair[1].has_speech);
             }
             for run in runs {
+                let of_run = &speech[run.first..run.end];
+                prop_assert!(of_run.iter().all(|&has_speech| has_speech == run.has_speech));
+                if !run.has_speech {
+                    continue;
+                }
                 prop_assert!((run.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
                 let most = run.probabilities.iter().copied().fold(0.0, f32::max);
                 prop_assert!(run.probabilities[run.class] > most - 1e-5);

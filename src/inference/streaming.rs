@@ -94,7 +94,7 @@ impl<'a> StreamingPredictor<'a> {
     ///
     /// # Errors
     /// If the prediction or `take` fails.
-    pub fn hear(
+    pub fn push(
         &mut self,
         samples: &[f32],
         mut take: impl FnMut(StreamPrediction) -> Result<()>,

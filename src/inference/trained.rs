@@ -14,7 +14,8 @@ use crate::corpus::{Clip, CorpusKind};
 use crate::fetch;
 use crate::leakage::{self, Caveats};
 use crate::model::{self, EmotionModel};
-use crate::run::{Lineage, RunFolder, read_split};
+use crate::run::{Lineage, RunFolder, read_metrics, read_split};
+use crate::training::Progress;
 
 /// A trained run.
 ///
@@ -39,6 +40,15 @@ enum Location {
     Folder(RunFolder),
     Bundle(Box<Bundle>),
     Builtin(&'static BuiltinModel, Box<Bundle>),
+}
+
+/// The state of a training that is not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Number of completed epochs.
+    pub epochs: usize,
+    /// Number of planned epochs.
+    pub planned: usize,
 }
 
 impl Trained {
@@ -167,6 +177,28 @@ impl Trained {
         }
     }
 
+    /// The state of a training that is not finished; none for a finished one.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        let training = &self.config.training;
+        let epochs = match &self.location {
+            Location::Folder(run) => {
+                // The file is not needed for predictions, so that a damaged one is no error.
+                let epochs = read_metrics(&run.metrics_csv()).ok()?;
+                let progress = Progress {
+                    epochs,
+                    ..Progress::default()
+                };
+                let is_over = progress.is_over(training);
+                (!is_over).then_some(progress.epochs.len())
+            }
+            Location::Bundle(bundle) | Location::Builtin(_, bundle) => bundle.unfinished,
+        };
+        Some(Unfinished {
+            epochs: epochs?,
+            planned: training.epochs,
+        })
+    }
+
     /// The settings of the run.
     pub fn config(&self) -> &RunConfig {
         &self.config
@@ -268,6 +300,7 @@ impl Trained {
             clips,
             parts,
             initial: self.initial()?,
+            unfinished: self.unfinished().map(|unfinished| unfinished.epochs),
             tensors: self.model(Device::Cpu)?.tensors(),
         };
         bundle.encode(self.licence(), precision)

@@ -26,6 +26,16 @@ impl Default for Windowing {
 }
 
 impl Windowing {
+    /// Windows of this length and smoothing. Without a hop, it is a second, or the window if that is
+    /// shorter.
+    pub fn new(window: f64, hop: Option<f64>, smooth: f64) -> Windowing {
+        Windowing {
+            window,
+            hop: hop.unwrap_or(Windowing::default().hop.min(window)),
+            smooth,
+        }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -48,8 +58,8 @@ impl Windowing {
         );
         ensure!(
             smooth == 0.0 || (2.0 * hop..=3600.0).contains(&smooth),
-            "--smooth {smooth} s must be 0 or at least two hops, {} s, because a shorter range contains \
-             only one hop",
+            "smoothing over {smooth} s has no effect: it must be 0 or at least two hops, {} s, because a \
+             shorter range contains only one hop",
             2.0 * hop
         );
         Ok(())

@@ -77,7 +77,7 @@ pub struct CorpusStats {
     pub speakers: Vec<String>,
     /// Measurements of the readable recordings.
     pub clips: Vec<ClipFacts>,
-    /// The unreadable recordings, and WAV files that are not part of the corpus.
+    /// The unreadable recordings, and those that are not part of the corpus.
     pub left_out: Vec<Skipped>,
     /// Tests of properties that may predict the label (duration, speaker, sample rate).
     pub probes: Vec<ShortcutProbe>,

@@ -19,6 +19,8 @@ pub struct Recording {
     pub recorded: Waveform,
     /// The waveform whose features are computed: resampled, and trimmed if the settings require it.
     pub heard: Waveform,
+    /// False if the recording has no sound above a noise floor, see [`Waveform::has_speech`].
+    pub has_speech: bool,
     /// Silence trimmed at the beginning, in seconds.
     pub cut_before: f64,
     /// Silence trimmed at the end, in seconds.
@@ -65,6 +67,7 @@ impl Recording {
             cut_after: (resampled.seconds() - cut_before - heard.seconds()).max(0.0),
             mel: mel_spectrogram(&heard, config)?,
             features: Extractor::new(config, heard.sample_rate)?.try_extract(&heard)?,
+            has_speech: resampled.has_speech(),
             recorded,
             heard,
             config: config.clone(),

@@ -140,6 +140,11 @@ impl VoiceActivityGate {
         }
     }
 
+    /// The segment of the open gate, of any length; its end moves on with every loud frame.
+    pub fn open(&self) -> Option<SpeechSegment> {
+        self.open
+    }
+
     /// The latest segment of speech; its end moves on while the speech continues.
     pub fn latest(&self) -> Option<SpeechSegment> {
         self.latest

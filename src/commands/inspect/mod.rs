@@ -21,7 +21,7 @@ use emovox::corpus::SubsetWords;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::argmax;
 use emovox::features::FeatureConfig;
-use emovox::inference::Predictor;
+use emovox::inference::{NO_SPEECH, Predictor};
 use emovox::inspection::{CorpusStats, Recording};
 use emovox::io::write_output;
 use emovox::reason::reason;
@@ -34,16 +34,16 @@ use emovox::run::Outputs;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  emovox inspect clip.wav                          draw clip.png, with the built-in model's predictions
+  emovox inspect clip.wav                          draw clip.png, with predictions (built-in model)
   emovox inspect clip.wav --run ravdess-bilstm     features and predictions of that run over time
   emovox inspect clip.wav --sample-rate native     waveform, mel spectrogram and MFCCs alone
   emovox inspect *.wav --out pictures              one picture per recording
   emovox inspect data/tess                         describe a corpus: print tables, write tess.csv
                                                    (one line per clip) and tess.png
 
-For a corpus, the command warns if a property other than the voice predicts the label, as the duration
-does in TESS (label leakage). A rule that predicts the class from this property alone is scored by
-balanced accuracy in five folds, and compared with chance and with shuffled labels.")]
+For a corpus, the command warns if a property other than the voice predicts the label, as the \
+duration does in TESS (label leakage). A rule that predicts the class from this property alone is \
+scored by balanced accuracy in five folds, and compared with chance and with shuffled labels.")]
 pub struct InspectArgs {
     /// Recordings, or one folder with a corpus (or `demo`)
     #[arg(required = true, value_name = "FILE|DIR")]
@@ -199,25 +199,32 @@ fn draw(
     };
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
-    let predictions = predict::predictions(predictor, &recording, args.window, args.hop)
-        .with_context(|| file.display().to_string())?;
-    let best = argmax(&predictions.whole);
-    let (label, percent) = (
-        &predictions.classes[best],
-        format!("{:.0} %", 100.0 * predictions.whole[best]),
-    );
+    let predictions = if recording.has_speech {
+        let predicted = predict::predictions(predictor, &recording, args.window, args.hop);
+        Some(predicted.with_context(|| file.display().to_string())?)
+    } else {
+        None
+    };
+    let output = match &predictions {
+        Some(predictions) => {
+            let best = argmax(&predictions.whole);
+            let label = isolated(&predictions.classes[best]).to_string();
+            format!("{label} {:.0} %", 100.0 * predictions.whole[best])
+        }
+        None => NO_SPEECH.to_string(),
+    };
     let note = config
         .data
         .is_synthetic()
         .then_some("this model was trained on synthetic speech only");
     let png = recording_png(
         &recording,
-        Some(&predictions),
-        &format!("{title}: {} {percent}", isolated(label)),
+        predictions.as_ref(),
+        &format!("{title}: {output}"),
         note,
     )?;
     write(picture, &png)?;
-    Ok(format!("{label} {percent}; {}", recording.describe()))
+    Ok(format!("{output}; {}", recording.describe()))
 }
 
 fn write(picture: &Path, png: &[u8]) -> Result<()> {

@@ -41,9 +41,9 @@ Examples:
       | emovox listen ravdess-bilstm --raw s16le --rate 16000               through PulseAudio
   ffmpeg -loglevel error -i talk.mp4 -f wav - | emovox listen ravdess-bilstm --json
 
-Standard input is a WAV stream with any sample rate and channels, or raw samples with --raw. A gate
-detects speech by its level: 10 dB above a noise floor that is estimated continuously. Every --hop
-seconds, the command predicts the speech of the last --window seconds. Ctrl-C ends it.")]
+Standard input is a WAV stream with any sample rate and channels, or raw samples with --raw. A \
+gate detects speech by its level: 10 dB above a noise floor that is estimated continuously. Every \
+--hop seconds, the command predicts the speech of the last --window seconds. Ctrl-C ends it.")]
 pub struct ListenArgs {
     /// Run: its name below runs/, its folder, or its bundle [default: the built-in model]
     run: Option<String>,
@@ -119,7 +119,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
 
     let mut show = Show::new(predictor.classes(), args.json);
     let mut delays = Delays::default();
-    let mut failure = None;
+    let (mut counted, mut failure) = (0, None);
     let began = Instant::now();
     backlog.catch_up(began, 0.0);
     while !stop.is_asked() {
@@ -130,9 +130,10 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         });
         match arrival {
             Ok(Arrival::Sound { at, samples }) => {
-                stream.hear(&samples, |prediction| {
+                stream.push(&samples, |prediction| {
                     show.prediction(&prediction)?;
                     if prediction.speech.is_some() {
+                        counted += 1;
                         delays.add(at.elapsed());
                     }
                     if let Some(delay) = backlog.warning(Instant::now(), prediction.time, input.received()) {
@@ -164,17 +165,22 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         }
     }
     let seconds = stream.seconds();
-    stream.finish(|prediction| show.prediction(&prediction))?;
+    stream.finish(|prediction| {
+        counted += usize::from(prediction.speech.is_some());
+        show.prediction(&prediction)
+    })?;
     show.finish();
     if !args.json || failure.is_some() {
         let speed = seconds / began.elapsed().as_secs_f64();
-        let (seconds, count) = (clock(seconds), delays.answers());
+        let seconds = clock(seconds);
+        let counted = match counted {
+            1 => "1 prediction".to_string(),
+            _ => format!("{counted} predictions"),
+        };
         if speed > 2.0 {
-            warning!(
-                "{seconds} of audio, {count} predictions; {speed:.0} times as fast as real time"
-            )
+            warning!("{seconds} of audio, {counted}; {speed:.0} times as fast as real time")
         } else {
-            warning!("{seconds} of audio, {count} predictions{delays}")
+            warning!("{seconds} of audio, {counted}{delays}")
         }
     }
     match failure {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::super::bars::{clock, probability_bar};
 use super::super::terminal::{print_data, print_json};
 use emovox::escape::escape_line;
-use emovox::inference::Answer;
+use emovox::inference::{Answer, NO_SPEECH};
 use emovox::run::beginning;
 
 /// An output format.
@@ -39,9 +39,6 @@ impl Format {
         }
     }
 }
-
-/// The output in place of a label for a recording without speech.
-const NO_SPEECH: &str = "no speech";
 
 /// The label for people and tables.
 fn shown_label(answer: &Answer) -> &str {
@@ -148,9 +145,6 @@ impl Text {
         let mut out = Vec::new();
         match (self.format, self.first.take()) {
             (Format::Table { windows: false }, Some(only)) => bars(&mut out, &self.classes, &only)?,
-            (Format::Table { windows: false }, None) if !self.started => {
-                self.table_header(&mut out)?
-            }
             (Format::Json, _) => write!(out, "{}", if self.started { "\n]\n" } else { "[]\n" })?,
             (Format::Csv { windows, channels }, _) if !self.started => {
                 let columns = CsvColumns { windows, channels };
@@ -263,9 +257,13 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
         )?;
         for answer in recording {
             let (start, end) = answer.span.unwrap_or_default();
+            let (start, end, name) = (clock(start), clock(end), shown_label(answer));
+            if !answer.has_speech {
+                writeln!(out, "{start:>11}{end:>11}  {name}")?;
+                continue;
+            }
             let bar = probability_bar(answer.probability, BAR);
             let percent = format!("{:.1} %", 100.0 * answer.probability);
-            let (start, end, name) = (clock(start), clock(end), shown_label(answer));
             writeln!(
                 out,
                 "{start:>11}{end:>11}  {name:label$}  {bar} {percent:>7}"
@@ -279,6 +277,9 @@ fn segments(out: &mut impl Write, answers: &[Answer], label: usize) -> Result<()
 fn bars(out: &mut impl Write, classes: &[String], answer: &Answer) -> Result<()> {
     let label = width(classes.iter().map(String::as_str));
     writeln!(out, "{}: {}", answer.file, shown_label(answer))?;
+    if !answer.has_speech {
+        return Ok(());
+    }
     for (class, probability) in classes.iter().zip(&answer.probabilities) {
         let bar = probability_bar(*probability, 40);
         let percent = format!("{:.1} %", 100.0 * probability);
@@ -527,7 +528,7 @@ mod tests {
         );
         assert_eq!(table(&["a.wav"]).lines().count(), 3);
         assert!(table(&["a.wav"]).starts_with("a.wav: anger\n  anger "));
-        assert_eq!(table(&[]), "file  label            anger  boredom, mild\n");
+        assert_eq!(table(&[]), "");
     }
 
     #[test]

@@ -39,15 +39,15 @@ Examples:
       --format audacity --out talk.txt                a label track for Audacity
   emovox predict ravdess-bilstm talk.wav --window 3 --format webvtt --out talk.vtt    subtitles
 
-With --window, the recording is divided into overlapping windows. The prediction for a hop is the mean
-of the log-probabilities of all windows that contain its centre; consecutive hops with the same label
-are one segment.
+With --window, the recording is divided into overlapping windows. The prediction for a hop is the \
+mean of the log-probabilities of all windows that contain its centre; consecutive hops with the \
+same label are one segment, and so are those without speech.
 
-WAV, AIFF, CAF, FLAC, MP3, Ogg Vorbis, Opus, M4A, and the sound track of MP4, Matroska and WebM are
-read; the content of a file determines its format, not its name.
+WAV, AIFF, CAF, FLAC, MP3, Ogg Vorbis, Opus, M4A, and the sound track of MP4, Matroska and WebM \
+are read; the content of a file determines its format, not its name.
 
-Recordings that cannot be read are listed on standard error; the others are predicted, and the exit
-code is 1.")]
+Recordings that cannot be read are listed on standard error; the others are predicted, and the \
+exit code is 1.")]
 pub struct PredictArgs {
     /// Run: its name below runs/, its folder, or its bundle; without a run, the built-in model predicts
     #[arg(value_name = "RUN|FILE|DIR")]
@@ -190,12 +190,14 @@ impl PredictArgs {
         let runs = &self.runs.runs_dir;
         let is_in_runs = path.is_relative() && runs.join(path).exists();
         let is_run = Trained::exists(runs, word) || is_in_runs;
+        // Without the permission to look at a path, it is a recording, so that the error names the
+        // permission.
         let has_recordings =
-            || find_recordings(path).is_ok_and(|found| !found.recordings.is_empty());
+            || find_recordings(path).map_or(true, |found| !found.recordings.is_empty());
         let is_recording = if path.is_dir() {
             has_recordings()
         } else {
-            path.exists() && (is_recording_name(path) || probe(path).is_ok())
+            path.try_exists().unwrap_or(true) && (is_recording_name(path) || probe(path).is_ok())
         };
         let is_recording = word == "-" || !is_run && is_recording;
         (!is_recording).then_some(self.run.as_str())
@@ -228,11 +230,8 @@ impl PredictArgs {
     }
 
     fn windowing(&self) -> Option<Windowing> {
-        self.window.map(|window| Windowing {
-            window,
-            hop: self.hop.unwrap_or(Windowing::default().hop.min(window)),
-            smooth: self.smooth,
-        })
+        self.window
+            .map(|window| Windowing::new(window, self.hop, self.smooth))
     }
 
     /// The recordings and the channel of each pass. With --channel each, there is a pass for each
@@ -393,7 +392,7 @@ fn predict_windows(
                 }
                 let answer = |segment: Segment| {
                     let channel = pass.shown_channel();
-                    Answer::of_segment(input.name(file), channel, segment, predicted.has_speech)
+                    Answer::of_segment(input.name(file), channel, segment)
                 };
                 out.take(
                     predicted.segments.into_iter().map(answer).collect(),
@@ -497,9 +496,7 @@ fn recordings(named: &[PathBuf], input: &StandardInput) -> Result<Vec<PathBuf>> 
             files.extend(input.path().map(Path::to_path_buf));
         } else if path.is_dir() {
             let inside = find_recordings(path)?;
-            if inside.recordings.is_empty() {
-                bail!("no recording in {}", path.display());
-            }
+            inside.require(path)?;
             tell_skipped(&inside.skipped);
             files.extend(inside.recordings.iter().map(|file| path.join(file)));
         } else {
