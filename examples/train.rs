@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let model = experiment.model()?;
     // If another thread sets this to true, the training saves a checkpoint and returns.
     let stop = AtomicBool::new(false);
-    let copies = experiment.disturbed_copies(&stop, || ())?;
+    let copies = experiment.disturbed_copies(&experiment.noise.waveforms, &stop, || ())?;
     let progress = experiment.train(&model, copies, &stop, |event| {
         if let Event::Epoch { record, .. } = event {
             println!("epoch {}: loss {:.3}", record.epoch, record.train_loss);

@@ -25,6 +25,15 @@ pub fn escape_json(text: &str) -> Cow<'_, str> {
     escape(text, is_control, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
+/// A word of a command line for a POSIX shell: quoted if the shell would change it.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', "'\\''")).into()
+}
+
 /// True for control characters except the tab, for the Unicode line and paragraph separators, and
 /// for the Unicode embeddings, overrides and isolates of the writing direction.
 fn is_control(c: char) -> bool {
@@ -54,6 +63,32 @@ fn escape(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The expected words are those that the shell prints.
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_reads_a_word_as_it_was() {
+        let plain = "runs/zoë-bilstm_2/config.toml";
+        assert_eq!(shell_word(plain), plain);
+        for text in [
+            plain,
+            "",
+            "my runs/a",
+            "it's",
+            "$HOME `x` \"y\" \\ *;&|<>()#~",
+            "a=b c",
+        ] {
+            let line = format!("printf %s {}", shell_word(text));
+            let output = std::process::Command::new("sh")
+                .args(["-c", &line])
+                .output();
+            assert_eq!(
+                String::from_utf8_lossy(&output.unwrap().stdout),
+                text,
+                "{line}"
+            );
+        }
+    }
 
     /// The expected ranges are those of ISO 6429 (controls) and of Unicode (separators and
     /// bidirectional formatting).

@@ -1,5 +1,5 @@
-//! Speech emotion recognition: WAV recordings → MFCCs → an LSTM → a score on speakers that the
-//! model was not trained on.
+//! Speech emotion recognition: recordings → MFCCs → an LSTM → a score on speakers that the model
+//! was not trained on.
 //!
 //! Data flows in one direction through the modules: [`corpus`] → [`audio`] → [`features`] →
 //! [`dataset`] → [`model`] → [`inference`] → [`evaluation`] → [`training`] → [`report`].
@@ -34,6 +34,7 @@ pub mod memory;
 pub mod model;
 #[allow(unsafe_code)] // shares tensors between threads
 pub mod parallel;
+pub mod plural;
 #[cfg(unix)]
 #[allow(unsafe_code)] // blocks signals, prepares child processes
 pub mod process;

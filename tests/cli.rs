@@ -508,7 +508,7 @@ fn unreadable_recordings_are_named_and_skipped() {
         output.error
     );
     assert!(
-        output.out.contains("2 unreadable recordings were left out"),
+        output.out.contains("2 unreadable recordings left out"),
         "{}",
         output.out
     );
@@ -549,9 +549,7 @@ fn skipped_files_are_in_a_table_and_an_error_with_strict() {
     fs::write(corpus.join("broken.wav"), "").unwrap();
     let output = env.run(TRAIN).success();
     assert!(
-        output
-            .out
-            .contains("4 more recordings or folders are left out"),
+        output.out.contains("4 more paths are left out"),
         "{}",
         output.out
     );
@@ -824,6 +822,48 @@ fn the_help_of_every_command_has_examples() {
         assert!(out.contains("Examples:\n  emovox "), "{command}: {out}");
     }
     assert_eq!(env.run("train --no-such-flag").code, 2);
+}
+
+/// A number that cannot be read is explained without the words of a library.
+#[test]
+fn a_wrong_number_on_the_command_line_is_explained() {
+    let env = TestEnv::new();
+    for (line, reason) in [
+        (
+            "train --epochs abc",
+            "'abc' for '--epochs <N>': not a whole number from 0",
+        ),
+        (
+            "train --epochs=",
+            "'' for '--epochs <N>': a number is missing",
+        ),
+        (
+            "cross-validate --seeds 1,x",
+            "'x' for '--seeds <N,N…>': not a whole number from 0",
+        ),
+        (
+            "train --seed 99999999999999999999",
+            "the number is too large",
+        ),
+        (
+            "train --learning-rate fast",
+            "'fast' for '--learning-rate <X>': not a number",
+        ),
+    ] {
+        let output = env.run(line);
+        assert_eq!(output.code, 2, "{line}");
+        assert!(
+            output.error.starts_with("error: invalid value "),
+            "{line}: {}",
+            output.error
+        );
+        assert!(output.error.contains(reason), "{line}: {}", output.error);
+        assert!(
+            !output.error.contains("found in string"),
+            "{line}: {}",
+            output.error
+        );
+    }
 }
 
 /// The quick start of the README: without data, the demo corpus is synthesised.

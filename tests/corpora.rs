@@ -211,6 +211,45 @@ fn uar(env: &TestEnv, file: &str) -> (usize, f64) {
     (clips, sum / classes.len() as f64)
 }
 
+/// The test speaker of a corpus has no clip of sadness, so a random choice has a higher UAR there.
+#[test]
+fn the_chance_of_a_pair_is_that_of_its_test_clips() {
+    let env = env();
+    small(&env);
+    let train =
+        "train --data one --arch seed --config small.toml --device cpu --epochs 1 --run one";
+    env.run(train).success();
+    let split = env.table("one/split.csv");
+    let test = split.iter().find(|line| line["part"] == "test").unwrap();
+    let speaker = &test["speaker"];
+    for take in 1..=2 {
+        fs::remove_file(env.path(&format!("one/wav/{speaker}a0{take}Ta.wav"))).unwrap();
+    }
+    let line = format!("cross-corpus {BOTH} --epochs 1 --name all");
+    let output = env.run(&line).success().out;
+    let report = fs::read_to_string(env.path("runs/all/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let rows = env.table("all/pairs.csv");
+    for (pair, row) in report["pairs"].as_array().unwrap().iter().zip(&rows) {
+        let is_own = pair["trained_on"] == "emodb" && pair["tested_on"] == "emodb";
+        let (chance, missing) = if is_own {
+            (1.0 / 2.0, serde_json::json!(["sadness"]))
+        } else {
+            (1.0 / 3.0, serde_json::json!([]))
+        };
+        assert_eq!(pair["chance"], chance, "{pair}");
+        assert_eq!(pair["missing_labels"], missing);
+        assert_eq!(row["chance"].parse::<f64>().unwrap(), chance);
+        assert_eq!(row["notes"].contains("no test clip of sadness"), is_own);
+    }
+    for words in [
+        "no test clip of sadness: chance is 50.0",
+        "Chance is 33.3 UAR, except as noted.",
+    ] {
+        assert!(output.contains(words), "{output}");
+    }
+}
+
 #[test]
 fn cross_corpus_scores_each_corpus_with_each_model() {
     let env = env();

@@ -170,13 +170,30 @@ fn finished_trainings_are_not_repeated() {
         .run(&format!("{CROSS_VALIDATE} --folds 2 --seeds 2 --jobs 1"))
         .success();
     assert!(
-        output.out.contains("1 of 4 trials are already finished"),
+        output.out.contains("1 of 4 trials is already finished"),
         "{}",
         output.out
     );
     assert_eq!(written("fold-1-seed-1"), first);
     assert_eq!(written("fold-2-seed-1").1, second.1);
     assert_eq!(report(&env)["cells"].as_array().unwrap().len(), 4);
+
+    // Lost results are written again, and a trial without its settings is named.
+    let read = || fs::read(env.path("runs/all/predictions.csv")).unwrap();
+    let results = read();
+    fs::remove_file(env.path("runs/all/fold-2-seed-1/predictions.csv")).unwrap();
+    let output = env.run(&format!("{CROSS_VALIDATE} --folds 2")).success();
+    assert!(output.out.contains("3 of 4 trials are"), "{}", output.out);
+    assert_eq!(read(), results);
+    fs::remove_file(env.path("runs/all/fold-2-seed-1/config.toml")).unwrap();
+    env.run(&format!("{CROSS_VALIDATE} --folds 2"))
+        .fails_with(&[
+            "runs/all/fold-2-seed-1/config.toml is missing",
+            "delete the folder runs/all/fold-2-seed-1",
+        ]);
+    fs::remove_dir_all(env.path("runs/all/fold-2-seed-1")).unwrap();
+    env.run(&format!("{CROSS_VALIDATE} --folds 2")).success();
+    assert_eq!(written("fold-2-seed-1").1, second.1);
 
     env.run(&format!("{CROSS_VALIDATE} --folds 3"))
         .fails_with(&[
@@ -196,7 +213,7 @@ fn invalid_folds_are_rejected() {
     let env = TestEnv::with_corpus();
     let folds = |folds: &str| env.run(&format!("{CROSS_VALIDATE} --folds {folds}"));
     folds("ravdess-luna5").fails_with(&["is not a recording of RAVDESS"]);
-    folds("9").fails_with(&["cannot divide 5 speakers into 9 group(s)"]);
+    folds("9").fails_with(&["cannot divide 5 speakers into 9 groups"]);
     let output = folds("many");
     assert_eq!(output.code, 2);
     assert!(output.error.contains("ravdess-emobox6"), "{}", output.error);
@@ -276,9 +293,9 @@ fn a_failed_training_does_not_affect_the_others() {
     fs::write(env.path("runs/all/fold-2-seed-1"), "in the way").unwrap();
     let output = env
         .run(&plan)
-        .fails_with(&["fold-2-seed-1 failed: ", "1 trials failed"]);
+        .fails_with(&["fold-2-seed-1 failed: ", "1 trial failed"]);
     assert!(
-        output.out.contains("1 trials are not finished yet"),
+        output.out.contains("1 trial is not finished yet"),
         "{}",
         output.out
     );

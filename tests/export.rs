@@ -152,6 +152,59 @@ fn safetensors_contain_the_weights_under_pytorchs_names() {
 }
 
 #[test]
+fn an_unfinished_training_is_noted() {
+    let env = TestEnv::new();
+    let mut config = seed();
+    config.training.epochs = 20;
+    tiny_run(&env, "half", &config);
+    let file = recordings(&env)[1].display().to_string();
+    for line in ["export half".to_string(), format!("predict half {file}")] {
+        let error = env.run(&line).success().error;
+        assert!(
+            error.contains("1 of 20 epochs; to finish it: emovox train --resume half"),
+            "{line}: {error}"
+        );
+    }
+    // The recordings of the run do not exist.
+    for command in ["evaluate", "stress"] {
+        env.run(&format!("{command} half"))
+            .fails_with(&["1 of 20 epochs"]);
+    }
+    let error = env
+        .run(&format!("predict half.emovox {file}"))
+        .success()
+        .error;
+    assert!(
+        error.contains("1 of 20 epochs; finish the run, then export it again"),
+        "{error}"
+    );
+
+    config.training.epochs = 1;
+    tiny_run(&env, "whole", &config);
+    env.run("export whole").success();
+    for run in ["whole", "whole.emovox"] {
+        let error = env.run(&format!("predict {run} {file}")).success().error;
+        assert!(!error.contains("epochs"), "{error}");
+    }
+}
+
+#[test]
+fn a_failed_write_names_the_next_step_and_no_temporary_file() {
+    let env = TestEnv::new();
+    tiny_run(&env, "mine", &seed());
+    let output = env
+        .run("export mine --out gone/x.emovox")
+        .fails_with(&["cannot write gone/x.emovox: there is no folder gone; create it first"]);
+    for inside in ["os error", ".writing-"] {
+        assert!(!output.error.contains(inside), "{}", output.error);
+    }
+    env.run("grid gone.toml")
+        .fails_with(&["cannot read gone.toml: there is no such file or folder; check the path"]);
+    env.run("train --config runs")
+        .fails_with(&["cannot read runs: it is a folder, not a file"]);
+}
+
+#[test]
 fn a_bundle_replaces_its_run() {
     let env = TestEnv::with_corpus();
     env.run(&format!("{} --epochs 1", env::TRAIN)).success();

@@ -199,6 +199,14 @@ fn a_final_model_has_no_score_and_names_the_cross_validation() {
     env.run("predict final mine/sad/01/1.wav").success();
     env.run("evaluate final")
         .fails_with(&["no clip in the test subset", "cross-validate"]);
+    // No epoch is the best without a validation subset.
+    assert!(!output.out.contains("best"), "{}", output.out);
+    let report = env.run("report final").fails_with(&[
+        "final is a final model",
+        "runs/final/curves.png",
+        "emovox evaluate runs/final --data DIR",
+    ]);
+    assert!(!report.error.contains("--resume"), "{}", report.error);
     env.run("train --resume final --epochs 2").success();
 
     let output = env

@@ -109,14 +109,14 @@ fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
     fs::write(env.path("runs/sizes/hidden-8/fold-2-seed-1"), "in the way").unwrap();
     let output = env.run("grid sizes.toml --run --jobs 2").fails_with(&[
         "hidden-8/fold-2-seed-1 failed: ",
-        "1 trials failed",
+        "1 trial failed",
         "--run --failed",
     ]);
     assert!(output.out.contains("7 of 8 trials done"), "{}", output.out);
     assert!(
         output
             .out
-            .contains("1 trials failed:\nhidden-8/fold-2-seed-1: "),
+            .contains("1 trial failed:\nhidden-8/fold-2-seed-1: "),
         "{}",
         output.out
     );

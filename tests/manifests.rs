@@ -167,7 +167,7 @@ fn two_json_manifests_give_training_and_test_subset() {
     for words in [
         "(anger, neutral, sadness)",
         "label_map.json",
-        "first 2 folder(s)",
+        "first 2 folders",
     ] {
         assert!(output.out.contains(words), "lacks {words}: {}", output.out);
     }

@@ -288,7 +288,7 @@ fn a_full_disk_keeps_the_saved_state() {
         "the training stopped; its saved state remains",
         "`emovox train --resume mine` continues",
         "cannot write runs/mine/",
-        "No space left on device",
+        "the disk is full",
     ] {
         assert!(error.contains(words), "{error}");
     }
@@ -297,7 +297,7 @@ fn a_full_disk_keeps_the_saved_state() {
 
     // A new run fails too and leaves no files.
     let full = env.run(&format!("{train} other"));
-    full.fails_with(&["No space left on device"]);
+    full.fails_with(&["the disk is full"]);
     assert_eq!(env.runs(), 3, "two runs and the ballast");
 
     drop(file);

@@ -47,6 +47,7 @@ fn a_matrix_of_corpora() {
             std: interval.map(|_| 0.012),
         }),
         interval: interval.map(|(low, high)| Interval { low, high }),
+        chance: None,
     };
     let cells = [
         [
@@ -310,9 +311,10 @@ fn a_recording_with_predictions() {
 fn a_survey_of_300_clips() {
     let png = corpus_stats_png(&survey(300)).unwrap();
     assert_golden("survey", &png);
-    for clips in [0, 1, 2] {
+    for (clips, words) in [(0, "0 clips"), (1, "1 clip,"), (2, "2 clips")] {
         decoded(&corpus_stats_png(&survey(clips)).unwrap());
-        assert!(corpus_stats_text(&survey(clips)).contains(&format!("{clips} clips")));
+        let text = corpus_stats_text(&survey(clips));
+        assert!(text.contains(words), "{text}");
     }
 }
 

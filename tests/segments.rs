@@ -577,9 +577,7 @@ fn segments_of_a_path_in_another_case_are_found() {
     .unwrap();
     let output = env.run("doctor --manifest segments.csv").success();
     assert!(
-        output
-            .out
-            .contains("1 path(s) are not written as on this disk"),
+        output.out.contains("1 path is not written as on this disk"),
         "{}",
         output.out
     );
@@ -597,7 +595,7 @@ fn segments_that_are_not_in_their_recordings_are_listed() {
     ));
     let output = output.success();
     assert!(
-        output.out.contains("1 of the 31 clips are left out"),
+        output.out.contains("1 of the 31 clips is left out"),
         "{}",
         output.out
     );

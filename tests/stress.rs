@@ -57,6 +57,57 @@ fn the_files_and_the_table_have_the_same_counted_checks() {
 }
 
 #[test]
+fn the_results_of_another_subset_do_not_replace_those_of_the_test_subset() {
+    let env = trained();
+    let test = stress_json(&env, "mine");
+    let read = |file: &str| fs::read_to_string(env.path(&format!("runs/mine/{file}"))).unwrap();
+    let before = read("stress.json");
+    let validation = env
+        .run("stress mine --subset validation --device cpu")
+        .success();
+    assert!(
+        validation.out.contains("runs/mine/stress-validation.csv"),
+        "{}",
+        validation.out
+    );
+    assert_eq!(read("stress.json"), before);
+    let saved: Value = serde_json::from_str(&read("stress-validation.json")).unwrap();
+    assert_eq!(saved["part"], "validation");
+    assert!(env.path("runs/mine/stress-validation.png").is_file());
+
+    env.run("report mine").success();
+    let result = format!("Stress test: {} of 40 checks passed", test["passed"]);
+    assert!(read("report.html").contains(&result));
+    // A file of an earlier version, with the scores of another subset.
+    fs::write(
+        env.path("runs/mine/stress.json"),
+        read("stress-validation.json"),
+    )
+    .unwrap();
+    env.run("report mine").success();
+    assert!(!read("report.html").contains("Stress test: "));
+}
+
+#[test]
+fn the_table_is_printed_before_its_files_are_written() {
+    let env = trained();
+    fs::create_dir(env.path("runs/mine/stress.csv")).unwrap();
+    let output = env.run("stress mine --device cpu").fails_with(&[
+        "cannot write runs/mine/stress.csv",
+        "it is a folder, not a file",
+    ]);
+    assert!(!output.error.contains("os error"), "{}", output.error);
+    assert!(output.out.contains("of 40 checks passed"), "{}", output.out);
+    assert!(!output.error.contains(".writing-"), "{}", output.error);
+
+    // A folder that cannot be made is an error before the clips are disturbed.
+    let output = env
+        .run("stress mine --device cpu --out small.toml/results")
+        .fails_with(&["small.toml/results", "a part of the path is a file"]);
+    assert!(output.out.is_empty(), "{}", output.out);
+}
+
+#[test]
 fn undisturbed_scores_are_those_of_evaluate() {
     let env = trained();
     for subset in ["test", "validation"] {
@@ -130,9 +181,75 @@ fn noise_and_rooms_of_the_user_are_measured_but_not_counted() {
 
     fs::create_dir(env.path("empty")).unwrap();
     env.run("stress mine --noise empty --device cpu")
-        .fails_with(&["empty has no recordings", "--noise"]);
+        .fails_with(&["no recording in empty", "--noise"]);
     env.run("stress mine --impulse-responses nowhere --device cpu")
         .fails_with(&["there is no folder nowhere", "--impulse-responses"]);
+}
+
+#[test]
+fn a_damaged_recording_of_noise_is_skipped_and_counted() {
+    let env = trained();
+    env.wav("noises/a.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    fs::write(env.path("noises/b.wav"), "no recording").unwrap();
+    let output = env
+        .run("stress mine --noise noises --device cpu --json")
+        .success();
+    let note = "1 of 2 recordings of noise could not be read";
+    assert!(
+        output.error.contains("skipped b.wav") && output.error.contains(note),
+        "{}",
+        output.error
+    );
+    let report: Value = serde_json::from_str(&output.out).unwrap();
+    let notes = report["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|found| found == note), "{notes:?}");
+    row(&report, "own noise 10 dB");
+
+    fs::remove_file(env.path("noises/a.wav")).unwrap();
+    env.run("stress mine --noise noises --device cpu")
+        .fails_with(&["--noise", "no recording in noises can be read", "b.wav: "]);
+}
+
+#[test]
+fn a_training_skips_damaged_noise_and_checks_its_folder_first() {
+    let env = trained();
+    env.wav("noises/a.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    fs::write(env.path("noises/b.wav"), "no recording").unwrap();
+    fs::create_dir(env.path("empty")).unwrap();
+    let train = TRAIN.replace("mine", "noisy --epochs 1");
+    let output = env.run(&format!("{train} --noise noises")).success();
+    assert!(
+        output
+            .error
+            .contains("1 of 2 recordings of noise could not be read"),
+        "{}",
+        output.error
+    );
+
+    // A folder that cannot be used makes no run.
+    fs::remove_file(env.path("noises/a.wav")).unwrap();
+    for (folder, reason) in [
+        ("noises", "no recording in"),
+        ("empty", "no recording in empty"),
+        ("nowhere", "there is no folder nowhere"),
+    ] {
+        let other = TRAIN.replace("mine", "other");
+        let output = env
+            .run(&format!("{other} --noise {folder}"))
+            .fails_with(&["--noise", reason]);
+        assert!(!output.error.contains("--resume"), "{}", output.error);
+    }
+    assert!(!env.path("runs/other").exists());
+
+    // A resumed run keeps its noise.
+    env.wav("others/a.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    for run in ["mine", "noisy"] {
+        env.run(&format!("train --resume {run} --noise others --device cpu"))
+            .fails_with(&["training.disturbance.noise_folder is ", "start a new run"]);
+    }
+    env.wav("noises/a.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    env.run("train --resume noisy --noise noises --device cpu")
+        .success();
 }
 
 #[test]
@@ -152,7 +269,8 @@ fn a_bundle_writes_files_only_where_out_says() {
     env.run("stress mine.emovox --out small.toml --device cpu")
         .fails_with(&["small.toml is a file", "--out must be a folder"]);
     fs::remove_dir_all(env.path("results")).unwrap();
-    stress_json(&env, "mine.emovox");
+    let output = env.run("stress mine.emovox --device cpu").success();
+    assert!(output.out.contains("no file is written; --out DIR"));
     assert!(!env.path("results").exists());
 }
 

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::audio::{self, AudioConfig, Excerpt, Waveform};
 use crate::config::DisturbanceConfig;
-use crate::dataset::{extract_waveforms, read_sounds};
+use crate::dataset::extract_waveforms;
 use crate::disturbance::{filter, level, noise, room};
 use crate::features::{FeatureConfig, Features};
 use crate::parallel;
@@ -24,6 +24,17 @@ const VOICES: usize = 64;
 
 /// Share of recorded noise, if there is any.
 const RECORDED: f64 = 1.0 / 3.0;
+
+/// Everything that determines the disturbances of the copies, apart from the recordings.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyRecipe<'a> {
+    /// Number of the copies, and frequency of each disturbance.
+    pub config: &'a DisturbanceConfig,
+    /// Recordings of noise; may be empty.
+    pub noises: &'a [Waveform],
+    /// Random seed of the training.
+    pub seed: u64,
+}
 
 /// Makes the features of the disturbed copies of the training recordings: of all recordings in
 /// their first copy, then of all in the next. Copies depend on the seed, the number of the copy
@@ -36,19 +47,19 @@ const RECORDED: f64 = 1.0 / 3.0;
 pub fn disturbed_copies(
     recordings: &[Excerpt],
     (audio, features): (&AudioConfig, &FeatureConfig),
-    config: &DisturbanceConfig,
-    seed: u64,
+    recipe: &CopyRecipe,
     take: impl Fn(Features) -> Result<Option<Features>> + Sync,
 ) -> Result<Option<Vec<Features>>> {
+    let &CopyRecipe {
+        config,
+        noises,
+        seed,
+    } = recipe;
     if config.copies == 0 {
         return Ok(Some(Vec::new()));
     }
     let is_stopped = AtomicBool::new(false);
     let voices = voices(recordings, audio, seed)?;
-    let noises = match &config.noise_folder {
-        Some(folder) => read_sounds(folder, audio).context("the noise cannot be used")?,
-        None => Vec::new(),
-    };
     let mut copies = Vec::with_capacity(config.copies * recordings.len());
     for copy in 1..=config.copies {
         let make = |recording: usize| {
@@ -211,6 +222,7 @@ mod tests {
 
     use super::*;
     use crate::config::RunConfig;
+    use crate::dataset::read_sounds;
 
     /// Three recordings of one second: tones with pauses.
     fn recordings(folder: &std::path::Path) -> Vec<Excerpt> {
@@ -237,12 +249,25 @@ mod tests {
     }
 
     fn copies(files: &[Excerpt], disturbance: &DisturbanceConfig, seed: u64) -> Vec<Features> {
+        copies_with(files, disturbance, seed, &[])
+    }
+
+    fn copies_with(
+        files: &[Excerpt],
+        config: &DisturbanceConfig,
+        seed: u64,
+        noises: &[Waveform],
+    ) -> Vec<Features> {
         let RunConfig {
             audio, features, ..
         } = RunConfig::recipe(Default::default());
-        let copies = disturbed_copies(files, (&audio, &features), disturbance, seed, |copy| {
-            Ok(Some(copy))
-        });
+        let recipe = CopyRecipe {
+            config,
+            noises,
+            seed,
+        };
+        let take = |copy| Ok(Some(copy));
+        let copies = disturbed_copies(files, (&audio, &features), &recipe, take);
         copies.unwrap().unwrap()
     }
 
@@ -253,7 +278,7 @@ mod tests {
 
     /// Recordings of noise replace a part of the synthetic noise.
     #[test]
-    fn a_folder_of_noise_changes_some_copies() {
+    fn recordings_of_noise_change_some_copies() {
         let folder = tempfile::tempdir().unwrap();
         let files = recordings(folder.path());
         let config = DisturbanceConfig {
@@ -261,28 +286,12 @@ mod tests {
             noise: 1.0,
             ..DisturbanceConfig::default()
         };
-        let with_noise = DisturbanceConfig {
-            noise_folder: Some(folder.path().to_path_buf()),
-            ..config.clone()
-        };
+        let audio = RunConfig::recipe(Default::default()).audio;
+        let noises = read_sounds(folder.path(), &audio).unwrap();
         let synthetic = values(&copies(&files, &config, 1));
-        let recorded = values(&copies(&files, &with_noise, 1));
+        let recorded = values(&copies_with(&files, &config, 1, &noises.waveforms));
         assert_eq!(synthetic.len(), recorded.len());
         assert_ne!(synthetic, recorded);
-        let RunConfig {
-            audio, features, ..
-        } = RunConfig::recipe(Default::default());
-        let missing = DisturbanceConfig {
-            noise_folder: Some(folder.path().join("missing")),
-            ..config
-        };
-        let take = |copy| Ok(Some(copy));
-        let error = disturbed_copies(&files, (&audio, &features), &missing, 1, take);
-        let error = format!("{:#}", error.unwrap_err());
-        assert!(
-            error.contains("there is no folder") && error.contains("missing"),
-            "{error}"
-        );
     }
 
     #[test]
@@ -325,7 +334,12 @@ mod tests {
             made.fetch_add(1, Ordering::Relaxed);
             Ok(None)
         };
-        let copies = disturbed_copies(&files, (&audio, &features), &config, 1, take);
+        let recipe = CopyRecipe {
+            config: &config,
+            noises: &[],
+            seed: 1,
+        };
+        let copies = disturbed_copies(&files, (&audio, &features), &recipe, take);
         assert!(copies.unwrap().is_none());
         assert!(made.into_inner() <= files.len());
     }

@@ -6,7 +6,7 @@ mod disturbed;
 mod spec_augment;
 mod vtlp;
 
-pub use disturbed::disturbed_copies;
+pub use disturbed::{CopyRecipe, disturbed_copies};
 pub use spec_augment::SpecAugment;
 pub use vtlp::VtlpWarps;
 

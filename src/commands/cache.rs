@@ -17,11 +17,11 @@ Examples:
   emovox cache           entries with size, number of clips, age and corpus
   emovox cache clear     remove all entries
 
-The key of an entry is the content of the recordings and the settings, so that the next run on the same
-recordings starts immediately, also if they were moved or renamed. A recording with the same length and
-modification times as when it was last read counts as unchanged; all other recordings are read and
-compared. An entry is checked at every use, and computed again if it is damaged. Clearing the cache only
-costs the time to compute the features again.")]
+The key of an entry is the content of the recordings and the settings, so that the next run on \
+the same recordings starts immediately, also if they were moved or renamed. A recording with the \
+same length and modification times as when it was last read counts as unchanged; all other \
+recordings are read and compared. An entry is checked at every use, and computed again if it is \
+damaged. Clearing the cache only costs the time to compute the features again.")]
 pub struct CacheCommand {
     #[command(subcommand)]
     action: Option<Action>,

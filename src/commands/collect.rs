@@ -16,13 +16,13 @@ Examples:
   emovox collect sizes.toml           print the table, and write files to runs/sizes/
   emovox collect sizes.toml --json    the same as JSON
 
-The command works at any time, also during the training: it uses the finished trials, and lists
-the missing ones. For each setting it prints mean and standard deviation over the seeds, a 95 % interval
-by bootstrap over speakers, and the difference from the baseline over the folds and seeds that both have
-finished. The interval of the difference is paired: each resample of speakers is used for both settings.
-The files in runs/NAME/ are grid.txt, grid.json, settings.csv, cells.csv, grid.png, and the report of each
-setting in its own folder. The best of many settings has a score that is too high by chance: test it with
-other seeds or speakers.")]
+The command works at any time, also during the training: it uses the finished trials, and lists \
+the missing ones. For each setting it prints mean and standard deviation over the seeds, a 95 % \
+interval by bootstrap over speakers, and the difference from the baseline over the folds and \
+seeds that both have finished. The interval of the difference is paired: each resample of \
+speakers is used for both settings. The files in runs/NAME/ are grid.txt, grid.json, \
+settings.csv, cells.csv, grid.png, and the report of each setting in its own folder. The best of \
+many settings has a score that is too high by chance: test it with other seeds or speakers.")]
 pub struct CollectArgs {
     /// Sweep file
     #[arg(value_name = "FILE")]

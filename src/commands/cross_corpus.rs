@@ -13,6 +13,7 @@ use super::trials::{TrialArgs, finish};
 use super::{open_data, say};
 use emovox::corpus::folds::Folds;
 use emovox::experiments::{CorpusPlan, CrossCorpus, FoldPlan, predict_corpus};
+use emovox::plural::counted;
 
 /// Train on each of several corpora and test on all of them: a matrix
 #[derive(Args)]
@@ -26,14 +27,14 @@ Examples:
   emovox cross-corpus --leave-one-out --data a=DIR --data b=DIR --data c=DIR --balance corpus-class
       three trainings: each is tested on the corpus that it was not trained on
 
-Only the labels that all corpora have are used: calm and boredom count as neutral, and pleasant surprise
-as surprise, if one of the corpora lacks them; --map changes that, and the command prints what it does.
-On its own corpus a model is tested on speakers that it was not trained on (a fifth of the speakers,
-drawn by --split-seed), on another corpus on all clips.
+Only the labels that all corpora have are used: calm and boredom count as neutral, and pleasant \
+surprise as surprise, if one of the corpora lacks them; --map changes that, and the command \
+prints what it does. On its own corpus a model is tested on speakers that it was not trained on \
+(a fifth of the speakers, drawn by --split-seed), on another corpus on all clips.
 
-Each training is a run in runs/NAME/. Finished trainings and predictions are not repeated, so the same
-command continues after a stop. Results are in runs/NAME/: report.txt, report.json, pairs.csv, matrix.png
-and a confusion matrix for each pair.")]
+Each training is a run in runs/NAME/. Finished trainings and predictions are not repeated, so the \
+same command continues after a stop. Results are in runs/NAME/: report.txt, report.json, \
+pairs.csv, matrix.png and a confusion matrix for each pair.")]
 pub struct CrossCorpusArgs {
     #[command(flatten)]
     settings: Settings,
@@ -85,20 +86,20 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
 fn describe(study: &CrossCorpus) {
     let plan = &study.plan;
     say!(
-        "{} corpora, {} labels ({}); {} trials of {}",
+        "{} corpora, {} labels ({}); {} of {}",
         plan.corpus.len(),
         plan.labels.len(),
         plan.labels.join(", "),
-        study.trials().len(),
+        counted(study.trials().len(), "trial"),
         plan.config.model.arch()
     );
     for corpus in &plan.corpus {
         say!(
-            "{}: {} in {}, {} clips",
+            "{}: {} in {}, {}",
             corpus.name,
             corpus.data.name(),
             corpus.data.folder.display(),
-            corpus.clips
+            counted(corpus.clips, "clip")
         );
     }
 }

@@ -12,6 +12,7 @@ use super::{open_data, say};
 use emovox::corpus::folds::Folds;
 use emovox::corpus::{self, Corpus};
 use emovox::experiments::{CrossValidation, FoldPlan};
+use emovox::plural::counted;
 
 /// Train over folds by speaker: every speaker is tested once, by a model not trained on that speaker
 #[derive(Args)]
@@ -27,11 +28,12 @@ Examples:
   emovox cross-validate --data data/ravdess --arch mean-lstm --jobs 4
       four trainings in parallel
 
-Each fold and seed is a trial: a run in runs/NAME/. Finished trials are not trained again, so the same
-command continues after a stop (Ctrl-C saves, as in train). On a CPU each training has one thread and
-its own features in memory; the first training computes them and saves them in the cache for the
-others. The results of all trials are in runs/NAME/: report.txt, report.json, folds.csv, speakers.csv,
-predictions.csv, confusion.csv, confusion.png, recall.png (of the first seed) and reliability.png.")]
+Each fold and seed is a trial: a run in runs/NAME/. Finished trials are not trained again, so the \
+same command continues after a stop (Ctrl-C saves, as in train). On a CPU each training has one \
+thread and its own features in memory; the first training computes them and saves them in the \
+cache for the others. The results of all trials are in runs/NAME/: report.txt, report.json, \
+folds.csv, speakers.csv, predictions.csv, confusion.csv, confusion.png, recall.png (of the first \
+seed) and reliability.png.")]
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,
@@ -94,13 +96,13 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
     let speakers = corpus::speakers(&corpus.clips);
     let FoldPlan { fold, config, .. } = &study.plan;
     say!(
-        "{} in {}: {} clips, {} speakers; folds {}, {} trials of {}",
+        "{} in {}: {}, {}; folds {}, {} of {}",
         config.data.name(),
         config.data.folder.display(),
-        corpus.clips.len(),
-        speakers.len(),
+        counted(corpus.clips.len(), "clip"),
+        counted(speakers.len(), "speaker"),
         study.plan.folds,
-        study.trials().len(),
+        counted(study.trials().len(), "trial"),
         config.model.arch(),
     );
     for fold in fold {
@@ -114,9 +116,9 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
     let missing = study.plan.missing_speakers(&speakers);
     if !missing.is_empty() {
         say!(
-            "these folds were published with {} more speakers ({}), so the scores are not those of the \
+            "these folds were published with {} ({}), so the scores are not those of the \
              whole corpus",
-            missing.len(),
+            counted(missing.len(), "more speaker"),
             corpus::first_names(&missing)
         );
     }

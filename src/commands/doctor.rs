@@ -16,6 +16,7 @@ use emovox::corpus::{self, Corpus, Skipped};
 use emovox::device::{self, DeviceChoice};
 use emovox::libtorch::Libtorch;
 use emovox::parallel;
+use emovox::plural::counted;
 
 /// Show device, libraries and threads, and the recordings in a corpus
 #[derive(Args)]
@@ -175,7 +176,10 @@ fn recordings(corpus: &Corpus) {
     say!("length        {:.1} minutes", seconds / 60.0);
     say!("sample rates");
     for ((rate, channels), clips) in rates {
-        say!("              {clips:>6} at {rate} Hz, {channels} channel(s)");
+        say!(
+            "              {clips:>6} at {rate} Hz, {}",
+            counted(channels, "channel")
+        );
     }
     say!("unreadable    {}", unreadable.len());
     for (file, reason) in unreadable {

@@ -22,7 +22,7 @@ use emovox::report::Report;
 #[command(after_help = "\
 Examples:
   emovox evaluate ravdess-bilstm                      the test subset, as after the training
-  emovox evaluate ravdess-bilstm --subset validation    another subset
+  emovox evaluate ravdess-bilstm --subset validation  another subset
   emovox evaluate ravdess-bilstm --data data/emodb    another corpus, its clips with known labels
   emovox evaluate ravdess-bilstm --data data/emodb --map boredom=sadness --map calm=calm
       count boredom as sadness, and calm as calm
@@ -30,10 +30,10 @@ Examples:
       the recordings in a manifest; --subset test selects its test subset
   emovox evaluate ravdess-bilstm --json               JSON for programs
 
-On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if the model has
-only one of the two labels and the corpus only the other; the mapped labels are printed. A --map pair
-applies to the model and to the recordings. Clips with another label that the model does not have are
-left out and counted.")]
+On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if the \
+model has only one of the two labels and the corpus only the other; the mapped labels are \
+printed. A --map pair applies to the model and to the recordings. Clips with another label that \
+the model does not have are left out and counted.")]
 pub struct EvaluateArgs {
     #[command(flatten)]
     scored: ScoredArgs,

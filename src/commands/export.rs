@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use super::Runs;
 use super::output::{OutputArgs, report_written};
+use super::{Runs, models};
 use emovox::export::{is_bundle, is_safetensors, is_torchscript, safetensors, torchscript};
 use emovox::inference::{Precision, Predictor, Trained};
 use emovox::io::write_output;
@@ -25,10 +25,10 @@ Examples:
   emovox export ravdess-bilstm --format safetensors --out weights.safetensors
       weights with PyTorch's names, and the settings as metadata
 
-A bundle contains weights, settings, labels, temperature, a note on the licence of the corpus, and the
-names and content hashes of the clips and speakers that the model and its initial weights were trained
-on, so that `evaluate` can distinguish them from new ones. It contains no path of this machine.
-docs/export.md describes the other formats and the conversion to ONNX.")]
+A bundle contains weights, settings, labels, temperature, a note on the licence of the corpus, \
+and the names and content hashes of the clips and speakers that the model and its initial weights \
+were trained on, so that `evaluate` can distinguish them from new ones. It contains no path of \
+this machine. docs/export.md describes the other formats and the conversion to ONNX.")]
 pub struct ExportArgs {
     /// Run: its name below runs/, its folder, or its bundle
     run: String,
@@ -86,7 +86,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     } else {
         Precision::Single
     };
-    let trained = Trained::open(&args.runs.runs_dir, &args.run)?;
+    let trained = models::open(&args.runs.runs_dir, &args.run)?;
     let name = format!("{}.{}", trained.name(), args.format.extension());
     let out = args.out.clone().unwrap_or(PathBuf::from(name));
     let mut outputs = args.output.outputs();

@@ -19,6 +19,7 @@ use emovox::export::{
 };
 use emovox::features::FeatureConfig;
 use emovox::inference::Trained;
+use emovox::plural::counted;
 use emovox::run::Outputs;
 
 /// Write the MFCCs of recordings (frames × coefficients, float32) for NumPy and other programs
@@ -37,10 +38,10 @@ Examples:
   emovox features --manifest calls.csv --out mfcc
       the recordings of a manifest; a segment has its times in its name: mfcc/call_1.250-3.750.npy
 
-Formats: .npy and .txt have one file per recording; .npz, .safetensors and .csv one file for all (a .csv
-has one line per frame). For a folder or a manifest, a table is written in addition, metadata.csv or
-NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate and hop length of each
-recording, and start and end in seconds if there are segments.")]
+Formats: .npy and .txt have one file per recording; .npz, .safetensors and .csv one file for all \
+(a .csv has one line per frame). For a folder or a manifest, a table is written in addition, \
+metadata.csv or NAME.metadata.csv: name, file, label, speaker, frames, coefficients, sample rate \
+and hop length of each recording, and start and end in seconds if there are segments.")]
 pub struct FeaturesArgs {
     /// Recording, or folder with recordings
     #[arg(
@@ -256,9 +257,7 @@ impl Many {
     /// All recordings below a folder.
     fn in_folder(folder: &Path) -> Result<Many> {
         let found = find_recordings(folder)?;
-        if found.recordings.is_empty() {
-            bail!("no recording in {}", folder.display());
-        }
+        found.require(folder)?;
         Ok(Many {
             folder: folder.into(),
             recordings: describe(folder, &found.recordings),
@@ -298,8 +297,9 @@ impl Many {
         self.skipped.extend(unreadable);
         tell_skipped(&self.skipped);
         let line = format!(
-            "{}: {written} recordings, {} skipped",
+            "{}: {}, {} skipped",
             out.display(),
+            counted(written, "recording"),
             self.skipped.len()
         );
         report_written(out, &line);

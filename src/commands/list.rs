@@ -48,7 +48,8 @@ impl NamedPath {
                 path: path.into(),
             }),
             Some((name, _)) if !Path::new(word).exists() => Err(format!(
-                "'{name}' cannot be the name of a corpus: use letters, digits, '-', '_' and '.'"
+                "'{name}' cannot be the name of a corpus: use the letters a to z, digits, '-', '_' and '.', with a \
+                 letter or a digit at the start"
             )),
             _ => Ok(NamedPath {
                 name: None,

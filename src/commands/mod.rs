@@ -45,8 +45,10 @@ use tch::Device;
 use emovox::config::{DataConfig, RunConfig};
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Changes, Clip, Corpus, Skipped, listed};
+use emovox::dataset::Sounds;
 use emovox::device::DeviceChoice;
 use emovox::distributed::is_one_of_several_processes;
+use emovox::escape::shell_word;
 use emovox::experiments::{self, Own, own_recordings};
 use emovox::libtorch::Libtorch;
 use emovox::report::missing_letters;
@@ -62,9 +64,9 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Speech emotion recognition: trains an LSTM on the MFCCs of WAV recordings.
+/// Speech emotion recognition: trains an LSTM on the MFCCs of recordings.
 #[derive(Parser)]
-#[command(name = "emovox", version, styles = STYLES, after_help = "\
+#[command(name = "emovox", version, styles = STYLES, max_term_width = 100, after_help = "\
 Examples:
   emovox train                                train on the built-in synthetic demo corpus
   emovox train --data data/ravdess            train on RAVDESS, test on unseen speakers
@@ -212,12 +214,7 @@ fn typed(run: &RunFolder) -> String {
         Some(name) if !name.contains('/') => name.to_string(),
         _ => path,
     };
-    let plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
-    if name.chars().all(plain) {
-        name
-    } else {
-        format!("'{}'", name.replace('\'', "'\\''"))
-    }
+    shell_word(&name).into_owned()
 }
 
 /// Folder of the demo corpus.
@@ -334,6 +331,15 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     Ok(())
 }
 
+/// Prints the recordings that disturb speech and could not be read, and their number. `what` they
+/// are is, for example, `recordings of noise`.
+fn tell_skipped_sounds(sounds: &Sounds, what: &str) {
+    tell_skipped(&sounds.skipped);
+    if let Some(note) = sounds.note(what) {
+        warning!("{note}");
+    }
+}
+
 /// Prints the recordings that were left out: the first ones by name, the others as a count.
 fn tell_skipped(skipped: &[Skipped]) {
     const SHOWN: usize = 10;
@@ -342,5 +348,37 @@ fn tell_skipped(skipped: &[Skipped]) {
     }
     if skipped.len() > SHOWN {
         warning!("… and {} more", skipped.len() - SHOWN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// clap wraps a line that is wider than the help, and the rest of an example would then look like
+    /// another one. A paragraph is one line, which clap wraps at any width.
+    #[test]
+    fn examples_fit_into_the_help_and_paragraphs_are_not_broken() {
+        const WIDTH: usize = 100;
+        let command = Cli::command();
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let name = command.get_name();
+            let text = command.get_after_help().unwrap().to_string();
+            let lines: Vec<&str> = text.lines().collect();
+            for line in &lines {
+                let is_example = line.starts_with(' ');
+                assert!(
+                    !is_example || line.chars().count() <= WIDTH,
+                    "{name}: {line}"
+                );
+            }
+            for pair in lines.windows(2) {
+                let is_paragraph = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                let is_broken = pair.iter().all(|line| is_paragraph(line));
+                assert!(!is_broken, "{name}: {} | {}", pair[0], pair[1]);
+            }
+        }
     }
 }

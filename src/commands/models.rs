@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::terminal::print_text;
-use super::{resolve, say, warning};
+use super::{resolve, say, typed, warning};
 use emovox::device::DeviceChoice;
-use emovox::inference::{BUILTIN, Predictor, Trained};
+use emovox::inference::{BUILTIN, Predictor, Trained, Unfinished};
 
 /// List the built-in models, or print the model card of one
 #[derive(Args)]
@@ -18,8 +18,8 @@ Examples:
   emovox models             all built-in models
   emovox models acted-6     training data, licences, scores and limits of one
 
-A built-in model is used like a run: emovox predict acted-6 my-voice.wav. Without the name of a run,
-predict and listen use the first one.")]
+A built-in model is used like a run: emovox predict acted-6 my-voice.wav. Without the name of a \
+run, predict and listen use the first one.")]
 pub struct ModelsArgs {
     /// Model whose card is printed: data, licences, scores, limits
     #[arg(value_name = "NAME")]
@@ -49,25 +49,44 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens a run, a bundle or a built-in model, with a note if its training is not finished.
+///
+/// # Errors
+/// If there is no such run or bundle, or if its settings cannot be read.
+pub(super) fn open(runs: &Path, run: &str) -> Result<Trained> {
+    let trained = Trained::open(runs, run)?;
+    if let Some(Unfinished { epochs, planned }) = trained.unfinished() {
+        let next = match trained.folder() {
+            Some(folder) => format!("to finish it: emovox train --resume {}", typed(folder)),
+            None => "finish the run, then export it again".into(),
+        };
+        warning!(
+            "note: the training of {} is not finished: {epochs} of {planned} epochs; {next}",
+            trained.name()
+        );
+    }
+    Ok(trained)
+}
+
 /// Opens a run or bundle, or the first built-in model.
 ///
 /// # Errors
 /// If there is no such run or bundle, or if it cannot be read.
 pub(super) fn open_or_builtin(runs: &Path, run: Option<&str>) -> Result<Trained> {
     if let Some(run) = run {
-        return Trained::open(runs, run);
+        return open(runs, run);
     }
     let [model, ..] = &BUILTIN;
     warning!(
-        "note: the built-in model {} predicts, which knows acted studio speech; `emovox models {}` \
-         tells what it is good for",
+        "note: the built-in model {} predicts; it was trained on acted studio speech, and `emovox models \
+         {}` prints its scores and limits",
         model.name,
         model.name
     );
     Trained::of_builtin(model)
 }
 
-/// Loads a model, with a note if it knows synthetic speech only.
+/// Loads a model, with a note if it was trained on synthetic speech only.
 ///
 /// # Errors
 /// If its weights cannot be read, or if there is no such device.

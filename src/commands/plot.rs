@@ -20,7 +20,7 @@ use emovox::run::{RunFolder, read_metrics};
 #[command(after_help = "\
 Examples:
   emovox plot ravdess-bilstm                          draw runs/ravdess-bilstm/curves.png again
-  emovox plot ravdess-bilstm ravdess-mean-lstm             both in one picture, ./curves.png
+  emovox plot ravdess-bilstm ravdess-mean-lstm        both in one picture, ./curves.png
   emovox plot first second third --out compare.png    another name for the picture")]
 pub struct PlotArgs {
     /// Runs: names below runs/, or folders

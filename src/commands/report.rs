@@ -25,10 +25,10 @@ Examples:
   emovox report ravdess-bilstm-cv-5            a cross-validation, fold by fold
   emovox report first second --out both.html   compare several runs
 
-The page needs no network. A click on a cell of the confusion matrix lists its clips; the key n plays the
-next one. Without --embed, the page links to the recordings, which must not move. With --embed, the page
-contains the recordings with 16 bits at 16 kHz, about 45 kB per second; check the licence of the corpus
-before you pass on such a page.")]
+The page needs no network. A click on a cell of the confusion matrix lists its clips; the key n \
+plays the next one. Without --embed, the page links to the recordings, which must not move. With \
+--embed, the page contains the recordings with 16 bits at 16 kHz, about 45 kB per second; check \
+the licence of the corpus before you pass on such a page.")]
 pub struct ReportArgs {
     /// Run or cross-validation: its name below runs/, or its folder; several are compared
     #[arg(required = true, value_name = "RUN")]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::folder::FolderArgs;
 use super::list::ListArgs;
-use super::{Runs, data_folder, find_own_of, open_data};
+use super::{Runs, data_folder, find_own_of, models, open_data};
 use emovox::config::RunConfig;
 use emovox::corpus::split::Subset;
 use emovox::corpus::{self, Clip, Corpus};
@@ -86,7 +86,7 @@ impl ScoredArgs {
     /// Opens the run.
     pub(super) fn open(&self) -> Result<Trained> {
         self.folder.require(self.data.as_deref());
-        Trained::open(&self.runs.runs_dir, &self.run)
+        models::open(&self.runs.runs_dir, &self.run)
     }
 
     /// Selects the run's own clips by subset, also if they have moved; or the clips of another

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::data::DataArgs;
 use emovox::config::RunConfig;
+use emovox::dataset::check_sounds;
 use emovox::device::DeviceChoice;
 use emovox::inference::BUILTIN;
 use emovox::model::Arch;
@@ -72,12 +73,7 @@ impl Settings {
         if self.early_stopping.is_some_and(|epochs| epochs > 0) {
             config.training.checkpoint_selection = CheckpointSelection::Best;
         }
-        self.apply(&mut config);
-        if let Some(folder) = &self.noise {
-            let found = fs::canonicalize(folder);
-            let found = found.with_context(|| format!("cannot find {}", folder.display()))?;
-            config.training.disturbance.noise_folder = Some(found);
-        }
+        self.apply(&mut config)?;
         if let Some(weights) = &config.training.init_weights {
             config.training.init_weights = Some(initial_weights(weights)?);
         }
@@ -85,7 +81,10 @@ impl Settings {
     }
 
     /// Applies the flags, except the architecture and the recordings.
-    pub(super) fn apply(&self, config: &mut RunConfig) {
+    ///
+    /// # Errors
+    /// Fails if the folder with recordings of noise does not have any.
+    pub(super) fn apply(&self, config: &mut RunConfig) -> Result<()> {
         let training = &mut config.training;
         set(&mut training.epochs, self.epochs);
         set(&mut training.batch_size, self.batch_size);
@@ -102,7 +101,17 @@ impl Settings {
         }
         training.class_weights |= self.class_weights;
         training.allow_leak |= self.allow_leak;
+        if let Some(folder) = &self.noise {
+            training.disturbance.noise_folder = Some(noise_folder(folder)?);
+        }
+        Ok(())
     }
+}
+
+/// The absolute path of a folder with recordings of noise. The recordings are read later.
+fn noise_folder(folder: &Path) -> Result<PathBuf> {
+    check_sounds(folder).context("--noise must be a folder with recordings")?;
+    fs::canonicalize(folder).with_context(|| format!("cannot find {}", folder.display()))
 }
 
 /// The absolute path of an existing file with initial weights, or the name of a built-in model.

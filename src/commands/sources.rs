@@ -13,6 +13,7 @@ use super::progress::{bar, bytes_bar};
 use super::terminal::{check as check_output, error_is_terminal, print_unfinished};
 use super::{say, tell_skipped, warning};
 use emovox::fetch::{self, CorpusSource, Count, RetryPolicy, Step};
+use emovox::plural::counted;
 
 /// List the corpora that can be downloaded, download one, or check a folder
 #[derive(Args)]
@@ -23,7 +24,7 @@ Examples:
   emovox corpus fetch ravdess --yes    accept the licence without a question
   emovox corpus check data/ravdess     count recordings, speakers and classes
 
-To continue an interrupted download, repeat the command. A corpus gets its folder only when it is
+To continue an interrupted download, repeat the command. A corpus gets its folder only when it is \
 complete; until then it is in data/.fetching-NAME.")]
 pub struct CorpusCommand {
     #[command(subcommand)]
@@ -133,10 +134,10 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
     let into = args.into.clone();
     let into = into.unwrap_or_else(|| Path::new("data").join(&home.name));
     say!(
-        "{}: {} recordings by {} speakers",
+        "{}: {} by {}",
         home.title,
-        home.clips,
-        home.speakers().len()
+        counted(home.clips, "recording"),
+        counted(home.speakers().len(), "speaker")
     );
     say!("licence  {}", home.licence);
     say!("source   {}", home.home);
@@ -165,7 +166,7 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
         progress.step(step)
     });
     progress.finish();
-    say!("{}: {} recordings", into.display(), clips?);
+    say!("{}: {}", into.display(), counted(clips?, "recording"));
     Ok(ExitCode::SUCCESS)
 }
 

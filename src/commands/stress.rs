@@ -1,6 +1,5 @@
 //! `emovox stress`: scores of a trained run on disturbed clips.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,19 +8,20 @@ use clap::Args;
 
 use super::output::OutputArgs;
 use super::progress::bar;
-use super::scored::ScoredArgs;
+use super::scored::{Chosen, ScoredArgs};
 use super::terminal::{print_json, print_text};
-use super::{resolve, say, tell_skipped, warning};
-use emovox::audio::{AudioConfig, Waveform};
+use super::{resolve, say, tell_skipped, tell_skipped_sounds, warning};
+use emovox::audio::AudioConfig;
 use emovox::corpus::Corpus;
-use emovox::dataset::read_sounds;
+use emovox::dataset::{Sounds, read_sounds};
 use emovox::device::DeviceChoice;
 use emovox::disturbance::Disturbance;
 use emovox::evaluation::Robustness;
 use emovox::experiments::{DecodedClips, StressClips, StressTest, group_scores};
 use emovox::inference::Predictor;
+use emovox::io::check_writable;
 use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
-use emovox::run::RunFolder;
+use emovox::run::{RunFolder, StressFiles};
 
 /// Test a trained run with noise, rooms, a telephone line and other disturbances
 #[derive(Args)]
@@ -34,10 +34,12 @@ Examples:
   emovox stress model.emovox --data data/emodb --out results
       a bundle, another corpus, and a folder for the files
 
-Every clip is disturbed before its features are computed, and predicted again. A disturbance passes two
-checks if the UAR falls by at most 5 points, and if at least 90 % of the predictions are unchanged. Without
---out, stress.csv, stress.json and stress.png are written into the folder of the run, for its own recordings;
-`emovox report` then shows them. The same seed gives the same disturbances.")]
+Every clip is disturbed before its features are computed, and predicted again. A disturbance \
+passes two checks if the UAR falls by at most 5 points, and if at least 90 % of the predictions \
+are unchanged. Without --out, stress.csv, stress.json and stress.png are written into the folder \
+of the run, for its own recordings; `emovox report` then shows those of the test subset. Files of \
+another subset have its name, such as stress-validation.csv. The same seed gives the same \
+disturbances.")]
 pub struct StressArgs {
     #[command(flatten)]
     scored: ScoredArgs,
@@ -70,7 +72,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     let predictor = Predictor::of(args.scored.open()?, resolve(args.device)?)?;
     let run = predictor.trained();
     let chosen = args.scored.choose(run)?;
-    let folder = out_folder(args, chosen.is_own())?;
+    let files = out_files(args, &chosen)?;
     let audio = &predictor.config().audio;
     let noises = read_folder(args.noise.as_deref(), "--noise", audio)?;
     let responses = read_folder(
@@ -78,6 +80,8 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         "--impulse-responses",
         audio,
     )?;
+    tell_skipped_sounds(&noises, "recordings of noise");
+    tell_skipped_sounds(&responses, "impulse responses");
 
     let progress = bar(chosen.corpus.clips.len(), "recordings", "clips");
     let mut decoded = DecodedClips::read(&chosen.corpus, audio, || progress.inc(1))?;
@@ -104,11 +108,14 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         clips: StressClips {
             clips: &decoded.clips,
             waveforms: &decoded.waveforms,
-            noises: &noises,
-            responses: &responses,
+            noises: &noises.waveforms,
+            responses: &responses.waveforms,
             seed: args.seed,
         },
     };
+    if let Some(folder) = files.as_ref().and_then(|files| files.csv.parent()) {
+        check_writable(folder)?;
+    }
     let mut report = measure(&test, &chosen.corpus, &disturbances(args))?;
     report.run = run.name().into();
     report.corpus = chosen.corpus.name();
@@ -119,21 +126,24 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         let note = format!("{unknown} clips left out, whose label is not a class of the model");
         report.notes.push(note);
     }
-    if let Some(folder) = &folder {
-        let path = folder.path();
-        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        write_stress(folder, &report)?;
-    }
+    report.notes.extend(noises.note("recordings of noise"));
+    report.notes.extend(responses.note("impulse responses"));
+    // A failed write must not lose the results.
     if args.json {
         print_json(&report.json()?);
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        print_text(&report.text());
     }
-    print_text(&report.text());
-    if let Some(folder) = folder {
-        say!(
-            "wrote stress.csv, stress.json and stress.png in {}",
-            folder.path().display()
-        );
+    let written = match &files {
+        Some(files) => {
+            write_stress(files, &report)?;
+            let names = [&files.csv, &files.json, &files.png].map(|file| file.display());
+            format!("wrote {}, {} and {}", names[0], names[1], names[2])
+        }
+        None => "no file is written; --out DIR writes the results into a folder".into(),
+    };
+    if !args.json {
+        say!("{written}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -180,34 +190,44 @@ fn measure(
     Ok(report)
 }
 
-/// The folder for the files; none for a bundle or for other recordings without --out.
-fn out_folder(args: &StressArgs, is_own: bool) -> Result<Option<RunFolder>> {
+/// The files of the results; none for a bundle or for other recordings without --out.
+fn out_files(args: &StressArgs, chosen: &Chosen) -> Result<Option<StressFiles>> {
     let ScoredArgs { run, runs, .. } = &args.scored;
-    let Some(out) = &args.out else {
-        let is_bundle = Path::new(run).is_file() && !runs.runs_dir.join(run).is_dir();
-        if !is_own || is_bundle {
-            return Ok(None);
+    let folder = match &args.out {
+        Some(out) => RunFolder::in_folder(out),
+        None => {
+            let is_bundle = Path::new(run).is_file() && !runs.runs_dir.join(run).is_dir();
+            if !chosen.is_own() || is_bundle {
+                return Ok(None);
+            }
+            RunFolder::open(&runs.runs_dir, run)?
         }
-        return Ok(Some(RunFolder::open(&runs.runs_dir, run)?));
     };
-    let folder = RunFolder::in_folder(out);
-    ensure!(
-        out.is_dir() || !out.exists(),
-        "{} is a file; --out must be a folder",
-        out.display()
-    );
-    let mut outputs = args.output.outputs();
-    outputs.protect_run(&runs.runs_dir, run);
-    outputs.check(&folder.stress_csv(), is_own_stress)?;
-    outputs.check(&folder.stress_json(), is_own_stress)?;
-    outputs.check(&folder.stress_png(), is_own_picture)?;
-    Ok(Some(folder))
+    let part = if chosen.is_own() {
+        &chosen.part
+    } else {
+        "test"
+    };
+    let files = folder.stress_files(part);
+    if let Some(out) = &args.out {
+        ensure!(
+            out.is_dir() || !out.exists(),
+            "{} is a file; --out must be a folder",
+            out.display()
+        );
+        let mut outputs = args.output.outputs();
+        outputs.protect_run(&runs.runs_dir, run);
+        outputs.check(&files.csv, is_own_stress)?;
+        outputs.check(&files.json, is_own_stress)?;
+        outputs.check(&files.png, is_own_picture)?;
+    }
+    Ok(Some(files))
 }
 
 /// The recordings in a folder that a flag gives; none without the flag.
-fn read_folder(folder: Option<&Path>, flag: &str, audio: &AudioConfig) -> Result<Vec<Waveform>> {
+fn read_folder(folder: Option<&Path>, flag: &str, audio: &AudioConfig) -> Result<Sounds> {
     let Some(folder) = folder else {
-        return Ok(Vec::new());
+        return Ok(Sounds::default());
     };
     read_sounds(folder, audio).with_context(|| format!("{flag} must be a folder with recordings"))
 }

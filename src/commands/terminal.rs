@@ -9,9 +9,11 @@
     reason = "every other module prints through this one"
 )]
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,16 +110,40 @@ pub fn print_usage(usage: &clap::Error) -> ExitCode {
         let argument = argument.to_string_lossy();
         escape_line(&argument) != argument
     };
+    let mut text = usage.render().to_string();
+    let number = number_problem(usage);
+    if let Some((words, reason)) = &number
+        && let Some(at) = text.rfind(words)
+    {
+        text.replace_range(at..at + words.len(), reason);
+    }
     if usage.use_stderr() && std::env::args_os().any(has_control) {
         // The message quotes arguments, so it is escaped like other errors, without clap's colours.
-        let text = usage.render().to_string();
         print_error(text.trim_start_matches("error: ").trim_end());
+    } else if number.is_some() {
+        write_error(text.trim_end());
     } else if let Err(error) = usage.print()
         && !usage.use_stderr()
     {
         let _ = FAILED.set(error);
     }
     ExitCode::from(usage.exit_code() as u8)
+}
+
+/// The words of the standard library for an argument that is not a number, and the reason for users.
+fn number_problem(usage: &clap::Error) -> Option<(String, &'static str)> {
+    let source = usage.source()?;
+    let reason = match source
+        .downcast_ref::<ParseIntError>()
+        .map(ParseIntError::kind)
+    {
+        Some(IntErrorKind::Empty) => "a number is missing",
+        Some(IntErrorKind::PosOverflow) => "the number is too large",
+        Some(_) => "not a whole number from 0",
+        None if source.is::<ParseFloatError>() => "not a number",
+        None => return None,
+    };
+    Some((source.to_string(), reason))
 }
 
 /// A failed write to standard output: a command whose only result is its output stops.

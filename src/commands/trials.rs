@@ -17,6 +17,7 @@ use super::{Runs, say, warn_of_cpu, warning};
 use emovox::config::RunConfig;
 use emovox::device::DeviceChoice;
 use emovox::experiments::{Job, Outcome, Plan, Runner, Study, Trial, check, default_jobs};
+use emovox::plural::{counted, is_or_are};
 use emovox::reason::reason;
 use emovox::run::RunFolder;
 
@@ -76,10 +77,12 @@ impl TrialArgs {
         let mut trials = study.trials();
         let all = trials.len();
         trials.retain(|trial| !trial.is_done());
-        if trials.len() < all {
+        let finished = all - trials.len();
+        if finished > 0 {
             say!(
-                "{} of {all} trials are already finished",
-                all - trials.len()
+                "{} of {all} trials {} already finished",
+                finished,
+                is_or_are(finished)
             );
         }
         let settings = tempfile::tempdir().context("cannot create a temporary folder")?;
@@ -213,7 +216,8 @@ pub(super) fn finish(
     }
     ensure!(
         failed == 0,
-        "{failed} trials failed; fix the cause, then {retry}"
+        "{} failed; fix the cause, then {retry}",
+        counted(failed, "trial")
     );
     Ok(ExitCode::SUCCESS)
 }

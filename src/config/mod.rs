@@ -22,7 +22,7 @@ use crate::bounded;
 pub use crate::corpus::DataConfig;
 use crate::corpus::split::SplitConfig;
 use crate::features::FeatureConfig;
-use crate::io::{is_file_name, write_bytes};
+use crate::io::{FILE_NAME_RULE, is_file_name, write_bytes};
 
 /// Version of the format of `config.toml`; files with another version are rejected.
 pub const FORMAT: u32 = 1;
@@ -270,7 +270,7 @@ impl RunConfig {
         for source in &self.data.sources {
             ensure!(
                 is_file_name(&source.name),
-                "'{}' cannot be the name of a corpus: use letters, digits, '-', '_' and '.'",
+                "'{}' cannot be the name of a corpus: {FILE_NAME_RULE}",
                 source.name.escape_debug()
             );
         }

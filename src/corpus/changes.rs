@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::Clip;
 use crate::audio::Excerpt;
+use crate::plural::counted;
 
 /// The differences between the recordings of a run and the current recordings. Each recording is
 /// identified by its path in the corpus folder and its segment.
@@ -88,8 +89,8 @@ impl fmt::Display for Changes {
 
 /// The number of recordings and the names of the first ones: `2 recordings (a.wav, b.wav)`.
 pub fn listed(files: &[impl fmt::Display]) -> String {
-    let plural = if files.len() == 1 { "" } else { "s" };
-    format!("{} recording{plural} ({})", files.len(), first_names(files))
+    let recordings = counted(files.len(), "recording");
+    format!("{recordings} ({})", first_names(files))
 }
 
 /// The names of the first files, and the number of the others.

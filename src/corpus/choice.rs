@@ -7,6 +7,7 @@ use super::merge::source_of;
 use super::near::{find_label, label_hints, near};
 use super::spelling::{is_missing, merge_labels};
 use super::{Clip, Corpus, CorpusError, Skipped, classes};
+use crate::plural::{counted, is_or_are};
 
 /// Requests the labels of all corpora, also those that only some of them have.
 const ALL: &str = "all";
@@ -202,10 +203,12 @@ impl Corpus {
             .collect();
         self.clips.retain(|clip| labels.contains(&clip.label));
         if !dropped.is_empty() {
+            let left_out = before - self.clips.len();
             let names: Vec<String> = dropped.into_iter().collect();
             self.notes.push(format!(
-                "{} clips are left out (labels: {})",
-                before - self.clips.len(),
+                "{} {} left out (labels: {})",
+                counted(left_out, "clip"),
+                is_or_are(left_out),
                 names.join(", ")
             ));
         }

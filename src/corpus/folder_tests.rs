@@ -155,7 +155,7 @@ fn folders_without_a_meaning_are_refused_with_the_line_to_type() {
     );
     assert_has(
         &scanned(&["a.wav", "b.wav"]).unwrap_err(),
-        &["they are in no folders"],
+        &["and they are in no folders.", "emozionalmente"],
     );
     // The user can insist.
     let folder = folder(&files);

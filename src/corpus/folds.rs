@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, CorpusKind, SpeakerId};
+use crate::plural::{counted, is_or_are};
 
 /// Fraction of the remaining speakers of a fold that are in the validation subset. It is small,
 /// because more training speakers improve the model more than a better choice of the epoch does:
@@ -162,7 +163,11 @@ pub enum FoldError {
         corpus: &'static str,
         file: String,
     },
-    #[error("cannot divide {speakers} speakers into {groups} group(s); use 2 to {speakers} groups")]
+    #[error(
+        "cannot divide {} into {}; use 2 to {speakers} groups",
+        counted(*speakers, "speaker"),
+        counted(*groups, "group")
+    )]
     GroupsWithoutSpeakers { groups: usize, speakers: usize },
     #[error(
         "the folds 'corpora' leave one corpus out, but there is only one; add others with --data \
@@ -170,13 +175,17 @@ pub enum FoldError {
     )]
     OneCorpus,
     #[error(
-        "{0} speaker(s) are too few for folds: training, validation and test need one speaker each; \
-             add recordings of other speakers"
+        "{} {} too few for folds: training, validation and test need one speaker each; add \
+             recordings of other speakers",
+        counted(*.0, "speaker"),
+        is_or_are(*.0)
     )]
     TooFewSpeakers(usize),
     #[error(
-        "with {test} in the test subset, only {left} speaker(s) are left, too few for training and \
-             validation; add recordings of other speakers, or use other folds"
+        "with {test} in the test subset, only {} {} left, too few for training and validation; \
+             add recordings of other speakers, or use other folds",
+        counted(*left, "speaker"),
+        is_or_are(*left)
     )]
     NobodyTrains { test: String, left: usize },
 }
@@ -684,7 +693,7 @@ mod tests {
                 assert!(message(&clips_of(&vec![3; speakers]), kind).contains("too few for folds"));
             }
         }
-        let one_left = "only 1 speaker(s) are left";
+        let one_left = "only 1 speaker is left";
         assert!(message(&clips_of(&[3; 3]), Folds::Groups(2)).contains(one_left));
         let one_fold = "with 01, 11, 20 in the test subset, only 0";
         assert!(message(&ravdess(&[1, 11, 20]), Folds::RavdessEmobox6).contains(one_fold));

@@ -127,10 +127,10 @@ impl Layout {
             some(names)
         };
         let mut parts = vec![format!("classes {}", named(Level::Class))];
-        if self.level(Level::Speaker).is_some() {
-            parts.push(format!("speakers {}", named(Level::Speaker)));
-        } else {
-            parts.push("no speakers".into());
+        // No recording may be deep enough for the level of the speakers.
+        match named(Level::Speaker) {
+            speakers if speakers.is_empty() => parts.push("no speakers".into()),
+            speakers => parts.push(format!("speakers {speakers}")),
         }
         if self.level(Level::Split).is_some() {
             parts.push(format!("subsets {}", named(Level::Split)));
@@ -173,7 +173,7 @@ pub(super) struct Inferred {
 /// no meaning.
 ///
 /// # Errors
-/// If neither rule fits: a description of the folders.
+/// If neither rule fits: a description of the folders, as a sentence about the recordings.
 pub(super) fn infer(files: &[PathBuf], words: &SubsetWords) -> Result<Inferred, String> {
     let tree = Tree::of(files);
     if tree.levels.is_empty() {
@@ -181,16 +181,15 @@ pub(super) fn infer(files: &[PathBuf], words: &SubsetWords) -> Result<Inferred, 
     }
     let split = tree.split_level(words);
     tree.check_subsets(split, words)?;
-    match tree.class_level(split) {
-        Some(class) => tree.around(class, split).map(|layout| Inferred {
-            layout,
-            by_words: true,
-        }),
-        None => tree.without_words(split).map(|layout| Inferred {
-            layout,
-            by_words: false,
-        }),
-    }
+    let class = tree.class_level(split);
+    let layout = match class {
+        Some(class) => tree.around(class, split),
+        None => tree.without_words(split),
+    };
+    Ok(Inferred {
+        layout: layout.map_err(|seen| format!("their folders have no clear meaning: {seen}"))?,
+        by_words: class.is_some(),
+    })
 }
 
 /// The level whose folders are the subsets of a split, of a corpus whose labels are in its file names.
@@ -596,6 +595,19 @@ mod tests {
         some.push("Angry/ann/test/2.wav".into());
         some.push("Angry/ann/train/2.wav".into());
         assert_eq!(found(&some).as_deref(), Ok("CLASS/SPEAKER"));
+    }
+
+    #[test]
+    fn a_layout_is_described_with_the_speakers_that_occur() {
+        let layout: Layout = "CLASS/SPEAKER".parse().unwrap();
+        assert_eq!(
+            layout.describe(&files(&[WORDS])),
+            "CLASS/SPEAKER (classes Angry, happy, sad; no speakers)"
+        );
+        assert_eq!(
+            layout.describe(&files(&[WORDS, PEOPLE])),
+            "CLASS/SPEAKER (classes Angry, happy, sad; speakers ann, bob, cid)"
+        );
     }
 
     #[test]

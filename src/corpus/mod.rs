@@ -43,7 +43,10 @@ mod urdu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use crate::audio::Excerpt;
+use crate::plural::counted;
 use label_tables::LabelTable;
 use recognise::{Reading, recognise};
 use split::Subset;
@@ -236,8 +239,12 @@ pub fn describe_speakers(clips: &[Clip], names: bool) -> String {
     };
     match (speakers.len(), unknown.len()) {
         (0, _) => "unknown speakers".to_string(),
-        (count, 0) => format!("{count} speakers{names}"),
-        (count, unknown) => format!("{count} speakers{names}, unknown for {unknown} clips"),
+        (count, 0) => format!("{}{names}", counted(count, "speaker")),
+        (count, unknown) => format!(
+            "{}{names}, unknown for {}",
+            counted(count, "speaker"),
+            counted(unknown, "clip")
+        ),
     }
 }
 
@@ -252,29 +259,40 @@ pub fn first_names<S: AsRef<str>>(names: &[S]) -> String {
     format!("{} and {others} more", names[..SHOWN].join(", "))
 }
 
-/// The names of the corpora that are recognised.
+/// The names of the corpora that are recognised, by their file names or by a table.
 fn known() -> String {
-    let names = CorpusKind::NAMED.map(|kind| kind.to_string());
-    names[1..].join(", ")
+    let kinds = CorpusKind::value_variants().iter();
+    let kinds = kinds.filter(|kind| !matches!(kind, CorpusKind::Demo | CorpusKind::Folders));
+    let names: Vec<String> = kinds.map(CorpusKind::to_string).collect();
+    names.join(", ")
 }
 
 /// The reason that a folder cannot be used as a corpus. Each message gives the next step.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum CorpusError {
-    #[error("there is no folder {}; --data expects the folder with the recordings, and \
-             data/README.md lists sources of recordings", .0.display())]
+    #[error("there is no folder {}; give the folder with the recordings (data/README.md lists \
+             sources of recordings)", .0.display())]
     NoFolder(PathBuf),
-    #[error("{} is a file; --data expects the folder with the recordings", .0.display())]
+    #[error("{} is a file; give the folder with the recordings", .0.display())]
     NotAFolder(PathBuf),
-    #[error("{} contains more than {most} files and folders; --data expects the folder with the \
-             recordings, not the whole disk", .folder.display())]
+    #[error("{} cannot be searched: {reason}", .folder.display())]
+    Unreadable { folder: PathBuf, reason: String },
+    #[error("{} contains more than {most} files and folders; give the folder with the recordings, \
+             not the whole disk", .folder.display())]
     TooManyEntries { folder: PathBuf, most: usize },
-    #[error("no recording in {}; --data expects a folder with recordings (the folder and all its \
+    #[error("no recording in {}; give a folder with recordings (the folder and all its \
              subfolders are searched for names that end in .wav, .flac, .mp3 and so on)", .0.display())]
     NoRecordings(PathBuf),
+    #[error("no recording in {} can be used. Skipped files and folders: {count}, the first is {}: {}",
+            .folder.display(), .first.file.display(), .first.reason)]
+    AllSkipped {
+        folder: PathBuf,
+        count: usize,
+        first: Skipped,
+    },
     #[error("{} contains {count} recordings, but their names do not follow the rule of a \
-             supported corpus ({}), and their folders have no clear meaning: {seen}. The first recording is {}. \
+             supported corpus ({}), and {seen}. The first recording is {}. \
              Give the meaning of the folders with --layout CLASS/SPEAKER, --layout SPEAKER/CLASS or the like, \
              arrange the files as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]
@@ -284,8 +302,8 @@ pub enum CorpusError {
         first: PathBuf,
         seen: String,
     },
-    #[error("{} has several corpora: {corpora}. Name them, so that their speakers and labels are kept \
-             apart: {flags}; or select one of them with --corpus", .folder.display())]
+    #[error("{} has several corpora: {corpora}. Select one of them with --corpus; a training and a score can \
+             also use several, with a name for each, so that their speakers and labels are kept apart: {flags}", .folder.display())]
     SeveralCorpora {
         folder: PathBuf,
         corpora: String,
@@ -316,7 +334,7 @@ pub enum CorpusError {
         kind: CorpusKind,
         first: PathBuf,
     },
-    #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. --data expects the folder that contains one folder per class", .folder.display())]
+    #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. Give the folder that contains one folder per class", .folder.display())]
     OneClass { folder: PathBuf, class: String },
     #[error("{} is in {name} as well as in an earlier corpus; each recording must be in one corpus only", .file.display())]
     InTwoCorpora { file: Excerpt, name: String },
@@ -370,20 +388,13 @@ pub fn scan(folder: &Path, kind: Option<CorpusKind>) -> Result<Corpus, CorpusErr
 /// # Errors
 /// See [`scan`].
 pub fn scan_with(folder: &Path, options: &ScanOptions) -> Result<Corpus, CorpusError> {
-    if !folder.exists() {
-        return Err(CorpusError::NoFolder(folder.into()));
-    }
-    if !folder.is_dir() {
-        return Err(CorpusError::NotAFolder(folder.into()));
-    }
+    let found = find_recordings(folder)?;
+    found.require(folder)?;
     let Found {
         recordings: files,
         skipped,
         tables,
-    } = find_recordings(folder)?;
-    let Some(first) = files.first() else {
-        return Err(CorpusError::NoRecordings(folder.into()));
-    };
+    } = found;
     let (reading, table) = match label_tables::recognise(folder, &files, &tables, options.kind) {
         Some(reading_and_table) => reading_and_table,
         None => {
@@ -429,7 +440,7 @@ pub fn scan_with(folder: &Path, options: &ScanOptions) -> Result<Corpus, CorpusE
         [] => Err(CorpusError::NotOfKind {
             folder: folder.into(),
             kind,
-            first: first.clone(),
+            first: files[0].clone(),
         }),
         [class] => Err(CorpusError::OneClass {
             folder: folder.into(),

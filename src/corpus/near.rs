@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::emotion::{self, WORDS, is_common};
 use super::spelling::skeleton;
 use super::{Clip, spelling_key};
+use crate::escape::shell_word;
+use crate::plural::counted;
 
 /// Minimum number of letters of a label that is compared: `sad` and `mad` are different words.
 const MIN_LETTERS: usize = 4;
@@ -24,8 +26,8 @@ pub fn label_hints(clips: &[Clip]) -> Vec<String> {
             let is_likely = |other: &&str| more_frequent(other) || is_common(other);
             let meant = near(label, counts.keys().copied().filter(is_likely))?;
             Some(format!(
-                "the label '{label}' ({count} clip(s)) is almost '{meant}': did you mean one class? {} \
-                 merges them",
+                "the label '{label}' ({}) is almost '{meant}': did you mean one class? {} merges them",
+                counted(count, "clip"),
                 map_flag(label, &meant)
             ))
         })
@@ -53,13 +55,7 @@ pub(super) fn near<'a>(label: &str, others: impl Iterator<Item = &'a str>) -> Op
 
 /// The flag that makes one label count as another one.
 fn map_flag(from: &str, to: &str) -> String {
-    let pair = format!("{from}={to}");
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_.=".contains(letter);
-    if pair.chars().all(is_plain) {
-        format!("--map {pair}")
-    } else {
-        format!("--map '{}'", pair.replace('\'', "'\\''"))
-    }
+    format!("--map {}", shell_word(&format!("{from}={to}")))
 }
 
 /// True for two labels that differ only in separators and punctuation, or by one letter that is
@@ -158,7 +154,7 @@ mod tests {
     fn a_hint_has_the_line_to_type() {
         let notes = label_hints(&clips(&[("neutral", 9), ("neutral.", 1), ("nuetral", 1)]));
         assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes[0].contains("'neutral.' (1 clip(s)) is almost 'neutral'"));
+        assert!(notes[0].contains("'neutral.' (1 clip) is almost 'neutral'"));
         assert!(notes[0].contains("--map neutral.=neutral"), "{notes:?}");
         assert!(notes[1].contains("--map nuetral=neutral"), "{notes:?}");
         // The word of the corpus is known, although no clip has its label.

@@ -5,6 +5,7 @@ use std::path::{Display, Path, PathBuf};
 
 use super::layout::{Inferred, folder_at, infer};
 use super::{CorpusError, CorpusKind, Layout, ScanOptions, emotion, listed, ravdess};
+use crate::escape::shell_word;
 
 /// The rule by which a folder is read.
 #[derive(Debug)]
@@ -269,7 +270,10 @@ fn several_corpora(folder: &Path, files: &[PathBuf]) -> Result<(), CorpusError> 
         .collect();
     let flags: Vec<String> = found
         .iter()
-        .map(|(kind, (place, _))| format!("--data {kind}={}", place.display()))
+        .map(|(kind, (place, _))| {
+            let source = format!("{kind}={}", place.display());
+            format!("--data {}", shell_word(&source))
+        })
         .collect();
     Err(CorpusError::SeveralCorpora {
         folder: folder.into(),

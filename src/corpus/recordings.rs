@@ -9,10 +9,14 @@ use walkdir::{DirEntry, WalkDir};
 use super::label_tables::is_any_table;
 use super::{CorpusError, Skipped};
 use crate::audio::{is_other_recording_name, is_recording_name, rank_of_name};
+use crate::reason::io_reason;
 
 /// The reason that a recording with the ending of another format is skipped.
 const OTHER_FORMAT: &str =
     "its format is not supported; convert it: ffmpeg -i IN -ar 16000 OUT.wav";
+
+/// The reason that a file or folder cannot be read without the permission.
+const NO_PERMISSION: &str = "permission denied; check the read permission";
 
 /// Limits of a search. A larger or deeper folder is not a corpus, but for example a whole disk.
 #[derive(Debug, Clone, Copy)]
@@ -47,12 +51,14 @@ pub struct Found {
 /// desktop contains deleted files.
 ///
 /// # Errors
-/// If the folder has more than five million entries.
+/// If the folder does not exist, is a file or cannot be read, or if it has more than five million
+/// entries.
 pub fn find_recordings(folder: &Path) -> Result<Found, CorpusError> {
     find_within(folder, BOUNDS)
 }
 
 fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
+    check_folder(folder)?;
     let mut search = Search {
         folder,
         bounds,
@@ -73,7 +79,44 @@ fn find_within(folder: &Path, bounds: Bounds) -> Result<Found, CorpusError> {
     Ok(found)
 }
 
+/// Checks that a folder can be searched. A folder without read permission must not look empty.
+fn check_folder(folder: &Path) -> Result<(), CorpusError> {
+    let Err(error) = std::fs::read_dir(folder) else {
+        return Ok(());
+    };
+    Err(match error.kind() {
+        ErrorKind::NotFound => CorpusError::NoFolder(folder.into()),
+        ErrorKind::NotADirectory => CorpusError::NotAFolder(folder.into()),
+        kind => CorpusError::Unreadable {
+            folder: folder.into(),
+            reason: match kind {
+                ErrorKind::PermissionDenied => NO_PERMISSION.into(),
+                _ => io_reason(&error),
+            },
+        },
+    })
+}
+
 impl Found {
+    /// Checks that there is a recording.
+    ///
+    /// # Errors
+    /// If there is none in `folder`; the message names the first file or folder that is skipped.
+    pub fn require(&self, folder: &Path) -> Result<(), CorpusError> {
+        if !self.recordings.is_empty() {
+            return Ok(());
+        }
+        let folder = folder.into();
+        Err(match self.skipped.first() {
+            Some(first) => CorpusError::AllSkipped {
+                folder,
+                count: self.skipped.len(),
+                first: first.clone(),
+            },
+            None => CorpusError::NoRecordings(folder),
+        })
+    }
+
     /// Skips recordings that differ from another one only in the ending of the name.
     fn skip_other_formats(&mut self) {
         let mut best: HashMap<PathBuf, PathBuf> = HashMap::new();
@@ -244,7 +287,7 @@ fn is_hidden(entry: &DirEntry) -> bool {
 fn unreachable(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "a symbolic link to a file that does not exist".into(),
-        ErrorKind::PermissionDenied => "permission denied; check the read permission".into(),
+        ErrorKind::PermissionDenied => NO_PERMISSION.into(),
         _ => format!("cannot be read: {error}"),
     }
 }
@@ -268,6 +311,36 @@ mod tests {
     fn names(found: &Found) -> Vec<&str> {
         let names = found.recordings.iter();
         names.map(|file| file.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_searched_is_an_error() {
+        let folder = corpus(&["a.wav"]);
+        let error = |path: &Path| find_recordings(path).unwrap_err();
+        let missing = error(&folder.path().join("gone"));
+        assert!(matches!(missing, CorpusError::NoFolder(_)), "{missing}");
+        let file = error(&folder.path().join("a.wav"));
+        assert!(matches!(file, CorpusError::NotAFolder(_)), "{file}");
+        symlink("loop", folder.path().join("loop")).unwrap();
+        let unreadable = error(&folder.path().join("loop")).to_string();
+        assert!(
+            unreadable.contains("cannot be searched") && !unreadable.contains("os error"),
+            "{unreadable}"
+        );
+    }
+
+    #[test]
+    fn the_reason_that_no_recording_can_be_used_is_reported() {
+        let folder = corpus(&["sad/b.WMA"]);
+        let found = find_recordings(folder.path()).unwrap();
+        let error = found.require(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("sad/b.WMA: its format is not supported"),
+            "{error}"
+        );
+        let empty = corpus(&[]);
+        let error = Found::default().require(empty.path()).unwrap_err();
+        assert!(matches!(error, CorpusError::NoRecordings(_)), "{error}");
     }
 
     /// 2²⁶ paths lead to the recording.

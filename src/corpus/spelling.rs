@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Clip;
+use crate::plural::counted;
 
 /// Words that stand for a missing value, in lower case.
 const MISSING: [&str; 17] = [
@@ -194,7 +195,8 @@ pub(super) fn merge_speakers(clips: &mut [Clip]) -> Result<Vec<String>, UnclearS
     }
     for (word, count) in missing {
         notes.push(format!(
-            "'{word}' is not the name of a speaker: the speaker of {count} clip(s) is unknown"
+            "'{word}' is not the name of a speaker: the speaker of {} is unknown",
+            counted(count, "clip")
         ));
     }
     reject_unclear(&spellings)?;
@@ -435,8 +437,8 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "'?' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
-                "'Unknown' is not the name of a speaker: the speaker of 2 clip(s) is unknown",
+                "'?' is not the name of a speaker: the speaker of 1 clip is unknown",
+                "'Unknown' is not the name of a speaker: the speaker of 2 clips is unknown",
             ]
         );
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Clip, SpeakerId, spelling_key};
 use crate::audio::Excerpt;
+use crate::plural::counted;
 
 /// One of the three subsets of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -204,8 +205,9 @@ impl Shared {
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum SplitError {
     #[error(
-        "the class '{class}' has {count} readable clip(s), too few for training, validation and \
-             test; add clips of this class{leave_out}"
+        "the class '{class}' has {}, too few for training, validation and \
+             test; add clips of this class{leave_out}",
+        counted(*count, "readable clip")
     )]
     SmallClass {
         class: String,

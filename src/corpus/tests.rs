@@ -605,7 +605,7 @@ fn folders_of_one_speaker_with_different_spellings_are_merged() {
     let (name, corpus) = written(folder.path(), "mine", &files);
     assert_eq!(speakers(&corpus.clips), ["", "ann"]);
     let notes = [
-        "'unknown' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+        "'unknown' is not the name of a speaker: the speaker of 1 clip is unknown",
         "speaker 'ann' is also written 'Ann': 2 spellings of one speaker",
     ];
     assert_eq!(corpus.notes, notes);

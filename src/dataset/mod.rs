@@ -25,5 +25,5 @@ pub use feature_file::FeatureFile;
 pub use load::{FeatureDataset, LabeledSubset, read_contents};
 pub use normalisation::Normalisation;
 pub use npy::{print_npy, write_npy};
-pub use sounds::read_sounds;
+pub use sounds::{Sounds, check_sounds, read_sounds};
 pub use split_tensors::{MAX_IN_MEMORY, SplitTensors};

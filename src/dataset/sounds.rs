@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use crate::audio::{self, AudioConfig, Excerpt, Segment, Waveform};
-use crate::corpus::find_recordings;
+use crate::corpus::{Skipped, find_recordings};
+use crate::reason::reason;
 
 /// Largest number of recordings in a folder that are read, evenly spaced in the order of their
 /// names.
@@ -16,30 +17,78 @@ const MOST_RECORDINGS: usize = 100;
 /// 16 kHz.
 const MOST_SECONDS: u64 = 30;
 
-/// Reads the recordings in a folder on all cores, with silence at both ends: at most 100 of them, and
-/// at most the first 30 seconds of each.
+/// Recordings that disturb speech.
+#[derive(Debug, Clone, Default)]
+pub struct Sounds {
+    /// The recordings, with silence at both ends.
+    pub waveforms: Vec<Waveform>,
+    /// Recordings that could not be read, with their paths below the folder.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Sounds {
+    /// The number of recordings that could not be read, as a sentence about `what`, such as
+    /// `recordings of noise`; none if all could be read.
+    pub fn note(&self, what: &str) -> Option<String> {
+        let (skipped, read) = (self.skipped.len(), self.waveforms.len());
+        (skipped > 0).then(|| format!("{skipped} of {} {what} could not be read", skipped + read))
+    }
+}
+
+/// Checks that there is a folder with recordings, without reading them.
 ///
 /// # Errors
-/// If there is no such folder, if it has no recordings, or if one of them cannot be read.
-pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Vec<Waveform>> {
-    ensure!(folder.is_dir(), "there is no folder {}", folder.display());
-    let found = find_recordings(folder)?.recordings;
-    ensure!(!found.is_empty(), "{} has no recordings", folder.display());
+/// If the folder does not exist, cannot be read, or has no recordings.
+pub fn check_sounds(folder: &Path) -> Result<()> {
+    find(folder).map(|_| ())
+}
+
+/// Reads the recordings in a folder on all cores: at most 100 of them, and at most the first 30
+/// seconds of each.
+///
+/// # Errors
+/// If the folder does not exist, cannot be read, or has no recordings, or if none of them can be
+/// read.
+pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
+    let found = find(folder)?;
     let step = found.len().div_ceil(MOST_RECORDINGS);
     let beginning = Segment {
         start: Duration::ZERO,
         end: Some(Duration::from_secs(MOST_SECONDS)),
     };
-    let read = |file: &PathBuf| -> Result<Waveform> {
+    let read = |file: &&PathBuf| -> Result<Waveform> {
         let excerpt = Excerpt {
             path: folder.join(file),
             segment: Some(beginning),
         };
-        let loaded = audio::load_untrimmed(&excerpt, audio);
-        Ok(loaded
-            .with_context(|| excerpt.display().to_string())?
-            .waveform)
+        Ok(audio::load_untrimmed(&excerpt, audio)?.waveform)
     };
     let files: Vec<&PathBuf> = found.iter().step_by(step).collect();
-    files.into_par_iter().map(read).collect()
+    let results: Vec<Result<Waveform>> = files.par_iter().map(read).collect();
+    let mut sounds = Sounds::default();
+    for (file, result) in files.into_iter().zip(results) {
+        match result {
+            Ok(waveform) => sounds.waveforms.push(waveform),
+            Err(error) => sounds.skipped.push(Skipped {
+                file: file.as_path().into(),
+                reason: reason(&error),
+            }),
+        }
+    }
+    if let (true, Some(first)) = (sounds.waveforms.is_empty(), sounds.skipped.first()) {
+        bail!(
+            "no recording in {} can be read; the first is {}: {}",
+            folder.display(),
+            first.file.display(),
+            first.reason
+        );
+    }
+    Ok(sounds)
+}
+
+/// The recordings in a folder, which has at least one.
+fn find(folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = find_recordings(folder)?;
+    found.require(folder)?;
+    Ok(found.recordings)
 }

@@ -308,7 +308,11 @@ impl Peers {
             // The monitor thread still runs: the process without a heartbeat is the lost one.
             Some(lost) => watch::who_is_gone(&self.group, self.place.rank, self.place.size)
                 .unwrap_or_else(|| lost.to_string()),
-            None => format!("rank {}: {error:#}", self.place.rank),
+            None => format!(
+                "rank {}: {}",
+                self.place.rank,
+                crate::reason::reason(&error)
+            ),
         };
         self.watch.stop();
         let message = watch::leave_reason(&self.group, &message);

@@ -27,13 +27,37 @@ pub struct EpochMetrics {
 impl EpochMetrics {
     /// The best epoch: the epoch with the highest validation UAR, and among equal ones the epoch
     /// with the lowest validation loss (with a small validation subset, equal UARs are frequent).
-    /// Its weights are in `best.ot`. `None` if there is no epoch.
+    /// Its weights are in `best.ot`. `None` if there is no epoch with a validation.
     pub fn best(epochs: &[EpochMetrics]) -> Option<&EpochMetrics> {
-        epochs.iter().reduce(|best, epoch| {
+        let validated = epochs.iter().filter(|epoch| !epoch.validation_uar.is_nan());
+        validated.reduce(|best, epoch| {
             let better = epoch.validation_uar > best.validation_uar
                 || (epoch.validation_uar == best.validation_uar
                     && epoch.validation_loss < best.validation_loss);
             if better { epoch } else { best }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_epoch_is_the_best_without_a_validation() {
+        let record = |epoch, validation_uar| EpochMetrics {
+            epoch,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            validation_loss: validation_uar,
+            validation_accuracy: validation_uar,
+            validation_uar,
+            learning_rate: 1e-3,
+            seconds: 1.0,
+        };
+        let mut epochs = vec![record(1, f64::NAN), record(2, f64::NAN)];
+        assert_eq!(EpochMetrics::best(&epochs), None);
+        epochs.push(record(3, 0.1));
+        assert_eq!(EpochMetrics::best(&epochs).map(|best| best.epoch), Some(3));
     }
 }

@@ -73,6 +73,22 @@ pub struct ClassMetrics {
 }
 
 impl Metrics {
+    /// UAR of a random choice: one over the number of classes that have clips.
+    pub fn chance(&self) -> f64 {
+        let classes = self.per_class.iter();
+        let classes = classes.filter(|class| class.support > 0).count();
+        1.0 / classes.max(1) as f64
+    }
+
+    /// Names of the classes without clips.
+    pub fn missing(&self) -> Vec<&str> {
+        let classes = self.classes.iter().zip(&self.per_class);
+        classes
+            .filter(|(_, class)| class.support == 0)
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
     /// True if class `index` occurs in the truth or in the predictions.
     pub fn occurs(&self, index: usize) -> bool {
         self.per_class[index].support > 0 || self.confusion.iter().any(|row| row[index] > 0)

@@ -8,13 +8,15 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
 use super::initial::InitialWeights;
-use crate::audio::{self, Excerpt};
-use crate::augment::{SpecAugment, disturbed_copies};
+use crate::audio::{self, Excerpt, Waveform};
+use crate::augment::{CopyRecipe, SpecAugment, disturbed_copies};
 use crate::bounded;
 use crate::config::{CalibrationConfig, DataConfig, RunConfig};
 use crate::corpus::split::{Split, Subset, split};
 use crate::corpus::{self, Changes, Clip, Corpus};
-use crate::dataset::{FeatureDataset, FeatureFile, LabeledSubset, MAX_IN_MEMORY, SplitTensors};
+use crate::dataset::{
+    FeatureDataset, FeatureFile, LabeledSubset, MAX_IN_MEMORY, Sounds, SplitTensors, read_sounds,
+};
 use crate::device::{self, DeviceChoice};
 use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
@@ -73,6 +75,9 @@ pub struct Experiment {
     pub scored_before: bool,
     /// Origin of the last layer, in a new run with initial weights.
     pub head: Option<Head>,
+    /// Recordings of noise for the [disturbed copies](Experiment::disturbed_copies); empty if no
+    /// epoch is left.
+    pub noise: Sounds,
     /// The processes that train the run together.
     pub group: ProcessGroup,
     /// True if no epoch was left when the run was resumed.
@@ -90,7 +95,8 @@ impl Experiment {
     ///
     /// # Errors
     /// If a setting is invalid, if the recordings cannot be split, if the initial weights were
-    /// trained on test recordings, or if the folder cannot be created.
+    /// trained on test recordings, if no recording of noise can be read, or if the folder cannot be
+    /// created.
     pub fn begin(
         mut config: RunConfig,
         corpus: &Corpus,
@@ -128,6 +134,7 @@ impl Experiment {
         }
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &lineage);
         leakage::refuse_leak(&caveats.test, &config)?;
+        let noise = noise(&config)?;
 
         let base = format!("{}-{}", corpus.name(), config.model.arch());
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
@@ -162,6 +169,7 @@ impl Experiment {
             caveats,
             scored_before: false,
             head,
+            noise,
             group,
             is_trained: false,
             device,
@@ -172,7 +180,8 @@ impl Experiment {
     /// Continues a run with its recordings.
     ///
     /// # Errors
-    /// If a recording has changed or cannot be read any more, or if a setting is invalid.
+    /// If a recording has changed or cannot be read any more, if no recording of noise can be read,
+    /// or if a setting is invalid.
     pub fn resume(
         saved: SavedRun,
         loaded: FeatureDataset,
@@ -207,6 +216,11 @@ impl Experiment {
         let initial = leakage::initial_lineage(&run, &config)?;
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
         agree(&group, &config, &loaded.clips, &split.parts)?;
+        let noise = if is_trained {
+            Sounds::default()
+        } else {
+            noise(&config)?
+        };
         let scored_before = run.report_json().exists();
         if !is_trained {
             config.calibration = CalibrationConfig::default();
@@ -226,6 +240,7 @@ impl Experiment {
             caveats,
             scored_before,
             head: None,
+            noise,
             group,
             is_trained,
             device,
@@ -263,13 +278,14 @@ impl Experiment {
 
     /// The features of the disturbed copies of the training recordings: of all recordings in their
     /// first copy, then of all in the next. There are none if no epoch is left, or if `stop` becomes
-    /// true, because then the training does not begin. `advance` is called after each copy, from any
-    /// thread.
+    /// true, because then the training does not begin. `noise` are the recordings of noise.
+    /// `advance` is called after each copy, from any thread.
     ///
     /// # Errors
     /// If a recording cannot be read any more.
     pub fn disturbed_copies(
         &self,
+        noise: &[Waveform],
         stop: &AtomicBool,
         advance: impl Fn() + Sync,
     ) -> Result<Vec<Features>> {
@@ -289,7 +305,11 @@ impl Experiment {
             .iter()
             .map(|clip| clip.file.below(&data.folder))
             .collect();
-        let (config, seed) = (&training.disturbance, training.seed);
+        let recipe = CopyRecipe {
+            config: &training.disturbance,
+            noises: noise,
+            seed: training.seed,
+        };
         // A training with several processes stops after a step, for which each needs all copies.
         let may_stop = !self.group.is_distributed();
         let file = self.file_of_copies()?;
@@ -303,7 +323,7 @@ impl Experiment {
                 None => copy,
             }))
         };
-        let copies = disturbed_copies(&recordings, (audio, features), config, seed, take)?;
+        let copies = disturbed_copies(&recordings, (audio, features), &recipe, take)?;
         Ok(copies.unwrap_or_default())
     }
 
@@ -581,6 +601,16 @@ fn leaked(loaded: &FeatureDataset, split: &Split) -> Vec<(usize, usize)> {
     let mut pairs = loaded.same.clone();
     pairs.retain(|&(first, second)| split.parts[first] != split.parts[second]);
     pairs
+}
+
+/// The recordings of noise of these settings; none without a folder.
+fn noise(config: &RunConfig) -> Result<Sounds> {
+    let Some(folder) = &config.training.disturbance.noise_folder else {
+        return Ok(Sounds::default());
+    };
+    read_sounds(folder, &config.audio).context(
+        "the recordings of noise (--noise, or noise_folder in [training.disturbance]) cannot be used",
+    )
 }
 
 /// The untrained model of these settings.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::trial::Trial;
 use crate::device;
@@ -82,8 +82,16 @@ impl Trial<'_> {
     /// which must exist until the process ends.
     ///
     /// # Errors
-    /// If the settings cannot be written.
+    /// If the settings cannot be written, or if the run folder has lost a file without which the
+    /// training cannot be resumed.
     pub fn job(&self, flags: &[OsString], settings: &Path) -> Result<Job> {
+        if let Some(lost) = self.lost_file() {
+            bail!(
+                "{} is missing; restore it, or delete the folder {}, so that the trial is trained again",
+                lost.display(),
+                self.run_path().display()
+            );
+        }
         let mut arguments: Vec<OsString> = vec!["train".into()];
         arguments.extend_from_slice(flags);
         if self.run_path().exists() {

@@ -121,10 +121,21 @@ impl<'a> Trial<'a> {
         RunFolder::at(&self.run_path()).is_some_and(|run| run.split_csv().is_file())
     }
 
-    /// True if the trial is trained and scored.
+    /// True if the trial is trained and scored. If a file is lost that the results of the study
+    /// need, the trial is not done: its training is resumed, which writes the results again.
     pub fn is_done(&self) -> bool {
-        // The last file of the results.
-        self.files().confusion_png().exists()
+        let files = self.files();
+        // The picture is the last file of the results.
+        let results = [files.confusion_png(), files.predictions_csv()];
+        results.iter().all(|file| file.exists()) && self.lost_file().is_none()
+    }
+
+    /// A missing file without which the training in an existing run folder cannot be resumed.
+    pub(super) fn lost_file(&self) -> Option<PathBuf> {
+        let files = self.files();
+        let needed = [files.config_toml(), files.split_csv()];
+        let mut lost = needed.into_iter().filter(|file| !file.exists());
+        lost.next().filter(|_| self.run_path().is_dir())
     }
 
     /// Progress of the trial.

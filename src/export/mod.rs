@@ -1,7 +1,7 @@
 //! Export to other programs: trained models (weights as safetensors, a complete model as
 //! TorchScript) and the features of corpora.
 //!
-//! An exported model does not read WAV files. Its input is the features of the run's `[features]`
+//! An exported model does not read recordings. Its input is the features of the run's `[features]`
 //! before normalisation, as `emovox features --run` or another program computes them.
 //! docs/export.md shows how.
 //!

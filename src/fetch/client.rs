@@ -9,6 +9,8 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, ResponseExt};
 
+use crate::reason::io_reason;
+
 /// Limits on the time of a server. A download that exceeds a limit ends with an error; the next
 /// call continues it.
 #[derive(Debug, Clone)]
@@ -104,7 +106,10 @@ pub(super) enum Failure {
 impl From<io::Error> for Failure {
     /// Errors of the local disk are permanent.
     fn from(error: io::Error) -> Failure {
-        Failure::Lasting(anyhow!("cannot write the received data: {error}"))
+        Failure::Lasting(anyhow!(
+            "cannot write the received data: {}",
+            io_reason(&error)
+        ))
     }
 }
 

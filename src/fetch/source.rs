@@ -36,7 +36,7 @@ pub struct CorpusSource {
     pub classes: BTreeMap<String, usize>,
     /// Number of recordings of each speaker, if it is the same for all speakers.
     pub clips_per_speaker: Option<usize>,
-    /// Number of recordings that are not WAV files in spite of their names, and cannot be read.
+    /// Number of recordings that are not audio in spite of their names, and cannot be read.
     #[serde(default)]
     pub not_wav: usize,
     /// Archives of the corpus.

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use tempfile::NamedTempFile;
 
 use super::no_follow;
@@ -82,6 +82,17 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |file| Ok(file.write_all(bytes)?))
 }
 
+/// Checks that files can be written into a folder, before the work on their content. The folder is
+/// made if it does not exist.
+///
+/// # Errors
+/// If the folder cannot be made, or if no file can be made in it.
+pub fn check_writable(folder: &Path) -> Result<()> {
+    let context = || format!("cannot write into the folder {}", folder.display());
+    fs::create_dir_all(folder).with_context(context)?;
+    temporary_in(folder).map(|_| ()).with_context(context)
+}
+
 fn buffered(
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
 ) -> impl FnOnce(&NamedTempFile) -> Result<()> {
@@ -100,7 +111,9 @@ fn replace(
 ) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
     let folder = folder_of(path);
-    let temporary = temporary_in(folder).with_context(context)?;
+    let temporary = temporary_in(folder)
+        .map_err(|error| not_made(folder, error))
+        .with_context(context)?;
     fill(&temporary).with_context(context)?;
     sync(temporary.as_file()).with_context(context)?;
     if let Some(previous) = previous {
@@ -129,6 +142,15 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// The reason that no file can be made in a folder.
+fn not_made(folder: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        let folder = folder.display();
+        return anyhow!("there is no folder {folder}; create it first, or give another path");
+    }
+    error.into()
 }
 
 /// Makes a temporary file, which stays locked until its writer ends.
@@ -199,6 +221,7 @@ pub(crate) fn remove_abandoned(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::reason;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap().flatten();
@@ -249,6 +272,19 @@ mod tests {
         });
         assert_eq!(fs::read(&path).unwrap(), [199; 100]);
         assert_eq!(names(folder.path()), ["x"]);
+    }
+
+    #[test]
+    fn a_write_into_no_folder_names_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let error = reason(&write_bytes(&missing.join("x"), b"x").unwrap_err());
+        let expected = format!("there is no folder {}; create it first", missing.display());
+        assert!(error.contains(&expected), "{error}");
+        assert!(
+            !error.contains(TEMPORARY) && !error.contains("os error"),
+            "{error}"
+        );
     }
 
     #[test]

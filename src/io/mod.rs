@@ -10,9 +10,9 @@ pub(crate) use atomic::{
     TEMPORARY, folder_of, is_abandoned, remove_abandoned, remove_if_abandoned, sync_file_system,
     write_unsynced,
 };
-pub use atomic::{write_atomically, write_bytes, write_keeping_previous};
+pub use atomic::{check_writable, write_atomically, write_bytes, write_keeping_previous};
 pub use lock::LockFile;
-pub use name::is_file_name;
+pub use name::{FILE_NAME_RULE, is_file_name};
 pub(crate) use target::{FileId, is_written_straight, target_of, write_one_of_many};
 pub use target::{goes_to_standard_output, write_output};
 

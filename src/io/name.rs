@@ -4,6 +4,10 @@
 /// of file systems.
 const MAX_LENGTH: usize = 240;
 
+/// The rule of [`is_file_name`] for messages.
+pub const FILE_NAME_RULE: &str = "a name has 1 to 240 bytes, no '/', '\\' or control character, no '.' at \
+                                  its start, and no '.' or space at its end";
+
 /// True for a name of one visible file or folder: it does not lead to another folder, and file
 /// systems and terminals do not change it.
 pub fn is_file_name(name: &str) -> bool {
@@ -49,5 +53,12 @@ mod tests {
         for name in bad {
             assert!(!is_file_name(name), "{name:?}");
         }
+    }
+
+    #[test]
+    fn the_rule_in_messages_has_the_maximum_length() {
+        assert!(FILE_NAME_RULE.contains(&format!("1 to {MAX_LENGTH} bytes")));
+        assert!(is_file_name(&"x".repeat(MAX_LENGTH)));
+        assert!(!is_file_name(&"x".repeat(MAX_LENGTH + 1)));
     }
 }

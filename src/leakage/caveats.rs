@@ -6,10 +6,11 @@ use super::{Comparison, initial_lineage};
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
 use crate::corpus::split::{Shared, Split, Subset};
+use crate::plural::{counted, is_or_are};
 use crate::run::{Lineage, RunFolder, read_split};
 
 /// The note on synthetic recordings. It is not about speakers.
-const SYNTHETIC: &str = "synthetic demo corpus";
+pub const SYNTHETIC: &str = "synthetic demo corpus";
 
 /// True if a note questions that the test speakers are new to the model.
 pub fn is_in_question(notes: &[String]) -> bool {
@@ -83,10 +84,10 @@ impl Caveats {
             notes.push(SYNTHETIC.to_string());
         }
         notes.extend(self.shared.note());
-        match self.repeated {
-            0 => {}
-            1 => notes.push("1 recording is in several subsets".into()),
-            many => notes.push(format!("{many} recordings are in several subsets")),
+        if self.repeated > 0 {
+            let recordings = counted(self.repeated, "recording");
+            let verb = is_or_are(self.repeated);
+            notes.push(format!("{recordings} {verb} in several subsets"));
         }
         notes.extend(self.notes_on_weights());
         notes

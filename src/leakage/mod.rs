@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-pub use caveats::{Caveats, is_in_question};
+pub use caveats::{Caveats, SYNTHETIC, is_in_question};
 pub use comparison::Comparison;
 
 use crate::config::RunConfig;

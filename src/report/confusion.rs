@@ -12,6 +12,7 @@ use super::style::{
     mixed,
 };
 use crate::evaluation::Metrics;
+use crate::plural::counted;
 
 /// Distance between the two halves of the picture.
 const GUTTER: f64 = 48.0;
@@ -58,8 +59,8 @@ pub fn confusion_png(metrics: &Metrics, title: &str, note: Option<&str>) -> Resu
 
 fn summary(metrics: &Metrics) -> String {
     format!(
-        "{} clips     accuracy {:.1} %     UAR {:.1} %     macro F1 {:.1} %",
-        metrics.clips,
+        "{}     accuracy {:.1} %     UAR {:.1} %     macro F1 {:.1} %",
+        counted(metrics.clips, "clip"),
         metrics.accuracy * 100.0,
         metrics.uar * 100.0,
         metrics.macro_f1 * 100.0

@@ -12,6 +12,7 @@ use super::style::{
     mixed,
 };
 use crate::inspection::{ClipFacts, CorpusStats};
+use crate::plural::counted;
 
 /// Width of the names left of a plot.
 const NAMES: f64 = 130.0;
@@ -92,10 +93,10 @@ fn title(survey: &CorpusStats) -> String {
 fn subtitle(survey: &CorpusStats) -> String {
     let minutes = survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0;
     format!(
-        "{} clips     {} speakers     {} classes     {minutes:.1} minutes",
-        survey.clips.len(),
-        survey.speakers.len(),
-        survey.classes.len()
+        "{}     {}     {}     {minutes:.1} minutes",
+        counted(survey.clips.len(), "clip"),
+        counted(survey.speakers.len(), "speaker"),
+        counted(survey.classes.len(), "class")
     )
 }
 

@@ -6,20 +6,21 @@ use std::fmt::Write;
 use crate::corpus::women_and_men;
 use crate::escape::escape_line;
 use crate::inspection::{ClipFacts, CorpusStats};
+use crate::plural::{counted, is_or_are};
 
 /// Text of a survey: tables by class, speaker and file format, the shortcut probes, and warnings.
 pub fn corpus_stats_text(survey: &CorpusStats) -> String {
     let mut text = format!(
-        "{} in {}\n{} clips, {} classes, {}, {:.1} minutes{}\n\n",
+        "{} in {}\n{}, {}, {}, {:.1} minutes{}\n\n",
         survey.kind,
         escape_line(&survey.folder.display().to_string()),
-        survey.clips.len(),
-        survey.classes.len(),
+        counted(survey.clips.len(), "clip"),
+        counted(survey.classes.len(), "class"),
         match survey.speakers.as_slice() {
             [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
             speakers => match women_and_men(survey.kind, speakers) {
-                Some(who) => format!("{} speakers ({who})", speakers.len()),
-                None => format!("{} speakers", speakers.len()),
+                Some(who) => format!("{} ({who})", counted(speakers.len(), "speaker")),
+                None => counted(speakers.len(), "speaker"),
             },
         },
         survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0,
@@ -35,7 +36,13 @@ pub fn corpus_stats_text(survey: &CorpusStats) -> String {
     text += &probes(survey);
     if !survey.left_out.is_empty() {
         const SHOWN: usize = 10;
-        let _ = writeln!(text, "\n{} files are left out", survey.left_out.len());
+        let count = survey.left_out.len();
+        let _ = writeln!(
+            text,
+            "\n{} {} left out",
+            counted(count, "file"),
+            is_or_are(count)
+        );
         for skipped in survey.left_out.iter().take(SHOWN) {
             let line = format!("{}: {}", skipped.file.display(), skipped.reason);
             let _ = writeln!(text, "  {}", escape_line(&line));

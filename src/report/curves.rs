@@ -104,10 +104,12 @@ fn note(runs: &[Curves]) -> Option<String> {
 }
 
 impl Curves {
-    /// The record of the selected epoch.
+    /// The record of the selected epoch. None without a validation subset, because then the last
+    /// epoch is not a choice.
     pub(super) fn selected(&self) -> Option<&EpochMetrics> {
         let selected = self.kept_epoch?;
-        self.epochs.iter().find(|record| record.epoch == selected)
+        let mut epochs = self.epochs.iter();
+        epochs.find(|record| record.epoch == selected && !record.validation_uar.is_nan())
     }
 
     /// Label of the selected epoch, which is not always the one with the best validation UAR.

@@ -54,13 +54,13 @@ pub fn grid_png(name: &str, rows: &[GridRow], note: Option<&str>) -> Result<Vec<
         shown.truncate(MAX_ROWS);
     }
     let left_out = rows.len() - shown.len();
-    let subtitle = match left_out {
-        0 => "UAR: mean over the seeds, 95 % interval over speakers".to_string(),
-        _ => format!(
-            "UAR: mean over the seeds, 95 % interval over speakers     the best {MAX_ROWS} of {}",
-            rows.len()
-        ),
-    };
+    let mut subtitle = "UAR: mean over the seeds, 95 % interval over speakers".to_string();
+    if left_out > 0 {
+        subtitle += &format!("     the best {MAX_ROWS} of {}", rows.len());
+    }
+    if shown.iter().any(|row| row.is_baseline) {
+        subtitle += "     bold, dashed line: baseline";
+    }
     let height = HEADER_HEIGHT + TITLE + shown.len() as f64 * ROW + BOTTOM_SPACE;
     let axis = axis(&shown);
     png(WIDTH as usize, height as usize, |canvas| {

@@ -36,11 +36,13 @@ pub struct MatrixCell {
     pub uar: Option<MeanStd>,
     /// 95 % interval of the UAR over speakers.
     pub interval: Option<Interval>,
+    /// Chance of this cell, if it differs from that of the matrix: some classes have no test clips.
+    pub chance: Option<f64>,
 }
 
 /// Draws UARs as a PNG with a width of 1400 pixels: `cells[row][column]` with a row for each
 /// training corpus and a column for each test corpus. The colour goes from white, at `chance` (a
-/// fraction), to blue. Cells on the diagonal are framed: there the test speakers belong to the
+/// fraction) or at the cell's own chance, to blue. Cells on the diagonal are framed: there the test speakers belong to the
 /// training corpus, but are not in its training subset.
 pub fn matrix_png(
     name: &str,
@@ -85,8 +87,10 @@ pub fn matrix_png(
         let middle = ((left + right) / 2.0, (TOP + bottom) / 2.0);
         canvas.text("tested on", middle.0, TOP - 40.0, Align::Center, quiet)?;
         canvas.text_upwards("trained on", MARGIN + 12.0, middle.1, Align::Center, quiet)?;
+        let has_own = cells.iter().flatten().any(|cell| cell.chance.is_some());
+        let other = if has_own { " or as in the cell" } else { "" };
         let legend = format!(
-            "framed: other speakers of the same corpus     white: chance ({:.1}), full blue: 100",
+            "framed: other speakers of the same corpus     white: chance ({:.1}{other}), full blue: 100",
             100.0 * chance
         );
         canvas.text(&legend, left, bottom + 30.0, Align::Left, quiet)
@@ -112,6 +116,7 @@ impl Field {
             height,
             ..
         } = *self;
+        let chance = cell.chance.unwrap_or(chance);
         let shade = cell.uar.map_or(0.0, |uar| {
             ((uar.mean - chance) / (1.0 - chance)).clamp(0.0, 1.0)
         });
@@ -138,7 +143,7 @@ impl Field {
         };
         let size = LARGEST_NUMBER.min(0.3 * width).min(0.4 * height);
         let number = format!("{:.1}", 100.0 * uar.mean);
-        let lines = self.lines(&uar, cell.interval);
+        let lines = self.lines(&uar, cell);
         let up = 0.55 * size * lines.len() as f64 / 2.0;
         let font = Font::new(size, ink).bold();
         canvas.text(&number, middle, centre - up, Align::Center, font)?;
@@ -152,14 +157,18 @@ impl Field {
     }
 
     /// Text lines below the number, as far as there is room for them.
-    fn lines(&self, uar: &MeanStd, interval: Option<Interval>) -> Vec<String> {
+    fn lines(&self, uar: &MeanStd, cell: &MatrixCell) -> Vec<String> {
+        let chance = cell.chance;
+        let chance = chance.map(|chance| format!("chance {:.1}", 100.0 * chance));
         if self.width < 110.0 || self.height < INTERVAL_HEIGHT {
             return Vec::new();
         }
         let deviation = uar.std.map(|d| format!("± {:.1}", 100.0 * d));
-        let interval = interval
+        let interval = cell
+            .interval
             .map(|Interval { low, high }| format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high));
-        deviation.into_iter().chain(interval).collect()
+        let lines = [deviation, interval, chance];
+        lines.into_iter().flatten().collect()
     }
 }
 
@@ -182,6 +191,7 @@ mod tests {
                 low: mean - 0.05,
                 high: mean + 0.05,
             }),
+            chance: (mean > 0.4).then_some(0.33),
         }
     }
 
@@ -193,6 +203,7 @@ mod tests {
             cells[0][count - 1] = MatrixCell {
                 uar: None,
                 interval: None,
+                chance: None,
             };
             let png = matrix_png("all", &corpora, &cells, 0.25, Some("a note")).unwrap();
             image::load_from_memory(&png).unwrap();

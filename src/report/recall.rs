@@ -11,6 +11,7 @@ use super::style::{
     BACKGROUND, BLUE, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH, mixed,
 };
 use crate::evaluation::{Interval, Predictions, wilson};
+use crate::plural::counted;
 
 /// Distance between the two halves.
 const GUTTER: f64 = 60.0;
@@ -52,8 +53,8 @@ pub fn recall_png(
     let metrics = predictions.metrics();
     png(WIDTH as usize, height as usize, |canvas| {
         let subtitle = format!(
-            "{} clips     UAR {:.1} %     whiskers: 95 % Wilson intervals, as if clips were independent",
-            metrics.clips,
+            "{}     UAR {:.1} %     whiskers: 95 % Wilson intervals, as if clips were independent",
+            counted(metrics.clips, "clip"),
             100.0 * metrics.uar
         );
         draw_header(canvas, title, &subtitle, note)?;

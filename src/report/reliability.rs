@@ -11,6 +11,7 @@ use super::style::{
     BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH, mixed,
 };
 use crate::evaluation::{Bin, Calibration};
+use crate::plural::counted;
 
 /// Side length of a plot.
 const SIDE: f64 = 500.0;
@@ -49,7 +50,8 @@ pub fn reliability_png(
 fn summary(calibration: &Calibration) -> String {
     let clips: u64 = calibration.bins.iter().map(|bin| bin.clips).sum();
     format!(
-        "{clips} clips     expected calibration error {:.1} %     negative log-likelihood {:.3}",
+        "{}     expected calibration error {:.1} %     negative log-likelihood {:.3}",
+        counted(clips, "clip"),
         calibration.ece * 100.0,
         calibration.nll
     )

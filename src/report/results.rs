@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::scores::scored_set;
 use super::{Curves, Report, confusion_png, curves_png, recall_png, reliability_png};
 use crate::corpus::Clip;
 use crate::evaluation::EpochMetrics;
@@ -40,7 +41,7 @@ pub fn write_results(
         &report.metrics.classes,
         &report.metrics.confusion,
     )?;
-    let title = format!("{}: {} subset", report.run, report.part);
+    let title = format!("{}: {}", report.run, scored_set(&report.part));
     let note = report.note();
     let reliability = reliability_png(&report.calibration, &title, note.as_deref())?;
     write_bytes(&run.reliability_png(), &reliability)?;

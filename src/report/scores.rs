@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::escape::escape_line;
 use crate::evaluation::{self, Calibration, Metrics};
+use crate::plural::counted;
 
 /// The scores on one subset of one corpus, and the facts that a reader needs to judge them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,14 @@ pub struct Report {
     pub metrics: Metrics,
 }
 
+/// The recordings that were scored: `test subset`, or `all recordings`.
+pub(super) fn scored_set(part: &str) -> String {
+    match part {
+        "all" => "all recordings".into(),
+        part => format!("{part} subset"),
+    }
+}
+
 impl Report {
     /// True if no speaker is known to be in two subsets.
     pub fn is_certified(&self) -> bool {
@@ -63,10 +72,10 @@ impl Report {
     pub fn text(&self) -> String {
         let Report { metrics, .. } = self;
         let mut text = format!(
-            "{} subset of {}, {} clips",
-            self.part,
+            "{} of {}, {}",
+            scored_set(&self.part),
             escape_line(&self.corpus),
-            metrics.clips
+            counted(metrics.clips, "clip")
         );
         if let Some(epoch) = self.epoch {
             text += &format!(", weights of epoch {epoch}");
@@ -78,20 +87,17 @@ impl Report {
         };
         if self.skipped_recordings > 0 {
             text += &format!(
-                "{} unreadable recordings were left out.\n",
-                self.skipped_recordings
+                "{} left out.\n",
+                counted(self.skipped_recordings, "unreadable recording")
             );
         }
         if self.unknown_label > 0 {
             text += &format!(
-                "{} clips were left out: their label is not a class of the model.\n",
-                self.unknown_label
+                "{} left out: their label is not a class of the model.\n",
+                counted(self.unknown_label, "clip")
             );
         }
-        let missing: Vec<&str> = (0..metrics.classes.len())
-            .filter(|&class| metrics.per_class[class].support == 0)
-            .map(|class| metrics.classes[class].as_str())
-            .collect();
+        let missing = metrics.missing();
         if !missing.is_empty() {
             text += &format!(
                 "There are no clips of {}; the UAR is the mean over the other classes.\n",
@@ -103,7 +109,7 @@ impl Report {
             100.0 * metrics.accuracy,
             100.0 * metrics.uar,
             100.0 * metrics.macro_f1,
-            100.0 / (metrics.classes.len() - missing.len()).max(1) as f64,
+            100.0 * metrics.chance(),
         );
         text += &evaluation::classification_table(metrics);
         text += &format!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::scores::scored_set;
 use super::stress_png;
 use crate::disturbance::{Category, Disturbance};
 use crate::escape::escape_line;
@@ -13,8 +14,9 @@ use crate::evaluation::{
     GroupScores, Interval, LEAST_UAR_CHANGE, LEAST_UNCHANGED, Predictions, Robustness,
     SpeakerBootstrap,
 };
-use crate::io::{write_atomically, write_bytes};
-use crate::run::{RunFolder, beginning};
+use crate::io::write_bytes;
+use crate::plural::counted;
+use crate::run::{StressFiles, beginning};
 
 /// The scores of disturbed clips, and the facts that a reader needs to judge them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,8 +127,12 @@ impl StressReport {
     /// The clips in one line.
     pub fn subject(&self) -> String {
         format!(
-            "{} subset of {}, {} clips, {} speakers, seed {}",
-            self.part, self.corpus, self.clips, self.speakers, self.seed
+            "{} of {}, {}, {}, seed {}",
+            scored_set(&self.part),
+            self.corpus,
+            counted(self.clips, "clip"),
+            counted(self.speakers, "speaker"),
+            self.seed
         )
     }
 
@@ -381,16 +387,13 @@ pub fn is_own_stress(file: &Path) -> bool {
         || beginning.starts_with('{') && beginning.contains("\"uar_change_interval\"")
 }
 
-/// Writes `stress.csv`, `stress.json` and `stress.png` into a folder, which need not be that of a
-/// run.
+/// Writes the table, the JSON and the picture of a stress test.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_stress(folder: &RunFolder, report: &StressReport) -> Result<()> {
+pub fn write_stress(files: &StressFiles, report: &StressReport) -> Result<()> {
     let (csv, png) = (report.csv()?, stress_png(report)?);
-    write_atomically(&folder.stress_csv(), |file| {
-        Ok(std::io::Write::write_all(file, &csv)?)
-    })?;
-    write_bytes(&folder.stress_png(), &png)?;
-    write_bytes(&folder.stress_json(), report.json()?.as_bytes())
+    write_bytes(&files.csv, &csv)?;
+    write_bytes(&files.png, &png)?;
+    write_bytes(&files.json, report.json()?.as_bytes())
 }

@@ -48,6 +48,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::escape::shell_word;
 use crate::io;
 
 pub use journal::{read_metrics, write_metrics};
@@ -91,9 +92,10 @@ impl RunFolder {
     pub fn check_name(name: &str) -> Result<()> {
         if !io::is_file_name(name) {
             bail!(
-                "'{}' cannot be the name of a run: use letters, digits, '-' and '_' (--runs-dir \
-                 selects the folder that contains the runs)",
-                name.escape_debug()
+                "'{}' cannot be the name of a run: {} (--runs-dir selects the folder that contains the \
+                 runs)",
+                name.escape_debug(),
+                io::FILE_NAME_RULE
             );
         }
         Ok(())
@@ -140,6 +142,8 @@ impl RunFolder {
     /// # Errors
     /// Fails if a file cannot be removed.
     pub fn forget_results(&self) -> Result<()> {
+        let stress = SCORED.map(|part| self.stress_files(part));
+        let stress = stress.map(|files| [files.csv, files.json, files.png]);
         let results = [
             self.predictions_csv(),
             self.report_txt(),
@@ -148,13 +152,10 @@ impl RunFolder {
             self.confusion_png(),
             self.reliability_png(),
             self.recall_png(),
-            self.stress_csv(),
-            self.stress_json(),
-            self.stress_png(),
             self.report_html(),
         ];
-        for file in results {
-            match fs::remove_file(&file) {
+        for file in results.iter().chain(stress.as_flattened()) {
+            match fs::remove_file(file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {}", file.display()));
                 }
@@ -205,26 +206,9 @@ impl RunFolder {
             }
         }
         if let Some(folder) = candidates.iter().find(|folder| folder.is_dir()) {
-            let kinds = [
-                (
-                    "cross-validation.toml",
-                    "a cross-validation; its runs are the folders in it",
-                ),
-                (
-                    "grid.toml",
-                    "a sweep; its runs are the folders in it, and `emovox collect FILE` summarises them",
-                ),
-                (
-                    "cross-corpus.toml",
-                    "a cross-corpus matrix; its runs are the folders in it",
-                ),
-            ];
-            let reason = kinds
-                .iter()
-                .find(|(file, _)| folder.join(file).is_file())
-                .map_or("it has no config.toml".into(), |(_, kind)| {
-                    format!("it is {kind}")
-                });
+            let reason = study(folder).map_or("it has no config.toml".into(), |(kind, advice)| {
+                format!("it is {kind}; {advice}")
+            });
             bail!("{} is not a run folder: {reason}", folder.display());
         }
         if candidates[0].is_file() {
@@ -338,17 +322,24 @@ impl RunFolder {
     pub fn recall_png(&self) -> PathBuf {
         self.folder.join("recall.png")
     }
-    /// Path of the table of scores of disturbed clips.
-    pub fn stress_csv(&self) -> PathBuf {
-        self.folder.join("stress.csv")
+    /// Paths of the scores of the disturbed clips of a subset: `stress.csv` and so on for `test`,
+    /// `stress-validation.csv` and so on for another one, so that the results of the test subset
+    /// stay.
+    pub fn stress_files(&self, part: &str) -> StressFiles {
+        let stem = match part {
+            "test" => "stress".to_string(),
+            part => format!("stress-{part}"),
+        };
+        let file = |ending| self.folder.join(format!("{stem}.{ending}"));
+        StressFiles {
+            csv: file("csv"),
+            json: file("json"),
+            png: file("png"),
+        }
     }
-    /// Path of the scores of disturbed clips, for programs.
+    /// Path of the scores of the disturbed clips of the test subset, for programs.
     pub fn stress_json(&self) -> PathBuf {
-        self.folder.join("stress.json")
-    }
-    /// Path of the picture of the scores of disturbed clips.
-    pub fn stress_png(&self) -> PathBuf {
-        self.folder.join("stress.png")
+        self.stress_files("test").json
     }
     /// Path of the HTML report.
     pub fn report_html(&self) -> PathBuf {
@@ -364,6 +355,20 @@ impl RunFolder {
     }
 }
 
+/// Files of a stress test.
+#[derive(Debug, Clone)]
+pub struct StressFiles {
+    /// The table of the scores.
+    pub csv: PathBuf,
+    /// The scores for programs.
+    pub json: PathBuf,
+    /// The picture.
+    pub png: PathBuf,
+}
+
+/// Sets of a run's own recordings that a stress test can score.
+const SCORED: [&str; 4] = ["test", "validation", "train", "all"];
+
 /// Files that identify the folder of a run, a cross-validation, a sweep or a cross-corpus matrix.
 const MARKS: [&[&str]; 4] = [
     &["config.toml", "split.csv"],
@@ -373,7 +378,7 @@ const MARKS: [&[&str]; 4] = [
 ];
 
 /// Files that emovox writes into such a folder. An output of the user must not replace them.
-const OWN: [&str; 34] = [
+const OWN: [&str; 43] = [
     "config.toml",
     "split.csv",
     "skipped.csv",
@@ -395,6 +400,15 @@ const OWN: [&str; 34] = [
     "stress.csv",
     "stress.json",
     "stress.png",
+    "stress-validation.csv",
+    "stress-validation.json",
+    "stress-validation.png",
+    "stress-train.csv",
+    "stress-train.json",
+    "stress-train.png",
+    "stress-all.csv",
+    "stress-all.json",
+    "stress-all.png",
     "events.out.tfevents.emovox",
     "cross-validation.toml",
     "folds.csv",
@@ -424,11 +438,44 @@ const UNFINISHED: &str = ".making-";
 
 /// The error for a name that is not free.
 fn name_in_use(folder: &Path, name: &str) -> anyhow::Error {
-    anyhow!(
-        "{} exists, and no run is ever overwritten; continue it with --resume {name}, or choose \
-         another name with --run",
-        folder.display()
-    )
+    let advice = if RunFolder::at(folder).is_some() {
+        let name = shell_word(name);
+        format!(
+            "exists, and no run is ever overwritten; continue it with --resume {name}, or choose another \
+             name with --run"
+        )
+    } else if let Some((kind, _)) = study(folder) {
+        format!("is {kind}, not a run; choose another name with --run")
+    } else {
+        "exists and is not a run; choose another name with --run".to_string()
+    };
+    anyhow!("{} {advice}", folder.display())
+}
+
+/// The study in a folder that contains several runs, and the way to use its results. `None` for
+/// other folders.
+fn study(folder: &Path) -> Option<(&'static str, &'static str)> {
+    let studies = [
+        (
+            "cross-validation.toml",
+            "a cross-validation",
+            "its runs are the folders in it",
+        ),
+        (
+            "grid.toml",
+            "a sweep",
+            "its runs are the folders in it, and `emovox collect FILE` summarises them",
+        ),
+        (
+            "cross-corpus.toml",
+            "a cross-corpus matrix",
+            "its runs are the folders in it",
+        ),
+    ];
+    let found = studies
+        .into_iter()
+        .find(|(file, ..)| folder.join(file).is_file());
+    found.map(|(_, kind, advice)| (kind, advice))
 }
 
 /// Makes and fills the folder of a new run, with the first free name of `name`, `name-2` … up to
@@ -556,7 +603,9 @@ mod tests {
             run.reliability_png(),
             run.events(),
         ];
-        for file in files {
+        let stress = SCORED.map(|part| run.stress_files(part));
+        let stress = stress.map(|files| [files.csv, files.json, files.png]);
+        for file in files.iter().chain(stress.as_flattened()) {
             let name = file.file_name().unwrap().to_str().unwrap();
             assert!(OWN.contains(&name), "{name}");
         }
@@ -568,6 +617,24 @@ mod tests {
         create(runs.path(), "mine").unwrap();
         let error = create(runs.path(), "mine").unwrap_err().to_string();
         assert!(error.contains("--resume mine"), "{error}");
+    }
+
+    #[test]
+    fn a_study_is_not_resumed_as_a_run() {
+        let runs = tempfile::tempdir().unwrap();
+        fs::create_dir_all(runs.path().join("sizes")).unwrap();
+        fs::write(runs.path().join("sizes/grid.toml"), "").unwrap();
+        let error = create(runs.path(), "sizes").unwrap_err().to_string();
+        assert!(
+            error.contains("sizes is a sweep, not a run") && !error.contains("--resume"),
+            "{error}"
+        );
+        fs::create_dir_all(runs.path().join("other")).unwrap();
+        let error = create(runs.path(), "other").unwrap_err().to_string();
+        assert!(
+            error.contains("other exists and is not a run") && !error.contains("--resume"),
+            "{error}"
+        );
     }
 
     #[test]

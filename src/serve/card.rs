@@ -90,16 +90,19 @@ fn scores(trained: &Trained) -> Result<Value> {
     }))
 }
 
-/// The scores of disturbed clips; null without `emovox stress`.
+/// The scores of disturbed clips of the test subset; null without `emovox stress`. Earlier versions
+/// wrote those of other subsets into the same file.
 fn robustness(run: &RunFolder) -> Result<Value> {
     let file = run.stress_json();
     if !file.exists() {
         return Ok(Value::Null);
     }
-    Ok(serde_json::from_str(&bounded::read_text(
-        &file,
-        bounded::RESULTS,
-    )?)?)
+    let scores: Value = serde_json::from_str(&bounded::read_text(&file, bounded::RESULTS)?)?;
+    Ok(if scores["part"] == "test" {
+        scores
+    } else {
+        Value::Null
+    })
 }
 
 /// Each corpus of the run with its number of recordings and speakers, in all subsets.

@@ -22,6 +22,7 @@ use crate::model::{
     EmotionModel, check_metadata, check_numbers, decode, encode, load_state_dict, metadata,
     read_tensors,
 };
+use crate::reason::reason;
 use crate::run::{RunFolder, read_metrics};
 
 /// `[epochs, 8]`: the columns of `metrics.csv`. Absent before the first epoch is completed.
@@ -196,8 +197,9 @@ pub fn saved_progress(
         // The error says which file can replace the damaged one.
         match read(&previous) {
             Ok(progress) if path != previous => anyhow!(
-                "{error:#}. previous.ot is not damaged and has {} completed epochs: add \
+                "{}. previous.ot is not damaged and has {} completed epochs: add \
                  --from-previous to resume from it",
+                reason(&error),
                 progress.epochs.len()
             ),
             _ => error.context("this run cannot be resumed, and was not changed"),

@@ -13,7 +13,9 @@ use super::cache::CacheArgs;
 use super::stop::Stop;
 use super::trials::{Batch, Workers, describe_scores, finish, print_outcome};
 use super::{Cli, Runs, open_data, say, warning};
+use emovox::escape::shell_word;
 use emovox::experiments::{Job, Outcome, Plan, Sweep, SweepTrial, TrialState};
+use emovox::plural::counted;
 use emovox::reason::reason;
 use emovox::run::RunLock;
 
@@ -43,11 +45,13 @@ sizes.toml:
   model.hidden = 64
   training.learning_rate = 0.003
 
-A trial is one training: a setting, a fold and a seed. Trials have nothing in common except the feature
-cache. The name of a trial does not change when values are added. A stopped trial continues, and a
-finished trial is not trained again. So any scheduler that can count can run a sweep:
+A trial is one training: a setting, a fold and a seed. Trials have nothing in common except the \
+feature cache. The name of a trial does not change when values are added. A stopped trial \
+continues, and a finished trial is not trained again. So any scheduler that can count can run a \
+sweep:
   seq 0 35 | parallel emovox grid sizes.toml --cell {}
-  Kubernetes: completionMode: Indexed, command: emovox grid sizes.toml --cell $(JOB_COMPLETION_INDEX)")]
+  Kubernetes, with completionMode: Indexed:
+      emovox grid sizes.toml --cell $(JOB_COMPLETION_INDEX)")]
 pub struct GridArgs {
     /// Sweep file
     #[arg(value_name = "FILE")]
@@ -114,10 +118,10 @@ pub(super) fn open(file: &Path, runs: &Path) -> Result<Sweep> {
 fn list(sweep: &Sweep) {
     let trials = sweep.trials();
     say!(
-        "{}: {} settings, {} trials, in {}",
+        "{}: {}, {}, in {}",
         sweep.name,
-        sweep.hyper_params.len(),
-        trials.len(),
+        counted(sweep.hyper_params.len(), "setting"),
+        counted(trials.len(), "trial"),
         sweep.folder.display()
     );
     let mut done = 0;
@@ -170,9 +174,10 @@ fn train_one(of_sweep: SweepTrial, sweep: &Sweep, args: &GridArgs) -> Result<Exi
 fn train_here(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<ExitCode> {
     let all = sweep.trials().len();
     say!(
-        "{}: {} settings, {all} trials, {} to train",
+        "{}: {}, {}, {} to train",
         sweep.name,
-        sweep.hyper_params.len(),
+        counted(sweep.hyper_params.len(), "setting"),
+        counted(all, "trial"),
         left.len()
     );
     sweep.create()?;
@@ -216,7 +221,7 @@ fn train_here(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<Exi
     sweep.write_summary(&summary)?;
     let retry = format!(
         "train them again with `emovox grid {} --run --failed`",
-        args.file.display()
+        shell_word(&args.file.display().to_string())
     );
     finish(&summary.text(), &sweep.folder, stop, failed, &retry)
 }

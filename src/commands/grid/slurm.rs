@@ -11,8 +11,10 @@ use clap::Args;
 
 use super::GridArgs;
 use crate::commands::say;
+use emovox::escape::shell_word;
 use emovox::experiments::{Sweep, SweepTrial, TrialState};
 use emovox::io::write_bytes;
+use emovox::plural::{counted, is_or_are};
 use emovox::process;
 
 /// Options of `sbatch`.
@@ -56,10 +58,12 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
     };
     let names = left.iter().map(SweepTrial::name);
     let names: Vec<String> = names.filter(|name| !queued.contains_key(name)).collect();
-    if left.len() > names.len() {
+    let waiting = left.len() - names.len();
+    if waiting > 0 {
         say!(
-            "{} trials are already in the queue",
-            left.len() - names.len()
+            "{} {} already in the queue",
+            counted(waiting, "trial"),
+            is_or_are(waiting)
         );
     }
     if names.is_empty() {
@@ -94,11 +98,11 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
             &folder.join(format!("{job}.job")),
             list.display().to_string().as_bytes(),
         )?;
-        say!("submitted {} trials as job {job}", names.len());
+        say!("submitted {} as job {job}", counted(names.len(), "trial"));
     }
     say!(
         "to see their state: emovox grid {} --status",
-        args.file.display()
+        shell_word(&args.file.display().to_string())
     );
     Ok(ExitCode::SUCCESS)
 }

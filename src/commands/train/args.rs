@@ -9,6 +9,7 @@ use crate::commands::settings::{Settings, set};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
+use emovox::escape::shell_word;
 use emovox::run::RunFolder;
 use emovox::training::CheckpointSelection;
 
@@ -25,7 +26,8 @@ Examples:
   emovox train --manifest train.csv --root data/mine
       a manifest: file, label, speaker and, if there are such columns, the split, and start and end
       of a segment in seconds
-  emovox train --manifest urdu_train_fold_1.jsonl --test-manifest urdu_test_fold_1.jsonl --root data/urdu
+  emovox train --manifest urdu_train_fold_1.jsonl --test-manifest urdu_test_fold_1.jsonl \\
+      --root data/urdu
       the manifests of a benchmark, in the format of EmoBox
   emovox train --data ravdess=data/ravdess --data emodb=data/emodb --balance corpus-class
       two corpora with their common labels; each class of each corpus is equally frequent
@@ -38,18 +40,20 @@ Examples:
   emovox train --config runs/ravdess-bilstm/config.toml --seed 2 --run second
       the same settings with another seed
   emovox train --data data/emodb --init-weights runs/ravdess-bilstm/best.ot
-      fine-tuning: start from these weights, with a new last layer for other classes; rejected if they
-      were trained on test clips or speakers (with --allow-leak, noted beside every score instead)
+      fine-tuning: start from these weights, with a new last layer for other classes; rejected if
+      they were trained on test clips or speakers (with --allow-leak, noted beside every score
+      instead)
 
-Ctrl-C (or SIGTERM) finishes the step, saves, and prints the command that continues the run; a second
-Ctrl-C ends the process immediately. A killed training continues with --resume from the last saved state
-(saved after each epoch, and every five minutes). A resumed run may change --epochs, --early-stopping,
---device and --data (if its recordings have moved); any other change is rejected.
+Ctrl-C (or SIGTERM) finishes the step, saves, and prints the command that continues the run; a \
+second Ctrl-C ends the process immediately. A killed training continues with --resume from the \
+last saved state (saved after each epoch, and every five minutes). A resumed run may change \
+--epochs, --early-stopping, --device and --data (if its recordings have moved); any other change \
+is rejected.
 
-The run folder runs/NAME/ contains config.toml, split.csv, skipped.csv, ancestors.csv (with
---init-weights: the training recordings of these weights), metrics.csv (one line per epoch), curves.png
-(updated during the training), confusion.png, confusion.csv, recall.png, reliability.png, report.txt,
-report.json, predictions.csv, best.ot, last.ot and previous.ot.")]
+The run folder runs/NAME/ contains config.toml, split.csv, skipped.csv, ancestors.csv (with \
+--init-weights: the training recordings of these weights), metrics.csv (one line per epoch), \
+curves.png (updated during the training), confusion.png, confusion.csv, recall.png, \
+reliability.png, report.txt, report.json, predictions.csv, best.ot, last.ot and previous.ot.")]
 pub struct TrainArgs {
     #[command(flatten)]
     pub(super) settings: Settings,
@@ -138,7 +142,7 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
         );
     }
     args.settings.data.specify(&mut config);
-    args.settings.apply(&mut config);
+    args.settings.apply(&mut config)?;
     apply(args, &mut config);
     let mut differences = recorded.differences(&config)?;
     if let Some(arch) = args.settings.arch
@@ -162,7 +166,7 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
              --config {} …",
             run.name(),
             differences.join("; "),
-            run.config_toml().display()
+            shell_word(&run.config_toml().display().to_string())
         );
     }
     Ok(config)

@@ -11,9 +11,11 @@ use crate::commands::{say, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
-use emovox::dataset::FeatureDataset;
+use emovox::dataset::{FeatureDataset, Sounds};
+use emovox::escape::shell_word;
 use emovox::experiments::Experiment;
 use emovox::model::{EmotionModel, Head};
+use emovox::plural::{counted, is_or_are};
 use emovox::run::RunFolder;
 use emovox::training::{Event, Progress};
 
@@ -24,12 +26,14 @@ const LISTED: usize = 10;
 pub(super) fn train_with_bar(
     experiment: &Experiment,
     model: &EmotionModel,
+    noise: Sounds,
     stop: &AtomicBool,
     monitor: &mut TrainingMonitor,
 ) -> Result<Progress> {
     let config = &experiment.config.training;
     let copying = bar(experiment.copies(), "disturbed copies", "clips");
-    let copies = experiment.disturbed_copies(stop, || copying.inc(1))?;
+    let copies = experiment.disturbed_copies(&noise.waveforms, stop, || copying.inc(1))?;
+    drop(noise);
     copying.finish_and_clear();
     let bar = bar(1, "training", "steps");
     let mut trained = false;
@@ -68,8 +72,8 @@ pub(super) fn train_with_bar(
         }),
         Event::StoppedEarly { epoch } => bar.suspend(|| {
             say!(
-                "stopped after epoch {epoch}: {} epochs without a better validation UAR",
-                config.early_stopping
+                "stopped after epoch {epoch}: {} without a better validation UAR",
+                counted(config.early_stopping, "epoch")
             );
         }),
     });
@@ -78,8 +82,9 @@ pub(super) fn train_with_bar(
         && progress.epochs.len() >= config.epochs
     {
         say!(
-            "nothing left to train: {} epochs are finished, and --epochs is {}",
-            progress.epochs.len(),
+            "nothing left to train: {} {} finished, and --epochs is {}",
+            counted(progress.epochs.len(), "epoch"),
+            is_or_are(progress.epochs.len()),
             config.epochs
         );
     }
@@ -133,13 +138,11 @@ pub(super) fn describe_long(experiment: &Experiment) {
         return;
     }
     let limit = experiment.config.training.piece_seconds;
-    let (number, verb) = match long.len() {
-        1 => ("1 recording".to_string(), "is"),
-        number => (format!("{number} recordings"), "are"),
-    };
     say!(
-        "{number} longer than {limit} s {verb} divided into pieces for training and prediction ([training] \
-         piece_seconds):"
+        "{} longer than {limit} s {} divided into pieces for training and prediction ([training] \
+         piece_seconds):",
+        counted(long.len(), "recording"),
+        is_or_are(long.len())
     );
     for (clip, seconds) in long.iter().take(SHOWN) {
         say!("  {}: {}", clip.file.display(), clock(*seconds));
@@ -171,12 +174,12 @@ pub(super) fn describe_head(experiment: &Experiment) {
 pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
-        "corpus {} in {}: {} clips, {}, {} classes ({}){}",
+        "corpus {} in {}: {}, {}, {} ({}){}",
         corpus.name(),
         corpus.folder.display(),
-        corpus.clips.len(),
+        counted(corpus.clips.len(), "clip"),
         corpus::describe_speakers(&corpus.clips, false),
-        classes.len(),
+        counted(classes.len(), "class"),
         classes.join(", "),
         if corpus.is_synthetic() {
             "; synthetic, not human speech"
@@ -196,8 +199,9 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     }
     if let Some(first) = corpus.skipped.first() {
         say!(
-            "{} more recordings or folders are left out, such as {}: {}",
-            corpus.skipped.len(),
+            "{} {} left out, such as {}: {}",
+            counted(corpus.skipped.len(), "more path"),
+            is_or_are(corpus.skipped.len()),
             first.file.display(),
             first.reason
         );
@@ -207,7 +211,7 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
 /// Reports that a final model has no score of its own, and the command that estimates it.
 pub(super) fn describe_final(experiment: &Experiment) {
     let run = typed(&experiment.run);
-    let settings = experiment.run.config_toml();
+    let settings = experiment.run.config_toml().display().to_string();
     say!("");
     say!(
         "{run} is a final model: it is trained without a test subset, so it has no score of its own. A \
@@ -215,7 +219,7 @@ pub(super) fn describe_final(experiment: &Experiment) {
     );
     say!(
         "  emovox cross-validate --config {} --folds 5",
-        settings.display()
+        shell_word(&settings)
     );
     say!("predict other recordings: emovox predict {run} FILE.wav");
 }
@@ -279,20 +283,20 @@ fn describe_repeated(loaded: &FeatureDataset) {
     }
     if loaded.same.len() > LISTED {
         say!(
-            "{} more pairs of recordings are identical",
-            loaded.same.len() - LISTED
+            "{} of identical recordings",
+            counted(loaded.same.len() - LISTED, "more pair")
         );
     }
     if !contradictory.is_empty() {
         say!(
-            "{} recording(s) have two labels that contradict each other: remove the wrong one of each pair",
-            contradictory.len()
+            "{} with two labels that contradict each other: remove the wrong one of each pair",
+            counted(contradictory.len(), "recording")
         );
     }
     if !of_two.is_empty() {
         say!(
-            "{} recording(s) belong to two speakers, who may be one person: remove the wrong one of each pair",
-            of_two.len()
+            "{} of two speakers, who may be one person: remove the wrong one of each pair",
+            counted(of_two.len(), "recording")
         );
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod messages;
 mod monitor;
 
+use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -14,7 +15,10 @@ use super::cache::tell_uncached;
 use super::progress::bar;
 use super::stop::Stop;
 use super::terminal::{be_quiet, print_error, print_text};
-use super::{failure, find_own, open_data, say, tell_changes, tell_skipped, typed, warn_of_cpu};
+use super::{
+    failure, find_own, open_data, say, tell_changes, tell_skipped, tell_skipped_sounds, typed,
+    warn_of_cpu,
+};
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
 use emovox::corpus::split::SplitKind;
@@ -83,6 +87,7 @@ fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
     }
     describe_head(&experiment);
     describe_long(&experiment);
+    tell_skipped_sounds(&experiment.noise, "recordings of noise");
     if experiment.scored_before {
         say!(
             "the test subset of this run was scored before, and will be scored again at the end; do \
@@ -92,9 +97,12 @@ fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
     say!("");
     let stop = Stop::listen();
     let mut monitor = TrainingMonitor::new(&experiment, args.tensorboard);
-    let progress =
-        failure::training(|| train_with_bar(&experiment, &model, stop.asked(), &mut monitor))
-            .map_err(|error| with_resume_command(error, run))?;
+    // The training itself does not need the noise, which can be 200 MB.
+    let noise = mem::take(&mut experiment.noise);
+    let progress = failure::training(|| {
+        train_with_bar(&experiment, &model, noise, stop.asked(), &mut monitor)
+    })
+    .map_err(|error| with_resume_command(error, run))?;
     if !progress.is_over(&experiment.config.training) {
         interrupted(&progress, &resume_command(run));
         return Ok(stop.exit_code());
@@ -230,10 +238,18 @@ fn with_resume_command(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
         return error;
     }
     let command = resume_command(run);
-    error.context(format!(
-        "the training stopped; its saved state remains, and `{command}` continues from it after the \
-         problem is fixed"
-    ))
+    let has_state = run.last_ot().exists() || run.previous_ot().exists();
+    error.context(if has_state {
+        format!(
+            "the training stopped; its saved state remains, and `{command}` continues from it after \
+             the problem is fixed"
+        )
+    } else {
+        format!(
+            "the training stopped before its first saved state; `{command}` starts it again after the \
+             problem is fixed"
+        )
+    })
 }
 
 /// The command that continues a run.

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::escape::shell_word;
+
 /// Role of a column: the property of a clip that it contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -230,12 +232,7 @@ pub(super) fn unused(names: &[String], roles: &BTreeMap<Role, usize>) -> Vec<Str
 
 /// The flag that selects a column.
 fn column_flag(role: Role, name: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
-    if name.chars().all(is_plain) {
-        format!("--column {role}={name}")
-    } else {
-        format!("--column '{role}={}'", name.replace('\'', "'\\''"))
-    }
+    format!("--column {}", shell_word(&format!("{role}={name}")))
 }
 
 /// True if a column with this name has the role.

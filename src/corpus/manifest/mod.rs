@@ -32,6 +32,7 @@ use super::split::Subset;
 use super::subset_words::{SubsetUse, SubsetWords, meaning};
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
 use crate::audio::Excerpt;
+use crate::plural::is_or_are;
 use label_map::LabelMap;
 use place::Places;
 use segments::{Lengths, Times};
@@ -210,8 +211,9 @@ impl Manifest {
                 });
             }
             corpus.notes.push(format!(
-                "{lost} of the {all} clips are left out, because their segments are not in their \
+                "{lost} of the {all} clips {} left out, because their segments are not in their \
                  recordings; the first is in {}: {reason}",
+                is_or_are(lost),
                 first.display()
             ));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::similar::Similar;
+use crate::plural::{counted, is_or_are};
 
 /// Number of files, spread over the manifest, that are searched for to resolve the paths.
 const SAMPLED: usize = 200;
@@ -82,17 +83,18 @@ impl Places {
         let mut notes = Vec::new();
         if self.dropped > 0 {
             notes.push(format!(
-                "the first {} folder(s) of each path are left out: {} is {}",
-                self.dropped,
+                "each path is used without its first {}: {} is {}",
+                counted(self.dropped, "folder"),
                 self.example,
                 self.root.join(self.of(&self.example)).display()
             ));
         }
         if let Some((file, found)) = self.similar.first_key_value() {
             notes.push(format!(
-                "{} path(s) are not written as on this disk, and one recording each is found for them: {file} \
+                "{} {} not written as on this disk, and one recording each is found for them: {file} \
                  is {}",
-                self.similar.len(),
+                counted(self.similar.len(), "path"),
+                is_or_are(self.similar.len()),
                 self.root.join(found).display()
             ));
         }

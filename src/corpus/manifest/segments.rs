@@ -10,6 +10,7 @@ use super::time;
 use crate::audio::excerpt::seconds_text;
 use crate::audio::{Excerpt, Segment};
 use crate::corpus::Clip;
+use crate::plural::counted;
 
 /// Tolerance of an end time: a clip that ends up to this much before or behind the end of its
 /// recording ends with it.
@@ -177,9 +178,11 @@ pub(super) fn overlaps(clips: &[Clip]) -> Option<String> {
         }
     }
     let (one, other) = example?;
+    let verb = if count == 1 { "overlaps" } else { "overlap" };
     Some(format!(
-        "{count} segment(s) overlap another clip of the same file, such as {one} and {other}; clips \
-         with a common part should be in one subset"
+        "{} {verb} another clip of the same file, such as {one} and {other}; clips with a common part \
+         should be in one subset",
+        counted(count, "segment")
     ))
 }
 

@@ -445,7 +445,7 @@ fn overlapping_segments_are_noted() {
     let env = TestEnv::with(&["a.wav", "b.wav"]);
     let text = "file,start,end,label\na.wav,0,1.5,fear\na.wav,0.5,0.75,anger\na.wav,1,2,joy\nb.wav,,,joy\n";
     let notes = env.read("list.csv", text).unwrap().notes;
-    let note = "2 segment(s) overlap another clip of the same file, such as a.wav (0–1.5 s) and a.wav \
+    let note = "2 segments overlap another clip of the same file, such as a.wav (0–1.5 s) and a.wav \
                 (0.5–0.75 s)";
     assert!(
         notes.iter().any(|found| found.starts_with(note)),
@@ -468,7 +468,7 @@ fn segments_behind_the_end_are_left_out_and_counted() {
         "{reason}"
     );
     assert!(!reason.contains("milliseconds"), "{reason}");
-    let note = "1 of the 3 clips are left out, because their segments are not in their recordings";
+    let note = "1 of the 3 clips is left out, because their segments are not in their recordings";
     assert!(corpus.notes[0].starts_with(note), "{:?}", corpus.notes);
     // Most segments: the unit is wrong.
     env.assert_rejects(
@@ -547,7 +547,7 @@ fn manifests_of_emobox_are_read() {
     ];
     assert_eq!(clips(&corpus), expected);
     let notes = corpus.notes.join("\n");
-    for word in ["first 2 folder(s)", "label_map.json", "the rule of urdu"] {
+    for word in ["first 2 folders", "label_map.json", "the rule of urdu"] {
         assert!(notes.contains(word), "{notes}");
     }
     let strange = text.clone() + &line("Sad", "SM24_F19_S032", "X");
@@ -662,7 +662,7 @@ fn spellings_of_one_speaker_are_merged() {
     assert_eq!(
         corpus.notes,
         [
-            "'N/A' is not the name of a speaker: the speaker of 1 clip(s) is unknown",
+            "'N/A' is not the name of a speaker: the speaker of 1 clip is unknown",
             "speaker '03' is also written '3': 2 spellings of one speaker",
         ]
     );
@@ -836,7 +836,7 @@ fn paths_of_another_machine_are_found_and_reported() {
     assert_eq!(files, ["angry/03/a.wav", "sad/08/b.wav", "sad/08/c.wav"]);
     let note = &corpus.notes[0];
     assert!(
-        note.starts_with("3 path(s) are not written as on this disk"),
+        note.starts_with("3 paths are not written as on this disk"),
         "{note}"
     );
     assert!(corpus.skipped[0].reason.contains("line 5, column 1 (file)"));

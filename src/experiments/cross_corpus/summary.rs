@@ -19,7 +19,7 @@ use crate::experiments::summary::{
 use crate::experiments::trial::Trial;
 use crate::inference::Trained;
 use crate::io::write_bytes;
-use crate::leakage::{Caveats, Comparison, is_in_question};
+use crate::leakage::{Caveats, Comparison, SYNTHETIC, is_in_question};
 use crate::report::{MatrixCell, confusion_png, matrix_png};
 
 /// Scores of a cross-corpus matrix. They are fractions of 1.
@@ -52,6 +52,10 @@ pub struct CorpusPair {
     pub speakers_shared: bool,
     /// Notes that a reader of the scores needs.
     pub notes: Vec<String>,
+    /// Labels that no test clip has. They are left out of the UAR.
+    pub missing_labels: Vec<String>,
+    /// UAR of a random choice: one over the number of labels that test clips have.
+    pub chance: f64,
     /// Scores with each seed.
     pub seeds: Vec<SeedScores>,
     /// Mean and standard deviation over the seeds.
@@ -155,16 +159,19 @@ impl CrossCorpus {
             clips: one.test.clips.len(),
             scores: one.scores,
         };
+        let metrics = all.pooled.predictions.metrics();
         Ok(CorpusPair {
             trained_on: trained.name.clone(),
             tested_on: tested.name.clone(),
             speakers: corpus::speakers(&all.pooled.clips).len(),
             speakers_shared,
             notes,
+            missing_labels: metrics.missing().into_iter().map(String::from).collect(),
+            chance: metrics.chance(),
             seeds: predicted.iter().map(seed_scores).collect(),
             scores: all.scores,
             intervals: all.intervals,
-            metrics: all.pooled.predictions.metrics(),
+            metrics,
         })
     }
 
@@ -199,8 +206,12 @@ impl CrossCorpus {
             })
             .collect();
         let known = Comparison::of(&lineage, &tested.data, &clips);
+        let mut notes = known.notes("this model");
+        if trained.data.is_synthetic() || tested.data.is_synthetic() {
+            notes.insert(0, SYNTHETIC.into());
+        }
         Ok(PairCaveats {
-            notes: known.notes("this model"),
+            notes,
             speakers_shared: known.shares_speakers(),
         })
     }
@@ -232,6 +243,7 @@ impl CrossCorpus {
             "accuracy",
             "uar",
             "macro_f1",
+            "chance",
             "notes",
         ];
         let of_pair = |pair| CorpusPair::rows(pair);
@@ -248,7 +260,7 @@ impl CrossCorpus {
                 _ => ", all seeds",
             };
             let title = format!("trained on {trained}, tested on {tested}{seeds}");
-            let png = confusion_png(&pair.metrics, &title, joined(&pair.notes).as_deref())?;
+            let png = confusion_png(&pair.metrics, &title, joined(&pair.all_notes()).as_deref())?;
             write_bytes(&file(&format!("{trained}-to-{tested}.png")), &png)?;
         }
         let corpora = self.plan.corpus.iter();
@@ -258,6 +270,9 @@ impl CrossCorpus {
             MatrixCell {
                 uar: pair.map(|pair| pair.scores.uar),
                 interval: pair.and_then(|pair| Some(pair.intervals?.uar)),
+                chance: pair
+                    .filter(|pair| !pair.missing_labels.is_empty())
+                    .map(|pair| pair.chance),
             }
         };
         let row = |trained| names.iter().map(|tested| cell(trained, tested)).collect();
@@ -280,6 +295,19 @@ struct PairCaveats {
 }
 
 impl CorpusPair {
+    /// The notes, and one about labels that no test clip has.
+    fn all_notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        if !self.missing_labels.is_empty() {
+            notes.push(format!(
+                "no test clip of {}: chance is {}",
+                self.missing_labels.join(", "),
+                percent(self.chance)
+            ));
+        }
+        notes
+    }
+
     /// The rows of `pairs.csv`, one for each seed.
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |of_seed: &SeedScores| {
@@ -292,7 +320,8 @@ impl CorpusPair {
                 of_seed.scores.accuracy.to_string(),
                 of_seed.scores.uar.to_string(),
                 of_seed.scores.macro_f1.to_string(),
-                self.notes.join("; "),
+                self.chance.to_string(),
+                self.all_notes().join("; "),
             ]
         };
         self.seeds.iter().map(row).collect()
@@ -306,7 +335,7 @@ impl CrossCorpusSummary {
         pairs.find(|pair| pair.trained_on == trained_on && pair.tested_on == tested_on)
     }
 
-    /// UAR of a random choice.
+    /// UAR of a random choice, if all labels have test clips.
     pub fn chance(&self) -> f64 {
         1.0 / self.labels.len().max(1) as f64
     }
@@ -331,7 +360,7 @@ impl CrossCorpusSummary {
         );
         for pair in &self.pairs {
             let intervals = pair.intervals.as_ref();
-            let notes = joined(&pair.notes).map(|notes| format!("   {notes}"));
+            let notes = joined(&pair.all_notes()).map(|notes| format!("   {notes}"));
             let line = format!(
                 "{:width$}  {:width$}  {:>8}  {:>5}  {:>8}   {:<12}  {}{}",
                 pair.trained_on,
@@ -354,7 +383,12 @@ impl CrossCorpusSummary {
         if !own_corpus_is_in_question {
             text += "The test speakers of a model's own corpus are not in its training subset. ";
         }
-        text += &format!("Chance is {} UAR.\n", percent(self.chance()));
+        let has_other = self
+            .pairs
+            .iter()
+            .any(|pair| !pair.missing_labels.is_empty());
+        let except = if has_other { ", except as noted" } else { "" };
+        text += &format!("Chance is {} UAR{except}.\n", percent(self.chance()));
         for pair in &self.pairs {
             text += &format!(
                 "\nTrained on {}, tested on {} (rows: truth, columns: prediction), all seeds\n\n",

@@ -21,6 +21,7 @@ use crate::experiments::summary::{
 use crate::experiments::trial::{Subject, Trial};
 use crate::io::{write_atomically, write_bytes};
 use crate::leakage::Caveats;
+use crate::plural::{counted, is_or_are};
 use crate::report::{confusion_png, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, write_confusion};
 
@@ -103,12 +104,16 @@ impl CrossValidation {
         let mut notes = caveats.notes();
         if not_compared > 0 {
             notes.push(format!(
-                "{not_compared} trials were trained by a version that did not record the content of \
-                 recordings, so their recordings are not compared"
+                "the recordings of {} are not compared, because the version that trained them did not \
+                 record the content of recordings",
+                counted(not_compared, "trial")
             ));
         }
         if skipped > 0 {
-            notes.push(format!("{skipped} unreadable recordings were left out"));
+            notes.push(format!(
+                "{} left out",
+                counted(skipped, "unreadable recording")
+            ));
         }
         let speakers = corpus::speakers(&all.pooled.clips);
         let absent = self.plan.missing_speakers(&speakers);
@@ -119,7 +124,8 @@ impl CrossValidation {
             ));
         }
         if !missing.is_empty() {
-            notes.push(format!("{} trials are {NOT_DONE}", missing.len()));
+            let trials = counted(missing.len(), "trial");
+            notes.push(format!("{trials} {} {NOT_DONE}", is_or_are(missing.len())));
         }
         let mean_of_folds = |seed: &[&TestedTrial]| {
             let scores: Vec<Scores> = seed.iter().map(|tested| tested.scores).collect();

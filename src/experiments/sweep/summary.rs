@@ -17,6 +17,7 @@ use crate::experiments::summary::{
 };
 use crate::experiments::trial::TrialState;
 use crate::io::write_bytes;
+use crate::plural::{counted, is_or_are};
 use crate::report::{GridRow, grid_png};
 
 /// Results of all finished trials of a sweep.
@@ -127,11 +128,12 @@ impl Sweep {
             }
         }
         let done = hyper_params.iter().map(|row| row.done).sum();
-        if done < trials.len() {
+        let left = trials.len() - done;
+        if left > 0 {
             notes.push(format!(
-                "{} of {} trials are {NOT_DONE}",
-                trials.len() - done,
-                trials.len()
+                "{left} of {} {} {NOT_DONE}",
+                counted(trials.len(), "trial"),
+                is_or_are(left)
             ));
         }
         let baseline = self.baseline.map(|index| &self.hyper_params[index]);
@@ -343,10 +345,10 @@ impl SweepSummary {
     /// The results as text.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{}: {} of {} trials done\n",
+            "{}: {} of {} done\n",
             escape_line(&self.name),
             self.done,
-            self.trial_count
+            counted(self.trial_count, "trial")
         );
         text += &note_line(&self.notes);
         let names = self.hyper_params.iter();
@@ -385,7 +387,7 @@ impl SweepSummary {
             trials.filter_map(|row| Some((row, row.error.as_ref()?)))
         };
         if failed().next().is_some() {
-            text += &format!("\n{} trials failed:\n", failed().count());
+            text += &format!("\n{} failed:\n", counted(failed().count(), "trial"));
         }
         for (row, error) in failed() {
             let line = format!("{}: {error}", row.name);

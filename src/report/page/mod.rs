@@ -39,7 +39,10 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) struct Page {
     title: String,
     subtitle: String,
+    /// Statements that limit the meaning of the numbers.
     notes: Vec<String>,
+    /// Statements in favour of the numbers.
+    facts: Vec<String>,
     /// Names and values of the most important numbers.
     figures: Vec<(String, String)>,
     tables: Vec<Table>,
@@ -56,6 +59,20 @@ struct Table {
     explained: String,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// True for a column of words, which is aligned at the left. In a column of numbers, every cell is
+    /// empty, a dash, or starts with a digit or a sign. (The template passes references.)
+    fn is_text(&self, column: &usize) -> bool {
+        let is_number = |cell: &String| {
+            let cell = cell.trim_start_matches(['+', '-', '−', '±']);
+            let first = cell.chars().next();
+            first.is_none_or(|first| first.is_ascii_digit() || first == '–')
+        };
+        let mut cells = self.rows.iter().filter_map(|row| row.get(*column));
+        cells.any(|cell| !is_number(cell))
+    }
 }
 
 #[derive(Debug)]
@@ -83,6 +100,7 @@ struct Html<'a> {
     title: &'a str,
     subtitle: &'a str,
     notes: &'a [String],
+    facts: &'a [String],
     figures: &'a [(String, String)],
     tables: &'a [Table],
     confusion: Option<&'a Confusion>,
@@ -101,6 +119,7 @@ impl Page {
             title: &self.title,
             subtitle: &self.subtitle,
             notes: &self.notes,
+            facts: &self.facts,
             figures: &self.figures,
             tables: &self.tables,
             confusion: self.confusion.as_ref(),
@@ -139,6 +158,21 @@ fn inside_script(json: &str) -> String {
         .replace('&', "\\u0026")
 }
 
+/// The text with no-break spaces between numbers and their units.
+fn unbroken(text: &str) -> String {
+    const UNITS: [&str; 4] = ["%", "dB", "s", "kbit/s"];
+    let mut unbroken = String::new();
+    for word in text.split(' ') {
+        if !unbroken.is_empty() {
+            let is_value =
+                unbroken.ends_with(|c: char| c.is_ascii_digit()) && UNITS.contains(&word);
+            unbroken.push(if is_value { '\u{a0}' } else { ' ' });
+        }
+        unbroken += word;
+    }
+    unbroken
+}
+
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
@@ -169,6 +203,7 @@ mod tests {
             title: HOSTILE.into(),
             subtitle: HOSTILE.into(),
             notes: vec![HOSTILE.into()],
+            facts: vec![HOSTILE.into()],
             figures: vec![(HOSTILE.into(), HOSTILE.into())],
             tables: vec![Table {
                 title: HOSTILE.into(),
@@ -199,6 +234,57 @@ mod tests {
         let json = &html[start..start + html[start..].find("</script>").unwrap()];
         let data: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!(data["clips"][0]["file"], HOSTILE);
+    }
+
+    #[test]
+    fn columns_of_words_are_aligned_at_the_left() {
+        let table = Table {
+            head: ["name", "UAR", "change", "passed", "range"]
+                .map(String::from)
+                .into(),
+            rows: vec![
+                ["telephone", "46.4 %", "−7.3", "yes", "–"]
+                    .map(String::from)
+                    .into(),
+                ["none", "53.7 %", "", "", "-1.0 to +2.0"]
+                    .map(String::from)
+                    .into(),
+            ],
+            ..Table::default()
+        };
+        let page = Page {
+            tables: vec![table],
+            ..Page::default()
+        };
+        let html = page.html().unwrap();
+        for cell in [
+            "<th class=\"text\">name</th>",
+            "<th>UAR</th>",
+            "<th>change</th>",
+            "<td class=\"text\">telephone</td>",
+            "<td>−7.3</td>",
+            "<td class=\"text\">yes</td>",
+            "<td>46.4\u{a0}%</td>",
+            "<td>–</td>",
+            "<td>-1.0 to +2.0</td>",
+        ] {
+            assert!(html.contains(cell), "{cell} is not in {html}");
+        }
+    }
+
+    #[test]
+    fn a_number_stays_in_the_line_of_its_unit() {
+        for (text, expected) in [
+            ("46.4 %", "46.4\u{a0}%"),
+            ("change, 95 %", "change, 95\u{a0}%"),
+            ("white noise 20 dB", "white noise 20\u{a0}dB"),
+            ("Opus 16 kbit/s", "Opus 16\u{a0}kbit/s"),
+            ("5 speakers", "5 speakers"),
+            ("in % and dB", "in % and dB"),
+            ("", ""),
+        ] {
+            assert_eq!(unbroken(text), expected);
+        }
     }
 
     #[test]

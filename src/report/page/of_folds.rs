@@ -146,6 +146,7 @@ pub fn folds_page(
             sounds: read_sounds(&files.files, how, advance),
         }),
         settings: vec![("Settings and folds (cross-validation.toml)".into(), plan)],
+        ..Page::default()
     };
     page.html()
 }

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::clips::rows;
 use super::stress::{read_stress, stress_picture, stress_tables};
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::audio::Excerpt;
 use crate::bounded;
+use crate::config::RunConfig;
+use crate::escape::shell_word;
 use crate::evaluation::{Interval, Intervals, Metrics, SpeakerBootstrap, SpeakerScores, wilson};
+use crate::plural::counted;
+use crate::report::scores::scored_set;
 use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
 
@@ -33,6 +37,7 @@ impl Scored {
                 )
             })
         };
+        refuse_final(run)?;
         let report: Report =
             serde_json::from_str(&read(run.report_json())?).with_context(|| {
                 format!("{} is not a report of emovox", run.report_json().display())
@@ -66,6 +71,22 @@ impl Scored {
     pub(super) fn intervals(&self) -> Option<Intervals> {
         self.by_speaker().intervals(1)
     }
+}
+
+/// Rejects the page of a final model, which has no scored clips.
+fn refuse_final(run: &RunFolder) -> Result<()> {
+    let config = RunConfig::read(&run.config_toml())?;
+    if config.split.is_without_test() && !run.report_json().exists() {
+        bail!(
+            "{name} is a final model: it is trained without a test subset, so there are no scored clips \
+             to show. Its curves are in {curves}; its scores on other recordings: emovox evaluate \
+             {path} --data DIR",
+            name = run.name(),
+            curves = run.curves_png().display(),
+            path = shell_word(&run.path().display().to_string())
+        );
+    }
+    Ok(())
 }
 
 /// HTML page of a run whose recordings are in the folder `data`. `advance` is called after each
@@ -116,13 +137,21 @@ pub fn run_page(
     if let Some(stress) = &stress {
         pictures.push(stress_picture(stress)?);
     }
+    let (notes, facts) = if report.is_certified() {
+        (Vec::new(), report.statements())
+    } else {
+        (report.statements(), Vec::new())
+    };
     let page = Page {
         title: report.run.clone(),
         subtitle: format!(
-            "{} subset of {}, {} clips",
-            report.part, report.corpus, metrics.clips
+            "{} of {}, {}",
+            scored_set(&report.part),
+            report.corpus,
+            counted(metrics.clips, "clip")
         ),
-        notes: report.statements(),
+        notes,
+        facts,
         figures: figures(metrics, scored.intervals(), report.calibration.ece)
             .into_iter()
             .chain(
@@ -169,19 +198,11 @@ pub(super) fn figures(
     intervals: Option<Intervals>,
     ece: f64,
 ) -> Vec<(String, String)> {
-    let classes = metrics
-        .per_class
-        .iter()
-        .filter(|class| class.support > 0)
-        .count();
     let mut figures = vec![
         ("UAR".to_string(), percent(metrics.uar)),
         ("accuracy".to_string(), percent(metrics.accuracy)),
         ("macro-F1".to_string(), percent(metrics.macro_f1)),
-        (
-            "chance UAR".to_string(),
-            percent(1.0 / classes.max(1) as f64),
-        ),
+        ("chance UAR".to_string(), percent(metrics.chance())),
         ("expected calibration error".to_string(), percent(ece)),
     ];
     if let Some(intervals) = intervals {

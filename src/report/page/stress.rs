@@ -9,7 +9,7 @@ use crate::report::stress::change;
 use crate::report::{StressReport, stress_png};
 use crate::run::RunFolder;
 
-/// The stress test of a run; none before `emovox stress`.
+/// The stress test of a run on its test subset; none before `emovox stress`.
 pub(super) fn read_stress(run: &RunFolder) -> Result<Option<StressReport>> {
     let path = run.stress_json();
     if !path.exists() {
@@ -23,7 +23,9 @@ pub(super) fn read_stress(run: &RunFolder) -> Result<Option<StressReport>> {
         )
     };
     let text = bounded::read_text(&path, bounded::RESULTS).with_context(repeat)?;
-    Ok(Some(serde_json::from_str(&text).with_context(repeat)?))
+    let report: StressReport = serde_json::from_str(&text).with_context(repeat)?;
+    // Earlier versions wrote the scores of any subset into this file.
+    Ok((report.part == "test").then_some(report))
 }
 
 /// The tables of a stress test: the disturbances, the recall of each class, and the groups.
@@ -70,7 +72,7 @@ fn disturbances(report: &StressReport) -> Table {
     }
     Table {
         title: format!("Stress test: {}", report.result()),
-        explained: format!("{}. {}", report.subject(), report.rule()),
+        explained: format!("{}. {}{}", report.subject(), notes(report), report.rule()),
         head: strings([
             "category",
             "disturbance",
@@ -85,6 +87,12 @@ fn disturbances(report: &StressReport) -> Table {
         ]),
         rows,
     }
+}
+
+/// The notes of a report as sentences, each with a space behind it.
+fn notes(report: &StressReport) -> String {
+    let notes = report.notes.iter();
+    notes.map(|note| format!("Note: {note}. ")).collect()
 }
 
 fn recalls(report: &StressReport) -> Table {
