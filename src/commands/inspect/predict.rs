@@ -1,10 +1,10 @@
 //! Predictions of a run for a recording, as a whole and over time.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use emovox::audio::Waveform;
 use emovox::features::Features;
-use emovox::inference::{Predictor, WindowPredictor};
+use emovox::inference::{Predictor, WindowPredictor, Windowing};
 use emovox::inspection::Recording;
 use emovox::report::{RecordingPredictions, WindowPrediction};
 
@@ -14,17 +14,14 @@ const MAX_WINDOWS: usize = 1000;
 /// Predicts the whole recording, and windows of `window` seconds every `hop` seconds.
 ///
 /// # Errors
-/// Fails if `window` or `hop` is not positive, or if the prediction fails.
+/// If the windows are invalid, see [`Windowing::validate`], or if the prediction fails.
 pub(super) fn predictions(
     predictor: &Predictor,
     recording: &Recording,
     window: f64,
     hop: f64,
 ) -> Result<RecordingPredictions> {
-    ensure!(
-        window > 0.0 && hop > 0.0,
-        "--window and --hop must be more than 0 seconds"
-    );
+    Windowing::new(window, Some(hop), 0.0).validate()?;
     let Waveform {
         samples,
         sample_rate,
