@@ -326,7 +326,7 @@ fn a_read_only_folder_of_runs_is_an_error() {
     let _disk = SmallDisk::new(env.path("kept"), "size=1m,ro");
     env.run(&format!("{TRAIN} --runs-dir kept")).fails_with(&[
         "cannot make kept/mine",
-        "Read-only",
+        "the file system is read-only",
         "--runs-dir",
     ]);
 }
