@@ -23,7 +23,7 @@ pub struct Limits {
     pub streams: usize,
     /// Time for the header of a request, for a write without progress, for a connection without any
     /// data, and for a stream without audio. A body has this time too, and one more second for each
-    /// [`SLOWEST_BODY`] bytes.
+    /// 64 KiB.
     pub timeout: Duration,
     /// Time for running requests to end after the server was asked to stop.
     pub grace: Duration,
