@@ -66,8 +66,8 @@ impl Predictor {
     /// asks `is_needed` from time to time.
     ///
     /// # Errors
-    /// [`AudioError`] if the recording cannot be read, is too long or has too many channels, [`NotNeeded`] if `is_needed`
-    /// is false, and as [`Predictor::probabilities`].
+    /// [`AudioError`] if the recording cannot be read, is too long or has too many channels,
+    /// [`NotNeeded`] if `is_needed` is false, and as [`Predictor::probabilities`].
     pub fn answers(&self, recording: &InMemory, is_needed: impl Fn() -> bool) -> Result<Answers> {
         let source = || Cursor::new(recording.bytes);
         let info = audio::probe_from(source())?;
