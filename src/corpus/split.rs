@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, SpeakerId, spelling_key};
+use super::{Clip, SpeakerId, first_names, spelling_key};
 use crate::audio::Excerpt;
 use crate::plural::counted;
 
@@ -230,8 +230,12 @@ pub enum SplitError {
              speakers, or use --split random (its score does not predict a score on new speakers)"
     )]
     OneSpeaker(String),
-    #[error("there is no speaker '{unknown}'; the speakers are {known}")]
-    NoSuchSpeaker { unknown: String, known: String },
+    #[error("there is no speaker '{unknown}'; the speakers are {known}{hint}")]
+    NoSuchSpeaker {
+        unknown: String,
+        known: String,
+        hint: String,
+    },
     #[error(
         "speaker '{0}' cannot be in both the validation and the test subset; remove it from one"
     )]
@@ -388,10 +392,7 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, Split
     for (names, part) in named {
         for name in names {
             let Some(speaker) = find_speaker(name, &speakers) else {
-                return Err(SplitError::NoSuchSpeaker {
-                    unknown: name.clone(),
-                    known: listed(speakers),
-                });
+                return Err(no_such_speaker(name, &speakers));
             };
             if given
                 .insert(speaker, part)
@@ -450,9 +451,31 @@ fn find_speaker<'a>(name: &str, speakers: &BTreeSet<SpeakerId<'a>>) -> Option<Sp
     found.copied()
 }
 
+/// The error for a name that no speaker has. Speakers of several corpora are written CORPUS:SPEAKER,
+/// which a user may not know; the hint names those whose own name is the end of `name`.
+fn no_such_speaker(name: &str, speakers: &BTreeSet<SpeakerId>) -> SplitError {
+    let own_name = name.rsplit([':', '/', '\\']).next().unwrap_or(name);
+    let meant: Vec<SpeakerId> = speakers
+        .iter()
+        .copied()
+        .filter(|speaker| spelling_key(speaker.name) == spelling_key(own_name))
+        .collect();
+    let hint = if meant.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", listed(meant))
+    };
+    SplitError::NoSuchSpeaker {
+        unknown: name.into(),
+        known: listed(speakers.iter().copied()),
+        hint,
+    }
+}
+
+/// Names of speakers for one line; of many speakers the first ones.
 fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
     let names: Vec<String> = speakers.into_iter().map(|id| id.to_string()).collect();
-    names.join(", ")
+    first_names(&names)
 }
 
 /// Takes the first of the drawn speakers, a fraction of all speakers. Returns the taken and the
@@ -793,7 +816,19 @@ mod tests {
             test_speakers: vec!["s9".into()],
             ..default.clone()
         };
-        assert!(message(&clips(3, 2), &absent).contains("no speaker 's9'"));
+        let absent = message(&clips(3, 2), &absent);
+        assert!(absent.contains("no speaker 's9'") && !absent.contains("did you mean"));
+
+        let mut corpora = clips(50, 2);
+        for clip in &mut corpora {
+            clip.corpus = "a".into();
+        }
+        let bare = SplitConfig {
+            test_speakers: vec!["a/s31".into()],
+            ..default.clone()
+        };
+        let bare = message(&corpora, &bare);
+        assert!(bare.ends_with("and 20 more; did you mean a:s31?"), "{bare}");
 
         let twice = SplitConfig {
             test_speakers: vec!["s1".into()],
