@@ -54,7 +54,7 @@ echo "| corpus | flags | accuracy | UAR | macro-F1 | UAR, 95 % over speakers |"
 echo "|---|---|---|---|---|---|"
 row ravdess-bilstm "$ravdess" --folds 5 --seeds 1,2,3
 row ravdess-mean-lstm "$ravdess" --folds 5 --seeds 1,2,3 --arch mean-lstm
-row emodb-bilstm "$emodb" --folds loso --seeds 1,2,3
+row emodb-bilstm "$emodb" --folds loso --seeds 1,2,3 --epochs 300
 row emodb-mean-lstm "$emodb" --folds loso --seeds 1,2,3 --arch mean-lstm
 
 echo
