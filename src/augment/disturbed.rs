@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::audio::{self, AudioConfig, Excerpt, Waveform};
 use crate::config::DisturbanceConfig;
 use crate::dataset::extract_waveforms;
-use crate::disturbance::{filter, level, noise, room};
+use crate::disturbance::{Telephone, filter, level, noise, room};
 use crate::features::{FeatureConfig, Features};
 use crate::parallel;
 use crate::random;
@@ -82,7 +82,8 @@ pub fn disturbed_copies(
                 voices: others,
                 noises: noises.iter().filter(of_rate).collect(),
             };
-            disturb(&mut waveform, &sources, config, &mut rng);
+            disturb(&mut waveform, &sources, config, &mut rng)
+                .with_context(|| file.display().to_string())?;
             Ok(waveform)
         };
         let take = |copy| {
@@ -130,14 +131,14 @@ struct Sources<'a> {
     noises: Vec<&'a Waveform>,
 }
 
-/// Disturbs a waveform in the order of a recording: room, voice and microphone, noise, band limits,
-/// clipping, level, quantisation.
+/// Disturbs a waveform in the order of a recording: room, voice and microphone, noise, telephone or
+/// band limits, clipping, level, quantisation.
 fn disturb(
     waveform: &mut Waveform,
     sources: &Sources,
     config: &DisturbanceConfig,
     rng: &mut ChaCha8Rng,
-) {
+) -> Result<()> {
     let rate = waveform.sample_rate;
     let samples = &mut waveform.samples;
     if rng.random_bool(config.room) {
@@ -155,9 +156,13 @@ fn disturb(
         let noise = draw_noise(samples.len(), rate, sources, rng);
         noise::mix_at_snr(samples, &noise, rate, snr_db);
     }
-    if rng.random_bool(config.band_limit) {
+    // Without telephones no random number is drawn for them, so older runs keep their copies.
+    if config.telephone > 0.0 && rng.random_bool(config.telephone) {
+        Telephone::draw(rng).send(waveform, rng)?;
+    } else if rng.random_bool(config.band_limit) {
         limit_band(samples, rate, rng);
     }
+    let samples = &mut waveform.samples;
     if rng.random_bool(config.clipping) {
         level::clip(samples, rng.random_range(0.1..0.9));
     }
@@ -168,6 +173,7 @@ fn disturb(
         level::gain(samples, db - 20.0 * peak.log10());
     }
     level::quantise(samples, 16);
+    Ok(())
 }
 
 /// Draws the kind of the noise, and the noise.
@@ -344,6 +350,39 @@ mod tests {
         assert!(made.into_inner() <= files.len());
     }
 
+    #[test]
+    fn a_copy_that_was_sent_over_a_telephone_has_no_high_frequencies() {
+        let config = DisturbanceConfig {
+            room: 0.0,
+            tilt: 0.0,
+            noise: 0.0,
+            telephone: 1.0,
+            clipping: 0.0,
+            ..DisturbanceConfig::default()
+        };
+        let sources = Sources {
+            voices: Vec::new(),
+            noises: Vec::new(),
+        };
+        let power_above_db = |waveform: &Waveform, hz: f32| {
+            let mut above = waveform.samples.clone();
+            filter::high_pass(&mut above, waveform.sample_rate, hz, 8);
+            10.0 * (level::mean_power(&above) / level::mean_power(&waveform.samples)).log10()
+        };
+        for seed in 0..20 {
+            let mut rng = random::of_copy(seed, 1, 0);
+            let mut waveform = Waveform {
+                samples: noise::white(32_000, &mut rng),
+                sample_rate: 16_000,
+            };
+            assert!(power_above_db(&waveform, 4500.0) > -5.0);
+            disturb(&mut waveform, &sources, &config, &mut rng).unwrap();
+            assert_eq!(waveform.samples.len(), 32_000);
+            let above = power_above_db(&waveform, 4500.0);
+            assert!(above < -30.0, "seed {seed}: {above}");
+        }
+    }
+
     /// Without shares only the level differs, which the prosody and all MFCCs but the first ignore.
     #[test]
     fn without_any_share_only_the_level_changes() {
@@ -354,6 +393,7 @@ mod tests {
             room: 0.0,
             tilt: 0.0,
             noise: 0.0,
+            telephone: 0.0,
             band_limit: 0.0,
             clipping: 0.0,
             peak_db: [-2.0, -2.0],

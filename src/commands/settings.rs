@@ -21,7 +21,8 @@ pub(super) struct Settings {
     /// Architecture [default: bilstm]
     #[arg(long, value_enum)]
     pub(super) arch: Option<Arch>,
-    /// Number of training epochs [default: 150; --arch mean-lstm: 100]
+    /// Number of training epochs [default: as many as make 10 000 steps, from 10 to 400; --arch
+    /// mean-lstm: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Number of clips per step [default: 32; --arch mean-lstm: 64]
@@ -83,8 +84,9 @@ impl Settings {
     /// Applies the flags, except the architecture and the recordings.
     ///
     /// # Errors
-    /// Fails if the folder with recordings of noise does not have any.
+    /// Fails if there are no epochs, or if the folder with recordings of noise does not have any.
     pub(super) fn apply(&self, config: &mut RunConfig) -> Result<()> {
+        ensure!(self.epochs != Some(0), "--epochs must be at least 1");
         let training = &mut config.training;
         set(&mut training.epochs, self.epochs);
         set(&mut training.batch_size, self.batch_size);

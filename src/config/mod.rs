@@ -520,6 +520,23 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_epochs_depends_on_the_number_of_clips_unless_it_is_set() {
+        let chosen = |arch, epochs: Option<usize>, clips| {
+            let mut training = RunConfig::recipe(arch).training;
+            training.epochs = epochs.unwrap_or(training.epochs);
+            training.choose_epochs(clips, 10_000);
+            training.epochs
+        };
+        // 840 clips are 27 steps, and 371 of them are the first number above 10 000.
+        assert_eq!(chosen(Arch::Bilstm, None, 840), 371);
+        assert_eq!(chosen(Arch::Bilstm, None, 430), 400);
+        assert_eq!(chosen(Arch::Bilstm, None, 0), 400);
+        assert_eq!(chosen(Arch::Bilstm, None, 1_000_000), 10);
+        assert_eq!(chosen(Arch::Bilstm, Some(3), 840), 3);
+        assert_eq!(chosen(Arch::MeanLstm, None, 840), 100);
+    }
+
+    #[test]
     fn a_file_needs_only_the_settings_that_differ() {
         let file = written("[model]\narch = \"seed\"\nhidden = 32\n[training]\nepochs = 7\n");
         let mut expected = RunConfig::recipe(Arch::MeanLstm);

@@ -23,7 +23,8 @@ pub struct TrainingConfig {
     /// GPUs from Ampere on. Without it, a GPU computes with the precision of a CPU.
     #[serde(default)]
     pub tf32: bool,
-    /// Number of epochs; an epoch has as many clips as the training subset.
+    /// Number of epochs; an epoch has as many clips as the training subset. 0 leaves the choice to
+    /// [`choose_epochs`](TrainingConfig::choose_epochs) when a run begins.
     pub epochs: usize,
     /// Number of clips in a step.
     pub batch_size: usize,
@@ -186,8 +187,9 @@ pub struct DisturbanceConfig {
     pub noise_folder: Option<PathBuf>,
     /// Lowest and highest signal-to-noise ratio, in decibels.
     pub snr_db: [f64; 2],
-    /// Share of the copies without the lowest or the highest frequencies, or both, as of a
-    /// telephone.
+    /// Share of the copies that were sent over a telephone line.
+    pub telephone: f64,
+    /// Share of the other copies without the lowest or the highest frequencies, or both.
     pub band_limit: f64,
     /// Share of the copies that are clipped.
     pub clipping: f64,
@@ -205,6 +207,7 @@ impl Default for DisturbanceConfig {
             noise: 0.85,
             noise_folder: None,
             snr_db: [3.0, 45.0],
+            telephone: 0.0,
             band_limit: 0.4,
             clipping: 0.2,
             peak_db: [-30.0, -1.0],
@@ -222,6 +225,7 @@ impl DisturbanceConfig {
             self.room,
             self.tilt,
             self.noise,
+            self.telephone,
             self.band_limit,
             self.clipping,
         ];
@@ -231,8 +235,8 @@ impl DisturbanceConfig {
         );
         ensure!(
             shares.iter().all(|share| (0.0..=1.0).contains(share)),
-            "in [training.disturbance] room, tilt, noise, band_limit and clipping are shares \
-             between 0 and 1"
+            "in [training.disturbance] room, tilt, noise, telephone, band_limit and clipping are \
+             shares between 0 and 1"
         );
         ensure!(
             self.noise_folder.is_none() || (self.copies > 0 && self.noise > 0.0),
@@ -256,14 +260,26 @@ impl DisturbanceConfig {
 /// Maximum number of disturbed copies: each takes as much memory as the recordings.
 const MAX_COPIES: usize = 20;
 
+/// Smallest number of epochs that is chosen for a large corpus, and largest for a small one.
+const CHOSEN_EPOCHS: [usize; 2] = [10, 400];
+
 impl TrainingConfig {
+    /// Sets the number of epochs for a training subset with this number of clips, if it is 0: as
+    /// many as make this number of steps, but at least 10 and at most 400.
+    pub fn choose_epochs(&mut self, clips: usize, steps: usize) {
+        if self.epochs == 0 {
+            let in_epoch = clips.div_ceil(self.batch_size).max(1);
+            let [fewest, most] = CHOSEN_EPOCHS;
+            self.epochs = steps.div_ceil(in_epoch).clamp(fewest, most);
+        }
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
     /// The first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
         let a = &self.augmentation;
-        ensure!(self.epochs > 0, "--epochs must be at least 1");
         ensure!(self.batch_size > 0, "--batch-size must be at least 1");
         ensure!(self.sorted_batches > 0, "sorted_batches must be at least 1");
         ensure!(

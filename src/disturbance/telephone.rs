@@ -1,5 +1,6 @@
 //! A telephone line: compressor, band limits, line noise, and the coding of ITU-T G.711.
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{filter, level, noise};
@@ -19,6 +20,8 @@ pub struct Telephone {
     pub threshold_db: f32,
     /// Ratio of the compressor: decibels of the input for each decibel of the output.
     pub ratio: f32,
+    /// Lowest and highest frequency of the line in hertz.
+    pub band_hz: [f32; 2],
     /// Signal-to-noise ratio of the pink noise on the line in decibels.
     pub snr_db: f32,
 }
@@ -28,13 +31,27 @@ impl Default for Telephone {
         Telephone {
             threshold_db: -20.0,
             ratio: 4.0,
+            band_hz: [300.0, 3400.0],
             snr_db: 30.0,
         }
     }
 }
 
 impl Telephone {
-    /// Sends a clip over the line: compressor, 8 kHz, 300 to 3400 Hz (24 dB per octave), pink noise,
+    /// Draws a line: another telephone, network and noise each time. The default line is one of them.
+    pub fn draw(rng: &mut ChaCha8Rng) -> Telephone {
+        Telephone {
+            threshold_db: rng.random_range(-30.0..-10.0),
+            ratio: rng.random_range(1.0..6.0),
+            band_hz: [
+                rng.random_range(150.0..400.0),
+                rng.random_range(3000.0..3800.0),
+            ],
+            snr_db: rng.random_range(15.0..45.0),
+        }
+    }
+
+    /// Sends a clip over the line: compressor, 8 kHz, band limits (24 dB per octave), pink noise,
     /// µ-law, and back to the sample rate and the peak of the clip.
     ///
     /// # Errors
@@ -46,7 +63,8 @@ impl Telephone {
         }
         compress(&mut waveform.samples, waveform.sample_rate, self, peak);
         let mut line = audio::resample(waveform, LINE_RATE)?;
-        filter::band_pass(&mut line.samples, LINE_RATE, 300.0, 3400.0, 4);
+        let [lowest, highest] = self.band_hz;
+        filter::band_pass(&mut line.samples, LINE_RATE, lowest, highest, 4);
         let hiss = noise::pink(line.samples.len(), LINE_RATE, rng);
         noise::mix_at_snr(&mut line.samples, &hiss, LINE_RATE, self.snr_db);
         scale_to_peak(&mut line.samples, 10.0_f32.powf(LINE_PEAK_DB / 20.0));
@@ -171,6 +189,25 @@ mod tests {
             "{}",
             loss_db(4300.0, 7500.0)
         );
+    }
+
+    #[test]
+    fn drawn_lines_surround_the_default_line() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let drawn: Vec<Telephone> = (0..200).map(|_| Telephone::draw(&mut rng)).collect();
+        let default = Telephone::default();
+        for setting in [
+            |line: &Telephone| line.threshold_db,
+            |line: &Telephone| line.ratio,
+            |line: &Telephone| line.band_hz[0],
+            |line: &Telephone| line.band_hz[1],
+            |line: &Telephone| line.snr_db,
+        ] {
+            let lower = drawn
+                .iter()
+                .filter(|line| setting(line) < setting(&default));
+            assert!((20..180).contains(&lower.count()));
+        }
     }
 
     #[test]

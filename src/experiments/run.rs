@@ -29,6 +29,12 @@ use crate::report::{self, Report};
 use crate::run::{Lineage, RunFolder, RunLock, write_lineage, write_skipped, write_split};
 use crate::training::{self, Event, Progress, TrainData};
 
+/// Number of steps of a training whose number of epochs is not set (docs/recipe.md, ninth round).
+const STEPS: usize = 10_000;
+
+/// The same for the demo corpus, whose synthetic emotions are learned sooner.
+const DEMO_STEPS: usize = 2400;
+
 /// Finds the recordings of a configuration: below one or several folders, or in a manifest.
 ///
 /// # Errors
@@ -117,6 +123,13 @@ impl Experiment {
         config.data.skipped = loaded.skipped.len();
         config.data.leaked = leaked(&loaded, &split).len();
         config.calibration = CalibrationConfig::default();
+        let training_clips = split.indices(Subset::Train).len();
+        let steps = if corpus.kind.is_synthetic() {
+            DEMO_STEPS
+        } else {
+            STEPS
+        };
+        config.training.choose_epochs(training_clips, steps);
 
         let mut head = None;
         let initial = config.training.init_weights.as_deref();

@@ -337,12 +337,12 @@ mod tests {
                 .collect();
             file.baseline(&all, &configs)
         };
-        let sweep = "[config.model]\nhidden = 32\n[sweep]\nmodel.hidden = [16, 32]\ntraining.epochs = [5, 150]\n";
-        assert_eq!(baseline(sweep).unwrap(), Some(3));
+        let sweep = "[config.model]\nhidden = 32\n[sweep]\nmodel.hidden = [16, 32]\ntraining.epochs = [0, 5]\n";
+        assert_eq!(baseline(sweep).unwrap(), Some(2));
         let named = |values: &str| baseline(&format!("{sweep}[baseline]\n{values}"));
         assert_eq!(
             named("model.hidden = 16\ntraining.epochs = 5").unwrap(),
-            Some(0)
+            Some(1)
         );
         let error = named("model.hidden = 16").unwrap_err().to_string();
         assert!(error.contains("matches 2"), "{error}");
