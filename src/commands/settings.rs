@@ -21,8 +21,8 @@ pub(super) struct Settings {
     /// Architecture [default: bilstm]
     #[arg(long, value_enum)]
     pub(super) arch: Option<Arch>,
-    /// Number of training epochs [default: as many as make 10 000 steps, from 10 to 400; --arch
-    /// mean-lstm: 100]
+    /// Number of training epochs [default: as many as make 10 000 steps (demo: 2400), from 10 to
+    /// 400; --arch mean-lstm: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Number of clips per step [default: 32; --arch mean-lstm: 64]

@@ -35,7 +35,7 @@ Examples:
       four labels of the corpus
   emovox train --data data/ravdess --arch mean-lstm --split random
       the recipe of many notebooks; its score does not predict the score on new speakers
-  emovox train --resume ravdess-bilstm --epochs 200
+  emovox train --resume ravdess-bilstm --epochs 500
       continue a run, here with more epochs than planned
   emovox train --config runs/ravdess-bilstm/config.toml --seed 2 --run second
       the same settings with another seed
