@@ -5,8 +5,8 @@ use std::path::Path;
 
 use emovox::config::RunConfig;
 use emovox::model::{
-    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, decode, encode, load_weights,
-    save_weights,
+    Arch, BilstmConfig, EmotionModel, MeanLstmConfig, ModelConfig, TrainOutput, decode, encode,
+    load_weights, save_weights,
 };
 use emovox::random::ClipSeed;
 use tch::{Device, Kind, Tensor};
@@ -193,6 +193,48 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
     let together = ensemble.log_probabilities(&clips, &lengths);
     assert!(largest_difference(&together, &expected) < 1e-5);
     assert!(largest_difference(&predictions[0], &predictions[1]) > 1e-3);
+}
+
+/// A GPU computes all networks in one call, a CPU each network in its own.
+#[test]
+fn the_networks_of_an_ensemble_are_the_same_together_and_alone() {
+    let ensemble = model(&ModelConfig::Bilstm(BilstmConfig {
+        ensemble_size: 3,
+        input: 12,
+        hidden: 8,
+        layers: 2,
+        ..Default::default()
+    }));
+    let rows = Tensor::randn([15, 32, COEFFICIENTS as i64], FLOAT);
+    let lengths = Tensor::from_slice(&[32i64, 7, 21, 1, 30]).repeat([3]);
+    let seeds = seeds(1, 15);
+    let parameters = ensemble.parameters();
+    let parameters: Vec<&Tensor> = parameters.iter().map(|(_, weights)| weights).collect();
+    let gradients = |output: &TrainOutput| {
+        // The factors make the gradients of all embeddings and logits different.
+        let sum = [&output.embeddings, &output.logits].map(|x| (x.sin() * x).sum(Kind::Float));
+        Tensor::run_backward(&[&sum[0] + &sum[1]], &parameters, false, false)
+    };
+
+    let together = ensemble.forward_train(0..3, &rows, &lengths, &seeds);
+    let of_all = gradients(&together);
+    for network in 0..3 {
+        let own = |x: &Tensor| x.narrow(0, 5 * network as i64, 5);
+        let own_seeds = &seeds[5 * network..5 * network + 5];
+        let range = network..network + 1;
+        let alone = ensemble.forward_train(range, &own(&rows), &own(&lengths), own_seeds);
+        let of_network = |x: &Tensor| x.narrow(0, network as i64, 1);
+        assert_eq!(alone.embeddings, of_network(&together.embeddings));
+        assert_eq!(alone.logits, of_network(&together.logits));
+        let own_gradients = gradients(&alone);
+        let indices = ensemble.parameters_of(network);
+        assert!(!indices.is_empty());
+        for index in indices {
+            let scale = of_all[index].abs().max().double_value(&[]);
+            assert!(scale > 0.0, "parameter {index} has a gradient");
+            assert!(largest_difference(&own_gradients[index], &of_all[index]) <= 1e-6 * scale);
+        }
+    }
 }
 
 #[test]

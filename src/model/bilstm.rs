@@ -4,11 +4,14 @@
 //! batches do not. Padding must not change the result, so the two directions are separate LSTMs.
 //! The backward LSTM reads the steps of each clip in reverse order, with the padding still at the
 //! end. Both LSTMs reach the padding after the clip, and their outputs there are ignored.
+//!
+//! A GPU computes all networks of an ensemble in one call: operations without weights run once, over
+//! the batches of all networks, because starting an operation takes a GPU longer than computing it.
 
 use tch::nn::{self, LSTM, Module, RNN};
 use tch::{Kind, Tensor};
 
-use super::attention::AttentionPooling;
+use super::attention::attention_pooling;
 use super::dropout::Dropout;
 use super::statistics::mean_and_std;
 use super::{init, linear, mask};
@@ -21,7 +24,7 @@ pub(super) struct Bilstm {
     input: nn::Linear,
     input_norm: nn::LayerNorm,
     layers: Vec<Bidirectional>,
-    pooling: AttentionPooling,
+    attention: nn::Linear,
     output: nn::Linear,
 }
 
@@ -47,67 +50,89 @@ impl Bilstm {
             input: linear(root / "input", c.frame_stacking * coefficients, c.input),
             input_norm: nn::layer_norm(root / "input_norm", vec![c.input], Default::default()),
             layers: layers.collect(),
-            pooling: AttentionPooling::new(root / "attention", width, c.heads),
+            attention: linear(root / "attention", width, c.heads),
             output: linear(root / "output", c.heads * width + statistics, classes),
             config: c.clone(),
         }
     }
+}
 
-    /// Embedding of each clip, the input of the last layer: `[batch, width]`.
-    pub(super) fn embed(
-        &self,
-        features: &Tensor,
-        lengths: &Tensor,
-        dropout: &mut Dropout,
-    ) -> Tensor {
-        let c = &self.config;
-        let (stacked, lengths) = self.stack(features, lengths);
-        let (batch, steps) = (stacked.size()[0], stacked.size()[1]);
-        let mask = mask::length_mask(&lengths, steps);
-        let reversed_order = mask::reverse_padded(&lengths, steps);
-        let reverse = |x: &Tensor| {
-            x.flatten(0, 1)
-                .index_select(0, &reversed_order)
-                .view([batch, steps, -1])
-        };
+/// Embedding of each clip, the input of the last layer. `features` `[networks × batch, frames,
+/// coefficients]` and `lengths` `[networks × batch]` hold a batch for each network, one after the
+/// other, and so does the result `[networks × batch, width]`. The networks have the same shape.
+pub(super) fn embed(
+    networks: &[Bilstm],
+    features: &Tensor,
+    lengths: &Tensor,
+    dropout: &mut Dropout,
+) -> Tensor {
+    let c = &networks[0].config;
+    let (stacked, lengths) = stack(features, lengths, c.frame_stacking);
+    let (rows, steps) = (stacked.size()[0], stacked.size()[1]);
+    let mask = mask::length_mask(&lengths, steps);
+    let reversed_order = mask::reverse_padded(&lengths, steps);
+    let reverse = |x: &Tensor| {
+        x.flatten(0, 1)
+            .index_select(0, &reversed_order)
+            .view([rows, steps, -1])
+    };
 
-        let mut x = self.input_norm.forward(&self.input.forward(&stacked));
-        x = dropout.apply(&x.relu(), c.input_dropout);
-        let statistics = c.statistics.then(|| mean_and_std(&x, &mask));
-        for layer in &self.layers {
-            let (forward, _) = layer.forward.seq(&x);
-            let (backward, _) = layer.backward.seq(&reverse(&x));
-            let both = Tensor::cat(&[forward, reverse(&backward)], 2);
-            x = dropout.apply(&both, c.dropout);
-        }
-        let pooled = self.pooling.forward(&x, &mask);
-        match statistics {
-            Some(statistics) => Tensor::cat(&[pooled, statistics], 1),
-            None => pooled,
-        }
+    let mut x = of_each(networks, &stacked, |network, x| {
+        network.input_norm.forward(&network.input.forward(x))
+    });
+    x = dropout.apply(&x.relu(), c.input_dropout);
+    let statistics = c.statistics.then(|| mean_and_std(&x, &mask));
+    for layer in 0..c.layers as usize {
+        let forward = of_each(networks, &x, |network, x| {
+            network.layers[layer].forward.seq(x).0
+        });
+        let backward = of_each(networks, &reverse(&x), |network, x| {
+            network.layers[layer].backward.seq(x).0
+        });
+        let both = Tensor::cat(&[forward, reverse(&backward)], 2);
+        x = dropout.apply(&both, c.dropout);
     }
-
-    /// Logits of embeddings: `[batch, classes]`.
-    pub(super) fn classify(&self, embedded: &Tensor, dropout: &mut Dropout) -> Tensor {
-        self.output
-            .forward(&dropout.apply(embedded, self.config.dropout))
+    let scores = of_each(networks, &x, |network, x| network.attention.forward(x));
+    let pooled = attention_pooling(&scores, &x, &mask);
+    match statistics {
+        Some(statistics) => Tensor::cat(&[pooled, statistics], 1),
+        None => pooled,
     }
+}
 
-    /// Stacks `stack` consecutive frames into one step: `[batch, frames, coefficients]` → `[batch,
-    /// steps, stack × coefficients]`, and lengths in steps. Padding frames become zero, which is
-    /// the mean of a normalised frame.
-    fn stack(&self, features: &Tensor, lengths: &Tensor) -> (Tensor, Tensor) {
-        let stack = self.config.frame_stacking;
-        let (batch, frames) = (features.size()[0], features.size()[1]);
-        let mask = mask::length_mask(lengths, frames).unsqueeze(-1);
-        let mut padded = features * mask.to_kind(Kind::Float);
-        let missing = (stack - frames % stack) % stack;
-        if missing > 0 {
-            padded = padded.constant_pad_nd([0, 0, 0, missing]);
-        }
-        (
-            padded.view([batch, (frames + missing) / stack, -1]),
-            (lengths + (stack - 1)).divide_scalar_mode(stack, "floor"),
-        )
+/// Logits of the embeddings of [`embed`]: `[networks × batch, classes]`.
+pub(super) fn classify(networks: &[Bilstm], embedded: &Tensor, dropout: &mut Dropout) -> Tensor {
+    let embedded = dropout.apply(embedded, networks[0].config.dropout);
+    of_each(networks, &embedded, |network, x| network.output.forward(x))
+}
+
+/// Applies a layer of each network to its own rows `[networks × batch, …]`.
+fn of_each(networks: &[Bilstm], x: &Tensor, layer: impl Fn(&Bilstm, &Tensor) -> Tensor) -> Tensor {
+    if let [network] = networks {
+        return layer(network, x);
     }
+    let rows = x.chunk(networks.len() as i64, 0);
+    let outputs: Vec<Tensor> = networks
+        .iter()
+        .zip(&rows)
+        .map(|(n, x)| layer(n, x))
+        .collect();
+    Tensor::cat(&outputs, 0)
+}
+
+/// Stacks `stack` consecutive frames into one step: `[batch, frames, coefficients]` → `[batch,
+/// steps, stack × coefficients]`, and lengths in steps. Padding frames become zero, which is the
+/// mean of a normalised frame.
+fn stack(features: &Tensor, lengths: &Tensor, stack: i64) -> (Tensor, Tensor) {
+    let (batch, frames) = (features.size()[0], features.size()[1]);
+    let mask = mask::length_mask(lengths, frames).unsqueeze(-1);
+    let mut padded = features * mask.to_kind(Kind::Float);
+    let missing = (stack - frames % stack) % stack;
+    if missing > 0 {
+        padded = padded.constant_pad_nd([0, 0, 0, missing]);
+    }
+    (
+        padded.view([batch, (frames + missing) / stack, -1]),
+        (lengths + (stack - 1)).divide_scalar_mode(stack, "floor"),
+    )
 }

@@ -6,12 +6,13 @@
 //! them. The networks are independent: each is trained on its own augmentation of the batch.
 
 use std::ops::Range;
+use std::slice;
 
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::TrainOutput;
-use super::bilstm::Bilstm;
+use super::bilstm::{self, Bilstm};
 use super::dropout::Dropout;
 use crate::config::BilstmConfig;
 use crate::random::ClipSeed;
@@ -50,24 +51,13 @@ impl Ensemble {
         seeds: &[ClipSeed],
     ) -> TrainOutput {
         let networks = &self.networks[networks];
-        let count = networks.len() as i64;
-        let features = features.chunk(count, 0);
-        let lengths = lengths.chunk(count, 0);
-        let seeds = seeds.chunks(seeds.len().div_ceil(networks.len()).max(1));
-        let batches = features.iter().zip(&lengths).zip(seeds);
-        let (embeddings, logits): (Vec<Tensor>, Vec<Tensor>) = networks
-            .iter()
-            .zip(batches)
-            .map(|(network, ((features, lengths), seeds))| {
-                let mut dropout = Dropout::training(seeds);
-                let embedded = network.embed(features, lengths, &mut dropout);
-                let logits = network.classify(&embedded, &mut dropout);
-                (embedded, logits)
-            })
-            .unzip();
+        let mut dropout = Dropout::training(seeds);
+        let embedded = bilstm::embed(networks, features, lengths, &mut dropout);
+        let logits = bilstm::classify(networks, &embedded, &mut dropout);
+        let by_network = |x: Tensor| x.unflatten(0, [networks.len() as i64, -1]);
         TrainOutput {
-            embeddings: Tensor::stack(&embeddings, 0),
-            logits: Tensor::stack(&logits, 0),
+            embeddings: by_network(embedded),
+            logits: by_network(logits),
         }
     }
 
@@ -75,9 +65,9 @@ impl Ensemble {
     /// `[batch]` → `[batch, classes]`.
     pub(super) fn log_probabilities(&self, features: &Tensor, lengths: &Tensor) -> Tensor {
         let predict = |network: &Bilstm| {
-            let mut dropout = Dropout::off();
-            let embedded = network.embed(features, lengths, &mut dropout);
-            let logits = network.classify(&embedded, &mut dropout);
+            let (network, mut dropout) = (slice::from_ref(network), Dropout::off());
+            let embedded = bilstm::embed(network, features, lengths, &mut dropout);
+            let logits = bilstm::classify(network, &embedded, &mut dropout);
             logits.log_softmax(-1, Kind::Float)
         };
         let predictions: Vec<Tensor> = self.networks.iter().map(predict).collect();
