@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Checks on a machine with a GPU that emovox trains, stops, resumes, predicts and scores there as on the CPU,
-# what it says when memory runs out, and how fast it is. It should take less than eight minutes (not
-# measured), and needs no cargo and no network: only the built program, and python3 with PyTorch 2.11.0, whose libraries emovox
-# loads, and whose training is the one that is compared.
+# the message when memory runs out, and the speed. It should take less than eight minutes (not measured). It
+# needs no cargo and no network: only the built program, and python3 with PyTorch 2.11.0, whose libraries
+# emovox loads, and whose training is compared.
 #
 #     EMOVOX=./emovox scripts/gpu-check.sh [OUT]     # OUT gets logs and gpu-check.tsv [gpu-check.out]
 #
@@ -33,15 +33,14 @@ end_of() { tail -1 "$1" 2>/dev/null | cut -c1-100; }
 
 torch=$(python3 -c 'import importlib.util as u, os; s = u.find_spec("torch"); print(os.path.dirname(s.origin) if s else "")' 2>/dev/null)
 [ "$device" = cpu ] || [ -z "$torch" ] || export LD_LIBRARY_PATH=$torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-cd "$out" && rm -rf runs && export EMOVOX_CACHE=$out/cache
+cd "$out" && rm -rf runs jobs-? ./*.err && export EMOVOX_CACHE=$out/cache
 
 # ---- settings ----------------------------------------------------------------------------------
-# On a GPU, epochs of some 0.2 s are saved together, at most once a second.
-timed=12 whole=40 folds=4 kills=4 archs="bilstm mean-lstm" corpus=demo
+timed=20 whole=40 folds=4 fold_epochs=20 kills=4 archs="bilstm mean-lstm" corpus=demo
 predicted=data/demo/v04
 small='' small_model='' disturbance=''
 if [ "$device" = cpu ]; then
-    timed=2 whole=6 folds=2 kills=2 archs=bilstm
+    timed=2 whole=6 folds=2 fold_epochs=1 kills=2
     small=$'[features]\nn_mfcc = 13\nn_mels = 32\nhop_length = 400\n'
     predicted=data/demo/v04/demo-v04-s01-anger-1.wav
     # Disturbed copies are made on the CPU in any case, and an unoptimised build takes long for them.
@@ -68,12 +67,13 @@ done
 labels=''
 [ "$device" != cpu ] || labels='--labels anger,neutral'
 
-train() { # NAME FLAGS…: its output is in NAME.log
+train() { # NAME FLAGS…: NAME.log gets its output, with the time before each line, and NAME.err its stderr
     local name=$1
     shift
-    "$emovox" train --data $corpus $labels --run "$name" "$@" >"$name.log" 2>&1
+    "$emovox" train --data $corpus $labels --run "$name" "$@" 2>"$name.err" |
+        while IFS= read -r line; do echo "${EPOCHREALTIME/,/.} $line"; done >"$name.log"
 }
-resume() { "$emovox" train --resume "$1" --device "$device" >>"$1.log" 2>&1; }
+resume() { "$emovox" train --resume "$1" --device "$device" >>"$1.log" 2>"$1.err"; }
 lines() { { wc -l <"runs/$1/metrics.csv"; } 2>/dev/null || echo 0; }
 # Waits until a run has more than $2 lines, or its process $3 has ended, or two minutes have passed.
 wait_for_lines() {
@@ -89,11 +89,11 @@ print("%.2g" % max(abs(x - y) for p, q in zip(a, b) for x, y in zip(p, q)) if a 
 PY
 }
 bytes() { cmp -s "runs/$1/best.ot" "runs/$2/best.ot" && echo "the same bytes" || echo "other bytes"; }
-epoch_ms() { # median of the epochs after the first
-    tail -n +3 "runs/$1/metrics.csv" 2>/dev/null | cut -d, -f8 | sort -n |
-        awk '{v[NR] = $1} END {if (NR) printf "%.0f", 500 * (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)])}'
+# Mean of the epochs after the first, with all work between them: metrics.csv has only the steps and the
+# validation. Short epochs on a GPU are saved and printed together, so the time between two lines is no measure.
+epoch_ms() {
+    awk '$2 == "epoch" {if (!n++) first = $1; last = $1} END {if (n > 1) printf "%.0f", 1000 * (last - first) / (n - 1)}' "$1.log"
 }
-is_clean() { ! grep -qiE 'warning|contiguous chunk|\.cpp:|panicked' "$1.log"; }
 
 # ---- the machine -------------------------------------------------------------------------------
 nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader 2>/dev/null
@@ -116,10 +116,10 @@ if section train; then
     nvidia-smi --query-gpu=utilization.gpu,memory.used,power.draw --format=csv,noheader,nounits -lms 200 >smi.csv 2>/dev/null &
     smi=$!
     for arch in $archs; do
-        subject="$arch trains on $device, $timed epochs, no warning"
-        if train $arch --config $arch.toml --device "$device" --epochs $timed && is_clean $arch && grep -q "on ${device%%:*}" $arch.log; then
+        subject="$arch trains on $device, $timed epochs"
+        if train $arch --config $arch.toml --device "$device" --epochs $timed && grep -q "on ${device%%:*}" $arch.log; then
             verdict ok train "$subject" "$(epoch_ms $arch) ms an epoch"
-        else verdict FAIL train "$subject" "$(end_of $arch.log)"; fi
+        else verdict FAIL train "$subject" "$(end_of $arch.err)"; fi
     done
     kill $smi 2>/dev/null
     wait $smi 2>/dev/null
@@ -129,10 +129,11 @@ fi
 
 # ---- computes what the CPU computes ----------------------------------------------------------------
 if section agree; then
+    declare -A device_of=([cpu]=cpu [gpu]=$device) # with DEVICE=cpu, two trainings on the CPU
     for arch in $archs; do
         # The same seed gives the same first weights, dropout and augmentation on every device.
-        for on in cpu "$device"; do train same-$arch-$on --config $arch.toml --device "$on" --epochs 1; done
-        found=$(difference same-$arch-cpu "same-$arch-$device")
+        for on in cpu gpu; do train same-$arch-$on --config $arch.toml --device "${device_of[$on]}" --epochs 1; done
+        found=$(difference same-$arch-cpu same-$arch-gpu)
         at_most "$found" 1e-3 && result=ok || result=FAIL
         verdict $result agree "$arch, first epoch of the recipe as on the CPU" "$found, at most 1e-3"
 
@@ -146,13 +147,13 @@ if section agree; then
             verdict $result agree "$arch, losses of 3 epochs as on the CPU, $kind" "$found, at most $limit"
         done
         : >scores.log
-        for on in cpu "$device"; do
-            "$emovox" evaluate exact-$arch-gpu --json --device "$on" >"evaluate-$on.json" 2>>scores.log
-            "$emovox" predict exact-$arch-gpu $predicted --csv --device "$on" >"predict-$on.csv" 2>>scores.log
+        for on in cpu gpu; do
+            "$emovox" evaluate exact-$arch-gpu --json --device "${device_of[$on]}" >evaluate-$on.json 2>>scores.log
+            "$emovox" predict exact-$arch-gpu $predicted --csv --device "${device_of[$on]}" >predict-$on.csv 2>>scores.log
         done
-        python3 - "$device" >scores.txt 2>>scores.log <<'PY'
-import csv, json, sys
-devices = ("cpu", sys.argv[1])
+        python3 - >scores.txt 2>>scores.log <<'PY'
+import csv, json
+devices = ("cpu", "gpu")
 a, b = (json.load(open(f"evaluate-{on}.json")) for on in devices)
 nll = abs(a["calibration"]["nll"] - b["calibration"]["nll"])
 print("evaluate", "ok" if nll < 5e-3 and abs(a["uar"] - b["uar"]) < 0.02 else "FAIL", f"nll within {nll:.1e}, UAR {a['uar']:.4f} and {b['uar']:.4f}")
@@ -172,9 +173,11 @@ fi
 
 # ---- is stopped, killed and repeated ---------------------------------------------------------------
 if section resume; then
-    for name in again-1 again-2; do train $name --config bilstm.toml --device "$device" --epochs 3; done
-    note resume "the same training twice" "$(bytes again-1 again-2), losses within $(difference again-1 again-2)"
-    train whole --config bilstm.toml --device "$device" --epochs $whole
+    for name in whole again; do train $name --config bilstm.toml --device "$device" --epochs $whole; done
+    drift=$(difference whole again) repeated=$(bytes whole again) limit=1e-3
+    note resume "the same training twice, $whole epochs" "$repeated, losses within $drift"
+    # If the GPU's sums differ in their last bits, two trainings without an interruption drift apart too.
+    [ "$repeated" = "the same bytes" ] || limit=$(python3 -c "print('%.2g' % max(1e-3, 3 * float('$drift')))")
 
     "$emovox" train --data $corpus $labels --run stopped --config bilstm.toml --epochs $whole --device "$device" >stopped.log 2>&1 &
     child=$!
@@ -184,8 +187,8 @@ if section resume; then
     code=$?
     resume stopped
     found=$(difference whole stopped)
-    [ $code = 143 ] && at_most "$found" 1e-3 && result=ok || result=FAIL
-    verdict $result resume "SIGTERM, resumed: the same losses" "exit code $code, $found, $(bytes whole stopped)"
+    [ $code = 143 ] && at_most "$found" "$limit" && result=ok || result=FAIL
+    verdict $result resume "SIGTERM, resumed: the same losses" "exit code $code, $found, at most $limit, $(bytes whole stopped)"
 
     for round in $(seq $kills); do
         if [ $round = 1 ]; then
@@ -201,8 +204,8 @@ if section resume; then
     done
     resume killed
     found=$(difference whole killed)
-    at_most "$found" 1e-3 && result=ok || result=FAIL
-    verdict $result resume "kill -9 $kills times, resumed: the same losses" "$found, $(bytes whole killed)"
+    at_most "$found" "$limit" && result=ok || result=FAIL
+    verdict $result resume "kill -9 $kills times, resumed: the same losses" "$found, at most $limit, $(bytes whole killed)"
     "$emovox" evaluate whole --device cpu >cpu.log 2>&1 && result=ok || result=FAIL
     verdict $result resume "a run of $device is scored on the CPU" "$(end_of cpu.log)"
 fi
@@ -211,10 +214,13 @@ fi
 if section jobs; then
     for jobs in 1 4; do
         at=$(date +%s%N)
-        "$emovox" cross-validate --data $corpus $labels --config bilstm.toml --folds $folds --epochs $((timed < 4 ? 1 : 4)) \
+        "$emovox" cross-validate --data $corpus $labels --config bilstm.toml --folds $folds --epochs $fold_epochs \
             --device "$device" --jobs $jobs --runs-dir jobs-$jobs --name all >jobs-$jobs.log 2>&1 && result=ok || result=FAIL
-        verdict $result jobs "$folds folds, --jobs $jobs" "$((($(date +%s%N) - at) / 1000000)) ms"
+        took[jobs]=$((($(date +%s%N) - at) / 1000000))
+        verdict $result jobs "$folds folds of $fold_epochs epochs, --jobs $jobs" "${took[jobs]} ms"
     done
+    note jobs "throughput of --jobs 4, times that of --jobs 1" \
+        "$(python3 -c "print('%.2f' % (${took[1]} / ${took[4]}))"), goal on a GPU: at least 2.5"
     port=$((20000 + RANDOM % 20000))
     for rank in 0 1; do
         WORLD_SIZE=2 RANK=$rank LOCAL_RANK=$rank MASTER_ADDR=127.0.0.1 MASTER_PORT=$port timeout 120 \
@@ -258,7 +264,7 @@ PY
         timeout 60 "$emovox" train --data demo --device "$device" --epochs 1 --batch-size 4096 --run crowded >crowded.log 2>&1
         code=$?
         if [ $code = 0 ]; then
-            note memory "700 MiB are left" "the training succeeds"
+            verdict skip memory "memory of another process: one line" "the training needs no more than the 700 MiB that are left"
         elif [ $code = 1 ] && tail -1 crowded.log | grep -q 'not have enough memory' && ! grep -qE '\.cpp:|please report' crowded.log; then
             verdict ok memory "memory of another process: one line" "$(end_of crowded.log)"
         else verdict FAIL memory "memory of another process: one line" "exit code $code: $(end_of crowded.log)"; fi
@@ -285,7 +291,7 @@ if section speed && [ "$device" != cpu ]; then
         while read -r arch peer_arch flags; do
             # shellcheck disable=SC2086 # several flags
             timeout 120 python3 "$peer" "runs/fast-$arch" "features-$arch" --arch "$peer_arch" --device "$device" --epochs $timed $flags >peer.log 2>&1
-            theirs=$(tail -1 peer.log | python3 -c 'import json, statistics, sys; print(round(1000 * statistics.median(json.load(sys.stdin)["epochs"][1:])))' 2>/dev/null)
+            theirs=$(tail -1 peer.log | python3 -c 'import json, statistics, sys; print(round(1000 * statistics.mean(json.load(sys.stdin)["epochs"][1:])))' 2>/dev/null)
             if [ -n "$theirs" ]; then
                 note speed "epoch of PyTorch, $arch $flags, and its ratio" "$theirs ms, $(python3 -c "print('%.2f' % ($theirs / max(1, $(epoch_ms fast-$arch))))")"
             else verdict skip speed "epoch of PyTorch, $arch $flags" "$(end_of peer.log)"; fi
@@ -311,8 +317,16 @@ if section calls; then
             steps=$((2 * ($(grep -c ',train$' runs/calls-4/split.csv) + 31) / 32))
             [ "$device" = cpu ] || paste calls-2 calls-4 | awk -v s=$steps '{printf "%s %.1f\n", $1, ($4 - $2) / s}' |
                 while read -r name count; do note calls "$name a step, with validation and saving" "$count"; done
-        else verdict FAIL calls "the calls of libtorch are counted" "$(end_of calls-4.log)"; fi
+        else verdict FAIL calls "the calls of libtorch are counted" "$(end_of calls-4.err)"; fi
     else verdict skip calls "the calls of libtorch are counted" "no C compiler: $(end_of cc.log)"; fi
+fi
+
+# ---- nothing on stderr ---------------------------------------------------------------------------
+# Warnings of libtorch, cuDNN and emovox would be there.
+if compgen -G '*.err' >trainings.txt; then
+    found=$(xargs grep -HvE '^made the demo corpus in ' <trainings.txt | head -1 | cut -c1-100)
+    [ -z "$found" ] && result=ok || result=FAIL
+    verdict $result stderr "$(wc -l <trainings.txt) trainings print nothing on stderr" "$found"
 fi
 
 echo "$passed ok, $failed failed, $skipped skipped, $((SECONDS - started)) s; logs and gpu-check.tsv are in $out"

@@ -25,7 +25,8 @@ def arguments():
     parser.add_argument("--busy", action="store_true",
                         help="measure each process again beside one busy loop for each core")
     parser.add_argument("--epochs", type=int, default=4,
-                        help="epochs of a training; the first one is not counted [default: 4]")
+                        help="epochs of a training; the first one is not counted [default: 4, on a GPU at least "
+                             f"{measure.GPU_EPOCHS}]")
     parser.add_argument("--out", default=str(ROOT / "target/compare"),
                         help="folder for compare.csv, rounds.csv, compare.md and compare.png [default: target/compare]")
     parser.add_argument("--write", metavar="DOCUMENT",

@@ -22,7 +22,7 @@ cleanup() {
 }
 trap cleanup EXIT
 cd "$work"
-export EMOVOX_CACHE=$work/cache RAYON_NUM_THREADS=1
+export EMOVOX_CACHE=$work/cache
 epochs=${EPOCHS:-6}
 cat > bilstm.toml <<END
 [training]
@@ -51,7 +51,7 @@ together() {
     [ -z "${HOST:-}" ] || host=$HOST
     for rank in $(seq 0 $((size - 1))); do
         WORLD_SIZE=$size RANK=$rank LOCAL_RANK=0 MASTER_ADDR=$host MASTER_PORT=$port \
-            "${@//%r/$rank}" "$emovox" train --config "$arch.toml" --batch-size "$batch" --run "r$run" \
+            "${@//%r/$rank}" "$emovox" train --config "$arch.toml" --batch-size "$batch" --threads 1 --run "r$run" \
             > "log$rank" 2>&1 &
         pids+=($!)
     done
