@@ -63,6 +63,17 @@ proptest! {
         }
     }
 
+    /// Temperatures and scores go through JSON and TOML.
+    #[test]
+    fn a_number_is_read_as_it_was_written(
+        number in any::<f64>().prop_filter("JSON has no infinity", |x| x.is_finite()),
+    ) {
+        let json = serde_json::to_string(&number).unwrap();
+        prop_assert_eq!(serde_json::from_str::<f64>(&json).unwrap(), number);
+        let table: toml::Table = format!("x = {number:?}").parse().unwrap();
+        prop_assert_eq!(table["x"].as_float(), Some(number));
+    }
+
     #[test]
     fn random_settings_are_rejected_or_written_back_unchanged(
         changes in prop::collection::vec((0usize..60, value()), 1..4),
