@@ -62,7 +62,8 @@ fn small(env: &TestEnv) {
 
 #[test]
 fn two_corpora_are_trained_as_one() {
-    let env = env();
+    // Whether the bytes of a GPU repeat has not been measured.
+    let env = env().on_cpu();
     small(&env);
     let output = env
         .run(&format!("train {BOTH} --balance corpus-class --run both"))

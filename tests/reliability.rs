@@ -64,7 +64,8 @@ fn spawn_quietly(mut command: Command) -> Child {
 
 #[test]
 fn a_run_killed_twenty_times_has_the_same_result() {
-    let env = TestEnv::with_corpus();
+    // A GPU saves at most once a second, and whether its bytes repeat has not been measured.
+    let env = TestEnv::with_corpus().on_cpu();
     let train = TRAIN.replace("--run mine", "--epochs 40 --run");
     let started = Instant::now();
     env.run(&format!("{train} whole")).success();
@@ -129,7 +130,8 @@ fn is_stopped(child: &Child) -> bool {
 
 #[test]
 fn a_signal_saves_and_prints_the_command_that_resumes() {
-    let env = TestEnv::with_corpus();
+    // A GPU saves at most once a second, and whether its bytes repeat has not been measured.
+    let env = TestEnv::with_corpus().on_cpu();
     let train = TRAIN.replace("--run mine", "--epochs 30 --run");
     env.run(&format!("{train} whole")).success();
     let run = env.path("runs/mine");

@@ -12,7 +12,6 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use emovox::process::is_ignored;
-use env::device::is_exact;
 use env::process::{
     DEADLINE, epochs, finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until,
 };
@@ -142,7 +141,8 @@ fn no_thread_of_a_training_takes_a_signal() {
 
 #[test]
 fn a_training_interrupted_many_times_has_the_same_result() {
-    let env = TestEnv::with_corpus();
+    // A GPU saves at most once a second, and whether its bytes repeat has not been measured.
+    let env = TestEnv::with_corpus().on_cpu();
     env.run(&format!("{SEED} whole")).success();
     let run = env.path("runs/mine");
     let mut line = format!("{SEED} mine");
@@ -165,9 +165,6 @@ fn a_training_interrupted_many_times_has_the_same_result() {
         without_seconds("mine").len(),
         without_seconds("whole").len()
     );
-    if !is_exact() {
-        return;
-    }
     assert_eq!(without_seconds("mine"), without_seconds("whole"));
     for file in ["best.ot", "predictions.csv", "confusion.csv"] {
         let read = |run: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();

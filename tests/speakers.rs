@@ -254,7 +254,8 @@ fn a_colon_in_the_speakers_of_a_manifest_changes_nothing() {
 
 #[test]
 fn a_run_of_several_corpora_from_an_earlier_version_can_be_used() {
-    let env = TestEnv::with_corpus();
+    // Whether the bytes of a GPU repeat has not been measured.
+    let env = TestEnv::with_corpus().on_cpu();
     env.split_corpus();
     let train = "train --data a=corpus --data b=other --config small.toml --device cpu";
     for run in ["now", "before"] {

@@ -188,7 +188,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
 /// The device of a command that computes on one.
 fn resolve(choice: DeviceChoice) -> Result<Device> {
     let device = choice.resolve()?;
-    warn_of_cpu(choice.why_cpu());
+    warn_of_cpu(choice.why_cpu(0));
     Ok(device)
 }
 

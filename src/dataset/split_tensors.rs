@@ -76,6 +76,10 @@ impl SplitTensors {
             _ => memory::computing(|| normalised(features, normalisation, device)),
         };
         let frames = frames.map_err(|error| {
+            // Its message has advice of its own, and callers recognise its type.
+            if memory::is_out_of_memory(&error) {
+                return error.context("the features cannot be copied to the device");
+            }
             let text = error.to_string();
             let reason = text.lines().next().unwrap_or_default();
             anyhow!("the features cannot be copied to the device: {reason}; try --device cpu")

@@ -23,6 +23,7 @@ impl GpuFailure {
             "CUDA error: out of memory",
             "CUDA driver error: out of memory",
             "CUDA_ERROR_OUT_OF_MEMORY",
+            "Cuda failure 2 'out of memory'",
             "cudaErrorMemoryAllocation",
             "_ALLOC_FAILED",
             "DEVICE_ALLOCATION_FAILED",
@@ -75,6 +76,8 @@ mod tests {
              15.77 GiB of which 12.00 MiB is free. Process 7 has 15.75 GiB memory in use.\")",
             "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
             "CUDA driver error: out of memory",
+            "ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 2 'out of \
+             memory'",
             "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
             "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
             "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",

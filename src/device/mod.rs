@@ -84,11 +84,12 @@ impl DeviceChoice {
         Ok(device)
     }
 
-    /// Reason why `auto` uses the CPU on a machine with an NVIDIA driver. `None` if it uses a GPU,
-    /// if there is no driver or no GPU, or for another choice.
-    pub fn why_cpu(self) -> Option<String> {
+    /// Reason why `auto` uses the CPU on a machine with an NVIDIA driver, for one of several processes
+    /// on this machine. `None` if it uses a GPU, if there is no driver or no GPU, or for another
+    /// choice.
+    pub fn why_cpu(self, local_rank: usize) -> Option<String> {
         match self {
-            DeviceChoice::Auto => gpu_for(0).err().and_then(NoGpu::surprise),
+            DeviceChoice::Auto => gpu_for(local_rank).err().and_then(NoGpu::surprise),
             DeviceChoice::Cpu | DeviceChoice::Cuda(_) => None,
         }
     }
@@ -471,6 +472,13 @@ fn load() -> Result<(), NoGpu> {
         )),
     })?;
     let supported = driver.cuda_version().unwrap_or(i64::MAX);
+    // libtorch_cuda.so prints a warning of C++ if the driver is too old for the runtime, which libtorch has
+    // loaded before.
+    if is_loaded("libcudart.so.13")
+        && let Some(reason) = old_driver(supported, 13_000)
+    {
+        return Err(NoGpu::surprising(format!("{reason}, or {OLDER_CUDA}")));
+    }
     load_globally("libcuda.so.1").map_err(NoGpu::surprising)?;
     load_globally("libtorch_cuda.so").map_err(|reason| {
         if !reason.starts_with("libtorch_cuda.so:") {
@@ -538,6 +546,19 @@ pub(crate) fn load_globally(name: &str) -> Result<(), String> {
     // this (Python's `import torch` does the same), and are never unloaded.
     let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
     library.map(std::mem::forget).map_err(library_error)
+}
+
+/// True if this process has loaded a shared library.
+#[cfg(target_os = "linux")]
+fn is_loaded(name: &str) -> bool {
+    use libloading::os::unix::{Library, RTLD_NOW};
+    // SAFETY: with RTLD_NOLOAD no library is loaded, and so no initialiser runs.
+    unsafe { Library::open(Some(name), libc::RTLD_NOLOAD | RTLD_NOW) }.is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_loaded(_name: &str) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

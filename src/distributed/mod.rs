@@ -140,6 +140,11 @@ impl ProcessGroup {
         }
     }
 
+    /// True if NCCL sums tensors on GPUs: in all processes, or in none.
+    pub fn uses_nccl(&self) -> bool {
+        self.peers.as_ref().is_some_and(|peers| peers.uses_nccl())
+    }
+
     /// Sums a tensor over all processes, in place. Every process gets the same bytes.
     pub fn sum(&self, tensor: &mut Tensor) -> Result<()> {
         match &self.peers {
@@ -268,6 +273,10 @@ impl Peers {
         Ok(())
     }
 
+    fn uses_nccl(&self) -> bool {
+        matches!(self.nccl.get(), Some(Ok(())))
+    }
+
     fn collectives(&self, device: Device) -> String {
         match (device, self.nccl.get()) {
             (Device::Cpu, _) => "Gloo".into(),
@@ -284,7 +293,7 @@ impl Peers {
         tensor: &mut Tensor,
         work: fn(&Peers, &mut Tensor) -> Result<()>,
     ) -> Result<()> {
-        if tensor.device() == Device::Cpu || matches!(self.nccl.get(), Some(Ok(()))) {
+        if tensor.device() == Device::Cpu || self.uses_nccl() {
             return work(self, tensor);
         }
         let mut here = tensor.to_device(Device::Cpu);
@@ -345,6 +354,10 @@ impl Peers {
 
     fn compute_on(&self, _device: Device) -> Result<()> {
         Ok(())
+    }
+
+    fn uses_nccl(&self) -> bool {
+        false
     }
 
     fn collectives(&self, _device: Device) -> String {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::all_reduce;
 use crate::distributed::ProcessGroup;
@@ -21,6 +21,9 @@ pub(super) struct StepControl {
     pub save: bool,
 }
 
+/// Number of steps between two looks at the requests where NCCL sums them: a look waits for the GPU.
+const STEPS_OF_A_GPU: usize = 50;
+
 /// The requests of this process, and the end of the training.
 pub(super) struct Control<'a> {
     stop: &'a AtomicBool,
@@ -28,8 +31,10 @@ pub(super) struct Control<'a> {
     needs_agreement: bool,
     last_save: Instant,
     stopped: bool,
-    /// On a GPU, the requests of all processes in the last step.
+    /// The requests of all processes in the last step, if nobody has looked at them.
     unread: Option<Tensor>,
+    /// Number of steps since the last look.
+    steps: usize,
 }
 
 impl<'a> Control<'a> {
@@ -41,30 +46,37 @@ impl<'a> Control<'a> {
             last_save: Instant::now(),
             stopped: false,
             unread: None,
+            steps: 0,
         }
     }
 
-    /// Sums the gradients of all processes, and returns the actions that they agree on. A GPU may
-    /// still compute the step, so there the processes agree on the requests of the step before.
+    /// Sums the gradients of all processes, and returns the actions that they agree on after this step.
     ///
     /// # Errors
     /// If the communication between processes fails.
     pub fn agree(&mut self, group: &ProcessGroup, gradients: &mut [Tensor]) -> Result<StepControl> {
         let request = self.request();
-        let Some(requests) = all_reduce::gradients(group, gradients, request)? else {
-            return Ok(request);
-        };
-        let agreed = match requests.device() {
-            Device::Cpu => Some(requests),
-            _ => self.unread.replace(requests.copy()),
-        };
-        Ok(agreed.map_or_else(StepControl::default, |requests| {
-            let requests = requests.to_device(Device::Cpu);
-            StepControl {
-                stop: requests.double_value(&[0]) > 0.0,
-                save: requests.double_value(&[1]) > 0.0,
-            }
-        }))
+        match all_reduce::gradients(group, gradients, request)? {
+            Some(requests) => Ok(self.look(requests, group.uses_nccl())),
+            None => Ok(request),
+        }
+    }
+
+    /// The actions that the sums of all requests (`[2]`) ask for. Every process looks after the same
+    /// steps, also if some of them have no GPU: then it is Gloo that sums, and it has waited anyway.
+    fn look(&mut self, requests: Tensor, is_on_gpus: bool) -> StepControl {
+        self.steps += 1;
+        if is_on_gpus && self.steps < STEPS_OF_A_GPU {
+            // A request is repeated in each step, so only the last sum counts.
+            self.unread = Some(requests.copy());
+            return StepControl::default();
+        }
+        self.steps = 0;
+        self.unread = None;
+        StepControl {
+            stop: requests.double_value(&[0]) > 0.0,
+            save: requests.double_value(&[1]) > 0.0,
+        }
     }
 
     /// The request of this process.
@@ -75,17 +87,59 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Records a checkpoint, and whether the processes agreed to stop.
+    /// Records a checkpoint within an epoch, and whether the processes agreed to stop.
     pub fn saved(&mut self, agreed: StepControl) {
         self.last_save = Instant::now();
-        // Another request to save is no longer needed, and a request to stop is repeated.
-        self.unread = None;
         self.stopped |= agreed.stop;
+    }
+
+    /// Records the checkpoint at the end of an epoch. A request to stop counts in any of its steps.
+    pub fn saved_epoch(&mut self) {
+        let unread = self.unread.take();
+        let stop = unread.is_some_and(|requests| requests.double_value(&[0]) > 0.0);
+        self.steps = 0;
+        self.saved(StepControl { stop, save: false });
     }
 
     /// True if no further epoch may begin. Several processes receive the request to stop at
     /// different times, so they stop only after a step in which all agreed.
     pub fn is_stopped(&self) -> bool {
         self.stopped || (!self.needs_agreement && self.request().stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(stop: bool, save: bool) -> Tensor {
+        Tensor::from_slice(&[f32::from(u8::from(stop)), f32::from(u8::from(save))])
+    }
+
+    #[test]
+    fn main_memory_answers_in_the_same_step() {
+        let stop = AtomicBool::new(false);
+        let mut control = Control::new(&stop, &ProcessGroup::single());
+        assert!(control.look(sums(true, false), false).stop);
+        assert!(control.look(sums(false, true), false).save);
+        let none = control.look(sums(false, false), false);
+        assert!(!none.stop && !none.save);
+    }
+
+    #[test]
+    fn gpus_answer_after_fifty_steps_or_at_the_end_of_the_epoch() {
+        let stop = AtomicBool::new(false);
+        let mut control = Control::new(&stop, &ProcessGroup::single());
+        for step in 1..=2 * STEPS_OF_A_GPU {
+            let agreed = control.look(sums(true, true), true);
+            let is_due = step % STEPS_OF_A_GPU == 0;
+            assert_eq!((agreed.stop, agreed.save), (is_due, is_due), "step {step}");
+        }
+        control.saved_epoch();
+        assert!(!control.is_stopped(), "the last look was the last step");
+        // An epoch of one step.
+        assert!(!control.look(sums(true, false), true).stop);
+        control.saved_epoch();
+        assert!(control.is_stopped());
     }
 }

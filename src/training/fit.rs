@@ -7,7 +7,7 @@
 use anyhow::Result;
 
 use super::checkpoint::TrainState;
-use super::control::{Control, StepControl};
+use super::control::Control;
 use super::criterion::Criterion;
 use super::epoch::EpochPlan;
 use super::finite::{FiniteGuard, check_validation_loss};
@@ -129,7 +129,7 @@ pub(super) fn fit(
             config,
         );
         checkpoints.save_epoch(state, monitor)?;
-        control.saved(StepControl::default());
+        control.saved_epoch();
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 // A stand-in for the CUDA half of libtorch, libtorch_cuda.so: it reports GPUs, but can compute
 // nothing on them.
 
+#include <cstdio>
 #include <cstdlib>
 
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -20,6 +21,13 @@ struct CUDAHooks : at::CUDAHooksInterface {
     }
     c10::DeviceIndex deviceCount() const override { return static_cast<c10::DeviceIndex>(getNumGPUs()); }
 };
+
+// The real library warns of an old driver on standard error as soon as it counts the GPUs.
+__attribute__((constructor)) static void warn_of_an_old_driver() {
+    const char *version = std::getenv("STUB_VERSION");
+    if (version && std::atoi(version) < 13000)
+        std::fputs("[W] CUDA initialization: the NVIDIA driver is too old\n", stderr);
+}
 
 namespace at {
 REGISTER_CUDA_HOOKS(CUDAHooks)

@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::cache::tell_uncached;
 use super::progress::bar;
@@ -112,12 +112,12 @@ fn train(args: &TrainArgs, group: &ProcessGroup) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if experiment.is_final() {
-        experiment.finish(&model)?;
+        scoring(run, || experiment.finish(&model))?;
         describe_final(&experiment);
         say!("duration {:.0} s", started.elapsed().as_secs_f64());
         return Ok(ExitCode::SUCCESS);
     }
-    let report = experiment.score(&model, &progress)?;
+    let report = scoring(run, || experiment.score(&model, &progress))?;
 
     print_text(&format!("\n{}\n", report.text()));
     let folder = run.path().display();
@@ -170,7 +170,7 @@ fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
 /// Checks the device before anything else takes time.
 fn check_device(choice: DeviceChoice, group: &ProcessGroup) -> Result<()> {
     choice.resolve_for(group.local_rank())?;
-    warn_of_cpu(choice.why_cpu());
+    warn_of_cpu(choice.why_cpu(group.local_rank()));
     Ok(())
 }
 
@@ -248,6 +248,17 @@ fn with_resume_command(error: anyhow::Error, run: &RunFolder) -> anyhow::Error {
         format!(
             "the training stopped before its first saved state; `{command}` starts it again after the \
              problem is fixed"
+        )
+    })
+}
+
+/// Runs the work after a training, and adds the command that repeats it to an error.
+fn scoring<T>(run: &RunFolder, score: impl FnOnce() -> Result<T>) -> Result<T> {
+    failure::training(score).with_context(|| {
+        let command = resume_command(run);
+        format!(
+            "the training is complete, but not its results; `{command}` makes them after the problem is \
+             fixed"
         )
     })
 }
