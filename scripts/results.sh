@@ -36,7 +36,7 @@ stress() { # name: the test subsets of its folds with seed 1 and disturbances, t
         "$emovox" stress "$run" >&2
     done
     python3 - "$runs/$name" <<'END'
-import glob, json, sys
+import glob, json, os, sys
 folds = [json.load(open(path)) for path in glob.glob(sys.argv[1] + "/fold-*-seed-1/stress.json")]
 def mean(values):
     values = list(values)
@@ -45,7 +45,7 @@ def change(name):
     rows = [row for fold in folds for row in fold["disturbances"] if row["name"] == name]
     return f"{100 * mean(row['uar_change'] for row in rows):+.1f}"
 names = ["white noise 20 dB", "babble 20 dB", "telephone", "room 0.4 s"]
-print(f"| {folds[0]['corpus']} | {mean(fold['passed'] for fold in folds):.1f} of {folds[0]['checks']} | "
+print(f"| {os.path.basename(sys.argv[1])} | {mean(fold['passed'] for fold in folds):.1f} of {folds[0]['checks']} | "
       + " | ".join(change(name) for name in names) + " |")
 END
 }
@@ -58,7 +58,9 @@ row emodb-bilstm "$emodb" --folds loso --seeds 1,2,3 --epochs 300
 row emodb-mean-lstm "$emodb" --folds loso --seeds 1,2,3 --arch mean-lstm
 
 echo
-echo "| corpus | checks passed | white noise 20 dB | babble 20 dB | telephone | room 0.4 s |"
+echo "| row | checks passed | white noise 20 dB | babble 20 dB | telephone | room 0.4 s |"
 echo "|---|---|---|---|---|---|"
 stress ravdess-bilstm
+stress ravdess-mean-lstm
 stress emodb-bilstm
+stress emodb-mean-lstm
