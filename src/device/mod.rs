@@ -548,6 +548,11 @@ pub(crate) fn load_globally(name: &str) -> Result<(), String> {
     library.map(std::mem::forget).map_err(library_error)
 }
 
+#[cfg(not(unix))]
+pub(crate) fn load_globally(_name: &str) -> Result<(), String> {
+    Err("shared libraries can be loaded only on Unix".into())
+}
+
 /// True if this process has loaded a shared library.
 #[cfg(target_os = "linux")]
 fn is_loaded(name: &str) -> bool {
@@ -559,11 +564,6 @@ fn is_loaded(name: &str) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn is_loaded(_name: &str) -> bool {
     false
-}
-
-#[cfg(not(unix))]
-pub(crate) fn load_globally(_name: &str) -> Result<(), String> {
-    Err("shared libraries can be loaded only on Unix".into())
 }
 
 /// The message of the system's loader, which `libloading` has as the source of its error.

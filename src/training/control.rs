@@ -93,7 +93,7 @@ impl<'a> Control<'a> {
         self.stopped |= agreed.stop;
     }
 
-    /// Records the checkpoint at the end of an epoch. A request to stop counts in any of its steps.
+    /// Records the checkpoint at the end of an epoch, and a request to stop that nobody has looked at.
     pub fn saved_epoch(&mut self) {
         let unread = self.unread.take();
         let stop = unread.is_some_and(|requests| requests.double_value(&[0]) > 0.0);
