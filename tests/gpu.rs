@@ -37,7 +37,8 @@ fn reason(machine: Machine, variables: &[(&str, &str)]) -> String {
 #[test]
 #[cfg_attr(libtorch_has_cuda, ignore = "needs the CPU version of libtorch")]
 fn the_cpu_version_of_libtorch_beside_a_driver_is_named_with_the_command_that_helps() {
-    let reason = reason(Machine::Driver, &[]);
+    let gpus = [("STUB_GPUS", "2")];
+    let reason = reason(Machine::Driver, &gpus);
     for words in [
         "none: this is the CPU version of libtorch",
         "scripts/setup.sh --cuda",
@@ -48,6 +49,17 @@ fn the_cpu_version_of_libtorch_beside_a_driver_is_named_with_the_command_that_he
         !reason.contains("580"),
         "the driver is new enough: {reason}"
     );
+    let doctor = TestEnv::new()
+        .on_cpu()
+        .run_on(Machine::Driver, &gpus, "doctor");
+    let report = doctor.success().out;
+    for gpu in [
+        "GPU 0         Stub 0, compute capability 9.0",
+        "GPU 1         Stub 1",
+    ] {
+        assert!(report.contains(gpu), "{report}");
+    }
+    assert!(!report.contains("Stub 2"), "{report}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::config::SAMPLE_RATES;
@@ -40,8 +40,8 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform, Audio
     resampler.reset();
     let room = resampler.process_all_needed_output_len(length);
     let mut samples = zeros(room)?;
-    let input = InterleavedSlice::new(&padded, 1, length).map_err(refused)?;
-    let mut output = InterleavedSlice::new_mut(&mut samples, 1, room).map_err(refused)?;
+    let input = SequentialSlice::new(&padded, 1, length).map_err(refused)?;
+    let mut output = SequentialSlice::new_mut(&mut samples, 1, room).map_err(refused)?;
     let (_, made) = resampler
         .process_all_into_buffer(&input, &mut output, length, None)
         .map_err(refused)?;

@@ -3,22 +3,22 @@
 //! are computed here, on the device.
 
 mod disturbed;
+mod draws;
 mod spec_augment;
 mod vtlp;
 
 pub use disturbed::{CopyRecipe, disturbed_copies};
+pub use draws::{Draws, partners};
 pub use spec_augment::SpecAugment;
 pub use vtlp::VtlpWarps;
 
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::config::AugmentationConfig;
 use crate::dataset::Batch;
 use crate::device;
-use crate::parallel;
-use crate::random::{self, ClipSeed};
+use crate::random::ClipSeed;
+use draws::Stream;
 
 /// Number of clips that are mixed with each other. It is the number of clips of one piece of work
 /// on a CPU, so that the result does not depend on the pieces.
@@ -46,120 +46,65 @@ pub struct Augmentation<'a> {
 
 impl Augmentation<'_> {
     /// Augments a batch: frequency warp and masks, cepstral offset, mixup, noise, time masks, in
-    /// this order. The seeds draw the numbers of each row. `clips` is the number of rows of one
-    /// network: mixup does not mix the rows of two networks.
-    pub fn apply(&self, batch: &Batch, seeds: &[ClipSeed], clips: usize) -> Augmented {
+    /// this order. `draws` are the random numbers of the rows, and the seeds draw their noise.
+    pub fn apply(&self, batch: &Batch, draws: &Draws, seeds: &[ClipSeed]) -> Augmented {
         let config = self.config;
         let mut features = match self.spec_augment {
-            Some(spec_augment) => spec_augment.apply(&batch.features, seeds, config),
+            Some(spec_augment) => {
+                let [spectrum, offset] =
+                    [Stream::Spectrum, Stream::Offset].map(|stream| self.numbers(draws, stream));
+                spec_augment.apply(&batch.features, &spectrum, &offset, config)
+            }
             None => batch.features.shallow_clone(),
         };
         let mut targets = one_hot(&batch.labels, self.classes);
-        let draws = Draws {
-            seeds,
-            device: features.device(),
-        };
 
         if config.mixup > 0.0 {
             // The share of a clip itself is at least one half, and its length does not change.
-            let drawn = draws.uniform(Stream::Mixup, 2);
+            let drawn = self.numbers(draws, Stream::Mixup);
             let mixed = drawn.select(1, 0).lt(config.mixup).to_kind(Kind::Float);
             let share: Tensor = mixed * drawn.select(1, 1) * 0.5;
-            let partners = Tensor::from_slice(&partners(seeds.len(), clips));
-            let partners = device::upload(&partners, features.device());
-            let partner = |x: &Tensor| x.index_select(0, &partners);
+            let partner = |x: &Tensor| x.index_select(0, &draws.partners);
             features = features.lerp_tensor(&partner(&features), &share.view([-1, 1, 1]));
             targets = targets.lerp_tensor(&partner(&targets), &share.view([-1, 1]));
         }
         if config.noise > 0.0 {
-            let noise = draws.normal(Stream::Noise, features.numel() / seeds.len().max(1));
+            let width = features.numel() / seeds.len().max(1);
+            let noise = self.draw_noise(seeds, width, features.device());
             features = &features + noise.view_as(&features) * config.noise;
         }
         if config.time_masks > 0 && config.time_mask_frames > 0 {
             // On a CPU, a product takes a fraction of the time of `masked_fill`.
-            let kept = time_masks(batch, &draws, config).logical_not();
-            features = &features * kept.unsqueeze(-1).to_kind(Kind::Float);
+            let drawn = self.numbers(draws, Stream::TimeMasks);
+            features = &features * time_masks(batch, &drawn, config).unsqueeze(-1);
         }
         Augmented { features, targets }
     }
 }
 
-/// The row that each row is mixed with: its neighbour in a group of at most [`MIXUP_GROUP`] clips.
-fn partners(rows: usize, clips: usize) -> Vec<i64> {
-    let partner = |row: usize| {
-        let (first, clip) = (row - row % clips, row % clips);
-        let group = clip - clip % MIXUP_GROUP;
-        let size = MIXUP_GROUP.min(clips - group);
-        (first + group + (clip - group + size - 1) % size) as i64
-    };
-    (0..rows).map(partner).collect()
-}
-
-/// Mask `[batch, frames]`, true where a time mask removes a frame.
-fn time_masks(batch: &Batch, draws: &Draws, config: &AugmentationConfig) -> Tensor {
-    let float = (Kind::Float, batch.features.device());
-    let time = Tensor::arange(batch.features.size()[1], float).unsqueeze(0);
+/// Factors that are 0 in the frames of a time mask, and 1 elsewhere: `[batch, frames]`.
+fn time_masks(batch: &Batch, drawn: &Tensor, config: &AugmentationConfig) -> Tensor {
+    let frames = batch.features.size()[1];
     let lengths = batch.lengths.to_kind(Kind::Float).unsqueeze(1);
-    let drawn = draws.uniform(Stream::TimeMasks, 2 * config.time_masks);
-    let mut masked = Tensor::zeros_like(&time).to_kind(Kind::Bool);
-    for mask in 0..config.time_masks as i64 {
-        // A mask covers at most a quarter of a clip.
-        let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
-        let width = drawn.narrow(1, 2 * mask, 1) * longest;
-        let start = (drawn.narrow(1, 2 * mask + 1, 1) * (&lengths - &width)).floor();
-        let within = time
-            .ge_tensor(&start)
-            .logical_and(&time.lt_tensor(&(start + width)));
-        masked = masked.logical_or(&within);
-    }
-    masked
+    // A mask covers at most a quarter of a clip.
+    let longest = (&lengths * 0.25).clamp_max(config.time_mask_frames as f64);
+    outside_masks(drawn, &longest, &lengths, frames)
 }
 
-/// Uses of a clip's random numbers. Dropout uses the streams from 16 on.
-#[derive(Debug, Clone, Copy)]
-enum Stream {
-    Spectrum,
-    Offset,
-    Mixup,
-    Noise,
-    TimeMasks,
-}
-
-/// Random numbers of the rows of a batch. They are drawn on the CPU, so that they are the same on
-/// every device.
-struct Draws<'a> {
-    seeds: &'a [ClipSeed],
-    device: Device,
-}
-
-impl Draws<'_> {
-    /// Uniform numbers from 0 to 1: `[batch, count]`.
-    fn uniform(&self, stream: Stream, count: usize) -> Tensor {
-        self.draw(stream, count, |rng, numbers| {
-            numbers.extend((0..count).map(|_| rng.random::<f32>()));
-        })
-    }
-
-    /// Numbers of the standard normal distribution: `[batch, count]`.
-    fn normal(&self, stream: Stream, count: usize) -> Tensor {
-        self.draw(stream, count, |rng, numbers| {
-            random::normals(rng, count, numbers)
-        })
-    }
-
-    fn draw(
-        &self,
-        stream: Stream,
-        count: usize,
-        append: impl Fn(&mut ChaCha8Rng, &mut Vec<f32>) + Sync,
-    ) -> Tensor {
-        let numbers = parallel::rows(self.seeds, self.device, count, |seed, numbers| {
-            append(&mut seed.generator(stream as u64), numbers);
-        });
-        let numbers = Tensor::from_slice(&numbers);
-        let numbers = numbers.view([self.seeds.len() as i64, count as i64]);
-        device::upload(&numbers, self.device)
-    }
+/// Factors that are 0 within random intervals, and 1 elsewhere: `[rows, positions]`. `drawn` `[rows,
+/// 2 × intervals]` has two uniform numbers for each interval: its length as a share of `longest`,
+/// and its start as a share of what is left of `available`.
+fn outside_masks(drawn: &Tensor, longest: &Tensor, available: &Tensor, positions: i64) -> Tensor {
+    let (rows, intervals) = (drawn.size()[0], drawn.size()[1] / 2);
+    let drawn = drawn.reshape([rows, intervals, 2]);
+    let length = drawn.select(2, 0) * longest;
+    let start = (drawn.select(2, 1) * (available - &length)).floor();
+    let end = &start + length;
+    let position = device::range(positions, Kind::Float, drawn.device());
+    let inside = position
+        .ge_tensor(&start.unsqueeze(-1))
+        .logical_and(&position.lt_tensor(&end.unsqueeze(-1)));
+    inside.any_dim(1, false).logical_not().to_kind(Kind::Float)
 }
 
 /// One-hot targets `[batch, classes]` of labels `[batch]`.
@@ -170,6 +115,7 @@ pub fn one_hot(labels: &Tensor, classes: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     fn batch(clips: i64, classes: i64) -> (Batch, Vec<ClipSeed>) {
         tch::manual_seed(3);
@@ -188,7 +134,9 @@ mod tests {
             spec_augment: None,
             config,
         };
-        augmentation.apply(batch, seeds, seeds.len())
+        let partners = partners(seeds.len(), seeds.len());
+        let draws = augmentation.draw(seeds, &partners, Device::Cpu);
+        augmentation.apply(batch, &draws, seeds)
     }
 
     #[test]
@@ -231,21 +179,5 @@ mod tests {
             assert_eq!(alone.features, rows(&whole.features));
             assert_eq!(alone.targets, rows(&whole.targets));
         }
-    }
-
-    #[test]
-    fn a_clip_is_mixed_with_its_neighbour_in_its_group_and_its_network() {
-        let expected: Vec<i64> = (0..48)
-            .map(|row| {
-                let first = row / 24 * 24;
-                match row - first {
-                    0 => first + 15,
-                    16 => first + 23,
-                    _ => row - 1,
-                }
-            })
-            .collect();
-        assert_eq!(partners(48, 24), expected);
-        assert_eq!(partners(1, 1), [0]);
     }
 }

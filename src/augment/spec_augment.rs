@@ -4,13 +4,12 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
+use super::outside_masks;
 use super::vtlp::{VtlpWarps, dct_matrix};
-use super::{Draws, Stream};
 use crate::audio::SampleRate;
 use crate::config::AugmentationConfig;
 use crate::dataset::Normalisation;
 use crate::features::FeatureConfig;
-use crate::random::ClipSeed;
 
 /// Number of different VTLP warps.
 const WARPS: usize = 21;
@@ -58,30 +57,31 @@ impl SpecAugment {
         }))
     }
 
-    /// Augments normalised features `[batch, frames, coefficients]`. For each clip it draws a warp
-    /// of the frequency axis (VTLP), frequency masks that set bands to their mean (SpecAugment,
-    /// Park et al. 2019), and a cepstral offset, which is a filter: a constant on the logarithm of
-    /// the spectrum.
-    pub fn apply(
+    /// Number of MFCCs.
+    pub(super) fn n_mfcc(&self) -> i64 {
+        self.dct.size()[0]
+    }
+
+    /// Augments normalised features `[batch, frames, coefficients]`. Each clip gets a warp of the
+    /// frequency axis (VTLP) and frequency masks that set bands to their mean (SpecAugment, Park et
+    /// al. 2019), by the uniform numbers `spectrum` `[batch, 1 + 2 × masks]`, and a cepstral offset,
+    /// by the normal numbers `offset` `[batch, n_mfcc]`. The offset is a filter: a constant on the
+    /// logarithm of the spectrum.
+    pub(super) fn apply(
         &self,
         features: &Tensor,
-        seeds: &[ClipSeed],
+        spectrum: &Tensor,
+        offset: &Tensor,
         config: &AugmentationConfig,
     ) -> Tensor {
-        let n_mfcc = self.dct.size()[0];
-        let draws = Draws {
-            seeds,
-            device: features.device(),
-        };
-        let spectrum = draws.uniform(Stream::Spectrum, 1 + 2 * config.frequency_masks);
         let drawn = (spectrum.select(1, 0) * self.warps.count()).to_kind(Kind::Int64);
         let (warp, shift) = self.warps.warp(&drawn);
         let masks = self.masks(
             &spectrum.narrow(1, 1, 2 * config.frequency_masks as i64),
             config,
         );
-        let offset = draws.normal(Stream::Offset, n_mfcc as usize).unsqueeze(1);
-        let offset = offset * &self.offset_scale * self.warps.std() * config.cepstral_offset;
+        let offset =
+            offset.unsqueeze(1) * &self.offset_scale * self.warps.std() * config.cepstral_offset;
         let added = shift.matmul(&masks) + offset;
         self.warps.affine(features, &warp.matmul(&masks), &added)
     }
@@ -89,18 +89,9 @@ impl SpecAugment {
     /// Matrices that remove the masked bands of each clip: `[clips, n_mfcc, n_mfcc]`. `drawn`
     /// (`[clips, 2 × masks]`) has uniform numbers for the width and the start of each mask.
     fn masks(&self, drawn: &Tensor, config: &AugmentationConfig) -> Tensor {
-        let float = (Kind::Float, self.dct.device());
         let bands = self.dct.size()[1];
-        let band = Tensor::arange(bands, float).unsqueeze(0);
-        let mut kept = Tensor::ones([drawn.size()[0], bands], float);
-        for mask in 0..config.frequency_masks as i64 {
-            let width = drawn.narrow(1, 2 * mask, 1) * config.frequency_mask_bands as f64;
-            let start = (drawn.narrow(1, 2 * mask + 1, 1) * (bands as f64 - &width)).floor();
-            let masked = band
-                .ge_tensor(&start)
-                .logical_and(&band.lt_tensor(&(start + width)));
-            kept = kept.masked_fill(&masked, 0.0);
-        }
+        let [longest, available] = [config.frequency_mask_bands as i64, bands].map(Tensor::from);
+        let kept = outside_masks(drawn, &longest, &available, bands);
         (&self.dct * kept.unsqueeze(1)).matmul(&self.dct.tr())
     }
 }
@@ -108,11 +99,28 @@ impl SpecAugment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::augment::Augmentation;
+    use crate::augment::draws::Stream;
     use crate::model::{BilstmConfig, EmotionModel, ModelConfig};
+    use crate::random::ClipSeed;
 
-    fn seeds(x: &Tensor) -> Vec<ClipSeed> {
+    /// Features that are augmented with the numbers of a training.
+    fn augment(spectrum: &SpecAugment, x: &Tensor, config: &AugmentationConfig) -> Tensor {
         let clips = 0..x.size()[0] as usize;
-        clips.map(|clip| ClipSeed::new(5, 1, clip, 0)).collect()
+        let seeds: Vec<ClipSeed> = clips.map(|clip| ClipSeed::new(5, 1, clip, 0)).collect();
+        let augmentation = Augmentation {
+            classes: 2,
+            spec_augment: Some(spectrum),
+            config,
+        };
+        let draws = augmentation.draw(&seeds, &[], Device::Cpu);
+        let numbers = |stream| augmentation.numbers(&draws, stream);
+        spectrum.apply(
+            x,
+            &numbers(Stream::Spectrum),
+            &numbers(Stream::Offset),
+            config,
+        )
     }
 
     fn features(n_mfcc: usize) -> FeatureConfig {
@@ -164,7 +172,7 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([3, 9, 40], (Kind::Float, Device::Cpu));
-        let difference = (spectrum.apply(&x, &seeds(&x), &config) - &x)
+        let difference = (augment(&spectrum, &x, &config) - &x)
             .abs()
             .max()
             .double_value(&[]);
@@ -180,8 +188,7 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([4, 9, 40], (Kind::Float, Device::Cpu));
-        let left = spectrum
-            .apply(&x, &seeds(&x), &config)
+        let left = augment(&spectrum, &x, &config)
             .abs()
             .max()
             .double_value(&[]);
@@ -196,7 +203,7 @@ mod tests {
         };
         let (spectrum, _) = spectrum(&config, 20);
         let x = Tensor::randn([2, 9, 40], (Kind::Float, Device::Cpu));
-        let added = spectrum.apply(&x, &seeds(&x), &config) - &x;
+        let added = augment(&spectrum, &x, &config) - &x;
         let largest = |x: Tensor| x.abs().max().double_value(&[]);
         assert!(
             largest(&added - added.narrow(1, 0, 1)) < 1e-4,

@@ -13,7 +13,7 @@ use super::list::ListArgs;
 use super::{open_data, say};
 use emovox::audio::{self, Channel, Excerpt};
 use emovox::corpus::{self, Corpus, Skipped};
-use emovox::device::{self, DeviceChoice};
+use emovox::device::{self, DeviceChoice, Gpu};
 use emovox::libtorch::Libtorch;
 use emovox::parallel;
 use emovox::plural::counted;
@@ -83,6 +83,11 @@ fn gpus() {
     }
     if let Err(reason) = device::load_cuda() {
         say!("CUDA          none: {reason}");
+        // The driver may know GPUs that this libtorch cannot use.
+        for (index, gpu) in (0..).map_while(device::gpu).enumerate() {
+            say!("GPU {index}         {}", described(&gpu));
+            say!("              cannot be used, for the reason above");
+        }
         return;
     }
     let runtime = dotted(tch::utils::version_cudart(), 1000, 10);
@@ -95,10 +100,7 @@ fn gpus() {
     for index in 0..count {
         let tried = device::try_gpu(index);
         let name = match device::gpu(index) {
-            Some(gpu) => {
-                let (major, minor) = gpu.capability;
-                format!("{}, compute capability {major}.{minor}", gpu.name)
-            }
+            Some(gpu) => described(&gpu),
             None => "unknown".into(),
         };
         let memory = device::memory(index).filter(|_| tried.is_ok());
@@ -110,6 +112,12 @@ fn gpus() {
         say!("GPU {index}         {name}{memory}");
         say!("              {result}");
     }
+}
+
+/// Name and compute capability.
+fn described(gpu: &Gpu) -> String {
+    let (major, minor) = gpu.capability;
+    format!("{}, compute capability {major}.{minor}", gpu.name)
 }
 
 /// Release number of the NVIDIA driver, such as `580.95.05`.

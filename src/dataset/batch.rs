@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::SplitTensors;
 use super::split_tensors::{Frames, normalised};
+use crate::device;
 use crate::features::Features;
 
 /// Padded lengths are a multiple of this number of frames: oneDNN builds and caches a primitive for
@@ -210,13 +211,13 @@ impl<'a> BatchPlan<'a> {
         let slice = |values: &Tensor| self.slice(values, &positions);
 
         let lengths = slice(&self.warped);
-        let time = Tensor::arange(frames, (Kind::Float, lengths.device())).unsqueeze(0);
+        let time = device::range(frames, Kind::Float, lengths.device()).unsqueeze(0);
         let position: Tensor = time * slice(&self.speeds).unsqueeze(1);
         let before = position.floor();
         let between = (position - &before).unsqueeze(-1);
 
         let last = slice(&self.lengths).unsqueeze(1) - 1;
-        let padding = Tensor::arange(frames, (Kind::Int64, lengths.device()))
+        let padding = device::range(frames, Kind::Int64, lengths.device())
             .unsqueeze(0)
             .ge_tensor(&lengths.unsqueeze(1));
         let (all, starts) = self.frames(&positions)?;

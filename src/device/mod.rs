@@ -2,6 +2,7 @@
 
 mod driver;
 mod failure;
+mod range;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,6 +20,7 @@ use torch_sys::C_tensor;
 use driver::{Driver, StartError};
 pub use driver::{Gpu, GpuMemory};
 pub use failure::GpuFailure;
+pub use range::range;
 
 unsafe extern "C" {
     fn emovox_set_gpu_numbers(tf32: bool);

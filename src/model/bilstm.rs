@@ -5,8 +5,9 @@
 //! The backward LSTM reads the steps of each clip in reverse order, with the padding still at the
 //! end. Both LSTMs reach the padding after the clip, and their outputs there are ignored.
 //!
-//! A GPU computes all networks of an ensemble in one call: operations without weights run once, over
-//! the batches of all networks, because starting an operation takes a GPU longer than computing it.
+//! A GPU computes all networks of an ensemble in one call, because starting an operation takes it
+//! longer than computing it. Operations without weights run once, over the batches of all networks.
+//! Layers other than LSTMs are one product of their stacked weights.
 
 use tch::nn::{self, LSTM, Module, RNN};
 use tch::{Kind, Tensor};
@@ -77,9 +78,8 @@ pub(super) fn embed(
             .view([rows, steps, -1])
     };
 
-    let mut x = of_each(networks, &stacked, |network, x| {
-        network.input_norm.forward(&network.input.forward(x))
-    });
+    let mut x = linear_of_each(networks, &stacked, |network| &network.input);
+    x = norm_of_each(networks, &x);
     x = dropout.apply(&x.relu(), c.input_dropout);
     let statistics = c.statistics.then(|| mean_and_std(&x, &mask));
     for layer in 0..c.layers as usize {
@@ -92,7 +92,7 @@ pub(super) fn embed(
         let both = Tensor::cat(&[forward, reverse(&backward)], 2);
         x = dropout.apply(&both, c.dropout);
     }
-    let scores = of_each(networks, &x, |network, x| network.attention.forward(x));
+    let scores = linear_of_each(networks, &x, |network| &network.attention);
     let pooled = attention_pooling(&scores, &x, &mask);
     match statistics {
         Some(statistics) => Tensor::cat(&[pooled, statistics], 1),
@@ -103,10 +103,57 @@ pub(super) fn embed(
 /// Logits of the embeddings of [`embed`]: `[networks × batch, classes]`.
 pub(super) fn classify(networks: &[Bilstm], embedded: &Tensor, dropout: &mut Dropout) -> Tensor {
     let embedded = dropout.apply(embedded, networks[0].config.dropout);
-    of_each(networks, &embedded, |network, x| network.output.forward(x))
+    linear_of_each(networks, &embedded, |network| &network.output)
 }
 
-/// Applies a layer of each network to its own rows `[networks × batch, …]`.
+/// Applies a linear layer of each network to its own rows `[networks × batch, …, inputs]`.
+fn linear_of_each(
+    networks: &[Bilstm],
+    x: &Tensor,
+    layer: impl Fn(&Bilstm) -> &nn::Linear,
+) -> Tensor {
+    if let [network] = networks {
+        return layer(network).forward(x);
+    }
+    let weights = stacked(networks, |network| Some(&layer(network).ws));
+    let biases = stacked(networks, |network| layer(network).bs.as_ref());
+    let mut size = x.size();
+    let rows = x.reshape([networks.len() as i64, -1, size[size.len() - 1]]);
+    let outputs = biases
+        .unsqueeze(1)
+        .baddbmm(&rows, &weights.transpose(1, 2), 1, 1);
+    size.pop();
+    size.push(weights.size()[1]);
+    outputs.view(&size[..])
+}
+
+/// Applies the norm of each network's input to its own rows `[networks × batch, steps, width]`.
+fn norm_of_each(networks: &[Bilstm], x: &Tensor) -> Tensor {
+    if let [network] = networks {
+        return network.input_norm.forward(x);
+    }
+    let size = x.size();
+    let (rows, width) = (size[0], size[2]);
+    let [weights, biases] = [
+        stacked(networks, |network| network.input_norm.ws.as_ref()),
+        stacked(networks, |network| network.input_norm.bs.as_ref()),
+    ]
+    .map(|values| values.view([-1, 1, 1, width]));
+    let epsilon = nn::LayerNormConfig::default().eps;
+    let normal = x.layer_norm([width], None::<&Tensor>, None::<&Tensor>, epsilon, true);
+    let by_network = normal.view([networks.len() as i64, -1, size[1], width]);
+    biases
+        .addcmul(&by_network, &weights)
+        .view([rows, size[1], width])
+}
+
+/// A tensor of each network: `[networks, …]`.
+fn stacked<'a>(networks: &'a [Bilstm], of: impl Fn(&'a Bilstm) -> Option<&'a Tensor>) -> Tensor {
+    let tensors: Vec<&Tensor> = networks.iter().filter_map(of).collect();
+    Tensor::stack(&tensors, 0)
+}
+
+/// Applies an LSTM of each network to its own rows `[networks × batch, …]`.
 fn of_each(networks: &[Bilstm], x: &Tensor, layer: impl Fn(&Bilstm, &Tensor) -> Tensor) -> Tensor {
     if let [network] = networks {
         return layer(network, x);

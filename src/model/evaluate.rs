@@ -8,8 +8,20 @@ use crate::augment::VtlpWarps;
 use crate::dataset::{Batch, BatchPlan, SplitTensors};
 use crate::parallel::{self, Shared};
 
-/// Least number of clips in a batch on a GPU, which needs as long for a few clips as for many.
+/// Number of clips in a batch on a GPU, which needs as long for a few clips as for many.
 const GPU_BATCH: usize = 512;
+
+/// Number of clips in a batch of predictions. On a GPU it is at least 512, or the share of each of
+/// several processes if that is less.
+pub fn prediction_batch(requested: usize, device: Device, clips: usize, processes: usize) -> usize {
+    match device {
+        Device::Cpu => requested,
+        _ if processes == 1 => requested.max(GPU_BATCH),
+        _ => clips
+            .div_ceil(processes)
+            .clamp(requested, requested.max(GPU_BATCH)),
+    }
+}
 
 /// Log-probabilities `[recordings][classes]` for each recording of a subset, in its order. They are
 /// the normalised mean over the VTLP warps `warps`, and over the pieces of a recording that was
@@ -23,10 +35,7 @@ pub fn log_probabilities(
     warps: Option<&VtlpWarps>,
     batch_size: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    let batch_size = match model.device() {
-        Device::Cpu => batch_size,
-        _ => batch_size.max(GPU_BATCH),
-    };
+    let batch_size = prediction_batch(batch_size, model.device(), part.clips(), 1);
     log_probabilities_of(model, part, warps, batch_size, |_| true, |_| Ok(()))
 }
 
@@ -127,6 +136,22 @@ pub fn exponentials(log_probabilities: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gpu_predicts_large_batches_which_several_processes_share() {
+        let gpu = Device::Cuda(0);
+        assert_eq!(prediction_batch(32, Device::Cpu, 9000, 4), 32);
+        for (clips, processes, expected) in [
+            (240, 1, 512),
+            (9000, 1, 512),
+            (240, 4, 60),
+            (9000, 4, 512),
+            (40, 4, 32),
+        ] {
+            assert_eq!(prediction_batch(32, gpu, clips, processes), expected);
+        }
+        assert_eq!(prediction_batch(1024, gpu, 9000, 2), 1024);
+    }
 
     #[test]
     fn a_recording_in_pieces_has_their_geometric_mean() {

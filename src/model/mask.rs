@@ -2,9 +2,11 @@
 
 use tch::{Kind, Tensor};
 
+use crate::device;
+
 /// Mask `[batch, frames]`: true for the first `lengths[i]` frames of clip `i`, false for padding.
 pub(super) fn length_mask(lengths: &Tensor, frames: i64) -> Tensor {
-    let time = Tensor::arange(frames, (Kind::Int64, lengths.device()));
+    let time = device::range(frames, Kind::Int64, lengths.device());
     time.unsqueeze(0).lt_tensor(&lengths.unsqueeze(1))
 }
 
@@ -13,10 +15,10 @@ pub(super) fn length_mask(lengths: &Tensor, frames: i64) -> Tensor {
 pub(super) fn reverse_padded(lengths: &Tensor, steps: i64) -> Tensor {
     let device = lengths.device();
     let batch = lengths.size()[0];
-    let time = Tensor::arange(steps, (Kind::Int64, device)).unsqueeze(0);
+    let time = device::range(steps, Kind::Int64, device).unsqueeze(0);
     let reversed: Tensor = lengths.unsqueeze(1) - 1 - &time;
     let within = reversed.where_self(&reversed.ge(0), &time);
-    let row = Tensor::arange(batch, (Kind::Int64, device)).unsqueeze(1) * steps;
+    let row = device::range(batch, Kind::Int64, device).unsqueeze(1) * steps;
     (within + row).view([-1])
 }
 

@@ -17,7 +17,7 @@ mod weights;
 
 pub use crate::config::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
 pub(crate) use archive::parts as archive_parts;
-pub use evaluate::{exponentials, log_probabilities, log_probabilities_of};
+pub use evaluate::{exponentials, log_probabilities, log_probabilities_of, prediction_batch};
 pub use safetensors::{BEGINNING, from_safetensors, safetensors_metadata, to_safetensors};
 pub use weights::{
     Head, check_metadata, check_numbers, decode, encode, encode_weights, init_from, is_last_layer,

@@ -1,4 +1,5 @@
-//! Plan of an epoch: the batches of this process, in order, and the learning rate of each step.
+//! Plan of an epoch: the batches of this process, in order, their random numbers, and the learning
+//! rate of each step.
 
 use std::ops::Range;
 
@@ -6,15 +7,16 @@ use anyhow::Result;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::TrainData;
 use super::balance;
 use super::fit::Setup;
+use crate::augment::{self, Augmentation, Draws};
 use crate::config::{Balance, TrainingConfig};
 use crate::dataset::{Batch, BatchPlan, SampleSpec};
 use crate::distributed::{ProcessGroup, local_slice};
-use crate::random::{self, Purpose};
+use crate::random::{self, ClipSeed, Purpose};
 
 /// The batches of an epoch. Order and speeds of the clips depend on the seed and the epoch only.
 pub(super) struct EpochPlan<'a> {
@@ -23,14 +25,15 @@ pub(super) struct EpochPlan<'a> {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     batches: BatchPlan<'a>,
+    pub augmentation: Augmentation<'a>,
+    networks: usize,
+    /// On a GPU, the random numbers of all steps, one after the other. A step does not wait for their
+    /// upload then.
+    draws: Option<Draws>,
 }
 
 /// The clips of a batch that one process computes.
 pub(super) struct RankBatch {
-    /// Positions of the clips of this process in the order of the epoch. If the batch has fewer
-    /// clips than there are processes, this may be a stand-in of one clip that does not count
-    /// (`local_size` is 0), so that every process computes the same operations.
-    pub positions: Range<usize>,
     /// The clips, as indices in the training subset.
     pub clips: Vec<i64>,
     /// Class indices of these clips.
@@ -43,19 +46,65 @@ pub(super) struct RankBatch {
 
 impl<'a> EpochPlan<'a> {
     /// Draws the order and the speeds of the clips of an epoch.
-    pub fn draw(setup: &Setup<'a>, epoch: usize) -> EpochPlan<'a> {
+    pub fn draw(setup: &Setup<'a>, augmentation: Augmentation<'a>, epoch: usize) -> EpochPlan<'a> {
         let &Setup {
             data,
             config,
             group,
-            ..
+            model,
         } = setup;
-        EpochPlan {
+        let mut plan = EpochPlan {
             data,
             config,
             epoch,
             batches: batches(data, config, group, draw_order(data, config, epoch)),
+            augmentation,
+            networks: model.ensemble_size(),
+            draws: None,
+        };
+        if model.device() != Device::Cpu {
+            plan.draws = Some(plan.draw_all(model.device()));
         }
+        plan
+    }
+
+    /// Draws the random numbers of all steps.
+    fn draw_all(&self, device: Device) -> Draws {
+        let (mut seeds, mut partners) = (Vec::new(), Vec::new());
+        for step in 0..self.steps() {
+            let clips = self.batches.positions(step);
+            let of_step = self.seeds(0..self.networks, clips.clone());
+            partners.extend(augment::partners(of_step.len(), clips.len()));
+            seeds.extend(of_step);
+        }
+        self.augmentation.draw(&seeds, &partners, device)
+    }
+
+    /// Random numbers for the augmentation of some networks' clips, which are all clips of a step or
+    /// a piece of it.
+    pub fn draws(&self, step: usize, networks: Range<usize>, clips: Range<usize>) -> Draws {
+        let rows = networks.len() * clips.len();
+        match &self.draws {
+            Some(draws) => {
+                // Only the last step may be shorter.
+                let first = step * networks.len() * self.batches.positions(0).len();
+                draws.rows(first..first + rows)
+            }
+            None => {
+                let partners = augment::partners(rows, clips.len());
+                let seeds = self.seeds(networks, clips);
+                self.augmentation.draw(&seeds, &partners, Device::Cpu)
+            }
+        }
+    }
+
+    /// Seeds of some networks' clips, network by network.
+    pub fn seeds(&self, networks: Range<usize>, clips: Range<usize>) -> Vec<ClipSeed> {
+        let seeds = networks.flat_map(|network| {
+            let clips = clips.clone();
+            clips.map(move |clip| ClipSeed::new(self.config.seed, self.epoch, clip, network))
+        });
+        seeds.collect()
     }
 
     /// Number of steps of the epoch.
@@ -72,12 +121,18 @@ impl<'a> EpochPlan<'a> {
     pub fn batch(&self, step: usize) -> RankBatch {
         let remaining = self.data.train.clips() - step * self.config.batch_size;
         RankBatch {
-            positions: self.batches.positions(step),
             clips: self.batches.planned(step).map(|clip| clip as i64).collect(),
             labels: self.batches.labels(step),
             local_size: self.batches.size(step),
             global_size: remaining.min(self.config.batch_size),
         }
+    }
+
+    /// Positions of the clips of this process in the order of the epoch. If the batch has fewer
+    /// clips than there are processes, this may be a stand-in of one clip that does not count, so
+    /// that every process computes the same operations.
+    pub fn positions(&self, step: usize) -> Range<usize> {
+        self.batches.positions(step)
     }
 
     /// Gathers the clips at some positions of the epoch's order.
@@ -191,7 +246,73 @@ fn order_of_epoch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{BilstmConfig, ModelConfig};
+    use crate::dataset::SplitTensors;
+    use crate::features::Features;
+    use crate::model::EmotionModel;
     use rand::SeedableRng;
+
+    /// On a GPU the numbers are drawn for all steps at once.
+    #[test]
+    fn the_numbers_of_all_steps_are_those_of_each_step() {
+        let features: Vec<Features> = (0..37)
+            .map(|clip| Features::new(4 + clip, 2, vec![0.5; 2 * (4 + clip)]).unwrap())
+            .collect();
+        let features: Vec<&Features> = features.iter().collect();
+        let classes = ["a".to_string(), "b".to_string()];
+        let bilstm = BilstmConfig {
+            ensemble_size: 3,
+            input: 4,
+            hidden: 4,
+            ..BilstmConfig::default()
+        };
+        let model = EmotionModel::new(&ModelConfig::Bilstm(bilstm), 2, &classes, Device::Cpu);
+        let labels: Vec<usize> = (0..37).map(|clip| clip % 2).collect();
+        let subset =
+            SplitTensors::new(&features, &labels, model.normalisation(), Device::Cpu).unwrap();
+        let data = TrainData {
+            train: subset,
+            train_names: Vec::new(),
+            groups: Vec::new(),
+            corpora: Vec::new(),
+            validation: SplitTensors::new(&[], &[], model.normalisation(), Device::Cpu).unwrap(),
+            spec_augment: None,
+        };
+        let config = TrainingConfig {
+            batch_size: 8,
+            ..TrainingConfig::default()
+        };
+        let setup = Setup {
+            model: &model,
+            data: &data,
+            config: &config,
+            group: &ProcessGroup::single(),
+        };
+        let augmentation = Augmentation {
+            classes: 2,
+            spec_augment: None,
+            config: &config.augmentation,
+        };
+        for processes in [1, 2, 3] {
+            for rank in 0..processes {
+                let mut plan = EpochPlan::draw(&setup, augmentation, 2);
+                let order = draw_order(&data, &config, 2);
+                let local = |clips| local_slice(clips, rank, processes);
+                plan.batches = BatchPlan::shared(&data.train, order, 8, processes, local);
+                let draw = |plan: &EpochPlan| -> Vec<Draws> {
+                    let steps = 0..plan.steps();
+                    steps
+                        .map(|step| plan.draws(step, 0..3, plan.positions(step)))
+                        .collect()
+                };
+                let of_steps = draw(&plan);
+                assert_eq!(of_steps.len(), 5);
+                assert_ne!(of_steps[0], of_steps[1]);
+                plan.draws = Some(plan.draw_all(Device::Cpu));
+                assert_eq!(draw(&plan), of_steps, "process {rank} of {processes}");
+            }
+        }
+    }
 
     #[test]
     fn an_epoch_has_every_clip_once() {

@@ -77,13 +77,13 @@ pub(super) fn fit(
     let parameters = Parameters::of(model);
     while !state.progress.is_over(config) && !control.is_stopped() {
         let epoch = state.progress.epochs.len() + 1;
-        let plan = EpochPlan::draw(setup, epoch);
+        let plan = EpochPlan::draw(setup, augmentation, epoch);
         let (first_step, steps) = (state.progress.partial.steps, plan.steps());
         let mut meter = Meter::resume(&state.progress.partial, setup);
         let mut guard = FiniteGuard::new(model.device(), first_step);
         for step in first_step..steps {
             let batch = plan.batch(step);
-            let forward = Forward::compute(setup, &plan, augmentation, batch.positions.clone())?;
+            let forward = Forward::compute(setup, &plan, step)?;
             let loss = criterion.loss(&forward.output, &forward.targets, &batch, group)?;
             guard.check(&loss.cross_entropy, &plan)?;
             meter.add(&loss.cross_entropy, &forward.output.logits, &batch);

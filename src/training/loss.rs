@@ -3,6 +3,8 @@
 
 use tch::{Kind, Tensor};
 
+use crate::device;
+
 /// Label smoothing: distributes a share of each target evenly over all classes (Szegedy et al.
 /// 2016), or over those that are `possible` `[batch, classes]`, 0 or 1.
 pub(super) fn smooth(targets: &Tensor, share: f64, possible: Option<&Tensor>) -> Tensor {
@@ -59,7 +61,8 @@ pub(super) fn contrastive(embeddings: &Tensor, labels: &Tensor) -> Tensor {
     let (members, batch) = (embeddings.size()[0], embeddings.size()[1]);
     let norm = embeddings.square().sum_dim_intlist(-1, true, Kind::Float);
     let unit = embeddings / (norm + 1e-12).sqrt();
-    let diagonal = Tensor::eye(batch, (Kind::Bool, embeddings.device()));
+    let clip = device::range(batch, Kind::Int64, embeddings.device());
+    let diagonal = clip.unsqueeze(0).eq_tensor(&clip.unsqueeze(1));
     let similarity = unit.matmul(&unit.transpose(1, 2)) / TEMPERATURE;
     let log_probability = similarity
         .masked_fill(&diagonal, MASKED_LOGIT)

@@ -197,6 +197,12 @@ fn score_in_group(
     subset: &SplitTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
+    let batch_size = model::prediction_batch(
+        batch_size,
+        model.device(),
+        subset.clips(),
+        group.world_size(),
+    );
     let is_local = |batch: usize| batch % group.world_size() == group.rank();
     let all_reduce = |rows: &mut Tensor| group.sum(rows);
     let log_probabilities = if group.is_distributed() {

@@ -12,11 +12,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::epoch::EpochPlan;
 use super::fit::Setup;
-use crate::augment::{Augmentation, MIXUP_GROUP};
+use crate::augment::MIXUP_GROUP;
 use crate::dataset::Batch;
 use crate::model::{EmotionModel, TrainOutput};
 use crate::parallel::{self, Shared};
-use crate::random::ClipSeed;
 
 /// Number of clips of a piece on a CPU. A batch of 32 clips and three networks gives six pieces.
 const CLIPS: usize = MIXUP_GROUP;
@@ -60,19 +59,14 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Gathers and augments the clips at some positions of the epoch's order, and computes the
-    /// outputs of all networks. Each network has its own augmentation.
+    /// Gathers and augments the clips of a step, and computes the outputs of all networks. Each
+    /// network has its own augmentation.
     ///
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
-    pub fn compute(
-        setup: &Setup,
-        plan: &EpochPlan,
-        augmentation: Augmentation,
-        positions: Range<usize>,
-    ) -> Result<Forward> {
-        let (model, seed, epoch) = (setup.model, setup.config.seed, plan.epoch);
-        let gathered = gather(plan, of_clips(positions, model))?;
+    pub fn compute(setup: &Setup, plan: &EpochPlan, step: usize) -> Result<Forward> {
+        let model = setup.model;
+        let gathered = gather(plan, of_clips(plan.positions(step), model))?;
         let pieces: Vec<(Piece, Batch)> = of_networks(model)
             .into_iter()
             .flat_map(|networks| {
@@ -83,19 +77,13 @@ impl Forward {
                 })
             })
             .collect();
-        let shared = Shared::new((model, augmentation));
+        let shared = Shared::new((model, plan));
         let computed = parallel::map(pieces, |(piece, batch)| {
-            let &(model, augmentation) = shared.get();
-            let seeds: Vec<ClipSeed> = piece
-                .networks
-                .clone()
-                .flat_map(|network| {
-                    let clips = piece.clips.clone();
-                    clips.map(move |clip| ClipSeed::new(seed, epoch, clip, network))
-                })
-                .collect();
-            let input = augmentation.apply(&batch, &seeds, piece.clips.len());
-            let networks = piece.networks.clone();
+            let &(model, plan) = shared.get();
+            let (networks, clips) = (piece.networks.clone(), piece.clips.clone());
+            let seeds = plan.seeds(networks.clone(), clips.clone());
+            let draws = plan.draws(step, networks.clone(), clips);
+            let input = plan.augmentation.apply(&batch, &draws, &seeds);
             let output = model.forward_train(networks, &input.features, &batch.lengths, &seeds);
             (piece, output, input.targets)
         });

@@ -1,6 +1,6 @@
 //! Resampling of a stream.
 
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, Resampler};
 
 use super::super::AudioError;
@@ -96,10 +96,9 @@ impl Stage {
         let length = self.blocks.length;
         let whole = self.pending.len() / length * length;
         for block in self.pending[..whole].chunks_exact(length) {
-            let input = InterleavedSlice::new(block, 1, length).map_err(refused)?;
+            let input = SequentialSlice::new(block, 1, length).map_err(refused)?;
             let room = self.block.len();
-            let mut output =
-                InterleavedSlice::new_mut(&mut self.block, 1, room).map_err(refused)?;
+            let mut output = SequentialSlice::new_mut(&mut self.block, 1, room).map_err(refused)?;
             let (_, made) = self
                 .resampler
                 .process_into_buffer(&input, &mut output, None)
