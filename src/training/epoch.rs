@@ -63,13 +63,13 @@ impl<'a> EpochPlan<'a> {
             draws: None,
         };
         if model.device() != Device::Cpu {
-            plan.draws = Some(plan.draw_all(model.device()));
+            plan.draw_all(model.device());
         }
         plan
     }
 
-    /// Draws the random numbers of all steps.
-    fn draw_all(&self, device: Device) -> Draws {
+    /// Draws the random numbers of all steps at once.
+    pub(super) fn draw_all(&mut self, device: Device) {
         let (mut seeds, mut partners) = (Vec::new(), Vec::new());
         for step in 0..self.steps() {
             let clips = self.batches.positions(step);
@@ -77,7 +77,7 @@ impl<'a> EpochPlan<'a> {
             partners.extend(augment::partners(of_step.len(), clips.len()));
             seeds.extend(of_step);
         }
-        self.augmentation.draw(&seeds, &partners, device)
+        self.draws = Some(self.augmentation.draw(&seeds, &partners, device));
     }
 
     /// Random numbers for the augmentation of some networks' clips, which are all clips of a step or
@@ -246,38 +246,15 @@ fn order_of_epoch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{BilstmConfig, ModelConfig};
-    use crate::dataset::SplitTensors;
-    use crate::features::Features;
-    use crate::model::EmotionModel;
+    use crate::config::Arch;
+    use crate::training::fixture;
     use rand::SeedableRng;
 
     /// On a GPU the numbers are drawn for all steps at once.
     #[test]
     fn the_numbers_of_all_steps_are_those_of_each_step() {
-        let features: Vec<Features> = (0..37)
-            .map(|clip| Features::new(4 + clip, 2, vec![0.5; 2 * (4 + clip)]).unwrap())
-            .collect();
-        let features: Vec<&Features> = features.iter().collect();
-        let classes = ["a".to_string(), "b".to_string()];
-        let bilstm = BilstmConfig {
-            ensemble_size: 3,
-            input: 4,
-            hidden: 4,
-            ..BilstmConfig::default()
-        };
-        let model = EmotionModel::new(&ModelConfig::Bilstm(bilstm), 2, &classes, Device::Cpu);
-        let labels: Vec<usize> = (0..37).map(|clip| clip % 2).collect();
-        let subset =
-            SplitTensors::new(&features, &labels, model.normalisation(), Device::Cpu).unwrap();
-        let data = TrainData {
-            train: subset,
-            train_names: Vec::new(),
-            groups: Vec::new(),
-            corpora: Vec::new(),
-            validation: SplitTensors::new(&[], &[], model.normalisation(), Device::Cpu).unwrap(),
-            spec_augment: None,
-        };
+        let model = fixture::model(Arch::Bilstm);
+        let data = fixture::data(37, 0, &model);
         let config = TrainingConfig {
             batch_size: 8,
             ..TrainingConfig::default()
@@ -308,7 +285,7 @@ mod tests {
                 let of_steps = draw(&plan);
                 assert_eq!(of_steps.len(), 5);
                 assert_ne!(of_steps[0], of_steps[1]);
-                plan.draws = Some(plan.draw_all(Device::Cpu));
+                plan.draw_all(Device::Cpu);
                 assert_eq!(draw(&plan), of_steps, "process {rank} of {processes}");
             }
         }

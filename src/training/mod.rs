@@ -8,6 +8,8 @@ mod criterion;
 mod epoch;
 mod finite;
 mod fit;
+#[cfg(test)]
+mod fixture;
 #[allow(unsafe_code)] // calls C++; see there
 mod fused;
 mod loss;

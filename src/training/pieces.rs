@@ -65,9 +65,19 @@ impl Forward {
     /// # Errors
     /// If the features of a clip are in a file that cannot be read.
     pub fn compute(setup: &Setup, plan: &EpochPlan, step: usize) -> Result<Forward> {
+        Forward::compute_as_on(setup.model.device(), setup, plan, step)
+    }
+
+    /// [`Forward::compute`] with the pieces that a step has on a device.
+    fn compute_as_on(
+        device: Device,
+        setup: &Setup,
+        plan: &EpochPlan,
+        step: usize,
+    ) -> Result<Forward> {
         let model = setup.model;
-        let gathered = gather(plan, of_clips(plan.positions(step), model))?;
-        let pieces: Vec<(Piece, Batch)> = of_networks(model)
+        let gathered = gather(plan, of_clips(plan.positions(step), device))?;
+        let pieces: Vec<(Piece, Batch)> = of_networks(model.ensemble_size(), device)
             .into_iter()
             .flat_map(|networks| {
                 gathered.iter().map(move |(clips, batch)| {
@@ -183,17 +193,16 @@ fn gather(plan: &EpochPlan, of_pieces: Vec<Range<usize>>) -> Result<Vec<(Range<u
 }
 
 /// The networks of each piece. A GPU computes all networks at once.
-fn of_networks(model: &EmotionModel) -> Vec<Range<usize>> {
-    let count = model.ensemble_size();
-    match model.device() {
+fn of_networks(count: usize, device: Device) -> Vec<Range<usize>> {
+    match device {
         Device::Cpu => (0..count).map(|network| network..network + 1).collect(),
         _ => iter::once(0..count).collect(),
     }
 }
 
 /// The clips of each piece. A GPU computes all clips at once.
-fn of_clips(positions: Range<usize>, model: &EmotionModel) -> Vec<Range<usize>> {
-    if model.device() != Device::Cpu {
+fn of_clips(positions: Range<usize>, device: Device) -> Vec<Range<usize>> {
+    if device != Device::Cpu {
         return vec![positions];
     }
     let Range { start, end } = positions;
@@ -214,5 +223,90 @@ fn repeated(batch: &Batch, networks: usize) -> Batch {
         features: repeated(&batch.features),
         lengths: repeated(&batch.lengths),
         labels: repeated(&batch.labels),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::SampleRate;
+    use crate::augment::{Augmentation, SpecAugment};
+    use crate::config::{Arch, RunConfig};
+    use crate::distributed::ProcessGroup;
+    use crate::features::FeatureConfig;
+    use crate::training::criterion::Criterion;
+    use crate::training::fixture;
+
+    /// A GPU computes a step in one piece, with random numbers that were drawn for the whole epoch.
+    #[test]
+    fn a_step_as_on_a_gpu_has_the_outputs_and_gradients_of_its_pieces() {
+        for arch in [Arch::Bilstm, Arch::MeanLstm] {
+            let mut config = RunConfig::recipe(arch).training;
+            config.batch_size = 32;
+            // Everything that a step can do at random.
+            let recipe = &mut config.augmentation;
+            (recipe.noise, recipe.mixup, recipe.speed) = (0.1, 0.5, 0.1);
+            (recipe.frequency_warp, recipe.frequency_masks) = (0.1, 2);
+            (recipe.time_masks, recipe.time_mask_frames) = (2, 8);
+            (recipe.frequency_mask_bands, recipe.cepstral_offset) = (4, 0.2);
+            let model = fixture::model(arch);
+            let mut data = fixture::data(45, 0, &model);
+            let features = FeatureConfig {
+                n_mfcc: fixture::COEFFICIENTS,
+                n_mels: 32,
+                deltas: 0,
+                prosody: false,
+                ..FeatureConfig::default()
+            };
+            let rate = SampleRate::Hz(16_000);
+            let (augmentation, device) = (&config.augmentation, Device::Cpu);
+            data.spec_augment =
+                SpecAugment::new(augmentation, &features, rate, model.normalisation(), device)
+                    .unwrap();
+            let group = ProcessGroup::single();
+            let setup = Setup {
+                model: &model,
+                data: &data,
+                config: &config,
+                group: &group,
+            };
+            let augmentation = Augmentation {
+                classes: 2,
+                spec_augment: data.spec_augment.as_ref(),
+                config: &config.augmentation,
+            };
+            let criterion = Criterion::new(&model, &data, &config);
+            let parameters = Parameters::of(&model);
+            let mut plan = EpochPlan::draw(&setup, augmentation, 3);
+            let steps: Vec<usize> = (0..plan.steps()).collect();
+            assert_eq!(steps, [0, 1]);
+            let compute = |plan: &EpochPlan, step, device| {
+                let forward = Forward::compute_as_on(device, &setup, plan, step).unwrap();
+                let batch = plan.batch(step);
+                let loss = criterion.loss(&forward.output, &forward.targets, &batch, &group);
+                let output = forward.output.logits.copy();
+                let pieces = forward.pieces.len();
+                let gradients = forward.backward(&loss.unwrap().total, &parameters);
+                (pieces, output, gradients)
+            };
+            let of_pieces = steps.iter().map(|&step| compute(&plan, step, Device::Cpu));
+            let of_pieces: Vec<_> = of_pieces.collect();
+            plan.draw_all(Device::Cpu);
+            for (step, (pieces, output, gradients)) in of_pieces.into_iter().enumerate() {
+                let whole = compute(&plan, step, Device::Cuda(0));
+                assert_eq!(whole.0, 1);
+                assert_eq!(pieces, [2, 1][step] * model.ensemble_size());
+                let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+                assert!(difference(&whole.1, &output) < 1e-5, "{arch:?}");
+                for (of_whole, of_pieces) in whole.2.iter().zip(&gradients) {
+                    assert_eq!(of_whole.defined(), of_pieces.defined());
+                    if of_whole.defined() {
+                        let scale = of_pieces.abs().max().double_value(&[]);
+                        let difference = difference(of_whole, of_pieces);
+                        assert!(difference < 1e-5 + 1e-4 * scale, "{arch:?}: {difference}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -240,48 +240,23 @@ fn copied(weights: &Weights) -> Weights {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::ops::Range;
     use std::panic::AssertUnwindSafe;
     use std::sync::atomic::AtomicBool;
 
     use super::*;
     use crate::config::{Arch, RunConfig};
-    use crate::dataset::SplitTensors;
     use crate::distributed::ProcessGroup;
-    use crate::features::Features;
     use crate::run::read_metrics;
     use crate::training::control::Control;
     use crate::training::fit::fit;
-    use crate::training::{TrainData, fresh_model};
+    use crate::training::fixture;
 
     /// Trains for six epochs of two steps.
     fn train(run: &RunFolder, interval: Duration, monitor: &mut dyn FnMut(Event)) {
-        let RunConfig {
-            model: config,
-            mut training,
-            ..
-        } = RunConfig::recipe(Arch::MeanLstm);
+        let mut training = RunConfig::recipe(Arch::MeanLstm).training;
         (training.epochs, training.batch_size) = (6, 4);
-        let classes = ["a".to_string(), "b".to_string()];
-        let model = fresh_model(&config, 1, 2, &classes, Device::Cpu);
-        let part = |clips: Range<usize>| {
-            let labels: Vec<usize> = clips.clone().map(|clip| clip % 2).collect();
-            let clip = |clip: usize| {
-                let values = (0..2 * (3 + clip)).map(|i| ((i * i + clip) as f32).sin());
-                Features::new(3 + clip, 2, values.collect()).unwrap()
-            };
-            let clips: Vec<Features> = clips.map(clip).collect();
-            let clips: Vec<&Features> = clips.iter().collect();
-            SplitTensors::new(&clips, &labels, model.normalisation(), Device::Cpu).unwrap()
-        };
-        let data = TrainData {
-            train: part(0..8),
-            validation: part(8..12),
-            spec_augment: None,
-            train_names: vec![String::new(); 8],
-            groups: Vec::new(),
-            corpora: Vec::new(),
-        };
+        let model = fixture::model(Arch::MeanLstm);
+        let data = fixture::data(8, 4, &model);
         let group = ProcessGroup::single();
         let mut state = TrainState::load(run, &model, &training, &group).unwrap();
         let setup = Setup {
