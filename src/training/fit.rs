@@ -12,7 +12,7 @@ use super::criterion::Criterion;
 use super::epoch::EpochPlan;
 use super::finite::{FiniteGuard, check_validation_loss};
 use super::meter::Meter;
-use super::pieces::{Forward, Parameters};
+use super::pieces::{Forward, Gathered, Parameters};
 use super::saving::Checkpoints;
 use super::{Event, TrainData, TrainingConfig, score_in_group};
 use crate::augment::Augmentation;
@@ -81,13 +81,21 @@ pub(super) fn fit(
         let (first_step, steps) = (state.progress.partial.steps, plan.steps());
         let mut meter = Meter::resume(&state.progress.partial, setup);
         let mut guard = FiniteGuard::new(model.device(), first_step);
+        let mut gathered = None;
         for step in first_step..steps {
             let batch = plan.batch(step);
-            let forward = Forward::compute(setup, &plan, step)?;
+            let clips = match gathered.take() {
+                Some(clips) => clips,
+                None => Gathered::of_step(&plan, step, model.device())?,
+            };
+            let forward = Forward::compute(model, &plan, step, &clips);
             let loss = criterion.loss(&forward.output, &forward.targets, &batch, group)?;
             guard.check(&loss.cross_entropy, &plan)?;
             meter.add(&loss.cross_entropy, &forward.output.logits, &batch);
-            let mut gradients = forward.backward(&loss.total, &parameters);
+            let next = Some(step + 1).filter(|&next| next < steps);
+            let (mut gradients, clips) =
+                forward.backward(&loss.total, &parameters, &plan, next, model.device())?;
+            gathered = clips;
             monitor(Event::Step {
                 epoch,
                 step: step + 1,

@@ -11,7 +11,6 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::epoch::EpochPlan;
-use super::fit::Setup;
 use crate::augment::MIXUP_GROUP;
 use crate::dataset::Batch;
 use crate::model::{EmotionModel, TrainOutput};
@@ -48,6 +47,40 @@ impl Parameters {
     }
 }
 
+/// The clips of a step, gathered in pieces that all networks share.
+pub(super) struct Gathered {
+    pieces: Vec<(Range<usize>, Batch)>,
+}
+
+impl Gathered {
+    /// Gathers the clips of a step. [`Forward::backward`] does it for the next step.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn of_step(plan: &EpochPlan, step: usize, device: Device) -> Result<Gathered> {
+        let shared = Shared::new(plan);
+        let gathered = parallel::map(of_clips(plan.positions(step), device), |clips| {
+            gather(shared.get(), clips)
+        });
+        let pieces = gathered.into_iter().collect::<Result<_>>()?;
+        Ok(Gathered { pieces })
+    }
+}
+
+/// A piece of work in the second half of a step.
+enum Work {
+    Backward(Piece, TrainOutput),
+    /// Gathers clips for the next step.
+    Gather(Range<usize>),
+}
+
+/// The result of a [`Work`].
+enum Done {
+    /// Indices of parameters, and their gradients.
+    Gradients(Vec<usize>, Vec<Tensor>),
+    Gathered(Result<(Range<usize>, Batch)>),
+}
+
 /// The forward passes of a step. Their outputs are joined without the history of the pieces, so
 /// that the loss of the whole batch gives the gradients that the pieces continue with.
 pub(super) struct Forward {
@@ -59,28 +92,29 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Gathers and augments the clips of a step, and computes the outputs of all networks. Each
-    /// network has its own augmentation.
-    ///
-    /// # Errors
-    /// If the features of a clip are in a file that cannot be read.
-    pub fn compute(setup: &Setup, plan: &EpochPlan, step: usize) -> Result<Forward> {
-        Forward::compute_as_on(setup.model.device(), setup, plan, step)
+    /// Augments the clips of a step, and computes the outputs of all networks. Each network has its
+    /// own augmentation.
+    pub fn compute(
+        model: &EmotionModel,
+        plan: &EpochPlan,
+        step: usize,
+        clips: &Gathered,
+    ) -> Forward {
+        Forward::compute_as_on(model.device(), model, plan, step, clips)
     }
 
     /// [`Forward::compute`] with the pieces that a step has on a device.
     fn compute_as_on(
         device: Device,
-        setup: &Setup,
+        model: &EmotionModel,
         plan: &EpochPlan,
         step: usize,
-    ) -> Result<Forward> {
-        let model = setup.model;
-        let gathered = gather(plan, of_clips(plan.positions(step), device))?;
+        clips: &Gathered,
+    ) -> Forward {
         let pieces: Vec<(Piece, Batch)> = of_networks(model.ensemble_size(), device)
             .into_iter()
             .flat_map(|networks| {
-                gathered.iter().map(move |(clips, batch)| {
+                clips.pieces.iter().map(move |(clips, batch)| {
                     let batch = repeated(batch, networks.len());
                     let (networks, clips) = (networks.clone(), clips.clone());
                     (Piece { networks, clips }, batch)
@@ -97,7 +131,7 @@ impl Forward {
             let output = model.forward_train(networks, &input.features, &batch.lengths, &seeds);
             (piece, output, input.targets)
         });
-        Ok(Forward::joined(computed))
+        Forward::joined(computed)
     }
 
     fn joined(computed: Vec<(Piece, TrainOutput, Tensor)>) -> Forward {
@@ -136,18 +170,28 @@ impl Forward {
     }
 
     /// The gradients of a loss that was computed from [`Forward::output`], one for each of
-    /// the parameters. A parameter without an effect on the loss has an undefined
-    /// tensor.
-    pub fn backward(self, loss: &Tensor, parameters: &Parameters) -> Vec<Tensor> {
+    /// the parameters. A parameter without an effect on the loss has an undefined tensor. On a CPU
+    /// the clips of the step `next` are gathered beside.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn backward(
+        self,
+        loss: &Tensor,
+        parameters: &Parameters,
+        plan: &EpochPlan,
+        next: Option<usize>,
+        device: Device,
+    ) -> Result<(Vec<Tensor>, Option<Gathered>)> {
         loss.backward();
         let gradients = [self.output.embeddings.grad(), self.output.logits.grad()];
-        let shared = Shared::new((gradients, parameters));
+        let shared = Shared::new((gradients, parameters, plan));
         let first = self
             .pieces
             .first()
             .map_or(0, |(piece, _)| piece.clips.start);
-        let of_pieces = parallel::map(self.pieces, |(piece, output)| {
-            let (gradients, parameters) = shared.get();
+        let backward = |piece: Piece, output: TrainOutput| {
+            let (gradients, parameters, _) = shared.get();
             let indices: Vec<usize> = parameters.of_networks[piece.networks.clone()].concat();
             let inputs = indices.iter().map(|&index| &parameters.all[index]);
             let inputs: Vec<&Tensor> = inputs.collect();
@@ -166,30 +210,45 @@ impl Forward {
                 Some(sum) => Tensor::run_backward(&[sum], &inputs, false, false),
                 None => Vec::new(),
             };
-            (indices, gradients)
+            Done::Gradients(indices, gradients)
+        };
+        let pieces = self.pieces.into_iter();
+        let mut work: Vec<Work> = pieces.map(|(piece, x)| Work::Backward(piece, x)).collect();
+        // A GPU gathers when its turn comes, without a thread that waits for it.
+        let next = next.filter(|_| device == Device::Cpu);
+        let ahead = next.map(|step| of_clips(plan.positions(step), device));
+        work.extend(ahead.into_iter().flatten().map(Work::Gather));
+        let done = parallel::map(work, |work| match work {
+            Work::Backward(piece, output) => backward(piece, output),
+            Work::Gather(clips) => Done::Gathered(gather(shared.get().2, clips)),
         });
         let mut sums: Vec<Tensor> = parameters.all.iter().map(|_| Tensor::new()).collect();
-        for (indices, gradients) in of_pieces {
-            for (index, gradient) in indices.into_iter().zip(gradients) {
-                if sums[index].defined() && gradient.defined() {
-                    let _ = sums[index].g_add_(&gradient);
-                } else if gradient.defined() {
-                    sums[index] = gradient;
-                }
+        let mut gathered = Vec::new();
+        for done in done {
+            match done {
+                Done::Gathered(clips) => gathered.push(clips?),
+                Done::Gradients(indices, gradients) => add(&mut sums, indices, gradients),
             }
         }
-        sums
+        Ok((sums, next.map(|_| Gathered { pieces: gathered })))
     }
 }
 
-/// Gathers the clips of each piece, which all networks share.
-fn gather(plan: &EpochPlan, of_pieces: Vec<Range<usize>>) -> Result<Vec<(Range<usize>, Batch)>> {
-    let shared = Shared::new(plan);
-    let gathered = parallel::map(of_pieces, |clips| {
-        let batch = shared.get().gather(clips.clone())?;
-        Ok((clips, batch))
-    });
-    gathered.into_iter().collect()
+/// Adds the gradients of a piece to the sums.
+fn add(sums: &mut [Tensor], indices: Vec<usize>, gradients: Vec<Tensor>) {
+    for (index, gradient) in indices.into_iter().zip(gradients) {
+        if sums[index].defined() && gradient.defined() {
+            let _ = sums[index].g_add_(&gradient);
+        } else if gradient.defined() {
+            sums[index] = gradient;
+        }
+    }
+}
+
+/// Gathers the clips of a piece.
+fn gather(plan: &EpochPlan, clips: Range<usize>) -> Result<(Range<usize>, Batch)> {
+    let batch = plan.gather(clips.clone())?;
+    Ok((clips, batch))
 }
 
 /// The networks of each piece. A GPU computes all networks at once.
@@ -235,6 +294,7 @@ mod tests {
     use crate::distributed::ProcessGroup;
     use crate::features::FeatureConfig;
     use crate::training::criterion::Criterion;
+    use crate::training::fit::Setup;
     use crate::training::fixture;
 
     /// A GPU computes a step in one piece, with random numbers that were drawn for the whole epoch.
@@ -281,12 +341,16 @@ mod tests {
             let steps: Vec<usize> = (0..plan.steps()).collect();
             assert_eq!(steps, [0, 1]);
             let compute = |plan: &EpochPlan, step, device| {
-                let forward = Forward::compute_as_on(device, &setup, plan, step).unwrap();
+                let clips = Gathered::of_step(plan, step, device).unwrap();
+                let forward = Forward::compute_as_on(device, &model, plan, step, &clips);
                 let batch = plan.batch(step);
                 let loss = criterion.loss(&forward.output, &forward.targets, &batch, &group);
                 let output = forward.output.logits.copy();
                 let pieces = forward.pieces.len();
-                let gradients = forward.backward(&loss.unwrap().total, &parameters);
+                let loss = loss.unwrap().total;
+                let (gradients, _) = forward
+                    .backward(&loss, &parameters, plan, None, device)
+                    .unwrap();
                 (pieces, output, gradients)
             };
             let of_pieces = steps.iter().map(|&step| compute(&plan, step, Device::Cpu));
