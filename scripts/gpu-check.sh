@@ -151,6 +151,7 @@ if section agree; then
             "$emovox" evaluate exact-$arch-gpu --json --device "${device_of[$on]}" >evaluate-$on.json 2>>scores.log
             "$emovox" predict exact-$arch-gpu $predicted --csv --device "${device_of[$on]}" >predict-$on.csv 2>>scores.log
         done
+        # A clip whose two highest classes are nearly equal may change sides, so the UAR has a wider limit.
         python3 - >scores.txt 2>>scores.log <<'PY'
 import csv, json
 devices = ("cpu", "gpu")
@@ -261,13 +262,13 @@ PY
         break
     done
     if grep -q held hog.log; then
-        timeout 60 "$emovox" train --data demo --device "$device" --epochs 1 --batch-size 4096 --run crowded >crowded.log 2>&1
+        timeout 60 "$emovox" train --data demo --device "$device" --epochs 1 --batch-size 4096 --run crowded >crowded.log 2>crowded.err
         code=$?
         if [ $code = 0 ]; then
             verdict skip memory "memory of another process: one line" "the training needs no more than the 700 MiB that are left"
-        elif [ $code = 1 ] && tail -1 crowded.log | grep -q 'not have enough memory' && ! grep -qE '\.cpp:|please report' crowded.log; then
-            verdict ok memory "memory of another process: one line" "$(end_of crowded.log)"
-        else verdict FAIL memory "memory of another process: one line" "exit code $code: $(end_of crowded.log)"; fi
+        elif [ $code = 1 ] && [ "$(wc -l <crowded.err)" = 1 ] && grep -q 'not have enough memory' crowded.err; then
+            verdict ok memory "memory of another process: one line" "$(end_of crowded.err)"
+        else verdict FAIL memory "memory of another process: one line" "exit code $code, $(wc -l <crowded.err) lines: $(end_of crowded.err)"; fi
     else verdict skip memory "memory of another process: one line" "$(end_of hog.log)"; fi
     kill $hog 2>/dev/null
     wait $hog 2>/dev/null

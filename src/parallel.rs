@@ -17,15 +17,20 @@ use crate::random::ClipSeed;
 /// Size of a thread's stack in bytes, as that of the first thread on Linux.
 const STACK: usize = 8 << 20;
 
-/// Sets the number of threads; 0 is the number of cores that this process may use, which depends on
-/// its affinity and its cgroup. It must be called before any other work, and only once.
+/// Number of cores that this process may use, by its affinity and its cgroup.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Sets the number of threads; 0 is one for each of the [`cores`]. It must be called before any other
+/// work, and only once.
 ///
 /// # Errors
 /// If the threads cannot be started.
 pub fn start(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     use_one_thread_of_libtorch();
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(if threads == 0 { cores() } else { threads })
         .stack_size(STACK)
         .build_global()
 }

@@ -37,11 +37,10 @@ fn bounded(env: &TestEnv, line: &str) -> CommandOutput {
 
 fn limited(env: &TestEnv, line: &str, kilobytes: u32) -> CommandOutput {
     let emovox = env!("CARGO_BIN_EXE_emovox");
-    let shell = format!("ulimit -v {kilobytes}; exec timeout 60 {emovox} {line}");
+    let shell = format!("ulimit -v {kilobytes}; exec timeout 60 {emovox} {line} --threads 2");
     let mut command = Command::new("sh");
     command.arg("-c").arg(shell).current_dir(env.path(""));
     command.env("EMOVOX_CACHE", env.path("cache"));
-    command.env("RAYON_NUM_THREADS", "2");
     CommandOutput::of(line, command.output().unwrap())
 }
 

@@ -1,5 +1,7 @@
 //! The architectures compared with their definitions, and the loading of damaged and wrong weights.
 
+mod env;
+
 use std::fs;
 use std::path::Path;
 
@@ -9,10 +11,21 @@ use emovox::model::{
     load_weights, save_weights,
 };
 use emovox::random::ClipSeed;
+use env::device::device;
 use tch::{Device, Kind, Tensor};
 
 const COEFFICIENTS: usize = 6;
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+/// Floats on the device of the tests.
+fn float() -> (Kind, Device) {
+    (Kind::Float, device())
+}
+
+/// Lengths of clips on the device of the tests.
+fn on_device(lengths: &[i64]) -> Tensor {
+    Tensor::from_slice(lengths).to_device(device())
+}
 
 fn bilstm() -> ModelConfig {
     ModelConfig::Bilstm(BilstmConfig {
@@ -38,7 +51,7 @@ fn classes(count: usize) -> Vec<String> {
 
 fn model(config: &ModelConfig) -> EmotionModel {
     tch::manual_seed(7);
-    EmotionModel::new(config, COEFFICIENTS, &classes(4), Device::Cpu)
+    EmotionModel::new(config, COEFFICIENTS, &classes(4), device())
 }
 
 /// Seeds of the dropout of some clips in an epoch.
@@ -61,11 +74,11 @@ fn padding_never_changes_the_prediction_for_a_clip() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
         // The padding behind a clip is loud noise.
-        let batch = Tensor::randn([lengths.len() as i64, 48, COEFFICIENTS as i64], FLOAT) * 5.0;
-        let together = model.log_probabilities(&batch, &Tensor::from_slice(&lengths));
+        let batch = Tensor::randn([lengths.len() as i64, 48, COEFFICIENTS as i64], float()) * 5.0;
+        let together = model.log_probabilities(&batch, &on_device(&lengths));
         for (row, &length) in lengths.iter().enumerate() {
             let clip = batch.narrow(0, row as i64, 1).narrow(1, 0, length);
-            let alone = model.log_probabilities(&clip, &Tensor::from_slice(&[length]));
+            let alone = model.log_probabilities(&clip, &on_device(&[length]));
             let difference = largest_difference(&together.narrow(0, row as i64, 1), &alone);
             assert!(
                 difference < 1e-5,
@@ -80,8 +93,8 @@ fn padding_never_changes_the_prediction_for_a_clip() {
 fn dropout_ends_with_the_training() {
     for config in [bilstm(), seed()] {
         let model = model(&config);
-        let clips = Tensor::randn([2, 30, 6], FLOAT);
-        let lengths = Tensor::full([2], 30, (Kind::Int64, Device::Cpu));
+        let clips = Tensor::randn([2, 30, 6], float());
+        let lengths = Tensor::full([2], 30, (Kind::Int64, device()));
         let trained = |epoch| {
             let seeds = seeds(epoch, 2);
             model.forward_train(0..1, &clips, &lengths, &seeds).logits
@@ -123,7 +136,7 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
         x.matmul(&named(&format!("{name}.weight")).tr()) + named(&format!("{name}.bias"))
     };
 
-    let clip = Tensor::randn([1, 11, COEFFICIENTS as i64], FLOAT);
+    let clip = Tensor::randn([1, 11, COEFFICIENTS as i64], float());
     let x = linear(&clip, "input");
     let (variance, mean) = x.var_mean_dim(-1, false, true);
     let x = (x - mean) / (variance + 1e-5).sqrt() * named("input_norm.weight")
@@ -135,7 +148,7 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
                 .map(|weight| named(&format!("lstm0.{direction}.{weight}")))
         })
         .collect();
-    let zero = Tensor::zeros([2, 1, 4], FLOAT);
+    let zero = Tensor::zeros([2, 1, 4], float());
     let state = [&zero, &zero];
     let weights: Vec<&Tensor> = weights.iter().collect();
     let (steps, _, _) = x
@@ -145,7 +158,7 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
     let pooled = attention.transpose(1, 2).matmul(&steps).flatten(1, 2);
     let expected = linear(&pooled, "output");
 
-    let predicted = model.log_probabilities(&clip, &Tensor::from_slice(&[11i64]));
+    let predicted = model.log_probabilities(&clip, &on_device(&[11i64]));
     let difference = largest_difference(&predicted, &expected.log_softmax(-1, Kind::Float));
     assert!(difference < 1e-5);
 }
@@ -166,9 +179,9 @@ fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows()
         })
     };
     let ensemble = model(&ensemble_of(3));
-    let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], FLOAT);
-    let lengths = Tensor::from_slice(&[30i64, 7, 21, 1, 30]);
-    let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], FLOAT);
+    let clips = Tensor::randn([5, 30, COEFFICIENTS as i64], float());
+    let lengths = on_device(&[30i64, 7, 21, 1, 30]);
+    let rows = clips.repeat([3, 1, 1]) + Tensor::randn([15, 30, COEFFICIENTS as i64], float());
     let trained = ensemble.forward_train(0..3, &rows, &lengths.repeat([3]), &seeds(1, 15));
     let logits = trained.logits.flatten(0, 1);
 
@@ -205,8 +218,8 @@ fn the_networks_of_an_ensemble_are_the_same_together_and_alone() {
         layers: 2,
         ..Default::default()
     }));
-    let rows = Tensor::randn([15, 32, COEFFICIENTS as i64], FLOAT);
-    let lengths = Tensor::from_slice(&[32i64, 7, 21, 1, 30]).repeat([3]);
+    let rows = Tensor::randn([15, 32, COEFFICIENTS as i64], float());
+    let lengths = on_device(&[32i64, 7, 21, 1, 30]).repeat([3]);
     let seeds = seeds(1, 15);
     let parameters = ensemble.parameters();
     let mut parameters: Vec<Tensor> = parameters.into_iter().map(|(_, x)| x).collect();
@@ -235,7 +248,7 @@ fn the_networks_of_an_ensemble_are_the_same_together_and_alone() {
             (&alone.embeddings, &together.embeddings),
             (&alone.logits, &together.logits),
         ] {
-            assert!(largest_difference(alone, &of_network(together)) < 1e-6);
+            assert!(largest_difference(alone, &of_network(together)) < 1e-5);
         }
         let own_gradients = gradients(&alone);
         let indices = ensemble.parameters_of(network);
@@ -243,7 +256,7 @@ fn the_networks_of_an_ensemble_are_the_same_together_and_alone() {
         for index in indices {
             let scale = of_all[index].abs().max().double_value(&[]);
             assert!(scale > 0.0, "parameter {index} has a gradient");
-            assert!(largest_difference(&own_gradients[index], &of_all[index]) <= 1e-6 * scale);
+            assert!(largest_difference(&own_gradients[index], &of_all[index]) <= 1e-5 * scale);
         }
     }
 }

@@ -5,9 +5,9 @@ mod env;
 use emovox::inference::{BUILTIN, Precision, Predictor, Trained};
 use emovox::model::ModelConfig;
 use env::TestEnv;
+use env::device::device;
 use env::tiny::{tiny_bilstm, tiny_config, tiny_run};
 use serde_json::Value;
-use tch::Device;
 
 fn env() -> TestEnv {
     let env = TestEnv::new();
@@ -65,7 +65,7 @@ fn a_recording_is_predicted_without_a_run() {
     // The name of the model stands for a run.
     let named = env.run("predict acted-6 voice.wav --json").success();
     assert_eq!(named.out, one.out);
-    let library = Predictor::of(Trained::of_builtin(&BUILTIN[0]).unwrap(), Device::Cpu).unwrap();
+    let library = Predictor::of(Trained::of_builtin(&BUILTIN[0]).unwrap(), device()).unwrap();
     let prediction = library.predict_one(&env.path("voice.wav")).unwrap();
     assert_eq!(answers(&one.out)[0]["label"], prediction.label);
 }
@@ -118,7 +118,7 @@ fn weights_with_16_bits_predict_nearly_the_same_from_a_smaller_file() {
         let file = env.path("mine.emovox");
         std::fs::write(&file, run.bundle(precision).unwrap()).unwrap();
         let read = Trained::of_bundle(&file).unwrap();
-        let predictor = Predictor::of(read, Device::Cpu).unwrap();
+        let predictor = Predictor::of(read, device()).unwrap();
         let prediction = predictor.predict_one(&env.path("voice.wav")).unwrap();
         (
             std::fs::metadata(&file).unwrap().len(),

@@ -80,3 +80,22 @@ fn the_number_of_threads_is_checked_and_reported() {
     assert_eq!(output.code, 2);
     assert!(output.error.contains("--threads"), "{}", output.error);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_with_one_core_has_one_thread() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status
+        .lines()
+        .find(|line| line.starts_with("Cpus_allowed_list:"));
+    let numbers = allowed.unwrap().rsplit('\t').next().unwrap();
+    let core = numbers.split([',', '-']).next().unwrap();
+    let doctor = std::process::Command::new("taskset")
+        .args(["-c", core, env!("CARGO_BIN_EXE_emovox"), "doctor"])
+        // Only --threads sets another number.
+        .env("RAYON_NUM_THREADS", "7")
+        .output()
+        .unwrap();
+    let report = String::from_utf8(doctor.stdout).unwrap();
+    assert!(report.contains("threads       1"), "{report}");
+}

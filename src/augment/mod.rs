@@ -3,12 +3,12 @@
 //! are computed here, on the device.
 
 mod disturbed;
-mod draws;
+mod random_numbers;
 mod spec_augment;
 mod vtlp;
 
 pub use disturbed::{CopyRecipe, disturbed_copies};
-pub use draws::{Draws, partners};
+pub use random_numbers::{RandomNumbers, partners};
 pub use spec_augment::SpecAugment;
 pub use vtlp::VtlpWarps;
 
@@ -18,7 +18,7 @@ use crate::config::AugmentationConfig;
 use crate::dataset::Batch;
 use crate::device;
 use crate::random::ClipSeed;
-use draws::Stream;
+use random_numbers::Stream;
 
 /// Number of clips that are mixed with each other. It is the number of clips of one piece of work
 /// on a CPU, so that the result does not depend on the pieces.
@@ -46,13 +46,13 @@ pub struct Augmentation<'a> {
 
 impl Augmentation<'_> {
     /// Augments a batch: frequency warp and masks, cepstral offset, mixup, noise, time masks, in
-    /// this order. `draws` are the random numbers of the rows, and the seeds draw their noise.
-    pub fn apply(&self, batch: &Batch, draws: &Draws, seeds: &[ClipSeed]) -> Augmented {
+    /// this order. `numbers` are the random numbers of the rows, and the seeds draw their noise.
+    pub fn apply(&self, batch: &Batch, numbers: &RandomNumbers, seeds: &[ClipSeed]) -> Augmented {
         let config = self.config;
         let mut features = match self.spec_augment {
             Some(spec_augment) => {
                 let [spectrum, offset] =
-                    [Stream::Spectrum, Stream::Offset].map(|stream| self.numbers(draws, stream));
+                    [Stream::Spectrum, Stream::Offset].map(|stream| self.columns(numbers, stream));
                 spec_augment.apply(&batch.features, &spectrum, &offset, config)
             }
             None => batch.features.shallow_clone(),
@@ -61,21 +61,21 @@ impl Augmentation<'_> {
 
         if config.mixup > 0.0 {
             // The share of a clip itself is at least one half, and its length does not change.
-            let drawn = self.numbers(draws, Stream::Mixup);
+            let drawn = self.columns(numbers, Stream::Mixup);
             let mixed = drawn.select(1, 0).lt(config.mixup).to_kind(Kind::Float);
             let share: Tensor = mixed * drawn.select(1, 1) * 0.5;
-            let partner = |x: &Tensor| x.index_select(0, &draws.partners);
+            let partner = |x: &Tensor| x.index_select(0, &numbers.partners);
             features = features.lerp_tensor(&partner(&features), &share.view([-1, 1, 1]));
             targets = targets.lerp_tensor(&partner(&targets), &share.view([-1, 1]));
         }
         if config.noise > 0.0 {
             let width = features.numel() / seeds.len().max(1);
-            let noise = self.draw_noise(seeds, width, features.device());
+            let noise = random_numbers::draw_noise(seeds, width, features.device());
             features = &features + noise.view_as(&features) * config.noise;
         }
         if config.time_masks > 0 && config.time_mask_frames > 0 {
             // On a CPU, a product takes a fraction of the time of `masked_fill`.
-            let drawn = self.numbers(draws, Stream::TimeMasks);
+            let drawn = self.columns(numbers, Stream::TimeMasks);
             features = &features * time_masks(batch, &drawn, config).unsqueeze(-1);
         }
         Augmented { features, targets }
@@ -92,8 +92,8 @@ fn time_masks(batch: &Batch, drawn: &Tensor, config: &AugmentationConfig) -> Ten
 }
 
 /// Factors that are 0 within random intervals, and 1 elsewhere: `[rows, positions]`. `drawn` `[rows,
-/// 2 × intervals]` has two uniform numbers for each interval: its length as a share of `longest`,
-/// and its start as a share of what is left of `available`.
+/// 2 × intervals]` has two uniform numbers for each interval: the first times `longest` is its length,
+/// and the second times `available` − length is its start.
 fn outside_masks(drawn: &Tensor, longest: &Tensor, available: &Tensor, positions: i64) -> Tensor {
     let (rows, intervals) = (drawn.size()[0], drawn.size()[1] / 2);
     let drawn = drawn.reshape([rows, intervals, 2]);
@@ -135,8 +135,8 @@ mod tests {
             config,
         };
         let partners = partners(seeds.len(), seeds.len());
-        let draws = augmentation.draw(seeds, &partners, Device::Cpu);
-        augmentation.apply(batch, &draws, seeds)
+        let numbers = augmentation.draw(seeds, &partners, Device::Cpu);
+        augmentation.apply(batch, &numbers, seeds)
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl SpecAugment {
 mod tests {
     use super::*;
     use crate::augment::Augmentation;
-    use crate::augment::draws::Stream;
+    use crate::augment::random_numbers::Stream;
     use crate::model::{BilstmConfig, EmotionModel, ModelConfig};
     use crate::random::ClipSeed;
 
@@ -113,8 +113,8 @@ mod tests {
             spec_augment: Some(spectrum),
             config,
         };
-        let draws = augmentation.draw(&seeds, &[], Device::Cpu);
-        let numbers = |stream| augmentation.numbers(&draws, stream);
+        let numbers = augmentation.draw(&seeds, &[], Device::Cpu);
+        let numbers = |stream| augmentation.columns(&numbers, stream);
         spectrum.apply(
             x,
             &numbers(Stream::Spectrum),

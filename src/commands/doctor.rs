@@ -13,7 +13,7 @@ use super::list::ListArgs;
 use super::{open_data, say};
 use emovox::audio::{self, Channel, Excerpt};
 use emovox::corpus::{self, Corpus, Skipped};
-use emovox::device::{self, DeviceChoice, Gpu};
+use emovox::device::{self, DeviceChoice};
 use emovox::libtorch::Libtorch;
 use emovox::parallel;
 use emovox::plural::counted;
@@ -83,9 +83,9 @@ fn gpus() {
     }
     if let Err(reason) = device::load_cuda() {
         say!("CUDA          none: {reason}");
-        // The driver may know GPUs that this libtorch cannot use.
+        // GPUs that the driver has and this libtorch cannot use.
         for (index, gpu) in (0..).map_while(device::gpu).enumerate() {
-            say!("GPU {index}         {}", described(&gpu));
+            say!("GPU {index}         {gpu}");
             say!("              cannot be used, for the reason above");
         }
         return;
@@ -99,25 +99,16 @@ fn gpus() {
     }
     for index in 0..count {
         let tried = device::try_gpu(index);
-        let name = match device::gpu(index) {
-            Some(gpu) => described(&gpu),
-            None => "unknown".into(),
-        };
-        let memory = device::memory(index).filter(|_| tried.is_ok());
-        let memory = memory.map_or_else(String::new, |memory| format!(", {memory}"));
+        let gpu = device::gpu(index).map_or("unknown".into(), |gpu| gpu.to_string());
+        let free = device::memory(index).filter(|_| tried.is_ok());
+        let free = free.map_or_else(String::new, |memory| format!(", {memory}"));
         let result = match tried {
             Ok(()) => "works: a training step was computed on it".into(),
             Err(reason) => format!("cannot be used: {reason}"),
         };
-        say!("GPU {index}         {name}{memory}");
+        say!("GPU {index}         {gpu}{free}");
         say!("              {result}");
     }
-}
-
-/// Name and compute capability.
-fn described(gpu: &Gpu) -> String {
-    let (major, minor) = gpu.capability;
-    format!("{}, compute capability {major}.{minor}", gpu.name)
 }
 
 /// Release number of the NVIDIA driver, such as `580.95.05`.

@@ -29,6 +29,8 @@ pub struct Gpu {
     pub name: String,
     /// Compute capability, such as (9, 0): the version of its instructions.
     pub capability: (i32, i32),
+    /// All its memory, in bytes.
+    pub memory: u64,
 }
 
 /// Memory of a GPU in bytes.
@@ -96,8 +98,10 @@ impl Driver {
     pub(super) fn gpu(&self, index: usize) -> Option<Gpu> {
         type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
         type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
+        type Memory = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
         let device = self.device(index)?;
         let name = self.function::<Name>(b"cuDeviceGetName\0").ok()?;
+        let memory = self.function::<Memory>(b"cuDeviceTotalMem_v2\0").ok()?;
         let attribute = self.function::<Attribute>(b"cuDeviceGetAttribute\0").ok()?;
         let mut text: [c_char; 256] = [0; 256];
         // SAFETY: `text` has the given size, and the last byte stays zero.
@@ -109,7 +113,11 @@ impl Driver {
             // SAFETY: the function writes one number.
             (unsafe { attribute(&mut number, which, device) } == 0).then_some(number)
         };
-        is_named.then_some(Gpu {
+        let mut bytes = 0;
+        // SAFETY: the function writes one number.
+        let has_memory = unsafe { memory(&mut bytes, device) } == 0;
+        (is_named && has_memory).then_some(Gpu {
+            memory: bytes as u64,
             name: text.to_string_lossy().into_owned(),
             capability: (number(CAPABILITY_MAJOR)?, number(CAPABILITY_MINOR)?),
         })

@@ -263,7 +263,9 @@ fn check_capability(index: usize) -> Result<(), NoGpu> {
         (0, 0)
     };
     match gpu(index) {
-        Some(Gpu { name, capability }) if capability < least => Err(NoGpu::surprising(format!(
+        Some(Gpu {
+            name, capability, ..
+        }) if capability < least => Err(NoGpu::surprising(format!(
             "the GPU {name} has compute capability {}.{}, but CUDA 13 needs {}.{} or newer (Turing, 2018); \
              {OLDER_CUDA}",
             capability.0, capability.1, least.0, least.1
@@ -347,9 +349,24 @@ fn memory_in_words() -> Option<String> {
         .map(|memory| memory.to_string())
 }
 
+/// Bytes in GiB.
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}
+
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (name, (major, minor)) = (&self.name, self.capability);
+        let memory = gib(self.memory);
+        write!(
+            f,
+            "{name}, {memory:.1} GiB, compute capability {major}.{minor}"
+        )
+    }
+}
+
 impl fmt::Display for GpuMemory {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         write!(
             f,
             "{:.1} of {:.1} GiB are free",

@@ -65,8 +65,7 @@ pub struct Runner<'a> {
 /// of a GPU idle, but needs a core that submits work to it, so each of `gpus` GPUs gets up to four, as
 /// long as each training has two cores.
 pub fn default_jobs(gpus: usize) -> usize {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    jobs_for(cores, gpus)
+    jobs_for(parallel::cores(), gpus)
 }
 
 fn jobs_for(cores: usize, gpus: usize) -> usize {

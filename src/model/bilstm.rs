@@ -5,9 +5,10 @@
 //! The backward LSTM reads the steps of each clip in reverse order, with the padding still at the
 //! end. Both LSTMs reach the padding after the clip, and their outputs there are ignored.
 //!
-//! A GPU computes all networks of an ensemble in one call, because starting an operation takes it
-//! longer than computing it. Operations without weights run once, over the batches of all networks.
-//! Layers other than LSTMs are one product of their stacked weights.
+//! In training, a GPU computes all networks of an ensemble in one call, because starting an operation
+//! takes it longer than computing it. Operations without weights run once, over the batches of all
+//! networks. Linear layers and the norm are one operation over stacked weights, and only LSTMs run
+//! once for each network.
 
 use tch::nn::{self, LSTM, Module, RNN};
 use tch::{Kind, Tensor};
@@ -115,8 +116,8 @@ fn linear_of_each(
     if let [network] = networks {
         return layer(network).forward(x);
     }
-    let weights = stacked(networks, |network| Some(&layer(network).ws));
-    let biases = stacked(networks, |network| layer(network).bs.as_ref());
+    let weights = stacked(networks, |network| &layer(network).ws);
+    let biases = stacked(networks, |network| present(&layer(network).bs));
     let mut size = x.size();
     let rows = x.reshape([networks.len() as i64, -1, size[size.len() - 1]]);
     let outputs = biases
@@ -135,8 +136,8 @@ fn norm_of_each(networks: &[Bilstm], x: &Tensor) -> Tensor {
     let size = x.size();
     let (rows, width) = (size[0], size[2]);
     let [weights, biases] = [
-        stacked(networks, |network| network.input_norm.ws.as_ref()),
-        stacked(networks, |network| network.input_norm.bs.as_ref()),
+        stacked(networks, |network| present(&network.input_norm.ws)),
+        stacked(networks, |network| present(&network.input_norm.bs)),
     ]
     .map(|values| values.view([-1, 1, 1, width]));
     let epsilon = nn::LayerNormConfig::default().eps;
@@ -148,9 +149,15 @@ fn norm_of_each(networks: &[Bilstm], x: &Tensor) -> Tensor {
 }
 
 /// A tensor of each network: `[networks, …]`.
-fn stacked<'a>(networks: &'a [Bilstm], of: impl Fn(&'a Bilstm) -> Option<&'a Tensor>) -> Tensor {
-    let tensors: Vec<&Tensor> = networks.iter().filter_map(of).collect();
+fn stacked<'a>(networks: &'a [Bilstm], of: impl Fn(&'a Bilstm) -> &'a Tensor) -> Tensor {
+    let tensors: Vec<&Tensor> = networks.iter().map(of).collect();
     Tensor::stack(&tensors, 0)
+}
+
+fn present(values: &Option<Tensor>) -> &Tensor {
+    values
+        .as_ref()
+        .expect("the layer is made with weights and biases")
 }
 
 /// Applies an LSTM of each network to its own rows `[networks × batch, …]`.

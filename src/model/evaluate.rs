@@ -8,11 +8,11 @@ use crate::augment::VtlpWarps;
 use crate::dataset::{Batch, BatchPlan, SplitTensors};
 use crate::parallel::{self, Shared};
 
-/// Number of clips in a batch on a GPU, which needs as long for a few clips as for many.
+/// Usual number of clips in a batch on a GPU, which needs as long for a few clips as for many.
 const GPU_BATCH: usize = 512;
 
-/// Number of clips in a batch of predictions. On a GPU it is at least 512, or the share of each of
-/// several processes if that is less.
+/// Number of clips in a batch of predictions, at least `requested`. On a GPU it is 512, or less if
+/// several processes divide the clips.
 pub fn prediction_batch(requested: usize, device: Device, clips: usize, processes: usize) -> usize {
     match device {
         Device::Cpu => requested,
@@ -25,7 +25,7 @@ pub fn prediction_batch(requested: usize, device: Device, clips: usize, processe
 
 /// Log-probabilities `[recordings][classes]` for each recording of a subset, in its order. They are
 /// the normalised mean over the VTLP warps `warps`, and over the pieces of a recording that was
-/// cut. On a GPU a batch has more than `batch_size` clips.
+/// cut. On a GPU a batch may have more than `batch_size` clips.
 ///
 /// # Errors
 /// If the features cannot be read, or if libtorch fails, for example by a lack of memory.

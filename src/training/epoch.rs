@@ -12,7 +12,7 @@ use tch::{Device, Tensor};
 use super::TrainData;
 use super::balance;
 use super::fit::Setup;
-use crate::augment::{self, Augmentation, Draws};
+use crate::augment::{self, Augmentation, RandomNumbers};
 use crate::config::{Balance, TrainingConfig};
 use crate::dataset::{Batch, BatchPlan, SampleSpec};
 use crate::distributed::{ProcessGroup, local_slice};
@@ -27,9 +27,8 @@ pub(super) struct EpochPlan<'a> {
     batches: BatchPlan<'a>,
     pub augmentation: Augmentation<'a>,
     networks: usize,
-    /// On a GPU, the random numbers of all steps, one after the other. A step does not wait for their
-    /// upload then.
-    draws: Option<Draws>,
+    /// On a GPU, the random numbers of all steps, one after the other, so that a step uploads none.
+    numbers: Option<RandomNumbers>,
 }
 
 /// The clips of a batch that one process computes.
@@ -45,7 +44,8 @@ pub(super) struct RankBatch {
 }
 
 impl<'a> EpochPlan<'a> {
-    /// Draws the order and the speeds of the clips of an epoch.
+    /// Draws the order and the speeds of the clips of an epoch, and for a GPU the random numbers of all
+    /// steps.
     pub fn draw(setup: &Setup<'a>, augmentation: Augmentation<'a>, epoch: usize) -> EpochPlan<'a> {
         let &Setup {
             data,
@@ -60,40 +60,38 @@ impl<'a> EpochPlan<'a> {
             batches: batches(data, config, group, draw_order(data, config, epoch)),
             augmentation,
             networks: model.ensemble_size(),
-            draws: None,
+            numbers: None,
         };
         if model.device() != Device::Cpu {
-            plan.draw_all(model.device());
+            plan.draw_numbers(model.device());
         }
         plan
     }
 
     /// Draws the random numbers of all steps at once.
-    pub(super) fn draw_all(&mut self, device: Device) {
+    pub fn draw_numbers(&mut self, device: Device) {
         let (mut seeds, mut partners) = (Vec::new(), Vec::new());
         for step in 0..self.steps() {
-            let clips = self.batches.positions(step);
+            let clips = self.positions(step);
             let of_step = self.seeds(0..self.networks, clips.clone());
             partners.extend(augment::partners(of_step.len(), clips.len()));
             seeds.extend(of_step);
         }
-        self.draws = Some(self.augmentation.draw(&seeds, &partners, device));
+        self.numbers = Some(self.augmentation.draw(&seeds, &partners, device));
     }
 
-    /// Random numbers for the augmentation of some networks' clips, which are all clips of a step or
-    /// a piece of it.
-    pub fn draws(&self, step: usize, networks: Range<usize>, clips: Range<usize>) -> Draws {
-        let rows = networks.len() * clips.len();
-        match &self.draws {
-            Some(draws) => {
-                // Only the last step may be shorter.
-                let first = step * networks.len() * self.batches.positions(0).len();
-                draws.rows(first..first + rows)
+    /// Random numbers for the augmentation of a step or of a piece of it. `seeds` are those of its rows, a
+    /// row for each of `clips` clips and each network.
+    pub fn numbers(&self, step: usize, seeds: &[ClipSeed], clips: usize) -> RandomNumbers {
+        match &self.numbers {
+            Some(numbers) => {
+                // All steps but the last have as many rows as the first.
+                let first = step * self.networks * self.positions(0).len();
+                numbers.narrow(first..first + seeds.len())
             }
             None => {
-                let partners = augment::partners(rows, clips.len());
-                let seeds = self.seeds(networks, clips);
-                self.augmentation.draw(&seeds, &partners, Device::Cpu)
+                let partners = augment::partners(seeds.len(), clips);
+                self.augmentation.draw(seeds, &partners, Device::Cpu)
             }
         }
     }
@@ -254,7 +252,7 @@ mod tests {
     #[test]
     fn the_numbers_of_all_steps_are_those_of_each_step() {
         let model = fixture::model(Arch::Bilstm);
-        let data = fixture::data(37, 0, &model);
+        let data = fixture::data(33, 0, &model);
         let config = TrainingConfig {
             batch_size: 8,
             ..TrainingConfig::default()
@@ -270,22 +268,24 @@ mod tests {
             spec_augment: None,
             config: &config.augmentation,
         };
-        for processes in [1, 2, 3] {
+        let draw = |plan: &EpochPlan| -> Vec<RandomNumbers> {
+            let numbers = |step| {
+                let clips = plan.positions(step);
+                plan.numbers(step, &plan.seeds(0..3, clips.clone()), clips.len())
+            };
+            (0..plan.steps()).map(numbers).collect()
+        };
+        // With more processes than clips in a batch, some have stand-ins.
+        for (batch_size, processes) in [(8, 1), (8, 2), (8, 5), (2, 3)] {
             for rank in 0..processes {
                 let mut plan = EpochPlan::draw(&setup, augmentation, 2);
                 let order = draw_order(&data, &config, 2);
                 let local = |clips| local_slice(clips, rank, processes);
-                plan.batches = BatchPlan::shared(&data.train, order, 8, processes, local);
-                let draw = |plan: &EpochPlan| -> Vec<Draws> {
-                    let steps = 0..plan.steps();
-                    steps
-                        .map(|step| plan.draws(step, 0..3, plan.positions(step)))
-                        .collect()
-                };
+                plan.batches = BatchPlan::shared(&data.train, order, batch_size, processes, local);
                 let of_steps = draw(&plan);
-                assert_eq!(of_steps.len(), 5);
+                assert_eq!(of_steps.len(), 33usize.div_ceil(batch_size));
                 assert_ne!(of_steps[0], of_steps[1]);
-                plan.draw_all(Device::Cpu);
+                plan.draw_numbers(Device::Cpu);
                 assert_eq!(draw(&plan), of_steps, "process {rank} of {processes}");
             }
         }

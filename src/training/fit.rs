@@ -1,7 +1,7 @@
 //! The recipe of a training on one page, in the order of execution.
 //!
 //! Everything that is not the recipe is a named object that this page calls: the processes that
-//! train together ([`ProcessGroup`], `all_reduce`), the threads ([`Forward`]), requests to stop or to save ([`Control`]), checkpoints
+//! train together ([`ProcessGroup`], `all_reduce`), the threads ([`Pieces`]), requests to stop or to save ([`Control`]), checkpoints
 //! ([`Checkpoints`]), sums over the steps ([`Meter`]), and the check for NaN ([`FiniteGuard`]).
 
 use anyhow::Result;
@@ -12,7 +12,7 @@ use super::criterion::Criterion;
 use super::epoch::EpochPlan;
 use super::finite::{FiniteGuard, check_validation_loss};
 use super::meter::Meter;
-use super::pieces::{Forward, Gathered, Parameters};
+use super::pieces::{Parameters, Pieces};
 use super::saving::Checkpoints;
 use super::{Event, TrainData, TrainingConfig, score_in_group};
 use crate::augment::Augmentation;
@@ -81,21 +81,14 @@ pub(super) fn fit(
         let (first_step, steps) = (state.progress.partial.steps, plan.steps());
         let mut meter = Meter::resume(&state.progress.partial, setup);
         let mut guard = FiniteGuard::new(model.device(), first_step);
-        let mut gathered = None;
+        let mut pieces = Pieces::new(model, &plan, &parameters);
         for step in first_step..steps {
             let batch = plan.batch(step);
-            let clips = match gathered.take() {
-                Some(clips) => clips,
-                None => Gathered::of_step(&plan, step, model.device())?,
-            };
-            let forward = Forward::compute(model, &plan, step, &clips);
+            let forward = pieces.forward(step)?;
             let loss = criterion.loss(&forward.output, &forward.targets, &batch, group)?;
             guard.check(&loss.cross_entropy, &plan)?;
             meter.add(&loss.cross_entropy, &forward.output.logits, &batch);
-            let next = Some(step + 1).filter(|&next| next < steps);
-            let (mut gradients, clips) =
-                forward.backward(&loss.total, &parameters, &plan, next, model.device())?;
-            gathered = clips;
+            let mut gradients = pieces.backward(forward, &loss.total);
             monitor(Event::Step {
                 epoch,
                 step: step + 1,

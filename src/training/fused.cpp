@@ -46,9 +46,11 @@ extern "C" int emovox_fused_adamw(at::Tensor *const *tensors, const double *rate
         std::vector<at::Tensor> gradients;
         for (size_t i = 0; i < 4 * count; i += 4) {
             at::Tensor &value = *tensors[i];
-            const at::Tensor &gradient = *tensors[i + 1];
-            if (!gradient.defined())
+            if (!tensors[i + 1]->defined())
                 continue;
+            // The kernels take values and gradients in the order of memory. The gradient of a transposed
+            // tensor may be transposed in memory.
+            const at::Tensor gradient = tensors[i + 1]->contiguous();
             Group &group = groups[{value.dim() > 1 ? weight_decay : 0, rates[i / 4]}];
             group.values.push_back(value);
             group.gradients.push_back(gradient);

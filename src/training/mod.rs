@@ -199,19 +199,17 @@ fn score_in_group(
     subset: &SplitTensors,
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
-    let batch_size = model::prediction_batch(
-        batch_size,
-        model.device(),
-        subset.clips(),
-        group.world_size(),
-    );
-    let is_local = |batch: usize| batch % group.world_size() == group.rank();
-    let all_reduce = |rows: &mut Tensor| group.sum(rows);
-    let log_probabilities = if group.is_distributed() {
-        model::log_probabilities_of(model, subset, None, batch_size, is_local, all_reduce)?
-    } else {
-        model::log_probabilities(model, subset, None, batch_size)?
+    // All processes must divide the clips in the same way, also if some of them have no GPU.
+    let device = match group.is_distributed() && !group.uses_nccl() {
+        true => Device::Cpu,
+        false => model.device(),
     };
+    let (clips, processes) = (subset.clips(), group.world_size());
+    let batch_size = model::prediction_batch(batch_size, device, clips, processes);
+    let is_local = |batch: usize| batch % processes == group.rank();
+    let all_reduce = |rows: &mut Tensor| group.sum(rows);
+    let log_probabilities =
+        model::log_probabilities_of(model, subset, None, batch_size, is_local, all_reduce)?;
     let truth = subset.recording_labels();
     let loss: f64 = log_probabilities
         .iter()

@@ -4,8 +4,8 @@
 //! The pieces of a step do not depend on the number of threads, and their gradients are added in a
 //! fixed order, so the same seed gives the same bytes with any number of threads.
 
-use std::iter;
 use std::ops::Range;
+use std::{iter, mem};
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -47,43 +47,10 @@ impl Parameters {
     }
 }
 
-/// The clips of a step, gathered in pieces that all networks share.
-pub(super) struct Gathered {
-    pieces: Vec<(Range<usize>, Batch)>,
-}
-
-impl Gathered {
-    /// Gathers the clips of a step. [`Forward::backward`] does it for the next step.
-    ///
-    /// # Errors
-    /// If the features of a clip are in a file that cannot be read.
-    pub fn of_step(plan: &EpochPlan, step: usize, device: Device) -> Result<Gathered> {
-        let shared = Shared::new(plan);
-        let gathered = parallel::map(of_clips(plan.positions(step), device), |clips| {
-            gather(shared.get(), clips)
-        });
-        let pieces = gathered.into_iter().collect::<Result<_>>()?;
-        Ok(Gathered { pieces })
-    }
-}
-
-/// A piece of work in the second half of a step.
-enum Work {
-    Backward(Piece, TrainOutput),
-    /// Gathers clips for the next step.
-    Gather(Range<usize>),
-}
-
-/// The result of a [`Work`].
-enum Done {
-    /// Indices of parameters, and their gradients.
-    Gradients(Vec<usize>, Vec<Tensor>),
-    Gathered(Result<(Range<usize>, Batch)>),
-}
-
 /// The forward passes of a step. Their outputs are joined without the history of the pieces, so
 /// that the loss of the whole batch gives the gradients that the pieces continue with.
 pub(super) struct Forward {
+    step: usize,
     pieces: Vec<(Piece, TrainOutput)>,
     /// Outputs for all networks and clips of this process.
     pub output: TrainOutput,
@@ -91,50 +58,202 @@ pub(super) struct Forward {
     pub targets: Tensor,
 }
 
-impl Forward {
-    /// Augments the clips of a step, and computes the outputs of all networks. Each network has its
-    /// own augmentation.
-    pub fn compute(
-        model: &EmotionModel,
-        plan: &EpochPlan,
-        step: usize,
-        clips: &Gathered,
-    ) -> Forward {
-        Forward::compute_as_on(model.device(), model, plan, step, clips)
+/// The clips of a piece, which all networks share, or the error of a file that cannot be read.
+type Gathered = Result<(Range<usize>, Batch)>;
+
+/// The steps of an epoch, computed in pieces.
+pub(super) struct Pieces<'a> {
+    model: &'a EmotionModel,
+    plan: &'a EpochPlan<'a>,
+    parameters: &'a Parameters,
+    /// The device that the pieces are made for.
+    device: Device,
+    /// The clips of the next step, if they have been gathered.
+    ahead: Vec<Gathered>,
+}
+
+impl<'a> Pieces<'a> {
+    /// The steps of an epoch.
+    pub fn new(
+        model: &'a EmotionModel,
+        plan: &'a EpochPlan<'a>,
+        parameters: &'a Parameters,
+    ) -> Pieces<'a> {
+        Pieces {
+            model,
+            plan,
+            parameters,
+            device: model.device(),
+            ahead: Vec::new(),
+        }
     }
 
-    /// [`Forward::compute`] with the pieces that a step has on a device.
-    fn compute_as_on(
-        device: Device,
-        model: &EmotionModel,
-        plan: &EpochPlan,
-        step: usize,
-        clips: &Gathered,
-    ) -> Forward {
-        let pieces: Vec<(Piece, Batch)> = of_networks(model.ensemble_size(), device)
+    /// Gathers and augments the clips of a step, and computes the outputs of all networks. Each
+    /// network has its own augmentation.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn forward(&mut self, step: usize) -> Result<Forward> {
+        let mut gathered = mem::take(&mut self.ahead);
+        if gathered.is_empty() {
+            let shared = Shared::new(self.plan);
+            gathered = parallel::map(self.of_clips(step), |clips| gather(shared.get(), clips));
+        }
+        let gathered = gathered.into_iter().collect::<Result<Vec<_>>>()?;
+        let pieces: Vec<(Piece, Batch)> = self
+            .of_networks()
             .into_iter()
             .flat_map(|networks| {
-                clips.pieces.iter().map(move |(clips, batch)| {
+                gathered.iter().map(move |(clips, batch)| {
                     let batch = repeated(batch, networks.len());
                     let (networks, clips) = (networks.clone(), clips.clone());
                     (Piece { networks, clips }, batch)
                 })
             })
             .collect();
-        let shared = Shared::new((model, plan));
+        drop(gathered);
+        let shared = Shared::new((self.model, self.plan));
         let computed = parallel::map(pieces, |(piece, batch)| {
             let &(model, plan) = shared.get();
             let (networks, clips) = (piece.networks.clone(), piece.clips.clone());
             let seeds = plan.seeds(networks.clone(), clips.clone());
-            let draws = plan.draws(step, networks.clone(), clips);
-            let input = plan.augmentation.apply(&batch, &draws, &seeds);
+            let numbers = plan.numbers(step, &seeds, clips.len());
+            let input = plan.augmentation.apply(&batch, &numbers, &seeds);
             let output = model.forward_train(networks, &input.features, &batch.lengths, &seeds);
             (piece, output, input.targets)
         });
-        Forward::joined(computed)
+        Ok(Forward::joined(step, computed))
     }
 
-    fn joined(computed: Vec<(Piece, TrainOutput, Tensor)>) -> Forward {
+    /// The gradients of a loss that was computed from the [`Forward::output`] of a step, one for each
+    /// of the parameters. A parameter without an effect on the loss has an undefined tensor.
+    ///
+    /// On a CPU, further pieces gather the clips of the next step, so that its forward pass need not
+    /// wait for them.
+    pub fn backward(&mut self, forward: Forward, loss: &Tensor) -> Vec<Tensor> {
+        loss.backward();
+        let Forward {
+            step,
+            pieces,
+            output,
+            ..
+        } = forward;
+        let start = pieces.first().map_or(0, |(piece, _)| piece.clips.start);
+        let mut work: Vec<Work> = pieces
+            .into_iter()
+            .map(|(piece, output)| Work::Backward(piece, output))
+            .collect();
+        if self.device == Device::Cpu && step + 1 < self.plan.steps() {
+            work.extend(self.of_clips(step + 1).into_iter().map(Work::Gather));
+        }
+        let of_output = [output.embeddings.grad(), output.logits.grad()];
+        let shared = Shared::new((of_output, self.parameters, self.plan));
+        let done = parallel::map(work, |work| {
+            let (of_output, parameters, plan) = shared.get();
+            match work {
+                Work::Backward(piece, output) => {
+                    Done::Gradients(parameters.gradients(piece, output, of_output, start))
+                }
+                Work::Gather(clips) => Done::Gathered(gather(plan, clips)),
+            }
+        });
+        let mut sums: Vec<Tensor> = self.parameters.all.iter().map(|_| Tensor::new()).collect();
+        for done in done {
+            match done {
+                Done::Gathered(clips) => self.ahead.push(clips),
+                Done::Gradients(gradients) => add(&mut sums, gradients),
+            }
+        }
+        sums
+    }
+
+    /// The networks of each piece. A GPU computes all networks at once.
+    fn of_networks(&self) -> Vec<Range<usize>> {
+        let count = self.model.ensemble_size();
+        match self.device {
+            Device::Cpu => (0..count).map(|network| network..network + 1).collect(),
+            _ => iter::once(0..count).collect(),
+        }
+    }
+
+    /// The clips of each piece of a step. A GPU computes all clips at once.
+    fn of_clips(&self, step: usize) -> Vec<Range<usize>> {
+        let positions = self.plan.positions(step);
+        if self.device != Device::Cpu {
+            return vec![positions];
+        }
+        let Range { start, end } = positions;
+        (start..end)
+            .step_by(CLIPS)
+            .map(|first| first..(first + CLIPS).min(end))
+            .collect()
+    }
+}
+
+/// A piece of work in the second half of a step.
+enum Work {
+    Backward(Piece, TrainOutput),
+    Gather(Range<usize>),
+}
+
+/// The result of a [`Work`].
+enum Done {
+    /// Gradients with the indices of their parameters.
+    Gradients(Vec<(usize, Tensor)>),
+    Gathered(Gathered),
+}
+
+impl Parameters {
+    /// The gradients of a piece, with the indices of their parameters. `of_output` are those of the
+    /// embeddings and logits of the whole step, whose clips begin at the position `start`.
+    fn gradients(
+        &self,
+        piece: Piece,
+        output: TrainOutput,
+        of_output: &[Tensor; 2],
+        start: usize,
+    ) -> Vec<(usize, Tensor)> {
+        let indices = self.of_networks[piece.networks.clone()].concat();
+        let inputs: Vec<&Tensor> = indices.iter().map(|&index| &self.all[index]).collect();
+        let outputs = [output.embeddings, output.logits];
+        // The gradient of Σ output · gradient is the product that backpropagation needs.
+        let products = outputs.iter().zip(of_output).filter(|(_, g)| g.defined());
+        let products = products.map(|(output, gradient)| {
+            let own = gradient
+                .narrow(0, piece.networks.start as i64, piece.networks.len() as i64)
+                .narrow(
+                    1,
+                    (piece.clips.start - start) as i64,
+                    piece.clips.len() as i64,
+                );
+            (output * own).sum(Kind::Float)
+        });
+        let Some(sum) = products.reduce(|a, b| a + b) else {
+            return Vec::new();
+        };
+        let gradients = Tensor::run_backward(&[sum], &inputs, false, false);
+        indices.into_iter().zip(gradients).collect()
+    }
+}
+
+/// Adds the gradients of a piece to the sums.
+fn add(sums: &mut [Tensor], gradients: Vec<(usize, Tensor)>) {
+    for (index, gradient) in gradients {
+        if sums[index].defined() && gradient.defined() {
+            let _ = sums[index].g_add_(&gradient);
+        } else if gradient.defined() {
+            sums[index] = gradient;
+        }
+    }
+}
+
+fn gather(plan: &EpochPlan, clips: Range<usize>) -> Gathered {
+    let batch = plan.gather(clips.clone())?;
+    Ok((clips, batch))
+}
+
+impl Forward {
+    fn joined(step: usize, computed: Vec<(Piece, TrainOutput, Tensor)>) -> Forward {
         let (mut pieces, mut targets) = (Vec::new(), Vec::new());
         for (piece, output, of_piece) in computed {
             let networks = piece.networks.len() as i64;
@@ -163,112 +282,12 @@ impl Forward {
         };
         let targets = join(targets).flatten(0, 1);
         Forward {
+            step,
             pieces,
             output,
             targets,
         }
     }
-
-    /// The gradients of a loss that was computed from [`Forward::output`], one for each of
-    /// the parameters. A parameter without an effect on the loss has an undefined tensor. On a CPU
-    /// the clips of the step `next` are gathered beside.
-    ///
-    /// # Errors
-    /// If the features of a clip are in a file that cannot be read.
-    pub fn backward(
-        self,
-        loss: &Tensor,
-        parameters: &Parameters,
-        plan: &EpochPlan,
-        next: Option<usize>,
-        device: Device,
-    ) -> Result<(Vec<Tensor>, Option<Gathered>)> {
-        loss.backward();
-        let gradients = [self.output.embeddings.grad(), self.output.logits.grad()];
-        let shared = Shared::new((gradients, parameters, plan));
-        let first = self
-            .pieces
-            .first()
-            .map_or(0, |(piece, _)| piece.clips.start);
-        let backward = |piece: Piece, output: TrainOutput| {
-            let (gradients, parameters, _) = shared.get();
-            let indices: Vec<usize> = parameters.of_networks[piece.networks.clone()].concat();
-            let inputs = indices.iter().map(|&index| &parameters.all[index]);
-            let inputs: Vec<&Tensor> = inputs.collect();
-            let outputs = [output.embeddings, output.logits];
-            // The gradient of Σ output · gradient is the product that backpropagation needs.
-            let products = outputs.iter().zip(gradients).filter(|(_, g)| g.defined());
-            let products = products.map(|(output, gradient)| {
-                let start = (piece.clips.start - first) as i64;
-                let own = gradient
-                    .narrow(0, piece.networks.start as i64, piece.networks.len() as i64)
-                    .narrow(1, start, piece.clips.len() as i64);
-                (output * own).sum(Kind::Float)
-            });
-            let sum = products.reduce(|a, b| a + b);
-            let gradients = match sum {
-                Some(sum) => Tensor::run_backward(&[sum], &inputs, false, false),
-                None => Vec::new(),
-            };
-            Done::Gradients(indices, gradients)
-        };
-        let pieces = self.pieces.into_iter();
-        let mut work: Vec<Work> = pieces.map(|(piece, x)| Work::Backward(piece, x)).collect();
-        // A GPU gathers when its turn comes, without a thread that waits for it.
-        let next = next.filter(|_| device == Device::Cpu);
-        let ahead = next.map(|step| of_clips(plan.positions(step), device));
-        work.extend(ahead.into_iter().flatten().map(Work::Gather));
-        let done = parallel::map(work, |work| match work {
-            Work::Backward(piece, output) => backward(piece, output),
-            Work::Gather(clips) => Done::Gathered(gather(shared.get().2, clips)),
-        });
-        let mut sums: Vec<Tensor> = parameters.all.iter().map(|_| Tensor::new()).collect();
-        let mut gathered = Vec::new();
-        for done in done {
-            match done {
-                Done::Gathered(clips) => gathered.push(clips?),
-                Done::Gradients(indices, gradients) => add(&mut sums, indices, gradients),
-            }
-        }
-        Ok((sums, next.map(|_| Gathered { pieces: gathered })))
-    }
-}
-
-/// Adds the gradients of a piece to the sums.
-fn add(sums: &mut [Tensor], indices: Vec<usize>, gradients: Vec<Tensor>) {
-    for (index, gradient) in indices.into_iter().zip(gradients) {
-        if sums[index].defined() && gradient.defined() {
-            let _ = sums[index].g_add_(&gradient);
-        } else if gradient.defined() {
-            sums[index] = gradient;
-        }
-    }
-}
-
-/// Gathers the clips of a piece.
-fn gather(plan: &EpochPlan, clips: Range<usize>) -> Result<(Range<usize>, Batch)> {
-    let batch = plan.gather(clips.clone())?;
-    Ok((clips, batch))
-}
-
-/// The networks of each piece. A GPU computes all networks at once.
-fn of_networks(count: usize, device: Device) -> Vec<Range<usize>> {
-    match device {
-        Device::Cpu => (0..count).map(|network| network..network + 1).collect(),
-        _ => iter::once(0..count).collect(),
-    }
-}
-
-/// The clips of each piece. A GPU computes all clips at once.
-fn of_clips(positions: Range<usize>, device: Device) -> Vec<Range<usize>> {
-    if device != Device::Cpu {
-        return vec![positions];
-    }
-    let Range { start, end } = positions;
-    (start..end)
-        .step_by(CLIPS)
-        .map(|first| first..(first + CLIPS).min(end))
-        .collect()
 }
 
 /// The batch once for each network, one after the other.
@@ -290,12 +309,12 @@ mod tests {
     use super::*;
     use crate::audio::SampleRate;
     use crate::augment::{Augmentation, SpecAugment};
-    use crate::config::{Arch, RunConfig};
+    use crate::config::{Arch, RunConfig, TrainingConfig};
     use crate::distributed::ProcessGroup;
     use crate::features::FeatureConfig;
     use crate::training::criterion::Criterion;
     use crate::training::fit::Setup;
-    use crate::training::fixture;
+    use crate::training::{AdamW, fixture};
 
     /// A GPU computes a step in one piece, with random numbers that were drawn for the whole epoch.
     #[test]
@@ -338,39 +357,57 @@ mod tests {
             let criterion = Criterion::new(&model, &data, &config);
             let parameters = Parameters::of(&model);
             let mut plan = EpochPlan::draw(&setup, augmentation, 3);
-            let steps: Vec<usize> = (0..plan.steps()).collect();
-            assert_eq!(steps, [0, 1]);
-            let compute = |plan: &EpochPlan, step, device| {
-                let clips = Gathered::of_step(plan, step, device).unwrap();
-                let forward = Forward::compute_as_on(device, &model, plan, step, &clips);
-                let batch = plan.batch(step);
-                let loss = criterion.loss(&forward.output, &forward.targets, &batch, &group);
-                let output = forward.output.logits.copy();
-                let pieces = forward.pieces.len();
-                let loss = loss.unwrap().total;
-                let (gradients, _) = forward
-                    .backward(&loss, &parameters, plan, None, device)
-                    .unwrap();
-                (pieces, output, gradients)
+            let compute = |plan: &EpochPlan, device| -> Vec<_> {
+                let mut pieces = Pieces::new(&model, plan, &parameters);
+                pieces.device = device;
+                let mut compute = |step| {
+                    let forward = pieces.forward(step).unwrap();
+                    let batch = plan.batch(step);
+                    let loss = criterion.loss(&forward.output, &forward.targets, &batch, &group);
+                    let output = forward.output.logits.copy();
+                    let count = forward.pieces.len();
+                    let gradients = pieces.backward(forward, &loss.unwrap().total);
+                    (count, output, gradients)
+                };
+                (0..plan.steps()).map(&mut compute).collect()
             };
-            let of_pieces = steps.iter().map(|&step| compute(&plan, step, Device::Cpu));
-            let of_pieces: Vec<_> = of_pieces.collect();
-            plan.draw_all(Device::Cpu);
-            for (step, (pieces, output, gradients)) in of_pieces.into_iter().enumerate() {
-                let whole = compute(&plan, step, Device::Cuda(0));
+            let of_pieces = compute(&plan, Device::Cpu);
+            plan.draw_numbers(Device::Cpu);
+            let of_whole = compute(&plan, Device::Cuda(0));
+            assert_eq!(of_whole.len(), 2);
+            for (step, (whole, pieces)) in of_whole.iter().zip(&of_pieces).enumerate() {
                 assert_eq!(whole.0, 1);
-                assert_eq!(pieces, [2, 1][step] * model.ensemble_size());
+                assert_eq!(pieces.0, [2, 1][step] * model.ensemble_size());
                 let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
-                assert!(difference(&whole.1, &output) < 1e-5, "{arch:?}");
-                for (of_whole, of_pieces) in whole.2.iter().zip(&gradients) {
-                    assert_eq!(of_whole.defined(), of_pieces.defined());
-                    if of_whole.defined() {
-                        let scale = of_pieces.abs().max().double_value(&[]);
-                        let difference = difference(of_whole, of_pieces);
+                assert!(difference(&whole.1, &pieces.1) < 1e-5, "{arch:?}");
+                let updated = [&whole.2, &pieces.2].map(|gradients| step_of(&model, gradients));
+                for (whole, pieces) in updated[0].iter().zip(&updated[1]) {
+                    assert!(difference(whole, pieces) < 1e-5, "{arch:?}");
+                }
+                for (whole, pieces) in whole.2.iter().zip(&pieces.2) {
+                    assert_eq!(whole.defined(), pieces.defined());
+                    if whole.defined() {
+                        let scale = pieces.abs().max().double_value(&[]);
+                        let difference = difference(whole, pieces);
                         assert!(difference < 1e-5 + 1e-4 * scale, "{arch:?}: {difference}");
                     }
                 }
             }
         }
+    }
+
+    /// The weights of a model after a step of the optimizer, which leaves the model as it is.
+    fn step_of(model: &EmotionModel, gradients: &[Tensor]) -> Vec<Tensor> {
+        let copies = model.parameters().into_iter();
+        let copies: Vec<(String, Tensor)> = copies.map(|(name, x)| (name, x.copy())).collect();
+        let weights = copies.iter().map(|(_, x)| x.shallow_clone()).collect();
+        let config = RunConfig::recipe(model.arch()).training;
+        // With a large ε the step is nearly proportional to the gradient.
+        let config = TrainingConfig {
+            epsilon: 1.0,
+            ..config
+        };
+        AdamW::new(copies, &config).step(gradients, 0.1, 0.0);
+        weights
     }
 }

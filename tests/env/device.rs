@@ -7,12 +7,13 @@ use emovox::device::DeviceChoice;
 use tch::Device;
 
 /// Commands with the flag `--device`.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "train",
     "cross-validate",
     "cross-corpus",
     "evaluate",
     "predict",
+    "inspect",
     "listen",
     "serve",
 ];

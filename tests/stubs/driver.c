@@ -26,6 +26,12 @@ int cuDeviceGet(int *device, int index) {
     return index < number("STUB_GPUS", 1) ? 0 : 101;
 }
 
+int cuDeviceTotalMem_v2(size_t *bytes, int device) {
+    (void)device;
+    *bytes = (size_t)24 << 30;
+    return 0;
+}
+
 int cuDeviceGetName(char *name, int size, int device) {
     snprintf(name, size, "Stub %d", device);
     return 0;

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
 use super::{Augmentation, MIXUP_GROUP};
@@ -23,7 +22,7 @@ pub(super) enum Stream {
 }
 
 /// The uses that need few numbers a clip. Noise needs one for each value of the features, and is
-/// drawn in the step.
+/// drawn in each step.
 const SMALL: [Stream; 4] = [
     Stream::Spectrum,
     Stream::Offset,
@@ -33,20 +32,20 @@ const SMALL: [Stream; 4] = [
 
 /// Random numbers of some rows, one row for each clip and network.
 #[derive(Debug, PartialEq)]
-pub struct Draws {
+pub struct RandomNumbers {
     /// The numbers of each row, use by use: `[rows, columns]`.
-    numbers: Tensor,
+    values: Tensor,
     /// The row that each row is mixed with, counted within its batch: `[rows]`.
     pub(super) partners: Tensor,
 }
 
-impl Draws {
+impl RandomNumbers {
     /// The numbers of consecutive rows.
-    pub fn rows(&self, rows: Range<usize>) -> Draws {
-        let rows = |x: &Tensor| x.narrow(0, rows.start as i64, rows.len() as i64);
-        Draws {
-            numbers: rows(&self.numbers),
-            partners: rows(&self.partners),
+    pub fn narrow(&self, rows: Range<usize>) -> RandomNumbers {
+        let narrow = |x: &Tensor| x.narrow(0, rows.start as i64, rows.len() as i64);
+        RandomNumbers {
+            values: narrow(&self.values),
+            partners: narrow(&self.partners),
         }
     }
 }
@@ -54,37 +53,20 @@ impl Draws {
 impl Augmentation<'_> {
     /// Draws the numbers of some rows, on a device. `partners` are the rows that they are mixed with
     /// (see [`partners`]).
-    pub fn draw(&self, seeds: &[ClipSeed], partners: &[i64], device: Device) -> Draws {
+    pub fn draw(&self, seeds: &[ClipSeed], partners: &[i64], device: Device) -> RandomNumbers {
         let uses = SMALL.map(|stream| (stream, self.width(stream)));
-        let columns = uses.iter().map(|(_, width)| width).sum();
-        let numbers = parallel::rows(seeds, device, columns, |seed, numbers| {
-            for (stream, width) in uses {
-                draw(&mut seed.generator(stream as u64), stream, width, numbers);
-            }
-        });
-        let numbers = Tensor::from_slice(&numbers).view([seeds.len() as i64, columns as i64]);
-        Draws {
-            numbers: device::upload(&numbers, device),
+        RandomNumbers {
+            values: draw(seeds, &uses, device),
             partners: device::upload(&Tensor::from_slice(partners), device),
         }
     }
 
-    /// Standard normal numbers for the noise of each row: `[rows, width]`.
-    pub(super) fn draw_noise(&self, seeds: &[ClipSeed], width: usize, device: Device) -> Tensor {
-        let numbers = parallel::rows(seeds, device, width, |seed, numbers| {
-            let mut rng = seed.generator(Stream::Noise as u64);
-            draw(&mut rng, Stream::Noise, width, numbers);
-        });
-        let numbers = Tensor::from_slice(&numbers).view([seeds.len() as i64, width as i64]);
-        device::upload(&numbers, device)
-    }
-
     /// The numbers of one use: `[rows, numbers]`.
-    pub(super) fn numbers(&self, draws: &Draws, stream: Stream) -> Tensor {
+    pub(super) fn columns(&self, numbers: &RandomNumbers, stream: Stream) -> Tensor {
         let before = SMALL.iter().take_while(|&&other| other != stream);
         let first: usize = before.map(|&stream| self.width(stream)).sum();
         let width = self.width(stream) as i64;
-        draws.numbers.narrow(1, first as i64, width)
+        numbers.values.narrow(1, first as i64, width)
     }
 
     /// How many numbers of one use a row has.
@@ -100,14 +82,28 @@ impl Augmentation<'_> {
     }
 }
 
-/// Appends uniform numbers from 0 to 1, or standard normal ones for offsets and noise.
-fn draw(rng: &mut ChaCha8Rng, stream: Stream, count: usize, numbers: &mut Vec<f32>) {
-    match stream {
-        Stream::Offset | Stream::Noise => random::normals(rng, count, numbers),
-        Stream::Spectrum | Stream::Mixup | Stream::TimeMasks => {
-            numbers.extend((0..count).map(|_| rng.random::<f32>()));
+/// Standard normal numbers for the noise of each row: `[rows, width]`.
+pub(super) fn draw_noise(seeds: &[ClipSeed], width: usize, device: Device) -> Tensor {
+    draw(seeds, &[(Stream::Noise, width)], device)
+}
+
+/// Draws the numbers of each use for each row: `[rows, columns]`. Offsets and noise are standard
+/// normal numbers, all others are uniform from 0 to 1.
+fn draw(seeds: &[ClipSeed], uses: &[(Stream, usize)], device: Device) -> Tensor {
+    let columns = uses.iter().map(|(_, width)| width).sum();
+    let values = parallel::rows(seeds, device, columns, |seed, values| {
+        for &(stream, width) in uses.iter().filter(|(_, width)| *width > 0) {
+            let rng = &mut seed.generator(stream as u64);
+            match stream {
+                Stream::Offset | Stream::Noise => random::normals(rng, width, values),
+                Stream::Spectrum | Stream::Mixup | Stream::TimeMasks => {
+                    values.extend((0..width).map(|_| rng.random::<f32>()));
+                }
+            }
         }
-    }
+    });
+    let values = Tensor::from_slice(&values).view([seeds.len() as i64, columns as i64]);
+    device::upload(&values, device)
 }
 
 /// The row that each row is mixed with: its neighbour in a group of at most [`MIXUP_GROUP`] clips.
