@@ -80,7 +80,8 @@ pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec
     if items.len() <= 1 {
         return items.into_iter().map(work).collect();
     }
-    items.into_par_iter().map(work).collect()
+    // A thread that has nothing left to do takes single items of the others.
+    items.into_par_iter().with_max_len(1).map(work).collect()
 }
 
 /// Random numbers of several clips: `width` for each, which `append` draws, one row after the other. On a GPU a step is one
