@@ -80,7 +80,7 @@ pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec
     if items.len() <= 1 {
         return items.into_iter().map(work).collect();
     }
-    // A thread that has nothing left to do takes single items of the others.
+    // Items are divided down to one, so that a thread that has nothing left to do can take it.
     items.into_par_iter().with_max_len(1).map(work).collect()
 }
 

@@ -54,7 +54,7 @@ fn the_cpu_version_of_libtorch_beside_a_driver_is_named_with_the_command_that_he
         .run_on(Machine::Driver, &gpus, "doctor");
     let report = doctor.success().out;
     for gpu in [
-        "GPU 0         Stub 0, 24.0 GiB, compute capability 9.0",
+        "GPU 0         Stub 0, compute capability 9.0, 24.0 GiB",
         "GPU 1         Stub 1",
     ] {
         assert!(report.contains(gpu), "{report}");
@@ -111,8 +111,8 @@ fn doctor_describes_every_gpu_and_tries_it() {
     for words in [
         "driver        580.95.05, supports CUDA 13.0",
         "CUDA          runtime 13.0, cuDNN 9.19",
-        "GPU 0         Stub 0, 24.0 GiB, compute capability 9.0",
-        "GPU 1         Stub 1, 24.0 GiB, compute capability 9.0",
+        "GPU 0         Stub 0, compute capability 9.0, 24.0 GiB",
+        "GPU 1         Stub 1, compute capability 9.0, 24.0 GiB",
         "cannot be used: a test step on GPU 1 failed: Could not run",
         "device        cpu (for --device auto)",
     ] {

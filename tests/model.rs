@@ -50,8 +50,10 @@ fn classes(count: usize) -> Vec<String> {
 }
 
 fn model(config: &ModelConfig) -> EmotionModel {
+    // libtorch looks for GPUs only once, at a seed at the latest.
+    let device = device();
     tch::manual_seed(7);
-    EmotionModel::new(config, COEFFICIENTS, &classes(4), device())
+    EmotionModel::new(config, COEFFICIENTS, &classes(4), device)
 }
 
 /// Seeds of the dropout of some clips in an epoch.
@@ -256,7 +258,9 @@ fn the_networks_of_an_ensemble_are_the_same_together_and_alone() {
         for index in indices {
             let scale = of_all[index].abs().max().double_value(&[]);
             assert!(scale > 0.0, "parameter {index} has a gradient");
-            assert!(largest_difference(&own_gradients[index], &of_all[index]) <= 1e-5 * scale);
+            // The gradient of the attention's bias is 0 but for rounding.
+            let most = 1e-5 * scale + 1e-6;
+            assert!(largest_difference(&own_gradients[index], &of_all[index]) <= most);
         }
     }
 }
@@ -296,7 +300,7 @@ fn an_lstm_starts_orthogonal_with_a_forget_bias_of_1() {
     for (name, tensor) in model.tensors() {
         if name.ends_with("weight_hh_l0") {
             let product = tensor.tr().matmul(&tensor);
-            let identity = Tensor::eye(8, FLOAT);
+            let identity = Tensor::eye(8, float());
             assert!(largest_difference(&product, &identity) < 1e-5, "{name}");
         }
         if name.ends_with("bias_ih_l0") {
@@ -320,7 +324,7 @@ fn saved_weights_are_loaded_unchanged_and_saved_as_the_same_bytes() {
     let other = EmotionModel::new(&bilstm(), COEFFICIENTS, &classes(4), Device::Cpu);
     load_weights(&other, &first).unwrap();
     for ((name, before), (_, after)) in saved.tensors().iter().zip(other.tensors()) {
-        assert_eq!(*before, after, "{name}");
+        assert_eq!(before.to_device(Device::Cpu), after, "{name}");
     }
 }
 

@@ -85,7 +85,7 @@ fn gpus() {
         say!("CUDA          none: {reason}");
         // GPUs that the driver has and this libtorch cannot use.
         for (index, gpu) in (0..).map_while(device::gpu).enumerate() {
-            say!("GPU {index}         {gpu}");
+            say!("GPU {index}         {}", gpu.describe(None));
             say!("              cannot be used, for the reason above");
         }
         return;
@@ -99,14 +99,13 @@ fn gpus() {
     }
     for index in 0..count {
         let tried = device::try_gpu(index);
-        let gpu = device::gpu(index).map_or("unknown".into(), |gpu| gpu.to_string());
         let free = device::memory(index).filter(|_| tried.is_ok());
-        let free = free.map_or_else(String::new, |memory| format!(", {memory}"));
+        let gpu = device::gpu(index).map_or("unknown".into(), |gpu| gpu.describe(free));
         let result = match tried {
             Ok(()) => "works: a training step was computed on it".into(),
             Err(reason) => format!("cannot be used: {reason}"),
         };
-        say!("GPU {index}         {gpu}{free}");
+        say!("GPU {index}         {gpu}");
         say!("              {result}");
     }
 }

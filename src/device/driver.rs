@@ -29,8 +29,8 @@ pub struct Gpu {
     pub name: String,
     /// Compute capability, such as (9, 0): the version of its instructions.
     pub capability: (i32, i32),
-    /// All its memory, in bytes.
-    pub memory: u64,
+    /// All its memory in bytes, if it is known.
+    pub memory: Option<u64>,
 }
 
 /// Memory of a GPU in bytes.
@@ -101,7 +101,6 @@ impl Driver {
         type Memory = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
         let device = self.device(index)?;
         let name = self.function::<Name>(b"cuDeviceGetName\0").ok()?;
-        let memory = self.function::<Memory>(b"cuDeviceTotalMem_v2\0").ok()?;
         let attribute = self.function::<Attribute>(b"cuDeviceGetAttribute\0").ok()?;
         let mut text: [c_char; 256] = [0; 256];
         // SAFETY: `text` has the given size, and the last byte stays zero.
@@ -113,11 +112,14 @@ impl Driver {
             // SAFETY: the function writes one number.
             (unsafe { attribute(&mut number, which, device) } == 0).then_some(number)
         };
-        let mut bytes = 0;
-        // SAFETY: the function writes one number.
-        let has_memory = unsafe { memory(&mut bytes, device) } == 0;
-        (is_named && has_memory).then_some(Gpu {
-            memory: bytes as u64,
+        let memory = || {
+            let memory = self.function::<Memory>(b"cuDeviceTotalMem_v2\0").ok()?;
+            let mut bytes = 0;
+            // SAFETY: the function writes one number.
+            (unsafe { memory(&mut bytes, device) } == 0).then_some(bytes as u64)
+        };
+        is_named.then_some(Gpu {
+            memory: memory(),
             name: text.to_string_lossy().into_owned(),
             capability: (number(CAPABILITY_MAJOR)?, number(CAPABILITY_MINOR)?),
         })

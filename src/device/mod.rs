@@ -354,14 +354,17 @@ fn gib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 30)
 }
 
-impl fmt::Display for Gpu {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+impl Gpu {
+    /// Name, compute capability and memory: `NVIDIA H200, compute capability 9.0, 139.8 GiB`. If the
+    /// free memory is known, it stands beside all memory.
+    pub fn describe(&self, free: Option<GpuMemory>) -> String {
         let (name, (major, minor)) = (&self.name, self.capability);
-        let memory = gib(self.memory);
-        write!(
-            f,
-            "{name}, {memory:.1} GiB, compute capability {major}.{minor}"
-        )
+        let memory = match (free, self.memory) {
+            (Some(memory), _) => format!(", {memory}"),
+            (None, Some(bytes)) => format!(", {:.1} GiB", gib(bytes)),
+            (None, None) => String::new(),
+        };
+        format!("{name}, compute capability {major}.{minor}{memory}")
     }
 }
 

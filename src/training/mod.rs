@@ -200,9 +200,10 @@ fn score_in_group(
     batch_size: usize,
 ) -> Result<(Predictions, f64)> {
     // All processes must divide the clips in the same way, also if some of them have no GPU.
-    let device = match group.is_distributed() && !group.uses_nccl() {
-        true => Device::Cpu,
-        false => model.device(),
+    let device = if group.is_distributed() && !group.uses_nccl() {
+        Device::Cpu
+    } else {
+        model.device()
     };
     let (clips, processes) = (subset.clips(), group.world_size());
     let batch_size = model::prediction_batch(batch_size, device, clips, processes);

@@ -306,12 +306,16 @@ fn repeated(batch: &Batch, networks: usize) -> Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+
     use super::*;
     use crate::audio::SampleRate;
     use crate::augment::{Augmentation, SpecAugment};
     use crate::config::{Arch, RunConfig, TrainingConfig};
+    use crate::dataset::SplitTensors;
     use crate::distributed::ProcessGroup;
-    use crate::features::FeatureConfig;
+    use crate::features::{FeatureConfig, Features, StoredValues};
     use crate::training::criterion::Criterion;
     use crate::training::fit::Setup;
     use crate::training::{AdamW, fixture};
@@ -394,6 +398,53 @@ mod tests {
                 }
             }
         }
+    }
+
+    struct CutOff;
+
+    impl StoredValues for CutOff {
+        fn read(&self) -> io::Result<Vec<f32>> {
+            Err(io::Error::other("cut off"))
+        }
+    }
+
+    #[test]
+    fn a_clip_that_cannot_be_read_fails_in_its_own_step() {
+        let model = fixture::model(Arch::MeanLstm);
+        let mut config = RunConfig::recipe(Arch::MeanLstm).training;
+        config.batch_size = 4;
+        let mut data = fixture::data(12, 0, &model);
+        let clips: Vec<Features> = (0..12)
+            .map(|clip| match clip {
+                5 => Features::in_file(4, fixture::COEFFICIENTS, Arc::new(CutOff)),
+                _ => Features::new(4, fixture::COEFFICIENTS, vec![0.5; 8]).unwrap(),
+            })
+            .collect();
+        let clips: Vec<&Features> = clips.iter().collect();
+        data.train = SplitTensors::on_disk(&clips, &[0; 12], model.normalisation());
+        let setup = Setup {
+            model: &model,
+            data: &data,
+            config: &config,
+            group: &ProcessGroup::single(),
+        };
+        let augmentation = Augmentation {
+            classes: 2,
+            spec_augment: None,
+            config: &config.augmentation,
+        };
+        let plan = (1..)
+            .map(|epoch| EpochPlan::draw(&setup, augmentation, epoch))
+            .find(|plan| plan.batch(1).clips.contains(&5));
+        let plan = plan.unwrap();
+        let parameters = Parameters::of(&model);
+        let mut pieces = Pieces::new(&model, &plan, &parameters);
+        let forward = pieces.forward(0).unwrap();
+        let loss = forward.output.logits.sum(Kind::Float);
+        let gradients = pieces.backward(forward, &loss);
+        assert!(gradients.iter().any(Tensor::defined));
+        let error = pieces.forward(1).err().unwrap();
+        assert!(format!("{error:#}").contains("cut off"), "{error:#}");
     }
 
     /// The weights of a model after a step of the optimizer, which leaves the model as it is.

@@ -7,13 +7,14 @@ use emovox::device::DeviceChoice;
 use tch::Device;
 
 /// Commands with the flag `--device`.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "train",
     "cross-validate",
     "cross-corpus",
     "evaluate",
     "predict",
     "inspect",
+    "stress",
     "listen",
     "serve",
 ];

@@ -36,6 +36,8 @@ pub fn tiny_bilstm() -> BilstmConfig {
 /// A run folder with random weights, normalisation statistics other than 0 and 1, one epoch, and three
 /// clips of three speakers, one in each subset.
 pub fn tiny_run(env: &TestEnv, name: &str, config: &RunConfig) -> RunFolder {
+    // libtorch looks for GPUs only once, at a seed at the latest.
+    super::device::device();
     tch::manual_seed(11);
     let width = config.features.coefficients();
     let model = EmotionModel::new(&config.model, width, &config.data.classes, Device::Cpu);
