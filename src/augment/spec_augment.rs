@@ -90,7 +90,7 @@ impl SpecAugment {
     /// (`[clips, 2 × masks]`) has uniform numbers for the width and the start of each mask.
     fn masks(&self, drawn: &Tensor, config: &AugmentationConfig) -> Tensor {
         let bands = self.dct.size()[1];
-        let [longest, available] = [config.frequency_mask_bands as i64, bands].map(Tensor::from);
+        let [longest, available] = [config.frequency_mask_bands, bands].map(Tensor::from);
         let kept = outside_masks(drawn, &longest, &available, bands);
         (&self.dct * kept.unsqueeze(1)).matmul(&self.dct.tr())
     }
