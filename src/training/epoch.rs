@@ -263,11 +263,7 @@ mod tests {
             config: &config,
             group: &ProcessGroup::single(),
         };
-        let augmentation = Augmentation {
-            classes: 2,
-            spec_augment: None,
-            config: &config.augmentation,
-        };
+        let augmentation = fixture::augmentation(&data, &config);
         let draw = |plan: &EpochPlan| -> Vec<RandomNumbers> {
             let numbers = |step| {
                 let clips = plan.positions(step);

@@ -3,7 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::TrainData;
-use crate::config::{Arch, BilstmConfig, ModelConfig, RunConfig};
+use crate::augment::Augmentation;
+use crate::config::{Arch, BilstmConfig, ModelConfig, RunConfig, TrainingConfig};
 use crate::dataset::SplitTensors;
 use crate::features::Features;
 use crate::model::EmotionModel;
@@ -56,5 +57,14 @@ pub fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData 
         corpora: Vec::new(),
         validation: clips(train, validation),
         spec_augment: None,
+    }
+}
+
+/// The augmentation of a training with this data.
+pub fn augmentation<'a>(data: &'a TrainData, config: &'a TrainingConfig) -> Augmentation<'a> {
+    Augmentation {
+        classes: 2,
+        spec_augment: data.spec_augment.as_ref(),
+        config: &config.augmentation,
     }
 }

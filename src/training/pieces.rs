@@ -311,7 +311,7 @@ mod tests {
 
     use super::*;
     use crate::audio::SampleRate;
-    use crate::augment::{Augmentation, SpecAugment};
+    use crate::augment::SpecAugment;
     use crate::config::{Arch, RunConfig, TrainingConfig};
     use crate::dataset::SplitTensors;
     use crate::distributed::ProcessGroup;
@@ -353,11 +353,7 @@ mod tests {
                 config: &config,
                 group: &group,
             };
-            let augmentation = Augmentation {
-                classes: 2,
-                spec_augment: data.spec_augment.as_ref(),
-                config: &config.augmentation,
-            };
+            let augmentation = fixture::augmentation(&data, &config);
             let criterion = Criterion::new(&model, &data, &config);
             let parameters = Parameters::of(&model);
             let mut plan = EpochPlan::draw(&setup, augmentation, 3);
@@ -428,11 +424,7 @@ mod tests {
             config: &config,
             group: &ProcessGroup::single(),
         };
-        let augmentation = Augmentation {
-            classes: 2,
-            spec_augment: None,
-            config: &config.augmentation,
-        };
+        let augmentation = fixture::augmentation(&data, &config);
         let plan = (1..)
             .map(|epoch| EpochPlan::draw(&setup, augmentation, epoch))
             .find(|plan| plan.batch(1).clips.contains(&5));
