@@ -93,13 +93,35 @@ fn a_word_that_is_nothing_is_named() {
         .fails_with(&["emovox predict acted-6 FILE"]);
     env.run("models nothing")
         .fails_with(&["nothing", "acted-6"]);
+    env.run("evaluate nothing")
+        .fails_with(&["there is no run 'nothing'", "the built-in model is acted-6"]);
+}
+
+/// The recordings of the built-in model are on another machine.
+#[test]
+fn commands_that_need_more_than_a_model_say_what_a_builtin_model_lacks() {
+    let env = env();
+    for command in ["evaluate acted-6", "stress acted-6 --subset validation"] {
+        env.run(command)
+            .fails_with(&["acted-6 is a built-in model", "--data DIR"]);
+    }
+    for command in ["report acted-6", "plot acted-6"] {
+        env.run(command)
+            .fails_with(&["acted-6 is a built-in model", "emovox models acted-6"]);
+    }
 }
 
 #[test]
 fn models_are_listed_with_their_cards() {
     let env = env();
     let list = env.run("models").success().out;
-    for words in ["acted-6", "CREMA-D, ODbL", "EmoDB, Berlin, CC0", "sadness"] {
+    for words in [
+        "acted-6",
+        "CREMA-D (ODbL",
+        "EmoDB, Berlin (CC0",
+        "sadness",
+        "34 of 40 checks",
+    ] {
         assert!(list.contains(words), "{list}");
     }
     let card = env.run("models acted-6").success().out;

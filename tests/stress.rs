@@ -39,8 +39,14 @@ fn the_files_and_the_table_have_the_same_counted_checks() {
     assert_eq!(rows.len(), 21);
     let mut passed = 0;
     for row in rows.iter().filter(|row| row["counted"] == "true") {
-        passed += usize::from(number(row, "uar_change") >= -0.05);
-        passed += usize::from(number(row, "unchanged") >= 0.9);
+        let checks = [
+            ("keeps_uar", number(row, "uar_change") >= -0.05),
+            ("keeps_predictions", number(row, "unchanged") >= 0.9),
+        ];
+        for (column, is_passed) in checks {
+            passed += usize::from(is_passed);
+            assert_eq!(row[column], is_passed.to_string(), "{column}");
+        }
     }
     let result = format!("{passed} of 40 checks passed");
     assert!(output.out.contains(&result), "{result}\n{}", output.out);
@@ -49,11 +55,24 @@ fn the_files_and_the_table_have_the_same_counted_checks() {
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["passed"], passed);
     assert_eq!(json["checks"], 40);
+    assert_eq!(json["least_unchanged"], 0.9);
+    let of_json = json["disturbances"].as_array().unwrap().iter();
+    let of_json = of_json.map(|row| row["keeps_uar"].as_bool().unwrap().to_string());
+    let of_csv = rows[1..].iter().map(|row| row["keeps_uar"].clone());
+    assert!(of_json.eq(of_csv));
     assert!(env.path("runs/mine/stress.png").is_file());
+    // A dozen clips.
+    let notes = json["notes"].to_string();
+    assert!(notes.contains("the checks depend on chance"), "{notes}");
 
     env.run("report mine").success();
     let page = fs::read_to_string(env.path("runs/mine/report.html")).unwrap();
     assert!(page.contains(&format!("Stress test: {result}")));
+
+    // A comparison shows the sum too.
+    env.run("report mine runs/mine --out both.html").success();
+    let page = fs::read_to_string(env.path("both.html")).unwrap();
+    assert!(page.contains(&format!("{passed} of 40")));
 }
 
 #[test]
@@ -128,7 +147,12 @@ fn the_number_of_threads_changes_nothing() {
         .success();
     two.run("stress mine --all --device cpu --threads 2")
         .success();
-    for file in ["stress.csv", "stress.json", "stress.png"] {
+    for file in [
+        "stress.csv",
+        "stress-groups.csv",
+        "stress.json",
+        "stress.png",
+    ] {
         let read = |env: &TestEnv| fs::read(env.path("runs/mine").join(file)).unwrap();
         assert!(read(&one) == read(&two), "{file}");
     }
@@ -186,6 +210,32 @@ fn noise_and_rooms_of_the_user_are_measured_but_not_counted() {
         .fails_with(&["there is no folder nowhere", "--impulse-responses"]);
 }
 
+/// Silence disturbs nothing, so it would pass every check.
+#[test]
+fn silent_noise_and_rooms_are_not_used() {
+    let env = trained();
+    env.wav("silent/a.wav", 16_000, 1, &vec![0.0; 16_000]);
+    for flag in ["--noise", "--impulse-responses"] {
+        env.run(&format!("stress mine {flag} silent --device cpu"))
+            .fails_with(&[flag, "no recording in silent can be used", "silence"]);
+    }
+    env.wav("silent/b.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    let report = stress_json(&env, "mine --noise silent");
+    assert!(
+        row(&report, "own noise 5 dB")["unchanged"]
+            .as_f64()
+            .unwrap()
+            < 1.0
+    );
+    let notes = report["notes"].to_string();
+    for note in [
+        "1 of 2 recordings of noise could not be used",
+        "own noise: 1 recording of silent",
+    ] {
+        assert!(notes.contains(note), "{notes}");
+    }
+}
+
 #[test]
 fn a_damaged_recording_of_noise_is_skipped_and_counted() {
     let env = trained();
@@ -194,7 +244,7 @@ fn a_damaged_recording_of_noise_is_skipped_and_counted() {
     let output = env
         .run("stress mine --noise noises --device cpu --json")
         .success();
-    let note = "1 of 2 recordings of noise could not be read";
+    let note = "1 of 2 recordings of noise could not be used";
     assert!(
         output.error.contains("skipped b.wav") && output.error.contains(note),
         "{}",
@@ -207,7 +257,7 @@ fn a_damaged_recording_of_noise_is_skipped_and_counted() {
 
     fs::remove_file(env.path("noises/a.wav")).unwrap();
     env.run("stress mine --noise noises --device cpu")
-        .fails_with(&["--noise", "no recording in noises can be read", "b.wav: "]);
+        .fails_with(&["--noise", "no recording in noises can be used", "b.wav: "]);
 }
 
 #[test]
@@ -221,7 +271,7 @@ fn a_training_skips_damaged_noise_and_checks_its_folder_first() {
     assert!(
         output
             .error
-            .contains("1 of 2 recordings of noise could not be read"),
+            .contains("1 of 2 recordings of noise could not be used"),
         "{}",
         output.error
     );
@@ -257,7 +307,12 @@ fn a_bundle_writes_files_only_where_out_says() {
     let env = trained();
     env.run("export mine --out mine.emovox").success();
     let report = stress_json(&env, "mine.emovox --out results");
-    for file in ["stress.csv", "stress.json", "stress.png"] {
+    for file in [
+        "stress.csv",
+        "stress-groups.csv",
+        "stress.json",
+        "stress.png",
+    ] {
         assert!(env.path("results").join(file).is_file(), "{file}");
         assert!(!env.path("runs/mine").join(file).exists(), "{file}");
     }

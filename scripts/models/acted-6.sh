@@ -19,9 +19,11 @@ if [ ! -e "$runs/acted-6/report.json" ]; then
     "$emovox" train --data crema-d="$crema" --data emodb="$emodb" --labels "$labels" \
         --config scripts/models/acted-6.toml --runs-dir "$runs" --run acted-6
 fi
-"$emovox" export acted-6 --runs-dir "$runs" --half --force --out data/models/acted-6.emovox
-"$emovox" evaluate data/models/acted-6.emovox --data crema-d="$crema" --data emodb="$emodb"
-"$emovox" stress acted-6 --runs-dir "$runs"
+bundle=data/models/acted-6.emovox
+"$emovox" export acted-6 --runs-dir "$runs" --half --force --out "$bundle"
+# The bundle names its recordings as the run does, so without --data it is scored on their test subset.
+"$emovox" evaluate "$bundle"
+"$emovox" stress "$bundle" --out "$runs/acted-6-stress"
 for corpus; do
-    "$emovox" evaluate data/models/acted-6.emovox --data "${corpus#*=}"
+    "$emovox" evaluate "$bundle" --data "${corpus#*=}"
 done

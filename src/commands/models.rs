@@ -9,7 +9,8 @@ use clap::Args;
 use super::terminal::print_text;
 use super::{resolve, say, typed, warning};
 use emovox::device::DeviceChoice;
-use emovox::inference::{BUILTIN, Predictor, Trained, Unfinished};
+use emovox::inference::{BUILTIN, BuiltinModel, BuiltinScores, Predictor, Trained, Unfinished};
+use emovox::run::RunFolder;
 
 /// List the built-in models, or print the model card of one
 #[derive(Args)]
@@ -33,6 +34,17 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
             let classes = trained.config().data.classes.join(", ");
             say!("{}: {}", model.name, model.summary);
             say!("    classes: {classes}");
+            let BuiltinScores {
+                uar,
+                speakers,
+                checks_passed,
+                ..
+            } = model.scores;
+            say!(
+                "    UAR {:.1} % on {speakers} speakers that are not in its training; stress test: \
+                 {checks_passed} of 40 checks",
+                100.0 * uar
+            );
             say!("    {}", trained.licence());
             say!("    model card: emovox models {}", model.name);
         }
@@ -68,6 +80,19 @@ pub(super) fn open(runs: &Path, run: &str) -> Result<Trained> {
     Ok(trained)
 }
 
+/// Opens the folder of a run, for commands that need more than its model.
+///
+/// # Errors
+/// If there is no such run.
+pub(super) fn open_folder(runs: &Path, run: &str) -> Result<RunFolder> {
+    match RunFolder::open(runs, run) {
+        Err(_) if BUILTIN.iter().any(|model| model.name == run) => bail!(
+            "{run} is a built-in model, which has no run folder; `emovox models {run}` prints its scores"
+        ),
+        opened => opened,
+    }
+}
+
 /// Opens a run or bundle, or the first built-in model.
 ///
 /// # Errors
@@ -76,12 +101,14 @@ pub(super) fn open_or_builtin(runs: &Path, run: Option<&str>) -> Result<Trained>
     if let Some(run) = run {
         return open(runs, run);
     }
-    let [model, ..] = &BUILTIN;
+    let [model @ BuiltinModel { name, .. }] = &BUILTIN;
+    let other = match RunFolder::at(&runs.join(name)) {
+        Some(run) => format!(" (not your run {})", run.path().display()),
+        None => String::new(),
+    };
     warning!(
-        "note: the built-in model {} predicts; it was trained on acted studio speech, and `emovox models \
-         {}` prints its scores and limits",
-        model.name,
-        model.name
+        "note: the built-in model {name}{other} predicts; it was trained on acted studio speech, and \
+         `emovox models {name}` prints its scores and limits"
     );
     Trained::of_builtin(model)
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::Runs;
 use super::output::{OutputArgs, report_written};
+use super::{Runs, models};
 use emovox::config::RunConfig;
 use emovox::io::{write_bytes, write_output};
 use emovox::leakage::Caveats;
@@ -40,7 +40,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
     let runs: Vec<RunFolder> = args
         .names
         .iter()
-        .map(|name| RunFolder::open(&args.runs.runs_dir, name))
+        .map(|name| models::open_folder(&args.runs.runs_dir, name))
         .collect::<Result<_>>()?;
     let curves: Vec<Curves> = runs.iter().map(curves_of).collect::<Result<_>>()?;
     let run_picture = match runs.as_slice() {

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::output::{OutputArgs, report_written};
 use super::progress::bar;
-use super::{Runs, data_folder, warning};
+use super::{Runs, data_folder, models, warning};
 use emovox::bounded;
 use emovox::config::RunConfig;
 use emovox::io::{write_bytes, write_output};
@@ -54,7 +54,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     for name in &args.names {
         match cross_validation(&args.runs.runs_dir, name) {
             Some(folder) => cross_validations.push(folder),
-            None => runs.push(RunFolder::open(&args.runs.runs_dir, name)?),
+            None => runs.push(models::open_folder(&args.runs.runs_dir, name)?),
         }
     }
     let folders = runs.iter().map(RunFolder::path);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::folder::FolderArgs;
@@ -99,7 +99,15 @@ impl ScoredArgs {
         }
         let (split, config) = (run.split()?, run.config());
         let Some(data) = &self.data else {
-            return self.own_part(find_own_of(split, config, None)?, config);
+            let own = find_own_of(split, config, None).map_err(|error| match run.builtin().is_some() {
+                true => anyhow!(
+                    "{} is a built-in model, and the recordings that it was trained and tested on are not \
+                     here; give yours with --data DIR",
+                    run.name()
+                ),
+                false => error,
+            });
+            return self.own_part(own?, config);
         };
         match own_recordings(split, config, Some(data_folder(data)?))? {
             Some(own) => self.own_part(own, config),

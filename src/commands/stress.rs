@@ -20,6 +20,7 @@ use emovox::evaluation::Robustness;
 use emovox::experiments::{DecodedClips, StressClips, StressTest, group_scores};
 use emovox::inference::Predictor;
 use emovox::io::check_writable;
+use emovox::plural::counted;
 use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
 use emovox::run::{RunFolder, StressFiles};
 
@@ -36,8 +37,8 @@ Examples:
 
 Every clip is disturbed before its features are computed, and predicted again. A disturbance \
 passes two checks if the UAR falls by at most 5 points, and if at least 90 % of the predictions \
-are unchanged. Without --out, stress.csv, stress.json and stress.png are written into the folder \
-of the run, for its own recordings; `emovox report` then shows those of the test subset. Files of \
+are unchanged. Without --out, stress.csv, stress-groups.csv, stress.json and stress.png are written \
+into the folder of the run, for its own recordings; `emovox report` then shows those of the test subset. Files of \
 another subset have its name, such as stress-validation.csv. The same seed gives the same \
 disturbances.")]
 pub struct StressArgs {
@@ -55,7 +56,7 @@ pub struct StressArgs {
     /// Seed of the disturbances
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Folder for stress.csv, stress.json and stress.png [default: folder of the run]
+    /// Folder for stress.csv, stress-groups.csv, stress.json and stress.png [default: folder of the run]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -128,6 +129,16 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     }
     report.notes.extend(noises.note("recordings of noise"));
     report.notes.extend(responses.note("impulse responses"));
+    for (folder, sounds, what) in [
+        (&args.noise, &noises, "own noise"),
+        (&args.impulse_responses, &responses, "own rooms"),
+    ] {
+        report.notes.extend(folder.as_ref().map(|folder| {
+            let used = counted(sounds.waveforms.len(), "recording");
+            format!("{what}: {used} of {}", folder.display())
+        }));
+    }
+    report.notes.extend(report.cautions());
     // A failed write must not lose the results.
     if args.json {
         print_json(&report.json()?);
@@ -137,8 +148,8 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     let written = match &files {
         Some(files) => {
             write_stress(files, &report)?;
-            let names = [&files.csv, &files.json, &files.png].map(|file| file.display());
-            format!("wrote {}, {} and {}", names[0], names[1], names[2])
+            let [csv, groups, json, png] = files.all().map(|file| file.display());
+            format!("wrote {csv}, {groups}, {json} and {png}")
         }
         None => "no file is written; --out DIR writes the results into a folder".into(),
     };
@@ -150,10 +161,11 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
 
 /// The disturbances that the flags select.
 fn disturbances(args: &StressArgs) -> Vec<Disturbance> {
-    let mut disturbances = Disturbance::core();
-    if args.all {
-        disturbances.extend(Disturbance::more());
-    }
+    let mut disturbances = if args.all {
+        Disturbance::all()
+    } else {
+        Disturbance::core()
+    };
     if args.noise.is_some() {
         disturbances.extend(Disturbance::with_recorded_noise());
     }
@@ -190,7 +202,8 @@ fn measure(
     Ok(report)
 }
 
-/// The files of the results; none for a bundle or for other recordings without --out.
+/// The files of the results; without --out, none for a bundle, for other recordings and for an adapted
+/// model.
 fn out_files(args: &StressArgs, chosen: &Chosen) -> Result<Option<StressFiles>> {
     let ScoredArgs { run, runs, .. } = &args.scored;
     let folder = match &args.out {
@@ -217,8 +230,9 @@ fn out_files(args: &StressArgs, chosen: &Chosen) -> Result<Option<StressFiles>> 
         );
         let mut outputs = args.output.outputs();
         outputs.protect_run(&runs.runs_dir, run);
-        outputs.check(&files.csv, is_own_stress)?;
-        outputs.check(&files.json, is_own_stress)?;
+        for file in [&files.csv, &files.groups_csv, &files.json] {
+            outputs.check(file, is_own_stress)?;
+        }
         outputs.check(&files.png, is_own_picture)?;
     }
     Ok(Some(files))

@@ -67,9 +67,10 @@ impl Corpus {
             (false, _) => wanted,
         };
         if kept.len() < 2 {
-            return Err(CorpusError::FewLabels {
-                kept: kept.join(", "),
-                known: known.join(", "),
+            let (kept, known) = (kept.join(", "), known.join(", "));
+            return Err(match self.sources.is_empty() {
+                true => CorpusError::FewLabels { kept, known },
+                false => CorpusError::FewCommonLabels { kept, known },
             });
         }
         self.retain_labels(&kept);

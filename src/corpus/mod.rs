@@ -355,6 +355,12 @@ pub enum CorpusError {
         if .kept.is_empty() { "none" } else { .kept }
     )]
     FewLabels { kept: String, known: String },
+    #[error(
+        "the corpora have {} in common, of the labels {known}; a classifier needs at least two. With --labels \
+             all, each corpus keeps its own labels; --map sets the label that another label counts as",
+        if .kept.is_empty() { "no label" } else { .kept }
+    )]
+    FewCommonLabels { kept: String, known: String },
 }
 
 /// Settings of a scan.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
 
 use crate::audio::{self, AudioConfig, Excerpt, Segment, Waveform};
@@ -22,16 +22,16 @@ const MOST_SECONDS: u64 = 30;
 pub struct Sounds {
     /// The recordings, with silence at both ends.
     pub waveforms: Vec<Waveform>,
-    /// Recordings that could not be read, with their paths below the folder.
+    /// Recordings that could not be read, or are silent, with their paths below the folder.
     pub skipped: Vec<Skipped>,
 }
 
 impl Sounds {
-    /// The number of recordings that could not be read, as a sentence about `what`, such as
-    /// `recordings of noise`; none if all could be read.
+    /// The number of recordings that could not be used, as a sentence about `what`, such as
+    /// `recordings of noise`; none if all could be used.
     pub fn note(&self, what: &str) -> Option<String> {
         let (skipped, read) = (self.skipped.len(), self.waveforms.len());
-        (skipped > 0).then(|| format!("{skipped} of {} {what} could not be read", skipped + read))
+        (skipped > 0).then(|| format!("{skipped} of {} {what} could not be used", skipped + read))
     }
 }
 
@@ -48,7 +48,7 @@ pub fn check_sounds(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If the folder does not exist, cannot be read, or has no recordings, or if none of them can be
-/// read.
+/// read and has sound.
 pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
     let found = find(folder)?;
     let step = found.len().div_ceil(MOST_RECORDINGS);
@@ -61,7 +61,12 @@ pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
             path: folder.join(file),
             segment: Some(beginning),
         };
-        Ok(audio::load_untrimmed(&excerpt, audio)?.waveform)
+        let waveform = audio::load_untrimmed(&excerpt, audio)?.waveform;
+        ensure!(
+            waveform.samples.iter().any(|&sample| sample != 0.0),
+            "it is digital silence, so it disturbs nothing"
+        );
+        Ok(waveform)
     };
     let files: Vec<&PathBuf> = found.iter().step_by(step).collect();
     let results: Vec<Result<Waveform>> = files.par_iter().map(read).collect();
@@ -77,7 +82,7 @@ pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
     }
     if let (true, Some(first)) = (sounds.waveforms.is_empty(), sounds.skipped.first()) {
         bail!(
-            "no recording in {} can be read; the first is {}: {}",
+            "no recording in {} can be used; the first is {}: {}",
             folder.display(),
             first.file.display(),
             first.reason

@@ -137,73 +137,86 @@ impl Disturbance {
         Disturbance::new(Category::Noise, name, Effect::Noise(kind, snr_db))
     }
 
-    /// The 20 disturbances whose checks are counted.
-    pub fn core() -> Vec<Disturbance> {
-        let small = |name, effect| Disturbance::new(Category::Small, name, effect);
-        let disturbances = [
-            small("tone", Effect::Tone),
-            small("zeros at the end", Effect::AppendZeros),
-            small("crop at the start", Effect::CropStart),
-            small("crop at the end", Effect::CropEnd),
-            small("clipping", Effect::Clip),
-            small("gain +2 dB", Effect::Gain(2.0)),
-            small("gain -2 dB", Effect::Gain(-2.0)),
-            small("high-pass", Effect::HighPass),
-            small("low-pass", Effect::LowPass),
-            small("faint white noise", Effect::FaintNoise),
-            Disturbance::noise(Noise::White, 20.0),
-            Disturbance::noise(Noise::White, 10.0),
-            Disturbance::noise(Noise::Babble, 20.0),
-            Disturbance::noise(Noise::Babble, 10.0),
-            Disturbance::noise(Noise::Pink, 20.0),
-            Disturbance::noise(Noise::Environmental, 20.0),
-            Disturbance::new(Category::Level, "level -20 dB", Effect::Level(-20.0)),
-            Disturbance::new(Category::Room, "room 0.4 s", Effect::Room(0.4)),
-            Disturbance::new(Category::Transmission, "telephone", Effect::Telephone),
-            Disturbance::new(
-                Category::Transmission,
-                "Opus 16 kbit/s",
-                Effect::Opus(16_000),
-            ),
-        ];
-        let core = |disturbance| Disturbance {
+    fn counted(self) -> Disturbance {
+        Disturbance {
             is_core: true,
-            ..disturbance
-        };
-        disturbances.into_iter().map(core).collect()
+            ..self
+        }
     }
 
-    /// The disturbances beyond the core.
-    pub fn more() -> Vec<Disturbance> {
-        let mut more = vec![Disturbance::new(
-            Category::Small,
-            "zeros at the start",
-            Effect::PrependZeros,
-        )];
-        more.extend([
-            Disturbance::noise(Noise::White, 5.0),
-            Disturbance::noise(Noise::Babble, 5.0),
-            Disturbance::noise(Noise::Pink, 10.0),
-            Disturbance::noise(Noise::Pink, 5.0),
-        ]);
-        more.extend([20.0, 10.0, 5.0].map(|snr_db| Disturbance::noise(Noise::Hum, snr_db)));
-        more.extend([10.0, 5.0].map(|snr_db| Disturbance::noise(Noise::Environmental, snr_db)));
+    /// All disturbances that need no recordings of the user, in the order of the tables.
+    pub fn all() -> Vec<Disturbance> {
+        let small = |name, effect| Disturbance::new(Category::Small, name, effect);
+        let noise = Disturbance::noise;
+        let level = |db: f32| {
+            Disturbance::new(Category::Level, format!("level {db} dB"), Effect::Level(db))
+        };
+        let room = |seconds: f32| {
+            Disturbance::new(
+                Category::Room,
+                format!("room {seconds} s"),
+                Effect::Room(seconds),
+            )
+        };
+        let transmission = |name, effect| Disturbance::new(Category::Transmission, name, effect);
         let chain = |name, effect| Disturbance::new(Category::Chain, name, effect);
-        more.extend([
-            Disturbance::new(Category::Level, "level -40 dB", Effect::Level(-40.0)),
-            Disturbance::new(Category::Room, "room 0.3 s", Effect::Room(0.3)),
-            Disturbance::new(Category::Room, "room 0.8 s", Effect::Room(0.8)),
+        let first = |seconds: f32| {
+            Disturbance::new(
+                Category::Length,
+                format!("first {seconds} s"),
+                Effect::First(seconds),
+            )
+        };
+        vec![
+            small("tone", Effect::Tone).counted(),
+            small("zeros at the start", Effect::PrependZeros),
+            small("zeros at the end", Effect::AppendZeros).counted(),
+            small("crop at the start", Effect::CropStart).counted(),
+            small("crop at the end", Effect::CropEnd).counted(),
+            small("clipping", Effect::Clip).counted(),
+            small("gain +2 dB", Effect::Gain(2.0)).counted(),
+            small("gain -2 dB", Effect::Gain(-2.0)).counted(),
+            small("high-pass", Effect::HighPass).counted(),
+            small("low-pass", Effect::LowPass).counted(),
+            small("faint white noise", Effect::FaintNoise).counted(),
+            noise(Noise::White, 20.0).counted(),
+            noise(Noise::White, 10.0).counted(),
+            noise(Noise::White, 5.0),
+            noise(Noise::Babble, 20.0).counted(),
+            noise(Noise::Babble, 10.0).counted(),
+            noise(Noise::Babble, 5.0),
+            noise(Noise::Pink, 20.0).counted(),
+            noise(Noise::Pink, 10.0),
+            noise(Noise::Pink, 5.0),
+            noise(Noise::Environmental, 20.0).counted(),
+            noise(Noise::Environmental, 10.0),
+            noise(Noise::Environmental, 5.0),
+            noise(Noise::Hum, 20.0),
+            noise(Noise::Hum, 10.0),
+            noise(Noise::Hum, 5.0),
+            level(-20.0).counted(),
+            level(-40.0),
+            room(0.3),
+            room(0.4).counted(),
+            room(0.8),
+            transmission("telephone", Effect::Telephone).counted(),
+            transmission("Opus 16 kbit/s", Effect::Opus(16_000)).counted(),
             chain("tilt -3 dB/octave", Effect::Tilt(-3.0)),
             chain("tilt +3 dB/octave", Effect::Tilt(3.0)),
             chain("8 kHz", Effect::Resample(8000)),
             chain("44.1 kHz", Effect::Resample(44_100)),
             chain("8 bits", Effect::Depth(8)),
-        ]);
-        more.extend([1.0, 2.0, 3.0].map(|seconds| {
-            let name = format!("first {seconds} s");
-            Disturbance::new(Category::Length, name, Effect::First(seconds))
-        }));
-        more
+            first(1.0),
+            first(2.0),
+            first(3.0),
+        ]
+    }
+
+    /// The 20 disturbances whose checks are counted.
+    pub fn core() -> Vec<Disturbance> {
+        let mut core = Disturbance::all();
+        core.retain(|disturbance| disturbance.is_core);
+        core
     }
 
     /// The disturbances by recorded noise of the user.
@@ -382,8 +395,7 @@ mod tests {
     }
 
     fn every() -> Vec<Disturbance> {
-        let mut every = Disturbance::core();
-        every.extend(Disturbance::more());
+        let mut every = Disturbance::all();
         every.extend(Disturbance::with_recorded_noise());
         every.push(Disturbance::with_impulse_responses());
         every

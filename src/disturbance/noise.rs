@@ -88,7 +88,8 @@ pub fn babble(
     babble
 }
 
-/// `samples` samples of a recording from a random position on, which starts again at its end. No
+/// `samples` samples of a recording from a random position on, which starts again at its end. If these
+/// would be digital silence, such as the padding of a short sound, they begin with the next sound. No
 /// samples give silence.
 pub fn excerpt(recording: &[f32], samples: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     if recording.is_empty() {
@@ -100,14 +101,21 @@ pub fn excerpt(recording: &[f32], samples: usize, rng: &mut ChaCha8Rng) -> Vec<f
         None => recording.len(),
     };
     let start = rng.random_range(0..starts as u64) as usize;
-    let mut excerpt = Vec::with_capacity(samples);
-    let mut from = start;
-    while excerpt.len() < samples {
-        let to = recording.len().min(from + samples - excerpt.len());
-        excerpt.extend_from_slice(&recording[from..to]);
-        from = 0;
+    let excerpt = repeated_from(recording, start, samples);
+    if excerpt.iter().any(|&sample| sample != 0.0) {
+        return excerpt;
     }
-    excerpt
+    let mut positions = (start..recording.len()).chain(0..start);
+    match positions.find(|&position| recording[position] != 0.0) {
+        Some(sound) => repeated_from(recording, sound, samples),
+        None => excerpt,
+    }
+}
+
+/// `samples` samples of a recording from `start` on, which starts again at its end.
+fn repeated_from(recording: &[f32], start: usize, samples: usize) -> Vec<f32> {
+    let repeated = recording.iter().cycle().skip(start);
+    repeated.take(samples).copied().collect()
 }
 
 /// A synthetic environment: wind or traffic (coloured noise of a random slope, with gusts), rain in
@@ -379,6 +387,20 @@ mod tests {
         assert!(inside.windows(2).all(|pair| pair[1] == pair[0] + 1.0));
         assert_eq!(excerpt(&recording, 10, &mut rng(8)), recording);
         assert_eq!(excerpt(&[], 3, &mut rng(8)), [0.0; 3]);
+    }
+
+    #[test]
+    fn an_excerpt_of_a_padded_sound_is_never_silent() {
+        let mut padded = vec![0.0; 200];
+        padded.extend([0.5; 10]);
+        padded.extend([0.0; 500]);
+        for seed in 0..100 {
+            assert!(
+                excerpt(&padded, 20, &mut rng(seed)).contains(&0.5),
+                "{seed}"
+            );
+        }
+        assert_eq!(excerpt(&[0.0; 30], 20, &mut rng(1)), [0.0; 20]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
 use crate::corpus::folds::Fold;
 use crate::io::write_bytes;
-use crate::run::{RunFolder, read_split};
+use crate::run::{RunFolder, read_split, trial_name};
 
 /// One training of a study.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +67,7 @@ impl<'a> Trial<'a> {
     /// study without folds.
     pub fn name(&self) -> String {
         match self.subject {
-            Subject::Fold(fold) if fold.name.is_empty() => format!("seed-{}", self.seed),
-            Subject::Fold(fold) => format!("fold-{}-seed-{}", fold.name, self.seed),
+            Subject::Fold(fold) => trial_name(&fold.name, self.seed),
             Subject::Corpus(corpus) => format!("{}-seed-{}", corpus.name, self.seed),
         }
     }

@@ -28,6 +28,8 @@ pub struct BuiltinScores {
     pub clips: usize,
     /// Number of speakers.
     pub speakers: usize,
+    /// Number of the 40 checks of the stress test that are passed.
+    pub checks_passed: usize,
 }
 
 /// All models that are part of the program; the first is the default.
@@ -40,10 +42,16 @@ pub const BUILTIN: [BuiltinModel; 1] = [BuiltinModel {
         interval: (0.610, 0.687),
         clips: 1262,
         speakers: 16,
+        checks_passed: 34,
     },
     card: include_str!("../../data/models/acted-6.md"),
     bundle: include_bytes!("../../data/models/acted-6.emovox"),
 }];
+
+/// The names of all models.
+pub(super) fn names() -> String {
+    BUILTIN.map(|model| model.name).join(", ")
+}
 
 /// The model with a name.
 pub(super) fn find(name: &str) -> Option<&'static BuiltinModel> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use tch::Device;
 
 use super::builtin::{self, BuiltinModel};
@@ -67,7 +67,11 @@ impl Trained {
         {
             return Trained::of_builtin(model);
         }
-        Trained::of_folder(&RunFolder::open(runs, run)?)
+        let folder = RunFolder::open(runs, run).map_err(|error| match Path::new(run).exists() {
+            true => error,
+            false => anyhow!("{error}; the built-in model is {}", builtin::names()),
+        })?;
+        Trained::of_folder(&folder)
     }
 
     /// Opens the bundle in a file, or the [built-in model](BuiltinModel) with this name if there is no
@@ -263,7 +267,7 @@ impl Trained {
         };
         corpora.dedup();
         let corpora: Vec<String> = corpora.into_iter().map(licence_of).collect();
-        format!("trained on {}", corpora.join("; on "))
+        format!("trained on {}", corpora.join("; "))
     }
 
     /// Builds the model on a device and loads its weights.
@@ -311,7 +315,7 @@ impl Trained {
 fn licence_of(corpus: Option<CorpusKind>) -> String {
     let home = corpus.and_then(|kind| fetch::source_of(&kind.to_string()));
     match home {
-        Some(home) => format!("{}, {}", home.title, home.licence),
+        Some(home) => format!("{} ({})", home.title, home.licence),
         None if corpus.is_some_and(CorpusKind::is_synthetic) => "synthetic speech".into(),
         None => "recordings of unknown licence".into(),
     }

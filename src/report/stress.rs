@@ -41,6 +41,12 @@ pub struct StressReport {
     pub passed: usize,
     /// Number of counted checks: two for each of the 20 counted disturbances.
     pub checks: usize,
+    /// The lowest change of the UAR with which a check is passed.
+    #[serde(default)]
+    pub least_uar_change: f64,
+    /// The lowest share of unchanged predictions with which a check is passed.
+    #[serde(default)]
+    pub least_unchanged: f64,
     /// Scores of the clips as they are.
     pub clean: Robustness,
     /// 95 % interval of the UAR on the clips as they are, over speakers.
@@ -60,6 +66,12 @@ pub struct StressRow {
     pub category: Category,
     /// True if its checks are counted.
     pub counted: bool,
+    /// True if the check of the UAR is passed. Earlier versions did not write it.
+    #[serde(default)]
+    pub keeps_uar: bool,
+    /// True if the check of unchanged predictions is passed. Earlier versions did not write it.
+    #[serde(default)]
+    pub keeps_predictions: bool,
     /// The scores.
     #[serde(flatten)]
     pub scores: Robustness,
@@ -81,6 +93,8 @@ impl StressReport {
             classes: clean.classes.clone(),
             passed: 0,
             checks: 0,
+            least_uar_change: LEAST_UAR_CHANGE,
+            least_unchanged: LEAST_UNCHANGED,
             clean: Robustness::between(clean, clean, speakers),
             clean_interval: by_speaker.intervals(1).map(|intervals| intervals.uar),
             disturbances: Vec::new(),
@@ -102,14 +116,58 @@ impl StressReport {
             name: disturbance.name.clone(),
             category,
             counted: disturbance.is_core,
+            keeps_uar: scores.keeps_uar(),
+            keeps_predictions: scores.keeps_predictions(),
             scores,
         };
         self.disturbances.insert(place, row);
     }
 
-    /// The result in one line: `18 of 40 checks passed`.
+    /// The result in one line: `18 of 40 checks passed, from a UAR of 68.0 %`.
     pub fn result(&self) -> String {
-        format!("{} of {} checks passed", self.passed, self.checks)
+        format!(
+            "{} of {} checks passed, from a UAR of {:.1} %",
+            self.passed,
+            self.checks,
+            100.0 * self.clean.uar
+        )
+    }
+
+    /// Facts about the clips that limit the meaning of the checks.
+    pub fn cautions(&self) -> Vec<String> {
+        let mut cautions = Vec::new();
+        let with_clips = self.clean.per_class.iter();
+        let with_clips = with_clips.filter(|class| class.support > 0).count();
+        let chance = 1.0 / with_clips.max(1) as f64;
+        let lowest = self.clean_interval.map_or(self.clean.uar, |uar| uar.low);
+        if lowest <= chance {
+            cautions.push(format!(
+                "the undisturbed UAR is not clearly above chance ({:.1} %), and a model that guesses has \
+                 little to lose, so the checks say little",
+                100.0 * chance
+            ));
+        }
+        if self.clips < FEW_CLIPS {
+            cautions.push(format!(
+                "with {}, the checks depend on chance",
+                counted(self.clips, "clip")
+            ));
+        }
+        if self.speakers < 2 {
+            cautions.push("all clips are of one speaker, and so is the babble".into());
+        }
+        let classes = self.classes.iter().zip(&self.clean.per_class);
+        let missing: Vec<&str> = classes
+            .filter(|(_, class)| class.support == 0)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !missing.is_empty() {
+            cautions.push(format!(
+                "there are no clips of {}; the UAR is the mean over the other classes",
+                missing.join(", ")
+            ));
+        }
+        cautions
     }
 
     /// The meaning of the checks, as a sentence.
@@ -270,6 +328,7 @@ impl StressReport {
     pub fn csv(&self) -> Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let mut head: Vec<String> = HEAD.map(String::from).into();
+        head.extend(CHECKS.map(String::from));
         for class in &self.classes {
             head.extend([format!("precision_{class}"), format!("recall_{class}")]);
         }
@@ -282,7 +341,56 @@ impl StressReport {
         }
         Ok(writer.into_inner()?)
     }
+
+    /// The text of `stress-groups.csv`: a row for each group on the clips as they are. All scores are
+    /// fractions of 1; a recall without clips is empty.
+    ///
+    /// # Errors
+    /// If a row cannot be written.
+    pub fn groups_csv(&self) -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut head: Vec<String> = GROUPS_HEAD.map(String::from).into();
+        for class in &self.classes {
+            let columns = ["recall", "recall_difference", "recall_threshold"];
+            head.extend(columns.map(|column| format!("{column}_{class}")));
+        }
+        writer.write_record(&head)?;
+        for group in &self.groups {
+            let mut row = vec![
+                group.property.clone(),
+                group.group.clone(),
+                group.clips.to_string(),
+                group.passes().to_string(),
+            ];
+            let scores = [group.uar, group.difference, group.threshold].map(Some);
+            let recalls = group.recalls.iter().zip(&group.recall_differences);
+            let recalls = recalls.zip(&group.recall_thresholds);
+            let recalls = recalls.flat_map(|((recall, difference), threshold)| {
+                [*recall, *difference, recall.and(Some(*threshold))]
+            });
+            row.extend(scores.into_iter().chain(recalls).map(cell));
+            writer.write_record(row)?;
+        }
+        Ok(writer.into_inner()?)
+    }
 }
+
+/// With fewer clips than this, one clip changes a check of unchanged predictions by more than two points.
+const FEW_CLIPS: usize = 50;
+
+/// The first columns of `stress-groups.csv`.
+const GROUPS_HEAD: [&str; 7] = [
+    "property",
+    "group",
+    "clips",
+    "passed",
+    "uar",
+    "difference",
+    "threshold",
+];
+
+/// The columns of `stress.csv` behind [`HEAD`].
+const CHECKS: [&str; 2] = ["keeps_uar", "keeps_predictions"];
 
 /// The first columns of `stress.csv`.
 const HEAD: [&str; 11] = [
@@ -312,11 +420,19 @@ fn cells(names: [&str; 3], scores: &Robustness) -> Vec<String> {
         Some(scores.confidence),
         Some(scores.ece),
     ];
-    let of_classes = scores.per_class.iter();
-    let of_classes = of_classes.flat_map(|class| [Some(class.precision), Some(class.recall)]);
-    let numbers = numbers.into_iter().chain(of_classes);
-    let numbers = numbers.map(|number| number.map_or(String::new(), |x| format!("{x:.6}")));
-    names.into_iter().map(String::from).chain(numbers).collect()
+    let checks = [scores.keeps_uar(), scores.keeps_predictions()].map(|passed| passed.to_string());
+    let of_classes = scores.per_class.iter().flat_map(|class| {
+        let has_clips = class.support > 0;
+        [class.precision, class.recall].map(|score| has_clips.then_some(score))
+    });
+    let names = names.into_iter().map(String::from);
+    let names = names.chain(numbers.map(cell)).chain(checks);
+    names.chain(of_classes.map(cell)).collect()
+}
+
+/// A cell with a fraction of 1; empty without a value.
+fn cell(number: Option<f64>) -> String {
+    number.map_or(String::new(), |number| format!("{number:.6}"))
 }
 
 impl StressRow {
@@ -384,16 +500,92 @@ pub fn is_own_stress(file: &Path) -> bool {
     let beginning = beginning(file, 4096);
     let beginning = String::from_utf8_lossy(&beginning);
     beginning.starts_with(&HEAD.join(","))
+        || beginning.starts_with(&GROUPS_HEAD.join(","))
         || beginning.starts_with('{') && beginning.contains("\"uar_change_interval\"")
 }
 
-/// Writes the table, the JSON and the picture of a stress test.
+/// Writes the tables, the JSON and the picture of a stress test.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn write_stress(files: &StressFiles, report: &StressReport) -> Result<()> {
-    let (csv, png) = (report.csv()?, stress_png(report)?);
+    let (csv, groups, png) = (report.csv()?, report.groups_csv()?, stress_png(report)?);
     write_bytes(&files.csv, &csv)?;
+    write_bytes(&files.groups_csv, &groups)?;
     write_bytes(&files.png, &png)?;
     write_bytes(&files.json, report.json()?.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Predictions of the classes a, b and c, of which c has no clips.
+    fn predictions(truth: &[usize], predicted: &[usize]) -> Predictions {
+        let row = |&class: &usize| {
+            let mut row = vec![0.1; 3];
+            row[class] = 0.8;
+            row
+        };
+        Predictions {
+            classes: ["a", "b", "c"].map(String::from).into(),
+            truth: truth.into(),
+            probabilities: predicted.iter().map(row).collect(),
+        }
+    }
+
+    fn table(csv: &[u8]) -> Vec<std::collections::BTreeMap<String, String>> {
+        let mut reader = csv::Reader::from_reader(csv);
+        reader.deserialize().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_class_without_clips_has_no_recall() {
+        let clean = predictions(&[0, 0, 1, 1], &[0, 0, 1, 2]);
+        let report = StressReport::new(&clean, &["x", "y", "x", "y"], 1);
+        let row = &table(&report.csv().unwrap())[0];
+        assert_eq!((&*row["recall_b"], &*row["recall_c"]), ("0.500000", ""));
+        assert_eq!(row["precision_c"], "");
+        let cautions = report.cautions().join("; ");
+        assert!(cautions.contains("no clips of c"), "{cautions}");
+    }
+
+    #[test]
+    fn cautions_name_chance_few_clips_and_a_single_voice() {
+        // A model that always answers a.
+        let constant = predictions(&[0, 1, 0, 1], &[0, 0, 0, 0]);
+        let report = StressReport::new(&constant, &["x"; 4], 1);
+        let cautions = report.cautions().join("; ");
+        for words in ["above chance (50.0 %)", "with 4 clips", "one speaker"] {
+            assert!(cautions.contains(words), "{cautions}");
+        }
+        let truth: Vec<usize> = (0..60).map(|clip| clip % 2).collect();
+        let speakers: Vec<&str> = (0..60).map(|clip| ["x", "y"][clip / 30]).collect();
+        let right = StressReport::new(&predictions(&truth, &truth), &speakers, 1);
+        assert_eq!(right.cautions().len(), 1, "{:?}", right.cautions());
+    }
+
+    #[test]
+    fn the_table_of_groups_has_the_recall_of_each_class() {
+        let clean = predictions(&[0, 0, 1, 1, 0, 1], &[0, 1, 1, 1, 0, 0]);
+        let sexes = ["f", "f", "f", "f", "m", "m"].map(|sex| Some(sex.to_string()));
+        let mut report = StressReport::new(&clean, &["x", "x", "x", "x", "y", "y"], 1);
+        assert!(table(&report.groups_csv().unwrap()).is_empty());
+        report.groups = GroupScores::of(&clean, "sex", &sexes, 1);
+        let rows = table(&report.groups_csv().unwrap());
+        assert_eq!(rows.len(), 2);
+        let women = &rows[0];
+        assert_eq!((&*women["property"], &*women["group"]), ("sex", "f"));
+        assert_eq!((&*women["clips"], &*women["uar"]), ("4", "0.750000"));
+        assert_eq!(
+            (&*women["recall_a"], &*women["recall_b"]),
+            ("0.500000", "1.000000")
+        );
+        // Of all six clips, two thirds of a are right.
+        assert_eq!(women["recall_difference_a"], "-0.166667");
+        assert_eq!(
+            (&*women["recall_c"], &*women["recall_threshold_c"]),
+            ("", "")
+        );
+    }
 }

@@ -47,9 +47,8 @@ pub fn stress_png(report: &StressReport) -> Result<Vec<u8>> {
     let bottom = TOP + rows.len() as f64 * ROW + gaps;
     let title = format!("{}: stress test, {}", report.run, report.result());
     let mut subtitle = format!(
-        "{}     undisturbed UAR {:.1} %     lines: thresholds, whiskers: 95 % over speakers",
-        report.subject(),
-        100.0 * report.clean.uar
+        "{}     lines: thresholds, whiskers: 95 % over speakers",
+        report.subject()
     );
     if rows.iter().any(|row| !row.counted) {
         subtitle += ", grey names: not counted";

@@ -20,7 +20,8 @@
 //!   confusion.png    the confusion matrix, as counts and fractions
 //!   recall.png       recall by class and by speaker, with intervals
 //!   reliability.png  accuracy by predicted probability
-//!   stress.csv       scores of disturbed clips (only after `emovox stress`, like the next two)
+//!   stress.csv       scores of disturbed clips (only after `emovox stress`, like the next three)
+//!   stress-groups.csv  scores of the sexes, languages and corpora
 //!   stress.json      the same, for programs
 //!   stress.png       change of the UAR by each disturbance
 //!   report.html      all of it for a browser (only after `emovox report`)
@@ -143,7 +144,6 @@ impl RunFolder {
     /// Fails if a file cannot be removed.
     pub fn forget_results(&self) -> Result<()> {
         let stress = SCORED.map(|part| self.stress_files(part));
-        let stress = stress.map(|files| [files.csv, files.json, files.png]);
         let results = [
             self.predictions_csv(),
             self.report_txt(),
@@ -154,7 +154,8 @@ impl RunFolder {
             self.recall_png(),
             self.report_html(),
         ];
-        for file in results.iter().chain(stress.as_flattened()) {
+        let results = results.iter().map(PathBuf::as_path);
+        for file in results.chain(stress.iter().flat_map(StressFiles::all)) {
             match fs::remove_file(file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {}", file.display()));
@@ -333,6 +334,7 @@ impl RunFolder {
         let file = |ending| self.folder.join(format!("{stem}.{ending}"));
         StressFiles {
             csv: file("csv"),
+            groups_csv: self.folder.join(format!("{stem}-groups.csv")),
             json: file("json"),
             png: file("png"),
         }
@@ -355,15 +357,34 @@ impl RunFolder {
     }
 }
 
+/// Name of the folder of a training within a study, for example `fold-1-seed-2`, or `seed-1` for a
+/// study without folds.
+pub fn trial_name(fold: &str, seed: u64) -> String {
+    if fold.is_empty() {
+        format!("seed-{seed}")
+    } else {
+        format!("fold-{fold}-seed-{seed}")
+    }
+}
+
 /// Files of a stress test.
 #[derive(Debug, Clone)]
 pub struct StressFiles {
     /// The table of the scores.
     pub csv: PathBuf,
+    /// The table of the groups of clips, such as the sexes.
+    pub groups_csv: PathBuf,
     /// The scores for programs.
     pub json: PathBuf,
     /// The picture.
     pub png: PathBuf,
+}
+
+impl StressFiles {
+    /// All of them, in this order.
+    pub fn all(&self) -> [&Path; 4] {
+        [&self.csv, &self.groups_csv, &self.json, &self.png].map(PathBuf::as_path)
+    }
 }
 
 /// Sets of a run's own recordings that a stress test can score.
@@ -378,7 +399,7 @@ const MARKS: [&[&str]; 4] = [
 ];
 
 /// Files that emovox writes into such a folder. An output of the user must not replace them.
-const OWN: [&str; 43] = [
+const OWN: [&str; 47] = [
     "config.toml",
     "split.csv",
     "skipped.csv",
@@ -398,15 +419,19 @@ const OWN: [&str; 43] = [
     "recall.png",
     "reliability.png",
     "stress.csv",
+    "stress-groups.csv",
     "stress.json",
     "stress.png",
     "stress-validation.csv",
+    "stress-validation-groups.csv",
     "stress-validation.json",
     "stress-validation.png",
     "stress-train.csv",
+    "stress-train-groups.csv",
     "stress-train.json",
     "stress-train.png",
     "stress-all.csv",
+    "stress-all-groups.csv",
     "stress-all.json",
     "stress-all.png",
     "events.out.tfevents.emovox",

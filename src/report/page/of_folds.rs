@@ -7,13 +7,14 @@ use serde::Deserialize;
 
 use super::clips::rows;
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
+use super::stress::{StressChecks, checks_text};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::audio::Excerpt;
 use crate::bounded;
 use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, SpeakerScores};
 use crate::leakage::is_in_question;
 use crate::report::{recall_png, reliability_png};
-use crate::run::{RunFolder, SavedPredictions, read_fold_predictions};
+use crate::run::{RunFolder, SavedPredictions, read_fold_predictions, trial_name};
 
 /// The fields of a cross-validation's `report.json` that a page shows.
 #[derive(Debug, Deserialize)]
@@ -67,6 +68,15 @@ impl SavedResults {
                 path.display()
             )
         })
+    }
+
+    /// The passed checks of each training whose stress test was made.
+    pub(super) fn stress(&self, folder: &Path) -> Result<Vec<Option<StressChecks>>> {
+        let of_cell = |cell: &SavedCell| {
+            let run = folder.join(trial_name(&cell.fold, cell.seed));
+            StressChecks::of(&RunFolder::in_folder(&run))
+        };
+        self.cells.iter().map(of_cell).collect()
     }
 }
 
@@ -130,7 +140,7 @@ pub fn folds_page(
         notes: results.notes.clone(),
         figures: figures(&shown, results.intervals, results.calibration.ece),
         tables: vec![
-            fold_table(&results),
+            fold_table(&results, &results.stress(folder)?),
             class_table(metrics),
             speaker_table(&results.speakers),
         ],
@@ -156,8 +166,8 @@ pub fn folds_page(
     page.html()
 }
 
-fn fold_table(results: &SavedResults) -> Table {
-    let cell = |cell: &SavedCell| {
+fn fold_table(results: &SavedResults, stress: &[Option<StressChecks>]) -> Table {
+    let cell = |(cell, &stress): (&SavedCell, &Option<StressChecks>)| {
         vec![
             format!("fold {}, seed {}", cell.fold, cell.seed),
             cell.speakers.to_string(),
@@ -165,9 +175,10 @@ fn fold_table(results: &SavedResults) -> Table {
             percent(cell.accuracy),
             percent(cell.uar),
             percent(cell.macro_f1),
+            checks_text(stress),
         ]
     };
-    let summary = |name: &str, spread: &SavedMeanStd| {
+    let summary = |name: &str, spread: &SavedMeanStd, stress: String| {
         let [accuracy, uar, macro_f1] =
             [spread.accuracy, spread.uar, spread.macro_f1].map(mean_std_text);
         vec![
@@ -177,11 +188,18 @@ fn fold_table(results: &SavedResults) -> Table {
             accuracy,
             uar,
             macro_f1,
+            stress,
         ]
     };
-    let mut rows: Vec<Vec<String>> = results.cells.iter().map(cell).collect();
-    rows.push(summary("mean of the folds", &results.mean_of_folds));
-    rows.push(summary("all test clips together", &results.pooled));
+    let cells = results.cells.iter().zip(stress);
+    let mut rows: Vec<Vec<String>> = cells.map(cell).collect();
+    let mean = checks_text(StressChecks::mean(stress));
+    rows.push(summary("mean of the folds", &results.mean_of_folds, mean));
+    rows.push(summary(
+        "all test clips together",
+        &results.pooled,
+        String::new(),
+    ));
     if let Some(Intervals {
         accuracy,
         uar,
@@ -197,13 +215,20 @@ fn fold_table(results: &SavedResults) -> Table {
             accuracy,
             uar,
             macro_f1,
+            String::new(),
         ]);
     }
     Table {
         title: "Folds".into(),
         explained: "± is the standard deviation over the seeds.".into(),
         head: [
-            "training", "speakers", "clips", "accuracy", "UAR", "macro-F1",
+            "training",
+            "speakers",
+            "clips",
+            "accuracy",
+            "UAR",
+            "macro-F1",
+            "stress test",
         ]
         .map(String::from)
         .into(),

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::of_folds::{SavedMeanStd, SavedResults, mean_std_text};
 use super::of_run::{Scored, range};
+use super::stress::{StressChecks, checks_text};
 use super::{Page, Picture, Table, percent};
 use crate::bounded;
 use crate::evaluation::{Intervals, Metrics};
@@ -24,6 +25,7 @@ struct Compared {
     spread: Option<SavedMeanStd>,
     intervals: Option<Intervals>,
     ece: f64,
+    stress: Option<StressChecks>,
     curves: Option<Curves>,
     config: Option<String>,
 }
@@ -84,6 +86,7 @@ fn of_run(run: &RunFolder) -> Result<Compared> {
         spread: None,
         intervals,
         ece: report.calibration.ece,
+        stress: StressChecks::of(run)?,
         curves: Some(curves),
         config: Some(config),
     })
@@ -91,6 +94,7 @@ fn of_run(run: &RunFolder) -> Result<Compared> {
 
 fn of_folds(folder: &Path) -> Result<Compared> {
     let results = SavedResults::read(folder)?;
+    let stress = StressChecks::mean(&results.stress(folder)?);
     Ok(Compared {
         name: results.name,
         scored: format!("cross-validation of {}", results.arch),
@@ -100,6 +104,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
         spread: Some(results.pooled),
         intervals: results.intervals,
         ece: results.calibration.ece,
+        stress,
         curves: None,
         config: bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS).ok(),
     })
@@ -125,6 +130,7 @@ fn score_table(all: &[Compared]) -> Table {
             interval,
             macro_f1,
             percent(one.ece),
+            checks_text(one.stress),
         ]
     };
     let head = [
@@ -137,6 +143,7 @@ fn score_table(all: &[Compared]) -> Table {
         "UAR, 95 %",
         "macro-F1",
         "calibration error",
+        "stress test",
     ];
     Table {
         title: "Scores".into(),

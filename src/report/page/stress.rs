@@ -28,6 +28,46 @@ pub(super) fn read_stress(run: &RunFolder) -> Result<Option<StressReport>> {
     Ok((report.part == "test").then_some(report))
 }
 
+/// The passed checks of a run's stress test; none before `emovox stress`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StressChecks {
+    pub(super) passed: f64,
+    pub(super) checks: usize,
+}
+
+impl StressChecks {
+    /// The checks of a run on its test subset.
+    pub(super) fn of(run: &RunFolder) -> Result<Option<StressChecks>> {
+        let report = read_stress(run)?;
+        Ok(report.map(|report| StressChecks {
+            passed: report.passed as f64,
+            checks: report.checks,
+        }))
+    }
+
+    /// The mean over several runs; none if one of them has no stress test.
+    pub(super) fn mean(all: &[Option<StressChecks>]) -> Option<StressChecks> {
+        let all: Vec<StressChecks> = all.iter().copied().collect::<Option<_>>()?;
+        let passed: f64 = all.iter().map(|one| one.passed).sum();
+        Some(StressChecks {
+            passed: passed / all.len() as f64,
+            checks: all.first()?.checks,
+        })
+    }
+}
+
+/// The cell of a table: `27 of 40`, or `–`.
+pub(super) fn checks_text(checks: Option<StressChecks>) -> String {
+    let Some(StressChecks { passed, checks }) = checks else {
+        return "–".into();
+    };
+    if passed.fract() == 0.0 {
+        format!("{passed} of {checks}")
+    } else {
+        format!("{passed:.1} of {checks}")
+    }
+}
+
 /// The tables of a stress test: the disturbances, the recall of each class, and the groups.
 pub(super) fn stress_tables(report: &StressReport) -> Vec<Table> {
     let mut tables = vec![disturbances(report), recalls(report)];
@@ -97,12 +137,13 @@ fn notes(report: &StressReport) -> String {
 
 fn recalls(report: &StressReport) -> Table {
     let row = |name: &str, scores: &Robustness| {
-        let cells = scores.per_class.iter().map(|class| {
-            format!(
+        let cells = scores.per_class.iter().map(|class| match class.support {
+            0 => "–".to_string(),
+            _ => format!(
                 "{:.0} / {:.0}",
                 100.0 * class.precision,
                 100.0 * class.recall
-            )
+            ),
         });
         [name.to_string()].into_iter().chain(cells).collect()
     };
@@ -122,8 +163,9 @@ fn recalls(report: &StressReport) -> Table {
 }
 
 fn groups(report: &StressReport) -> Table {
+    let recall = |recall: &Option<f64>| recall.map_or("–".to_string(), percent);
     let rows = report.groups.iter().map(|group| {
-        vec![
+        let scores = [
             group.property.clone(),
             group.group.clone(),
             group.clips.to_string(),
@@ -132,24 +174,29 @@ fn groups(report: &StressReport) -> Table {
             format!("{:.1}", 100.0 * group.threshold),
             if group.passes() { "yes" } else { "no" }.into(),
             report.unfair(group),
-        ]
+        ];
+        let recalls = group.recalls.iter().map(recall);
+        scores.into_iter().chain(recalls).collect()
     });
+    let mut head = strings([
+        "property",
+        "group",
+        "clips",
+        "UAR",
+        "difference, points",
+        "threshold, points",
+        "passed",
+        "classes with another recall",
+    ]);
+    let classes = report.classes.iter();
+    head.extend(classes.map(|class| format!("recall of {class}")));
     Table {
         title: "Groups".into(),
         explained:
             "Difference to all clips. The threshold is the largest difference of 1000 random \
                     models."
                 .into(),
-        head: strings([
-            "property",
-            "group",
-            "clips",
-            "UAR",
-            "difference, points",
-            "threshold, points",
-            "passed",
-            "classes with another recall",
-        ]),
         rows: rows.collect(),
+        head,
     }
 }
