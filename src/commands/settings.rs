@@ -22,7 +22,7 @@ pub(super) struct Settings {
     #[arg(long, value_enum)]
     pub(super) arch: Option<Arch>,
     /// Number of training epochs [default: as many as make 10 000 steps (demo: 2400), from 10 to
-    /// 400; --arch mean-lstm: 100]
+    /// 400; a third of them with --init-weights; --arch mean-lstm: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Number of clips per step [default: 32; --arch mean-lstm: 64]

@@ -534,6 +534,11 @@ mod tests {
         assert_eq!(chosen(Arch::Bilstm, None, 1_000_000), 10);
         assert_eq!(chosen(Arch::Bilstm, Some(3), 840), 3);
         assert_eq!(chosen(Arch::MeanLstm, None, 840), 100);
+
+        let mut fine_tuning = RunConfig::recipe(Arch::Bilstm).training;
+        fine_tuning.init_weights = Some("best.ot".into());
+        fine_tuning.choose_epochs(840, 10_000);
+        assert_eq!(fine_tuning.epochs, 124);
     }
 
     #[test]

@@ -265,12 +265,17 @@ const CHOSEN_EPOCHS: [usize; 2] = [10, 400];
 
 impl TrainingConfig {
     /// Sets the number of epochs for a training subset with this number of clips, if it is 0: as
-    /// many as make this number of steps, but at least 10 and at most 400.
+    /// many as make this number of steps, but at least 10 and at most 400. A training with initial
+    /// weights has a third of them (docs/recipe.md, eighth round).
     pub fn choose_epochs(&mut self, clips: usize, steps: usize) {
         if self.epochs == 0 {
             let in_epoch = clips.div_ceil(self.batch_size).max(1);
             let [fewest, most] = CHOSEN_EPOCHS;
-            self.epochs = steps.div_ceil(in_epoch).clamp(fewest, most);
+            let epochs = steps.div_ceil(in_epoch).clamp(fewest, most);
+            self.epochs = match self.init_weights {
+                Some(_) => epochs.div_ceil(3).max(fewest),
+                None => epochs,
+            };
         }
     }
 
