@@ -28,6 +28,8 @@ Examples:
       count boredom as sadness, and calm as calm
   emovox evaluate ravdess-bilstm --manifest mine.csv --root data/mine
       the recordings in a manifest; --subset test selects its test subset
+  emovox evaluate ravdess-bilstm --data data/emodb --adapt speaker
+      adapted to each speaker first, as emovox predict --adapt-to is
   emovox evaluate ravdess-bilstm --json               JSON for programs
 
 On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if the \
@@ -87,9 +89,14 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         chosen.corpus.folder.display(),
         classes.join(", ")
     );
-    let probabilities = predictor
-        .probabilities(&known.features)
-        .map_err(|error| naming_clip(error, &known.clips))?;
+    let probabilities = match args.scored.adapt {
+        Some(voices) => {
+            notes.push(voices.note());
+            predictor.probabilities_by_voice(&known.features, &voices.of(&known.clips))
+        }
+        None => predictor.probabilities(&known.features),
+    };
+    let probabilities = probabilities.map_err(|error| naming_clip(error, &known.clips))?;
     let predictions = labels.predictions(probabilities, known.labels);
     let report = Report {
         run: predictor.trained().name().to_string(),

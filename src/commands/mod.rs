@@ -1,5 +1,6 @@
 //! The commands: each parses its arguments, calls the modules of the library, and prints results.
 
+mod adapt;
 mod bars;
 mod cache;
 mod collect;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::adapt::Voices;
 use super::folder::FolderArgs;
 use super::list::ListArgs;
 use super::{Runs, data_folder, find_own_of, models, open_data};
@@ -33,6 +34,9 @@ pub(super) struct ScoredArgs {
     /// Subset to score [default: test; with another corpus: all]
     #[arg(long, value_enum, alias = "part")]
     subset: Option<SubsetName>,
+    /// Adapt the model to the recordings before it is scored on them, without their labels
+    #[arg(long, value_enum, value_name = "VOICES")]
+    pub(super) adapt: Option<Voices>,
     /// Replace a label of the model and of the recordings; can be repeated
     #[arg(long, value_name = "LABEL=LABEL", value_parser = pair)]
     map: Vec<(String, String)>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use super::adapt::AdaptArgs;
 use super::models::{load, open_or_builtin};
 use super::stop::Stop;
 use super::{Runs, say, warning};
@@ -59,6 +60,8 @@ pub struct ServeArgs {
     /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
+    #[command(flatten)]
+    adapt: AdaptArgs,
     /// Print one line on standard error for each request
     #[arg(long)]
     log: bool,
@@ -157,7 +160,8 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     };
     let listener = listen(&args.address, !tokens.is_empty() || args.allow_anyone)?;
     let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
-    let predictor = load(trained, args.device)?;
+    let mut predictor = load(trained, args.device)?;
+    args.adapt.adapt(&mut predictor)?;
     let stop = Stop::listen();
     let config = ServeConfig {
         workers: parallel::threads(),

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use super::adapt::Voices;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::scored::{Chosen, ScoredArgs};
 use super::terminal::{print_json, print_text};
 use super::{resolve, say, tell_skipped, tell_skipped_sounds, warning};
 use emovox::audio::AudioConfig;
-use emovox::corpus::Corpus;
+use emovox::corpus::{Clip, Corpus};
 use emovox::dataset::{Sounds, read_sounds};
 use emovox::device::DeviceChoice;
 use emovox::disturbance::Disturbance;
@@ -113,6 +114,10 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
             responses: &responses.waveforms,
             seed: args.seed,
         },
+        voices: args.scored.adapt.map(|voices| {
+            let clips: Vec<&Clip> = decoded.clips.iter().collect();
+            voices.of(&clips)
+        }),
     };
     if let Some(folder) = files.as_ref().and_then(|files| files.csv.parent()) {
         check_writable(folder)?;
@@ -122,6 +127,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     report.corpus = chosen.corpus.name();
     report.part = chosen.part;
     report.notes = notes.notes;
+    report.notes.extend(args.scored.adapt.map(Voices::note));
     report.notes.extend(labels.note());
     if unknown > 0 {
         let note = format!("{unknown} clips left out, whose label is not a class of the model");
@@ -210,7 +216,7 @@ fn out_files(args: &StressArgs, chosen: &Chosen) -> Result<Option<StressFiles>> 
         Some(out) => RunFolder::in_folder(out),
         None => {
             let is_bundle = Path::new(run).is_file() && !runs.runs_dir.join(run).is_dir();
-            if !chosen.is_own() || is_bundle {
+            if !chosen.is_own() || is_bundle || args.scored.adapt.is_some() {
                 return Ok(None);
             }
             RunFolder::open(&runs.runs_dir, run)?

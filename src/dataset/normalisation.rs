@@ -65,6 +65,25 @@ impl Normalisation {
         Ok(())
     }
 
+    /// The normalisation of recordings of one voice and one microphone: their own statistics, mixed with
+    /// these, which count as much as `prior` recordings. The result has the mean and the variance of such
+    /// a mixture of frames.
+    ///
+    /// # Errors
+    /// If the features of a clip are in a file that cannot be read.
+    pub fn adapted(&self, clips: &[&Features], prior: f64) -> Result<Normalisation> {
+        let adapted = self.copy();
+        adapted.fit_clips(clips)?;
+        let own = clips.len() as f64 / (clips.len() as f64 + prior);
+        let distance = &adapted.mean - &self.mean;
+        let mean = &self.mean + &distance * own;
+        let variance = adapted.std.square() * own
+            + self.std.square() * (1.0 - own)
+            + distance.square() * (own * (1.0 - own));
+        tch::no_grad(|| adapted.set(&mean, &variance));
+        Ok(adapted)
+    }
+
     fn set(&self, mean: &Tensor, variance: &Tensor) {
         self.mean.shallow_clone().copy_(mean);
         // A constant coefficient is only shifted, not scaled.
@@ -108,6 +127,41 @@ impl Normalisation {
 mod tests {
     use super::*;
     use tch::Device;
+
+    /// Three recordings of a voice beside a prior of six: the frames of a mixture, drawn and counted.
+    #[test]
+    fn an_adapted_normalisation_is_that_of_a_mixture_of_frames() {
+        tch::manual_seed(2);
+        let draw = |frames: i64, mean: f64, std: f64| {
+            Tensor::randn([frames, 2], (Kind::Float, Device::Cpu)) * std + mean
+        };
+        let known = draw(40_000, -3.0, 2.0);
+        let normalisation = Normalisation::identity(2);
+        normalisation.fit(&known);
+        let voice = draw(20_001, 5.0, 0.5);
+        let clips: Vec<Features> = voice
+            .chunk(3, 0)
+            .into_iter()
+            .map(|rows| {
+                let values = Vec::<f32>::try_from(rows.flatten(0, 1)).unwrap();
+                Features::new(rows.size()[0] as usize, 2, values).unwrap()
+            })
+            .collect();
+        let clips: Vec<&Features> = clips.iter().collect();
+
+        let mixture = Normalisation::identity(2);
+        mixture.fit(&Tensor::cat(&[known, voice], 0));
+        let adapted = normalisation.adapted(&clips, 6.0).unwrap();
+        assert!(adapted.is_like(&mixture), "{adapted:?} {mixture:?}");
+        // Without a prior, nothing is left of the statistics of the training.
+        assert!(
+            (normalisation.adapted(&clips, 0.0).unwrap().mean - 5.0)
+                .abs()
+                .max()
+                .double_value(&[])
+                < 0.02
+        );
+    }
 
     #[test]
     fn normalised_frames_have_mean_0_and_variance_1() {

@@ -426,7 +426,7 @@ impl Experiment {
         let validation = self.part(Subset::Validation);
         let mut temperature = 1.0;
         if !validation.labels.is_empty() {
-            let warps = inference::vtlp_warps(&self.config, model)?;
+            let warps = inference::vtlp_warps(&self.config, model.normalisation(), self.device)?;
             let whole = validation.tensors(model.normalisation(), self.device)?;
             let pieces = whole.in_pieces(self.config.piece_frames());
             let batch_size = self.config.training.batch_size;
@@ -445,7 +445,7 @@ impl Experiment {
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
         training::load_selected(model, &self.run)?;
         let batch_size = self.config.training.batch_size;
-        let tracts = inference::vtlp_warps(&self.config, model)?;
+        let tracts = inference::vtlp_warps(&self.config, model.normalisation(), self.device)?;
         let (device, most) = (self.device, self.config.piece_frames());
         let log_probabilities = |part: &LabeledSubset| {
             let whole = part.tensors(model.normalisation(), device)?;

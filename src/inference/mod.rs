@@ -18,7 +18,7 @@ pub use answer::{Answer, NO_SPEECH};
 pub use builtin::{BUILTIN, BuiltinModel, BuiltinScores};
 pub use bundle::Precision;
 pub use in_memory::{Answers, InMemory, NotNeeded};
-pub use predictor::{Prediction, Predictor};
+pub use predictor::{PRIOR_RECORDINGS, Prediction, Predictor};
 pub use recording::{Segment, Segments};
 pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};
 pub use trained::{Trained, Unfinished};
@@ -26,24 +26,29 @@ pub use window_predictor::WindowPredictor;
 pub use windows::{Windowing, Windows};
 
 use anyhow::Result;
+use tch::Device;
 use thiserror::Error;
 
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Clip;
-use crate::model::EmotionModel;
+use crate::dataset::Normalisation;
 
-/// The VTLP warps for the test-time augmentation of a run; `None` without test-time augmentation.
+/// The VTLP warps for the test-time augmentation of a run, for features with a normalisation; `None`
+/// without test-time augmentation.
 ///
 /// # Errors
 /// If recordings keep their own sample rates.
-pub fn vtlp_warps(config: &RunConfig, model: &EmotionModel) -> Result<Option<VtlpWarps>> {
+pub fn vtlp_warps(
+    config: &RunConfig,
+    normalisation: &Normalisation,
+    device: Device,
+) -> Result<Option<VtlpWarps>> {
     let factors = &config.inference.vtlp_warps;
     if factors.is_empty() {
         return Ok(None);
     }
     let (audio, features) = (&config.audio, &config.features);
-    let (normalisation, device) = (model.normalisation(), model.device());
     VtlpWarps::new(factors, features, audio.sample_rate, normalisation, device).map(Some)
 }
 
@@ -84,8 +89,8 @@ mod tests {
     use super::*;
     use crate::dataset::SplitTensors;
     use crate::features::Features;
-    use crate::model::{self, BilstmConfig, ModelConfig};
-    use tch::{Device, Kind, Tensor};
+    use crate::model::{self, BilstmConfig, EmotionModel, ModelConfig};
+    use tch::{Kind, Tensor};
 
     #[test]
     fn the_prediction_with_several_warps_is_the_mean_over_them() {
@@ -108,7 +113,7 @@ mod tests {
         let part = SplitTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
         let mut predict = |factors: &[f64]| {
             config.inference.vtlp_warps = factors.to_vec();
-            let warps = vtlp_warps(&config, &model).unwrap();
+            let warps = vtlp_warps(&config, model.normalisation(), Device::Cpu).unwrap();
             model::log_probabilities(&model, &part, warps.as_ref(), 8).unwrap()
         };
         let (plain, low) = (predict(&[]), predict(&[0.9]));

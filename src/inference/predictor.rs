@@ -1,8 +1,9 @@
 //! Predictions of a trained run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tch::Device;
 
 use super::{Trained, check_predictions, vtlp_warps};
@@ -10,7 +11,7 @@ use crate::audio::Channel;
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
-use crate::dataset::{self, Extracted, SplitTensors};
+use crate::dataset::{self, Extracted, Normalisation, SplitTensors};
 use crate::evaluation::at_temperature;
 use crate::features::Features;
 use crate::memory;
@@ -22,13 +23,31 @@ use crate::run::RunFolder;
 const BATCH_SIZE: usize = 64;
 /// Number of recordings for each thread whose features are in memory at once.
 const CHUNK: usize = 8;
+/// Number of recordings that the statistics of the training count as in an adaptation.
+pub const PRIOR_RECORDINGS: f64 = 20.0;
 
 /// The best weights of a run with its settings. Threads may share it: it only reads its tensors.
 #[derive(Debug)]
 pub struct Predictor {
     trained: Shared<Trained>,
     model: Shared<EmotionModel>,
-    warps: Shared<Option<VtlpWarps>>,
+    input: Shared<Input>,
+}
+
+/// What becomes of features before the model reads them.
+#[derive(Debug)]
+struct Input {
+    normalisation: Normalisation,
+    warps: Option<VtlpWarps>,
+}
+
+impl Input {
+    fn new(config: &RunConfig, normalisation: Normalisation, device: Device) -> Result<Input> {
+        Ok(Input {
+            warps: vtlp_warps(config, &normalisation, device)?,
+            normalisation,
+        })
+    }
 }
 
 /// The prediction for one recording.
@@ -62,8 +81,9 @@ impl Predictor {
     /// If the weights cannot be read, or do not fit the settings.
     pub fn of(trained: Trained, device: Device) -> Result<Predictor> {
         let model = trained.model(device)?;
+        let normalisation = model.normalisation().copy();
         Ok(Predictor {
-            warps: Shared::new(vtlp_warps(trained.config(), &model)?),
+            input: Shared::new(Input::new(trained.config(), normalisation, device)?),
             trained: Shared::new(trained),
             model: Shared::new(model),
         })
@@ -96,7 +116,34 @@ impl Predictor {
 
     /// The VTLP warps for test-time augmentation; `None` without test-time augmentation.
     pub fn warps(&self) -> Option<&VtlpWarps> {
-        self.warps.get().as_ref()
+        self.input.get().warps.as_ref()
+    }
+
+    /// Adapts the model to a voice and a microphone, from the features of recordings of both. Their
+    /// emotions need not be known, but should be several: an emotion that all of them have becomes the
+    /// neutral state of the voice.
+    ///
+    /// Features are normalised with the statistics of these recordings instead of those of the training
+    /// (speaker normalisation, Schuller et al. 2010), as far as there are enough of them: the statistics
+    /// of the training count as much as [`PRIOR_RECORDINGS`] (MAP estimation, Gauvain & Lee 1994).
+    ///
+    /// # Errors
+    /// If the run does not normalise its features, or if the features are in a file that cannot be read.
+    pub fn adapt(&mut self, recordings: &[&Features]) -> Result<()> {
+        self.input = Shared::new(self.adapted(recordings)?);
+        Ok(())
+    }
+
+    fn adapted(&self, recordings: &[&Features]) -> Result<Input> {
+        ensure!(
+            self.config().model.normalise(),
+            "the run {} does not normalise its features, so it cannot adapt to a voice",
+            self.trained().name()
+        );
+        ensure!(!recordings.is_empty(), "there is no recording to adapt to");
+        let normalisation = self.model().normalisation();
+        let normalisation = normalisation.adapted(recordings, PRIOR_RECORDINGS)?;
+        Input::new(self.config(), normalisation, self.model().device())
     }
 
     /// Probabilities `[recordings][classes]` for the features of recordings, calibrated with the
@@ -105,24 +152,58 @@ impl Predictor {
     /// # Errors
     /// [`NonFinitePrediction`](super::NonFinitePrediction) if a probability is NaN or infinite.
     pub fn probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
-        let rows = self.unchecked_probabilities(features)?;
+        let rows = self.unchecked_probabilities(features, self.input.get())?;
         check_predictions(&rows)?;
         Ok(rows)
     }
 
-    fn unchecked_probabilities(&self, features: &[&Features]) -> Result<Vec<Vec<f32>>> {
+    /// Like [`Predictor::probabilities`], with an [adaptation](Predictor::adapt) to the recordings of
+    /// each voice. `voices` has the voice of each recording.
+    ///
+    /// # Errors
+    /// As [`Predictor::probabilities`] and [`Predictor::adapt`].
+    pub fn probabilities_by_voice(
+        &self,
+        features: &[&Features],
+        voices: &[String],
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut of_voice: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (recording, voice) in voices.iter().enumerate() {
+            of_voice.entry(voice).or_default().push(recording);
+        }
+        let mut rows = vec![Vec::new(); features.len()];
+        for recordings in of_voice.values() {
+            let own: Vec<&Features> = recordings.iter().map(|&index| features[index]).collect();
+            let input = self.adapted(&own)?;
+            let probabilities = self.unchecked_probabilities(&own, &input)?;
+            for (&recording, row) in recordings.iter().zip(probabilities) {
+                rows[recording] = row;
+            }
+        }
+        check_predictions(&rows)?;
+        Ok(rows)
+    }
+
+    fn unchecked_probabilities(
+        &self,
+        features: &[&Features],
+        input: &Input,
+    ) -> Result<Vec<Vec<f32>>> {
         if features.is_empty() {
             return Ok(Vec::new());
         }
         // The true classes are unknown; the value has no effect.
         let labels = vec![0; features.len()];
         let model = self.model();
-        let (normalisation, device) = (model.normalisation(), model.device());
+        let Input {
+            normalisation,
+            warps,
+        } = input;
         let most = self.config().piece_frames();
         let rows = memory::computing(|| {
-            let part = SplitTensors::new(features, &labels, normalisation, device)?;
+            let part = SplitTensors::new(features, &labels, normalisation, model.device())?;
             let part = part.in_pieces(most);
-            model::log_probabilities(model, &part, self.warps(), BATCH_SIZE)
+            model::log_probabilities(model, &part, warps.as_ref(), BATCH_SIZE)
         })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }
@@ -215,7 +296,7 @@ impl Predictor {
             Ok(()) => Ok(row),
             Err(error) => Err(error.to_string()),
         };
-        match self.unchecked_probabilities(features) {
+        match self.unchecked_probabilities(features, self.input.get()) {
             Ok(rows) => Ok(rows.into_iter().map(checked).collect()),
             Err(error) if !memory::is_out_of_memory(&error) => Err(error),
             Err(error) if features.len() == 1 => Ok(vec![Err(error.to_string())]),

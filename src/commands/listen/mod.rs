@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use super::adapt::AdaptArgs;
 use super::bars::clock;
 use super::models::{load, open_or_builtin};
 use super::stop::Stop;
@@ -72,6 +73,8 @@ pub struct ListenArgs {
     /// Minimum level of speech above the noise floor
     #[arg(long, value_name = "DECIBELS", default_value_t = VoiceActivityConfig::default().threshold)]
     gate: f64,
+    #[command(flatten)]
+    adapt: AdaptArgs,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -103,7 +106,8 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         bail!("--gate {} dB is outside 1 to 60 dB", args.gate);
     }
     let trained = open_or_builtin(&args.runs.runs_dir, args.run.as_deref())?;
-    let predictor = load(trained, args.device)?;
+    let mut predictor = load(trained, args.device)?;
+    args.adapt.adapt(&mut predictor)?;
 
     let input = open(&args)?;
     let stop = Stop::listen();

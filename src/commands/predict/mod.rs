@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
+use super::adapt::AdaptArgs;
 use super::bars::clock;
 use super::models::{load, open_or_builtin};
 use super::output::OutputArgs;
@@ -34,6 +35,7 @@ Examples:
   emovox predict ravdess-bilstm *.wav --csv > x.csv   a table for a spreadsheet
   emovox predict ravdess-bilstm talk.wav --window 3   a long recording, window by window
   emovox predict ravdess-bilstm call.mp3 --channel each    each side of a call on its own
+  emovox predict my-voice.wav --adapt-to my-recordings     adapted to the same voice and microphone
   curl -s URL | emovox predict ravdess-bilstm -       a recording from standard input
   emovox predict ravdess-bilstm talk.wav --window 3 --hop 0.5 --smooth 3 \\
       --format audacity --out talk.txt                a label track for Audacity
@@ -74,6 +76,8 @@ pub struct PredictArgs {
     /// Channel: mix (the mean of all), left, right, a number from 1, or each [default: that of the run]
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<ChannelChoice>,
+    #[command(flatten)]
+    adapt: AdaptArgs,
     /// Output format
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
     format: FormatName,
@@ -141,6 +145,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         outputs.check(out, |file| formats::is_own(file, format, classes))?;
     }
     let mut predictor = load(trained, args.device_for(files.len()))?;
+    args.adapt.adapt(&mut predictor)?;
     let seconds: Vec<Option<f64>> = files.iter().map(|file| seconds(file)).collect();
     let readable = files
         .iter()
