@@ -1,120 +1,135 @@
 //! Adaptation of a model to a voice and a microphone: `--adapt-to` of predictions, `--adapt` of scores.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::progress::bar;
 use super::{tell_skipped, warning};
-use emovox::corpus::{Clip, Skipped, find_recordings};
-use emovox::dataset::extract_any;
+use emovox::audio::{Excerpt, Segment};
+use emovox::corpus::{Clip, find_recordings};
+use emovox::dataset::{Extraction, extract};
 use emovox::features::Features;
-use emovox::inference::{PRIOR_RECORDINGS, Predictor};
+use emovox::inference::Predictor;
 use emovox::plural::counted;
 
-/// Largest number of recordings in a folder that a model adapts to, evenly spaced in the order of their
-/// names.
+/// Largest number of recordings in a folder that a model adapts to. They are drawn at random, always
+/// the same.
 const MOST_RECORDINGS: usize = 200;
+/// Seconds that are read of all recordings together: some 80 MB of features.
+const MOST_SECONDS: u64 = 3000;
 
 #[derive(Args)]
 pub(super) struct AdaptArgs {
-    /// Adapt the model to the voice and the microphone of these recordings (no labels are needed; they
-    /// should have several emotions)
+    /// Other recordings of the same voice and microphone, to which the model adapts; no labels needed
     #[arg(long, value_name = "DIR|FILE")]
     adapt_to: Option<PathBuf>,
 }
 
 impl AdaptArgs {
+    /// True if the flag is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.adapt_to.is_some()
+    }
+
     /// Adapts the model, if the flag is given.
     pub(super) fn adapt(&self, predictor: &mut Predictor) -> Result<()> {
         let Some(given) = &self.adapt_to else {
             return Ok(());
         };
+        predictor.trained().check_adaptable()?;
         let files = recordings(given).context("--adapt-to must be recordings of the voice")?;
         let config = predictor.config();
         let progress = bar(files.len(), "adapting", "recordings");
-        let extracted = extract_any(&files, &config.audio, &config.features, || progress.inc(1))?;
+        let Extraction {
+            features, skipped, ..
+        } = extract(&files, &config.audio, &config.features, || progress.inc(1))?;
         progress.finish_and_clear();
-        let mut skipped = Vec::new();
-        let mut features: Vec<Features> = Vec::new();
-        for (file, extracted) in files.iter().zip(extracted) {
-            let reason = match extracted {
-                Ok(one) if one.has_speech => {
-                    features.push(one.features);
-                    continue;
-                }
-                Ok(_) => "there is no speech in it".to_string(),
-                Err(reason) => reason,
-            };
-            skipped.push(Skipped {
-                file: file.as_path().into(),
-                reason,
-            });
-        }
         tell_skipped(&skipped);
         ensure!(
             !features.is_empty(),
             "--adapt-to {}: there is no recording with speech",
             given.display()
         );
-        predictor.adapt(&features.iter().collect::<Vec<_>>())?;
-        let few = match features.len() {
-            ..20 => format!(
-                "; the statistics of the training still count as {PRIOR_RECORDINGS}, more than these, so give \
-                 more if you can"
-            ),
-            _ => String::new(),
-        };
+        let features: Vec<&Features> = features.iter().map(|(_, features)| features).collect();
+        let share = predictor.adapt(&features)?;
         warning!(
-            "adapted to {} in {}{few}",
+            "adapted to {} in {}: the statistics are {:.0} % theirs and {:.0} % those of the training",
             counted(features.len(), "recording"),
-            given.display()
+            given.display(),
+            100.0 * share,
+            100.0 * (1.0 - share)
         );
         Ok(())
     }
 }
 
-/// The recordings in a folder, or a single one.
-fn recordings(given: &Path) -> Result<Vec<PathBuf>> {
-    if given.is_file() {
-        return Ok(vec![given.to_path_buf()]);
-    }
-    let found = find_recordings(given)?;
-    found.require(given)?;
-    let step = found.recordings.len().div_ceil(MOST_RECORDINGS);
-    let chosen = found.recordings.iter().step_by(step);
-    Ok(chosen.map(|file| given.join(file)).collect())
+/// The beginning of each recording in a folder, or of a single one.
+fn recordings(given: &Path) -> Result<Vec<Excerpt>> {
+    let files = if given.is_file() {
+        vec![given.to_path_buf()]
+    } else {
+        let found = find_recordings(given)?;
+        found.require(given)?;
+        tell_skipped(&found.skipped);
+        // A regular selection could leave out an emotion whose number is in the names.
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let drawn = found.recordings.sample(&mut rng, MOST_RECORDINGS);
+        drawn.map(|file| given.join(file)).collect()
+    };
+    let beginning = Segment {
+        start: Duration::ZERO,
+        end: Some(Duration::from_secs(MOST_SECONDS / files.len() as u64)),
+    };
+    let excerpts = files.into_iter().map(|path| Excerpt {
+        path,
+        segment: Some(beginning),
+    });
+    Ok(excerpts.collect())
 }
 
-/// Recordings that a model adapts to together before it is scored on them.
+/// Groups of recordings. The model adapts to each of them before it is scored on it.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub(super) enum Voices {
-    /// Those of each speaker
+pub(super) enum AdaptationGroups {
+    /// The recordings of each speaker
     Speaker,
-    /// All together: they have one microphone
+    /// All recordings of a corpus, which have one microphone
     All,
 }
 
-impl Voices {
-    /// The voice of each clip.
-    pub(super) fn of(self, clips: &[&Clip]) -> Vec<String> {
-        let voice = |clip: &&Clip| match self {
-            Voices::Speaker => clip.speaker_id().to_string(),
-            Voices::All => String::new(),
+impl AdaptationGroups {
+    /// The group of each clip.
+    ///
+    /// # Errors
+    /// If the speaker of a clip is not known, but needed.
+    pub(super) fn of(self, clips: &[&Clip]) -> Result<Vec<String>> {
+        let unknown = clips.iter().filter(|clip| clip.speaker.is_empty()).count();
+        ensure!(
+            self == AdaptationGroups::All || unknown == 0,
+            "--adapt speaker: the speakers of {} are not known; --adapt all adapts to all recordings together",
+            counted(unknown, "clip")
+        );
+        let group = |clip: &&Clip| match self {
+            AdaptationGroups::Speaker => clip.speaker_id().to_string(),
+            AdaptationGroups::All => clip.corpus.clone(),
         };
-        clips.iter().map(voice).collect()
+        Ok(clips.iter().map(group).collect())
     }
 
-    /// What a reader of the score must know.
+    /// The limit of the score, as a note beside it.
     pub(super) fn note(self) -> String {
         let recordings = match self {
-            Voices::Speaker => "the recordings of each speaker",
-            Voices::All => "all of these recordings together",
+            AdaptationGroups::Speaker => "the scored recordings of each speaker",
+            AdaptationGroups::All => "all scored recordings of a corpus",
         };
         format!(
-            "the model adapted to {recordings}, without their labels, before it predicted them; on a single \
-             recording of a new voice it cannot"
+            "adapted to {recordings}, without their labels; a single recording of a new voice has no such \
+             score"
         )
     }
 }

@@ -90,9 +90,9 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
         classes.join(", ")
     );
     let probabilities = match args.scored.adapt {
-        Some(voices) => {
-            notes.push(voices.note());
-            predictor.probabilities_by_voice(&known.features, &voices.of(&known.clips))
+        Some(groups) => {
+            notes.push(groups.note());
+            predictor.probabilities_by_group(&known.features, &groups.of(&known.clips)?)
         }
         None => predictor.probabilities(&known.features),
     };

@@ -50,7 +50,7 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let Some(model) = BUILTIN.iter().find(|model| model.name == name) else {
+    let Some(model) = BuiltinModel::named(name) else {
         let names: Vec<&str> = BUILTIN.iter().map(|model| model.name).collect();
         bail!(
             "there is no built-in model '{name}'; there is {}",
@@ -86,7 +86,7 @@ pub(super) fn open(runs: &Path, run: &str) -> Result<Trained> {
 /// If there is no such run.
 pub(super) fn open_folder(runs: &Path, run: &str) -> Result<RunFolder> {
     match RunFolder::open(runs, run) {
-        Err(_) if BUILTIN.iter().any(|model| model.name == run) => bail!(
+        Err(_) if BuiltinModel::named(run).is_some() && !runs.join(run).exists() => bail!(
             "{run} is a built-in model, which has no run folder; `emovox models {run}` prints its scores"
         ),
         opened => opened,
@@ -101,7 +101,8 @@ pub(super) fn open_or_builtin(runs: &Path, run: Option<&str>) -> Result<Trained>
     if let Some(run) = run {
         return open(runs, run);
     }
-    let [model @ BuiltinModel { name, .. }] = &BUILTIN;
+    let model = &BUILTIN[0];
+    let name = model.name;
     let other = match RunFolder::at(&runs.join(name)) {
         Some(run) => format!(" (not your run {})", run.path().display()),
         None => String::new(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use super::adapt::Voices;
+use super::adapt::AdaptationGroups;
 use super::folder::FolderArgs;
 use super::list::ListArgs;
 use super::{Runs, data_folder, find_own_of, models, open_data};
@@ -35,8 +35,8 @@ pub(super) struct ScoredArgs {
     #[arg(long, value_enum, alias = "part")]
     subset: Option<SubsetName>,
     /// Adapt the model to the recordings before it is scored on them, without their labels
-    #[arg(long, value_enum, value_name = "VOICES")]
-    pub(super) adapt: Option<Voices>,
+    #[arg(long, value_enum, value_name = "GROUPS")]
+    pub(super) adapt: Option<AdaptationGroups>,
     /// Replace a label of the model and of the recordings; can be repeated
     #[arg(long, value_name = "LABEL=LABEL", value_parser = pair)]
     map: Vec<(String, String)>,
@@ -90,7 +90,11 @@ impl ScoredArgs {
     /// Opens the run.
     pub(super) fn open(&self) -> Result<Trained> {
         self.folder.require(self.data.as_deref());
-        models::open(&self.runs.runs_dir, &self.run)
+        let run = models::open(&self.runs.runs_dir, &self.run)?;
+        if self.adapt.is_some() {
+            run.check_adaptable()?;
+        }
+        Ok(run)
     }
 
     /// Selects the run's own clips by subset, also if they have moved; or the clips of another
@@ -103,13 +107,16 @@ impl ScoredArgs {
         }
         let (split, config) = (run.split()?, run.config());
         let Some(data) = &self.data else {
-            let own = find_own_of(split, config, None).map_err(|error| match run.builtin().is_some() {
-                true => anyhow!(
-                    "{} is a built-in model, and the recordings that it was trained and tested on are not \
-                     here; give yours with --data DIR",
-                    run.name()
-                ),
-                false => error,
+            let own = find_own_of(split, config, None).map_err(|error| {
+                if run.builtin().is_some() {
+                    anyhow!(
+                        "{} is a built-in model, and the recordings that it was trained and tested on are \
+                         not here; give yours with --data DIR",
+                        run.name()
+                    )
+                } else {
+                    error
+                }
             });
             return self.own_part(own?, config);
         };

@@ -10,7 +10,7 @@ use super::data::DataArgs;
 use emovox::config::RunConfig;
 use emovox::dataset::check_sounds;
 use emovox::device::DeviceChoice;
-use emovox::inference::BUILTIN;
+use emovox::inference::BuiltinModel;
 use emovox::model::Arch;
 use emovox::training::{Balance, CheckpointSelection};
 
@@ -118,11 +118,8 @@ fn noise_folder(folder: &Path) -> Result<PathBuf> {
 
 /// The absolute path of an existing file with initial weights, or the name of a built-in model.
 fn initial_weights(weights: &Path) -> Result<PathBuf> {
-    if BUILTIN
-        .iter()
-        .any(|model| weights.as_os_str() == model.name)
-        && !weights.exists()
-    {
+    let builtin = weights.to_str().and_then(BuiltinModel::named);
+    if builtin.is_some() && !weights.exists() {
         return Ok(weights.to_path_buf());
     }
     let name = weights.display();

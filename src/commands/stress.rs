@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::adapt::Voices;
+use super::adapt::AdaptationGroups;
 use super::output::OutputArgs;
 use super::progress::bar;
 use super::scored::{Chosen, ScoredArgs};
@@ -19,7 +19,7 @@ use emovox::device::DeviceChoice;
 use emovox::disturbance::Disturbance;
 use emovox::evaluation::Robustness;
 use emovox::experiments::{DecodedClips, StressClips, StressTest, group_scores};
-use emovox::inference::Predictor;
+use emovox::inference::{Predictor, Trained};
 use emovox::io::check_writable;
 use emovox::plural::counted;
 use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
@@ -74,7 +74,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     let predictor = Predictor::of(args.scored.open()?, resolve(args.device)?)?;
     let run = predictor.trained();
     let chosen = args.scored.choose(run)?;
-    let files = out_files(args, &chosen)?;
+    let files = out_files(args, run, &chosen)?;
     let audio = &predictor.config().audio;
     let noises = read_folder(args.noise.as_deref(), "--noise", audio)?;
     let responses = read_folder(
@@ -104,6 +104,11 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         chosen.corpus.folder.display(),
         labels.classes().join(", ")
     );
+    let groups = args.scored.adapt.map(|groups| {
+        let clips: Vec<&Clip> = decoded.clips.iter().collect();
+        groups.of(&clips)
+    });
+    let groups = groups.transpose()?;
     let test = StressTest {
         predictor: &predictor,
         labels: &labels,
@@ -114,10 +119,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
             responses: &responses.waveforms,
             seed: args.seed,
         },
-        voices: args.scored.adapt.map(|voices| {
-            let clips: Vec<&Clip> = decoded.clips.iter().collect();
-            voices.of(&clips)
-        }),
+        groups,
     };
     if let Some(folder) = files.as_ref().and_then(|files| files.csv.parent()) {
         check_writable(folder)?;
@@ -127,7 +129,9 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     report.corpus = chosen.corpus.name();
     report.part = chosen.part;
     report.notes = notes.notes;
-    report.notes.extend(args.scored.adapt.map(Voices::note));
+    report
+        .notes
+        .extend(args.scored.adapt.map(AdaptationGroups::note));
     report.notes.extend(labels.note());
     if unknown > 0 {
         let note = format!("{unknown} clips left out, whose label is not a class of the model");
@@ -210,16 +214,16 @@ fn measure(
 
 /// The files of the results; without --out, none for a bundle, for other recordings and for an adapted
 /// model.
-fn out_files(args: &StressArgs, chosen: &Chosen) -> Result<Option<StressFiles>> {
+fn out_files(args: &StressArgs, trained: &Trained, chosen: &Chosen) -> Result<Option<StressFiles>> {
     let ScoredArgs { run, runs, .. } = &args.scored;
     let folder = match &args.out {
         Some(out) => RunFolder::in_folder(out),
         None => {
-            let is_bundle = Path::new(run).is_file() && !runs.runs_dir.join(run).is_dir();
-            if !chosen.is_own() || is_bundle || args.scored.adapt.is_some() {
-                return Ok(None);
+            let own = chosen.is_own() && args.scored.adapt.is_none();
+            match trained.folder().filter(|_| own) {
+                Some(folder) => folder.clone(),
+                None => return Ok(None),
             }
-            RunFolder::open(&runs.runs_dir, run)?
         }
     };
     let part = if chosen.is_own() {

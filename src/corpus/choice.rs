@@ -68,9 +68,10 @@ impl Corpus {
         };
         if kept.len() < 2 {
             let (kept, known) = (kept.join(", "), known.join(", "));
-            return Err(match self.sources.is_empty() {
-                true => CorpusError::FewLabels { kept, known },
-                false => CorpusError::FewCommonLabels { kept, known },
+            return Err(if self.sources.is_empty() {
+                CorpusError::FewLabels { kept, known }
+            } else {
+                CorpusError::FewCommonLabels { kept, known }
             });
         }
         self.retain_labels(&kept);

@@ -64,7 +64,7 @@ pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
         let waveform = audio::load_untrimmed(&excerpt, audio)?.waveform;
         ensure!(
             waveform.samples.iter().any(|&sample| sample != 0.0),
-            "it is digital silence, so it disturbs nothing"
+            "its first {MOST_SECONDS} s are digital silence, so it disturbs nothing"
         );
         Ok(waveform)
     };

@@ -655,7 +655,9 @@ fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subs
     let mut settings = config.clone();
     settings.data = DataConfig::default();
     settings.training.device = DeviceChoice::Auto;
-    settings.training.init_weights = None;
+    // The number of epochs depends on it; its path may differ.
+    let initial = &mut settings.training.init_weights;
+    initial.iter_mut().for_each(PathBuf::clear);
     settings.training.disturbance.noise_folder = None;
     settings.calibration = CalibrationConfig::default();
     let mut hash = blake3::Hasher::new();

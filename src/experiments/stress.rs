@@ -166,9 +166,9 @@ pub struct StressTest<'a> {
     pub labels: &'a AlignedLabels,
     /// The clips.
     pub clips: StressClips<'a>,
-    /// The voice of each clip, if the model adapts to each voice: to its disturbed clips, because a
-    /// microphone or a room disturbs all of them.
-    pub voices: Option<Vec<String>>,
+    /// The group of each clip, such as its speaker, if the model adapts to each group: to its disturbed
+    /// clips, because a microphone or a room disturbs all of them.
+    pub groups: Option<Vec<String>>,
 }
 
 impl StressTest<'_> {
@@ -205,8 +205,8 @@ impl StressTest<'_> {
         let (audio, features) = (&config.audio, &config.features);
         let features = extract_waveforms(clips.len(), audio, features, waveform, Ok)?;
         let features: Vec<_> = features.iter().collect();
-        let probabilities = match &self.voices {
-            Some(voices) => self.predictor.probabilities_by_voice(&features, voices),
+        let probabilities = match &self.groups {
+            Some(groups) => self.predictor.probabilities_by_group(&features, groups),
             None => self.predictor.probabilities(&features),
         };
         let probabilities = probabilities.map_err(|error| naming_clip(error, &clips))?;

@@ -53,9 +53,11 @@ pub(super) fn names() -> String {
     BUILTIN.map(|model| model.name).join(", ")
 }
 
-/// The model with a name.
-pub(super) fn find(name: &str) -> Option<&'static BuiltinModel> {
-    BUILTIN.iter().find(|model| model.name == name)
+impl BuiltinModel {
+    /// The model with a name.
+    pub fn named(name: &str) -> Option<&'static BuiltinModel> {
+        BUILTIN.iter().find(|model| model.name == name)
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub use answer::{Answer, NO_SPEECH};
 pub use builtin::{BUILTIN, BuiltinModel, BuiltinScores};
 pub use bundle::Precision;
 pub use in_memory::{Answers, InMemory, NotNeeded};
-pub use predictor::{PRIOR_RECORDINGS, Prediction, Predictor};
+pub use predictor::{Prediction, Predictor};
 pub use recording::{Segment, Segments};
 pub use streaming::{StreamPrediction, StreamSpeech, StreamingPredictor};
 pub use trained::{Trained, Unfinished};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tch::Device;
 
 use super::{Trained, check_predictions, vtlp_warps};
-use crate::audio::Channel;
+use crate::audio::{Channel, SampleRate};
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
@@ -23,8 +23,10 @@ use crate::run::RunFolder;
 const BATCH_SIZE: usize = 64;
 /// Number of recordings for each thread whose features are in memory at once.
 const CHUNK: usize = 8;
-/// Number of recordings that the statistics of the training count as in an adaptation.
-pub const PRIOR_RECORDINGS: f64 = 20.0;
+/// Seconds of speech that the statistics of the training count as in an adaptation.
+const PRIOR_SECONDS: f64 = 60.0;
+/// Sample rate of recordings that keep their own, for that number of seconds.
+const USUAL_RATE: f64 = 48_000.0;
 
 /// The best weights of a run with its settings. Threads may share it: it only reads its tensors.
 #[derive(Debug)]
@@ -32,9 +34,10 @@ pub struct Predictor {
     trained: Shared<Trained>,
     model: Shared<EmotionModel>,
     input: Shared<Input>,
+    is_adapted: bool,
 }
 
-/// What becomes of features before the model reads them.
+/// Changes of the features before the model reads them.
 #[derive(Debug)]
 struct Input {
     normalisation: Normalisation,
@@ -86,6 +89,7 @@ impl Predictor {
             input: Shared::new(Input::new(trained.config(), normalisation, device)?),
             trained: Shared::new(trained),
             model: Shared::new(model),
+            is_adapted: false,
         })
     }
 
@@ -125,25 +129,39 @@ impl Predictor {
     ///
     /// Features are normalised with the statistics of these recordings instead of those of the training
     /// (speaker normalisation, Schuller et al. 2010), as far as there are enough of them: the statistics
-    /// of the training count as much as [`PRIOR_RECORDINGS`] (MAP estimation, Gauvain & Lee 1994).
+    /// of the training count as much as a minute of speech (MAP estimation, Gauvain & Lee 1994). Returns
+    /// the share of these recordings in the new statistics.
     ///
     /// # Errors
-    /// If the run does not normalise its features, or if the features are in a file that cannot be read.
-    pub fn adapt(&mut self, recordings: &[&Features]) -> Result<()> {
+    /// If the run does not normalise its features, if there are none, or if they are in a file that
+    /// cannot be read.
+    pub fn adapt(&mut self, recordings: &[&Features]) -> Result<f64> {
         self.input = Shared::new(self.adapted(recordings)?);
-        Ok(())
+        self.is_adapted = true;
+        let frames: usize = recordings.iter().map(|features| features.frames()).sum();
+        Ok(frames as f64 / (frames as f64 + self.prior_frames()))
+    }
+
+    /// True after [`Predictor::adapt`].
+    pub fn is_adapted(&self) -> bool {
+        self.is_adapted
     }
 
     fn adapted(&self, recordings: &[&Features]) -> Result<Input> {
-        ensure!(
-            self.config().model.normalise(),
-            "the run {} does not normalise its features, so it cannot adapt to a voice",
-            self.trained().name()
-        );
-        ensure!(!recordings.is_empty(), "there is no recording to adapt to");
+        self.trained().check_adaptable()?;
+        let has_frames = recordings.iter().any(|features| features.frames() > 0);
+        ensure!(has_frames, "there is no recording to adapt to");
         let normalisation = self.model().normalisation();
-        let normalisation = normalisation.adapted(recordings, PRIOR_RECORDINGS)?;
+        let normalisation = normalisation.adapted(recordings, self.prior_frames())?;
         Input::new(self.config(), normalisation, self.model().device())
+    }
+
+    fn prior_frames(&self) -> f64 {
+        let rate = match self.config().audio.sample_rate {
+            SampleRate::Hz(rate) => f64::from(rate),
+            SampleRate::Native => USUAL_RATE,
+        };
+        PRIOR_SECONDS * rate / self.config().features.hop_length as f64
     }
 
     /// Probabilities `[recordings][classes]` for the features of recordings, calibrated with the
@@ -158,21 +176,21 @@ impl Predictor {
     }
 
     /// Like [`Predictor::probabilities`], with an [adaptation](Predictor::adapt) to the recordings of
-    /// each voice. `voices` has the voice of each recording.
+    /// each group, such as those of a speaker. `groups` has the group of each recording.
     ///
     /// # Errors
     /// As [`Predictor::probabilities`] and [`Predictor::adapt`].
-    pub fn probabilities_by_voice(
+    pub fn probabilities_by_group(
         &self,
         features: &[&Features],
-        voices: &[String],
+        groups: &[String],
     ) -> Result<Vec<Vec<f32>>> {
-        let mut of_voice: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (recording, voice) in voices.iter().enumerate() {
-            of_voice.entry(voice).or_default().push(recording);
+        let mut by_group: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (recording, group) in groups.iter().enumerate() {
+            by_group.entry(group).or_default().push(recording);
         }
         let mut rows = vec![Vec::new(); features.len()];
-        for recordings in of_voice.values() {
+        for recordings in by_group.values() {
             let own: Vec<&Features> = recordings.iter().map(|&index| features[index]).collect();
             let input = self.adapted(&own)?;
             let probabilities = self.unchecked_probabilities(&own, &input)?;

@@ -63,13 +63,17 @@ impl Trained {
         }
         if !runs.join(run).exists()
             && !Path::new(run).exists()
-            && let Some(model) = builtin::find(run)
+            && let Some(model) = BuiltinModel::named(run)
         {
             return Trained::of_builtin(model);
         }
-        let folder = RunFolder::open(runs, run).map_err(|error| match Path::new(run).exists() {
-            true => error,
-            false => anyhow!("{error}; the built-in model is {}", builtin::names()),
+        let exists = Path::new(run).exists() || runs.join(run).exists();
+        let folder = RunFolder::open(runs, run).map_err(|error| {
+            if exists {
+                error
+            } else {
+                anyhow!("{error}; the built-in model is {}", builtin::names())
+            }
         })?;
         Trained::of_folder(&folder)
     }
@@ -83,7 +87,7 @@ impl Trained {
         if bundle::has_signature(name).unwrap_or(false) {
             return Trained::of_bundle(name).map(Some);
         }
-        let model = name.to_str().and_then(builtin::find);
+        let model = name.to_str().and_then(BuiltinModel::named);
         let model = model.filter(|_| !name.exists());
         model.map(Trained::of_builtin).transpose()
     }
@@ -94,7 +98,7 @@ impl Trained {
         let folders = [path.to_path_buf(), runs.join(run)];
         folders.iter().any(|folder| RunFolder::at(folder).is_some())
             || bundle::has_signature(path).unwrap_or(false)
-            || builtin::find(run).is_some()
+            || BuiltinModel::named(run).is_some()
     }
 
     /// Opens a model that is part of the program.
@@ -179,6 +183,19 @@ impl Trained {
             Location::Builtin(model, _) => Some(model),
             _ => None,
         }
+    }
+
+    /// Checks that the model can [adapt](super::Predictor::adapt) to a voice.
+    ///
+    /// # Errors
+    /// If it does not normalise its features.
+    pub fn check_adaptable(&self) -> Result<()> {
+        ensure!(
+            self.config.model.normalise(),
+            "{} does not normalise its features, so it cannot adapt to a voice; a model with --arch bilstm can",
+            self.name()
+        );
+        Ok(())
     }
 
     /// The state of a training that is not finished; none for a finished one.

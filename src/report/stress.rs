@@ -154,7 +154,10 @@ impl StressReport {
             ));
         }
         if self.speakers < 2 {
-            cautions.push("all clips are of one speaker, and so is the babble".into());
+            cautions.push(
+                "there is at most one known speaker, so the babble can be of the same speaker"
+                    .into(),
+            );
         }
         let classes = self.classes.iter().zip(&self.clean.per_class);
         let missing: Vec<&str> = classes
@@ -556,7 +559,7 @@ mod tests {
         let constant = predictions(&[0, 1, 0, 1], &[0, 0, 0, 0]);
         let report = StressReport::new(&constant, &["x"; 4], 1);
         let cautions = report.cautions().join("; ");
-        for words in ["above chance (50.0 %)", "with 4 clips", "one speaker"] {
+        for words in ["above chance (50.0 %)", "with 4 clips", "one known speaker"] {
             assert!(cautions.contains(words), "{cautions}");
         }
         let truth: Vec<usize> = (0..60).map(|clip| clip % 2).collect();

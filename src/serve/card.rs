@@ -10,7 +10,7 @@ use crate::bounded;
 use crate::corpus::{Clip, CorpusKind};
 use crate::evaluation::SpeakerBootstrap;
 use crate::fetch;
-use crate::inference::Trained;
+use crate::inference::{Predictor, Trained};
 use crate::run::{RunFolder, read_predictions};
 
 /// Uses that no model of emovox is for, unless its card has a list of its own.
@@ -27,7 +27,8 @@ const NOT_FOR: [&str; 3] = [
 ///
 /// # Errors
 /// If the files of the run cannot be read.
-pub(super) fn card(trained: &Trained, limits: &Limits) -> Result<Value> {
+pub(super) fn card(predictor: &Predictor, limits: &Limits) -> Result<Value> {
+    let trained = predictor.trained();
     let data = &trained.config().data;
     let (clips, _) = trained.split()?;
     let caveats = trained.caveats()?;
@@ -41,6 +42,7 @@ pub(super) fn card(trained: &Trained, limits: &Limits) -> Result<Value> {
         "corpora": corpora(trained, &clips),
         "speakers_shared": caveats.speakers_shared(),
         "notes": caveats.notes(),
+        "adapted": predictor.is_adapted(),
         "calibrated": trained.config().calibration.temperature != 1.0,
         "scores": scores(trained)?,
         "robustness": trained.folder().map(robustness).transpose()?,

@@ -191,7 +191,7 @@ impl App {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(u32::MAX as usize)));
         Ok(App {
             predictor,
-            card: card::card(predictor.trained(), &limits)?,
+            card: card::card(predictor, &limits)?,
             access: Access::new(address.ip(), config.tokens, config.origins, config.hosts),
             log: config.log,
             logs_requests: config.logs_requests,

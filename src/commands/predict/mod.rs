@@ -126,6 +126,10 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     let files = recordings(&given, &input)?;
     let format = args.format();
     ensure!(
+        args.channel != Some(ChannelChoice::Each) || !args.adapt.is_given(),
+        "--adapt-to adapts to one voice, and each channel has another; select one with --channel left or right"
+    );
+    ensure!(
         args.channel != Some(ChannelChoice::Each) || !format.is_a_track(),
         "Audacity labels and WebVTT are for one channel; select it with --channel left or right, or use \
          --format csv"
@@ -145,6 +149,9 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         outputs.check(out, |file| formats::is_own(file, format, classes))?;
     }
     let mut predictor = load(trained, args.device_for(files.len()))?;
+    if let Some(ChannelChoice::One(channel)) = args.channel {
+        predictor.set_channel(channel);
+    }
     args.adapt.adapt(&mut predictor)?;
     let seconds: Vec<Option<f64>> = files.iter().map(|file| seconds(file)).collect();
     let readable = files

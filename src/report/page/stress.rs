@@ -19,7 +19,7 @@ pub(super) fn read_stress(run: &RunFolder) -> Result<Option<StressReport>> {
         format!(
             "cannot read {}; write it again with `emovox stress {}`",
             path.display(),
-            run.name()
+            run.path().display()
         )
     };
     let text = bounded::read_text(&path, bounded::RESULTS).with_context(repeat)?;
