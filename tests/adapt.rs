@@ -133,6 +133,10 @@ fn a_prediction_adapts_to_a_folder() {
         assert!(message.contains(words), "{message}");
     }
 
+    env.run(&format!(
+        "predict mine {clip} --adapt-to few --channel each"
+    ))
+    .fails_with(&["--adapt-to", "--channel left"]);
     env.run(&format!("predict mine {clip} --adapt-to nowhere"))
         .fails_with(&["--adapt-to", "nowhere"]);
     fs::remove_file(env.path("few/a.wav")).unwrap();
@@ -158,6 +162,26 @@ fn an_adapted_score_has_a_note_and_does_not_replace_the_files_of_the_run() {
         .success();
     assert!(output.out.contains("no file is written"), "{}", output.out);
     assert!(!env.path("runs/mine/stress.json").exists());
+}
+
+#[test]
+fn clips_of_unknown_speakers_are_no_group() {
+    let env = trained();
+    for emotion in ["anger", "neutral"] {
+        for clip in 0..3 {
+            let level = -20.0 - f64::from(clip);
+            env.wav(
+                &format!("flat/{emotion}/{clip}.wav"),
+                16_000,
+                1,
+                &env::noise(1.0, level),
+            );
+        }
+    }
+    env.run("evaluate mine --data flat --adapt speaker --device cpu")
+        .fails_with(&["6 clips", "not known", "--adapt all"]);
+    env.run("evaluate mine --data flat --adapt all --device cpu")
+        .success();
 }
 
 /// The baseline does not normalise its features.

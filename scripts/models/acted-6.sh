@@ -21,9 +21,12 @@ if [ ! -e "$runs/acted-6/report.json" ]; then
 fi
 bundle=data/models/acted-6.emovox
 "$emovox" export acted-6 --runs-dir "$runs" --half --force --out "$bundle"
-# The bundle names its recordings as the run does, so without --data it is scored on their test subset.
-"$emovox" evaluate "$bundle"
-"$emovox" stress "$bundle" --out "$runs/acted-6-stress"
+# Its own recordings are below the deepest folder that has both corpora.
+common=$(realpath "$crema")
+until [[ $common == / || $(realpath "$emodb")/ == "$common"/* ]]; do common=$(dirname "$common"); done
+"$emovox" evaluate "$bundle" --data "$common"
+"$emovox" stress "$bundle" --data "$common" --out "$runs/acted-6-stress"
 for corpus; do
     "$emovox" evaluate "$bundle" --data "${corpus#*=}"
+    "$emovox" evaluate "$bundle" --data "${corpus#*=}" --adapt speaker
 done

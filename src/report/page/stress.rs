@@ -200,3 +200,18 @@ fn groups(report: &StressReport) -> Table {
         head,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_checks_needs_all_runs() {
+        let checks = |passed| Some(StressChecks { passed, checks: 40 });
+        let text = |all: &[Option<StressChecks>]| checks_text(StressChecks::mean(all));
+        assert_eq!(text(&[checks(27.0), checks(28.0)]), "27.5 of 40");
+        assert_eq!(text(&[checks(27.0), checks(29.0)]), "28 of 40");
+        assert_eq!(text(&[checks(27.0), None]), "–");
+        assert_eq!(text(&[]), "–");
+    }
+}
