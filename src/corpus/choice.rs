@@ -61,6 +61,7 @@ impl Corpus {
             return Err(no_such_label(lost, &before));
         }
         let common = || known.iter().filter(|&label| self.is_in_all_sources(label));
+        let of_all_sources = wanted.is_empty() && !self.sources.is_empty();
         let kept: Vec<String> = match (wanted.is_empty(), self.sources.is_empty()) {
             (true, true) => known.clone(),
             (true, false) => common().cloned().collect(),
@@ -68,10 +69,10 @@ impl Corpus {
         };
         if kept.len() < 2 {
             let (kept, known) = (kept.join(", "), known.join(", "));
-            return Err(if self.sources.is_empty() {
-                CorpusError::FewLabels { kept, known }
-            } else {
+            return Err(if of_all_sources {
                 CorpusError::FewCommonLabels { kept, known }
+            } else {
+                CorpusError::FewLabels { kept, known }
             });
         }
         self.retain_labels(&kept);

@@ -740,6 +740,22 @@ fn merged_corpora_have_separate_speakers_and_aligned_labels() {
 }
 
 #[test]
+fn corpora_without_a_common_label_are_an_error_that_names_the_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let fear_and_surprise = ["03-01-06-01-01-01-01.wav", "03-01-08-01-01-01-01.wav"];
+    let disgust_and_anger = ["03a01Ea.wav", "08a01Wa.wav"];
+    let both = vec![
+        written(folder.path(), "ravdess", &fear_and_surprise),
+        written(folder.path(), "berlin", &disgust_and_anger),
+    ];
+    let mut union = merge(both).unwrap();
+    let error = union.choose(&[], &BTreeMap::new()).unwrap_err().to_string();
+    for words in ["no label in common", "--labels all", "--map"] {
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn one_corpus_is_restricted_and_no_label_is_mapped_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let (_, mut corpus) = written(folder.path(), "ravdess", &RAVDESS);
