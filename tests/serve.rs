@@ -508,6 +508,7 @@ fn the_model_has_its_classes_its_corpora_and_its_limits() {
         serde_json::json!(["anger", "joy", "sadness"])
     );
     assert_eq!(model["speakers_shared"], false);
+    assert_eq!(model["adapted"], false);
     assert_eq!(model["calibrated"], false);
     assert_eq!(model["corpora"][0]["recordings"], 3);
     assert_eq!(model["corpora"][0]["speakers"], 3);
