@@ -170,13 +170,17 @@ impl RunConfig {
     /// prediction. `None` if recordings are not divided. If recordings keep their sample rates, the
     /// number is that for 48 kHz.
     pub fn piece_frames(&self) -> Option<usize> {
+        let seconds = self.training.piece_seconds;
+        (seconds > 0.0).then_some(1 + self.hops_in(seconds) as usize)
+    }
+
+    /// Number of hops in some seconds; recordings that keep their own sample rate count with 48 kHz.
+    pub fn hops_in(&self, seconds: f64) -> f64 {
         let rate = match self.audio.sample_rate {
             SampleRate::Hz(rate) => f64::from(rate),
             SampleRate::Native => 48_000.0,
         };
-        let seconds = self.training.piece_seconds;
-        let hops = (seconds * rate / self.features.hop_length as f64) as usize;
-        (seconds > 0.0).then_some(1 + hops)
+        seconds * rate / self.features.hop_length as f64
     }
 
     /// The settings with different values: (key, value in `self`, value in `other`).

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tch::Device;
 
 use super::{Trained, check_predictions, vtlp_warps};
-use crate::audio::{Channel, SampleRate};
+use crate::audio::Channel;
 use crate::augment::VtlpWarps;
 use crate::config::RunConfig;
 use crate::corpus::Skipped;
@@ -25,8 +25,6 @@ const BATCH_SIZE: usize = 64;
 const CHUNK: usize = 8;
 /// Seconds of speech that the statistics of the training count as in an adaptation.
 const PRIOR_SECONDS: f64 = 60.0;
-/// Sample rate of recordings that keep their own, for that number of seconds.
-const USUAL_RATE: f64 = 48_000.0;
 
 /// The best weights of a run with its settings. Threads may share it: it only reads its tensors.
 #[derive(Debug)]
@@ -157,11 +155,7 @@ impl Predictor {
     }
 
     fn prior_frames(&self) -> f64 {
-        let rate = match self.config().audio.sample_rate {
-            SampleRate::Hz(rate) => f64::from(rate),
-            SampleRate::Native => USUAL_RATE,
-        };
-        PRIOR_SECONDS * rate / self.config().features.hop_length as f64
+        self.config().hops_in(PRIOR_SECONDS)
     }
 
     /// Probabilities `[recordings][classes]` for the features of recordings, calibrated with the
