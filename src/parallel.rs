@@ -32,6 +32,9 @@ pub fn start(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(if threads == 0 { cores() } else { threads })
         .stack_size(STACK)
+        // MKL keeps the number for each thread, and a command may compute on a thread before its first
+        // `map`.
+        .start_handler(|_| use_one_thread_of_libtorch())
         .build_global()
 }
 

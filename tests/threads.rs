@@ -4,9 +4,11 @@ mod env;
 
 use std::fs;
 
-use env::TestEnv;
+use emovox::model::read_tensors;
+use env::{TestEnv, files};
+use tch::Device;
 
-/// The bytes of a run's weights, predictions and metrics; the last column of the metrics is a time.
+/// A run's weights, state, predictions and metrics; the last column of the metrics is a time.
 fn results(env: &TestEnv, run: &str) -> Vec<Vec<u8>> {
     let read = |file: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
     let metrics = String::from_utf8(read("metrics.csv")).unwrap();
@@ -15,20 +17,28 @@ fn results(env: &TestEnv, run: &str) -> Vec<Vec<u8>> {
         .filter_map(|line| line.rsplit_once(','))
         .map(|(metrics, _)| metrics)
         .collect();
+    let mut last = read_tensors(&env.path(&format!("runs/{run}/last.ot")), Device::Cpu).unwrap();
+    // It contains the times.
+    assert!(last.remove("training.epochs").is_some());
+    let last = last.iter().map(|(name, x)| (name, x.flatten(0, -1)));
+    let last: Vec<_> = last
+        .map(|(name, x)| (name, Vec::<f64>::try_from(x).unwrap()))
+        .collect();
     vec![
         read("best.ot"),
+        format!("{last:?}").into_bytes(),
         read("predictions.csv"),
         without_seconds.join("\n").into_bytes(),
     ]
 }
 
-/// Batches of 20 clips are one piece of 16 and one of four.
+/// The 18 clips are two steps: 17 clips, in pieces of 16 and of one, and one clip.
 #[test]
 fn a_training_gives_the_same_bytes_with_any_number_of_threads() {
     let env = TestEnv::with_corpus().on_cpu();
     for arch in ["bilstm", "mean-lstm"] {
         let line = format!(
-            "train --data corpus --device cpu --arch {arch} --batch-size 20 --epochs 3 --run {arch}"
+            "train --data corpus --device cpu --arch {arch} --batch-size 17 --epochs 3 --run {arch}"
         );
         for threads in [1, 2, 3, 8] {
             env.run(&format!("{line}-{threads} --threads {threads}"))
@@ -59,16 +69,42 @@ fn a_run_is_resumed_with_another_number_of_threads() {
 }
 
 #[test]
-fn predictions_do_not_depend_on_the_number_of_threads() {
+fn fine_tuning_gives_the_same_bytes_with_any_number_of_threads() {
+    let env = TestEnv::with_corpus().on_cpu();
+    let line = "train --data corpus --device cpu --config small.toml";
+    env.run(&format!("{line} --run mine")).success();
+    let tuned = |threads: u32| {
+        let flags = format!("--init-weights runs/mine/best.ot --run {threads} --threads {threads}");
+        env.run(&format!("{line} {flags}")).success();
+        results(&env, &threads.to_string())
+    };
+    let expected = tuned(1);
+    assert!(tuned(2) == expected && tuned(8) == expected);
+}
+
+#[test]
+fn predictions_and_features_do_not_depend_on_the_number_of_threads() {
     let env = TestEnv::with_corpus().on_cpu();
     env.run("train --data corpus --device cpu --config small.toml --run mine")
         .success();
-    let predict = |threads: u32| {
-        let line = format!("predict mine corpus --json --threads {threads}");
-        env.run(&line).success().out
-    };
-    let expected = predict(1);
-    assert!(predict(2) == expected && predict(8) == expected);
+    for line in [
+        "predict mine corpus --json",
+        "predict mine corpus --json --adapt-to corpus/anger",
+        "evaluate mine --data corpus --adapt speaker",
+        "features corpus --out features",
+    ] {
+        let output = |threads: u32| {
+            let output = env.run(&format!("{line} --threads {threads}")).success();
+            let written = env.path("features");
+            let features = written.exists().then(|| files(&written));
+            if features.is_some() {
+                fs::remove_dir_all(written).unwrap();
+            }
+            (output.out, features)
+        };
+        let expected = output(1);
+        assert!(output(2) == expected && output(8) == expected, "{line}");
+    }
 }
 
 #[test]

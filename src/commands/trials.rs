@@ -30,7 +30,7 @@ pub(super) struct TrialArgs {
     /// Random seed of the split into test, validation and training speakers [default: 1]
     #[arg(long, value_name = "N")]
     split_seed: Option<u64>,
-    /// Number of trainings in parallel [default: one per core; up to four per GPU]
+    /// Number of trainings in parallel [default: one per thread; up to four per GPU]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     #[command(flatten)]

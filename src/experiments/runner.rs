@@ -61,17 +61,17 @@ pub struct Runner<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// Number of trainings at the same time that is used by default: one per core. A training leaves most
-/// of a GPU idle, but needs a core that submits work to it, so each of `gpus` GPUs gets up to four, as
-/// long as each training has two cores.
+/// Number of trainings at the same time that is used by default: one for each thread of this process.
+/// A training leaves most of a GPU idle, but needs a core that submits work to it, so each of `gpus`
+/// GPUs gets up to four, as long as each training has two threads.
 pub fn default_jobs(gpus: usize) -> usize {
-    jobs_for(parallel::cores(), gpus)
+    jobs_for(parallel::threads(), gpus)
 }
 
-fn jobs_for(cores: usize, gpus: usize) -> usize {
+fn jobs_for(threads: usize, gpus: usize) -> usize {
     match gpus {
-        0 => cores,
-        gpus => gpus * (cores / 2 / gpus).clamp(1, 4),
+        0 => threads,
+        gpus => gpus * (threads / 2 / gpus).clamp(1, 4),
     }
 }
 
@@ -124,6 +124,9 @@ impl Runner<'_> {
         job: impl Fn(&T) -> Result<Job> + Sync,
         report: impl Fn(&T, &Outcome, f64) + Sync,
     ) -> Result<Vec<Outcome>> {
+        let workers = self.jobs.min(items.len());
+        // The processes that run at the same time share the threads of this process.
+        let threads = (parallel::threads() / workers.max(1)).max(1);
         let queue: Mutex<VecDeque<&T>> = Mutex::new(items.iter().collect());
         let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
         let work = &|worker: usize| {
@@ -134,7 +137,7 @@ impl Runner<'_> {
             {
                 let started = Instant::now();
                 let outcome = job(item)
-                    .and_then(|job| self.run_job(&job, gpu))
+                    .and_then(|job| self.run_job(&job, threads, gpu))
                     .unwrap_or_else(|error| Outcome::Failed(reason(&error)));
                 report(item, &outcome, started.elapsed().as_secs_f64());
                 outcomes.push(outcome);
@@ -142,7 +145,6 @@ impl Runner<'_> {
             outcomes
         };
         thread::scope(|scope| {
-            let workers = self.jobs.min(items.len());
             let workers: Vec<_> = (0..workers)
                 .map(|worker| scope.spawn(move || work(worker)))
                 .collect();
@@ -160,15 +162,13 @@ impl Runner<'_> {
         self.stop.load(Ordering::Acquire)
     }
 
-    fn run_job(&self, job: &Job, gpu: Option<usize>) -> Result<Outcome> {
+    fn run_job(&self, job: &Job, threads: usize, gpu: Option<usize>) -> Result<Outcome> {
         let log = &job.log;
         let file = no_follow(OpenOptions::new().create(true).append(true)).open(log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = process::command(&self.program);
         process::stop_with_parent(&mut command);
         command.args(&job.arguments);
-        // The processes share the threads of this process.
-        let threads = (parallel::threads() / self.jobs).max(1);
         command.args(["--threads", &threads.to_string()]);
         if let Some(gpu) = gpu {
             let visible = std::env::var(VISIBLE).ok();
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_gpu_gets_several_trainings_if_there_are_cores_for_them() {
-        for (cores, gpus, jobs) in [
+        for (threads, gpus, jobs) in [
             (2, 0, 2),
             (1, 1, 1),
             (4, 1, 2),
@@ -255,7 +255,38 @@ mod tests {
             (64, 8, 32),
             (16, 8, 8),
         ] {
-            assert_eq!(jobs_for(cores, gpus), jobs, "{cores} cores, {gpus} GPUs");
+            assert_eq!(
+                jobs_for(threads, gpus),
+                jobs,
+                "{threads} threads, {gpus} GPUs"
+            );
+        }
+    }
+
+    #[test]
+    fn the_processes_that_run_at_the_same_time_share_all_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = |item: &usize| folder.path().join(format!("{item}.log"));
+        let runner = Runner {
+            program: "/bin/sh".into(),
+            jobs: 64,
+            gpus: Vec::new(),
+            stop: &AtomicBool::new(false),
+        };
+        let job = |item: &usize| {
+            Ok(Job {
+                arguments: vec!["-c".into(), "echo $0 $1".into()],
+                log: log(item),
+            })
+        };
+        for items in 1..4 {
+            let items: Vec<usize> = (0..items).map(|item| 10 * items + item).collect();
+            runner.run(&items, job, |_, _, _| ()).unwrap();
+            let threads = (parallel::threads() / items.len()).max(1);
+            for item in &items {
+                let arguments = std::fs::read_to_string(log(item)).unwrap();
+                assert_eq!(arguments, format!("--threads {threads}\n"));
+            }
         }
     }
 

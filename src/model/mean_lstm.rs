@@ -37,9 +37,7 @@ impl MeanLstm {
         dropout: &mut Dropout,
     ) -> Tensor {
         let mask = mask::length_mask(lengths, features.size()[1]).unsqueeze(-1);
-        let sum = features
-            .masked_fill(&mask.logical_not(), 0.0)
-            .sum_dim_intlist(1, false, None);
+        let sum = (features * mask.to_kind(Kind::Float)).sum_dim_intlist(1, false, None);
         let mean = sum / lengths.unsqueeze(1).to_kind(Kind::Float);
 
         let (_, state) = self.lstm.seq(&mean.unsqueeze(-1));
