@@ -220,6 +220,16 @@ fn a_final_model_has_no_score_and_names_the_cross_validation() {
     assert_eq!(validated, 1);
     env.run(&format!("{TRAIN} --data mine --validation-fraction 0"))
         .fails_with(&["--test-fraction 0, and then --validation-fraction 0"]);
+    // The same if the test speakers are named.
+    env.run(&format!(
+        "{TRAIN} --data mine --test-speakers 01 --test-fraction 0 --validation-fraction 0"
+    ))
+    .fails_with(&["unless speakers are named"]);
+    env.run(&format!(
+        "{TRAIN} --data mine --test-speakers 01 --test-fraction 0 --validation-speakers 02 \
+         --validation-fraction 0"
+    ))
+    .success();
     env.run(&format!(
         "{TRAIN} --data mine --test-fraction 0 --validation-fraction 0 --early-stopping 3"
     ))

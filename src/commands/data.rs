@@ -70,7 +70,15 @@ impl DataArgs {
             _ => Some(self.several()?),
         };
         if let Some(chosen) = chosen {
-            config.data = chosen;
+            let file = std::mem::replace(&mut config.data, chosen);
+            // The flags name other recordings. The words of a settings file are about labels of any
+            // recordings; those of a run are about its own.
+            let is_run = !file.classes.is_empty();
+            if !is_run {
+                config.data.labels = file.labels;
+                config.data.counts_as = file.counts_as;
+                config.data.subset_words = file.subset_words;
+            }
         }
         self.specify(config);
         Ok(())
@@ -95,6 +103,14 @@ impl DataArgs {
 
     /// Several corpora, each of which is a folder or a manifest.
     fn several(&self) -> Result<DataConfig> {
+        if let Some(manifest) = &self.test_manifest {
+            bail!(
+                "--test-manifest {} belongs to a single manifest; of several corpora, a part of the \
+                 speakers is tested, or those of --test-speakers",
+                manifest.display()
+            );
+        }
+        self.list.check_roots()?;
         let lists = self.list.named().map(|list| {
             let root = self.list.root_of(list)?;
             anyhow::Ok((list.name.clone(), root, Some(list.path.clone())))

@@ -11,7 +11,7 @@ pub use training::{
 };
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,25 @@ impl RunConfig {
         if is_from_run && same_arch {
             return parse(table, path);
         }
-        let mut merged = Table::try_from(RunConfig::recipe(arch))?;
+        let mut recipe = RunConfig::recipe(arch);
+        let section = |name| table.get(name).and_then(Value::as_table);
+        // The folder of the recipe is not that of a manifest or of several corpora.
+        if let Some(data) = section("data")
+            && ["manifest", "sources"]
+                .iter()
+                .any(|key| data.contains_key(*key))
+        {
+            recipe.data.folder = PathBuf::new();
+        }
+        // After an early stop, the learning rate has not fallen to its final value.
+        let patience = section("training").and_then(|training| training.get("early_stopping"));
+        if patience
+            .and_then(Value::as_integer)
+            .is_some_and(|epochs| epochs > 0)
+        {
+            recipe.training.checkpoint_selection = CheckpointSelection::Best;
+        }
+        let mut merged = Table::try_from(recipe)?;
         for (key, value) in table {
             if key != "model" || same_arch {
                 merge(&mut merged, key, value);
@@ -270,6 +288,11 @@ impl RunConfig {
                     && self.training.early_stopping == 0),
             "without a validation subset (--validation-fraction 0), no epoch can be chosen: use \
              --checkpoint-selection last and no --early-stopping"
+        );
+        ensure!(
+            self.data.test_manifest.is_none() || self.data.manifest.is_some(),
+            "a manifest of the test clips (--test-manifest) needs one of the training clips; several \
+             corpora cannot have one"
         );
         for source in &self.data.sources {
             ensure!(
@@ -415,6 +438,26 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         file
+    }
+
+    #[test]
+    fn a_settings_file_does_not_mix_with_values_of_the_recipe_that_it_replaces() {
+        let read = |text: &str| RunConfig::over_recipe(written(text).path(), None).unwrap();
+        assert_eq!(read("").data.folder, Path::new("demo"));
+        let manifest = read("[data]\nmanifest = \"list.csv\"");
+        assert_eq!(manifest.data.folder, Path::new(""));
+        let sources = "[[data.sources]]\nname = \"a\"\nfolder = \"x\"";
+        assert_eq!(read(sources).data.folder, Path::new(""));
+        let both = read("[data]\nmanifest = \"list.csv\"\nfolder = \"x\"");
+        assert_eq!(both.data.folder, Path::new("x"));
+
+        let selection = |text: &str| read(text).training.checkpoint_selection;
+        let last = selection("[training]\nearly_stopping = 0");
+        assert_eq!(last, CheckpointSelection::Last);
+        let best = selection("[training]\nearly_stopping = 20");
+        assert_eq!(best, CheckpointSelection::Best);
+        let chosen = "[training]\nearly_stopping = 20\ncheckpoint_selection = \"last\"";
+        assert_eq!(selection(chosen), CheckpointSelection::Last);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use super::emotion;
 use super::layout::Layout;
 use super::manifest::{Manifest, Role};
 use super::subset_words::SubsetWords;
-use super::{CorpusKind, ScanOptions, Source, name_of};
+use super::{ContentHash, CorpusKind, ScanOptions, Source, name_of};
 
-/// Settings of the recordings. The training determines `classes`, `skipped` and `leaked`.
+/// Settings of the recordings. The training determines `classes`, `skipped`, `leaked` and
+/// `noise_content`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
@@ -38,6 +39,9 @@ pub struct DataConfig {
     pub skipped: usize,
     /// Number of recordings that are in several subsets, under different file names.
     pub leaked: usize,
+    /// Identity of the recordings of noise that the disturbed copies are made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_content: Option<ContentHash>,
     /// Names of the columns of the manifests that differ from the usual names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<Role, String>,

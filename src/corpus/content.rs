@@ -35,6 +35,18 @@ impl ContentHash {
         Ok(ContentHash::of_file(&excerpt.path)?.of_segment(excerpt.segment))
     }
 
+    /// The identity of several files: BLAKE3 of their names, each with its length, and their hashes.
+    pub fn of_files(files: &[(&Path, ContentHash)]) -> ContentHash {
+        let mut hasher = blake3::Hasher::new();
+        for (name, content) in files {
+            let name = name.as_os_str().as_encoded_bytes();
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name);
+            hasher.update(&content.0);
+        }
+        ContentHash(*hasher.finalize().as_bytes())
+    }
+
     /// The identity of a segment of the file with this hash: BLAKE3 of the hash and the times in
     /// nanoseconds. A whole file has the hash of its bytes.
     pub fn of_segment(self, segment: Option<Segment>) -> ContentHash {

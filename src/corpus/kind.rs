@@ -13,6 +13,7 @@ use super::{
     Labels, Layout, Sex, casia, cremad, demo, emodb, emovo, esd, jl, label_tables, nemo, ravdess,
     savee, shemo, subesco, tess, urdu,
 };
+use crate::audio::rank_of_name;
 
 /// Kind of a corpus, which determines how labels are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
@@ -211,6 +212,11 @@ impl CorpusKind {
         self == CorpusKind::Demo
     }
 
+    /// True for a published corpus, in which each name belongs to one person.
+    pub fn is_published(self) -> bool {
+        ![CorpusKind::Folders, CorpusKind::Manifest, CorpusKind::Union].contains(&self)
+    }
+
     /// True if two corpora are known to have the same speakers: the speakers of RAVDESS also sing
     /// in it. For folders per class this is not known.
     pub fn has_speakers_of(self, other: CorpusKind) -> bool {
@@ -218,7 +224,7 @@ impl CorpusKind {
             CorpusKind::RavdessSong => CorpusKind::Ravdess,
             kind => kind,
         };
-        CorpusKind::NAMED.contains(&self) && people(self) == people(other)
+        self.is_published() && people(self) == people(other)
     }
 
     /// A name that is unique in the corpus, so that a second clip with this name is a copy. `None`
@@ -226,8 +232,13 @@ impl CorpusKind {
     pub(super) fn once<'a>(self, file: &'a Path, labels: &Labels) -> Option<Cow<'a, str>> {
         match self {
             CorpusKind::Folders | CorpusKind::Manifest | CorpusKind::Union => None,
-            // The speakers and subsets have the same numbers.
-            CorpusKind::Casia | CorpusKind::Meld => None,
+            // The speakers have the same numbers.
+            CorpusKind::Casia => None,
+            // The subsets have the same numbers.
+            CorpusKind::Meld => {
+                let stem = file.file_stem()?.to_string_lossy();
+                Some(format!("{}_{stem}", label_tables::meld_subset(file)?).into())
+            }
             // With one folder per speaker, each speaker has an a01.
             CorpusKind::Savee => {
                 let Labels {
@@ -235,8 +246,21 @@ impl CorpusKind {
                 } = labels;
                 Some(format!("{speaker}_{sentence}").into())
             }
-            _ => Some(file.file_name()?.to_string_lossy()),
+            // The first field is the medium: with a picture (01), or sound alone (03).
+            CorpusKind::Ravdess | CorpusKind::RavdessSong => {
+                let stem = file.file_stem()?.to_str()?;
+                Some(stem.split_once('-').map_or(stem, |(_, rest)| rest).into())
+            }
+            _ => Some(file.file_stem()?.to_string_lossy()),
         }
+    }
+
+    /// Rank of a recording among those with the same name: the smallest is used.
+    pub(super) fn rank(self, file: &Path) -> (bool, usize) {
+        let is_ravdess = [CorpusKind::Ravdess, CorpusKind::RavdessSong].contains(&self);
+        let name = file.file_name().unwrap_or_default();
+        let has_picture = is_ravdess && !name.as_encoded_bytes().starts_with(b"03");
+        (has_picture, rank_of_name(file).unwrap_or(usize::MAX))
     }
 
     /// The reason that a file name does not belong to this corpus.

@@ -7,6 +7,7 @@ mod meld;
 mod msp_podcast;
 
 pub(super) use iemocap::sex as iemocap_sex;
+pub(super) use meld::subset_of as meld_subset;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -486,7 +486,10 @@ impl LabelSource<'_> {
 fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
     let kind = corpus.kind;
     let mut names = BTreeSet::new();
-    for file in files {
+    let mut results: Vec<(usize, Result<Clip, Skipped>)> = Vec::new();
+    let mut ranked: Vec<(usize, &PathBuf)> = files.iter().enumerate().collect();
+    ranked.sort_by_key(|(_, file)| kind.rank(file));
+    for (place, file) in ranked {
         let mut is_copy = |labels: &Labels| {
             let name = kind.once(file, labels);
             name.is_some_and(|name| !names.insert(name.into_owned()))
@@ -494,7 +497,7 @@ fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
         let reason = match source.labels(file) {
             Ok(labels) if is_copy(&labels) => "a second copy of a recording with this name".into(),
             Ok(labels) => {
-                corpus.clips.push(Clip {
+                let clip = Clip {
                     file: file.into(),
                     label: labels.label,
                     corpus_label: labels.corpus_label,
@@ -502,15 +505,21 @@ fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
                     speaker: labels.speaker,
                     sentence: labels.sentence,
                     content: None,
-                });
+                };
+                results.push((place, Ok(clip)));
                 continue;
             }
             Err(reason) => reason,
         };
-        corpus.skipped.push(Skipped {
-            file: file.into(),
-            reason,
-        });
+        let file = file.into();
+        results.push((place, Err(Skipped { file, reason })));
+    }
+    results.sort_by_key(|&(place, _)| place);
+    for (_, result) in results {
+        match result {
+            Ok(clip) => corpus.clips.push(clip),
+            Err(skipped) => corpus.skipped.push(skipped),
+        }
     }
 }
 

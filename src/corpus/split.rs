@@ -96,12 +96,21 @@ impl SplitConfig {
         let (validation, test) = (self.validation_fraction, self.test_fraction);
         let is_possible = |fraction: f64| (0.0..1.0).contains(&fraction);
         let leaves_clips = validation + test < 1.0;
+        let has_validation = validation > 0.0 || !self.validation_speakers.is_empty();
+        let has_test = test > 0.0 || !self.test_speakers.is_empty();
         // A subset for the test needs a subset for the choice of the weights.
-        let is_chosen = validation > 0.0 || test == 0.0;
+        let is_chosen = has_validation || !has_test;
         if is_possible(validation) && is_possible(test) && leaves_clips && is_chosen {
             Ok(())
         } else {
-            Err(SplitError::BadFractions { validation, test })
+            Err(self.bad_fractions())
+        }
+    }
+
+    fn bad_fractions(&self) -> SplitError {
+        SplitError::BadFractions {
+            validation: self.validation_fraction,
+            test: self.test_fraction,
         }
     }
 }
@@ -263,11 +272,16 @@ pub enum SplitError {
         leave_out: String,
     },
     #[error(
-        "the fractions for validation ({validation}) and test ({test}) must both be above 0 and \
-             leave clips for training; a final model without a score may have --test-fraction 0, and \
-             then --validation-fraction 0"
+        "the fractions for validation ({validation}) and test ({test}) must be above 0, unless speakers \
+             are named instead, and leave clips for training; a final model without a score may have \
+             --test-fraction 0, and then --validation-fraction 0"
     )]
     BadFractions { validation: f64, test: f64 },
+    #[error(
+        "every class has only one training clip, so no clip is left for validation; add clips, or name \
+             --validation-speakers"
+    )]
+    NoValidation,
     #[error(
         "--split given needs the subset of each clip: use a manifest with a column for it, or \
              --test-manifest"
@@ -329,6 +343,12 @@ pub fn split(
         ),
         SplitKind::Given => as_given(clips, config, given)?,
     };
+    if parts.contains(&Subset::Test) && !parts.contains(&Subset::Validation) {
+        return Err(match config.validation_fraction {
+            0.0 => config.bad_fractions(),
+            _ => SplitError::NoValidation,
+        });
+    }
     let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Subset::Train);
     if let Some((class, members)) = classes.iter().find(|(_, members)| !trained(members)) {
         let speakers: BTreeSet<SpeakerId> = members
@@ -586,9 +606,11 @@ fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Subs
             .collect();
         members.shuffle(&mut random);
         let share = |fraction: f64| (members.len() as f64 * fraction).round() as usize;
-        // A fraction above zero takes at least one clip.
+        // A fraction above zero takes at least one clip; for validation, only if one is left for
+        // training.
         let tests = share(test).max(usize::from(test > 0.0));
         let validations = share(validation).max(usize::from(validation > 0.0));
+        let validations = validations.min(members.len().saturating_sub(tests + 1));
         for &clip in members.iter().take(tests) {
             parts[clip] = Subset::Test;
         }
@@ -653,6 +675,30 @@ mod tests {
     }
 
     #[test]
+    fn the_only_training_clip_of_a_class_stays_in_training() {
+        let mut clips = clips(2, 4);
+        // The speaker who is not tested has one clip of fear.
+        let config = SplitConfig {
+            test_speakers: vec!["s1".into()],
+            ..SplitConfig::default()
+        };
+        let mut of_fear = 0;
+        clips.retain(|clip| {
+            let is_fear = clip.label == "fear" && clip.speaker != "s1";
+            of_fear += usize::from(is_fear);
+            !is_fear || of_fear == 1
+        });
+        let split = by_config(&clips, &config).unwrap();
+        let is_trained =
+            |(clip, part): (&Clip, &Subset)| *part == Subset::Train && clip.label == "fear";
+        assert!(clips.iter().zip(&split.parts).any(is_trained));
+        assert_eq!(count(&split, Subset::Validation), 2);
+
+        clips.retain(|clip| clip.speaker == "s1" || clip.file.path.ends_with("0.wav"));
+        assert_eq!(by_config(&clips, &config), Err(SplitError::NoValidation));
+    }
+
+    #[test]
     fn a_final_model_has_no_test_and_may_have_no_validation() {
         let fractions = |validation_fraction, test_fraction| SplitConfig {
             validation_fraction,
@@ -669,10 +715,16 @@ mod tests {
             assert_eq!(validated.shared.any(), speakers == 1);
         }
         // Test speakers that are named are still tested.
-        let named = SplitConfig {
+        let mut named = SplitConfig {
             test_speakers: vec!["s1".into()],
             ..fractions(0.0, 0.0)
         };
+        let without_validation = by_config(&clips(5, 2), &named).unwrap_err();
+        assert!(matches!(
+            without_validation,
+            SplitError::BadFractions { .. }
+        ));
+        named.validation_speakers = vec!["s2".into()];
         let split = by_config(&clips(5, 2), &named).unwrap();
         assert_eq!(count(&split, Subset::Test), 6);
         for (validation, test) in [

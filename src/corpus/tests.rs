@@ -544,6 +544,40 @@ fn second_copies_are_left_out_if_names_are_unique() {
 }
 
 #[test]
+fn of_a_recording_in_two_formats_or_with_a_picture_the_best_sound_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let crema_d = [
+        "AudioMP3/1001_DFA_ANG_XX.mp3",
+        "AudioMP3/1001_DFA_SAD_XX.mp3",
+        "AudioWAV/1001_DFA_ANG_XX.wav",
+        "AudioWAV/1001_DFA_SAD_XX.wav",
+    ];
+    let ravdess = [
+        "Actor_01/03-01-06-01-02-01-01.wav",
+        "Actor_01/03-01-05-01-02-01-01.wav",
+        "Video/01-01-05-01-02-01-01.mp4",
+        "Video/01-01-06-01-02-01-01.mp4",
+    ];
+    for (name, files) in [("crema-d", crema_d), ("ravdess", ravdess)] {
+        let (_, corpus) = written(folder.path(), name, &files);
+        assert_eq!((corpus.clips.len(), corpus.skipped.len()), (2, 2), "{name}");
+        let is_wav = |clip: &Clip| clip.file.path.extension().unwrap() == "wav";
+        assert!(corpus.clips.iter().all(is_wav), "{name}");
+        assert!(corpus.skipped[0].reason.contains("second copy"));
+    }
+}
+
+#[test]
+fn the_speakers_of_every_published_corpus_are_known() {
+    let kinds = CorpusKind::value_variants().iter().copied();
+    for kind in kinds.filter(|kind| kind.is_published()) {
+        assert!(kind.has_speakers_of(kind), "{kind}");
+    }
+    assert!(CorpusKind::Emozionalmente.is_published());
+    assert!(!CorpusKind::Folders.has_speakers_of(CorpusKind::Folders));
+}
+
+#[test]
 fn songs_are_not_speech_and_one_name_in_two_folders_can_be_two_speakers() {
     let folder = tempfile::tempdir().unwrap();
     let touch = |file: &str| {

@@ -49,8 +49,7 @@ impl<'a> Person<'a> {
 
     /// True for a published corpus, in which each name belongs to one person.
     fn is_published(&self) -> bool {
-        self.kind
-            .is_some_and(|kind| CorpusKind::NAMED.contains(&kind))
+        self.kind.is_some_and(CorpusKind::is_published)
     }
 
     /// True if the two names may belong to the same person.

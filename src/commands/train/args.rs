@@ -71,7 +71,7 @@ pub struct TrainArgs {
     /// Speakers of the test subset, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) test_speakers: Vec<String>,
-    /// Fraction of the speakers (or clips) for validation; 0 needs --test-fraction 0 [default: 0.15]
+    /// Fraction of the speakers (or clips) for validation; 0 needs --test-fraction 0 or --validation-speakers [default: 0.15]
     #[arg(long, value_name = "X")]
     pub(super) validation_fraction: Option<f64>,
     /// Fraction of the speakers (or clips) for the test; 0 for a final model [default: 0.2]

@@ -17,7 +17,7 @@ pub(super) fn parse(stem: &str) -> Option<Labels> {
 }
 
 /// The subset in a folder of a recording, or in the name of a table.
-pub(super) fn subset_of(file: &Path) -> Option<Subset> {
+pub(in crate::corpus) fn subset_of(file: &Path) -> Option<Subset> {
     let parts: Vec<String> = file
         .components()
         .map(|part| part.as_os_str().to_string_lossy().to_lowercase())

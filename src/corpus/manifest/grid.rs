@@ -6,6 +6,7 @@ use std::path::Path;
 use super::columns::{self, Role, roles};
 use super::error::ManifestError;
 use super::table::{Cell, MAX_COLUMNS, Row, at, row, too_many};
+use crate::audio::is_recording_name;
 
 /// The rows of a table so far. The first line names the columns, unless it is a recording.
 pub(super) struct Grid<'a> {
@@ -112,7 +113,7 @@ impl Head {
     /// The columns of a table by its first line. Without a header, the columns are file, label, speaker
     /// and split; the last two can be missing.
     fn of(first: &[String], renamed: &BTreeMap<Role, String>) -> Result<Head, String> {
-        let is_recording = |value: &String| value.to_lowercase().ends_with(".wav");
+        let is_recording = |value: &String| is_recording_name(Path::new(value));
         if !first.iter().any(is_recording) {
             return Ok(Head {
                 names: first.to_vec(),

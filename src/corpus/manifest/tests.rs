@@ -525,6 +525,15 @@ fn missing_recordings_are_left_out_and_reported() {
     );
 }
 
+#[test]
+fn a_table_without_a_header_may_list_recordings_of_any_format() {
+    let env = TestEnv::with(&["a.flac", "b.MP3"]);
+    let table = "a.flac,anger,anna\nb.MP3,sadness,ben\n";
+    let corpus = env.read("list.csv", table).unwrap();
+    let expected = [["a.flac", "anger", "anna"], ["b.MP3", "sadness", "ben"]];
+    assert_eq!(clips(&corpus), expected);
+}
+
 /// A manifest of EmoBox for URDU: it has the folders of its authors, letters for labels, and no
 /// speakers.
 #[test]
