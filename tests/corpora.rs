@@ -341,6 +341,109 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
 }
 
 #[test]
+fn flags_that_several_corpora_cannot_have_are_rejected() {
+    let env = env();
+    fs::write(env.path("list.csv"), "file,label\n").unwrap();
+    for (flags, words) in [
+        (
+            "--test-manifest list.csv",
+            ["--test-manifest list.csv", "single manifest"],
+        ),
+        ("--root one", ["--root one", "needs a name"]),
+        ("--root b=one", ["--root b", "--manifest b=FILE"]),
+    ] {
+        env.run(&format!("train --data a=two --manifest c=list.csv {flags}"))
+            .fails_with(&words);
+    }
+}
+
+#[test]
+fn the_labels_of_a_settings_file_are_those_of_any_recordings() {
+    let env = env();
+    fs::write(
+        env.path("two.toml"),
+        "[data]\nlabels = [\"anger\", \"neutral\"]\ncounts_as = { calm = \"neutral\" }\n\
+         [training]\nepochs = 1\n",
+    )
+    .unwrap();
+    let output = env
+        .run("train --data two --arch seed --config two.toml --device cpu --run mine")
+        .success();
+    assert!(
+        output.out.contains("2 classes (anger, neutral)"),
+        "{}",
+        output.out
+    );
+    // The labels of a run are about its own recordings.
+    let config = "--config runs/mine/config.toml";
+    let output = env
+        .run(&format!(
+            "train --data one {config} --device cpu --run other"
+        ))
+        .success();
+    assert!(output.out.contains("4 classes"), "{}", output.out);
+}
+
+#[test]
+fn a_corpus_with_the_speakers_of_another_cannot_be_tested_alone() {
+    let env = env();
+    for actor in fs::read_dir(env.path("two")).unwrap() {
+        let actor = actor.unwrap();
+        let songs = env.path("songs").join(actor.file_name());
+        fs::create_dir_all(&songs).unwrap();
+        for clip in fs::read_dir(actor.path()).unwrap() {
+            let clip = clip.unwrap();
+            let name = clip.file_name().into_string().unwrap();
+            if !name.starts_with("03-01-08") {
+                let song = songs.join(name.replace("03-01-", "03-02-"));
+                fs::copy(clip.path(), song).unwrap();
+            }
+        }
+    }
+    let line = "cross-validate --data speech=two --data song=songs --device cpu --folds 2";
+    env.run(&format!("{line} --test-corpora song"))
+        .fails_with(&[
+            "speakers of song are those of speech",
+            "name speech instead",
+        ]);
+    // Both names are accepted: the next check rejects the number of epochs.
+    env.run(&format!("{line} --test-corpora speech,song --epochs 0"))
+        .fails_with(&["epochs"]);
+}
+
+#[test]
+fn recordings_that_cannot_be_read_are_named_and_counted_in_their_pairs() {
+    let env = env();
+    small(&env);
+    fs::write(env.path("one/wav/03a01Wa.wav"), "damaged").unwrap();
+    fs::write(env.path("one/wav/misnamed.wav"), "").unwrap();
+    let output = env
+        .run(&format!("cross-corpus {BOTH} --epochs 1 --name all"))
+        .success();
+    let error = &output.error;
+    assert!(
+        error.contains("skipped") && error.contains("03a01Wa.wav"),
+        "{error}"
+    );
+    let out = &output.out;
+    assert!(
+        out.contains("1 more path is left out") && out.contains("misnamed"),
+        "{out}"
+    );
+    let report = fs::read_to_string(env.path("runs/all/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    for pair in report["pairs"].as_array().unwrap() {
+        let of_emodb = [&pair["trained_on"], &pair["tested_on"]].map(|corpus| corpus == "emodb");
+        let notes: &[&str] = if of_emodb.contains(&true) {
+            &["1 unreadable recording of emodb left out"]
+        } else {
+            &[]
+        };
+        assert_eq!(pair["left_out"], serde_json::json!(notes), "{pair}");
+    }
+}
+
+#[test]
 fn a_matrix_names_the_corpus_whose_class_has_one_speaker_before_the_first_training() {
     let env = env();
     small(&env);

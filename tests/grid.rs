@@ -4,6 +4,7 @@ mod env;
 
 use std::fs;
 
+use emovox::run::RunLock;
 use env::{CommandOutput, TestEnv};
 
 const GRID: &str = "
@@ -129,6 +130,70 @@ fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
     fs::remove_file(env.path("runs/sizes/hidden-8/fold-2-seed-1")).unwrap();
     let output = env.run("grid sizes.toml --run --failed").success();
     assert!(output.out.contains("1 to train"), "{}", output.out);
+    assert!(output.out.contains("8 of 8 trials done"), "{}", output.out);
+}
+
+/// sbatch ends a word at a space, and a line at `#`.
+#[test]
+fn options_of_a_job_script_are_quoted() {
+    let env = env();
+    fs::rename(env.path("sizes.toml"), env.path("two sizes.toml")).unwrap();
+    let mut command = env.command("grid --slurm --dry-run --runs-dir");
+    command.args(["my runs #1", "two sizes.toml"]);
+    assert!(command.output().unwrap().status.success());
+    let script = env.path("my runs #1/two sizes/slurm/0.sh");
+    let script = fs::read_to_string(script).unwrap();
+    let options: Vec<&str> = script
+        .lines()
+        .filter_map(|line| line.strip_prefix("#SBATCH "))
+        .collect();
+    assert!(
+        options.contains(&"\"--job-name=emovox-two sizes\""),
+        "{script}"
+    );
+    let output = options.iter().find(|line| line.contains("--output="));
+    let output = output.unwrap();
+    assert!(output.starts_with("\"--output=/"), "{output}");
+    assert!(
+        output.ends_with("/my runs #1/two sizes/slurm/%A_%a.log\""),
+        "{output}"
+    );
+}
+
+#[test]
+fn flags_that_need_a_training_are_rejected_without_one() {
+    let env = env();
+    for flags in [
+        "--failed",
+        "--status --failed",
+        "--jobs 2",
+        "--cell 0 --jobs 2",
+    ] {
+        let words = [
+            flags.split("--").last().unwrap().split(' ').next().unwrap(),
+            "--run",
+        ];
+        env.run(&format!("grid sizes.toml {flags}"))
+            .fails_with(&words);
+    }
+}
+
+#[test]
+fn a_trial_that_another_command_trains_has_not_failed() {
+    let env = env();
+    env.run("grid sizes.toml --run --jobs 2").success();
+    // Without its picture a trial is not done.
+    let trial = env.path("runs/sizes/hidden-8/fold-1-seed-1");
+    fs::remove_file(trial.join("confusion.png")).unwrap();
+    let lock = RunLock::take(&trial).unwrap();
+    env.run("grid sizes.toml --run").fails_with(&[
+        "hidden-8/fold-1-seed-1 failed: ",
+        "is being trained by another process",
+    ]);
+    let status = env.run("grid sizes.toml").success().out;
+    assert!(!status.contains("failed"), "{status}");
+    drop(lock);
+    let output = env.run("grid sizes.toml --run").success();
     assert!(output.out.contains("8 of 8 trials done"), "{}", output.out);
 }
 

@@ -10,7 +10,7 @@ use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::trials::{TrialArgs, finish};
-use super::{open_data, say};
+use super::{open_data, say, tell_corpus, tell_skipped};
 use emovox::corpus::folds::Folds;
 use emovox::experiments::{CorpusPlan, CrossCorpus, FoldPlan, predict_corpus};
 use emovox::plural::counted;
@@ -67,9 +67,7 @@ pub fn run(args: &CrossCorpusArgs) -> Result<ExitCode> {
     });
     let study = args.trials.open(plan, &name)?;
     describe(&study);
-    for note in merged.rules.iter().chain(&merged.notes) {
-        say!("{note}");
-    }
+    tell_corpus(&merged);
 
     let stop = Stop::listen();
     let failed = args.trials.train(&study, stop, |_, seconds| {
@@ -112,7 +110,7 @@ fn predict(study: &CrossCorpus, args: &CrossCorpusArgs, stop: &Stop) -> Result<(
             break;
         }
         let bar = bar(corpus.clips, &format!("reading {}", corpus.name), "clips");
-        predict_corpus(
+        let skipped = predict_corpus(
             study,
             corpus,
             cache.as_ref(),
@@ -120,6 +118,7 @@ fn predict(study: &CrossCorpus, args: &CrossCorpusArgs, stop: &Stop) -> Result<(
             || stop.is_asked(),
         )?;
         bar.finish_and_clear();
+        tell_skipped(&skipped);
     }
     Ok(())
 }

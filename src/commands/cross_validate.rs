@@ -8,7 +8,7 @@ use clap::Args;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::trials::{TrialArgs, describe_scores, finish};
-use super::{open_data, say};
+use super::{open_data, say, tell_corpus};
 use emovox::corpus::folds::Folds;
 use emovox::corpus::{self, Corpus};
 use emovox::experiments::{CrossValidation, FoldPlan};
@@ -29,8 +29,8 @@ Examples:
       four trainings in parallel
 
 Each fold and seed is a trial: a run in runs/NAME/. Finished trials are not trained again, so the \
-same command continues after a stop (Ctrl-C saves, as in train). On a CPU each training has one \
-thread and its own features in memory; the first training computes them and saves them in the \
+same command continues after a stop (Ctrl-C saves, as in train). On a CPU the trainings that run at \
+the same time share the threads, and each has its own features in memory; the first training computes them and saves them in the \
 cache for the others. The results of all trials are in runs/NAME/: report.txt, report.json, \
 folds.csv, speakers.csv, predictions.csv, confusion.csv, confusion.png, recall.png (of the first \
 seed) and reliability.png.")]
@@ -122,9 +122,7 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
             corpus::first_names(&missing)
         );
     }
-    for note in corpus.rules.iter().chain(&corpus.notes) {
-        say!("{note}");
-    }
+    tell_corpus(corpus);
     if !corpus.given.is_empty() {
         say!("the test speakers of the manifest are ignored: every speaker is a test speaker once");
     }

@@ -8,6 +8,7 @@ use clap::Args;
 use emovox::config::DataConfig;
 use emovox::corpus::manifest::Role;
 use emovox::corpus::{CorpusKind, SubsetUse, SubsetWords};
+use emovox::run::Outputs;
 
 #[derive(Args)]
 pub(super) struct ListArgs {
@@ -65,6 +66,14 @@ impl ListArgs {
         !self.manifest.is_empty()
     }
 
+    /// Protects the manifests and the file of labels, which are inputs.
+    pub(super) fn protect(&self, outputs: &mut Outputs) {
+        let manifests = self.manifest.iter().map(|manifest| &manifest.path);
+        for file in manifests.chain(&self.label_map) {
+            outputs.protect(file);
+        }
+    }
+
     /// The manifests of several corpora.
     pub(super) fn named(&self) -> impl Iterator<Item = &NamedPath> {
         self.manifest.iter().filter(|list| list.name.is_some())
@@ -83,6 +92,23 @@ impl ListArgs {
             );
         }
         Ok(root.into())
+    }
+
+    /// Rejects a folder for which there is no manifest of several.
+    pub(super) fn check_roots(&self) -> Result<()> {
+        let has_manifest = |root: &NamedPath| self.named().any(|list| list.name == root.name);
+        match self.root.iter().find(|root| !has_manifest(root)) {
+            None => Ok(()),
+            Some(NamedPath {
+                name: Some(name), ..
+            }) => {
+                bail!("--root {name}=… needs --manifest {name}=FILE")
+            }
+            Some(NamedPath { name: None, path }) => bail!(
+                "--root {} needs a name here, as in --root NAME=DIR for --manifest NAME=FILE",
+                path.display()
+            ),
+        }
     }
 
     /// The meanings of words for subsets.

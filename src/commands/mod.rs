@@ -52,6 +52,7 @@ use emovox::distributed::is_one_of_several_processes;
 use emovox::escape::shell_word;
 use emovox::experiments::{self, Own, own_recordings};
 use emovox::libtorch::Libtorch;
+use emovox::plural::{counted, is_or_are};
 use emovox::report::missing_letters;
 use emovox::run::{RunFolder, read_skipped, read_split};
 use terminal::{say, warning};
@@ -330,6 +331,22 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Prints how the recordings were understood, and the paths that were left out.
+fn tell_corpus(corpus: &Corpus) {
+    for line in corpus.rules.iter().chain(&corpus.notes) {
+        say!("{line}");
+    }
+    if let Some(first) = corpus.skipped.first() {
+        say!(
+            "{} {} left out, such as {}: {}",
+            counted(corpus.skipped.len(), "more path"),
+            is_or_are(corpus.skipped.len()),
+            first.file.display(),
+            first.reason
+        );
+    }
 }
 
 /// Prints the recordings that disturb speech and could not be read, and their number. `what` they

@@ -16,6 +16,7 @@ use emovox::corpus::{self, Clip, Corpus};
 use emovox::evaluation::{AlignedLabels, LabelMap};
 use emovox::experiments::{Own, ScoreNotes, notes_on_others, notes_on_own, own_recordings};
 use emovox::inference::Trained;
+use emovox::run::Outputs;
 
 /// A run and the clips to score it on.
 #[derive(Args)]
@@ -95,6 +96,11 @@ impl ScoredArgs {
             run.check_adaptable()?;
         }
         Ok(run)
+    }
+
+    /// Protects the manifests, which are inputs.
+    pub(super) fn protect(&self, outputs: &mut Outputs) {
+        self.list.protect(outputs);
     }
 
     /// Selects the run's own clips by subset, also if they have moved; or the clips of another

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
 
 use crate::audio::{self, AudioConfig, Excerpt, Segment, Waveform};
-use crate::corpus::{Skipped, find_recordings};
+use crate::corpus::{ContentHash, Skipped, find_recordings};
 use crate::reason::reason;
 
 /// Largest number of recordings in a folder that are read, evenly spaced in the order of their
@@ -24,6 +24,9 @@ pub struct Sounds {
     pub waveforms: Vec<Waveform>,
     /// Recordings that could not be read, or are silent, with their paths below the folder.
     pub skipped: Vec<Skipped>,
+    /// Identity of the waveforms: BLAKE3 of the names and the bytes of their files. None without a
+    /// folder.
+    pub content: Option<ContentHash>,
 }
 
 impl Sounds {
@@ -56,7 +59,7 @@ pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
         start: Duration::ZERO,
         end: Some(Duration::from_secs(MOST_SECONDS)),
     };
-    let read = |file: &&PathBuf| -> Result<Waveform> {
+    let read = |file: &&PathBuf| -> Result<(Waveform, ContentHash)> {
         let excerpt = Excerpt {
             path: folder.join(file),
             segment: Some(beginning),
@@ -66,14 +69,18 @@ pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
             waveform.samples.iter().any(|&sample| sample != 0.0),
             "its first {MOST_SECONDS} s are digital silence, so it disturbs nothing"
         );
-        Ok(waveform)
+        Ok((waveform, ContentHash::of_file(&excerpt.path)?))
     };
     let files: Vec<&PathBuf> = found.iter().step_by(step).collect();
-    let results: Vec<Result<Waveform>> = files.par_iter().map(read).collect();
+    let results: Vec<Result<_>> = files.par_iter().map(read).collect();
     let mut sounds = Sounds::default();
+    let mut contents = Vec::new();
     for (file, result) in files.into_iter().zip(results) {
         match result {
-            Ok(waveform) => sounds.waveforms.push(waveform),
+            Ok((waveform, content)) => {
+                sounds.waveforms.push(waveform);
+                contents.push((file.as_path(), content));
+            }
             Err(error) => sounds.skipped.push(Skipped {
                 file: file.as_path().into(),
                 reason: reason(&error),
@@ -88,6 +95,7 @@ pub fn read_sounds(folder: &Path, audio: &AudioConfig) -> Result<Sounds> {
             first.reason
         );
     }
+    sounds.content = Some(ContentHash::of_files(&contents));
     Ok(sounds)
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::initial::InitialWeights;
-use super::run::open_corpus;
+use super::run::{open_corpus, same_noise};
 use super::trial::{Subject, Trial};
 use crate::bounded;
 use crate::config::{DataConfig, RunConfig, TrainingConfig, rename_old_keys};
@@ -152,9 +152,9 @@ impl<P: Plan> Study<P> {
     }
 }
 
-/// Rejects recordings that differ from those of a trial in `folder`, and initial weights that were
-/// trained on test recordings or test speakers. It reads the recordings only if there is something
-/// to compare with.
+/// Rejects recordings, also of noise, that differ from those of a trial in `folder`, and initial weights
+/// that were trained on test recordings or test speakers. It reads the recordings only if there is
+/// something to compare with.
 ///
 /// # Errors
 /// The error names the recordings and the speakers.
@@ -190,6 +190,10 @@ pub fn check<P: Plan>(plan: &P, folder: &Path, cache: Option<&FeatureCache>) -> 
             check_recordings(&trial.run()?, data, &corpus)?;
         }
         corpora.push((data, corpus));
+    }
+    if let Some(trial) = trials.iter().find(|trial| trial.has_started()) {
+        let run = trial.run()?;
+        same_noise(&RunConfig::read(&run.config_toml())?, &run)?;
     }
     match lineage {
         Some(lineage) => plan.check_weights(&lineage, &corpora),

@@ -114,6 +114,8 @@ impl Experiment {
         config.validate()?;
         let device = device_of(&config, &group)?;
         let split = split(&loaded.clips, &config.split, &corpus.given)?;
+        let noise = noise(&config)?;
+        config.data.noise_content = noise.content;
         agree(&group, &config, &loaded.clips, &split.parts)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
@@ -147,7 +149,6 @@ impl Experiment {
         }
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &lineage);
         leakage::refuse_leak(&caveats.test, &config)?;
-        let noise = noise(&config)?;
 
         let base = format!("{}-{}", corpus.name(), config.model.arch());
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
@@ -193,8 +194,8 @@ impl Experiment {
     /// Continues a run with its recordings.
     ///
     /// # Errors
-    /// If a recording has changed or cannot be read any more, if no recording of noise can be read,
-    /// or if a setting is invalid.
+    /// If a recording, of speech or of noise, has changed or cannot be read any more, or if a setting is
+    /// invalid.
     pub fn resume(
         saved: SavedRun,
         loaded: FeatureDataset,
@@ -232,8 +233,9 @@ impl Experiment {
         let noise = if is_trained {
             Sounds::default()
         } else {
-            noise(&config)?
+            same_noise(&config, &run)?
         };
+        config.data.noise_content = config.data.noise_content.or(noise.content);
         let scored_before = run.report_json().exists();
         if !is_trained {
             config.calibration = CalibrationConfig::default();
@@ -626,6 +628,23 @@ fn noise(config: &RunConfig) -> Result<Sounds> {
     )
 }
 
+/// The recordings of noise of a run, which must be those that it was started with. An earlier version
+/// did not record their content.
+pub(super) fn same_noise(config: &RunConfig, run: &RunFolder) -> Result<Sounds> {
+    let noise = noise(config)?;
+    let started_with = config.data.noise_content;
+    if let Some(folder) = &config.training.disturbance.noise_folder {
+        ensure!(
+            started_with.is_none() || started_with == noise.content,
+            "the recordings of noise in {} are not those that {} was started with, so the results would \
+             not belong together. Restore them, or choose another name",
+            folder.display(),
+            run.name()
+        );
+    }
+    Ok(noise)
+}
+
 /// The untrained model of these settings.
 fn fresh(config: &RunConfig, device: Device) -> EmotionModel {
     training::fresh_model(
@@ -653,7 +672,10 @@ fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subs
         return Ok(());
     }
     let mut settings = config.clone();
-    settings.data = DataConfig::default();
+    settings.data = DataConfig {
+        noise_content: settings.data.noise_content,
+        ..DataConfig::default()
+    };
     settings.training.device = DeviceChoice::Auto;
     // The number of epochs depends on it; its path may differ.
     let initial = &mut settings.training.init_weights;

@@ -13,7 +13,7 @@ use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
 use crate::corpus::folds::Fold;
 use crate::io::write_bytes;
-use crate::run::{RunFolder, read_split, trial_name};
+use crate::run::{RunFolder, RunLock, read_split, trial_name};
 
 /// One training of a study.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +147,11 @@ impl<'a> Trial<'a> {
             Err(_) if self.run_path().exists() => TrialState::Started,
             Err(_) => TrialState::Waiting,
         }
+    }
+
+    /// True if a process trains this trial now.
+    pub fn is_in_training(&self) -> bool {
+        RunLock::is_held(&self.run_path())
     }
 
     /// Saves the reason of a failure beside the run folder, until

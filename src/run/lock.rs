@@ -31,4 +31,10 @@ impl RunLock {
         }
         Ok(RunLock { _file: file })
     }
+
+    /// True if a process holds the lock of a folder.
+    pub fn is_held(folder: &Path) -> bool {
+        let lock = LockFile::open(&folder.join(".lock"));
+        lock.is_ok_and(|mut file| matches!(file.try_lock(), Ok(false)))
+    }
 }

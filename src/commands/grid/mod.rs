@@ -71,7 +71,7 @@ pub struct GridArgs {
     /// Print the state of each trial
     #[arg(long, group = "what")]
     status: bool,
-    /// Number of trainings in parallel [default: one per core; up to four per GPU; with --slurm no limit]
+    /// Number of trainings in parallel [default: one per thread; up to four per GPU; with --slurm no limit]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     #[command(flatten)]
@@ -84,6 +84,12 @@ pub struct GridArgs {
 
 pub fn run(args: &GridArgs) -> Result<ExitCode> {
     ensure!(args.jobs != Some(0), "--jobs must be at least 1");
+    let trains = args.run || args.slurm;
+    ensure!(trains || !args.failed, "--failed needs --run or --slurm");
+    ensure!(
+        trains || args.jobs.is_none(),
+        "--jobs needs --run or --slurm"
+    );
     let sweep = open(&args.file, &args.runs.runs_dir)?;
     if let Some(named) = &args.cell {
         return train_one(sweep.trial(named)?, &sweep, args);
@@ -158,7 +164,10 @@ fn train_one(of_sweep: SweepTrial, sweep: &Sweep, args: &GridArgs) -> Result<Exi
     match panic::catch_unwind(AssertUnwindSafe(|| super::run(command))) {
         Ok(Ok(code)) => Ok(code),
         Ok(Err(error)) => {
-            trial.save_failure(&reason(&error))?;
+            // Another process may have started it meanwhile.
+            if !trial.is_in_training() {
+                trial.save_failure(&reason(&error))?;
+            }
             Err(error.context(format!("trial {name}")))
         }
         Err(panic) => {
@@ -206,8 +215,10 @@ fn train_here(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<Exi
         },
         |of_sweep, outcome, seconds| {
             let trial = &of_sweep.trial;
-            // A killed process cannot save the reason.
+            // A killed process cannot save the reason. If another command trains the trial, it has not
+            // failed.
             if let Outcome::Failed(failure) = outcome
+                && !trial.is_in_training()
                 && !matches!(trial.state(), TrialState::Failed(_))
                 && let Err(error) = trial.save_failure(failure)
             {

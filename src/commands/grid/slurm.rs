@@ -76,8 +76,12 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
     for names in names.chunks(largest_array()) {
         // Each job has its own list: a later change of the sweep file changes no number in the
         // queue.
-        let number = fs::read_dir(&folder)?.count();
-        let list = fs::canonicalize(&folder)?.join(format!("{number}.cells"));
+        let place = fs::canonicalize(&folder)?;
+        let list_of = |number: usize| place.join(format!("{number}.cells"));
+        let number = (0..)
+            .find(|&number| !list_of(number).exists())
+            .unwrap_or_default();
+        let list = list_of(number);
         write_bytes(&list, (names.join("\n") + "\n").as_bytes())?;
         let script = folder.join(format!("{number}.sh"));
         write_bytes(
@@ -105,6 +109,16 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
         shell_word(&args.file.display().to_string())
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// An option in a line of a job script. sbatch reads lines like a shell: it ends a word at a space, and
+/// a line at `#`.
+fn sbatch_word(option: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_=./:%,@+~[]".contains(c);
+    if option.chars().all(is_plain) {
+        return option.to_string();
+    }
+    format!("\"{}\"", option.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The job script. Slurm sends SIGTERM (preemption, requeue) to all processes of the job, so emovox
@@ -142,6 +156,7 @@ fn script_of(sweep: &Sweep, trials: usize, list: &Path, args: &GridArgs) -> Resu
     for (name, value) in optional {
         options.extend(value.as_ref().map(|value| format!("--{name}={value}")));
     }
+    let mut options: Vec<String> = options.iter().map(|option| sbatch_word(option)).collect();
     options.extend(sbatch.iter().cloned());
     let mut script = "#!/bin/bash\n".to_string();
     for option in options {

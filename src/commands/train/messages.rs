@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::monitor::TrainingMonitor;
 use crate::commands::bars::clock;
 use crate::commands::progress::bar;
-use crate::commands::{say, typed};
+use crate::commands::{say, tell_corpus, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
@@ -187,23 +187,12 @@ pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
             ""
         }
     );
-    for line in corpus.rules.iter().chain(&corpus.notes) {
-        say!("{line}");
-    }
+    tell_corpus(corpus);
     if !corpus.given.is_empty() && !corpus.given_on_request && config.split.kind != SplitKind::Given
     {
         say!(
             "the subsets that the recordings come with are not used: the split is {}",
             config.split.kind
-        );
-    }
-    if let Some(first) = corpus.skipped.first() {
-        say!(
-            "{} {} left out, such as {}: {}",
-            counted(corpus.skipped.len(), "more path"),
-            is_or_are(corpus.skipped.len()),
-            first.file.display(),
-            first.reason
         );
     }
 }

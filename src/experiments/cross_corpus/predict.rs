@@ -3,14 +3,16 @@
 use anyhow::{Context, Result};
 
 use super::{CorpusEntry, CrossCorpus};
+use crate::corpus::Skipped;
 use crate::dataset::{FeatureCache, FeatureDataset};
 use crate::experiments::run::open_corpus;
 use crate::experiments::trial::{Subject, Trial};
 use crate::inference::{Predictor, naming_clip};
 use crate::run::{ClipPrediction, write_predictions};
 
-/// Predicts one corpus with every finished trial on another corpus that has not predicted it yet.
-/// `advance` is called after each recording is read, `stop` before each trial.
+/// Predicts one corpus with every finished trial on another corpus that has not predicted it yet, and
+/// returns its recordings that cannot be read. `advance` is called after each recording is read, `stop`
+/// before each trial.
 ///
 /// # Errors
 /// If the corpus or a run cannot be read, or if the predictions cannot be written.
@@ -20,7 +22,7 @@ pub fn predict_corpus(
     cache: Option<&FeatureCache>,
     advance: impl Fn() + Sync,
     stop: impl Fn() -> bool,
-) -> Result<()> {
+) -> Result<Vec<Skipped>> {
     let mut trials = study.trials();
     trials.retain(|trial| {
         trial.subject != Subject::Corpus(corpus)
@@ -28,19 +30,19 @@ pub fn predict_corpus(
             && !study.has_predicted(trial, corpus)
     });
     if trials.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let config = &study.plan.config;
     let found = open_corpus(&corpus.data)?;
     let loaded = FeatureDataset::read(&found, &config.audio, &config.features, cache, advance)?;
     for trial in trials {
         if stop() {
-            return Ok(());
+            break;
         }
         predict(study, &trial, corpus, &loaded)
             .with_context(|| format!("{} on {}", trial.name(), corpus.name))?;
     }
-    Ok(())
+    Ok(loaded.skipped)
 }
 
 fn predict(

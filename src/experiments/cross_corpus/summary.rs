@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{CorpusEntry, CrossCorpus};
 use crate::audio::Excerpt;
+use crate::config::RunConfig;
 use crate::corpus::{self, Clip, ContentHash, CorpusKind};
 use crate::escape::escape_line;
 use crate::evaluation::{self, Intervals, MeanStd, Metrics, Scores};
@@ -20,6 +21,7 @@ use crate::experiments::trial::Trial;
 use crate::inference::Trained;
 use crate::io::write_bytes;
 use crate::leakage::{Caveats, Comparison, SYNTHETIC, is_in_question};
+use crate::plural::counted;
 use crate::report::{MatrixCell, confusion_png, matrix_png};
 
 /// Scores of a cross-corpus matrix. They are fractions of 1.
@@ -52,6 +54,8 @@ pub struct CorpusPair {
     pub speakers_shared: bool,
     /// Notes that a reader of the scores needs.
     pub notes: Vec<String>,
+    /// Numbers of recordings that could not be read, one sentence each.
+    pub left_out: Vec<String>,
     /// Labels that no test clip has. They are left out of the UAR.
     pub missing_labels: Vec<String>,
     /// UAR of a random choice: one over the number of labels that test clips have.
@@ -78,6 +82,26 @@ pub struct SeedScores {
     /// Scores on the test clips.
     #[serde(flatten)]
     pub scores: Scores,
+}
+
+/// Numbers of recordings that could not be read for the training and for the test of a trial.
+fn unreadable(
+    predicted: &TestedTrial,
+    trained: &CorpusEntry,
+    tested: &CorpusEntry,
+) -> Result<Vec<String>> {
+    let config = RunConfig::read(&predicted.trial.run()?.config_toml())?;
+    let mut counts = vec![(config.data.skipped, trained)];
+    if trained != tested {
+        let read = predicted.test.clips.len();
+        counts.push((tested.clips.saturating_sub(read), tested));
+    }
+    counts.retain(|&(count, _)| count > 0);
+    let sentence = |(count, corpus): (usize, &CorpusEntry)| {
+        let recordings = counted(count, "unreadable recording");
+        format!("{recordings} of {} left out", corpus.name)
+    };
+    Ok(counts.into_iter().map(sentence).collect())
 }
 
 impl CrossCorpus {
@@ -140,17 +164,21 @@ impl CrossCorpus {
         trials: Vec<Trial>,
     ) -> Result<CorpusPair> {
         let mut predicted = Vec::new();
-        let mut notes: Vec<String> = Vec::new();
+        let (mut notes, mut left_out) = (Vec::new(), Vec::new());
         let mut speakers_shared = false;
-        for trial in trials {
-            let one = TestedTrial::read_from(trial, self.predictions_path(&trial, tested))?;
-            let of_trial = self.caveats(&one, trained, tested)?;
-            speakers_shared |= of_trial.speakers_shared;
-            for note in of_trial.notes {
+        let add_new = |notes: &mut Vec<String>, more: Vec<String>| {
+            for note in more {
                 if !notes.contains(&note) {
                     notes.push(note);
                 }
             }
+        };
+        for trial in trials {
+            let one = TestedTrial::read_from(trial, self.predictions_path(&trial, tested))?;
+            let of_trial = self.caveats(&one, trained, tested)?;
+            speakers_shared |= of_trial.speakers_shared;
+            add_new(&mut notes, of_trial.notes);
+            add_new(&mut left_out, unreadable(&one, trained, tested)?);
             predicted.push(one);
         }
         let all = SeedSummary::of(&predicted, self.plan.config.split.seed);
@@ -166,6 +194,7 @@ impl CrossCorpus {
             speakers: corpus::speakers(&all.pooled.clips).len(),
             speakers_shared,
             notes,
+            left_out,
             missing_labels: metrics.missing().into_iter().map(String::from).collect(),
             chance: metrics.chance(),
             seeds: predicted.iter().map(seed_scores).collect(),
@@ -295,9 +324,9 @@ struct PairCaveats {
 }
 
 impl CorpusPair {
-    /// The notes, and one about labels that no test clip has.
+    /// All notes, also about recordings that could not be read, and labels that no test clip has.
     fn all_notes(&self) -> Vec<String> {
-        let mut notes = self.notes.clone();
+        let mut notes = [self.notes.as_slice(), &self.left_out].concat();
         if !self.missing_labels.is_empty() {
             notes.push(format!(
                 "no test clip of {}: chance is {}",

@@ -91,6 +91,18 @@ impl FoldPlan {
                 names().map(String::as_str).collect::<Vec<_>>().join(", ")
             );
         }
+        for (index, name) in names().enumerate() {
+            let mut clips = corpus.clips.iter();
+            let own = clips.find(|clip| corpus::source_of(&corpus.sources, clip) == Some(index));
+            let is_alone = test_corpora.contains(name);
+            if let Some(own) = own.filter(|own| is_alone && !is_tested(&own.corpus)) {
+                bail!(
+                    "the speakers of {name} are those of {0}, so they are tested with all their recordings; \
+                     name {0} instead",
+                    own.corpus
+                );
+            }
+        }
         let tested = corpus.clips.iter().filter(|clip| is_tested(&clip.corpus));
         let tested: Vec<Clip> = tested.cloned().collect();
         let fold = folds(&tested, kind, config.split.seed)?;
