@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::OnceLock;
 
+use emovox::run::RunLock;
 use env::{Files, TRAIN, TestEnv};
 use serde_json::Value;
 
@@ -300,6 +301,73 @@ fn a_training_skips_damaged_noise_and_checks_its_folder_first() {
     env.wav("noises/a.wav", 16_000, 1, &env::noise(0.5, -20.0));
     env.run("train --resume noisy --noise noises --device cpu")
         .success();
+
+    // One more recording would make other copies.
+    let further = "train --resume noisy --epochs 2 --device cpu";
+    env.wav("noises/b.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    env.run(further).fails_with(&[
+        "noises are not those that noisy was started with",
+        "Restore them",
+    ]);
+    fs::write(env.path("noises/b.wav"), "still no recording").unwrap();
+    env.run(further).success();
+}
+
+#[test]
+fn the_trials_of_a_study_have_the_same_noise() {
+    let env = TestEnv::with_corpus();
+    env.wav("noises/a.wav", 16_000, 1, &env::noise(0.5, -20.0));
+    let line = "cross-validate --data corpus --config small.toml --device cpu --epochs 1 --folds 2 \
+                --noise noises --name cv";
+    env.run(line).success();
+    env.run(&format!("{line} --seeds 1")).success();
+    env.wav("noises/a.wav", 16_000, 1, &env::noise(0.5, -30.0));
+    env.run(&format!("{line} --seeds 1,2")).fails_with(&[
+        "noises are not those that",
+        "seed-1",
+        "choose another name",
+    ]);
+}
+
+#[test]
+fn only_the_final_weights_have_files_in_the_folder_of_the_run() {
+    let env = trained();
+    let files = || {
+        let entries = fs::read_dir(env.path("runs/mine")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("stress")).count()
+    };
+    // A training that continues with the same weights.
+    let lock = RunLock::take(&env.path("runs/mine")).unwrap();
+    env.run("stress mine --device cpu").fails_with(&[
+        "the results are not written",
+        "is being trained by another process",
+    ]);
+    drop(lock);
+    assert_eq!(files(), 0);
+
+    let config = env.path("runs/mine/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\nepochs = 3\n", "\nepochs = 9\n")).unwrap();
+    let output = env.run("stress mine --device cpu").success();
+    assert!(output.out.contains("of 40 checks passed"), "{}", output.out);
+    let reason = "no file is written, because the training is not finished; --out DIR";
+    assert!(output.out.contains(reason), "{}", output.out);
+    assert_eq!(files(), 0);
+    env.run("stress mine --device cpu --out results").success();
+    assert!(env.path("results/stress.json").is_file());
+}
+
+#[test]
+fn recordings_that_cannot_be_read_are_counted() {
+    let env = trained();
+    let split = env.table("mine/split.csv");
+    let test = split.iter().find(|line| line["part"] == "test").unwrap();
+    fs::write(env.path(&format!("corpus/{}", test["clip"])), "damaged").unwrap();
+    let report = stress_json(&env, "mine");
+    let notes = report["notes"].as_array().unwrap();
+    let note = "1 unreadable recording left out";
+    assert!(notes.iter().any(|found| found == note), "{notes:?}");
 }
 
 #[test]

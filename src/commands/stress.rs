@@ -1,5 +1,6 @@
 //! `emovox stress`: scores of a trained run on disturbed clips.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use emovox::inference::{Predictor, Trained};
 use emovox::io::check_writable;
 use emovox::plural::counted;
 use emovox::report::{StressReport, is_own_picture, is_own_stress, write_stress};
-use emovox::run::{RunFolder, StressFiles};
+use emovox::run::{RunFolder, RunLock, StressFiles};
 
 /// Test a trained run with noise, rooms, a telephone line and other disturbances
 #[derive(Args)]
@@ -39,9 +40,9 @@ Examples:
 Every clip is disturbed before its features are computed, and predicted again. A disturbance \
 passes two checks if the UAR falls by at most 5 points, and if at least 90 % of the predictions \
 are unchanged. Without --out, stress.csv, stress-groups.csv, stress.json and stress.png are written \
-into the folder of the run, for its own recordings; `emovox report` then shows those of the test subset. Files of \
-another subset have its name, such as stress-validation.csv. The same seed gives the same \
-disturbances.")]
+into the folder of the run, for its own recordings and once its training is finished; `emovox \
+report` then shows those of the test subset. Files of another subset have its name, such as \
+stress-validation.csv. The same seed gives the same disturbances.")]
 pub struct StressArgs {
     #[command(flatten)]
     scored: ScoredArgs,
@@ -71,7 +72,9 @@ pub struct StressArgs {
 }
 
 pub fn run(args: &StressArgs) -> Result<ExitCode> {
-    let predictor = Predictor::of(args.scored.open()?, resolve(args.device)?)?;
+    let trained = args.scored.open()?;
+    let weights = trained.folder().map(weights_of).transpose()?;
+    let predictor = Predictor::of(trained, resolve(args.device)?)?;
     let run = predictor.trained();
     let chosen = args.scored.choose(run)?;
     let files = out_files(args, run, &chosen)?;
@@ -127,12 +130,17 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     let mut report = measure(&test, &chosen.corpus, &disturbances(args))?;
     report.run = run.name().into();
     report.corpus = chosen.corpus.name();
-    report.part = chosen.part;
+    report.part.clone_from(&chosen.part);
     report.notes = notes.notes;
     report
         .notes
         .extend(args.scored.adapt.map(AdaptationGroups::note));
     report.notes.extend(labels.note());
+    let unreadable = chosen.skipped_before + decoded.skipped.len();
+    if unreadable > 0 {
+        let recordings = counted(unreadable, "unreadable recording");
+        report.notes.push(format!("{recordings} left out"));
+    }
     if unknown > 0 {
         let note = format!("{unknown} clips left out, whose label is not a class of the model");
         report.notes.push(note);
@@ -157,16 +165,49 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     }
     let written = match &files {
         Some(files) => {
+            let _lock = match (args.out.is_none(), run.folder(), weights) {
+                (true, Some(folder), Some(weights)) => Some(lock_tested(folder, weights)?),
+                _ => None,
+            };
             write_stress(files, &report)?;
             let [csv, groups, json, png] = files.all().map(|file| file.display());
             format!("wrote {csv}, {groups}, {json} and {png}")
         }
-        None => "no file is written; --out DIR writes the results into a folder".into(),
+        None => {
+            let is_unfinished = run.folder().is_some() && run.unfinished().is_some();
+            let why = if is_unfinished && chosen.is_own() {
+                ", because the training is not finished"
+            } else {
+                ""
+            };
+            format!("no file is written{why}; --out DIR writes the results into a folder")
+        }
     };
     if !args.json {
         say!("{written}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The content of the weights of a run.
+fn weights_of(run: &RunFolder) -> Result<blake3::Hash> {
+    let weights = run.best_ot();
+    let bytes = fs::read(&weights);
+    let bytes = bytes.with_context(|| format!("cannot read {}", weights.display()))?;
+    Ok(blake3::hash(&bytes))
+}
+
+/// Locks the folder of a run, so that no training continues while results are written, and checks that
+/// it still has the weights that were tested.
+fn lock_tested(run: &RunFolder, tested: blake3::Hash) -> Result<RunLock> {
+    let lock = run.lock().context("the results are not written")?;
+    ensure!(
+        weights_of(run)? == tested && Trained::of_folder(run)?.unfinished().is_none(),
+        "the results are not written, because {} was trained further during the test; run the same \
+         command again",
+        run.name()
+    );
+    Ok(lock)
 }
 
 /// The disturbances that the flags select.
@@ -212,14 +253,15 @@ fn measure(
     Ok(report)
 }
 
-/// The files of the results; without --out, none for a bundle, for other recordings and for an adapted
-/// model.
+/// The files of the results; without --out, none for a bundle, for other recordings, for an adapted
+/// model, and for weights that the training still changes.
 fn out_files(args: &StressArgs, trained: &Trained, chosen: &Chosen) -> Result<Option<StressFiles>> {
     let ScoredArgs { run, runs, .. } = &args.scored;
     let folder = match &args.out {
         Some(out) => RunFolder::in_folder(out),
         None => {
             let own = chosen.is_own() && args.scored.adapt.is_none();
+            let own = own && trained.unfinished().is_none();
             match trained.folder().filter(|_| own) {
                 Some(folder) => folder.clone(),
                 None => return Ok(None),
@@ -240,6 +282,7 @@ fn out_files(args: &StressArgs, trained: &Trained, chosen: &Chosen) -> Result<Op
         );
         let mut outputs = args.output.outputs();
         outputs.protect_run(&runs.runs_dir, run);
+        args.scored.protect(&mut outputs);
         for file in [&files.csv, &files.groups_csv, &files.json] {
             outputs.check(file, is_own_stress)?;
         }
