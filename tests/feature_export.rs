@@ -136,6 +136,102 @@ for row in rows:
     env::CommandOutput::of("python", output.unwrap()).success();
 }
 
+/// A user may add columns to the table and use it as a manifest.
+#[test]
+fn a_table_that_the_user_has_changed_is_not_replaced() {
+    let env = TestEnv::with_corpus();
+    env.run("features corpus --out mfcc").success();
+    let table = env.path("mfcc/metadata.csv");
+    let own = fs::read_to_string(&table).unwrap();
+    let lines = own.lines().enumerate();
+    let changed: String = lines
+        .map(|(line, text)| format!("{text},{}\n", ["note", "mine"][line.min(1)]))
+        .collect();
+    fs::write(&table, &changed).unwrap();
+    env.run("features corpus --out mfcc")
+        .fails_with(&["mfcc/metadata.csv exists", "--force"]);
+    let manifest = "features --manifest mfcc/metadata.csv --root corpus --out mfcc";
+    for line in [manifest.to_string(), format!("{manifest} --force")] {
+        env.run(&line)
+            .fails_with(&["mfcc/metadata.csv", "which this command reads"]);
+    }
+    assert_eq!(fs::read_to_string(&table).unwrap(), changed);
+    // Also its own table is an input.
+    fs::write(&table, &own).unwrap();
+    env.run(manifest).fails_with(&["which this command reads"]);
+    env.run("features corpus --out mfcc").success();
+}
+
+#[test]
+#[cfg(unix)]
+fn an_export_that_was_killed_can_be_repeated() {
+    use env::process::{spawn, wait_until};
+
+    let env = TestEnv::new();
+    let noise = env::noise(10.0, -20.0);
+    for clip in 0..20 {
+        env.wav(&format!("long/{clip:02}.wav"), 16_000, 1, &noise);
+    }
+    let unfinished = env.path("mfcc/metadata.unfinished.csv");
+    let table = env.path("mfcc/metadata.csv");
+    let line = "features long --out mfcc --n-mfcc 13 --prosody --threads 1";
+    for other in ["", " --deltas 1"] {
+        let mut child = spawn(env.command(&format!("{line}{other}")));
+        wait_until("the first features", || {
+            assert_eq!(
+                child.try_wait().unwrap(),
+                None,
+                "it ended before it was killed"
+            );
+            let is_begun = unfinished.is_file() && !table.exists();
+            is_begun && fs::read_dir(env.path("mfcc")).unwrap().count() > 2
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The folder has no table that describes other files.
+        assert!(unfinished.is_file() && !table.exists(), "{other}");
+        env.run(&format!("{line}{other}")).success();
+        assert!(!unfinished.exists() && table.is_file(), "{other}");
+    }
+    assert_eq!(fs::read_dir(env.path("mfcc")).unwrap().count(), 21);
+}
+
+#[test]
+fn a_manifest_cannot_name_files_outside_of_the_output() {
+    let env = TestEnv::with_corpus();
+    fs::create_dir(env.path("lists")).unwrap();
+    fs::write(
+        env.path("lists/clips.csv"),
+        "file,label\n../corpus/anger/v01/1.wav,anger\n../corpus/sadness/v01/1.wav,sadness\n",
+    )
+    .unwrap();
+    env.run("features --manifest lists/clips.csv --out deep/mfcc")
+        .success();
+    assert!(env.path("deep/mfcc/corpus/anger/v01/1.npy").is_file());
+    let entries = fs::read_dir(env.path("deep")).unwrap();
+    assert_eq!(entries.count(), 1);
+}
+
+#[test]
+fn labels_that_stay_empty_have_a_reason() {
+    let env = TestEnv::with_corpus();
+    fs::remove_dir_all(env.path("corpus/sadness")).unwrap();
+    fs::remove_dir_all(env.path("corpus/neutral")).unwrap();
+    let output = env.run("features corpus --out mfcc").success();
+    let warning = "labels and speakers are left empty: ";
+    assert!(output.error.contains(warning), "{}", output.error);
+}
+
+#[test]
+fn an_export_without_readable_recordings_leaves_nothing() {
+    let env = TestEnv::new();
+    fs::create_dir(env.path("damaged")).unwrap();
+    fs::write(env.path("damaged/1.wav"), "no sound").unwrap();
+    env.run("features damaged --out mfcc")
+        .fails_with(&["no recording could be read", "1.wav"]);
+    assert!(!env.path("mfcc").exists());
+}
+
 #[test]
 fn a_repeated_name_is_reported_and_the_others_are_written() {
     let env = TestEnv::with_corpus();

@@ -213,7 +213,7 @@ fn every_export_is_recognised_as_its_own_kind_only() {
 fn feature_files_are_recognised_in_every_format() {
     let env = env();
     let sounds = env.path("sounds");
-    let recordings = export::describe(&sounds, &["1.wav".into(), "2.wav".into()]);
+    let recordings = export::describe(&sounds, &["1.wav".into(), "2.wav".into()]).recordings;
     let (audio, features) = (AudioConfig::default(), FeatureConfig::default());
     for ending in ["npz", "safetensors", "csv"] {
         let out = env.path(&format!("f.{ending}"));

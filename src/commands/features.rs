@@ -11,10 +11,10 @@ use super::output::{OutputArgs, report_written};
 use super::progress::bar;
 use super::{Runs, open_data, tell_skipped, warning};
 use emovox::audio::{AudioConfig, SampleRate};
-use emovox::corpus::{Skipped, find_recordings};
+use emovox::corpus::{CorpusError, Skipped, find_recordings};
 use emovox::dataset::extract_one;
 use emovox::export::{
-    FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
+    Described, FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
     write_matrix,
 };
 use emovox::features::FeatureConfig;
@@ -167,6 +167,7 @@ pub fn run(args: FeaturesArgs) -> Result<ExitCode> {
     if let Some(run) = &args.run {
         outputs.protect_run(&args.runs.runs_dir, run);
     }
+    args.list.protect(&mut outputs);
     let many = match &args.recordings {
         Some(file) if !file.is_dir() => None,
         Some(folder) => Some(Many::in_folder(folder)?),
@@ -258,9 +259,19 @@ impl Many {
     fn in_folder(folder: &Path) -> Result<Many> {
         let found = find_recordings(folder)?;
         found.require(folder)?;
+        let Described {
+            recordings,
+            without_labels,
+        } = describe(folder, &found.recordings);
+        // Recordings of no corpus are the usual case.
+        if let Some(error) = without_labels
+            && !matches!(error, CorpusError::UnknownNames { .. })
+        {
+            warning!("labels and speakers are left empty: {error}");
+        }
         Ok(Many {
             folder: folder.into(),
-            recordings: describe(folder, &found.recordings),
+            recordings,
             skipped: found.skipped,
         })
     }

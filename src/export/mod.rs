@@ -22,7 +22,7 @@ mod torchscript;
 mod written;
 
 pub use features::{
-    FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
+    Described, FeatureFormat, LabeledFile, check_features, describe, is_own_matrix, write_features,
     write_matrix,
 };
 pub use safetensors::safetensors;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::audio::excerpt::SegmentColumns;
 use crate::audio::{Excerpt, Segment};
-use crate::corpus::{self, Clip};
+use crate::corpus::{self, Clip, CorpusError};
 use crate::io::write_output;
 use crate::run::beginning;
 
@@ -33,9 +33,21 @@ impl From<&Clip> for LabeledFile {
     }
 }
 
-/// Labels and speakers of recordings. They are empty if `folder` is not a corpus that emovox reads.
-pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<LabeledFile> {
-    let clips = corpus::scan(folder, None).map_or(Vec::new(), |corpus| corpus.clips);
+/// The recordings of a folder.
+#[derive(Debug)]
+pub struct Described {
+    /// The recordings with their labels and speakers.
+    pub recordings: Vec<LabeledFile>,
+    /// The reason that labels and speakers are empty, if the folder is not a corpus that emovox reads.
+    pub without_labels: Option<CorpusError>,
+}
+
+/// Labels and speakers of recordings in a folder.
+pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Described {
+    let (clips, without_labels) = match corpus::scan(folder, None) {
+        Ok(corpus) => (corpus.clips, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     let known: BTreeMap<_, _> = clips
         .into_iter()
         .map(|clip| (clip.file.clone(), clip))
@@ -49,7 +61,10 @@ pub fn describe(folder: &Path, recordings: &[PathBuf]) -> Vec<LabeledFile> {
             file,
         }
     };
-    recordings.iter().map(one).collect()
+    Described {
+        recordings: recordings.iter().map(one).collect(),
+        without_labels,
+    }
 }
 
 /// A row of the metadata table.
@@ -81,17 +96,37 @@ impl Line {
     }
 }
 
-/// First line of the table. With segments, two more columns follow: start and end in seconds.
-const HEADER: &str = "name,file,label,speaker,frames,coefficients,rate,hop_length";
+/// First line of the table, without and with segments, whose start and end are in seconds.
+const HEADERS: [&str; 2] = [
+    "name,file,label,speaker,frames,coefficients,rate,hop_length",
+    "name,file,label,speaker,frames,coefficients,rate,hop_length,start,end",
+];
 
-/// True for a table that [`write`] wrote.
+/// First line of the table of an export that is not complete.
+const UNFINISHED: [&str; 2] = ["name", "unfinished"];
+
+/// True for a table that [`write`] wrote. A user who adds columns makes it a manifest.
 pub(super) fn is_own(path: &Path) -> bool {
-    beginning(path, HEADER.len() as u64) == HEADER.as_bytes()
+    let first = first_line(path);
+    HEADERS.iter().any(|header| first == header.as_bytes())
 }
 
-/// Names in a table that [`write`] wrote; none for any other file.
+/// True for a table that [`write_unfinished`] wrote.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    first_line(path) == UNFINISHED.join(",").as_bytes()
+}
+
+/// The first line of a file. A very long line is cut, but stays longer than every header.
+fn first_line(path: &Path) -> Vec<u8> {
+    let beginning = beginning(path, 2 * HEADERS[1].len() as u64);
+    let mut lines = beginning.split(|&byte| byte == b'\n');
+    lines.next().unwrap_or_default().to_vec()
+}
+
+/// Names in a table that [`write`] or [`write_unfinished`] wrote; none for any other file.
 pub(super) fn names(path: &Path) -> BTreeSet<String> {
-    let table = is_own(path).then(|| csv::Reader::from_path(path).ok());
+    let is_table = is_own(path) || is_unfinished(path);
+    let table = is_table.then(|| csv::Reader::from_path(path).ok());
     let lines = table.flatten().into_iter();
     let names = lines.flat_map(|table| table.into_records().flatten());
     names
@@ -109,6 +144,19 @@ pub(super) fn write(path: &Path, lines: &[Line]) -> Result<()> {
             } else {
                 writer.serialize(line)?;
             }
+        }
+        Ok(writer.flush()?)
+    })
+}
+
+/// Writes the names of an export before its files, so that the files of an export that is interrupted
+/// can be recognised.
+pub(super) fn write_unfinished(path: &Path, names: impl Iterator<Item = String>) -> Result<()> {
+    write_output(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        writer.write_record(UNFINISHED)?;
+        for name in names {
+            writer.write_record([name.as_str(), ""])?;
         }
         Ok(writer.flush()?)
     })

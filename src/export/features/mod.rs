@@ -5,14 +5,15 @@ mod format;
 mod metadata;
 
 pub use format::FeatureFormat;
-pub use metadata::{LabeledFile, describe};
+pub use metadata::{Described, LabeledFile, describe};
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{BufWriter, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::audio::{AudioConfig, Excerpt, SampleRate, probe};
 use crate::corpus::Skipped;
@@ -44,7 +45,10 @@ pub fn check_features(
         return outputs.check(out, |file| format.is_own(file));
     }
     outputs.check(&table, metadata::is_own)?;
-    let known = metadata::names(&table);
+    let unfinished = unfinished_of(out);
+    outputs.check(&unfinished, metadata::is_unfinished)?;
+    let mut known = metadata::names(&table);
+    known.extend(metadata::names(&unfinished));
     for recording in recordings {
         let name = name(&recording.file);
         let path = format::place_below(out, &name, format);
@@ -75,6 +79,11 @@ fn table_of(out: &Path, format: FeatureFormat) -> PathBuf {
     } else {
         out.with_extension("metadata.csv")
     }
+}
+
+/// Path of the table of an export into a folder that is not complete.
+fn unfinished_of(out: &Path) -> PathBuf {
+    out.join("metadata.unfinished.csv")
 }
 
 /// Writes the features of recordings below `folder` to `out`. The metadata table is `metadata.csv`
@@ -119,8 +128,20 @@ pub fn write_features(
     if format.is_folder() || !is_stream(out)? {
         metadata::write(&table_of(out, format), &lines)?;
     }
+    if format.is_folder() {
+        remove(&unfinished_of(out))?;
+    }
     skipped.extend(unreadable);
     Ok(skipped)
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(target_of(file)?) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes the features of one recording to one file.
@@ -149,12 +170,14 @@ pub fn write_matrix(
 }
 
 /// Name of a recording in the output: its path below the folder, without the extension, and the
-/// times of a segment (`day1/call_1.250-3.750`).
+/// times of a segment (`day1/call_1.250-3.750`). A path of a manifest may lead out of its folder
+/// (`../day1/call.wav`); a name never does.
 fn name(file: &Excerpt) -> String {
     let stem = file.path.with_extension("");
-    let parts = stem
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy());
+    let parts = stem.components().filter_map(|part| match part {
+        Component::Normal(part) => Some(part.to_string_lossy()),
+        _ => None,
+    });
     let path = parts.collect::<Vec<_>>().join("/");
     match file.segment {
         Some(segment) => format!("{path}_{}", segment.file_name()),
@@ -201,15 +224,20 @@ impl Task<'_> {
         advance: impl Fn() + Sync,
     ) -> Result<Done> {
         let files = self.files(self.recordings);
+        let begun: OnceLock<Result<()>> = OnceLock::new();
         let frames = dataset::extract_each(&files, self.audio, self.config, |file, features| {
             advance();
             let path = &file.path;
             let inside = file.at(path.strip_prefix(self.folder).unwrap_or(path));
-            match features {
-                Ok(features) => format::write_below(out, &name(&inside), &features, format)
-                    .map(|()| Ok(features.frames())),
-                Err(reason) => Ok(Err(reason)),
+            let features = match features {
+                Ok(features) => features,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            if let Err(error) = begun.get_or_init(|| self.begin(out, format)) {
+                bail!("{error:#}");
             }
+            format::write_below(out, &name(&inside), &features, format)?;
+            Ok(Ok(features.frames()))
         })?;
         let (mut lines, mut skipped) = (Vec::new(), Vec::new());
         for ((recording, file), frames) in self.recordings.iter().zip(files).zip(frames) {
@@ -220,6 +248,17 @@ impl Task<'_> {
         }
         ensure_some(&lines, &skipped)?;
         Ok((lines, skipped))
+    }
+
+    /// Replaces the table of an earlier export, which describes other files, by the names of this one.
+    fn begin(&self, out: &Path, format: FeatureFormat) -> Result<()> {
+        fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        let names = self
+            .recordings
+            .iter()
+            .map(|recording| name(&recording.file));
+        metadata::write_unfinished(&unfinished_of(out), names)?;
+        remove(&table_of(out, format))
     }
 
     /// Writes one file for all recordings, in their order. A group of recordings is in memory at a
