@@ -2,6 +2,7 @@
 
 mod env;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -191,6 +192,15 @@ fn the_program_prints_the_predictions_of_every_kind_of_stream() {
     let stereo: Vec<f32> = talk.iter().flat_map(|&x| [x, x]).collect();
     let result = run_listen(env, &format!("{raw} --channels 2"), &s16le(&stereo));
     assert_eq!(result.success().out, lines);
+    // A model that reads the left channel, in a stream with another sound on the right.
+    let config = env.path("runs/mine/config.toml");
+    let mixed = fs::read_to_string(&config).unwrap();
+    let left = mixed.replacen("[audio]\n", "[audio]\nchannel = \"left\"\n", 1);
+    fs::write(&config, left).unwrap();
+    let of_two: Vec<f32> = talk.iter().flat_map(|&x| [x, -x]).collect();
+    let result = run_listen(env, &format!("{raw} --channels 2"), &s16le(&of_two));
+    assert_eq!(result.success().out, lines);
+    fs::write(&config, mixed).unwrap();
     let mut endless = file.clone();
     let at = file.windows(4).position(|name| name == b"data").unwrap();
     for length in [4, at + 4] {

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use emovox::audio::stream::{RawEncoding, SoundStream, StreamResampler};
-use emovox::audio::{AudioError, Waveform, read_from, resample};
+use emovox::audio::{AudioError, Channel, Waveform, read_from, resample};
 use emovox::config::RunConfig;
 use emovox::corpus::demo;
 use emovox::features::{Extractor, FeatureConfig, Features};
@@ -93,7 +93,7 @@ proptest! {
             sample_rate: 16_000,
         });
 
-        let mut stream = SoundStream::wav(Pieces::new(&bytes, &sizes)).unwrap();
+        let mut stream = SoundStream::wav(Pieces::new(&bytes, &sizes), Channel::Mix).unwrap();
         let mut resampler = StreamResampler::new(stream.sample_rate(), 16_000).unwrap();
         let mut windows = Windows::new(12_000, 4_000);
         let mut found: Vec<(u64, Features)> = Vec::new();
@@ -143,7 +143,7 @@ proptest! {
             *byte = other;
         }
         damaged.truncate(end.index(damaged.len()) + 1);
-        let streamed = SoundStream::wav(Pieces::new(&damaged, &sizes)).and_then(all);
+        let streamed = SoundStream::wav(Pieces::new(&damaged, &sizes), Channel::Mix).and_then(all);
         if let Ok((samples, _)) = streamed {
             let expected = match read_from(Cursor::new(&damaged[..])) {
                 Err(AudioError::NoSamples) => Vec::new(),
@@ -203,7 +203,7 @@ fn away_from_its_edges_a_window_has_the_frames_of_the_whole_recording() {
 #[test]
 fn headers_that_programs_write_into_a_pipe_are_read() {
     let file = wav(16_000, 2);
-    let (expected, missing) = all(SoundStream::wav(&file[..]).unwrap()).unwrap();
+    let (expected, missing) = all(SoundStream::wav(&file[..], Channel::Mix).unwrap()).unwrap();
     assert_eq!(missing, 0);
     assert_eq!(expected, read_from(Cursor::new(&file)).unwrap().samples);
 
@@ -223,7 +223,7 @@ fn headers_that_programs_write_into_a_pipe_are_read() {
     ] {
         let bytes = with_lengths(riff, data);
         let (found, missing) =
-            all(SoundStream::wav(Pieces::new(&bytes, &[1, 7])).unwrap()).unwrap();
+            all(SoundStream::wav(Pieces::new(&bytes, &[1, 7]), Channel::Mix).unwrap()).unwrap();
         assert_eq!((found == expected, missing), (true, 0), "{data:x}");
     }
 
@@ -233,7 +233,7 @@ fn headers_that_programs_write_into_a_pipe_are_read() {
         bytes.extend(b"LIST\x03\0\0\0abc");
         bytes.extend(pad);
         bytes.extend(&file[12..]);
-        let (found, _) = all(SoundStream::wav(&bytes[..]).unwrap()).unwrap();
+        let (found, _) = all(SoundStream::wav(&bytes[..], Channel::Mix).unwrap()).unwrap();
         assert!(found == expected, "{pad:?}");
     }
 
@@ -241,18 +241,26 @@ fn headers_that_programs_write_into_a_pipe_are_read() {
     let mut tagged = file.clone();
     tagged.extend(b"LIST\x04\0\0\0abcd");
     assert_eq!(
-        all(SoundStream::wav(&tagged[..]).unwrap()).unwrap().0,
+        all(SoundStream::wav(&tagged[..], Channel::Mix).unwrap())
+            .unwrap()
+            .0,
         expected
     );
 
-    let (found, missing) = all(SoundStream::wav(&file[..file.len() - 1001]).unwrap()).unwrap();
+    let (found, missing) =
+        all(SoundStream::wav(&file[..file.len() - 1001], Channel::Mix).unwrap()).unwrap();
     assert_eq!((found.len(), missing), (expected.len() - 251, 1001));
 }
 
 #[test]
 fn a_broken_stream_is_rejected_with_the_reason() {
     let file = wav(16_000, 1);
-    let error_of = |bytes: &[u8]| SoundStream::wav(bytes).err().unwrap().to_string();
+    let error_of = |bytes: &[u8]| {
+        SoundStream::wav(bytes, Channel::Mix)
+            .err()
+            .unwrap()
+            .to_string()
+    };
     for end in [1, 11, 13, 30, 43] {
         assert!(error_of(&file[..end]).contains("ends inside"), "{end}");
     }
@@ -262,12 +270,14 @@ fn a_broken_stream_is_rejected_with_the_reason() {
     no_format[12..16].copy_from_slice(b"junk");
     assert!(error_of(&no_format).contains("no fmt chunk"));
 
-    let raw = |bytes: &[u8], encoding| all(SoundStream::raw(bytes, encoding, 8_000, 1).unwrap());
+    let raw = |bytes: &[u8], encoding| {
+        all(SoundStream::raw(bytes, encoding, 8_000, 1, Channel::Mix).unwrap())
+    };
     let mut floats: Vec<u8> = [0.5f32; 300].iter().flat_map(|x| x.to_le_bytes()).collect();
     floats.extend(f32::NAN.to_le_bytes());
     let error = raw(&floats, RawEncoding::F32le).unwrap_err().to_string();
     assert!(error.contains("sample 300 "), "{error}");
     let (samples, missing) = raw(&[0, 64, 0], RawEncoding::S16le).unwrap();
     assert_eq!((samples, missing), (vec![0.5], 1));
-    assert!(SoundStream::raw(&[][..], RawEncoding::S16le, 12, 1).is_err());
+    assert!(SoundStream::raw(&[][..], RawEncoding::S16le, 12, 1, Channel::Mix).is_err());
 }

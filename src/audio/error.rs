@@ -5,6 +5,7 @@ use std::io;
 use super::config::SAMPLE_RATES;
 use super::{Channel, Segment};
 use crate::memory::OutOfMemory;
+use crate::plural::counted;
 
 /// The reason that a recording cannot be used.
 ///
@@ -66,11 +67,8 @@ pub enum AudioError {
         reason: String,
     },
 
-    /// A channel that the recording does not have.
-    #[error("no channel {channel}: the recording has {}", match .channels {
-        1 => "1 channel; leave the choice of a channel out".to_string(),
-        more => format!("{more} channels; choose one of them, or mix"),
-    })]
+    /// A channel that the recording or the stream does not have.
+    #[error("no channel {channel}: the sound has {}; choose one of its channels, or mix", counted(*.channels, "channel"))]
     NoChannel {
         /// The selected channel.
         channel: Channel,

@@ -104,7 +104,7 @@ fn read(file: &Path) -> Result<(), String> {
         // As from a pipe, because a reader of files accepts a file that is shorter than its header
         // says.
         let mut samples = Vec::new();
-        let mut sound = match SoundStream::wav(BufReader::new(File::open(file)?)) {
+        let mut sound = match SoundStream::wav(BufReader::new(File::open(file)?), Channel::Mix) {
             Ok(sound) => sound,
             Err(AudioError::NotWav(_)) => {
                 let mut sound = AudioFile::open(file, Channel::Mix)?;

@@ -145,9 +145,10 @@ fn open(
     is_last: bool,
 ) -> Result<Option<Audio>> {
     let source: VecDeque<u8> = start.iter().copied().collect();
+    let channel = predictor.config().audio.channel;
     let sound = match settings.raw {
-        Some(raw) => SoundStream::raw(source, raw.encoding, raw.rate, raw.channels),
-        None => SoundStream::wav(source),
+        Some(raw) => SoundStream::raw(source, raw.encoding, raw.rate, raw.channels, channel),
+        None => SoundStream::wav(source, channel),
     };
     let sound = match sound {
         // With more bytes this may become a header.

@@ -33,6 +33,7 @@ use super::limits::{MESSAGE, WEBSOCKET_VERSION, check_windowing};
 use super::live::{Events, Live, LiveSettings, RawFormat};
 use super::pool::Lane;
 use super::{App, Failure, Phase};
+use crate::audio::Channel;
 use crate::audio::stream::{RawEncoding, SoundStream, VoiceActivityConfig};
 use crate::inference::Windowing;
 
@@ -64,7 +65,8 @@ enum Encoding {
 }
 
 impl StreamQuery {
-    fn settings(&self) -> Result<LiveSettings, Failure> {
+    /// The settings of a stream whose `channel` the model reads.
+    fn settings(&self, channel: Channel) -> Result<LiveSettings, Failure> {
         let window = self.window.unwrap_or(Windowing::default().window);
         let windowing = Windowing::new(window, self.hop, 0.0);
         check_windowing(&windowing)?;
@@ -77,13 +79,13 @@ impl StreamQuery {
             )));
         }
         Ok(LiveSettings {
-            raw: self.raw()?,
+            raw: self.raw(channel)?,
             windowing,
             gate: VoiceActivityConfig { threshold },
         })
     }
 
-    fn raw(&self) -> Result<Option<RawFormat>, Failure> {
+    fn raw(&self, channel: Channel) -> Result<Option<RawFormat>, Failure> {
         let encoding = match self.encoding.unwrap_or(Encoding::Wav) {
             Encoding::Wav if self.rate.is_some() || self.channels.is_some() => {
                 return Err(Failure::bad_request(
@@ -103,7 +105,7 @@ impl StreamQuery {
             return Err(Failure::bad_request("channels is a number from 1 to 64"));
         }
         // The same check as at the first samples, before the client sends them.
-        let checked = SoundStream::raw(io::empty(), encoding, rate, channels);
+        let checked = SoundStream::raw(io::empty(), encoding, rate, channels, channel);
         checked.map_err(|error| Failure::bad_request(error.to_string()))?;
         Ok(Some(RawFormat {
             encoding,
@@ -120,7 +122,7 @@ pub(super) async fn stream(
     mut request: Request,
 ) -> Result<Response, Failure> {
     let Query(query) = query?;
-    let settings = query.settings()?;
+    let settings = query.settings(app.predictor.config().audio.channel)?;
     let response = handshake(request.method(), request.headers())?;
     let permit = app.streams.clone().try_acquire_owned().map_err(|_| {
         Failure::busy(

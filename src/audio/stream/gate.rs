@@ -95,6 +95,8 @@ pub struct VoiceActivityGate {
     quietest: f64,
     /// Segment of the open gate.
     open: Option<SpeechSegment>,
+    /// Number of frames before the first loud frame of that segment.
+    opened_after: u64,
     /// Latest segment that is long enough for speech.
     latest: Option<SpeechSegment>,
 }
@@ -120,6 +122,7 @@ impl VoiceActivityGate {
             loudest: SILENCE,
             quietest: 0.0,
             open: None,
+            opened_after: 0,
             latest: None,
         }
     }
@@ -181,8 +184,9 @@ impl VoiceActivityGate {
             None if self.loud >= OPENS_AFTER => {
                 self.quiet = 0;
                 self.has_opened = true;
+                self.opened_after = self.frames - self.loud;
                 self.open = Some(SpeechSegment {
-                    start: sample_of((self.frames - self.loud).saturating_sub(MARGIN)),
+                    start: sample_of(self.opened_after.saturating_sub(MARGIN)),
                     end: sample_of(self.frames + MARGIN),
                 });
             }
@@ -199,7 +203,7 @@ impl VoiceActivityGate {
             }
         }
         if let Some(segment) = self.open
-            && segment.end - segment.start >= sample_of(MIN_SPEECH + 2 * MARGIN)
+            && segment.end >= sample_of(self.opened_after + MIN_SPEECH + MARGIN)
         {
             self.latest = Some(segment);
         }
@@ -261,6 +265,19 @@ mod tests {
             let (start, end) = late[0];
             assert!((start - 5.9).abs() < 0.03, "{background}: {start}");
             assert!((end - 7.6).abs() < 0.03, "{background}: {end}");
+        }
+    }
+
+    /// Before the start there is no room for the margin.
+    #[test]
+    fn a_short_word_is_speech_at_the_start_too() {
+        for start in [0.0, 0.04, 2.0] {
+            let mut samples = noise(4.0, -65.0);
+            let first = (start * RATE as f64) as usize;
+            for (sample, word) in samples[first..].iter_mut().zip(noise(0.35, -20.0)) {
+                *sample += word;
+            }
+            assert_eq!(segments(&samples).len(), 1, "{start}");
         }
     }
 

@@ -35,7 +35,7 @@ pub enum RawEncoding {
     F32le,
 }
 
-/// Audio that is read piece by piece and mixed down to mono, the mean of its channels.
+/// Audio that is read piece by piece as mono: one of its channels, or their mean.
 pub struct SoundStream<R> {
     source: R,
     format: Format,
@@ -50,24 +50,26 @@ pub struct SoundStream<R> {
 }
 
 impl<R: Read> SoundStream<R> {
-    /// A WAV stream. If its header has no length, it is read until its end.
+    /// A WAV stream, whose `channel` is read. If its header has no length, it is read until its end.
     ///
     /// # Errors
-    /// If the header is not that of a supported WAV file, or if reading fails.
-    pub fn wav(mut source: R) -> Result<SoundStream<R>, AudioError> {
+    /// If the header is not that of a supported WAV file, if there is no such channel, or if reading
+    /// fails.
+    pub fn wav(mut source: R, channel: Channel) -> Result<SoundStream<R>, AudioError> {
         let (format, left) = header::read(&mut source)?;
-        SoundStream::new(source, format, left, Channel::Mix)
+        SoundStream::new(source, format, left, channel)
     }
 
-    /// A stream of samples without a header; `sample_rate` is in hertz.
+    /// A stream of samples without a header, whose `channel` is read; `sample_rate` is in hertz.
     ///
     /// # Errors
-    /// If the sample rate is not supported.
+    /// If the sample rate is not supported, or if there is no such channel.
     pub fn raw(
         source: R,
         encoding: RawEncoding,
         sample_rate: u32,
         channels: u16,
+        channel: Channel,
     ) -> Result<SoundStream<R>, AudioError> {
         if !SAMPLE_RATES.contains(&sample_rate) {
             return Err(AudioError::SampleRate(sample_rate));
@@ -83,7 +85,7 @@ impl<R: Read> SoundStream<R> {
             encoding,
             big_endian: false,
         };
-        SoundStream::new(source, format, None, Channel::Mix)
+        SoundStream::new(source, format, None, channel)
     }
 
     pub(super) fn new(

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use emovox::audio::AudioError;
 use emovox::audio::stream::{RawEncoding, SoundStream};
+use emovox::audio::{AudioError, Channel};
 
 /// Maximum number of reads in the queue, of at most 64 KiB each. If it is full, the writer waits.
 const QUEUE: usize = 32;
@@ -51,10 +51,10 @@ impl Input {
     }
 }
 
-/// Opens a WAV stream on standard input.
-pub(super) fn wav(stdin: Stdin) -> Result<Input> {
+/// Opens a WAV stream on standard input, and reads its `channel`.
+pub(super) fn wav(stdin: Stdin, channel: Channel) -> Result<Input> {
     check(&stdin)?;
-    let stream = SoundStream::wav(stdin).map_err(|error| match error {
+    let stream = SoundStream::wav(stdin, channel).map_err(|error| match error {
         AudioError::Empty => {
             StreamError("it is empty; check the program that writes to it".into())
         }
@@ -73,12 +73,13 @@ pub(super) fn wav(stdin: Stdin) -> Result<Input> {
     Ok(start(stream.context("cannot listen to standard input")?))
 }
 
-/// Opens a stream of samples without a header on standard input.
+/// Opens a stream of samples without a header on standard input, and reads its `channel`.
 pub(super) fn raw(
     stdin: Stdin,
     encoding: RawEncoding,
     sample_rate: u32,
     channels: u16,
+    channel: Channel,
 ) -> Result<Input> {
     check(&stdin)?;
     Ok(start(SoundStream::raw(
@@ -86,6 +87,7 @@ pub(super) fn raw(
         encoding,
         sample_rate,
         channels,
+        channel,
     )?))
 }
 

@@ -22,6 +22,7 @@ use super::stop::Stop;
 use super::{Runs, warning};
 use backlog::Backlog;
 use delays::Delays;
+use emovox::audio::Channel;
 use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
 use emovox::device::DeviceChoice;
 use emovox::inference::{StreamingPredictor, Windowing};
@@ -109,7 +110,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     let mut predictor = load(trained, args.device)?;
     args.adapt.adapt(&mut predictor)?;
 
-    let input = open(&args)?;
+    let input = open(&args, predictor.config().audio.channel)?;
     let stop = Stop::listen();
     let gate = VoiceActivityConfig {
         threshold: args.gate,
@@ -197,10 +198,11 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     }
 }
 
-fn open(args: &ListenArgs) -> Result<Input> {
+/// Opens the input, of which the model reads `channel`.
+fn open(args: &ListenArgs, channel: Channel) -> Result<Input> {
     #[cfg(feature = "microphone")]
     if args.microphone {
-        return microphone::open();
+        return microphone::open(channel);
     }
     match (args.raw, args.rate) {
         (Some(raw), Some(rate)) => {
@@ -208,8 +210,8 @@ fn open(args: &ListenArgs) -> Result<Input> {
                 RawName::S16le => RawEncoding::S16le,
                 RawName::F32le => RawEncoding::F32le,
             };
-            input::raw(io::stdin(), encoding, rate, args.channels)
+            input::raw(io::stdin(), encoding, rate, args.channels, channel)
         }
-        _ => input::wav(io::stdin()),
+        _ => input::wav(io::stdin(), channel),
     }
 }

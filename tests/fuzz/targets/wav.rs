@@ -20,7 +20,7 @@ const MOST_SAMPLES: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {
     LazyLock::force(&QUIET);
-    if let Ok(mut stream) = SoundStream::wav(bytes) {
+    if let Ok(mut stream) = SoundStream::wav(bytes, emovox::audio::Channel::Mix) {
         let mut streamed = Vec::new();
         while stream.read(&mut streamed).is_ok_and(|samples| samples > 0) {}
         assert!(streamed.len() <= bytes.len());
