@@ -47,6 +47,13 @@ fn a_recording_is_drawn() {
     assert!(!output.out.contains(" %; ") && output.error.is_empty());
     env.run(&format!("inspect {clip} corpus"))
         .fails_with(&["corpus is a folder"]);
+    // Flags without an effect.
+    for flag in ["--sample-rate 8000", "--trim-db 30", "--window 2"] {
+        env.run(&format!("inspect corpus {flag}"))
+            .fails_with(&[flag.split(' ').next().unwrap(), "is for recordings"]);
+    }
+    env.run(&format!("inspect {clip} --corpus folders"))
+        .fails_with(&["--corpus", "is for a corpus"]);
 }
 
 #[test]
@@ -105,6 +112,38 @@ fn a_corpus_is_described() {
     assert_eq!(cell("anger/v02/loud.wav", "clipped_samples"), "8000");
     assert_eq!(cell("anger/v03/quiet.wav", "silent"), "true");
     assert_eq!(cell("anger/v01/1.wav", "silent"), "false");
+}
+
+#[test]
+fn clipping_is_found_in_one_channel_and_in_8_bits() {
+    let env = TestEnv::with_corpus();
+    for (name, bits, loudest) in [("16", 16, 32_767), ("8", 8, 127)] {
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: 16_000,
+            bits_per_sample: bits,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let file = env.path(&format!("corpus/anger/v01/bits-{name}.wav"));
+        let mut writer = hound::WavWriter::create(file, spec).unwrap();
+        for n in 0..8000 {
+            let left = if n < 100 { loudest } else { loudest / 3 };
+            writer.write_sample::<i32>(left).unwrap();
+            writer.write_sample::<i32>(n % 7).unwrap();
+        }
+        writer.finalize().unwrap();
+    }
+    env.run("inspect corpus").success();
+    let mut table = csv::Reader::from_path(env.path("corpus.csv")).unwrap();
+    let rows = table.deserialize::<BTreeMap<String, String>>();
+    for row in rows.map(Result::unwrap) {
+        let expected = if row["clip"].contains("bits") {
+            "100"
+        } else {
+            "0"
+        };
+        assert_eq!(row["clipped_samples"], expected, "{row:?}");
+    }
 }
 
 #[test]

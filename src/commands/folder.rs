@@ -19,15 +19,19 @@ pub(super) struct FolderArgs {
 }
 
 impl FolderArgs {
+    /// The first of these flags that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        match (&self.corpus, &self.layout) {
+            (Some(_), _) => Some("--corpus"),
+            (None, Some(_)) => Some("--layout"),
+            (None, None) => None,
+        }
+    }
+
     /// Ends the program with a message if a flag is given without a folder, as any other missing flag
     /// does.
     pub(super) fn require(&self, folder: Option<&Path>) {
-        let flag = match (&self.corpus, &self.layout) {
-            (Some(_), _) => "--corpus <CORPUS>",
-            (None, Some(_)) => "--layout <LEVELS>",
-            (None, None) => return,
-        };
-        if folder.is_none() {
+        if let (Some(flag), None) = (self.given(), folder) {
             let message = format!("'{flag}' describes a folder and needs '--data <DIR>'\n");
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit();
         }

@@ -124,7 +124,18 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
 #[derive(serde::Deserialize)]
 struct Plan {
     clips: usize,
-    config: RunConfig,
+    config: PlanConfig,
+}
+
+/// The other settings are those of any version.
+#[derive(serde::Deserialize)]
+struct PlanConfig {
+    data: PlanData,
+}
+
+#[derive(serde::Deserialize)]
+struct PlanData {
+    folder: PathBuf,
 }
 
 impl Plan {

@@ -17,8 +17,6 @@ use crate::run::beginning;
 
 /// Smallest number of consecutive samples at full scale that counts as clipping.
 const CLIPPED_RUN: usize = 3;
-/// Amplitude that counts as full scale: two 16-bit steps below 1.
-const FULL_SCALE: f32 = 1.0 - 2.0 / 32_768.0;
 /// A recording with a peak below this level is silent, in decibels of full scale.
 const SILENCE_DB: f64 = -60.0;
 
@@ -47,7 +45,7 @@ pub struct ClipFacts {
     pub rms_db: f64,
     /// Highest amplitude, in decibels of full scale.
     pub peak_db: f64,
-    /// Number of samples in runs of three or more samples at full scale.
+    /// Number of samples in runs of three or more samples at full scale, of all channels.
     pub clipped_samples: usize,
     /// True if the peak is below −60 dB.
     pub silent: bool,
@@ -207,6 +205,14 @@ impl CorpusStats {
     }
 }
 
+/// Amplitude that counts as full scale, for samples with this number of bits: two 16-bit steps below the largest
+/// value.
+fn full_scale(bits: Option<u16>) -> f32 {
+    let step = |bits: u16| 2f32.powi(1 - i32::from(bits));
+    let missing = bits.filter(|&bits| bits < 16).map_or(0.0, step);
+    1.0 - missing - 2.0 * step(16)
+}
+
 /// Measurements of a recording, and a hash of its samples.
 fn measure(recording: &Excerpt, clip: &Clip) -> Result<(ClipFacts, u64), AudioError> {
     let info = audio::probe(&recording.path)?;
@@ -218,11 +224,27 @@ fn measure(recording: &Excerpt, clip: &Clip) -> Result<(ClipFacts, u64), AudioEr
     let mut hasher = DefaultHasher::new();
     hasher.write_u32(info.sample_rate);
     samples.iter().for_each(|x| hasher.write_u32(x.to_bits()));
-    let clipped_samples = samples
-        .chunk_by(|a, b| (a.abs() >= FULL_SCALE) == (b.abs() >= FULL_SCALE))
-        .filter(|run| run.len() >= CLIPPED_RUN && run[0].abs() >= FULL_SCALE)
-        .map(<[f32]>::len)
-        .sum();
+    let full_scale = full_scale(info.bits_per_sample);
+    let clipped = |samples: &[f32]| -> usize {
+        samples
+            .chunk_by(|a, b| (a.abs() >= full_scale) == (b.abs() >= full_scale))
+            .filter(|run| run.len() >= CLIPPED_RUN && run[0].abs() >= full_scale)
+            .map(<[f32]>::len)
+            .sum()
+    };
+    let of_channel = |channel| {
+        let samples = audio::read_excerpt(recording, channel)?.waveform.samples;
+        Ok(clipped(&samples))
+    };
+    let clipped_samples = if info.channels == 1 {
+        clipped(samples)
+    } else {
+        // In the mix, a channel that is clipped alone is below full scale.
+        let channels = (1..=info.channels).map(Channel::Number);
+        channels
+            .map(of_channel)
+            .sum::<Result<usize, AudioError>>()?
+    };
     let peak_db = decibels(f64::from(peak));
     let facts = ClipFacts {
         clip: clip.file.clone(),

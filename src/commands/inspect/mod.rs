@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::folder::FolderArgs;
@@ -67,12 +67,12 @@ pub struct InspectArgs {
     /// loudest frame
     #[arg(long, value_name = "DB")]
     trim_db: Option<f32>,
-    /// Length of a window in seconds, for the probabilities over time
-    #[arg(long, value_name = "S", default_value = "1.0")]
-    window: f64,
-    /// Distance between two windows in seconds
-    #[arg(long, value_name = "S", default_value = "0.1")]
-    hop: f64,
+    /// Length of a window in seconds, for the probabilities over time [default: 1.0]
+    #[arg(long, value_name = "S", conflicts_with_all = ["sample_rate", "trim_db"])]
+    window: Option<f64>,
+    /// Distance between two windows in seconds [default: 0.1]
+    #[arg(long, value_name = "S", conflicts_with_all = ["sample_rate", "trim_db"])]
+    hop: Option<f64>,
     #[command(flatten)]
     folder: FolderArgs,
     /// Device: auto, cpu, cuda or cuda:N
@@ -84,18 +84,28 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
     let is_corpus = |path: &PathBuf| path.is_dir() || path.as_os_str() == "demo";
     match args.what.as_slice() {
         [folder] if is_corpus(folder) => {
-            ensure!(
-                args.run.is_none(),
-                "--run is for recordings; give recordings instead of a folder"
-            );
+            let for_recordings = [
+                ("--run", args.run.is_some()),
+                ("--sample-rate", args.sample_rate.is_some()),
+                ("--trim-db", args.trim_db.is_some()),
+                ("--window", args.window.is_some()),
+                ("--hop", args.hop.is_some()),
+            ];
+            let given = for_recordings.iter().find(|(_, is_given)| *is_given);
+            if let Some((flag, _)) = given {
+                bail!("{flag} is for recordings; give recordings instead of a folder");
+            }
             inspect_corpus(args, folder)
         }
         files => {
             if let Some(folder) = files.iter().find(|file| is_corpus(file)) {
-                anyhow::bail!(
+                bail!(
                     "{} is a folder; inspect it without other arguments",
                     folder.display()
                 );
+            }
+            if let Some(flag) = args.folder.given() {
+                bail!("{flag} is for a corpus; give its folder instead of recordings");
             }
             inspect_files(args, files)
         }
@@ -200,7 +210,8 @@ fn draw(
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
     let predictions = if recording.has_speech {
-        let predicted = predict::predictions(predictor, &recording, args.window, args.hop);
+        let (window, hop) = (args.window.unwrap_or(1.0), args.hop.unwrap_or(0.1));
+        let predicted = predict::predictions(predictor, &recording, window, hop);
         Some(predicted.with_context(|| file.display().to_string())?)
     } else {
         None

@@ -1,5 +1,6 @@
 //! Page of a cross-validation: the scores of each fold, and of all folds together.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,8 +10,9 @@ use super::clips::rows;
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::stress::{StressChecks, checks_text};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
-use crate::audio::Excerpt;
+use crate::audio::{Channel, Excerpt};
 use crate::bounded;
+use crate::config::RunConfig;
 use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, SpeakerScores};
 use crate::leakage::is_in_question;
 use crate::report::{recall_png, reliability_png};
@@ -70,6 +72,16 @@ impl SavedResults {
         })
     }
 
+    /// The channel of recordings that the models read; the mix if no settings can be read.
+    fn channel(&self, folder: &Path) -> Channel {
+        let config = |cell: &SavedCell| {
+            let run = folder.join(trial_name(&cell.fold, cell.seed));
+            RunConfig::read(&RunFolder::in_folder(&run).config_toml()).ok()
+        };
+        let config = self.cells.iter().find_map(config);
+        config.map_or(Channel::Mix, |config| config.audio.channel)
+    }
+
     /// The passed checks of each training whose stress test was made.
     pub(super) fn stress(&self, folder: &Path) -> Result<Vec<Option<StressChecks>>> {
         let of_cell = |cell: &SavedCell| {
@@ -97,25 +109,36 @@ pub fn folds_page(
     let by_training = read_fold_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
     let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
-    let mut all: Option<SavedPredictions> = None;
+    let seeds: BTreeSet<u64> = results.cells.iter().map(|cell| cell.seed).collect();
+    let first_seed = seeds.first().map(u64::to_string).unwrap_or_default();
+    let mut first: Option<SavedPredictions> = None;
     for (training, saved) in by_training {
+        let is_first = training[1] == first_seed;
         let training = format!("fold {}, seed {}", training[0], training[1]);
         let index_of = |file: &Excerpt| files.index_of(file.below(data));
         clips.extend(rows(&saved, &training, index_of));
-        match &mut all {
-            None => all = Some(saved),
-            Some(all) => {
-                all.clips.extend(saved.clips);
-                all.predictions.truth.extend(saved.predictions.truth);
-                all.predictions
+        match &mut first {
+            _ if !is_first => {}
+            None => first = Some(saved),
+            Some(first) => {
+                first.clips.extend(saved.clips);
+                first.predictions.truth.extend(saved.predictions.truth);
+                first
+                    .predictions
                     .probabilities
                     .extend(saved.predictions.probabilities);
             }
         }
     }
-    let all = all.with_context(|| format!("no training of {} is finished yet", results.name))?;
-    let speakers: Vec<&str> = all.clips.iter().map(|clip| clip.speaker.as_str()).collect();
+    let first =
+        first.with_context(|| format!("no training of {} is finished yet", results.name))?;
+    let speakers: Vec<&str> = first
+        .clips
+        .iter()
+        .map(|clip| clip.speaker.as_str())
+        .collect();
     let title = format!("{}: all folds and seeds", results.name);
+    let title_of_first = format!("{}: all folds, seed {first_seed}", results.name);
     let note = (!results.notes.is_empty()).then(|| results.notes.join("; "));
     let metrics = &results.metrics;
     // Over the seeds, the mean of the macro-F1 is not that of all predictions together.
@@ -141,14 +164,19 @@ pub fn folds_page(
         figures: figures(&shown, results.intervals, results.calibration.ece),
         tables: vec![
             fold_table(&results, &results.stress(folder)?),
-            class_table(metrics),
-            speaker_table(&results.speakers),
+            class_table(metrics, seeds.len()),
+            speaker_table(&results.speakers, seeds.len()),
         ],
         confusion: Some(Confusion::new(metrics)),
         pictures: vec![
             Picture::new(
                 "Recall",
-                &recall_png(&all.predictions, &speakers, &title, note.as_deref())?,
+                &recall_png(
+                    &first.predictions,
+                    &speakers,
+                    &title_of_first,
+                    note.as_deref(),
+                )?,
             ),
             Picture::new(
                 "Reliability",
@@ -156,9 +184,9 @@ pub fn folds_page(
             ),
         ],
         clips: Some(Clips {
-            classes: all.predictions.classes.clone(),
+            classes: first.predictions.classes.clone(),
             clips,
-            sounds: read_sounds(&files.files, how, advance),
+            sounds: read_sounds(&files.files, results.channel(folder), how, advance),
         }),
         settings: vec![("Settings and folds (cross-validation.toml)".into(), plan)],
         ..Page::default()

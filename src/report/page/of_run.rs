@@ -112,10 +112,11 @@ pub fn run_page(
     let note = report.note();
     let mut files = FileIndex::default();
     let clips = rows(saved, "", |file| files.index_of(file.below(data)));
+    let channel = RunConfig::read(&run.config_toml())?.audio.channel;
     let stress = read_stress(run)?;
     let mut tables = vec![
-        class_table(metrics),
-        speaker_table(&scored.by_speaker().each()),
+        class_table(metrics, 1),
+        speaker_table(&scored.by_speaker().each(), 1),
     ];
     tables.extend(stress.iter().flat_map(stress_tables));
     let mut pictures = vec![
@@ -166,7 +167,7 @@ pub fn run_page(
         clips: Some(Clips {
             classes: saved.predictions.classes.clone(),
             clips,
-            sounds: read_sounds(&files.files, how, advance),
+            sounds: read_sounds(&files.files, channel, how, advance),
         }),
         settings: vec![("Settings (config.toml)".into(), config.clone())],
     };
@@ -220,10 +221,12 @@ pub(super) fn range(interval: Interval) -> String {
     )
 }
 
-pub(super) fn class_table(metrics: &Metrics) -> Table {
+/// Scores of each class. Every clip is among the predictions once for each of `seeds` trainings, which
+/// are not independent: the intervals count it once.
+pub(super) fn class_table(metrics: &Metrics, seeds: usize) -> Table {
     let row = |(class, name): (usize, &String)| {
         let scores = metrics.per_class[class];
-        let interval = wilson(metrics.confusion[class][class], scores.support);
+        let interval = wilson_once(metrics.confusion[class][class], scores.support, seeds);
         vec![
             name.clone(),
             scores.support.to_string(),
@@ -235,7 +238,10 @@ pub(super) fn class_table(metrics: &Metrics) -> Table {
     };
     Table {
         title: "Classes".into(),
-        explained: "Wilson's interval, which assumes independent clips.".into(),
+        explained: match seeds {
+            1 => "Wilson's interval, which assumes independent clips.".into(),
+            _ => "Wilson's interval, which assumes independent clips. It counts each clip once, not once for each seed.".into(),
+        },
         head: [
             "class",
             "clips",
@@ -250,7 +256,14 @@ pub(super) fn class_table(metrics: &Metrics) -> Table {
     }
 }
 
-pub(super) fn speaker_table(speakers: &[SpeakerScores]) -> Table {
+/// Wilson's interval for `hits` in `clips` predictions, if each clip was predicted `seeds` times.
+fn wilson_once(hits: u64, clips: u64, seeds: usize) -> Interval {
+    let once = |count: u64| (count as f64 / seeds as f64).round() as u64;
+    wilson(once(hits), once(clips))
+}
+
+/// Scores of each speaker; `seeds` as for [`class_table`].
+pub(super) fn speaker_table(speakers: &[SpeakerScores], seeds: usize) -> Table {
     let row = |scores: &SpeakerScores| {
         let hits = (scores.accuracy * scores.clips as f64).round() as u64;
         vec![
@@ -261,7 +274,7 @@ pub(super) fn speaker_table(speakers: &[SpeakerScores]) -> Table {
             },
             scores.clips.to_string(),
             percent(scores.accuracy),
-            range(wilson(hits, scores.clips)),
+            range(wilson_once(hits, scores.clips, seeds)),
             percent(scores.uar),
         ]
     };
@@ -272,5 +285,16 @@ pub(super) fn speaker_table(speakers: &[SpeakerScores]) -> Table {
             .map(String::from)
             .into(),
         rows: speakers.iter().map(row).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clip_counts_once_in_the_intervals_of_several_seeds() {
+        assert_eq!(wilson_once(6, 10, 2), wilson(3, 5));
+        assert_eq!(wilson_once(6, 10, 1), wilson(6, 10));
     }
 }

@@ -48,19 +48,24 @@ pub struct ClipSound {
     pub seconds: f64,
 }
 
-/// Reads recordings on all cores. A recording that cannot be read has no source. `advance` is
-/// called after each recording, from any thread.
-pub fn read_sounds(files: &[Excerpt], how: &Sounds, advance: impl Fn() + Sync) -> Vec<ClipSound> {
+/// Reads the `channel` of recordings on all cores. A recording that cannot be read has no source.
+/// `advance` is called after each recording, from any thread.
+pub fn read_sounds(
+    files: &[Excerpt],
+    channel: Channel,
+    how: &Sounds,
+    advance: impl Fn() + Sync,
+) -> Vec<ClipSound> {
     let one = |file: &Excerpt| {
-        let sound = read_sound(file, how).unwrap_or_default();
+        let sound = read_sound(file, channel, how).unwrap_or_default();
         advance();
         sound
     };
     files.par_iter().map(one).collect()
 }
 
-fn read_sound(file: &Excerpt, how: &Sounds) -> Result<ClipSound> {
-    let recorded = audio::read_excerpt(file, Channel::Mix)?.waveform;
+fn read_sound(file: &Excerpt, channel: Channel, how: &Sounds) -> Result<ClipSound> {
+    let recorded = audio::read_excerpt(file, channel)?.waveform;
     let waveform = if recorded.sample_rate > RATE {
         audio::resample(&recorded, RATE)?
     } else {
