@@ -26,13 +26,15 @@ case "${1:-}" in
 esac
 
 env=${EXPORT_ENV:-${EMOVOX_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/emovox}/export}
-if [ ! -x "$env/bin/python" ]; then
+# The marker is made last, so that an interrupted installation is repeated.
+if [ ! -e "$env/installed" ]; then
     say "making $env"
     mkdir -p "$(dirname "$env")" && "${PYTHON:-python3}" -m venv "$env"
     "$env/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir \
         torch==2.11.0 numpy==2.4.6 safetensors==0.8.0 onnx==1.23.2 onnxruntime==1.32.0
+    touch "$env/installed"
 fi
-emovox=${EMOVOX:-$root/target/release/emovox}
+emovox=$(readlink -m "${EMOVOX:-$root/target/release/emovox}")
 [ -n "${EMOVOX:-}" ] || (cd "$root" && cargo build --release --quiet --bin emovox)
 
 work=$(mktemp -d)

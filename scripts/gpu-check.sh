@@ -14,6 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 emovox=$(readlink -f "${EMOVOX:-$here/../target/release/emovox}")
 [ -x "$emovox" ] || { echo "gpu-check: there is no program $emovox; EMOVOX names it" >&2; exit 2; }
 device=${DEVICE:-cuda}
+[ -z "${NCCL_TEST:-}" ] || NCCL_TEST=$(readlink -f "$NCCL_TEST")
 out=$(mkdir -p "${1:-gpu-check.out}" && cd "${1:-gpu-check.out}" && pwd -P)
 started=$SECONDS passed=0 failed=0 skipped=0
 : >"$out/gpu-check.tsv"

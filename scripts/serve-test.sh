@@ -35,16 +35,19 @@ if [ -z "${EMOVOX:-}" ]; then
     (cd "$root" && cargo build --release --quiet --bin emovox)
     EMOVOX=$root/target/release/emovox
 fi
+EMOVOX=$(readlink -f "$EMOVOX")
 export EMOVOX
 
 case " $* " in
 *" --short "*) ;;
 *)
     env=${SERVE_ENV:-${EMOVOX_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/emovox}/serve}
-    if [ ! -x "$env/bin/python" ]; then
+    # The marker is made last, so that an interrupted installation is repeated.
+    if [ ! -e "$env/installed" ]; then
         echo "serve-test: installing the peer into $env" >&2
         mkdir -p "$(dirname "$env")" && "$python" -m venv "$env"
         "$env/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir -r "$here/serve/peer.txt"
+        touch "$env/installed"
     fi
     export PEER_PYTHON=$env/bin/python
     ;;

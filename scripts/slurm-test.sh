@@ -8,9 +8,10 @@
 #     LIMIT=1500 scripts/slurm-test.sh     also a trial of 1500 epochs with a time limit of two minutes
 #     SRUN=1 scripts/slurm-test.sh         also one training in two tasks, with a build that has `distributed`
 set -euo pipefail
+emovox=${EMOVOX:+$(readlink -m "$EMOVOX")}
 cd "$(dirname "$0")/.."
 
-emovox=${EMOVOX:-$PWD/target/release/emovox}
+emovox=${emovox:-$PWD/target/release/emovox}
 [ -x "$emovox" ] || emovox=$PWD/target/debug/emovox
 [ -x "$emovox" ] || { echo "build emovox first: cargo build --release" >&2; exit 2; }
 [ "$(id -u)" = 0 ] || { echo "needs root, to start slurmctld and slurmd" >&2; exit 2; }

@@ -3,6 +3,7 @@ import argparse
 import os
 import shlex
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -49,9 +50,11 @@ def main():
     args = arguments()
     began = time.time()
     out = Path(args.out).resolve()
-    work = out / "work"
     out.mkdir(parents=True, exist_ok=True)
-    prepare.clean(work)
+    # Removed at the end, also after an error.
+    temporary = tempfile.TemporaryDirectory(prefix="work-", dir=out)
+    work = Path(temporary.name)
+    (work / "rounds").mkdir()
     files = prepare.wavs(args.folder)
     if not files:
         sys.exit(f"no WAV file in {args.folder}")
@@ -125,7 +128,7 @@ def main():
             images = Path(args.write).parent / "images"
             images.mkdir(exist_ok=True)
             (images / "compare.png").write_bytes(picture.read_bytes())
-    prepare.clean(work)
+    temporary.cleanup()
     prepare.say(f"{out} contains compare.csv, rounds.csv, compare.md and compare.png")
 
 

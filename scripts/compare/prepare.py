@@ -3,7 +3,6 @@ same results as emovox."""
 import csv
 import json
 import os
-import shutil
 from pathlib import Path
 
 import measure
@@ -123,12 +122,6 @@ def predictions(places, tell):
         except measure.Failed as error:
             results.append(f"{peer} failed ({error})")
     tell("predict, label and its probability: " + ", ".join(results))
-
-
-def clean(folder):
-    if os.path.isdir(folder):
-        shutil.rmtree(folder)
-    os.makedirs(f"{folder}/rounds")
 
 
 def has_cuda(places):

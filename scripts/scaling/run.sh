@@ -6,11 +6,12 @@
 #
 #     scripts/scaling/run.sh [ROUNDS]
 set -euo pipefail
+emovox=${EMOVOX:+$(readlink -m "$EMOVOX")}
 cd "$(dirname "$0")/../.."
 wire=$PWD/scripts/scaling/delay.py
 
 rounds=${1:-3}
-emovox=${EMOVOX:-$PWD/target/release/emovox}
+emovox=${emovox:-$PWD/target/release/emovox}
 [ -x "$emovox" ] || { echo "build it first: cargo build --release --features distributed" >&2; exit 2; }
 work=$(mktemp -d)
 left=emovox-left-$$ right=emovox-right-$$

@@ -22,6 +22,7 @@ pub use client::RetryPolicy;
 pub use source::{Archive, CorpusSource, RemoteList, read_sources, registry, source_of};
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -112,8 +113,13 @@ pub fn fetch(
             let most = 2_000_000 * home.unpacked_megabytes;
             let report = |done, of| callback(Step::Unpacking { done, of });
             if let Err(error) = unpack(file, &unpacked, most, &report) {
+                if is_local(&error) {
+                    // The next call unpacks the same archive.
+                    let _ = fs::remove_dir_all(&unpacked);
+                    return Err(error.context("the archive cannot be unpacked; it is kept"));
+                }
                 // The next call would fail too.
-                fs::remove_dir_all(&temporary)?;
+                let _ = fs::remove_dir_all(&temporary);
                 return Err(error.context(format!("{} cannot be used", archive.url)));
             }
         }
@@ -187,4 +193,33 @@ fn lock(folder: &Path) -> Result<LockFile> {
         folder.display()
     );
     Ok(lock)
+}
+
+/// True for an error of this machine's disk, not of the archive.
+fn is_local(error: &anyhow::Error) -> bool {
+    let of_disk = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+        )
+    };
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(of_disk))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_archive() {
+        let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("clip.wav");
+        assert!(is_local(&error(ErrorKind::StorageFull)));
+        assert!(!is_local(&error(ErrorKind::InvalidData)));
+        assert!(!is_local(&anyhow::anyhow!("damaged")));
+    }
 }
