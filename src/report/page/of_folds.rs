@@ -1,6 +1,6 @@
 //! Page of a cross-validation: the scores of each fold, and of all folds together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -109,14 +109,17 @@ pub fn folds_page(
     let by_training = read_fold_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
     let mut files = FileIndex::default();
     let mut clips: Vec<ClipRow> = Vec::new();
-    let seeds: BTreeSet<u64> = results.cells.iter().map(|cell| cell.seed).collect();
-    let first_seed = seeds.first().map(u64::to_string).unwrap_or_default();
+    // The seed of recall.png.
+    let first_seed = results.cells.first().map(|cell| cell.seed.to_string());
+    let first_seed = first_seed.unwrap_or_default();
+    let mut distinct = Distinct::new(results.metrics.classes.len());
     let mut first: Option<SavedPredictions> = None;
     for (training, saved) in by_training {
         let is_first = training[1] == first_seed;
         let training = format!("fold {}, seed {}", training[0], training[1]);
         let index_of = |file: &Excerpt| files.index_of(file.below(data));
         clips.extend(rows(&saved, &training, index_of));
+        distinct.add(&saved);
         match &mut first {
             _ if !is_first => {}
             None => first = Some(saved),
@@ -164,8 +167,14 @@ pub fn folds_page(
         figures: figures(&shown, results.intervals, results.calibration.ece),
         tables: vec![
             fold_table(&results, &results.stress(folder)?),
-            class_table(metrics, seeds.len()),
-            speaker_table(&results.speakers, seeds.len()),
+            class_table(metrics, &distinct.of_classes),
+            speaker_table(&results.speakers, |speaker| {
+                distinct
+                    .of_speakers
+                    .get(&speaker.speaker)
+                    .copied()
+                    .unwrap_or_default()
+            }),
         ],
         confusion: Some(Confusion::new(metrics)),
         pictures: vec![
@@ -192,6 +201,32 @@ pub fn folds_page(
         ..Page::default()
     };
     page.html()
+}
+
+/// Numbers of different clips. With several seeds, each clip has several predictions.
+struct Distinct {
+    seen: BTreeSet<Excerpt>,
+    of_classes: Vec<u64>,
+    of_speakers: BTreeMap<String, u64>,
+}
+
+impl Distinct {
+    fn new(classes: usize) -> Distinct {
+        Distinct {
+            seen: BTreeSet::new(),
+            of_classes: vec![0; classes],
+            of_speakers: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, saved: &SavedPredictions) {
+        for (clip, &class) in saved.clips.iter().zip(&saved.predictions.truth) {
+            if self.seen.insert(clip.file.clone()) {
+                self.of_classes[class] += 1;
+                *self.of_speakers.entry(clip.speaker.clone()).or_default() += 1;
+            }
+        }
+    }
 }
 
 fn fold_table(results: &SavedResults, stress: &[Option<StressChecks>]) -> Table {

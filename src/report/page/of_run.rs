@@ -114,9 +114,14 @@ pub fn run_page(
     let clips = rows(saved, "", |file| files.index_of(file.below(data)));
     let channel = RunConfig::read(&run.config_toml())?.audio.channel;
     let stress = read_stress(run)?;
+    let supports: Vec<u64> = metrics
+        .per_class
+        .iter()
+        .map(|class| class.support)
+        .collect();
     let mut tables = vec![
-        class_table(metrics, 1),
-        speaker_table(&scored.by_speaker().each(), 1),
+        class_table(metrics, &supports),
+        speaker_table(&scored.by_speaker().each(), |speaker| speaker.clips),
     ];
     tables.extend(stress.iter().flat_map(stress_tables));
     let mut pictures = vec![
@@ -221,27 +226,31 @@ pub(super) fn range(interval: Interval) -> String {
     )
 }
 
-/// Scores of each class. Every clip is among the predictions once for each of `seeds` trainings, which
-/// are not independent: the intervals count it once.
-pub(super) fn class_table(metrics: &Metrics, seeds: usize) -> Table {
+/// Scores of each class; `clips` are the numbers of different clips. With several seeds each clip has
+/// several predictions, which are not independent: the intervals count it once.
+pub(super) fn class_table(metrics: &Metrics, clips: &[u64]) -> Table {
     let row = |(class, name): (usize, &String)| {
         let scores = metrics.per_class[class];
-        let interval = wilson_once(metrics.confusion[class][class], scores.support, seeds);
+        let share = metrics.confusion[class][class] as f64 / scores.support.max(1) as f64;
         vec![
             name.clone(),
             scores.support.to_string(),
             percent(scores.precision),
             percent(scores.recall),
-            range(interval),
+            range(wilson_of_share(share, clips[class])),
             percent(scores.f1),
         ]
     };
+    let has_several = clips.iter().sum::<u64>() < metrics.clips as u64;
     Table {
         title: "Classes".into(),
-        explained: match seeds {
-            1 => "Wilson's interval, which assumes independent clips.".into(),
-            _ => "Wilson's interval, which assumes independent clips. It counts each clip once, not once for each seed.".into(),
-        },
+        explained: if has_several {
+            "Wilson's interval, which assumes independent clips. It counts each clip once, not once \
+             for each seed."
+        } else {
+            "Wilson's interval, which assumes independent clips."
+        }
+        .into(),
         head: [
             "class",
             "clips",
@@ -256,16 +265,17 @@ pub(super) fn class_table(metrics: &Metrics, seeds: usize) -> Table {
     }
 }
 
-/// Wilson's interval for `hits` in `clips` predictions, if each clip was predicted `seeds` times.
-fn wilson_once(hits: u64, clips: u64, seeds: usize) -> Interval {
-    let once = |count: u64| (count as f64 / seeds as f64).round() as u64;
-    wilson(once(hits), once(clips))
+/// Wilson's interval for a share of some clips.
+fn wilson_of_share(share: f64, clips: u64) -> Interval {
+    wilson((share * clips as f64).round() as u64, clips)
 }
 
-/// Scores of each speaker; `seeds` as for [`class_table`].
-pub(super) fn speaker_table(speakers: &[SpeakerScores], seeds: usize) -> Table {
+/// Scores of each speaker; `clips` gives the number of different clips, as for [`class_table`].
+pub(super) fn speaker_table(
+    speakers: &[SpeakerScores],
+    clips: impl Fn(&SpeakerScores) -> u64,
+) -> Table {
     let row = |scores: &SpeakerScores| {
-        let hits = (scores.accuracy * scores.clips as f64).round() as u64;
         vec![
             if scores.speaker.is_empty() {
                 "unknown".into()
@@ -274,7 +284,7 @@ pub(super) fn speaker_table(speakers: &[SpeakerScores], seeds: usize) -> Table {
             },
             scores.clips.to_string(),
             percent(scores.accuracy),
-            range(wilson_once(hits, scores.clips, seeds)),
+            range(wilson_of_share(scores.accuracy, clips(scores))),
             percent(scores.uar),
         ]
     };
@@ -291,10 +301,25 @@ pub(super) fn speaker_table(speakers: &[SpeakerScores], seeds: usize) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Predictions;
 
     #[test]
     fn a_clip_counts_once_in_the_intervals_of_several_seeds() {
-        assert_eq!(wilson_once(6, 10, 2), wilson(3, 5));
-        assert_eq!(wilson_once(6, 10, 1), wilson(6, 10));
+        let rows = [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.1, 0.9], [0.4, 0.6]];
+        let predictions = |times: usize| Predictions {
+            classes: vec!["anger".into(), "fear".into()],
+            truth: [0, 0, 0, 0, 1].repeat(times),
+            probabilities: rows.repeat(times).into_iter().map(Vec::from).collect(),
+        };
+        let intervals = |times: usize| {
+            let table = class_table(&predictions(times).metrics(), &[4, 1]);
+            table
+                .rows
+                .into_iter()
+                .map(|row| row[4].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(intervals(3), intervals(1));
+        assert_eq!(intervals(1)[0], range(wilson(3, 4)));
     }
 }
