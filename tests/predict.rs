@@ -335,7 +335,7 @@ fn a_channel_can_be_selected_and_each_can_be_predicted() {
             .contains("phases")
     );
     env.run("predict mine talk.wav --channel right")
-        .fails_with(&["no channel right: the sound has 1 channel;"]);
+        .fails_with(&["no channel right: the recording has 1 channel;"]);
     let wrong = env.run("predict mine talk.wav --channel 0");
     assert!(
         wrong.error.contains("neither mix, left, right, each nor"),

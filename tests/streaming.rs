@@ -280,4 +280,10 @@ fn a_broken_stream_is_rejected_with_the_reason() {
     let (samples, missing) = raw(&[0, 64, 0], RawEncoding::S16le).unwrap();
     assert_eq!((samples, missing), (vec![0.5], 1));
     assert!(SoundStream::raw(&[][..], RawEncoding::S16le, 12, 1, Channel::Mix).is_err());
+    let right = SoundStream::raw(&[][..], RawEncoding::S16le, 8_000, 1, Channel::Number(2));
+    let error = right.err().unwrap().to_string();
+    assert_eq!(
+        error,
+        "the model reads channel right, but the stream has 1 channel"
+    );
 }

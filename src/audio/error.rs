@@ -67,12 +67,21 @@ pub enum AudioError {
         reason: String,
     },
 
-    /// A channel that the recording or the stream does not have.
-    #[error("no channel {channel}: the sound has {}; choose one of its channels, or mix", counted(*.channels, "channel"))]
+    /// A channel that the recording does not have.
+    #[error("no channel {channel}: the recording has {}; choose one of its channels, or mix", counted(*.channels, "channel"))]
     NoChannel {
         /// The selected channel.
         channel: Channel,
         /// Number of channels of the recording.
+        channels: u16,
+    },
+
+    /// A channel that the model reads and the stream does not have.
+    #[error("the model reads channel {channel}, but the stream has {}", counted(*.channels, "channel"))]
+    NoStreamChannel {
+        /// The channel of the model.
+        channel: Channel,
+        /// Number of channels of the stream.
         channels: u16,
     },
 

@@ -57,7 +57,7 @@ impl<R: Read> SoundStream<R> {
     /// fails.
     pub fn wav(mut source: R, channel: Channel) -> Result<SoundStream<R>, AudioError> {
         let (format, left) = header::read(&mut source)?;
-        SoundStream::new(source, format, left, channel)
+        SoundStream::new(source, format, left, channel).map_err(of_stream)
     }
 
     /// A stream of samples without a header, whose `channel` is read; `sample_rate` is in hertz.
@@ -85,7 +85,7 @@ impl<R: Read> SoundStream<R> {
             encoding,
             big_endian: false,
         };
-        SoundStream::new(source, format, None, channel)
+        SoundStream::new(source, format, None, channel).map_err(of_stream)
     }
 
     pub(super) fn new(
@@ -191,5 +191,15 @@ impl<R: Read> SoundStream<R> {
             AudioError::TooLarge(index, sample) => AudioError::TooLarge(in_stream(index), sample),
             other => other,
         }
+    }
+}
+
+/// The error of a stream. The user of a stream cannot choose the channel.
+fn of_stream(error: AudioError) -> AudioError {
+    match error {
+        AudioError::NoChannel { channel, channels } => {
+            AudioError::NoStreamChannel { channel, channels }
+        }
+        other => other,
     }
 }
