@@ -26,16 +26,18 @@ case "${1:-}" in
 esac
 
 env=${EXPORT_ENV:-${EMOVOX_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/emovox}/export}
-# The marker is made last, so that an interrupted installation is repeated.
-if [ ! -e "$env/installed" ]; then
+# An installation that was interrupted is repeated; an environment of the user is used as it is.
+if [ ! -x "$env/bin/python" ] || [ -e "$env/unfinished" ]; then
     say "making $env"
-    mkdir -p "$(dirname "$env")" && "${PYTHON:-python3}" -m venv "$env"
+    mkdir -p "$env" && touch "$env/unfinished" && "${PYTHON:-python3}" -m venv "$env"
     "$env/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir \
         torch==2.11.0 numpy==2.4.6 safetensors==0.8.0 onnx==1.23.2 onnxruntime==1.32.0
-    touch "$env/installed"
+    rm "$env/unfinished"
 fi
-emovox=$(readlink -m "${EMOVOX:-$root/target/release/emovox}")
+emovox=${EMOVOX:-$root/target/release/emovox}
 [ -n "${EMOVOX:-}" ] || (cd "$root" && cargo build --release --quiet --bin emovox)
+[ -x "$emovox" ] || { say "there is no program $emovox; EMOVOX names it"; exit 2; }
+emovox=$(readlink -f "$emovox")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -35,6 +35,7 @@ if [ -z "${EMOVOX:-}" ]; then
     (cd "$root" && cargo build --release --quiet --bin emovox)
     EMOVOX=$root/target/release/emovox
 fi
+[ -x "$EMOVOX" ] || { echo "serve-test: there is no program $EMOVOX; EMOVOX names it" >&2; exit 2; }
 EMOVOX=$(readlink -f "$EMOVOX")
 export EMOVOX
 
@@ -42,12 +43,12 @@ case " $* " in
 *" --short "*) ;;
 *)
     env=${SERVE_ENV:-${EMOVOX_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/emovox}/serve}
-    # The marker is made last, so that an interrupted installation is repeated.
-    if [ ! -e "$env/installed" ]; then
+    # An installation that was interrupted is repeated; an environment of the user is used as it is.
+    if [ ! -x "$env/bin/python" ] || [ -e "$env/unfinished" ]; then
         echo "serve-test: installing the peer into $env" >&2
-        mkdir -p "$(dirname "$env")" && "$python" -m venv "$env"
+        mkdir -p "$env" && touch "$env/unfinished" && "$python" -m venv "$env"
         "$env/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir -r "$here/serve/peer.txt"
-        touch "$env/installed"
+        rm "$env/unfinished"
     fi
     export PEER_PYTHON=$env/bin/python
     ;;

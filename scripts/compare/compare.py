@@ -93,7 +93,7 @@ def main():
             for loops in (0, measure.cores()) if args.busy else (0,):
                 try:
                     with measure.busy(loops):
-                        result = measure.contender(contender, places, f"{work}/log")
+                        result = measure.contender(contender, places, f"{out}/log")
                 except measure.Failed as error:
                     failed[contender.name] = str(error)
                     prepare.say(f"{contender.name} failed: {error}")
@@ -129,7 +129,7 @@ def main():
             images.mkdir(exist_ok=True)
             (images / "compare.png").write_bytes(picture.read_bytes())
     temporary.cleanup()
-    prepare.say(f"{out} contains compare.csv, rounds.csv, compare.md and compare.png")
+    prepare.say(f"{out} contains compare.csv, rounds.csv, compare.md, compare.png and the last log")
 
 
 main()
