@@ -347,7 +347,7 @@ fn flags_that_several_corpora_cannot_have_are_rejected() {
     for (flags, words) in [
         (
             "--test-manifest list.csv",
-            ["--test-manifest list.csv", "single manifest"],
+            ["--test-manifest list.csv", "needs a single manifest"],
         ),
         ("--root one", ["--root one", "needs a name"]),
         ("--root b=one", ["--root b", "--manifest b=FILE"]),

@@ -71,8 +71,8 @@ impl DataArgs {
         };
         if let Some(chosen) = chosen {
             let file = std::mem::replace(&mut config.data, chosen);
-            // The flags name other recordings. The words of a settings file are about labels of any
-            // recordings; those of a run are about its own.
+            // The flags name other recordings. The labels in a settings file apply to any recordings;
+            // those of a run apply only to its own.
             let is_run = !file.classes.is_empty();
             if !is_run {
                 config.data.labels = file.labels;
@@ -105,8 +105,7 @@ impl DataArgs {
     fn several(&self) -> Result<DataConfig> {
         if let Some(manifest) = &self.test_manifest {
             bail!(
-                "--test-manifest {} belongs to a single manifest; of several corpora, a part of the \
-                 speakers is tested, or those of --test-speakers",
+                "--test-manifest {} needs a single manifest; with several corpora, use --test-speakers",
                 manifest.display()
             );
         }

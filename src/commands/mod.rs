@@ -253,7 +253,6 @@ fn open_data(data: &DataConfig) -> Result<Corpus> {
     let has_no_folder = data.folder == DataConfig::default().folder;
     match &data.manifest {
         Some(manifest) if has_no_folder => data.folder = list::own_folder(manifest).into(),
-        _ if has_no_folder && !data.sources.is_empty() => data.folder = PathBuf::new(),
         _ => {}
     }
     if data.sources.is_empty() {

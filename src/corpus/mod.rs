@@ -495,7 +495,9 @@ fn read_labels(corpus: &mut Corpus, files: &[PathBuf], source: &LabelSource) {
             name.is_some_and(|name| !names.insert(name.into_owned()))
         };
         let reason = match source.labels(file) {
-            Ok(labels) if is_copy(&labels) => "a second copy of a recording with this name".into(),
+            Ok(labels) if is_copy(&labels) => {
+                "a second copy of the same recording, by its name".into()
+            }
             Ok(labels) => {
                 let clip = Clip {
                     file: file.into(),

@@ -544,7 +544,7 @@ fn second_copies_are_left_out_if_names_are_unique() {
 }
 
 #[test]
-fn of_a_recording_in_two_formats_or_with_a_picture_the_best_sound_is_used() {
+fn the_best_sound_of_a_recording_in_two_formats_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let crema_d = [
         "AudioMP3/1001_DFA_ANG_XX.mp3",

@@ -116,7 +116,10 @@ pub fn fetch(
                 if is_local(&error) {
                     // The next call unpacks the same archive.
                     let _ = fs::remove_dir_all(&unpacked);
-                    return Err(error.context("the archive cannot be unpacked; it is kept"));
+                    return Err(error.context(
+                        "the archive cannot be unpacked; it is kept: make room or set the permission, and \
+                         repeat the command",
+                    ));
                 }
                 // The next call would fail too.
                 let _ = fs::remove_dir_all(&temporary);
@@ -216,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_no_fault_of_the_archive() {
+    fn a_full_disk_is_an_error_of_this_machine() {
         let error = |kind| anyhow::Error::from(io::Error::from(kind)).context("clip.wav");
         assert!(is_local(&error(ErrorKind::StorageFull)));
         assert!(!is_local(&error(ErrorKind::InvalidData)));

@@ -205,8 +205,8 @@ impl CorpusStats {
     }
 }
 
-/// Amplitude that counts as full scale, for samples with this number of bits: two 16-bit steps below the largest
-/// value.
+/// Amplitude that counts as full scale, for samples with this number of bits: two 16-bit steps below
+/// the largest value.
 fn full_scale(bits: Option<u16>) -> f32 {
     let step = |bits: u16| 2f32.powi(1 - i32::from(bits));
     let missing = bits.filter(|&bits| bits < 16).map_or(0.0, step);
