@@ -14,7 +14,7 @@ use super::scored::{Chosen, ScoredArgs};
 use super::terminal::{print_json, print_text};
 use super::{resolve, say, tell_skipped, tell_skipped_sounds, warning};
 use emovox::audio::AudioConfig;
-use emovox::corpus::{Clip, Corpus};
+use emovox::corpus::{Clip, Corpus, left_out};
 use emovox::dataset::{Sounds, read_sounds};
 use emovox::device::DeviceChoice;
 use emovox::disturbance::Disturbance;
@@ -137,10 +137,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         .extend(args.scored.adapt.map(AdaptationGroups::note));
     report.notes.extend(labels.note());
     let unreadable = chosen.skipped_before + decoded.skipped.len();
-    if unreadable > 0 {
-        let recordings = counted(unreadable, "unreadable recording");
-        report.notes.push(format!("{recordings} left out"));
-    }
+    report.notes.extend(left_out(unreadable));
     if unknown > 0 {
         let note = format!("{unknown} clips left out, whose label is not a class of the model");
         report.notes.push(note);

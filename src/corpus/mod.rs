@@ -95,6 +95,12 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// A note about the number of recordings that cannot be read; none if it is 0.
+pub fn left_out(unreadable: usize) -> Option<String> {
+    let recordings = (unreadable > 0).then(|| counted(unreadable, "unreadable recording"))?;
+    Some(format!("{recordings} left out"))
+}
+
 /// The labels in a file name: the fields of a [`Clip`] without its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::corpus;
 use crate::escape::escape_line;
 use crate::evaluation::{self, Calibration, Metrics};
 use crate::plural::counted;
@@ -85,11 +86,8 @@ impl Report {
         } else {
             format!("\nNote: {}.\n", escape_line(&self.statements().join("; ")))
         };
-        if self.skipped_recordings > 0 {
-            text += &format!(
-                "{} left out.\n",
-                counted(self.skipped_recordings, "unreadable recording")
-            );
+        if let Some(note) = corpus::left_out(self.skipped_recordings) {
+            text += &format!("{note}.\n");
         }
         if self.unknown_label > 0 {
             text += &format!(

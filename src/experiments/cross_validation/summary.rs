@@ -109,12 +109,7 @@ impl CrossValidation {
                 counted(not_compared, "trial")
             ));
         }
-        if skipped > 0 {
-            notes.push(format!(
-                "{} left out",
-                counted(skipped, "unreadable recording")
-            ));
-        }
+        notes.extend(corpus::left_out(skipped));
         let speakers = corpus::speakers(&all.pooled.clips);
         let absent = self.plan.missing_speakers(&speakers);
         if missing.is_empty() && !absent.is_empty() {
