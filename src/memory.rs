@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use crate::bounded::size;
 use crate::device::GpuFailure;
+use crate::reason::panic_message;
 
 /// Memory that could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,9 +67,7 @@ pub fn computing<T>(compute: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Resu
         Ok(Err(error)) => return Err(failed_allocation(&format!("{error:#}")).unwrap_or(error)),
         Err(panicked) => panicked,
     };
-    let text = panicked.downcast_ref::<String>().map(String::as_str);
-    let text = text.or(panicked.downcast_ref::<&str>().copied());
-    match text.and_then(failed_allocation) {
+    match failed_allocation(panic_message(&*panicked)) {
         Some(failure) => Err(failure),
         None => panic::resume_unwind(panicked),
     }

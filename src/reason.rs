@@ -1,5 +1,6 @@
-//! The text of an error, and of the errors of the operating system in it.
+//! The text of an error and of a panic, and of the errors of the operating system in them.
 
+use std::any::Any;
 use std::io::{self, ErrorKind};
 
 use anyhow::Error;
@@ -36,6 +37,13 @@ pub fn reason(error: &Error) -> String {
 /// words, with the next step. It has neither an error number nor the name of a temporary file.
 pub fn io_reason(error: &io::Error) -> String {
     of_os(error).map_or_else(|| error.to_string(), |os| os.text())
+}
+
+/// The message of a panic. It is empty if the panic has none.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let formatted = panic.downcast_ref::<String>().map(String::as_str);
+    let message = formatted.or_else(|| panic.downcast_ref::<&str>().copied());
+    message.unwrap_or_default()
 }
 
 /// The error of a file operation, also inside an error of a table, which does not give it as its

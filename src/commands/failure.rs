@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use anyhow::{Result, anyhow};
 
 use emovox::device::GpuFailure;
+use emovox::reason::panic_message;
 
 /// The way in which a training needs less memory of a GPU.
 pub(super) const TRAINING_ADVICE: &str = "train with a smaller --batch-size, or use --device cpu";
@@ -27,9 +28,7 @@ pub fn explain(panic: &str, memory_advice: &str) -> String {
 /// continues.
 pub(super) fn training<T>(train: impl FnOnce() -> Result<T>) -> Result<T> {
     panic::catch_unwind(AssertUnwindSafe(train)).unwrap_or_else(|panicked| {
-        let text = panicked.downcast_ref::<String>().map(String::as_str);
-        let text = text.or(panicked.downcast_ref::<&str>().copied());
-        Err(anyhow!(explain(text.unwrap_or_default(), TRAINING_ADVICE)))
+        Err(anyhow!(explain(panic_message(&*panicked), TRAINING_ADVICE)))
     })
 }
 

@@ -1,6 +1,5 @@
 //! `emovox stress`: scores of a trained run on disturbed clips.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +13,7 @@ use super::scored::{Chosen, ScoredArgs};
 use super::terminal::{print_json, print_text};
 use super::{resolve, say, tell_skipped, tell_skipped_sounds, warning};
 use emovox::audio::AudioConfig;
+use emovox::bounded;
 use emovox::corpus::{Clip, Corpus, left_out};
 use emovox::dataset::{Sounds, read_sounds};
 use emovox::device::DeviceChoice;
@@ -189,7 +189,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
 /// The content of the weights of a run.
 fn weights_of(run: &RunFolder) -> Result<blake3::Hash> {
     let weights = run.best_ot();
-    let bytes = fs::read(&weights);
+    let bytes = bounded::read(&weights, bounded::WEIGHTS);
     let bytes = bytes.with_context(|| format!("cannot read {}", weights.display()))?;
     Ok(blake3::hash(&bytes))
 }

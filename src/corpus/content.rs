@@ -1,9 +1,12 @@
-//! Identity of a recording by its bytes (and the times of a segment), independent of the name and the folder of its file.
+//! Identity of a recording by its bytes (and the times of a segment), independent of the name and
+//! the folder of its file.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{Excerpt, Segment};
@@ -24,9 +27,7 @@ impl ContentHash {
         hasher.update_reader(bounded::open(path)?)?;
         Ok(ContentHash(*hasher.finalize().as_bytes()))
     }
-}
 
-impl ContentHash {
     /// The identity of a recording: a file or a segment of it.
     ///
     /// # Errors
@@ -65,9 +66,28 @@ impl ContentHash {
     }
 }
 
-impl From<ContentHash> for [u8; 32] {
-    fn from(hash: ContentHash) -> [u8; 32] {
-        hash.0
+/// Hashes each file, on all threads; `None` for a file that cannot be read.
+pub fn hash_files(files: &[PathBuf]) -> Vec<Option<ContentHash>> {
+    let hash = |file: &PathBuf| ContentHash::of_file(file).ok();
+    files.par_iter().map(hash).collect()
+}
+
+/// The identity of each recording; `None` for a recording that cannot be read. Several segments may
+/// be in one file, so `hash` gets every file once, and returns the hashes of all of them.
+pub fn hash_excerpts(
+    excerpts: &[Excerpt],
+    hash: impl FnOnce(&[PathBuf]) -> Vec<Option<ContentHash>>,
+) -> Vec<Option<ContentHash>> {
+    let files: BTreeSet<&PathBuf> = excerpts.iter().map(|excerpt| &excerpt.path).collect();
+    let files: Vec<PathBuf> = files.into_iter().cloned().collect();
+    let hashes: HashMap<&PathBuf, Option<ContentHash>> = files.iter().zip(hash(&files)).collect();
+    let of_excerpt = |excerpt: &Excerpt| Some(hashes[&excerpt.path]?.of_segment(excerpt.segment));
+    excerpts.iter().map(of_excerpt).collect()
+}
+
+impl AsRef<[u8; 32]> for ContentHash {
+    fn as_ref(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

@@ -53,7 +53,7 @@ use split::Subset;
 
 pub use changes::{Changes, listed};
 pub use config::DataConfig;
-pub use content::ContentHash;
+pub use content::{ContentHash, hash_excerpts, hash_files};
 pub use kind::CorpusKind;
 pub use layout::{Layout, Level};
 pub use merge::{Source, merge, source_of};

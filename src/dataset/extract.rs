@@ -24,6 +24,25 @@ pub struct Extraction {
     pub contents: Option<Vec<Option<ContentHash>>>,
 }
 
+impl Extraction {
+    /// The features of recordings, or the reasons that there are none.
+    pub(super) fn of(files: &[Excerpt], results: Vec<Result<Features, String>>) -> Extraction {
+        let (mut features, mut skipped) = (Vec::new(), Vec::new());
+        for (index, (file, result)) in files.iter().zip(results).enumerate() {
+            let file = file.clone();
+            match result {
+                Ok(of_file) => features.push((index, of_file)),
+                Err(reason) => skipped.push(Skipped { file, reason }),
+            }
+        }
+        Extraction {
+            features,
+            skipped,
+            contents: None,
+        }
+    }
+}
+
 /// Reads recordings and computes their features. Recordings without speech are skipped. `advance`
 /// is called after each recording, from any thread.
 ///
@@ -39,21 +58,7 @@ pub fn extract(
         advance();
         features
     })?;
-    let mut extraction = Extraction {
-        features: Vec::new(),
-        skipped: Vec::new(),
-        contents: None,
-    };
-    for (index, (file, result)) in files.iter().zip(results).enumerate() {
-        match result {
-            Ok(features) => extraction.features.push((index, features)),
-            Err(reason) => extraction.skipped.push(Skipped {
-                file: file.clone(),
-                reason,
-            }),
-        }
-    }
-    Ok(extraction)
+    Ok(Extraction::of(files, results))
 }
 
 /// Reads recordings on all cores and passes the features of each, or the reason that there are

@@ -1,16 +1,14 @@
 //! Loads a corpus: the readable clips with their features.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
-use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use rayon::prelude::*;
 use tch::Device;
 
 use super::{Extraction, FeatureCache, Normalisation, SplitTensors, extract};
 use crate::audio::{AudioConfig, Excerpt};
-use crate::corpus::{Clip, ContentHash, Corpus, Skipped};
+use crate::corpus::{Clip, Corpus, Skipped, hash_excerpts, hash_files};
 use crate::features::{FeatureConfig, Features};
 use crate::reason::reason;
 
@@ -76,7 +74,8 @@ impl FeatureDataset {
                 skipped[0].reason
             );
         }
-        let contents = extraction.contents.unwrap_or_else(|| contents_of(&files));
+        let hash = || hash_excerpts(&files, hash_files);
+        let contents = extraction.contents.unwrap_or_else(hash);
         let (clips, features): (Vec<Clip>, Vec<Features>) = extraction
             .features
             .into_iter()
@@ -137,7 +136,7 @@ pub fn read_contents(corpus: &mut Corpus, cache: Option<&FeatureCache>) {
     let files = recordings(corpus);
     let contents = match cache {
         Some(cache) => cache.contents(&corpus.folder, &files),
-        None => contents_of(&files),
+        None => hash_excerpts(&files, hash_files),
     };
     for (clip, content) in corpus.clips.iter_mut().zip(contents) {
         clip.content = content;
@@ -147,20 +146,6 @@ pub fn read_contents(corpus: &mut Corpus, cache: Option<&FeatureCache>) {
 fn recordings(corpus: &Corpus) -> Vec<Excerpt> {
     let clips = corpus.clips.iter();
     clips.map(|clip| corpus.recording(clip)).collect()
-}
-
-/// The hash of each recording. A file with several segments is read once.
-fn contents_of(files: &[Excerpt]) -> Vec<Option<ContentHash>> {
-    let paths: BTreeSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
-    let hashes: HashMap<&PathBuf, Option<ContentHash>> = paths
-        .into_par_iter()
-        .map(|path| (path, ContentHash::of_file(path).ok()))
-        .collect();
-    let of_excerpt = |file: &Excerpt| {
-        let whole = hashes.get(&file.path).copied().flatten()?;
-        Some(whole.of_segment(file.segment))
-    };
-    files.iter().map(of_excerpt).collect()
 }
 
 /// Distance between the hashed values. Features with equal hashes are compared completely.

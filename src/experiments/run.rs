@@ -173,7 +173,7 @@ impl Experiment {
         let name = String::from_utf8_lossy(&name);
         let (run, lock) = match created {
             Some((run, lock)) => (run, Some(lock)),
-            None => (RunFolder::of_another_process(runs, &name), None),
+            None => (RunFolder::in_folder(&runs.join(&*name)), None),
         };
         Ok(Experiment {
             run,
@@ -419,24 +419,36 @@ impl Experiment {
         self.split.indices(Subset::Test).is_empty()
     }
 
-    /// Ends a run without a test: fits the temperature to the validation subset, if there is one.
+    /// Ends a run without a test: loads the selected weights and fits the temperature.
     ///
     /// # Errors
-    /// Fails if the weights cannot be read, or a file cannot be written.
+    /// If a prediction is not finite, or if a file cannot be read or written.
     pub fn finish(&mut self, model: &EmotionModel) -> Result<()> {
         training::load_selected(model, &self.run)?;
+        self.calibrate(model)
+    }
+
+    /// Fits the temperature to the validation subset, and saves it. Without validation clips it is 1.
+    fn calibrate(&mut self, model: &EmotionModel) -> Result<()> {
         let validation = self.part(Subset::Validation);
-        let mut temperature = 1.0;
-        if !validation.labels.is_empty() {
-            let warps = inference::vtlp_warps(&self.config, model.normalisation(), self.device)?;
-            let whole = validation.tensors(model.normalisation(), self.device)?;
-            let pieces = whole.in_pieces(self.config.piece_frames());
-            let batch_size = self.config.training.batch_size;
-            let rows = model::log_probabilities(model, &pieces, warps.as_ref(), batch_size)?;
-            temperature = fit_temperature(&rows, &validation.labels);
-        }
+        let temperature = if validation.labels.is_empty() {
+            1.0
+        } else {
+            fit_temperature(&self.predict(model, &validation)?, &validation.labels)
+        };
         self.config.calibration.temperature = temperature;
         self.config.write(&self.run.config_toml())
+    }
+
+    /// Log-probabilities of each clip. Clips that are longer than a piece are predicted in pieces.
+    fn predict(&self, model: &EmotionModel, subset: &LabeledSubset) -> Result<Vec<Vec<f32>>> {
+        let warps = inference::vtlp_warps(&self.config, model.normalisation(), self.device)?;
+        let tensors = self.tensors(subset, model)?;
+        let batch_size = self.config.training.batch_size;
+        let rows = model::log_probabilities(model, &tensors, warps.as_ref(), batch_size)?;
+        inference::check_predictions(&at_temperature(&rows, 1.0))
+            .map_err(|error| inference::naming_clip(error.into(), &subset.clips))?;
+        Ok(rows)
     }
 
     /// Scores the test subset with the selected weights and writes all results. The temperature is
@@ -446,24 +458,10 @@ impl Experiment {
     /// If a prediction is not finite, or if a file cannot be read or written.
     pub fn score(&mut self, model: &EmotionModel, progress: &Progress) -> Result<Report> {
         training::load_selected(model, &self.run)?;
-        let batch_size = self.config.training.batch_size;
-        let tracts = inference::vtlp_warps(&self.config, model.normalisation(), self.device)?;
-        let (device, most) = (self.device, self.config.piece_frames());
-        let log_probabilities = |part: &LabeledSubset| {
-            let whole = part.tensors(model.normalisation(), device)?;
-            let pieces = whole.in_pieces(most);
-            let rows = model::log_probabilities(model, &pieces, tracts.as_ref(), batch_size)?;
-            inference::check_predictions(&at_temperature(&rows, 1.0))
-                .map_err(|error| inference::naming_clip(error.into(), &part.clips))?;
-            anyhow::Ok(rows)
-        };
-        let validation = self.part(Subset::Validation);
-        let temperature = fit_temperature(&log_probabilities(&validation)?, &validation.labels);
-        self.config.calibration.temperature = temperature;
-        self.config.write(&self.run.config_toml())?;
-
+        self.calibrate(model)?;
+        let temperature = self.config.calibration.temperature;
         let test = self.part(Subset::Test);
-        let rows = log_probabilities(&test)?;
+        let rows = self.predict(model, &test)?;
         let at = |temperature| Predictions {
             classes: model.classes().to_vec(),
             truth: test.labels.clone(),

@@ -130,7 +130,7 @@ impl StressClips<'_> {
         hasher.update(b"emovox stress");
         hasher.update(&self.seed.to_le_bytes());
         if let Some(content) = clip.content {
-            hasher.update(&<[u8; 32]>::from(content));
+            hasher.update(content.as_ref());
         }
         hasher.update(disturbance.name.as_bytes());
         ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())

@@ -112,7 +112,8 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If the run does not exist.
     pub fn run(&self) -> Result<RunFolder> {
-        RunFolder::open(Path::new(""), &self.run_path().to_string_lossy())
+        let path = self.run_path();
+        RunFolder::at(&path).with_context(|| format!("there is no run {}", path.display()))
     }
 
     /// True if the run folder exists and is complete enough to be resumed.

@@ -102,13 +102,6 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The run folder that another process makes and writes to. It does not need to exist yet.
-    pub fn of_another_process(runs: &Path, name: &str) -> RunFolder {
-        RunFolder {
-            folder: runs.join(name),
-        }
-    }
-
     /// Makes and locks the folder of a new run below `runs`, with the files that `fill` writes. The
     /// folder gets its name after `fill`, so that the run is either complete or does not exist.
     ///
@@ -606,7 +599,7 @@ mod tests {
 
     #[test]
     fn every_file_of_a_run_is_listed() {
-        let run = RunFolder::of_another_process(Path::new("runs"), "mine");
+        let run = RunFolder::in_folder(Path::new("runs/mine"));
         let files = [
             run.config_toml(),
             run.split_csv(),

@@ -178,7 +178,8 @@ struct SkippedLine {
 /// Fails if the file cannot be read.
 pub fn read_skipped(path: &Path) -> Result<Vec<Skipped>> {
     let context = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(context)?;
+    let text = bounded::read_text(path, bounded::TABLE).with_context(context)?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let lines = reader.deserialize().map(|line| {
         let line: SkippedLine = line?;
         let file = Excerpt {

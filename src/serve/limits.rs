@@ -61,18 +61,3 @@ pub(super) fn check_windowing(windowing: &Windowing) -> Result<(), Failure> {
     }
     Ok(())
 }
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            body: 25_000_000,
-            seconds: 600.0,
-            uploads: 256_000_000,
-            queue: 64,
-            connections: 256,
-            streams: 32,
-            timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(30),
-        }
-    }
-}

@@ -3,7 +3,6 @@
 //! The queue is bounded by its users: every request and every stream has at most one job in it, and
 //! their numbers are limited. A job whose client leaves is removed from the queue at once.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -17,6 +16,7 @@ use tokio::sync::oneshot;
 use super::Failure;
 use super::metrics::Metrics;
 use crate::parallel::spawn_alone;
+use crate::reason::panic_message;
 
 /// Number of jobs of which one is a request, if one waits; the others are those of live streams, if
 /// some wait.
@@ -130,7 +130,7 @@ impl Pool {
                 // The sender is dropped without a value, so the waiting task gets an error.
                 Err(panic) => {
                     metrics.panics.fetch_add(1, Ordering::Relaxed);
-                    log(&format!("error: a prediction failed: {}", message(&*panic)));
+                    log(&format!("error: a prediction failed: {}", panic_message(&*panic)));
                 }
             }
         });
@@ -232,13 +232,6 @@ impl Queue {
             jobs.retain(|job| !job.is_abandoned.load(Ordering::Relaxed));
         }
     }
-}
-
-/// The message of a panic.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("an unknown error of the program")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{Cli, Runs, open_data, say, warning};
 use emovox::escape::shell_word;
 use emovox::experiments::{Job, Outcome, Plan, Sweep, SweepTrial, TrialState};
 use emovox::plural::counted;
-use emovox::reason::reason;
+use emovox::reason::{panic_message, reason};
 use emovox::run::RunLock;
 
 /// Train a sweep: all combinations of values of some settings, over folds and seeds
@@ -171,8 +171,7 @@ fn train_one(of_sweep: SweepTrial, sweep: &Sweep, args: &GridArgs) -> Result<Exi
             Err(error.context(format!("trial {name}")))
         }
         Err(panic) => {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let first = message.and_then(|message| message.lines().next());
+            let first = panic_message(&*panic).lines().next();
             trial.save_failure(first.unwrap_or("internal error of emovox or libtorch"))?;
             panic::resume_unwind(panic)
         }

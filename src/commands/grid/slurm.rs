@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::GridArgs;
 use crate::commands::say;
+use emovox::bounded;
 use emovox::escape::shell_word;
 use emovox::experiments::{Sweep, SweepTrial, TrialState};
 use emovox::io::write_bytes;
@@ -236,8 +237,8 @@ fn submitted(sweep: &Sweep) -> Jobs {
             .to_string_lossy()
             .strip_suffix(".job")?
             .to_string();
-        let list = fs::read_to_string(file.path()).ok()?;
-        let names = fs::read_to_string(list.trim()).ok()?;
+        let list = bounded::read_text(&file.path(), bounded::RESULTS).ok()?;
+        let names = bounded::read_text(Path::new(list.trim()), bounded::RESULTS).ok()?;
         Some((job, names.lines().map(str::to_string).collect()))
     });
     jobs.collect()

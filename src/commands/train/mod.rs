@@ -27,6 +27,7 @@ use emovox::device::{self, DeviceChoice};
 use emovox::distributed::ProcessGroup;
 use emovox::experiments::{Experiment, SavedRun, saved_progress};
 use emovox::process;
+use emovox::reason::panic_message;
 use emovox::run::RunFolder;
 use emovox::training::{Balance, NonFiniteLoss};
 
@@ -58,8 +59,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     match panic::catch_unwind(AssertUnwindSafe(|| train(args, &group))) {
         Ok(trained) => trained.map_err(|error| group.fail(error)),
         Err(panicked) => {
-            let message = panicked.downcast_ref::<String>().map(String::as_str);
-            let first = message.and_then(|message| message.lines().next());
+            let first = panic_message(&*panicked).lines().next();
             group.fail(anyhow!("{}", first.unwrap_or("internal error")));
             panic::resume_unwind(panicked)
         }

@@ -22,7 +22,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,10 +33,9 @@ use serde::Serialize;
 
 use super::extract::Extraction;
 use crate::audio::{self, AudioConfig, Excerpt};
-use crate::corpus::{ContentHash, Skipped};
+use crate::corpus::{ContentHash, hash_excerpts};
 use crate::features::{self, FeatureConfig};
 use crate::io::{LockFile, TEMPORARY, is_abandoned, remove_if_abandoned, write_bytes};
-use shard::Hash;
 use store::{Make, Store};
 
 /// Maximum time that a run waits for another run that writes shards.
@@ -172,7 +171,6 @@ impl FeatureCache {
         }
         let note = canonical(corpus);
         let contents = self.contents(corpus, files);
-        let contents: Vec<Option<Hash>> = contents.into_iter().map(|c| c.map(Into::into)).collect();
 
         let take = || Store::open(&folder).take(&contents, self.in_memory);
         let mut found = take();
@@ -198,27 +196,21 @@ impl FeatureCache {
             }
         }
 
-        let mut extraction = Extraction {
-            features: Vec::new(),
-            skipped: Vec::new(),
-            contents: Some(contents.iter().map(|hash| hash.map(Into::into)).collect()),
-        };
-        for (index, features) in found.into_iter().enumerate() {
+        let extracted = found.into_iter().enumerate().map(|(index, features)| {
             match (features, reasons.remove(&index)) {
-                (Some(features), _) => extraction.features.push((index, features)),
-                (None, Some(reason)) => extraction.skipped.push(Skipped {
-                    file: files[index].clone(),
-                    reason,
-                }),
-                (None, None) => {
-                    return Err(anyhow!(
-                        "the files in {} disappear after they are written; check the disk",
-                        folder.display()
-                    ));
-                }
+                (Some(features), _) => Ok(Ok(features)),
+                (None, Some(reason)) => Ok(Err(reason)),
+                (None, None) => Err(anyhow!(
+                    "the files in {} disappear after they are written; check the disk",
+                    folder.display()
+                )),
             }
-        }
-        Ok(extraction)
+        });
+        let extraction = Extraction::of(files, extracted.collect::<Result<_>>()?);
+        Ok(Extraction {
+            contents: Some(contents),
+            ..extraction
+        })
     }
 
     /// Waits until no other run writes shards in a folder.
@@ -267,16 +259,8 @@ impl FeatureCache {
     /// not changed since the last call are not read again.
     pub fn contents(&self, corpus: &Path, files: &[Excerpt]) -> Vec<Option<ContentHash>> {
         let stamps = format!("{}.stamps", name_of(canonical(corpus).as_bytes()));
-        // Several segments may be in one file.
-        let paths: BTreeSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
-        let paths: Vec<PathBuf> = paths.into_iter().cloned().collect();
-        let hashes = mtime_index::contents(&paths, corpus, &self.folder.join(stamps));
-        let hashes: HashMap<&PathBuf, Option<Hash>> = paths.iter().zip(hashes).collect();
-        let of_excerpt = |file: &Excerpt| {
-            let whole = ContentHash::from(hashes.get(&file.path).copied().flatten()?);
-            Some(whole.of_segment(file.segment))
-        };
-        files.iter().map(of_excerpt).collect()
+        let stamps = self.folder.join(stamps);
+        hash_excerpts(files, |files| mtime_index::contents(files, corpus, &stamps))
     }
 
     /// Lists the entries of the cache, sorted by corpus, the latest first.

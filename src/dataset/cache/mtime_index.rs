@@ -15,7 +15,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::shard::Hash;
+use crate::corpus::ContentHash;
 use crate::io::write_bytes;
 
 /// Minimum age of the times of a recording that is stored.
@@ -27,7 +27,7 @@ struct Stamp {
     bytes: u64,
     /// Times of the last change of the content and of the metadata, in nanoseconds since 1970.
     times: (i64, i64),
-    content: Hash,
+    content: ContentHash,
 }
 
 /// The stamps of the recordings below a folder, by their paths in it.
@@ -35,11 +35,11 @@ type MtimeIndex = BTreeMap<PathBuf, Stamp>;
 
 /// The hash of each of some recordings below `folder`; `None` if a recording cannot be read. The
 /// index in `file` is updated if it can be written.
-pub(super) fn contents(files: &[PathBuf], folder: &Path, file: &Path) -> Vec<Option<Hash>> {
+pub(super) fn contents(files: &[PathBuf], folder: &Path, file: &Path) -> Vec<Option<ContentHash>> {
     let relative = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_path_buf();
     let mut stamps = read(file);
     let now = SystemTime::now();
-    let look = |path: &PathBuf| -> Option<(Hash, Option<Stamp>)> {
+    let look = |path: &PathBuf| -> Option<(ContentHash, Option<Stamp>)> {
         let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
         let (bytes, times) = (metadata.len(), times(&metadata));
         if let Some(stamp) = stamps.get(&relative(path))
@@ -47,7 +47,7 @@ pub(super) fn contents(files: &[PathBuf], folder: &Path, file: &Path) -> Vec<Opt
         {
             return Some((stamp.content, None));
         }
-        let content = *blake3::hash(&fs::read(path).ok()?).as_bytes();
+        let content = ContentHash::of_file(path).ok()?;
         let settled = is_before(times, now - MIN_AGE).then_some(Stamp {
             bytes,
             times,

@@ -19,11 +19,9 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 
+use crate::corpus::ContentHash;
 use crate::features::{Features, StoredValues};
 use crate::io::no_follow;
-
-/// BLAKE3 of the bytes of a recording, or of values.
-pub(super) type Hash = [u8; 32];
 
 const MAGIC: u64 = 0x3130_7866_766f_6d65; // "emovfx01"
 const ENTRY: usize = 80;
@@ -41,8 +39,9 @@ pub(super) struct Shard {
 /// The position of the features of a recording.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    pub(super) recording: Hash,
-    values: Hash,
+    pub(super) recording: ContentHash,
+    /// BLAKE3 of the values.
+    values: [u8; 32],
     start: u64,
     frames: u64,
 }
@@ -179,7 +178,7 @@ impl StoredValues for StoredClip {
 impl Entry {
     fn read(bytes: &[u8]) -> Option<Entry> {
         Some(Entry {
-            recording: bytes.get(..32)?.try_into().ok()?,
+            recording: <[u8; 32]>::try_from(bytes.get(..32)?).ok()?.into(),
             values: bytes.get(32..64)?.try_into().ok()?,
             start: number(bytes, 64),
             frames: number(bytes, 72),
@@ -187,7 +186,7 @@ impl Entry {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes = [self.recording, self.values].concat();
+        let mut bytes = [*self.recording.as_ref(), self.values].concat();
         bytes.extend(self.start.to_ne_bytes());
         bytes.extend(self.frames.to_ne_bytes());
         bytes
@@ -212,7 +211,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
     }
 
-    pub(super) fn push(&mut self, recording: Hash, features: &Features) -> Result<()> {
+    pub(super) fn push(&mut self, recording: ContentHash, features: &Features) -> Result<()> {
         let bytes: Vec<u8> = features
             .values()
             .iter()

@@ -1,16 +1,16 @@
 //! The shards of one set of settings: finds, checks and writes them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::shard::{Entry, Hash, Shard, Writer};
+use super::shard::{Entry, Shard, Writer};
 use super::{entries, name_of};
 use crate::audio::{AudioConfig, Excerpt};
-use crate::corpus::ContentHash;
+use crate::corpus::{ContentHash, hash_excerpts, hash_files};
 use crate::dataset::extract_each;
 use crate::features::{FeatureConfig, Features};
 use crate::io::write_atomically;
@@ -23,7 +23,7 @@ const CHUNK: usize = 16;
 /// All shards of one set of settings.
 pub(super) struct Store {
     pub(super) shards: Vec<Shard>,
-    places: HashMap<Hash, (usize, Entry)>,
+    places: HashMap<ContentHash, (usize, Entry)>,
 }
 
 impl Store {
@@ -58,10 +58,10 @@ impl Store {
     /// removed, and none of its features are returned.
     pub(super) fn take(
         &self,
-        contents: &[Option<Hash>],
+        contents: &[Option<ContentHash>],
         in_memory: usize,
     ) -> Vec<Option<Features>> {
-        let place = |content: &Option<Hash>| self.places.get(content.as_ref()?);
+        let place = |content: &Option<ContentHash>| self.places.get(content.as_ref()?);
         let sizes = contents.iter().filter_map(place);
         let sizes = sizes.map(|(shard, entry)| self.shards[*shard].size(entry));
         let in_memory = sizes.fold(0, u64::saturating_add) <= in_memory as u64;
@@ -92,7 +92,7 @@ impl Store {
 }
 
 /// The hash of the bytes of a recording and its features, or the reason that it has none.
-type Computed = Result<(Hash, Features), String>;
+type Computed = Result<(ContentHash, Features), String>;
 
 /// Settings for new shards.
 pub(super) struct Make<'a> {
@@ -108,17 +108,14 @@ impl Make<'_> {
     pub(super) fn all(
         &self,
         files: &[Excerpt],
-        contents: &[Option<Hash>],
+        contents: &[Option<ContentHash>],
         missing: &[usize],
         advance: &(impl Fn() + Sync),
     ) -> Result<HashMap<usize, String>> {
         let mut reasons = HashMap::new();
         for missing in missing.chunks(SHARD) {
-            let hashes: Vec<u8> = missing
-                .iter()
-                .flat_map(|&i| contents[i])
-                .flatten()
-                .collect();
+            let known = missing.iter().filter_map(|&i| contents[i].as_ref());
+            let hashes: Vec<u8> = known.flat_map(|hash| *hash.as_ref()).collect();
             let path = self.folder.join(format!("{}.shard", name_of(&hashes)));
             let written = write_atomically(&path, |file| {
                 let mut writer = Writer::new(file, self.config.coefficients());
@@ -145,7 +142,7 @@ impl Make<'_> {
     fn compute(
         &self,
         files: &[Excerpt],
-        contents: &[Option<Hash>],
+        contents: &[Option<ContentHash>],
         chunk: &[usize],
         advance: &(impl Fn() + Sync),
     ) -> Result<Vec<(usize, Computed)>> {
@@ -154,17 +151,10 @@ impl Make<'_> {
             advance();
             features
         })?;
-        // Several segments may be in one file, which is hashed once.
-        let paths: BTreeSet<&PathBuf> = read.iter().map(|file| &file.path).collect();
-        let hash = |path: &&PathBuf| (path.to_path_buf(), ContentHash::of_file(path).ok());
-        let after: HashMap<PathBuf, Option<ContentHash>> =
-            paths.into_par_iter().map(|path| hash(&path)).collect();
         let checked = chunk
             .iter()
-            .zip(read.iter().zip(all))
-            .map(|(&index, (file, features))| {
-                let after = after.get(&file.path).copied().flatten();
-                let after = after.map(|whole| whole.of_segment(file.segment).into());
+            .zip(hash_excerpts(&read, hash_files).into_iter().zip(all))
+            .map(|(&index, (after, features))| {
                 let features = features.and_then(|features| match (contents[index], after) {
                     (Some(before), Some(after)) if before == after => Ok((after, features)),
                     _ => Err("the file changed while it was read; try again".to_string()),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::audio::excerpt::SegmentColumns;
 use crate::audio::{Excerpt, Segment};
+use crate::bounded;
 use crate::corpus::{self, Clip, CorpusError};
 use crate::io::write_output;
 use crate::run::beginning;
@@ -126,11 +127,11 @@ fn first_line(path: &Path) -> Vec<u8> {
 /// Names in a table that [`write`] or [`write_unfinished`] wrote; none for any other file.
 pub(super) fn names(path: &Path) -> BTreeSet<String> {
     let is_table = is_own(path) || is_unfinished(path);
-    let table = is_table.then(|| csv::Reader::from_path(path).ok());
-    let lines = table.flatten().into_iter();
-    let names = lines.flat_map(|table| table.into_records().flatten());
-    names
-        .filter_map(|line| line.get(0).map(String::from))
+    let bytes = is_table.then(|| bounded::read(path, bounded::TABLE).ok());
+    let bytes = bytes.flatten().unwrap_or_default();
+    let lines = csv::Reader::from_reader(bytes.as_slice()).into_records();
+    lines
+        .filter_map(|line| line.ok()?.get(0).map(String::from))
         .collect()
 }
 
