@@ -4,9 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ColorType, ImageEncoder};
+use anyhow::Result;
 
 use super::canvas::{Align, Canvas};
 use super::font::Font;
@@ -93,37 +91,31 @@ fn averaged_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
     pixels
 }
 
-/// The pixels as PNG, with the strongest compression.
+/// The pixels as PNG, with the strongest compression and the [`MARK`].
 fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
-    let mut png = Vec::new();
-    PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::NoFilter)
-        .write_image(pixels, width as u32, height as u32, ColorType::Rgb8)
-        .context("cannot encode a picture")?;
-    Ok(signed(png))
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Best);
+    encoder.set_filter(png::FilterType::NoFilter);
+    let (keyword, text) = MARK;
+    encoder.add_text_chunk(keyword.into(), text.into())?;
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
 }
 
-/// Text chunk that marks a picture of emovox: keyword, zero, text (PNG 1.2, section 4.2.3).
-const SIGNATURE: &[u8] = b"tEXtSoftware\0emovox";
-/// Length in bytes of the PNG signature and the first chunk, which is always the header (IHDR).
+/// Text in a picture that emovox drew. Its chunk is the second one, behind the header.
+const MARK: (&str, &str) = ("Software", "emovox");
+/// The beginning of that chunk: its length and name, and keyword, zero, text (PNG 1.2, section
+/// 4.2.3).
+const MARK_CHUNK: &[u8] = b"\0\0\0\x0ftEXtSoftware\0emovox";
+/// Length in bytes of the PNG signature and the header (IHDR), which is always the first chunk.
 const HEADER: usize = 8 + 25;
-
-/// Inserts the text chunk behind the header.
-fn signed(png: Vec<u8>) -> Vec<u8> {
-    let (header, rest) = png.split_at(HEADER);
-    let length = (SIGNATURE.len() - 4) as u32;
-    let checksum = crc32fast::hash(SIGNATURE);
-    [
-        header,
-        &length.to_be_bytes(),
-        SIGNATURE,
-        &checksum.to_be_bytes(),
-        rest,
-    ]
-    .concat()
-}
 
 /// True for a picture that emovox drew.
 pub fn is_own_picture(path: &Path) -> bool {
-    let beginning = beginning(path, (HEADER + 4 + SIGNATURE.len()) as u64);
-    beginning.starts_with(b"\x89PNG") && beginning.ends_with(SIGNATURE)
+    let beginning = beginning(path, (HEADER + MARK_CHUNK.len()) as u64);
+    beginning.starts_with(b"\x89PNG") && beginning.ends_with(MARK_CHUNK)
 }

@@ -130,7 +130,10 @@ impl Pool {
                 // The sender is dropped without a value, so the waiting task gets an error.
                 Err(panic) => {
                     metrics.panics.fetch_add(1, Ordering::Relaxed);
-                    log(&format!("error: a prediction failed: {}", panic_message(&*panic)));
+                    log(&format!(
+                        "error: a prediction failed: {}",
+                        panic_message(&*panic)
+                    ));
                 }
             }
         });

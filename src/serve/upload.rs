@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use multer::{Constraints, Multipart, SizeLimit};
 use tokio::sync::OwnedSemaphorePermit;
