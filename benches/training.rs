@@ -47,7 +47,7 @@ fn wait_for(device: Device) {
 struct Setup {
     config: RunConfig,
     model: EmotionModel,
-    part: SplitTensors,
+    tensors: SplitTensors,
 }
 
 fn setup(arch: Arch) -> Setup {
@@ -59,11 +59,11 @@ fn setup(arch: Arch) -> Setup {
     let width = config.features.coefficients();
     let model = EmotionModel::new(&config.model, width, &classes, bench_device());
     let clips = STEPS * config.training.batch_size;
-    let part = noise(&config, &model, clips);
+    let tensors = noise(&config, &model, clips);
     Setup {
         config,
         model,
-        part,
+        tensors,
     }
 }
 
@@ -90,13 +90,13 @@ fn noise(config: &RunConfig, model: &EmotionModel, clips: usize) -> SplitTensors
 
 /// The batches of an epoch with clips of different speeds.
 fn plan(setup: &Setup) -> BatchPlan<'_> {
-    let order = (0..setup.part.clips()).map(|clip| SampleSpec {
+    let order = (0..setup.tensors.clips()).map(|clip| SampleSpec {
         clip,
         version: 0,
         speed: 0.9 + 0.2 * (clip % 7) as f64 / 6.0,
     });
     BatchPlan::new(
-        &setup.part,
+        &setup.tensors,
         order.collect(),
         setup.config.training.batch_size,
     )

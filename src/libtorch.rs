@@ -1,7 +1,7 @@
 //! The libtorch that this process has loaded, compared with the libtorch of the build. The loader of
 //! the system finds libraries in `LD_LIBRARY_PATH` first, so they can differ.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,25 @@ impl Libtorch {
              from LD_LIBRARY_PATH, or build emovox again with that libtorch"
         ))
     }
+}
+
+/// Calls a C++ function of emovox with a buffer for a message. The function returns 0, or another number
+/// if libtorch fails; the message of libtorch is in the buffer then, and ends with a zero byte.
+///
+/// # Errors
+/// The message, if the function fails.
+pub(crate) fn call(function: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), String> {
+    let mut message = [0u8; 1024];
+    match function(message.as_mut_ptr().cast(), message.len()) {
+        0 => Ok(()),
+        _ => Err(until_nul(&message)),
+    }
+}
+
+/// The text before the first zero byte.
+pub(crate) fn until_nul(bytes: &[u8]) -> String {
+    let text = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
+    text.to_string_lossy().into_owned()
 }
 
 fn built_with() -> String {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use emovox::device::DeviceChoice;
 use emovox::inference::Predictor;
 use emovox::run::RunFolder;
+use env::process::run_command;
 use env::{CommandOutput, Files, TRAIN, TestEnv};
 
 /// A sparse file of silence, mono with 16 bits, which needs almost no disk space.
@@ -40,8 +41,7 @@ fn limited(env: &TestEnv, line: &str, kilobytes: u32) -> CommandOutput {
     let shell = format!("ulimit -v {kilobytes}; exec timeout 60 {emovox} {line} --threads 2");
     let mut command = Command::new("sh");
     command.arg("-c").arg(shell).current_dir(env.path(""));
-    command.env("EMOVOX_CACHE", env.path("cache"));
-    CommandOutput::of(line, command.output().unwrap())
+    run_command(command.env("EMOVOX_CACHE", env.path("cache")))
 }
 
 /// A corpus and the run `mine`.
@@ -208,13 +208,7 @@ fn endless_settings_and_manifests_are_rejected() {
     let env = TestEnv::with_corpus().on_cpu();
     let train = "train --data corpus --device cpu --run mine";
     let device = "a pipe, a socket or a device";
-    assert!(
-        Command::new("mkfifo")
-            .arg(env.path("pipe"))
-            .status()
-            .unwrap()
-            .success()
-    );
+    run_command(Command::new("mkfifo").arg(env.path("pipe"))).success();
     symlink("/dev/zero", env.path("zeros.csv")).unwrap();
     for endless in ["/dev/zero", "/dev/urandom", "pipe"] {
         bounded(&env, &format!("{train} --config {endless}")).fails_with(&[endless, device]);

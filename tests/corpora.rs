@@ -53,10 +53,11 @@ fn env() -> TestEnv {
 }
 
 const BOTH: &str =
-    "--data emodb=one --data ravdess=two --arch seed --config small.toml --device cpu";
+    "--data emodb=one --data ravdess=two --arch mean-lstm --config small.toml --device cpu";
 
 fn small(env: &TestEnv) {
-    let small = "[model]\narch = \"seed\"\nhidden = 16\n[training]\nepochs = 2\nbatch_size = 8\n";
+    let small = "[model]\narch = \"mean-lstm\"\nhidden = 16\n\
+                 [training]\nepochs = 2\nbatch_size = 8\n";
     fs::write(env.path("small.toml"), small).unwrap();
 }
 
@@ -218,7 +219,7 @@ fn the_chance_of_a_pair_is_that_of_its_test_clips() {
     let env = env();
     small(&env);
     let train =
-        "train --data one --arch seed --config small.toml --device cpu --epochs 1 --run one";
+        "train --data one --arch mean-lstm --config small.toml --device cpu --epochs 1 --run one";
     env.run(train).success();
     let split = env.table("one/split.csv");
     let test = split.iter().find(|line| line["part"] == "test").unwrap();
@@ -367,7 +368,7 @@ fn the_labels_of_a_settings_file_are_those_of_any_recordings() {
     )
     .unwrap();
     let output = env
-        .run("train --data two --arch seed --config two.toml --device cpu --run mine")
+        .run("train --data two --arch mean-lstm --config two.toml --device cpu --run mine")
         .success();
     assert!(
         output.out.contains("2 classes (anger, neutral)"),

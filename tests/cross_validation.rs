@@ -70,8 +70,8 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
         assert_eq!((of_seed.count(), clips.len()), (30, 30), "each clip once");
     }
     // No speaker is in two subsets of a fold.
-    for cell in ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"] {
-        let split = fs::read_to_string(env.path(&format!("runs/all/{cell}/split.csv"))).unwrap();
+    for trial in ["fold-1-seed-1", "fold-2-seed-1", "fold-3-seed-1"] {
+        let split = fs::read_to_string(env.path(&format!("runs/all/{trial}/split.csv"))).unwrap();
         let speakers = |part: &str| -> BTreeSet<String> {
             let lines = split
                 .lines()
@@ -83,13 +83,13 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
             (speakers("train"), speakers("validation"), speakers("test"));
         assert!(
             !train.is_empty() && !validation.is_empty() && !test.is_empty(),
-            "{cell}"
+            "{trial}"
         );
         assert!(
             test.is_disjoint(&train) && test.is_disjoint(&validation),
-            "{cell}"
+            "{trial}"
         );
-        assert!(train.is_disjoint(&validation), "{cell}");
+        assert!(train.is_disjoint(&validation), "{trial}");
     }
 
     let report = report(&env);
@@ -124,15 +124,15 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
         })
         .collect();
     close(number(&report["ensemble"]["uar"]), uar(as_one.iter()));
-    let of_cells: Vec<f64> = report["cells"]
+    let of_trials: Vec<f64> = report["cells"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|cell| number(&cell["uar"]))
+        .map(|trial| number(&trial["uar"]))
         .collect();
     close(
         number(&report["mean_of_folds"]["uar"]["mean"]),
-        of_cells.iter().sum::<f64>() / 6.0,
+        of_trials.iter().sum::<f64>() / 6.0,
     );
     for speaker in report["speakers"].as_array().unwrap() {
         let of_speaker = lines

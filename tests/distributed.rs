@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command};
 
 use emovox::run::read_metrics;
-use env::process::{finish, send, spawn, wait_for_epochs};
+use env::process::{finish, run_command, send, spawn, wait_for_epochs};
 use env::{CommandOutput, TestEnv};
 
 /// Settings without per-process randomness: only the order and the speed of the clips are random, and all
@@ -24,7 +24,7 @@ n_mels = 32
 hop_length = 400
 [model]
 arch = \"bilstm\"
-members = 2
+ensemble_size = 2
 input = 16
 hidden = 16
 heads = 2
@@ -38,11 +38,11 @@ class_weights = true
 time_masks = 0
 frequency_warp = 0.0
 frequency_masks = 0
-channel = 0.0
+cepstral_offset = 0.0
 noise = 0.0
 mixup = 0.0
 [inference]
-vocal_tracts = []
+vtlp_warps = []
 ";
 
 fn env() -> TestEnv {
@@ -175,12 +175,8 @@ fn two_and_four_processes_have_the_learning_curve_of_one() {
     };
     assert_eq!(files("one"), files("four"));
     // A single process with WORLD_SIZE but without RANK is rejected.
-    let result = env
-        .command(&train("none"))
-        .env("WORLD_SIZE", "2")
-        .output()
-        .unwrap();
-    CommandOutput::of("rank", result).fails_with(&["RANK is not set"]);
+    let mut command = env.command(&train("none"));
+    run_command(command.env("WORLD_SIZE", "2")).fails_with(&["RANK is not set"]);
 }
 
 #[test]

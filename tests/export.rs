@@ -17,6 +17,7 @@ use emovox::model::{
     Arch, BilstmConfig, MeanLstmConfig, ModelConfig, from_safetensors, safetensors_metadata,
 };
 use env::TestEnv;
+use env::process::run_command;
 use env::tiny::{tiny_bilstm, tiny_config, tiny_run};
 use tch::{CModule, Device, Tensor};
 
@@ -27,17 +28,17 @@ fn config(model: ModelConfig) -> RunConfig {
     config
 }
 
-fn bilstm(members: i64, layers: i64, stack: i64, statistics: bool) -> RunConfig {
+fn bilstm(ensemble_size: i64, layers: i64, frame_stacking: i64, statistics: bool) -> RunConfig {
     config(ModelConfig::Bilstm(BilstmConfig {
-        ensemble_size: members,
+        ensemble_size,
         layers,
-        frame_stacking: stack,
+        frame_stacking,
         statistics,
         ..tiny_bilstm()
     }))
 }
 
-fn seed() -> RunConfig {
+fn mean_lstm() -> RunConfig {
     config(ModelConfig::MeanLstm(MeanLstmConfig {
         hidden: 16,
         normalise: true,
@@ -101,7 +102,7 @@ fn torchscript_predicts_like_emovox_for_any_batch() {
     let runs = [
         ("ensemble", bilstm(3, 1, 5, true)),
         ("two-layers", plain),
-        ("seed", seed()),
+        ("mean-lstm", mean_lstm()),
     ];
     for (name, config) in runs {
         tiny_run(&env, name, &config);
@@ -154,7 +155,7 @@ fn safetensors_contain_the_weights_under_pytorchs_names() {
 #[test]
 fn an_unfinished_training_is_noted() {
     let env = TestEnv::new();
-    let mut config = seed();
+    let mut config = mean_lstm();
     config.training.epochs = 20;
     tiny_run(&env, "half", &config);
     let file = recordings(&env)[1].display().to_string();
@@ -191,7 +192,7 @@ fn an_unfinished_training_is_noted() {
 #[test]
 fn a_failed_write_names_the_next_step_and_no_temporary_file() {
     let env = TestEnv::new();
-    tiny_run(&env, "mine", &seed());
+    tiny_run(&env, "mine", &mean_lstm());
     let output = env
         .run("export mine --out gone/x.emovox")
         .fails_with(&["cannot write gone/x.emovox: there is no folder gone; create it first"]);
@@ -235,8 +236,7 @@ fn a_bundle_replaces_its_run() {
     let listen = |run: &str| {
         let wav = fs::File::open(env.path("corpus/anger/v01/1.wav")).unwrap();
         let line = format!("listen {run} --json --window 0.5");
-        let output = env.command(&line).stdin(wav).output().unwrap();
-        env::CommandOutput::of(&line, output).success().out
+        run_command(env.command(&line).stdin(wav)).success().out
     };
     assert_eq!(listen("mine"), listen("mine.emovox"));
     env.run("inspect corpus/anger/v01/1.wav --run mine.emovox --out result.png")
@@ -258,7 +258,7 @@ fn a_bundle_replaces_its_run() {
 #[test]
 fn damaged_and_other_files_are_rejected_as_bundles() {
     let env = TestEnv::new();
-    tiny_run(&env, "mine", &seed());
+    tiny_run(&env, "mine", &mean_lstm());
     env.run("export mine").success();
     let bytes = fs::read(env.path("mine.emovox")).unwrap();
     let open = |bytes: &[u8]| {

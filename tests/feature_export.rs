@@ -11,6 +11,7 @@ use emovox::dataset::extract_one;
 use emovox::features::{FeatureConfig, Features};
 use emovox::model::from_safetensors;
 use env::TestEnv;
+use env::process::run_command;
 use tch::{Device, Tensor};
 
 const CLIPS: usize = 30;
@@ -129,11 +130,8 @@ for row in rows:
     assert (x == numpy.load('npy/' + row['name'] + '.npy')).all()
 ";
     let python = std::env::var("EMOVOX_PYTHON").unwrap_or("python3".into());
-    let output = Command::new(python)
-        .args(["-c", program])
-        .current_dir(env.path(""))
-        .output();
-    env::CommandOutput::of("python", output.unwrap()).success();
+    let mut python = Command::new(python);
+    run_command(python.args(["-c", program]).current_dir(env.path(""))).success();
 }
 
 /// A user may add columns to the table and use it as a manifest.
@@ -165,7 +163,7 @@ fn a_table_that_the_user_has_changed_is_not_replaced() {
 #[test]
 #[cfg(unix)]
 fn an_export_that_was_killed_can_be_repeated() {
-    use env::process::{spawn, wait_until};
+    use env::process::{spawn, wait_for_exit, wait_until};
 
     let env = TestEnv::new();
     let noise = env::noise(10.0, -20.0);
@@ -187,7 +185,7 @@ fn an_export_that_was_killed_can_be_repeated() {
             is_begun && fs::read_dir(env.path("mfcc")).unwrap().count() > 2
         });
         child.kill().unwrap();
-        child.wait().unwrap();
+        wait_for_exit(&mut child);
         // The folder has no table that describes other files.
         assert!(unfinished.is_file() && !table.exists(), "{other}");
         env.run(&format!("{line}{other}")).success();

@@ -131,13 +131,13 @@ fn a_corpus_is_fetched_and_checked() {
     env.run("corpus fetch emodb --source sources.toml")
         .fails_with(&["--yes"]);
     assert!(server.requests().is_empty() && !env.path("data").exists());
-    let told = env
+    let output = env
         .run("corpus fetch emodb --yes --source sources.toml")
         .success();
     assert!(
-        told.out.contains("CC0") && told.out.contains("4 recordings"),
+        output.out.contains("CC0") && output.out.contains("4 recordings"),
         "{}",
-        told.out
+        output.out
     );
     assert_whole(&env);
     env.run("corpus fetch emodb --yes --source sources.toml")

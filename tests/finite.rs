@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::sync::OnceLock;
 
-use emovox::model::{encode, read_tensors};
+use emovox::config::RunConfig;
+use emovox::model::{Arch, encode, read_tensors};
 use env::bundle::changed_bundle;
+use env::process::run_command;
 use env::{CommandOutput, Files, TRAIN, TestEnv};
 use tch::{Device, Kind, Tensor};
 
@@ -37,7 +39,7 @@ fn planted(whole: &[u8], name: &str, value: f64) -> Vec<u8> {
 
 fn listen(env: &TestEnv, line: &str) -> CommandOutput {
     let wav = File::open(env.path("x.wav")).unwrap();
-    CommandOutput::of(line, env.command(line).stdin(wav).output().unwrap())
+    run_command(env.command(line).stdin(wav))
 }
 
 #[test]
@@ -228,7 +230,7 @@ fn probabilities_with_nan_in_a_table_are_rejected() {
 fn every_setting_rejects_nan_and_infinity() {
     let env = TestEnv::with_corpus();
     let mut settings = 0;
-    for arch in ["bilstm", "seed"] {
+    for arch in [Arch::Bilstm, Arch::MeanLstm] {
         for (path, old) in fractions(arch) {
             for value in ["nan", "inf", "-inf"] {
                 let (table, key) = path.rsplit_once('.').unwrap();
@@ -249,8 +251,7 @@ fn every_setting_rejects_nan_and_infinity() {
                     env.run("train --data corpus --device cpu --config hostile.toml")
                         .fails_with(&[&path, "must be a finite number"]);
                 }
-                let config =
-                    emovox::config::RunConfig::over_recipe(&env.path("hostile.toml"), None);
+                let config = RunConfig::over_recipe(&env.path("hostile.toml"), None);
                 let error = config.unwrap().validate().unwrap_err().to_string();
                 assert!(error.contains(&path), "{path} = {value}: {error}");
             }
@@ -261,12 +262,8 @@ fn every_setting_rejects_nan_and_infinity() {
 }
 
 /// Paths of all floating-point settings of a recipe; true for a list of numbers.
-fn fractions(arch: &str) -> Vec<(String, bool)> {
-    let arch = match arch {
-        "seed" => emovox::model::Arch::MeanLstm,
-        _ => emovox::model::Arch::Bilstm,
-    };
-    let mut config = emovox::config::RunConfig::recipe(arch);
+fn fractions(arch: Arch) -> Vec<(String, bool)> {
+    let mut config = RunConfig::recipe(arch);
     config.features.fmax = Some(7000.0);
     config.audio.trim_db = Some(40.0);
     let table: toml::Table = config.text().unwrap().parse().unwrap();
@@ -309,7 +306,7 @@ fn settings_out_of_range_are_rejected() {
         ),
         ("split", "test_fraction = 1.0", "test (1)"),
         ("split", "validation_fraction = -0.5", "validation (-0.5)"),
-        ("inference", "vocal_tracts = [0.0]", "vtlp_warps"),
+        ("inference", "vtlp_warps = [0.0]", "vtlp_warps"),
         ("audio", "trim_db = 0.0", "trim threshold of 0 dB"),
         ("features", "fmin = -1.0", "fmin -1 Hz"),
     ] {

@@ -5,6 +5,7 @@ mod env;
 use std::fs;
 
 use emovox::corpus::demo;
+use env::process::run_command;
 use env::{CommandOutput, TestEnv};
 
 const TRAIN: &str = "train --config small.toml --device cpu --epochs 1 --no-cache";
@@ -86,8 +87,7 @@ fn words_on_the_command_line_mean_what_folders_with_these_words_mean() {
     let env = with(|voice, word| format!("mine/{word}/{voice:02}"));
     let mut command = env.command(&format!("{TRAIN} --data mine --run a --map Angry=SAD"));
     command.args(["--labels", "Neutral, SAD", "--test-speakers", "03, 4"]);
-    command.args(["--validation-speakers", " 1"]);
-    let output = CommandOutput::of("train", command.output().unwrap()).success();
+    let output = run_command(command.args(["--validation-speakers", " 1"])).success();
     says(
         &output,
         &["2 classes (neutral, sadness)", "anger counts as sadness"],

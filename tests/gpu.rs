@@ -11,6 +11,7 @@ use emovox::config::{Arch, RunConfig};
 use emovox::device;
 use emovox::training;
 use env::TestEnv;
+use env::process::run_command;
 use env::stubs::{Machine, put_on};
 use tch::Device;
 
@@ -99,8 +100,7 @@ fn doctor_describes_every_gpu_and_tries_it() {
     std::fs::create_dir(env.path("bin")).unwrap();
     let tool = env.path("bin/nvidia-smi");
     std::fs::write(&tool, "#!/bin/sh\necho 580.95.05\necho 580.95.05\n").unwrap();
-    let status = Command::new("chmod").arg("+x").arg(&tool).status();
-    assert!(status.unwrap().success());
+    run_command(Command::new("chmod").arg("+x").arg(&tool)).success();
     let path = format!(
         "{}:{}",
         env.path("bin").display(),
@@ -213,10 +213,6 @@ fn a_gpu_is_found_after_a_model_was_made_on_the_cpu() {
         "child_that_trains_on_the_cpu_before_it_asks_for_gpus",
     ]);
     put_on(Machine::Gpus, &mut command);
-    let output = command.env("STUB_GPUS", "2").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
+    let out = run_command(command.env("STUB_GPUS", "2")).success().out;
+    assert!(out.contains("1 passed"), "{out}");
 }

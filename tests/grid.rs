@@ -5,6 +5,7 @@ mod env;
 use std::fs;
 
 use emovox::run::RunLock;
+use env::process::run_command;
 use env::{CommandOutput, TestEnv};
 
 const GRID: &str = "
@@ -12,7 +13,7 @@ folds = 2
 seeds = [1, 2]
 [config]
 data.folder = \"corpus\"
-model = { arch = \"seed\", hidden = 4, dense1 = 4, dense2 = 4 }
+model = { arch = \"mean-lstm\", hidden = 4, dense1 = 4, dense2 = 4 }
 training = { epochs = 1, batch_size = 8, device = \"cpu\" }
 [sweep]
 model.hidden = { from = 4, to = 8, step = 4 }
@@ -59,8 +60,9 @@ fn trials_that_run_alone_give_the_same_tables_as_one_process() {
         "{}",
         output.out
     );
-    for cell in [3, 0, 1, 2, 4, 5, 6] {
-        env.run(&format!("grid sizes.toml --cell {cell}")).success();
+    for trial in [3, 0, 1, 2, 4, 5, 6] {
+        env.run(&format!("grid sizes.toml --cell {trial}"))
+            .success();
     }
     let written = fs::metadata(env.path("runs/sizes/hidden-4/fold-1-seed-1/best.ot")).unwrap();
     let output = env.run("grid sizes.toml --cell 0").success();
@@ -121,10 +123,10 @@ fn a_failed_trial_does_not_affect_the_others_and_can_be_repeated() {
         "{}",
         output.out
     );
-    let cells = fs::read_to_string(env.path("runs/sizes/cells.csv")).unwrap();
+    let trials = fs::read_to_string(env.path("runs/sizes/cells.csv")).unwrap();
     assert!(
-        cells.contains("hidden-8/fold-2-seed-1,failed,,,,"),
-        "{cells}"
+        trials.contains("hidden-8/fold-2-seed-1,failed,,,,"),
+        "{trials}"
     );
 
     fs::remove_file(env.path("runs/sizes/hidden-8/fold-2-seed-1")).unwrap();
@@ -139,8 +141,7 @@ fn options_of_a_job_script_are_quoted() {
     let env = env();
     fs::rename(env.path("sizes.toml"), env.path("two sizes.toml")).unwrap();
     let mut command = env.command("grid --slurm --dry-run --runs-dir");
-    command.args(["my runs #1", "two sizes.toml"]);
-    assert!(command.output().unwrap().status.success());
+    run_command(command.args(["my runs #1", "two sizes.toml"])).success();
     let script = env.path("my runs #1/two sizes/slurm/0.sh");
     let script = fs::read_to_string(script).unwrap();
     let options: Vec<&str> = script
@@ -253,16 +254,11 @@ fn the_job_script_runs_one_trial_of_the_sweep() {
     }
     // Runs the script like Slurm.
     let mut shell = std::process::Command::new("bash");
-    let result = shell.arg(env.path("runs/sizes/slurm/0.sh"));
-    result
+    shell
+        .arg(env.path("runs/sizes/slurm/0.sh"))
         .env("SLURM_ARRAY_TASK_ID", "1")
         .env("EMOVOX_CACHE", env.path("cache"));
-    let output = result.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run_command(&mut shell).success();
     let result = env.run("collect sizes.toml").success();
     assert!(result.out.contains("1 of 2 trials done"), "{}", result.out);
     for (line, message) in [

@@ -50,15 +50,15 @@ fn listen(
     let mut all = Vec::new();
     for piece in pieces {
         stream
-            .push(piece, |heard| {
-                all.push(heard);
+            .push(piece, |prediction| {
+                all.push(prediction);
                 Ok(())
             })
             .unwrap();
     }
     stream
-        .finish(|heard| {
-            all.push(heard);
+        .finish(|prediction| {
+            all.push(prediction);
             Ok(())
         })
         .unwrap();
@@ -71,16 +71,16 @@ fn listen_predicts_like_predict_on_the_same_samples() {
     let predictor = predictor(&env);
     let talk = samples(&env);
     let all = listen(&predictor, 16_000, &mut talk.chunks(1_000));
-    let (spoken, silent): (Vec<_>, Vec<_>) = all.iter().partition(|heard| heard.speech.is_some());
+    let (spoken, silent): (Vec<_>, Vec<_>) = all
+        .iter()
+        .partition(|prediction| prediction.speech.is_some());
     assert!(spoken.len() > 8 && silent.len() > 2, "{all:?}");
-    for (second, heard) in all.iter().enumerate().take(all.len() - 1) {
-        assert_eq!(heard.time, (second + 1) as f64);
+    for (second, prediction) in all.iter().enumerate().take(all.len() - 1) {
+        assert_eq!(prediction.time, (second + 1) as f64);
     }
-    for heard in spoken.iter().step_by(3) {
-        let speech = heard.speech.as_ref().unwrap();
-        assert!(
-            speech.end <= heard.time && speech.end > heard.time - 1.0 && speech.start < speech.end
-        );
+    for prediction in spoken.iter().step_by(3) {
+        let (time, speech) = (prediction.time, prediction.speech.as_ref().unwrap());
+        assert!(speech.end <= time && speech.end > time - 1.0 && speech.start < speech.end);
         assert!(speech.end - speech.start <= 3.0 + 1e-9);
         let place = |seconds: f64| (seconds * 16_000.0).round() as usize;
         let window: Vec<f32> = talk[place(speech.start)..place(speech.end)]
@@ -107,7 +107,7 @@ fn predictions_do_not_depend_on_the_pieces_of_the_stream() {
     for rate in [16_000, 44_100] {
         let whole = listen(&predictor, rate, &mut std::iter::once(short));
         assert!(
-            whole.iter().any(|heard| heard.speech.is_some()),
+            whole.iter().any(|prediction| prediction.speech.is_some()),
             "{whole:?}"
         );
         let sizes = prop::collection::vec(1usize..40_000, 1..8);

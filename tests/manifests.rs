@@ -202,8 +202,8 @@ fn a_cross_validation_of_a_manifest_tests_each_speaker_once() {
     let env = TestEnv::with_corpus();
     let list = format!("file;emotion;spk\n{}\n", lines(&env, |_| None).join("\n"));
     fs::write(env.path("corpus/list.csv"), list).unwrap();
-    let line = "cross-validate --manifest corpus/list.csv --config small.toml --arch seed --device cpu \
-                --epochs 1 --name all --folds 2";
+    let line = "cross-validate --manifest corpus/list.csv --config small.toml --arch mean-lstm \
+                --device cpu --epochs 1 --name all --folds 2";
     let output = env.run(line).success();
     assert!(
         output.out.contains("2 trials of mean-lstm"),

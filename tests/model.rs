@@ -36,7 +36,7 @@ fn bilstm() -> ModelConfig {
     })
 }
 
-fn seed() -> ModelConfig {
+fn mean_lstm() -> ModelConfig {
     ModelConfig::MeanLstm(MeanLstmConfig {
         hidden: 16,
         ..Default::default()
@@ -73,7 +73,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 #[test]
 fn padding_never_changes_the_prediction_for_a_clip() {
     let lengths = [1i64, 2, 3, 17, 29, 40];
-    for config in [bilstm(), seed()] {
+    for config in [bilstm(), mean_lstm()] {
         let model = model(&config);
         // The padding behind a clip is loud noise.
         let batch = Tensor::randn([lengths.len() as i64, 48, COEFFICIENTS as i64], float()) * 5.0;
@@ -93,7 +93,7 @@ fn padding_never_changes_the_prediction_for_a_clip() {
 
 #[test]
 fn dropout_ends_with_the_training() {
-    for config in [bilstm(), seed()] {
+    for config in [bilstm(), mean_lstm()] {
         let model = model(&config);
         let clips = Tensor::randn([2, 30, 6], float());
         let lengths = Tensor::full([2], 30, (Kind::Int64, device()));
@@ -169,9 +169,9 @@ fn the_two_directions_are_libtorchs_bidirectional_lstm() {
 /// must equal the ensemble.
 #[test]
 fn an_ensemble_is_the_mean_of_its_networks_and_each_is_trained_on_its_own_rows() {
-    let ensemble_of = |members| {
+    let ensemble_of = |ensemble_size| {
         ModelConfig::Bilstm(BilstmConfig {
-            ensemble_size: members,
+            ensemble_size,
             input: 12,
             hidden: 8,
             // Without dropout, the outputs in training and evaluation are equal.
@@ -336,7 +336,7 @@ fn weights_of_another_model_are_rejected_with_the_reason() {
 
     assert!(refusal(&path).contains("cannot read"));
 
-    save(&model(&seed()), &path);
+    save(&model(&mean_lstm()), &path);
     assert!(
         refusal(&path).contains("it contains a mean-lstm model, but this model is a bilstm"),
         "{}",

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
-use env::process::wait_for_exit;
+use env::process::{run_command, run_redirected, wait_for_exit};
 use env::server::{Server, corpus_table, reply_whole};
 use env::{CommandOutput, Files, TRAIN, TestEnv};
 use serde_json::Value;
@@ -71,7 +71,7 @@ fn with_output(
         "" => command.stdin(Stdio::null()),
         _ => command.stdin(File::open(env.path(input)).unwrap()),
     };
-    CommandOutput::of(line, command.stderr(Stdio::piped()).output().unwrap())
+    run_redirected(command.stderr(Stdio::piped()))
 }
 
 fn full() -> File {
@@ -159,13 +159,14 @@ fn a_full_standard_error_does_not_change_the_exit_code() {
     fs::write(&broken, b"").unwrap();
     let printed = env.run("predict mine corpus/anger --csv");
     assert!(printed.code == 1 && printed.error.contains("broken.wav"));
-    let mut command = env.command("predict mine corpus/anger --csv");
-    let output = command.stderr(full()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), printed.out);
+    let with_full_error = |line: &str| {
+        let mut command = env.command(line);
+        run_redirected(command.stdout(Stdio::piped()).stderr(full()))
+    };
+    let output = with_full_error("predict mine corpus/anger --csv");
+    assert_eq!((output.code, output.out), (1, printed.out));
     fs::remove_file(&broken).unwrap();
-    let mut command = env.command("predict mine x.wav");
-    assert!(command.stderr(full()).output().unwrap().status.success());
+    with_full_error("predict mine x.wav").success();
 }
 
 /// A hostile label, speaker or name: it sets the title of the window, changes the colour, overwrites the
@@ -237,8 +238,7 @@ fn no_label_speaker_or_name_controls_a_terminal() {
             .success(),
     );
     let wav = File::open(env.path("corpus/neutral/v01/1.wav")).unwrap();
-    let listened = env.command("listen mine").stdin(wav).output().unwrap();
-    assert_harmless(&CommandOutput::of("listen mine", listened).success());
+    assert_harmless(&run_command(env.command("listen mine").stdin(wav)).success());
     // A manifest may contain every character except line breaks.
     let label = HOSTILE.replace(['\r', '\n'], "");
     fs::write(
@@ -272,10 +272,7 @@ fn no_label_speaker_or_name_controls_a_terminal() {
     fs::write(env.path(&hostile("corpus/HOSTILE.wav")), b"").unwrap();
     let result = shown(env.run("predict mine corpus"));
     assert_eq!(result.code, 1);
-    let run = |arguments: &[&str]| {
-        let mut command = env.command("");
-        CommandOutput::of("run", command.args(arguments).output().unwrap())
-    };
+    let run = |arguments: &[&str]| run_command(env.command("").args(arguments));
     assert_eq!(shown(run(&["evaluate", HOSTILE])).code, 1);
     // clap removes control sequences from quoted arguments.
     let result = run(&["evaluate", "mine", "--part", HOSTILE]);
@@ -398,10 +395,7 @@ fn on_terminal(command: &mut Command) -> String {
 #[test]
 fn help_follows_the_variables_for_colours() {
     let env = TestEnv::new();
-    let help = |name: &str| {
-        let output = env.command("train --help").env(name, "1").output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let help = |name: &str| run_command(env.command("train --help").env(name, "1")).out;
     assert!(
         help("CLICOLOR_FORCE").contains("\u{1b}[32m")
             || help("CLICOLOR_FORCE").contains("\u{1b}[1m")

@@ -4,7 +4,6 @@
 mod env;
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,7 +16,7 @@ use emovox::features::FeatureConfig;
 use emovox::inference::{Precision, Predictor, Trained};
 use emovox::model::ModelConfig;
 use emovox::run::Outputs;
-use env::process::DEADLINE;
+use env::process::{DEADLINE, run_command, run_redirected};
 use env::tiny::{tiny_bilstm, tiny_config, tiny_run};
 use env::{TestEnv, files};
 use tch::Device;
@@ -278,8 +277,7 @@ fn output_through_a_link_writes_its_target() {
 fn output_goes_into_a_pipe() {
     let env = env();
     let pipe = env.path("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-    assert!(made.success());
+    run_command(Command::new("mkfifo").arg(&pipe)).success();
     symlink("pipe", env.path("link")).unwrap();
     for (line, beginning) in [
         ("predict mine sounds --csv --out pipe", &b"file,label,"[..]),
@@ -309,12 +307,8 @@ fn output_goes_to_standard_output() {
         let mut file = fs::OpenOptions::new();
         let file = file.write(true).append(append).truncate(!append);
         let file = file.open(env.path("x.csv")).unwrap();
-        let mut child = env.command(line);
-        let mut child = child.stdout(file).stderr(Stdio::piped()).spawn().unwrap();
-        let mut error = String::new();
-        let mut stderr = child.stderr.take().unwrap();
-        stderr.read_to_string(&mut error).unwrap();
-        assert!(child.wait().unwrap().success(), "{error}");
+        let mut command = env.command(line);
+        run_redirected(command.stdout(file).stderr(Stdio::piped())).success();
         let text = fs::read_to_string(env.path("x.csv")).unwrap();
         assert_eq!(text, format!("{kept}{expected}"));
     }
@@ -322,12 +316,9 @@ fn output_goes_to_standard_output() {
     // Standard output contains only the exported bytes.
     env.run("export mine --format safetensors --out x.safetensors")
         .success();
-    let export = env
-        .command("export mine --format safetensors --out /dev/stdout")
-        .output()
-        .unwrap();
-    assert_eq!(export.stdout, fs::read(env.path("x.safetensors")).unwrap());
-    assert!(String::from_utf8_lossy(&export.stderr).contains("/dev/stdout: "));
+    let export = env.run("export mine --format safetensors --out /dev/stdout");
+    assert_eq!(export.bytes, fs::read(env.path("x.safetensors")).unwrap());
+    assert!(export.error.contains("/dev/stdout: "));
 }
 
 #[test]

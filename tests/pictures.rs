@@ -12,6 +12,7 @@ mod env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use env::process::run_command;
 use env::{CommandOutput, TestEnv};
 use image::RgbImage;
 
@@ -31,12 +32,11 @@ fn env() -> TestEnv {
 
 /// Describes the corpus with the fonts of a folder.
 fn inspect(env: &TestEnv, fonts: &Path) -> (CommandOutput, RgbImage) {
-    let line = "inspect corpus --out pictures --force";
-    let mut command = env.command(line);
-    let output = command.env("EMOVOX_FONTS", fonts).output().unwrap();
+    let mut command = env.command("inspect corpus --out pictures --force");
+    let output = run_command(command.env("EMOVOX_FONTS", fonts)).success();
     let picture = fs::read(env.path("pictures/corpus.png")).unwrap();
     let picture = image::load_from_memory(&picture).unwrap().to_rgb8();
-    (CommandOutput::of(line, output).success(), picture)
+    (output, picture)
 }
 
 fn test_data(name: &str) -> PathBuf {

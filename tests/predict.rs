@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::OnceLock;
 
+use env::process::run_command;
 use env::{Files, TRAIN, TestEnv};
 use serde_json::Value;
 
@@ -256,8 +257,7 @@ fn run_with_input(env: &TestEnv, line: &str, input: &[u8]) -> env::CommandOutput
     let file = env.path("standard-input");
     fs::write(&file, input).unwrap();
     let mut command = env.command(line);
-    command.stdin(fs::File::open(file).unwrap());
-    env::CommandOutput::of(line, command.output().unwrap())
+    run_command(command.stdin(fs::File::open(file).unwrap()))
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use emovox::config::RunConfig;
 use emovox::corpus::CorpusKind;
 use emovox::corpus::manifest::Manifest;
@@ -42,6 +43,35 @@ fn checkpoint() -> Vec<u8> {
     encode(&[("output.weight".into(), weights), ("step".into(), step)]).unwrap()
 }
 
+/// Runs of earlier versions have these names in their settings.
+#[test]
+fn old_names_of_settings_are_read() {
+    for (old, new) in [
+        ("model.arch = 'seed'", "model.arch = 'mean-lstm'"),
+        ("model.members = 3", "model.ensemble_size = 3"),
+        ("model.stack = 3", "model.frame_stacking = 3"),
+        (
+            "training.keep = 'last'",
+            "training.checkpoint_selection = 'last'",
+        ),
+        (
+            "training.augmentation.channel = 0.5",
+            "training.augmentation.cepstral_offset = 0.5",
+        ),
+        (
+            "inference.vocal_tracts = [1.1]",
+            "inference.vtlp_warps = [1.1]",
+        ),
+    ] {
+        let [old, new] = [old, new].map(|text| {
+            let (_folder, path) = written(text);
+            RunConfig::over_recipe(&path, None).unwrap()
+        });
+        assert_eq!(old, new);
+    }
+    assert_eq!(Arch::from_str("seed", false), Ok(Arch::MeanLstm));
+}
+
 proptest! {
     #[test]
     fn no_file_name_gives_an_empty_label(
@@ -77,10 +107,11 @@ proptest! {
     #[test]
     fn random_settings_are_rejected_or_written_back_unchanged(
         changes in prop::collection::vec((0usize..60, value()), 1..4),
-        seed in any::<bool>(),
+        is_mean_lstm in any::<bool>(),
     ) {
         let (_folder, path) = written("");
-        RunConfig::recipe(if seed { Arch::MeanLstm } else { Arch::Bilstm }).write(&path).unwrap();
+        let arch = if is_mean_lstm { Arch::MeanLstm } else { Arch::Bilstm };
+        RunConfig::recipe(arch).write(&path).unwrap();
         let mut lines: Vec<String> =
             fs::read_to_string(&path).unwrap().lines().map(str::to_string).collect();
         for (line, value) in changes {

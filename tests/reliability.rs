@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use emovox::model::{encode, read_tensors};
-use env::process::{finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until};
-use env::{CommandOutput, TRAIN, TestEnv};
+use env::process::{finish, run_command, send, spawn, wait_for_epochs, wait_for_exit, wait_until};
+use env::{CommandOutput, TRAIN, TestEnv, metrics_without_seconds};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -22,14 +22,10 @@ use tch::{Device, Kind, Tensor};
 /// predictions, and the report without the run's name.
 fn outcome(env: &TestEnv, run: &str) -> BTreeMap<&'static str, Vec<u8>> {
     let read = |file: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
-    let metrics = String::from_utf8(read("metrics.csv")).unwrap();
-    let metrics: Vec<&str> = metrics
-        .lines()
-        .map(|line| line.rsplit_once(',').unwrap().0)
-        .collect();
+    let metrics = metrics_without_seconds(&env.path(&format!("runs/{run}")));
     let report = String::from_utf8(read("report.txt")).unwrap();
     BTreeMap::from([
-        ("metrics.csv", metrics.join("\n").into_bytes()),
+        ("metrics.csv", format!("{metrics:?}").into_bytes()),
         ("best.ot", read("best.ot")),
         ("predictions.csv", read("predictions.csv")),
         ("confusion.csv", read("confusion.csv")),
@@ -181,13 +177,11 @@ fn the_command_that_resumes_is_quoted_for_a_shell() {
         .1;
     assert_eq!(line, r"--resume 'my runs/it'\''s mine'");
     let shell_line = format!("exec \"$0\" train {line} --epochs 1");
-    let result = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", &shell_line, env!("CARGO_BIN_EXE_emovox")])
-        .current_dir(env.path(""))
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&result.stderr).into_owned();
-    assert!(error.contains("is already trained for"), "{error}");
+        .current_dir(env.path(""));
+    run_command(&mut shell).fails_with(&["is already trained for"]);
 }
 
 #[test]
@@ -257,17 +251,16 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn new(folder: PathBuf, options: &str) -> SmallDisk {
         fs::create_dir_all(&folder).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "none"])
-            .arg(&folder)
-            .status();
-        assert!(mounted.unwrap().success(), "only root can mount a tmpfs");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "none"]);
+        run_command(mount.arg(&folder)).success();
         SmallDisk(folder)
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
+        // This needs no deadline, which could panic a second time: a lazy unmount does not wait.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
@@ -403,7 +396,7 @@ fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "other architecture",
-            about("bilstm", "seed"),
+            about("bilstm", "mean-lstm"),
             "it contains a mean-lstm model",
         ),
         (
@@ -431,13 +424,7 @@ fn a_damaged_checkpoint_is_an_error_that_names_the_previous_one() {
     for (damage, bytes, words) in damages {
         fs::write(&last, bytes).unwrap();
         let output = env.run("train --resume mine");
-        let output = output.fails_with(&["runs/mine/last.ot", words]);
-        assert_eq!(
-            output.error.lines().count(),
-            1,
-            "{damage}: {}",
-            output.error
-        );
+        let output = output.fails_with_one_line(&["runs/mine/last.ot", words]);
         assert!(
             output.error.contains(
                 "previous.ot is not damaged and has 2 completed epochs: add --from-previous"
@@ -472,15 +459,9 @@ fn damaged_weights_are_a_one_line_error() {
     env.run(TRAIN).success();
     let best = env.path("runs/mine/best.ot");
     let whole = fs::read(&best).unwrap();
-    for (damage, bytes, words) in damages(&whole) {
+    for (_, bytes, words) in damages(&whole) {
         fs::write(&best, bytes).unwrap();
-        let output = env.run("predict mine corpus");
-        let output = output.fails_with(&["runs/mine/best.ot", words]);
-        assert_eq!(
-            output.error.lines().count(),
-            1,
-            "{damage}: {}",
-            output.error
-        );
+        env.run("predict mine corpus")
+            .fails_with_one_line(&["runs/mine/best.ot", words]);
     }
 }

@@ -93,7 +93,7 @@ fn a_stress_test() {
     let mut report = StressReport::new(&clean, &["01", "01", "02", "02"], 1);
     report.run = "ravdess-bilstm".into();
     report.corpus = "ravdess".into();
-    report.part = "test".into();
+    report.subset = "test".into();
     report.notes = vec!["the temperature was fitted to these clips".into()];
     let rows = [
         (0.0, Some((-0.01, 0.01)), 1.0),
@@ -291,7 +291,7 @@ fn a_recording_with_predictions() {
         middle: 0.3 + 0.1 * f64::from(n),
         probabilities: vec![0.1 * f32::from(n), 0.9 - 0.1 * f32::from(n), 0.1],
     };
-    let heard = RecordingPredictions {
+    let output = RecordingPredictions {
         classes: ["calm", "anger", "a class with a long name"]
             .map(String::from)
             .into(),
@@ -299,7 +299,7 @@ fn a_recording_with_predictions() {
         windows: (0..10).map(window).collect(),
         window: 0.6,
     };
-    let png = recording_png(&recording, Some(&heard), "rising.wav: anger 60 %", None).unwrap();
+    let png = recording_png(&recording, Some(&output), "rising.wav: anger 60 %", None).unwrap();
     assert_golden("recording", &png);
     assert_eq!(
         decoded(&recording_png(&recording, None, "", Some("note")).unwrap()).width(),

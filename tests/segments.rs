@@ -13,8 +13,8 @@ use emovox::corpus::manifest::Manifest;
 use emovox::dataset::extract;
 use emovox::features::FeatureConfig;
 use emovox::inspection::CorpusStats;
-use env::TestEnv;
-use env::process::{spawn, wait_for_epochs};
+use env::process::{spawn, wait_for_epochs, wait_for_exit};
+use env::{TestEnv, metrics_without_seconds};
 
 const SMALL: &str = "--config small.toml --device cpu";
 const EMOTIONS: [&str; 3] = ["anger", "neutral", "sadness"];
@@ -296,12 +296,7 @@ fn a_training_on_segments_gives_the_bytes_of_a_training_on_separate_files() {
     }
     let read = |run: &str, file: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
     assert!(read("files", "best.ot") == read("segments", "best.ot"));
-    // The last column is a time.
-    let metrics = |run: &str| -> Vec<String> {
-        let text = String::from_utf8(read(run, "metrics.csv")).unwrap();
-        let rows = text.lines().filter_map(|line| line.rsplit_once(','));
-        rows.map(|(metrics, _)| metrics.to_string()).collect()
-    };
+    let metrics = |run: &str| metrics_without_seconds(&env.path(&format!("runs/{run}")));
     assert_eq!(metrics("files"), metrics("segments"));
     // Only the run with segments has the columns for them.
     let header = |run: &str, file: &str| {
@@ -342,7 +337,7 @@ fn a_killed_training_on_segments_continues_to_the_same_bytes() {
     let mut child = spawn(env.command(&format!("{train} killed")));
     wait_for_epochs(&mut child, &env.path("runs/killed"), 2);
     child.kill().unwrap();
-    child.wait().unwrap();
+    wait_for_exit(&mut child);
     // The manifest is not needed any more.
     fs::remove_file(env.path("segments.csv")).unwrap();
     env.run("train --resume killed").success();

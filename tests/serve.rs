@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use emovox::model::ModelConfig;
+use env::process::run_command;
 use env::serve::{Reply, Served, end_of, form};
 use env::tiny::{tiny_bilstm, tiny_config, tiny_run};
 use env::{TestEnv, talk};
@@ -294,8 +295,7 @@ fn a_stream_has_the_events_of_listen() {
         fs::write(env.path("input"), bytes).unwrap();
         let mut listen = env.command(&format!("listen mine --json --device cpu {arguments}"));
         let input = fs::File::open(env.path("input")).unwrap();
-        let output = listen.stdin(input).output().unwrap();
-        let output = env::CommandOutput::of(arguments, output).success().out;
+        let output = run_command(listen.stdin(input)).success().out;
         let expected: Vec<Value> = output
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())

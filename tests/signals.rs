@@ -13,13 +13,13 @@ use std::process::{Child, Command};
 
 use emovox::process::is_ignored;
 use env::process::{
-    DEADLINE, epochs, finish, send, spawn, wait_for_epochs, wait_for_exit, wait_until,
+    DEADLINE, epochs, finish, run_command, send, spawn, wait_for_epochs, wait_for_exit, wait_until,
 };
 use env::server::{Server, archive_at, corpus_table};
-use env::{CommandOutput, TRAIN, TestEnv};
+use env::{CommandOutput, TRAIN, TestEnv, metrics_without_seconds};
 
 /// A training in oneDNN's generated code, which uses the stack pointer as a general register.
-const SEED: &str = "train --data corpus --arch seed --device cpu --epochs 60 --run";
+const MEAN_LSTM: &str = "train --data corpus --arch mean-lstm --device cpu --epochs 60 --run";
 
 /// A shell that runs `preparation` and then replaces itself with emovox.
 fn after(env: &TestEnv, preparation: &str, line: &str) -> Command {
@@ -134,7 +134,7 @@ fn no_thread_of_a_training_takes_a_signal() {
     let env = TestEnv::with_corpus();
     for threads in ["1", "2"] {
         let name = format!("with-{threads}");
-        let line = SEED.replace("60", "30000") + &format!(" {name} --tensorboard");
+        let line = MEAN_LSTM.replace("60", "30000") + &format!(" {name} --tensorboard");
         let mut command = env.command(&line);
         command.args(["--threads", threads]);
         let mut child = spawn(command);
@@ -150,9 +150,9 @@ fn no_thread_of_a_training_takes_a_signal() {
 fn a_training_interrupted_many_times_has_the_same_result() {
     // A GPU saves at most once a second, and whether its bytes repeat has not been measured.
     let env = TestEnv::with_corpus().on_cpu();
-    env.run(&format!("{SEED} whole")).success();
+    env.run(&format!("{MEAN_LSTM} whole")).success();
     let run = env.path("runs/mine");
-    let mut line = format!("{SEED} mine");
+    let mut line = format!("{MEAN_LSTM} mine");
     for round in 1..=8 {
         let mut child = spawn(env.command(&line));
         wait_for_epochs(&mut child, &run, 4 * round);
@@ -163,16 +163,8 @@ fn a_training_interrupted_many_times_has_the_same_result() {
         line = "train --resume mine".into();
     }
     env.run(&line).success();
-    let without_seconds = |run: &str| {
-        let metrics = fs::read_to_string(env.path(&format!("runs/{run}/metrics.csv"))).unwrap();
-        let lines = metrics.lines().map(|line| line.rsplit_once(',').unwrap().0);
-        lines.map(str::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(
-        without_seconds("mine").len(),
-        without_seconds("whole").len()
-    );
-    assert_eq!(without_seconds("mine"), without_seconds("whole"));
+    let metrics = |run: &str| metrics_without_seconds(&env.path(&format!("runs/{run}")));
+    assert_eq!(metrics("mine"), metrics("whole"));
     for file in ["best.ot", "predictions.csv", "confusion.csv"] {
         let read = |run: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
         assert!(read("mine") == read("whole"), "{file} differs");
@@ -319,7 +311,7 @@ fn trials_of_a_sweep_end_with_their_parent() {
     let grid = "
 [config]
 data.folder = \"corpus\"
-model = { arch = \"seed\", hidden = 4, dense1 = 4, dense2 = 4 }
+model = { arch = \"mean-lstm\", hidden = 4, dense1 = 4, dense2 = 4 }
 training = { epochs = 30000, batch_size = 8, device = \"cpu\" }
 [sweep]
 model.hidden = [4]
@@ -327,11 +319,11 @@ model.hidden = [4]
     fs::write(env.path("sizes.toml"), grid).unwrap();
     let mut child = spawn(env.command("grid sizes.toml --run --jobs 1"));
     wait_for_epochs(&mut child, &env.path("runs/sizes/hidden-4/seed-1"), 2);
-    let cells = children(child.id());
-    assert_eq!(cells.len(), 1);
+    let trials = children(child.id());
+    assert_eq!(trials.len(), 1);
     child.kill().unwrap();
     wait_for_exit(&mut child);
-    wait_until("the trial ends", || is_gone(cells[0]));
+    wait_until("the trial ends", || is_gone(trials[0]));
 }
 
 #[test]
@@ -380,8 +372,7 @@ fn programs_that_emovox_starts_have_no_signal_blocked() {
     let mut command = env.command("grid sizes.toml --slurm");
     let path = std::env::var("PATH").unwrap();
     command.env("PATH", format!("{}:{path}", env.path("bin").display()));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    run_command(&mut command).success();
     for program in ["sbatch", "squeue", "scontrol"] {
         let status = fs::read_to_string(env.path(program)).unwrap();
         assert!(status.contains("SigBlk:\t0000000000000000"), "{status}");
@@ -424,8 +415,7 @@ fn only_one_of_several_trainings_with_one_name_starts() {
         if output.code == 0 {
             trained += 1;
         } else {
-            let error = output.fails_with(&["runs/mine exists"]).error;
-            assert_eq!(error.lines().count(), 1, "{error}");
+            output.fails_with_one_line(&["runs/mine exists"]);
         }
     }
     assert_eq!(trained, 1);
@@ -439,10 +429,7 @@ fn a_file_size_limit_is_an_ordinary_error() {
         .success();
     // In blocks of 512 bytes (1024 in some shells): less than the weights need.
     let child = spawn(after(&env, "ulimit -f 60", TRAIN));
-    let error = finish(TRAIN, child)
-        .fails_with(&["cannot write runs/mine/", "File too large"])
-        .error;
-    assert_eq!(error.lines().count(), 1, "{error}");
+    finish(TRAIN, child).fails_with_one_line(&["cannot write runs/mine/", "File too large"]);
     for entry in fs::read_dir(env.path("runs/mine")).unwrap() {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().starts_with(".writing-"));

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use env::process::wait_for_exit;
 use env::{TestEnv, talk};
 
 const RATE: usize = 16_000;
@@ -124,7 +125,7 @@ fn listen_in_real_time() {
         }
     }
     drop(stdin);
-    assert!(child.wait().unwrap().success());
+    assert!(wait_for_exit(&mut child).success());
 
     let mut delays: Vec<f64> = receiver
         .iter()
@@ -172,7 +173,7 @@ fn listen_at_full_speed() {
         bytes += piece.len();
     }
     drop(stdin);
-    assert!(child.wait().unwrap().success());
+    assert!(wait_for_exit(&mut child).success());
     let took = start.elapsed().as_secs_f64();
     let lines: Vec<_> = receiver.iter().collect();
     let spoken = lines.iter().filter(|(_, _, speech)| *speech).count();

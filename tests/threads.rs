@@ -5,18 +5,13 @@ mod env;
 use std::fs;
 
 use emovox::model::read_tensors;
-use env::{TestEnv, files};
+use env::{TestEnv, files, metrics_without_seconds};
 use tch::Device;
 
-/// A run's weights, state, predictions and metrics; the last column of the metrics is a time.
+/// A run's weights, state, predictions, and metrics without the seconds.
 fn results(env: &TestEnv, run: &str) -> Vec<Vec<u8>> {
     let read = |file: &str| fs::read(env.path(&format!("runs/{run}/{file}"))).unwrap();
-    let metrics = String::from_utf8(read("metrics.csv")).unwrap();
-    let without_seconds: Vec<&str> = metrics
-        .lines()
-        .filter_map(|line| line.rsplit_once(','))
-        .map(|(metrics, _)| metrics)
-        .collect();
+    let metrics = metrics_without_seconds(&env.path(&format!("runs/{run}")));
     let mut last = read_tensors(&env.path(&format!("runs/{run}/last.ot")), Device::Cpu).unwrap();
     // It contains the times.
     assert!(last.remove("training.epochs").is_some());
@@ -28,7 +23,7 @@ fn results(env: &TestEnv, run: &str) -> Vec<Vec<u8>> {
         read("best.ot"),
         format!("{last:?}").into_bytes(),
         read("predictions.csv"),
-        without_seconds.join("\n").into_bytes(),
+        format!("{metrics:?}").into_bytes(),
     ]
 }
 
@@ -126,14 +121,12 @@ fn a_process_with_one_core_has_one_thread() {
         .find(|line| line.starts_with("Cpus_allowed_list:"));
     let numbers = allowed.unwrap().rsplit('\t').next().unwrap();
     let core = numbers.split([',', '-']).next().unwrap();
-    let doctor = std::process::Command::new("taskset")
+    let mut doctor = std::process::Command::new("taskset");
+    doctor
         .args(["-c", core, env!("CARGO_BIN_EXE_emovox"), "doctor"])
         // Only --threads sets another number.
         .env("RAYON_NUM_THREADS", "7")
-        .env("CUDA_VISIBLE_DEVICES", "")
-        .output()
-        .expect("taskset of util-linux starts");
-    assert!(doctor.status.success());
-    let report = String::from_utf8(doctor.stdout).unwrap();
+        .env("CUDA_VISIBLE_DEVICES", "");
+    let report = env::process::run_command(&mut doctor).success().out;
     assert!(report.contains("threads       1 ("), "{report}");
 }

@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use emovox::config::RunConfig;
 use emovox::dataset::SplitTensors;
-use emovox::evaluation::EpochMetrics;
 use emovox::features::Features;
 use emovox::model::{self, Arch, EmotionModel, ModelConfig};
-use emovox::run::{RunFolder, read_metrics};
+use emovox::run::RunFolder;
 use emovox::training::{
     self, AdamW, CheckpointSelection, Event, NonFiniteLoss, Progress, Schedule, TrainData,
     TrainingConfig, saved_progress,
 };
 use env::device::{device, is_exact};
+use env::metrics_without_seconds;
 use serde_json::Value;
 use tch::{Device, Tensor};
 use tempfile::TempDir;
@@ -192,36 +192,29 @@ fn train_until(
     arch: Arch,
     run: &RunFolder,
     stop: &AtomicBool,
-    mut tell: impl FnMut(Event),
+    mut callback: impl FnMut(Event),
 ) -> Progress {
     let (config, training) = settings(arch);
     let model = fresh_model(&config);
     let data = data(44, 16, &model);
-    training::train(&model, &data, &training, run, stop, &mut tell).unwrap()
+    training::train(&model, &data, &training, run, stop, &mut callback).unwrap()
 }
 
-fn train(arch: Arch, run: &RunFolder, tell: impl FnMut(Event)) -> Progress {
-    train_until(arch, run, &GO, tell)
+fn train(arch: Arch, run: &RunFolder, callback: impl FnMut(Event)) -> Progress {
+    train_until(arch, run, &GO, callback)
 }
 
 /// Largest difference between the losses of equal trainings on a GPU.
 const TOLERANCE: f64 = 1e-3;
 
-/// The metrics file without the seconds, which differ from run to run.
-fn journal(run: &RunFolder) -> Vec<EpochMetrics> {
-    let mut records = read_metrics(&run.metrics_csv()).unwrap();
-    records.iter_mut().for_each(|record| record.seconds = 0.0);
-    records
-}
-
 /// Asserts that two runs have the same metrics and weights: to the last bit, on a GPU within a
 /// tolerance of the losses.
 #[track_caller]
 fn assert_same_training(a: &RunFolder, b: &RunFolder) {
-    let (a_journal, b_journal) = (journal(a), journal(b));
+    let [a_metrics, b_metrics] = [a, b].map(|run| metrics_without_seconds(run.path()));
     if !is_exact() {
-        assert_eq!(a_journal.len(), b_journal.len());
-        for (a, b) in a_journal.iter().zip(b_journal) {
+        assert_eq!(a_metrics.len(), b_metrics.len());
+        for (a, b) in a_metrics.iter().zip(b_metrics) {
             assert!(
                 (a.train_loss - b.train_loss).abs() < TOLERANCE,
                 "{a:?} {b:?}"
@@ -233,7 +226,7 @@ fn assert_same_training(a: &RunFolder, b: &RunFolder) {
         }
         return;
     }
-    assert_eq!(a_journal, b_journal);
+    assert_eq!(a_metrics, b_metrics);
     let read = |run: &RunFolder| fs::read(run.best_ot()).unwrap();
     assert!(
         read(a) == read(b),
@@ -469,11 +462,8 @@ fn a_nan_loss_stops_with_the_reason_and_keeps_the_last_good_checkpoint() {
         }
     });
     let error = error.unwrap_err();
-    let explosion: &NonFiniteLoss = error.downcast_ref().unwrap();
-    assert_eq!(
-        (explosion.epoch, explosion.step, explosion.clips.len()),
-        (2, 2, 8)
-    );
+    let loss: &NonFiniteLoss = error.downcast_ref().unwrap();
+    assert_eq!((loss.epoch, loss.step, loss.clips.len()), (2, 2, 8));
     let text = error.to_string();
     for words in ["step 2 of epoch 2", "--learning-rate", "clip-"] {
         assert!(text.contains(words), "{text}");

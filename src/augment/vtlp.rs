@@ -225,10 +225,10 @@ mod tests {
         let frames = Tensor::randn([500, 46], float) * (Tensor::rand([46], float) + 0.5) - 20.0;
         normalisation.fit(&frames);
         let rate = SampleRate::Hz(16_000);
-        let tracts =
+        let warps =
             VtlpWarps::new(&[1.0, 1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
         let x = Tensor::randn([2, 9, 46], float);
-        let moved = tracts.apply(&x, &Tensor::from_slice(&[0i64, 1]));
+        let moved = warps.apply(&x, &Tensor::from_slice(&[0i64, 1]));
         let difference = |clip: i64, from: i64, columns: i64| {
             let slice = |x: &Tensor| x.get(clip).narrow(1, from, columns);
             (slice(&moved) - slice(&x)).abs().max().double_value(&[])
@@ -253,7 +253,7 @@ mod tests {
         let mfccs = Tensor::randn([2, 9, 20], float) * spread + offset;
         normalisation.fit(&mfccs.view([18, 20]));
         let rate = SampleRate::Hz(16_000);
-        let tracts = VtlpWarps::new(&[1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
+        let warps = VtlpWarps::new(&[1.1], &features, rate, &normalisation, Device::Cpu).unwrap();
 
         let dct = dct_matrix(&features);
         let warped = mfccs
@@ -262,7 +262,7 @@ mod tests {
             .matmul(&dct.tr());
         let expected = normalisation.apply(&warped);
         let chosen = Tensor::zeros([2], (Kind::Int64, Device::Cpu));
-        let difference = tracts.apply(&normalisation.apply(&mfccs), &chosen) - expected;
+        let difference = warps.apply(&normalisation.apply(&mfccs), &chosen) - expected;
         let largest = difference.abs().max().double_value(&[]);
         assert!(largest < 1e-3, "{largest}");
     }

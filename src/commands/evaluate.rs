@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
 use super::cache::{CacheArgs, tell_uncached};
 use super::progress::bar;
+use super::resolve;
 use super::scored::ScoredArgs;
 use super::terminal::{print_json, print_text};
-use super::{resolve, tell_skipped, warning};
 use emovox::dataset::FeatureDataset;
 use emovox::device::DeviceChoice;
 use emovox::evaluation::Calibration;
@@ -62,11 +62,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     })?;
     progress.finish_and_clear();
     tell_uncached(&loaded);
-    tell_skipped(&chosen.corpus.skipped);
-    tell_skipped(&loaded.skipped);
-    for note in &chosen.corpus.notes {
-        warning!("{note}");
-    }
+    chosen.warn(&loaded.skipped);
 
     let ScoreNotes {
         speakers_shared,
@@ -83,12 +79,6 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let classes = labels.classes();
     let all: Vec<usize> = (0..loaded.clips.len()).collect();
     let known = loaded.subset(&all, classes);
-    ensure!(
-        !known.clips.is_empty(),
-        "no clip in {} has a label of the model ({}); --map LABEL=LABEL maps other labels to these",
-        chosen.corpus.folder.display(),
-        classes.join(", ")
-    );
     let probabilities = match args.scored.adapt {
         Some(groups) => {
             notes.push(groups.note());
@@ -101,7 +91,7 @@ pub fn run(args: EvaluateArgs) -> Result<ExitCode> {
     let report = Report {
         run: predictor.trained().name().to_string(),
         corpus: chosen.corpus.name(),
-        part: chosen.part,
+        subset: chosen.subset,
         speakers_shared,
         notes,
         synthetic: chosen.corpus.kind.is_synthetic() || config.data.is_synthetic(),

@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 use super::adapt::AdaptationGroups;
 use super::folder::FolderArgs;
 use super::list::ListArgs;
-use super::{Runs, data_folder, find_own_of, models, open_data};
+use super::{Runs, data_folder, find_own_of, models, open_data, tell_skipped, warning};
 use emovox::config::RunConfig;
 use emovox::corpus::split::Subset;
-use emovox::corpus::{self, Clip, Corpus};
+use emovox::corpus::{self, Clip, Corpus, Skipped};
 use emovox::evaluation::{AlignedLabels, LabelMap};
 use emovox::experiments::{Own, ScoreNotes, notes_on_others, notes_on_own, own_recordings};
 use emovox::inference::Trained;
@@ -65,7 +65,7 @@ impl SubsetName {
 /// The clips to score.
 pub(super) struct Chosen {
     pub(super) corpus: Corpus,
-    pub(super) part: String,
+    pub(super) subset: String,
     /// The subset of the run's own recordings. `None` for other recordings.
     own: Option<SubsetName>,
     /// Recordings of the run that its training could not read.
@@ -78,10 +78,20 @@ impl Chosen {
         self.own.is_some()
     }
 
+    /// Prints warnings about recordings that are left out, also those that could not be read, and about the
+    /// corpus.
+    pub(super) fn warn(&self, unreadable: &[Skipped]) {
+        tell_skipped(&self.corpus.skipped);
+        tell_skipped(unreadable);
+        for note in &self.corpus.notes {
+            warning!("{note}");
+        }
+    }
+
     /// Everything that limits the meaning of the scores on the clips that could be read.
     pub(super) fn notes(&self, run: &Trained, loaded: &[Clip]) -> Result<ScoreNotes> {
         match self.own {
-            Some(part) => notes_on_own(run, part.subset(), &self.corpus.clips, loaded),
+            Some(subset) => notes_on_own(run, subset.subset(), &self.corpus.clips, loaded),
             None => notes_on_others(run, &self.corpus, loaded),
         }
     }
@@ -124,10 +134,10 @@ impl ScoredArgs {
                     error
                 }
             });
-            return self.own_part(own?, config);
+            return self.own_subset(own?, config);
         };
         match own_recordings(split, config, Some(data_folder(data)?))? {
-            Some(own) => self.own_part(own, config),
+            Some(own) => self.own_subset(own, config),
             None => {
                 let corpus = self.folder.open(data, self.list.subset_words())?;
                 self.other(corpus)
@@ -135,22 +145,27 @@ impl ScoredArgs {
         }
     }
 
-    fn own_part(&self, own: Own, config: &RunConfig) -> Result<Chosen> {
-        let Own { mut corpus, parts } = own;
+    fn own_subset(&self, own: Own, config: &RunConfig) -> Result<Chosen> {
+        let Own {
+            mut corpus,
+            subsets,
+        } = own;
         let name = self.subset.unwrap_or(SubsetName::Test);
-        if let Some(part) = name.subset() {
-            let in_part = corpus.clips.into_iter().zip(parts);
-            let in_part = in_part.filter(|&(_, clip_part)| clip_part == part);
-            corpus.clips = in_part.map(|(clip, _)| clip).collect();
+        if let Some(subset) = name.subset() {
+            let in_subset = corpus.clips.into_iter().zip(subsets);
+            let in_subset = in_subset.filter(|&(_, clip_subset)| clip_subset == subset);
+            corpus.clips = in_subset.map(|(clip, _)| clip).collect();
             ensure!(
                 !corpus.clips.is_empty(),
-                "this run has no clip in the {part} subset, because it is trained without one; score other \
+                "this run has no clip in the {subset} subset, because it is trained without one; score other \
                  recordings with --data, or estimate its score with emovox cross-validate"
             );
         }
         Ok(Chosen {
             corpus,
-            part: name.subset().map_or("all".into(), |part| part.to_string()),
+            subset: name
+                .subset()
+                .map_or("all".into(), |subset| subset.to_string()),
             own: Some(name),
             skipped_before: config.data.skipped,
         })
@@ -158,13 +173,13 @@ impl ScoredArgs {
 
     /// Selects the clips of another corpus, or those of one subset if the corpus defines subsets.
     fn other(&self, mut corpus: Corpus) -> Result<Chosen> {
-        let part = self.subset.and_then(SubsetName::subset);
-        match part {
-            Some(part) if !corpus.given.is_empty() => {
+        let subset = self.subset.and_then(SubsetName::subset);
+        match subset {
+            Some(subset) if !corpus.given.is_empty() => {
                 let given = &corpus.given;
                 corpus
                     .clips
-                    .retain(|clip| given.get(&clip.file) == Some(&part));
+                    .retain(|clip| given.get(&clip.file) == Some(&subset));
             }
             Some(_) if self.list.data()?.is_some() => bail!(
                 "the manifest defines no subsets; leave out --subset to score all of its recordings"
@@ -178,13 +193,16 @@ impl ScoredArgs {
         }
         Ok(Chosen {
             corpus,
-            part: part.map_or("all".into(), |part| part.to_string()),
+            subset: subset.map_or("all".into(), |subset| subset.to_string()),
             own: None,
             skipped_before: 0,
         })
     }
 
     /// Maps the classes of the model and the labels of the recordings to common labels.
+    ///
+    /// # Errors
+    /// If --map is wrong, or if no clip has a label of the model.
     pub(super) fn map_labels(
         &self,
         chosen: &Chosen,
@@ -225,6 +243,14 @@ impl ScoredArgs {
                 labels.classes().join(", ")
             );
         }
+        ensure!(
+            clips
+                .iter()
+                .any(|clip| labels.classes().contains(&labels.of(&clip.label))),
+            "no clip in {} has a label of the model ({}); --map LABEL=LABEL maps other labels to these",
+            chosen.corpus.folder.display(),
+            labels.classes().join(", ")
+        );
         Ok(labels)
     }
 }

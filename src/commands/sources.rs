@@ -50,7 +50,7 @@ enum Action {
 #[derive(Args)]
 struct ListArgs {
     #[command(flatten)]
-    source: Source,
+    registry: Registry,
 }
 
 /// Download a corpus from its source
@@ -65,7 +65,7 @@ struct FetchArgs {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    source: Source,
+    registry: Registry,
 }
 
 /// Compare a folder with the expected content of its corpus
@@ -77,18 +77,18 @@ struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     corpus: Option<String>,
     #[command(flatten)]
-    source: Source,
+    registry: Registry,
 }
 
 #[derive(Args)]
-struct Source {
+struct Registry {
     /// Another table of corpora, in the format of src/fetch/sources.toml, for example for a mirror
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
 }
 
-impl Source {
-    fn homes(&self) -> Result<Vec<CorpusSource>> {
+impl Registry {
+    fn sources(&self) -> Result<Vec<CorpusSource>> {
         match &self.source {
             Some(file) => fetch::read_sources(file),
             None => Ok(fetch::registry().to_vec()),
@@ -98,33 +98,33 @@ impl Source {
 
 pub fn run(args: &CorpusCommand) -> Result<ExitCode> {
     match &args.action {
-        Action::List(args) => list(&args.source.homes()?),
+        Action::List(args) => list(&args.registry.sources()?),
         Action::Fetch(args) => fetch(args),
         Action::Check(args) => check(args),
     }
 }
 
-fn list(homes: &[CorpusSource]) -> Result<ExitCode> {
+fn list(sources: &[CorpusSource]) -> Result<ExitCode> {
     say!("name      clips  speakers      MB  licence          source");
-    for home in homes {
+    for source in sources {
         say!(
             "{:<8} {:>6}  {:>8}  {:>6}  {:<15}  {}",
-            home.name,
-            home.clips,
-            home.speakers().len(),
-            home.megabytes,
-            home.licence,
-            home.home
+            source.name,
+            source.clips,
+            source.speakers().len(),
+            source.megabytes,
+            source.licence,
+            source.home
         );
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn fetch(args: &FetchArgs) -> Result<ExitCode> {
-    let homes = args.source.homes()?;
-    let home = homes.iter().find(|home| home.name == args.name);
-    let home = home.with_context(|| {
-        let names: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
+    let sources = args.registry.sources()?;
+    let source = sources.iter().find(|source| source.name == args.name);
+    let source = source.with_context(|| {
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         format!(
             "there is no corpus '{}'; the corpora are {}",
             args.name,
@@ -132,23 +132,23 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
         )
     })?;
     let into = args.into.clone();
-    let into = into.unwrap_or_else(|| Path::new("data").join(&home.name));
+    let into = into.unwrap_or_else(|| Path::new("data").join(&source.name));
     say!(
         "{}: {} by {}",
-        home.title,
-        counted(home.clips, "recording"),
-        counted(home.speakers().len(), "speaker")
+        source.title,
+        counted(source.clips, "recording"),
+        counted(source.speakers().len(), "speaker")
     );
-    say!("licence  {}", home.licence);
-    say!("source   {}", home.home);
-    say!("cite     {}", home.cite);
+    say!("licence  {}", source.licence);
+    say!("source   {}", source.home);
+    say!("cite     {}", source.cite);
     say!(
         "size     about {} MB to download, {} MB in {}",
-        home.megabytes,
-        home.unpacked_megabytes,
+        source.megabytes,
+        source.unpacked_megabytes,
         into.display()
     );
-    for archive in home
+    for archive in source
         .archive
         .iter()
         .filter(|archive| archive.compared.is_empty())
@@ -162,7 +162,7 @@ fn fetch(args: &FetchArgs) -> Result<ExitCode> {
         bail!("nothing was downloaded, because the licence was not accepted");
     }
     let progress = FetchProgress::default();
-    let clips = fetch::fetch(home, &into, &RetryPolicy::default(), &|step| {
+    let clips = fetch::fetch(source, &into, &RetryPolicy::default(), &|step| {
         progress.step(step)
     });
     progress.finish();
@@ -234,25 +234,25 @@ impl FetchProgress {
 }
 
 fn check(args: &CheckArgs) -> Result<ExitCode> {
-    let homes = args.source.homes()?;
-    let (home, corpus) = fetch::recognise(&args.folder, &homes, args.corpus.as_deref())?;
+    let sources = args.registry.sources()?;
+    let (source, corpus) = fetch::recognise(&args.folder, &sources, args.corpus.as_deref())?;
     let progress = bar(corpus.clips.len(), "reading", "recordings");
-    let holds = fetch::holds(home, &corpus, || progress.inc(1));
+    let holds = fetch::holds(source, &corpus, || progress.inc(1));
     progress.finish_and_clear();
     tell_skipped(&holds.skipped);
 
     let found = |counts: &[Count]| counts.iter().filter(|count| count.found > 0).count();
-    say!("{}: {}", args.folder.display(), home.title);
-    say!("recordings  {} of {}", holds.clips.found, home.clips);
+    say!("{}: {}", args.folder.display(), source.title);
+    say!("recordings  {} of {}", holds.clips.found, source.clips);
     say!(
         "speakers    {} of {}",
         found(&holds.speakers),
-        home.speakers().len()
+        source.speakers().len()
     );
     say!(
         "classes     {} of {}",
         found(&holds.classes),
-        home.classes.len()
+        source.classes.len()
     );
     for (kind, count) in holds.lacking() {
         match count.expected {
@@ -267,8 +267,8 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
     if !holds.is_whole() {
         say!(
             "`emovox corpus fetch {}` downloads the complete corpus from {}",
-            home.name,
-            home.home
+            source.name,
+            source.home
         );
         return Ok(ExitCode::FAILURE);
     }

@@ -11,7 +11,7 @@ use super::output::OutputArgs;
 use super::progress::bar;
 use super::scored::{Chosen, ScoredArgs};
 use super::terminal::{print_json, print_text};
-use super::{resolve, say, tell_skipped, tell_skipped_sounds, warning};
+use super::{resolve, say, tell_skipped_sounds};
 use emovox::audio::AudioConfig;
 use emovox::bounded;
 use emovox::corpus::{Clip, Corpus, left_out};
@@ -91,22 +91,12 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     let progress = bar(chosen.corpus.clips.len(), "recordings", "clips");
     let mut decoded = DecodedClips::read(&chosen.corpus, audio, || progress.inc(1))?;
     progress.finish_and_clear();
-    tell_skipped(&chosen.corpus.skipped);
-    tell_skipped(&decoded.skipped);
-    for note in &chosen.corpus.notes {
-        warning!("{note}");
-    }
+    chosen.warn(&decoded.skipped);
     let notes = chosen.notes(run, &decoded.clips)?;
     let labels = args
         .scored
         .map_labels(&chosen, predictor.classes(), &decoded.clips)?;
     let unknown = decoded.relabel(&labels);
-    ensure!(
-        !decoded.clips.is_empty(),
-        "no clip in {} has a label of the model ({}); --map LABEL=LABEL maps other labels to these",
-        chosen.corpus.folder.display(),
-        labels.classes().join(", ")
-    );
     let groups = args.scored.adapt.map(|groups| {
         let clips: Vec<&Clip> = decoded.clips.iter().collect();
         groups.of(&clips)
@@ -130,7 +120,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     let mut report = measure(&test, &chosen.corpus, &disturbances(args))?;
     report.run = run.name().into();
     report.corpus = chosen.corpus.name();
-    report.part.clone_from(&chosen.part);
+    report.subset.clone_from(&chosen.subset);
     report.notes = notes.notes;
     report
         .notes
@@ -153,7 +143,7 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
             format!("{what}: {used} of {}", folder.display())
         }));
     }
-    report.notes.extend(report.cautions());
+    report.notes.extend(report.clip_notes());
     // A failed write must not lose the results.
     if args.json {
         print_json(&report.json()?);
@@ -265,12 +255,12 @@ fn out_files(args: &StressArgs, trained: &Trained, chosen: &Chosen) -> Result<Op
             }
         }
     };
-    let part = if chosen.is_own() {
-        &chosen.part
+    let subset = if chosen.is_own() {
+        &chosen.subset
     } else {
         "test"
     };
-    let files = folder.stress_files(part);
+    let files = folder.stress_files(subset);
     if let Some(out) = &args.out {
         ensure!(
             out.is_dir() || !out.exists(),

@@ -524,8 +524,8 @@ mod tests {
             let split = parted(&mut clips, seed);
             prop_assert!(!split.shared.any());
             prop_assert_eq!(speakers(&clips).len(), people);
-            for parts in split.parts.chunks(TAKES) {
-                prop_assert_eq!(parts.iter().collect::<BTreeSet<_>>().len(), 1);
+            for subsets in split.subsets.chunks(TAKES) {
+                prop_assert_eq!(subsets.iter().collect::<BTreeSet<_>>().len(), 1);
             }
         }
     }

@@ -146,22 +146,22 @@ impl Default for SplitConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     /// The subset of each clip, in the order of the clips.
-    pub parts: Vec<Subset>,
+    pub subsets: Vec<Subset>,
     /// The pairs of subsets with common speakers.
     pub shared: Shared,
 }
 
 impl Split {
     /// A split with the given subsets of the clips; it finds the subsets with common speakers.
-    pub fn new(clips: &[Clip], parts: Vec<Subset>) -> Split {
-        let shared = Shared::between(clips, &parts);
-        Split { parts, shared }
+    pub fn new(clips: &[Clip], subsets: Vec<Subset>) -> Split {
+        let shared = Shared::between(clips, &subsets);
+        Split { subsets, shared }
     }
 
     /// The indices of the clips in a subset.
-    pub fn indices(&self, part: Subset) -> Vec<usize> {
-        (0..self.parts.len())
-            .filter(|&clip| self.parts[clip] == part)
+    pub fn indices(&self, subset: Subset) -> Vec<usize> {
+        (0..self.subsets.len())
+            .filter(|&clip| self.subsets[clip] == subset)
             .collect()
     }
 }
@@ -173,9 +173,9 @@ pub struct Shared(pub Vec<(Subset, Subset)>);
 impl Shared {
     /// Compares the speakers of the subsets. All clips of unknown speakers count as clips of one
     /// speaker, because they may be of one person.
-    fn between(clips: &[Clip], parts: &[Subset]) -> Shared {
-        let speakers = |part: Subset| -> BTreeSet<SpeakerId> {
-            let members = clips.iter().zip(parts).filter(|&(_, &p)| p == part);
+    fn between(clips: &[Clip], subsets: &[Subset]) -> Shared {
+        let speakers = |subset: Subset| -> BTreeSet<SpeakerId> {
+            let members = clips.iter().zip(subsets).filter(|&(_, &p)| p == subset);
             members.map(|(clip, _)| clip.speaker_id()).collect()
         };
         let pairs = [
@@ -252,13 +252,13 @@ pub enum SplitError {
     #[error("no speaker is left for training; {0} are in the validation or test subset")]
     NobodyTrains(String),
     #[error(
-        "all clips of the class '{class}' are of one speaker ({speaker}), who is in the {part} subset, \
+        "all clips of the class '{class}' are of one speaker ({speaker}), who is in the {subset} subset, \
              so no clip of this class is left for training; add clips of other speakers{leave_out}"
     )]
     ClassOfOneSpeaker {
         class: String,
         speaker: String,
-        part: Subset,
+        subset: Subset,
         leave_out: String,
     },
     #[error(
@@ -287,8 +287,8 @@ pub enum SplitError {
              --test-manifest"
     )]
     NotGiven,
-    #[error("the manifest has no clip in the {part} subset; add some, {or}")]
-    NoneGiven { part: Subset, or: &'static str },
+    #[error("the manifest has no clip in the {subset} subset; add some, {or}")]
+    NoneGiven { subset: Subset, or: &'static str },
     #[error("--validation-speakers and --test-speakers select speakers; they need --split speaker")]
     SpeakersAtRandom,
 }
@@ -327,7 +327,7 @@ pub fn split(
         });
     }
 
-    let parts = match config.kind {
+    let subsets = match config.kind {
         SplitKind::Speaker => by_speaker(clips, config)?,
         SplitKind::Random | SplitKind::Given if !config.validation_speakers.is_empty() => {
             return Err(SplitError::SpeakersAtRandom);
@@ -343,13 +343,13 @@ pub fn split(
         ),
         SplitKind::Given => as_given(clips, config, given)?,
     };
-    if parts.contains(&Subset::Test) && !parts.contains(&Subset::Validation) {
+    if subsets.contains(&Subset::Test) && !subsets.contains(&Subset::Validation) {
         return Err(match config.validation_fraction {
             0.0 => config.bad_fractions(),
             _ => SplitError::NoValidation,
         });
     }
-    let trained = |members: &[usize]| members.iter().any(|&clip| parts[clip] == Subset::Train);
+    let trained = |members: &[usize]| members.iter().any(|&clip| subsets[clip] == Subset::Train);
     if let Some((class, members)) = classes.iter().find(|(_, members)| !trained(members)) {
         let speakers: BTreeSet<SpeakerId> = members
             .iter()
@@ -360,7 +360,7 @@ pub fn split(
             SplitError::ClassOfOneSpeaker {
                 class,
                 speaker: listed(speakers),
-                part: parts[members[0]],
+                subset: subsets[members[0]],
                 leave_out,
             }
         } else {
@@ -371,7 +371,7 @@ pub fn split(
             }
         });
     }
-    Ok(Split::new(clips, parts))
+    Ok(Split::new(clips, subsets))
 }
 
 /// The end of an error about a class: the flag that leaves the class out, if two classes are left.
@@ -409,14 +409,14 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, Split
         (&config.validation_speakers, Subset::Validation),
         (&config.test_speakers, Subset::Test),
     ];
-    for (names, part) in named {
+    for (names, subset) in named {
         for name in names {
             let Some(speaker) = find_speaker(name, &speakers) else {
                 return Err(no_such_speaker(name, &speakers));
             };
             if given
-                .insert(speaker, part)
-                .is_some_and(|before| before != part)
+                .insert(speaker, subset)
+                .is_some_and(|before| before != subset)
             {
                 return Err(SplitError::InTwoParts(name.clone()));
             }
@@ -430,9 +430,9 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, Split
         .copied()
         .collect();
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let mut draw = |part: Subset, fraction: f64| {
-        let (taken, left) = take_fraction(&drawn, &speakers, part, fraction);
-        given.extend(taken.into_iter().map(|speaker| (speaker, part)));
+    let mut draw = |subset: Subset, fraction: f64| {
+        let (taken, left) = take_fraction(&drawn, &speakers, subset, fraction);
+        given.extend(taken.into_iter().map(|speaker| (speaker, subset)));
         drawn = left;
     };
     if config.test_speakers.is_empty() && config.test_fraction > 0.0 {
@@ -444,18 +444,18 @@ fn by_speaker(clips: &[Clip], config: &SplitConfig) -> Result<Vec<Subset>, Split
     if drawn.is_empty() {
         return Err(SplitError::NobodyTrains(listed(given.into_keys())));
     }
-    let part_of = |clip: &Clip| {
+    let subset_of = |clip: &Clip| {
         given
             .get(&clip.speaker_id())
             .copied()
             .unwrap_or(Subset::Train)
     };
-    let mut parts: Vec<Subset> = clips.iter().map(part_of).collect();
+    let mut subsets: Vec<Subset> = clips.iter().map(subset_of).collect();
 
-    if !parts.contains(&Subset::Validation) {
-        validate_training_clips(clips, &mut parts, config);
+    if !subsets.contains(&Subset::Validation) {
+        validate_training_clips(clips, &mut subsets, config);
     }
-    Ok(parts)
+    Ok(subsets)
 }
 
 /// Finds a speaker by the name that the user typed: the same name, or another spelling of the name
@@ -504,7 +504,7 @@ fn listed<'a>(speakers: impl IntoIterator<Item = SpeakerId<'a>>) -> String {
 fn take_fraction<'a>(
     drawn: &[SpeakerId<'a>],
     speakers: &BTreeSet<SpeakerId<'a>>,
-    part: Subset,
+    subset: Subset,
     fraction: f64,
 ) -> (Vec<SpeakerId<'a>>, Vec<SpeakerId<'a>>) {
     let corpus = |speaker: SpeakerId<'a>| speaker.corpus;
@@ -520,7 +520,7 @@ fn take_fraction<'a>(
             let count = ((all as f64 * fraction).round() as usize).max(1);
             // A speaker must be left for training. For the test subset, the caller checks this
             // later.
-            let spared = usize::from(part == Subset::Validation || corpora.len() > 1);
+            let spared = usize::from(subset == Subset::Validation || corpora.len() > 1);
             taken
                 .extend_from_slice(&available[..count.min(available.len().saturating_sub(spared))]);
         }
@@ -544,8 +544,8 @@ fn as_given(
     config: &SplitConfig,
     given: &BTreeMap<Excerpt, Subset>,
 ) -> Result<Vec<Subset>, SplitError> {
-    let parts = clips.iter().map(|clip| given.get(&clip.file).copied());
-    let mut parts: Vec<Subset> = parts.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
+    let subsets = clips.iter().map(|clip| given.get(&clip.file).copied());
+    let mut subsets: Vec<Subset> = subsets.collect::<Option<_>>().ok_or(SplitError::NotGiven)?;
     let needed = [
         (Subset::Train, "or select another split with --split"),
         (
@@ -554,51 +554,51 @@ fn as_given(
              --split",
         ),
     ];
-    if let Some(&(part, or)) = needed.iter().find(|(part, _)| !parts.contains(part)) {
-        return Err(SplitError::NoneGiven { part, or });
+    if let Some(&(subset, or)) = needed.iter().find(|(subset, _)| !subsets.contains(subset)) {
+        return Err(SplitError::NoneGiven { subset, or });
     }
-    if parts.contains(&Subset::Validation) {
-        return Ok(parts);
+    if subsets.contains(&Subset::Validation) {
+        return Ok(subsets);
     }
     let trained = clips
         .iter()
-        .zip(&parts)
+        .zip(&subsets)
         .filter(|&(_, &p)| p == Subset::Train);
     let speakers: BTreeSet<SpeakerId> = trained.map(|(clip, _)| clip.speaker_id()).collect();
     let is_unknown = |speaker: &SpeakerId| speaker.name.is_empty();
     if speakers.iter().any(is_unknown) || speakers.len() < 2 {
-        validate_training_clips(clips, &mut parts, config);
-        return Ok(parts);
+        validate_training_clips(clips, &mut subsets, config);
+        return Ok(subsets);
     }
     let mut drawn: Vec<SpeakerId> = speakers.into_iter().collect();
     let count = (drawn.len() as f64 * config.validation_fraction).round() as usize;
     let count = count.clamp(1, drawn.len() - 1);
     drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    for (clip, part) in clips.iter().zip(&mut parts) {
-        if *part == Subset::Train && drawn[..count].contains(&clip.speaker_id()) {
-            *part = Subset::Validation;
+    for (clip, subset) in clips.iter().zip(&mut subsets) {
+        if *subset == Subset::Train && drawn[..count].contains(&clip.speaker_id()) {
+            *subset = Subset::Validation;
         }
     }
-    Ok(parts)
+    Ok(subsets)
 }
 
 /// Moves a random fraction of the training clips to the validation subset, for corpora without a
 /// speaker for it.
-fn validate_training_clips(clips: &[Clip], parts: &mut [Subset], config: &SplitConfig) {
+fn validate_training_clips(clips: &[Clip], subsets: &mut [Subset], config: &SplitConfig) {
     let indices: Vec<usize> = (0..clips.len())
-        .filter(|&i| parts[i] == Subset::Train)
+        .filter(|&i| subsets[i] == Subset::Train)
         .collect();
     let training: Vec<Clip> = indices.iter().map(|&i| clips[i].clone()).collect();
-    let new_parts = stratified(&training, config.validation_fraction, 0.0, config.seed);
-    for (&clip, part) in indices.iter().zip(new_parts) {
-        parts[clip] = part;
+    let new_subsets = stratified(&training, config.validation_fraction, 0.0, config.seed);
+    for (&clip, subset) in indices.iter().zip(new_subsets) {
+        subsets[clip] = subset;
     }
 }
 
 /// Splits at random, class by class, so that every subset has the same proportions of the classes.
 fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Subset> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut parts = vec![Subset::Train; clips.len()];
+    let mut subsets = vec![Subset::Train; clips.len()];
     let classes: BTreeSet<&str> = clips.iter().map(|clip| clip.label.as_str()).collect();
     for class in classes {
         let mut members: Vec<usize> = (0..clips.len())
@@ -612,13 +612,13 @@ fn stratified(clips: &[Clip], validation: f64, test: f64, seed: u64) -> Vec<Subs
         let validations = share(validation).max(usize::from(validation > 0.0));
         let validations = validations.min(members.len().saturating_sub(tests + 1));
         for &clip in members.iter().take(tests) {
-            parts[clip] = Subset::Test;
+            subsets[clip] = Subset::Test;
         }
         for &clip in members.iter().skip(tests).take(validations) {
-            parts[clip] = Subset::Validation;
+            subsets[clip] = Subset::Validation;
         }
     }
-    parts
+    subsets
 }
 
 #[cfg(test)]
@@ -651,8 +651,8 @@ mod tests {
         split(clips, config, &BTreeMap::new())
     }
 
-    fn count(split: &Split, part: Subset) -> usize {
-        split.indices(part).len()
+    fn count(split: &Split, subset: Subset) -> usize {
+        split.indices(subset).len()
     }
 
     #[test]
@@ -667,7 +667,7 @@ mod tests {
                 let split = by_config(&clips, &config).unwrap();
                 assert_eq!(split.shared, Shared::default());
                 assert!(
-                    Subset::ALL.iter().all(|&part| count(&split, part) > 0),
+                    Subset::ALL.iter().all(|&subset| count(&split, subset) > 0),
                     "{speakers} {seed}"
                 );
             }
@@ -690,8 +690,8 @@ mod tests {
         });
         let split = by_config(&clips, &config).unwrap();
         let is_trained =
-            |(clip, part): (&Clip, &Subset)| *part == Subset::Train && clip.label == "fear";
-        assert!(clips.iter().zip(&split.parts).any(is_trained));
+            |(clip, subset): (&Clip, &Subset)| *subset == Subset::Train && clip.label == "fear";
+        assert!(clips.iter().zip(&split.subsets).any(is_trained));
         assert_eq!(count(&split, Subset::Validation), 2);
 
         clips.retain(|clip| clip.speaker == "s1" || clip.file.path.ends_with("0.wav"));
@@ -745,7 +745,7 @@ mod tests {
     fn twenty_speakers_are_split_by_the_fractions() {
         let split = by_config(&clips(20, 1), &SplitConfig::default()).unwrap();
         assert_eq!(
-            Subset::ALL.map(|part| count(&split, part)),
+            Subset::ALL.map(|subset| count(&split, subset)),
             [13 * 3, 3 * 3, 4 * 3]
         );
     }
@@ -770,10 +770,10 @@ mod tests {
         };
         let split = by_config(&clips, &config).unwrap();
         assert!(split.shared.any() && !split.shared.test_is_unseen());
-        for part in Subset::ALL {
+        for subset in Subset::ALL {
             let count_of = |label: &str| {
                 split
-                    .indices(part)
+                    .indices(subset)
                     .iter()
                     .filter(|&&clip| clips[clip].label == label)
                     .count()
@@ -792,13 +792,13 @@ mod tests {
         };
         let clips = clips(6, 1);
         let split = by_config(&clips, &config).unwrap();
-        for (clip, part) in clips.iter().zip(&split.parts) {
+        for (clip, subset) in clips.iter().zip(&split.subsets) {
             let expected = match clip.speaker.as_str() {
                 "s1" => Subset::Validation,
                 "s2" | "s4" => Subset::Test,
                 _ => Subset::Train,
             };
-            assert_eq!(*part, expected);
+            assert_eq!(*subset, expected);
         }
     }
 
@@ -818,8 +818,8 @@ mod tests {
             clip.speaker = "s02".into();
         }
         assert_eq!(
-            by_config(&coded, &test("s2")).unwrap().parts,
-            expected.parts
+            by_config(&coded, &test("s2")).unwrap().subsets,
+            expected.subsets
         );
         let error = by_config(&coded, &test("S2")).unwrap_err();
         assert!(error.to_string().contains("no speaker 'S2'"), "{error}");
@@ -920,19 +920,19 @@ mod tests {
             };
             let made = by_config(&union, &config).unwrap();
             assert!(!made.shared.any());
-            let count_speakers = |corpus: &str, part: Subset| {
-                let clips = union.iter().zip(&made.parts);
+            let count_speakers = |corpus: &str, subset: Subset| {
+                let clips = union.iter().zip(&made.subsets);
                 let members =
-                    clips.filter(|(clip, p)| **p == part && clip.file.path.starts_with(corpus));
+                    clips.filter(|(clip, p)| **p == subset && clip.file.path.starts_with(corpus));
                 let speakers: BTreeSet<SpeakerId> =
                     members.map(|(clip, _)| clip.speaker_id()).collect();
                 speakers.len()
             };
-            let parts = |corpus| Subset::ALL.map(|part| count_speakers(corpus, part));
-            assert_eq!(parts("big"), [26, 6, 8]);
-            assert_eq!(parts("small"), [2, 1, 1]);
+            let subsets = |corpus| Subset::ALL.map(|subset| count_speakers(corpus, subset));
+            assert_eq!(subsets("big"), [26, 6, 8]);
+            assert_eq!(subsets("small"), [2, 1, 1]);
             assert_eq!(
-                parts("one"),
+                subsets("one"),
                 [1, 0, 0],
                 "the only speaker of a corpus is a training speaker"
             );
@@ -942,17 +942,17 @@ mod tests {
             .map(|corpus| speakers(corpus, 1))
             .concat();
         let made = by_config(&alone, &SplitConfig::default()).unwrap();
-        assert!(Subset::ALL.iter().all(|&part| count(&made, part) > 0));
+        assert!(Subset::ALL.iter().all(|&subset| count(&made, subset) > 0));
     }
 
     #[test]
     fn the_subsets_of_a_manifest_are_kept_and_validation_is_taken_from_training() {
         let clips = clips(6, 2);
-        let given = |part: &dyn Fn(&str) -> Subset| -> BTreeMap<Excerpt, Subset> {
-            let parts = clips
+        let given = |subset: &dyn Fn(&str) -> Subset| -> BTreeMap<Excerpt, Subset> {
+            let subsets = clips
                 .iter()
-                .map(|clip| (clip.file.clone(), part(&clip.speaker)));
-            parts.collect()
+                .map(|clip| (clip.file.clone(), subset(&clip.speaker)));
+            subsets.collect()
         };
         let config = SplitConfig {
             kind: SplitKind::Given,
@@ -964,8 +964,8 @@ mod tests {
             _ => Subset::Train,
         });
         let made = split(&clips, &config, &whole).unwrap();
-        for (clip, part) in clips.iter().zip(&made.parts) {
-            assert_eq!(whole[&clip.file], *part);
+        for (clip, subset) in clips.iter().zip(&made.subsets) {
+            assert_eq!(whole[&clip.file], *subset);
         }
         assert!(!made.shared.any());
 

@@ -40,7 +40,7 @@ impl FromStr for SubsetUse {
     fn from_str(word: &str) -> Result<SubsetUse, String> {
         match word {
             "none" => Ok(SubsetUse::None),
-            _ => usual(word).ok_or_else(|| {
+            _ => default_meaning(word).ok_or_else(|| {
                 "a word for a subset means train, validation, test or none, as in Test1=test".into()
             }),
         }
@@ -55,12 +55,14 @@ pub(super) fn meaning(word: &str, given: &SubsetWords) -> Option<SubsetUse> {
     let key = spelling_key(word);
     let mut given = given.iter();
     let given = given.find(|(known, _)| spelling_key(known) == key);
-    given.map(|(_, meaning)| *meaning).or_else(|| usual(word))
+    given
+        .map(|(_, meaning)| *meaning)
+        .or_else(|| default_meaning(word))
 }
 
 /// The usual meaning of a word: `train`, `Dev`, `test_set`, `training-data`. The word `evaluation`
 /// has two meanings, so it has none here.
-fn usual(word: &str) -> Option<SubsetUse> {
+fn default_meaning(word: &str) -> Option<SubsetUse> {
     let letters = word.chars().filter(|letter| letter.is_alphanumeric());
     let word: String = letters.flat_map(char::to_lowercase).collect();
     let is = |part: &str| {

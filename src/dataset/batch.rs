@@ -44,7 +44,7 @@ pub struct SampleSpec {
 /// first step.
 #[derive(Debug)]
 pub struct BatchPlan<'a> {
-    part: &'a SplitTensors,
+    tensors: &'a SplitTensors,
     /// Range of each batch in `order`.
     batches: Vec<Range<usize>>,
     /// Number of clips of each batch that count.
@@ -62,13 +62,13 @@ pub struct BatchPlan<'a> {
 
 impl<'a> BatchPlan<'a> {
     /// Batches of `batch_size` clips (the last may be smaller) in the given order.
-    pub fn new(part: &'a SplitTensors, order: Vec<SampleSpec>, batch_size: usize) -> Self {
+    pub fn new(tensors: &'a SplitTensors, order: Vec<SampleSpec>, batch_size: usize) -> Self {
         let clips = order.len();
         let starts = (0..clips).step_by(batch_size);
         let batches = starts
             .map(|start| start..(start + batch_size).min(clips))
             .collect();
-        BatchPlan::with_batches(part, order, batches)
+        BatchPlan::with_batches(tensors, order, batches)
     }
 
     /// The local slice of one of several processes in the same batches. `share` returns the range
@@ -76,7 +76,7 @@ impl<'a> BatchPlan<'a> {
     /// turn, so that long clips are distributed evenly. If a slice is empty,
     /// the batch is a stand-in of one clip, and [`BatchPlan::size`] is 0.
     pub fn shared(
-        part: &'a SplitTensors,
+        tensors: &'a SplitTensors,
         mut order: Vec<SampleSpec>,
         batch_size: usize,
         processes: usize,
@@ -97,15 +97,15 @@ impl<'a> BatchPlan<'a> {
         }
         BatchPlan {
             sizes,
-            ..BatchPlan::with_batches(part, order, batches)
+            ..BatchPlan::with_batches(tensors, order, batches)
         }
     }
 
     /// All clips without a change of speed, sorted by length, so that there is little padding. A
     /// batch has at most `batch_size` clips, and at most 200 000 frames with padding or one clip.
-    pub fn by_length(part: &'a SplitTensors, batch_size: usize) -> Self {
-        let mut clips: Vec<usize> = (0..part.clips()).collect();
-        clips.sort_by_key(|&clip| part.lengths[clip]);
+    pub fn by_length(tensors: &'a SplitTensors, batch_size: usize) -> Self {
+        let mut clips: Vec<usize> = (0..tensors.clips()).collect();
+        clips.sort_by_key(|&clip| tensors.lengths[clip]);
         let mut batches = Vec::new();
         let mut start = 0;
         for end in 1..=clips.len() {
@@ -113,7 +113,7 @@ impl<'a> BatchPlan<'a> {
                 None => true,
                 Some(&next) => {
                     let clips = end + 1 - start;
-                    clips > batch_size || clips as i64 * part.lengths[next] > MAX_BATCH_FRAMES
+                    clips > batch_size || clips as i64 * tensors.lengths[next] > MAX_BATCH_FRAMES
                 }
             };
             if full {
@@ -126,32 +126,32 @@ impl<'a> BatchPlan<'a> {
             version: 0,
             speed: 1.0,
         };
-        BatchPlan::with_batches(part, clips.into_iter().map(unchanged).collect(), batches)
+        BatchPlan::with_batches(tensors, clips.into_iter().map(unchanged).collect(), batches)
     }
 
     fn with_batches(
-        part: &'a SplitTensors,
+        tensors: &'a SplitTensors,
         order: Vec<SampleSpec>,
         batches: Vec<Range<usize>>,
     ) -> Self {
-        let device = part.device();
+        let device = tensors.device();
         let warped: Vec<i64> = order
             .iter()
-            .map(|planned| warped_length(part, planned))
+            .map(|planned| warped_length(tensors, planned))
             .collect();
         let gather = |values: &[i64], index: fn(&SplitTensors, &SampleSpec) -> usize| -> Vec<i64> {
             order
                 .iter()
-                .map(|planned| values[index(part, planned)])
+                .map(|planned| values[index(tensors, planned)])
                 .collect()
         };
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
         BatchPlan {
-            part,
+            tensors,
             sizes: batches.iter().map(Range::len).collect(),
-            starts: Tensor::from_slice(&gather(&part.starts, index_of)).to_device(device),
-            lengths: Tensor::from_slice(&gather(&part.lengths, index_of)).to_device(device),
-            labels: Tensor::from_slice(&gather(&part.labels, |_, p| p.clip)).to_device(device),
+            starts: Tensor::from_slice(&gather(&tensors.starts, index_of)).to_device(device),
+            lengths: Tensor::from_slice(&gather(&tensors.lengths, index_of)).to_device(device),
+            labels: Tensor::from_slice(&gather(&tensors.labels, |_, p| p.clip)).to_device(device),
             warped: Tensor::from_slice(&warped).to_device(device),
             warped_lengths: warped,
             speeds: Tensor::from_slice(&speeds).to_device(device),
@@ -252,14 +252,14 @@ impl<'a> BatchPlan<'a> {
 
     /// A tensor that contains the frames of some clips, and the index in it at which each clip starts.
     fn frames(&self, positions: &Range<usize>) -> Result<(Tensor, Tensor)> {
-        match &self.part.frames {
+        match &self.tensors.frames {
             Frames::InMemory(frames) => {
                 Ok((frames.shallow_clone(), self.slice(&self.starts, positions)))
             }
             Frames::OnDisk(clips, normalisation) => {
                 let planned = self.order[positions.clone()].iter();
                 let clips: Vec<&Features> = planned
-                    .map(|planned| &clips[index_of(self.part, planned)])
+                    .map(|planned| &clips[index_of(self.tensors, planned)])
                     .collect();
                 let starts: Vec<i64> = clips
                     .iter()
@@ -276,14 +276,14 @@ impl<'a> BatchPlan<'a> {
 }
 
 /// Number of frames of a clip at its planned speed.
-fn warped_length(part: &SplitTensors, planned: &SampleSpec) -> i64 {
-    let last = (part.length(planned.version, planned.clip) - 1) as f64;
+fn warped_length(tensors: &SplitTensors, planned: &SampleSpec) -> i64 {
+    let last = (tensors.length(planned.version, planned.clip) - 1) as f64;
     (last / planned.speed).floor() as i64 + 1
 }
 
 /// Place of a planned clip among all versions of the clips.
-fn index_of(part: &SplitTensors, planned: &SampleSpec) -> usize {
-    part.index(planned.version, planned.clip)
+fn index_of(tensors: &SplitTensors, planned: &SampleSpec) -> usize {
+    tensors.index(planned.version, planned.clip)
 }
 
 #[cfg(test)]
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
     use tch::Device;
 
-    fn part(lengths: &[i64]) -> SplitTensors {
+    fn tensors(lengths: &[i64]) -> SplitTensors {
         let frames: i64 = lengths.iter().sum();
         let ramp = Tensor::arange(frames, (Kind::Float, Device::Cpu)).view([-1, 1]) + 1.0;
         SplitTensors {
@@ -322,8 +322,8 @@ mod tests {
 
     #[test]
     fn a_batch_has_each_clip_with_zeros_behind_it() {
-        let part = part(&[3, 1, 2]);
-        let batch = BatchPlan::by_length(&part, 8).batch(0).unwrap();
+        let tensors = tensors(&[3, 1, 2]);
+        let batch = BatchPlan::by_length(&tensors, 8).batch(0).unwrap();
         assert_eq!(Vec::<i64>::try_from(batch.lengths).unwrap(), [1, 2, 3]);
         assert_eq!(Vec::<i64>::try_from(batch.labels).unwrap(), [1, 2, 0]);
         let rows = Vec::<Vec<f32>>::try_from(batch.features.squeeze_dim(2)).unwrap();
@@ -341,12 +341,12 @@ mod tests {
 
     #[test]
     fn a_process_without_clips_gets_a_stand_in_that_does_not_count() {
-        let part = part(&[3, 1, 2]);
+        let tensors = tensors(&[3, 1, 2]);
         let order: Vec<SampleSpec> = (0..3).map(spec).collect();
         let mut clips = Vec::new();
         for rank in 0..5 {
             let own = |count| count * rank / 5..count * (rank + 1) / 5;
-            let plan = BatchPlan::shared(&part, order.clone(), 3, 5, own);
+            let plan = BatchPlan::shared(&tensors, order.clone(), 3, 5, own);
             assert_eq!(plan.batches(), 1);
             clips.extend(plan.clips(0));
             assert_eq!(plan.clips(0).count(), plan.size(0));
@@ -358,12 +358,12 @@ mod tests {
 
     #[test]
     fn another_speed_interpolates_between_frames() {
-        let part = part(&[7]);
+        let tensors = tensors(&[7]);
         for (speed, expected) in [
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
             (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
         ] {
-            let plan = BatchPlan::new(&part, vec![SampleSpec { speed, ..spec(0) }], 1);
+            let plan = BatchPlan::new(&tensors, vec![SampleSpec { speed, ..spec(0) }], 1);
             let batch = plan.batch(0).unwrap();
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
@@ -395,10 +395,10 @@ mod tests {
                 speed: [1.0, 0.9, 1.13][turn % 3],
             })
             .collect();
-        let plans = |part| {
+        let plans = |tensors| {
             [
-                BatchPlan::new(part, order.clone(), 8),
-                BatchPlan::by_length(part, 8),
+                BatchPlan::new(tensors, order.clone(), 8),
+                BatchPlan::by_length(tensors, 8),
             ]
         };
         for (ours, theirs) in plans(&apart).iter().zip(&plans(&resident)) {
@@ -415,8 +415,8 @@ mod tests {
     #[test]
     fn a_long_clip_has_a_separate_batch() {
         let lengths = [vec![100; 5], vec![MAX_BATCH_FRAMES * 2], vec![50; 4]].concat();
-        let part = part(&lengths);
-        let plan = BatchPlan::by_length(&part, 4);
+        let tensors = tensors(&lengths);
+        let plan = BatchPlan::by_length(&tensors, 4);
         let clips: Vec<Vec<i64>> = (0..plan.batches())
             .map(|batch| plan.clips(batch).map(|clip| lengths[clip]).collect())
             .collect();

@@ -266,7 +266,7 @@ mod tests {
     use crate::dataset::{BatchPlan, SampleSpec};
 
     /// Clips of one coefficient, whose frames are numbered consecutively over all clips.
-    fn part(lengths: &[usize], resident: bool) -> SplitTensors {
+    fn tensors(lengths: &[usize], resident: bool) -> SplitTensors {
         let mut next = 0;
         let clips: Vec<Features> = lengths
             .iter()
@@ -287,9 +287,9 @@ mod tests {
     }
 
     /// The frames of each clip, read from batches.
-    fn frames(part: &SplitTensors) -> Vec<Vec<f32>> {
-        let plan = BatchPlan::by_length(part, 3);
-        let mut clips = vec![Vec::new(); part.clips()];
+    fn frames(tensors: &SplitTensors) -> Vec<Vec<f32>> {
+        let plan = BatchPlan::by_length(tensors, 3);
+        let mut clips = vec![Vec::new(); tensors.clips()];
         for index in 0..plan.batches() {
             let batch = plan.batch(index).unwrap();
             let lengths = Vec::<i64>::try_from(batch.lengths).unwrap();
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn long_recordings_become_equal_pieces_in_their_order() {
         for resident in [true, false] {
-            let cut = part(&[4, 10, 5, 3], resident).in_pieces(Some(4));
+            let cut = tensors(&[4, 10, 5, 3], resident).in_pieces(Some(4));
             assert_eq!(cut.lengths(), [4, 3, 3, 4, 2, 3, 3]);
             assert_eq!(cut.recordings(), [0, 1, 1, 1, 2, 2, 3]);
             assert_eq!(cut.labels(), [0, 7, 7, 7, 14, 14, 21]);
@@ -318,10 +318,10 @@ mod tests {
     fn all_versions_of_a_recording_have_the_same_number_of_pieces() {
         for resident in [true, false] {
             // Two recordings: the first has 4 frames and 6, the second 2 and 3.
-            let mut part = part(&[4, 2, 6, 3], resident);
-            part.labels.truncate(2);
-            part.recordings.truncate(2);
-            let cut = part.in_pieces(Some(4));
+            let mut tensors = tensors(&[4, 2, 6, 3], resident);
+            tensors.labels.truncate(2);
+            tensors.recordings.truncate(2);
+            let cut = tensors.in_pieces(Some(4));
             assert_eq!((cut.clips(), cut.versions()), (3, 2));
             assert_eq!(cut.recordings(), [0, 0, 1]);
             assert_eq!(cut.labels(), [0, 0, 7]);
@@ -345,7 +345,7 @@ mod tests {
     fn short_recordings_are_not_cut() {
         for most in [None, Some(10), Some(1000)] {
             let lengths = [4, 10, 1];
-            let cut = part(&lengths, true).in_pieces(most);
+            let cut = tensors(&lengths, true).in_pieces(most);
             assert_eq!(cut.lengths(), [4, 10, 1]);
             assert_eq!(cut.recordings(), [0, 1, 2]);
         }
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn a_clip_longer_than_a_chunk_is_copied_completely() {
         let long = CHUNK + 3;
-        let cut = part(&[2, long, 1], true);
+        let cut = tensors(&[2, long, 1], true);
         let Frames::InMemory(frames) = &cut.frames else {
             unreachable!()
         };

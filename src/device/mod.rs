@@ -6,8 +6,9 @@ mod range;
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 use std::fmt;
+use std::ptr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -21,6 +22,8 @@ use driver::{Driver, StartError};
 pub use driver::{Gpu, GpuMemory};
 pub use failure::GpuFailure;
 pub use range::range;
+
+use crate::libtorch;
 
 unsafe extern "C" {
     fn emovox_set_gpu_numbers(tf32: bool);
@@ -294,7 +297,7 @@ fn tried(index: usize) -> Result<(), NoGpu> {
     result.clone()
 }
 
-/// The beginning of libtorch's message, which goes on with general advice and a C++ stack.
+/// The beginning of libtorch's message, which continues with general advice and a C++ stack.
 fn first_sentence(message: &str) -> &str {
     let line = message.lines().next().unwrap_or_default();
     line.split(". ").next().unwrap_or_default()
@@ -306,15 +309,8 @@ fn try_device(device: Device) -> Result<(), String> {
         Device::Cuda(index) => c_int::try_from(index).unwrap_or(c_int::MAX),
         _ => -1,
     };
-    let mut message: [c_char; 1024] = [0; 1024];
-    // SAFETY: `message` is a buffer of the given size, and the function ends its text with a zero.
-    let failed = unsafe { emovox_try_device(index, message.as_mut_ptr(), message.len()) };
-    // SAFETY: as above; without a message, the buffer has only zeros.
-    let text = unsafe { CStr::from_ptr(message.as_ptr()) };
-    if failed == 0 {
-        return Ok(());
-    }
-    Err(text.to_string_lossy().into_owned())
+    // SAFETY: the buffer has `length` bytes.
+    libtorch::call(|message, length| unsafe { emovox_try_device(index, message, length) })
 }
 
 /// Tries a GPU as [`DeviceChoice::resolve`] does.
@@ -389,16 +385,15 @@ pub fn upload(tensor: &Tensor, device: Device) -> Tensor {
         return tensor.to_device(device);
     };
     let index = c_int::try_from(index).unwrap_or(c_int::MAX);
-    let mut message: [c_char; 1024] = [0; 1024];
-    // SAFETY: the tensor lives during the call, and `message` is a buffer of the given size, whose text
-    // ends with a zero. The function returns null or a new tensor, which tch owns from then on.
-    unsafe {
-        let copy = emovox_upload(tensor.as_ptr(), index, message.as_mut_ptr(), message.len());
-        if copy.is_null() {
-            panic!("{}", CStr::from_ptr(message.as_ptr()).to_string_lossy());
-        }
-        Tensor::from_ptr(copy)
-    }
+    let mut copy = ptr::null_mut();
+    // SAFETY: the tensor lives during the call, and the buffer has `length` bytes.
+    let copied = libtorch::call(|message, length| unsafe {
+        copy = emovox_upload(tensor.as_ptr(), index, message, length);
+        c_int::from(copy.is_null())
+    });
+    copied.unwrap_or_else(|message| panic!("{message}"));
+    // SAFETY: the function returned a new tensor, which tch owns from now on.
+    unsafe { Tensor::from_ptr(copy) }
 }
 
 /// Sets how GPUs compute in this process: cuDNN's deterministic algorithms, and its LSTM with all 24

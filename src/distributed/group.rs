@@ -1,12 +1,13 @@
 //! libtorch's collectives, through the shim in `collectives.cpp`.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use tch::Tensor;
 
 use super::rank_env::RankEnv;
+use crate::libtorch::{self, until_nul};
 
 unsafe extern "C" {
     fn emovox_group_join(
@@ -284,20 +285,10 @@ pub(super) fn gpu_name(library: &Path, index: usize) -> Result<String> {
 /// Calls a function of the shim with a buffer for a message, and returns the message as an error if the
 /// call fails.
 fn checked(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<()> {
-    let mut message = vec![0u8; 1024];
-    if call(message.as_mut_ptr().cast(), message.len()) == 0 {
-        return Ok(());
-    }
-    let text = until_nul(&message);
-    bail!(
-        "{}",
-        text.lines().next().unwrap_or("libtorch gives no reason")
-    )
-}
-
-fn until_nul(bytes: &[u8]) -> String {
-    let text = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
-    text.to_string_lossy().into_owned()
+    libtorch::call(call).map_err(|message| {
+        let line = message.lines().next();
+        anyhow!("{}", line.unwrap_or("libtorch gives no reason"))
+    })
 }
 
 fn path(path: &Path) -> Result<CString> {

@@ -116,7 +116,7 @@ impl Experiment {
         let split = split(&loaded.clips, &config.split, &corpus.given)?;
         let noise = noise(&config)?;
         config.data.noise_content = noise.content;
-        agree(&group, &config, &loaded.clips, &split.parts)?;
+        agree(&group, &config, &loaded.clips, &split.subsets)?;
         config.data.folder = absolute(&corpus.folder)?;
         config.data.corpus = Some(corpus.kind);
         config.data.sources.clone_from(&corpus.sources);
@@ -153,7 +153,7 @@ impl Experiment {
         let base = format!("{}-{}", corpus.name(), config.model.arch());
         let skipped = [corpus.skipped.as_slice(), &loaded.skipped].concat();
         let fill = |run: &RunFolder| {
-            write_split(&run.split_csv(), &loaded.clips, &split.parts)?;
+            write_split(&run.split_csv(), &loaded.clips, &split.subsets)?;
             write_skipped(&run.skipped_csv(), &skipped)?;
             // The run must not depend on a file that may change or be removed.
             if let Some(initial) = &initial {
@@ -226,10 +226,10 @@ impl Experiment {
              different run: {changes}. Restore the recordings, or start a new run",
             run.name()
         );
-        let split = Split::new(&loaded.clips, own.parts);
+        let split = Split::new(&loaded.clips, own.subsets);
         let initial = leakage::initial_lineage(&run, &config)?;
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
-        agree(&group, &config, &loaded.clips, &split.parts)?;
+        agree(&group, &config, &loaded.clips, &split.subsets)?;
         let noise = if is_trained {
             Sounds::default()
         } else {
@@ -277,7 +277,7 @@ impl Experiment {
             model::init_from(&model, bytes, &initial)?;
         }
         if self.config.model.normalise() {
-            self.part(Subset::Train).fit(model.normalisation())?;
+            self.subset(Subset::Train).fit(model.normalisation())?;
         }
         Ok(model)
     }
@@ -287,7 +287,7 @@ impl Experiment {
         if self.is_trained {
             return 0;
         }
-        let recordings = self.part(Subset::Train).clips.len();
+        let recordings = self.subset(Subset::Train).clips.len();
         self.config.training.disturbance.copies * recordings
     }
 
@@ -315,7 +315,7 @@ impl Experiment {
             ..
         } = &self.config;
         let recordings: Vec<Excerpt> = self
-            .part(Subset::Train)
+            .subset(Subset::Train)
             .clips
             .iter()
             .map(|clip| clip.file.below(&data.folder))
@@ -344,7 +344,7 @@ impl Experiment {
 
     /// The file for disturbed copies that are too large for the memory.
     fn file_of_copies(&self) -> Result<Option<FeatureFile>> {
-        let recordings = self.part(Subset::Train).features;
+        let recordings = self.subset(Subset::Train).features;
         let values: usize = recordings.iter().map(|features| features.size()).sum();
         if values * self.config.training.disturbance.copies <= MAX_IN_MEMORY {
             return Ok(None);
@@ -371,12 +371,12 @@ impl Experiment {
             training,
             ..
         } = &self.config;
-        let mut versions = self.part(Subset::Train);
+        let mut versions = self.subset(Subset::Train);
         versions.features.extend(&copies);
         let train = self.tensors(&versions, model)?;
         // The tensors have the frames of the copies, or refer to them.
         drop(copies);
-        let clips = self.part(Subset::Train);
+        let clips = self.subset(Subset::Train);
         let corpora = self.corpora(&clips);
         // All groups have the same share of an epoch.
         let groups = training.balance.groups(&corpora, &clips.labels);
@@ -387,7 +387,7 @@ impl Experiment {
                 .collect(),
             groups: pieces().map(|&clip| groups[clip]).collect(),
             corpora: pieces().map(|&clip| corpora[clip]).collect(),
-            validation: self.tensors(&self.part(Subset::Validation), model)?,
+            validation: self.tensors(&self.subset(Subset::Validation), model)?,
             spec_augment: SpecAugment::new(
                 &training.augmentation,
                 features,
@@ -430,7 +430,7 @@ impl Experiment {
 
     /// Fits the temperature to the validation subset, and saves it. Without validation clips it is 1.
     fn calibrate(&mut self, model: &EmotionModel) -> Result<()> {
-        let validation = self.part(Subset::Validation);
+        let validation = self.subset(Subset::Validation);
         let temperature = if validation.labels.is_empty() {
             1.0
         } else {
@@ -460,7 +460,7 @@ impl Experiment {
         training::load_selected(model, &self.run)?;
         self.calibrate(model)?;
         let temperature = self.config.calibration.temperature;
-        let test = self.part(Subset::Test);
+        let test = self.subset(Subset::Test);
         let rows = self.predict(model, &test)?;
         let at = |temperature| Predictions {
             classes: model.classes().to_vec(),
@@ -472,7 +472,7 @@ impl Experiment {
         let report = Report {
             run: self.run.name(),
             corpus: data.name(),
-            part: Subset::Test.to_string(),
+            subset: Subset::Test.to_string(),
             speakers_shared: self.caveats.speakers_shared(),
             notes: self.caveats.notes(),
             synthetic: self.caveats.synthetic,
@@ -531,9 +531,9 @@ impl Experiment {
         Ok(whole.in_pieces(self.config.piece_frames()))
     }
 
-    fn part(&self, part: Subset) -> LabeledSubset<'_> {
+    fn subset(&self, subset: Subset) -> LabeledSubset<'_> {
         self.loaded
-            .subset(&self.split.indices(part), &self.config.data.classes)
+            .subset(&self.split.indices(subset), &self.config.data.classes)
     }
 }
 
@@ -581,7 +581,7 @@ pub struct Own {
     /// The recordings and their folder.
     pub corpus: Corpus,
     /// Subset of each clip of the corpus.
-    pub parts: Vec<Subset>,
+    pub subsets: Vec<Subset>,
 }
 
 /// Finds the recordings of a run's split, in their folder of the training or in `moved`. `None` if
@@ -590,7 +590,7 @@ pub struct Own {
 /// # Errors
 /// If the configuration does not name the corpus.
 pub fn own_recordings(
-    (clips, parts): (Vec<Clip>, Vec<Subset>),
+    (clips, subsets): (Vec<Clip>, Vec<Subset>),
     config: &RunConfig,
     moved: Option<&Path>,
 ) -> Result<Option<Own>> {
@@ -606,13 +606,13 @@ pub fn own_recordings(
     };
     let mut clips = corpus.clips.iter();
     let whole = clips.all(|clip| corpus.recording(clip).path.is_file());
-    Ok(whole.then_some(Own { corpus, parts }))
+    Ok(whole.then_some(Own { corpus, subsets }))
 }
 
 /// Pairs of clips that are the same recording, in different subsets.
 fn leaked(loaded: &FeatureDataset, split: &Split) -> Vec<(usize, usize)> {
     let mut pairs = loaded.same.clone();
-    pairs.retain(|&(first, second)| split.parts[first] != split.parts[second]);
+    pairs.retain(|&(first, second)| split.subsets[first] != split.subsets[second]);
     pairs
 }
 
@@ -665,7 +665,12 @@ fn device_of(config: &RunConfig, group: &ProcessGroup) -> Result<Device> {
 
 /// Rejects processes with different recordings or settings, which would train one model on a
 /// mixture. Processes on several machines may have different copies of a corpus.
-fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subset]) -> Result<()> {
+fn agree(
+    group: &ProcessGroup,
+    config: &RunConfig,
+    clips: &[Clip],
+    subsets: &[Subset],
+) -> Result<()> {
     if !group.is_distributed() {
         return Ok(());
     }
@@ -682,8 +687,8 @@ fn agree(group: &ProcessGroup, config: &RunConfig, clips: &[Clip], parts: &[Subs
     settings.calibration = CalibrationConfig::default();
     let mut hash = blake3::Hasher::new();
     hash.update(toml::to_string(&settings)?.as_bytes());
-    for (clip, part) in clips.iter().zip(parts) {
-        hash.update(format!("{clip:?} {part:?}").as_bytes());
+    for (clip, subset) in clips.iter().zip(subsets) {
+        hash.update(format!("{clip:?} {subset:?}").as_bytes());
     }
     let own = hash.finalize().as_bytes().to_vec();
     let first = group.broadcast_bytes(Some(own.clone()))?;

@@ -94,10 +94,10 @@ fn sizes(model: &ModelConfig) -> Result<serde_json::Value> {
 /// VTLP warps of normalised features x as x · matrix + addition: matrices `[warps, coefficients,
 /// coefficients]` and additions `[warps, 1, coefficients]`. Without test-time augmentation the only
 /// warp is the identity, which changes no bit.
-fn tracts(predictor: &Predictor) -> [Tensor; 2] {
+fn warps(predictor: &Predictor) -> [Tensor; 2] {
     let coefficients = predictor.config().features.coefficients() as i64;
-    if let Some(tracts) = predictor.warps() {
-        return tracts.matrices(coefficients).into();
+    if let Some(warps) = predictor.warps() {
+        return warps.matrices(coefficients).into();
     }
     let options = (Kind::Float, predictor.model().device());
     [

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tch::Tensor;
 
-use super::{card, names, tracts};
+use super::{card, names, warps};
 use crate::inference::Predictor;
 use crate::model::to_safetensors;
 
@@ -13,7 +13,7 @@ use crate::model::to_safetensors;
 /// # Errors
 /// If libtorch cannot read the tensors, or if the metadata cannot be serialised.
 pub fn safetensors(predictor: &Predictor) -> Result<Vec<u8>> {
-    let [matrices, additions] = tracts(predictor);
+    let [matrices, additions] = warps(predictor);
     let tensors = predictor.model().tensors();
     let weights = tensors
         .iter()

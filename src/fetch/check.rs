@@ -64,7 +64,7 @@ impl Holds {
 
 /// Counts the recordings of a folder. Every recording is read; `advance` is called for each, from
 /// any thread.
-pub fn holds(home: &CorpusSource, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
+pub fn holds(source: &CorpusSource, corpus: &Corpus, advance: impl Fn() + Sync) -> Holds {
     let one = |clip: &Clip| {
         let read = read(&corpus.recording(clip).path);
         advance();
@@ -81,20 +81,20 @@ pub fn holds(home: &CorpusSource, corpus: &Corpus, advance: impl Fn() + Sync) ->
         .collect();
     let mut skipped = corpus.skipped.clone();
     skipped.extend(unreadable.into_iter().flatten());
-    let speakers = home.speakers().into_iter();
-    let speakers = speakers.map(|name| (name, home.clips_per_speaker));
-    let classes = home.classes.iter();
+    let speakers = source.speakers().into_iter();
+    let speakers = speakers.map(|name| (name, source.clips_per_speaker));
+    let classes = source.classes.iter();
     let classes = classes.map(|(name, &clips)| (name.clone(), Some(clips)));
     Holds {
         clips: Count {
-            name: home.name.clone(),
+            name: source.name.clone(),
             found: clips.len(),
-            expected: Some(home.clips),
+            expected: Some(source.clips),
         },
         speakers: counts(&clips, speakers.collect(), |clip| &clip.speaker),
         classes: counts(&clips, classes.collect(), |clip| &clip.label),
         skipped,
-        not_wav: home.not_wav,
+        not_wav: source.not_wav,
     }
 }
 
@@ -151,22 +151,22 @@ fn counts(
 /// If the folder is not a corpus, or if the table does not have this corpus.
 pub fn recognise<'a>(
     folder: &Path,
-    homes: &'a [CorpusSource],
+    sources: &'a [CorpusSource],
     named: Option<&str>,
 ) -> Result<(&'a CorpusSource, Corpus)> {
     let kind = named.map(kind).transpose()?;
     let corpus = corpus::scan(folder, kind)?;
     let name = corpus.kind.to_string();
-    let home = homes.iter().find(|home| home.name == name);
-    let home = home.with_context(|| {
-        let known: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
+    let source = sources.iter().find(|source| source.name == name);
+    let source = source.with_context(|| {
+        let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         format!(
             "{} is the corpus {name}, which cannot be checked; the corpora that can be checked are {}",
             folder.display(),
             known.join(", ")
         )
     })?;
-    Ok((home, corpus))
+    Ok((source, corpus))
 }
 
 fn kind(name: &str) -> Result<CorpusKind> {

@@ -69,7 +69,7 @@ pub enum Step {
 /// # Errors
 /// If `into` is not empty, if the download fails, or if the data differs from the published corpus.
 pub fn fetch(
-    home: &CorpusSource,
+    source: &CorpusSource,
     into: &Path,
     patience: &RetryPolicy,
     callback: &(dyn Fn(Step) + Sync),
@@ -80,7 +80,7 @@ pub fn fetch(
             into.display()
         );
     }
-    let temporary = temporary_folder(home, into);
+    let temporary = temporary_folder(source, into);
     // The content of this folder is removed later; a symbolic link could point to any folder.
     ensure!(
         !temporary.is_symlink(),
@@ -93,15 +93,15 @@ pub fn fetch(
 
     let client = Client::new(patience);
     let unpacked = temporary.join("unpacked");
-    if let Some(listed) = &home.listed {
+    if let Some(listed) = &source.listed {
         fs::create_dir_all(&unpacked)?;
-        fetch_listed(&client, home, listed, &unpacked, callback)?;
+        fetch_listed(&client, source, listed, &unpacked, callback)?;
     } else {
-        let archives = home.archive.iter().enumerate();
+        let archives = source.archive.iter().enumerate();
         let archives = archives
             .map(|(number, archive)| {
                 let file = temporary.join(format!("{}.zip", number + 1));
-                fetch_archive(&client, home, archive, &file, callback).map(|()| file)
+                fetch_archive(&client, source, archive, &file, callback).map(|()| file)
             })
             .collect::<Result<Vec<PathBuf>>>()?;
         // An earlier call may have been interrupted while it unpacked.
@@ -109,8 +109,8 @@ pub fn fetch(
             fs::remove_dir_all(&unpacked)?;
         }
         fs::create_dir_all(&unpacked)?;
-        for (archive, file) in home.archive.iter().zip(&archives) {
-            let most = 2_000_000 * home.unpacked_megabytes;
+        for (archive, file) in source.archive.iter().zip(&archives) {
+            let most = 2_000_000 * source.unpacked_megabytes;
             let report = |done, of| callback(Step::Unpacking { done, of });
             if let Err(error) = unpack(file, &unpacked, most, &report) {
                 if is_local(&error) {
@@ -129,13 +129,13 @@ pub fn fetch(
     }
 
     let clips = find_recordings(&unpacked)?.recordings.len();
-    if clips < home.clips {
+    if clips < source.clips {
         fs::remove_dir_all(&temporary)?;
         bail!(
             "the download contains {clips} recordings, but {} has {}; see {}",
-            home.title,
-            home.clips,
-            home.home
+            source.title,
+            source.clips,
+            source.home
         );
     }
     fs::rename(&unpacked, into)
@@ -148,7 +148,7 @@ pub fn fetch(
 /// Downloads an archive and compares it with the published size and checksum.
 fn fetch_archive(
     client: &Client,
-    home: &CorpusSource,
+    source: &CorpusSource,
     archive: &Archive,
     file: &Path,
     callback: &(dyn Fn(Step) + Sync),
@@ -156,7 +156,7 @@ fn fetch_archive(
     let wanted = Request {
         url: &archive.url,
         bytes: archive.bytes,
-        most: 2_000_000 * home.megabytes,
+        most: 2_000_000 * source.megabytes,
     };
     // An incomplete archive has another extension.
     let part = file.with_extension("part");
@@ -182,9 +182,9 @@ fn fetch_archive(
 }
 
 /// The folder of an incomplete corpus.
-fn temporary_folder(home: &CorpusSource, into: &Path) -> PathBuf {
+fn temporary_folder(source: &CorpusSource, into: &Path) -> PathBuf {
     let parent = into.parent().unwrap_or(Path::new(""));
-    parent.join(format!(".fetching-{}", home.name))
+    parent.join(format!(".fetching-{}", source.name))
 }
 
 /// Locks the folder, because two processes would write the same files.

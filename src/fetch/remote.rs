@@ -24,7 +24,7 @@ const MAX_RECORDING: u64 = 20_000_000;
 /// Fetches all recordings that are not in the folder yet. Existing recordings were checked before.
 pub(super) fn fetch_listed(
     client: &Client,
-    home: &CorpusSource,
+    source: &CorpusSource,
     listed: &RemoteList,
     folder: &Path,
     callback: &(dyn Fn(Step) + Sync),
@@ -32,18 +32,18 @@ pub(super) fn fetch_listed(
     let table = client.small(&listed.table, MAX_TABLE)?;
     let names = names(&table, listed).with_context(|| format!("in {}", listed.table))?;
     ensure!(
-        names.len() <= 2 * home.clips,
+        names.len() <= 2 * source.clips,
         "{} lists {} recordings, but {} has {}",
         listed.table,
         names.len(),
-        home.title,
-        home.clips
+        source.title,
+        source.clips
     );
     let folder = folder.join(&listed.into);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create the folder {}", folder.display()))?;
 
-    let most = 2_000_000 * home.unpacked_megabytes;
+    let most = 2_000_000 * source.unpacked_megabytes;
     let (next, done, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
     let first_error = Mutex::new(None);
     let work = || {
@@ -58,8 +58,8 @@ pub(super) fn fetch_listed(
                 ensure!(
                     all <= most,
                     "more than {most} bytes were received, but {} has about {} MB",
-                    home.title,
-                    home.unpacked_megabytes
+                    source.title,
+                    source.unpacked_megabytes
                 );
                 Ok(())
             });

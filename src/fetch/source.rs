@@ -224,7 +224,7 @@ pub fn registry() -> &'static [CorpusSource] {
 
 /// The corpus with this name.
 pub fn source_of(name: &str) -> Option<&'static CorpusSource> {
-    registry().iter().find(|home| home.name == name)
+    registry().iter().find(|source| source.name == name)
 }
 
 /// Reads another table of corpora from a file.
@@ -240,13 +240,14 @@ pub fn read_sources(path: &Path) -> Result<Vec<CorpusSource>> {
 fn parse(text: &str) -> Result<Vec<CorpusSource>> {
     let table: Table = toml::from_str(text).map_err(|error| anyhow!("{error}"))?;
     let mut names = BTreeSet::new();
-    for home in &table.corpus {
-        home.check()
-            .with_context(|| format!("in '{}'", home.name))?;
+    for source in &table.corpus {
+        source
+            .check()
+            .with_context(|| format!("in '{}'", source.name))?;
         ensure!(
-            names.insert(home.name.to_lowercase()),
+            names.insert(source.name.to_lowercase()),
             "two corpora have the name '{}'",
-            home.name
+            source.name
         );
     }
     Ok(table.corpus)
@@ -258,21 +259,29 @@ mod tests {
 
     #[test]
     fn the_table_can_be_read() {
-        let homes = parse(include_str!("sources.toml")).unwrap();
-        let names: Vec<&str> = homes.iter().map(|home| home.name.as_str()).collect();
+        let sources = parse(include_str!("sources.toml")).unwrap();
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names, ["ravdess", "tess", "emodb", "crema-d"]);
-        for home in &homes {
+        for source in &sources {
             assert_eq!(
-                home.classes.values().sum::<usize>(),
-                home.clips,
+                source.classes.values().sum::<usize>(),
+                source.clips,
                 "{}",
-                home.name
+                source.name
             );
-            if let Some(clips) = home.clips_per_speaker {
-                assert_eq!(clips * home.speakers().len(), home.clips, "{}", home.name);
+            if let Some(clips) = source.clips_per_speaker {
+                assert_eq!(
+                    clips * source.speakers().len(),
+                    source.clips,
+                    "{}",
+                    source.name
+                );
             }
         }
-        let speakers: Vec<usize> = homes.iter().map(|home| home.speakers().len()).collect();
+        let speakers: Vec<usize> = sources
+            .iter()
+            .map(|source| source.speakers().len())
+            .collect();
         assert_eq!(speakers, [24, 2, 10, 91]);
     }
 

@@ -58,7 +58,7 @@ pub(super) struct Bundle {
     /// The clips of all subsets.
     pub clips: Vec<Clip>,
     /// The subset of each clip.
-    pub parts: Vec<Subset>,
+    pub subsets: Vec<Subset>,
     /// Lineage of the initial weights.
     pub initial: Lineage,
     /// Number of completed epochs, if the training is not finished.
@@ -99,7 +99,7 @@ impl Bundle {
         let mut split = Vec::new();
         let mut ancestors = Vec::new();
         print_lineage(&mut ancestors, &self.initial)?;
-        print_split(&mut split, &self.clips, &self.parts)?;
+        print_split(&mut split, &self.clips, &self.subsets)?;
         let header = serde_json::to_string(&Header {
             bundle: FORMAT,
             emovox: env!("CARGO_PKG_VERSION").to_string(),
@@ -127,7 +127,7 @@ impl Bundle {
 
     /// Caveats about the recordings that belong to the scores of the run.
     pub(super) fn caveats(&self) -> Caveats {
-        let split = Split::new(&self.clips, self.parts.clone());
+        let split = Split::new(&self.clips, self.subsets.clone());
         Caveats::new(&self.config.data, &self.clips, &split, &self.initial)
     }
 
@@ -172,7 +172,7 @@ impl Bundle {
         let header: Header = serde_json::from_value(json).context(damaged)?;
         RunFolder::check_name(&header.run).context("the name of its run is invalid")?;
         let config = RunConfig::of_text(&header.config, path)?;
-        let (clips, parts) = parse_split(header.split.as_bytes(), &config.data.sources)?;
+        let (clips, subsets) = parse_split(header.split.as_bytes(), &config.data.sources)?;
         let initial = match (&header.ancestors, &config.training.init_weights) {
             (Some(text), _) => parse_lineage(text.as_bytes())?,
             (None, Some(weights)) => Lineage::unknown(weights),
@@ -182,7 +182,7 @@ impl Bundle {
             name: header.run,
             config,
             clips,
-            parts,
+            subsets,
             initial,
             unfinished: header.unfinished,
             tensors: tensors.into_iter().collect(),
@@ -261,7 +261,7 @@ mod tests {
             name: "huge".into(),
             config,
             clips: Vec::new(),
-            parts: Vec::new(),
+            subsets: Vec::new(),
             initial: Lineage::default(),
             unfinished: None,
             tensors: vec![("normalisation.mean".into(), Tensor::from_slice(&[0f32; 92]))],

@@ -110,11 +110,12 @@ mod tests {
         };
         let clips = [clip(30), clip(50)];
         let rows: Vec<&Features> = clips.iter().collect();
-        let part = SplitTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
+        let tensors =
+            SplitTensors::new(&rows, &[0, 1], model.normalisation(), Device::Cpu).unwrap();
         let mut predict = |factors: &[f64]| {
             config.inference.vtlp_warps = factors.to_vec();
             let warps = vtlp_warps(&config, model.normalisation(), Device::Cpu).unwrap();
-            model::log_probabilities(&model, &part, warps.as_ref(), 8).unwrap()
+            model::log_probabilities(&model, &tensors, warps.as_ref(), 8).unwrap()
         };
         let (plain, low) = (predict(&[]), predict(&[0.9]));
         let (same, high) = (predict(&[1.0]), predict(&[1.1]));

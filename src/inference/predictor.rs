@@ -213,9 +213,9 @@ impl Predictor {
         } = input;
         let most = self.config().piece_frames();
         let rows = memory::computing(|| {
-            let part = SplitTensors::new(features, &labels, normalisation, model.device())?;
-            let part = part.in_pieces(most);
-            model::log_probabilities(model, &part, warps.as_ref(), BATCH_SIZE)
+            let tensors = SplitTensors::new(features, &labels, normalisation, model.device())?;
+            let tensors = tensors.in_pieces(most);
+            model::log_probabilities(model, &tensors, warps.as_ref(), BATCH_SIZE)
         })?;
         Ok(at_temperature(&rows, self.config().calibration.temperature))
     }

@@ -238,7 +238,7 @@ impl Trained {
         match &self.location {
             Location::Folder(run) => read_split(&run.split_csv(), &self.config.data.sources),
             Location::Bundle(bundle) | Location::Builtin(_, bundle) => {
-                Ok((bundle.clips.clone(), bundle.parts.clone()))
+                Ok((bundle.clips.clone(), bundle.subsets.clone()))
             }
         }
     }
@@ -249,8 +249,8 @@ impl Trained {
     /// # Errors
     /// If the files of the run cannot be read.
     pub fn lineage(&self) -> Result<Lineage> {
-        let (clips, parts) = self.split()?;
-        let split = (clips.as_slice(), parts.as_slice());
+        let (clips, subsets) = self.split()?;
+        let split = (clips.as_slice(), subsets.as_slice());
         let data = &self.config.data;
         Ok(Lineage::of_run(&self.name, data, split, self.initial()?))
     }
@@ -314,12 +314,12 @@ impl Trained {
     /// # Errors
     /// If the files of the run cannot be read.
     pub fn bundle(&self, precision: Precision) -> Result<Vec<u8>> {
-        let (clips, parts) = self.split()?;
+        let (clips, subsets) = self.split()?;
         let bundle = Bundle {
             name: self.name.clone(),
             config: self.config.clone(),
             clips,
-            parts,
+            subsets,
             initial: self.initial()?,
             unfinished: self.unfinished().map(|unfinished| unfinished.epochs),
             tensors: self.model(Device::Cpu)?.tensors(),
@@ -330,9 +330,9 @@ impl Trained {
 
 /// The licence of a corpus, as far as it is known.
 fn licence_of(corpus: Option<CorpusKind>) -> String {
-    let home = corpus.and_then(|kind| fetch::source_of(&kind.to_string()));
-    match home {
-        Some(home) => format!("{} ({})", home.title, home.licence),
+    let source = corpus.and_then(|kind| fetch::source_of(&kind.to_string()));
+    match source {
+        Some(source) => format!("{} ({})", source.title, source.licence),
         None if corpus.is_some_and(CorpusKind::is_synthetic) => "synthetic speech".into(),
         None => "recordings of unknown licence".into(),
     }

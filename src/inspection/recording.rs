@@ -18,7 +18,7 @@ pub struct Recording {
     /// The waveform in the file, mixed down to one channel.
     pub recorded: Waveform,
     /// The waveform whose features are computed: resampled, and trimmed if the settings require it.
-    pub heard: Waveform,
+    pub trimmed: Waveform,
     /// False if the recording has no sound above a noise floor, see [`Waveform::has_speech`].
     pub has_speech: bool,
     /// Silence trimmed at the beginning, in seconds.
@@ -51,7 +51,7 @@ impl Recording {
             SampleRate::Native => recorded.clone(),
             SampleRate::Hz(rate) => audio::resample(&recorded, rate)?,
         };
-        let (heard, start) = match audio.trim_db {
+        let (trimmed, start) = match audio.trim_db {
             None => (resampled.clone(), 0),
             Some(top_db) => {
                 let trimmed = audio::trim_silence(&resampled, top_db);
@@ -59,24 +59,24 @@ impl Recording {
                 (trimmed, start)
             }
         };
-        let cut_before = start as f64 / f64::from(heard.sample_rate);
+        let cut_before = start as f64 / f64::from(trimmed.sample_rate);
         Ok(Recording {
             info,
             channel: audio.channel,
             cut_before,
-            cut_after: (resampled.seconds() - cut_before - heard.seconds()).max(0.0),
-            mel: mel_spectrogram(&heard, config)?,
-            features: Extractor::new(config, heard.sample_rate)?.try_extract(&heard)?,
+            cut_after: (resampled.seconds() - cut_before - trimmed.seconds()).max(0.0),
+            mel: mel_spectrogram(&trimmed, config)?,
+            features: Extractor::new(config, trimmed.sample_rate)?.try_extract(&trimmed)?,
             has_speech: resampled.has_speech(),
             recorded,
-            heard,
+            trimmed,
             config: config.clone(),
         })
     }
 
     /// Upper edge of the highest mel band, in hertz.
     pub fn fmax(&self) -> f64 {
-        let nyquist = f64::from(self.heard.sample_rate) / 2.0;
+        let nyquist = f64::from(self.trimmed.sample_rate) / 2.0;
         self.config.fmax.map_or(nyquist, f64::from)
     }
 
@@ -103,17 +103,17 @@ impl Recording {
             (encoding, Some(bits)) => format!("{encoding}, {bits} bits"),
             (encoding, None) => encoding.to_string(),
         };
-        let mut story = format!("{seconds:.2} s, {sample_rate} Hz, {encoding}, {channels}");
-        if self.heard.sample_rate != *sample_rate {
-            story += &format!("     resampled to {} Hz", self.heard.sample_rate);
+        let mut line = format!("{seconds:.2} s, {sample_rate} Hz, {encoding}, {channels}");
+        if self.trimmed.sample_rate != *sample_rate {
+            line += &format!("     resampled to {} Hz", self.trimmed.sample_rate);
         }
         if self.cut_before + self.cut_after > 0.0 {
-            story += &format!(
+            line += &format!(
                 "     silence trimmed: {:.2} s before, {:.2} s after",
                 self.cut_before, self.cut_after
             );
         }
-        story
+        line
     }
 }
 

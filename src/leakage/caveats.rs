@@ -36,7 +36,8 @@ pub struct Caveats {
 impl Caveats {
     /// The caveats of a run with the given clips, whose initial weights have the lineage `initial`.
     pub fn new(data: &DataConfig, clips: &[Clip], split: &Split, initial: &Lineage) -> Caveats {
-        let clips_of = |part: Subset| split.indices(part).into_iter().map(|index| &clips[index]);
+        let clips_of =
+            |subset: Subset| split.indices(subset).into_iter().map(|index| &clips[index]);
         Caveats {
             synthetic: data.is_synthetic(),
             shared: split.shared.clone(),
@@ -52,9 +53,9 @@ impl Caveats {
     /// Fails if the files of the run cannot be read.
     pub fn of_run(run: &RunFolder) -> Result<Caveats> {
         let config = RunConfig::read(&run.config_toml())?;
-        let (clips, parts) = read_split(&run.split_csv(), &config.data.sources)?;
+        let (clips, subsets) = read_split(&run.split_csv(), &config.data.sources)?;
         let initial = initial_lineage(run, &config)?;
-        let split = Split::new(&clips, parts);
+        let split = Split::new(&clips, subsets);
         Ok(Caveats::new(&config.data, &clips, &split, &initial))
     }
 

@@ -103,7 +103,7 @@ impl Comparison {
         clips: impl IntoIterator<Item = &'a Clip>,
     ) -> Comparison {
         let learned = lineage.clips.iter();
-        let trained = learned.filter(|learned| learned.part == Subset::Train);
+        let trained = learned.filter(|learned| learned.subset == Subset::Train);
         Comparison::with(lineage, trained.collect(), data, clips)
     }
 

@@ -54,8 +54,8 @@ pub fn lineage_of_weights(weights: &Path) -> Result<Lineage> {
     {
         return Ok(Lineage::unknown(&weights));
     }
-    let (clips, parts) = read_split(&run.split_csv(), &config.data.sources)?;
-    let made_with = (clips.as_slice(), parts.as_slice());
+    let (clips, subsets) = read_split(&run.split_csv(), &config.data.sources)?;
+    let made_with = (clips.as_slice(), subsets.as_slice());
     Ok(Lineage::of_run(
         &run.name(),
         &config.data,

@@ -21,7 +21,7 @@ const STORED: usize = 0;
 ///
 /// # Errors
 /// A file that is empty, cut off, damaged or not an archive.
-pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
+pub(crate) fn entries(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
     ensure!(!bytes.is_empty(), "it is empty");
     ensure!(
         bytes.iter().any(|&byte| byte != 0),
@@ -41,29 +41,29 @@ pub(crate) fn parts(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>> {
     let damaged = "the directory of its entries is damaged; copy it again";
     let count = number::<2>(end, 10).context(damaged)?;
     let mut at = number::<4>(end, 16).context(damaged)?;
-    let mut parts = BTreeMap::new();
+    let mut entries = BTreeMap::new();
     // Entries may not overlap: a forged directory could refer to one entry a thousand times.
     let mut rest = bytes.as_ptr();
     for _ in 0..count {
-        let part = part(bytes, at).context(damaged)?;
-        ensure!(rest <= part.bytes.as_ptr(), damaged);
-        rest = part.bytes.as_ptr_range().end;
-        at += part.record_length;
-        if part.method == STORED {
+        let entry = entry(bytes, at).context(damaged)?;
+        ensure!(rest <= entry.bytes.as_ptr(), damaged);
+        rest = entry.bytes.as_ptr_range().end;
+        at += entry.record_length;
+        if entry.method == STORED {
             ensure!(
-                crc32fast::hash(part.bytes) == part.checksum,
+                crc32fast::hash(entry.bytes) == entry.checksum,
                 "its entry '{}' is damaged: its checksum is wrong; copy it again",
-                part.name
+                entry.name
             );
-            let (_, name) = part.name.split_once('/').unwrap_or(("", part.name));
-            ensure!(parts.insert(name, part.bytes).is_none(), damaged);
+            let (_, name) = entry.name.split_once('/').unwrap_or(("", entry.name));
+            ensure!(entries.insert(name, entry.bytes).is_none(), damaged);
         }
     }
-    Ok(parts)
+    Ok(entries)
 }
 
 /// An entry of the archive, as the directory describes it.
-struct Part<'a> {
+struct Entry<'a> {
     name: &'a str,
     method: usize,
     checksum: u32,
@@ -72,7 +72,7 @@ struct Part<'a> {
 }
 
 /// Reads the directory's record at byte `at`.
-fn part(file: &[u8], at: usize) -> Option<Part<'_>> {
+fn entry(file: &[u8], at: usize) -> Option<Entry<'_>> {
     let record = file.get(at..)?;
     let packed_length = number::<4>(record, 20)?;
     let name_length = number::<2>(record, 28)?;
@@ -85,7 +85,7 @@ fn part(file: &[u8], at: usize) -> Option<Part<'_>> {
         && local.starts_with(LOCAL_HEADER)
         && number::<2>(local, 26)? == name_length
         && local.get(30..)?.starts_with(name);
-    Some(Part {
+    Some(Entry {
         name: plausible.then(|| std::str::from_utf8(name).ok())??,
         method: number::<2>(record, 10)?,
         checksum: number::<4>(record, 16)? as u32,
@@ -114,7 +114,7 @@ mod tests {
     const SMALL: &[u8] = include_bytes!("../../tests/fuzz/seeds/checkpoint/small.ot");
 
     fn error(bytes: &[u8]) -> String {
-        format!("{:#}", parts(bytes).unwrap_err())
+        format!("{:#}", entries(bytes).unwrap_err())
     }
 
     #[test]
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_in_an_entry_is_detected() {
-        for (name, part) in parts(SMALL).unwrap() {
-            let start = part.as_ptr() as usize - SMALL.as_ptr() as usize;
-            for at in start..start + part.len() {
+        for (name, entry) in entries(SMALL).unwrap() {
+            let start = entry.as_ptr() as usize - SMALL.as_ptr() as usize;
+            for at in start..start + entry.len() {
                 let mut bytes = SMALL.to_vec();
                 bytes[at] ^= 0x10;
                 let message = error(&bytes);

@@ -31,12 +31,12 @@ pub fn prediction_batch(requested: usize, device: Device, clips: usize, processe
 /// If the features cannot be read, or if libtorch fails, for example by a lack of memory.
 pub fn log_probabilities(
     model: &EmotionModel,
-    part: &SplitTensors,
+    tensors: &SplitTensors,
     warps: Option<&VtlpWarps>,
     batch_size: usize,
 ) -> Result<Vec<Vec<f32>>> {
-    let batch_size = prediction_batch(batch_size, model.device(), part.clips(), 1);
-    log_probabilities_of(model, part, warps, batch_size, |_| true, |_| Ok(()))
+    let batch_size = prediction_batch(batch_size, model.device(), tensors.clips(), 1);
+    log_probabilities_of(model, tensors, warps, batch_size, |_| true, |_| Ok(()))
 }
 
 /// Like [`log_probabilities`], of the batches for which `is_local` is true. `all_reduce` adds the rows
@@ -46,13 +46,13 @@ pub fn log_probabilities(
 /// As [`log_probabilities`], and the error of `all_reduce`.
 pub fn log_probabilities_of(
     model: &EmotionModel,
-    part: &SplitTensors,
+    tensors: &SplitTensors,
     warps: Option<&VtlpWarps>,
     batch_size: usize,
     is_local: impl Fn(usize) -> bool,
     all_reduce: impl FnOnce(&mut Tensor) -> Result<()>,
 ) -> Result<Vec<Vec<f32>>> {
-    let plan = BatchPlan::by_length(part, batch_size);
+    let plan = BatchPlan::by_length(tensors, batch_size);
     let local: Vec<bool> = (0..plan.batches()).map(is_local).collect();
     let shared = Shared::new((model, &plan, warps));
     let predict = |(index, is_local): (usize, bool)| {
@@ -74,11 +74,11 @@ pub fn log_probabilities_of(
     all_reduce(&mut sorted)?;
     let sorted = Vec::<Vec<f32>>::try_from(sorted)?;
     let order = (0..plan.batches()).flat_map(|batch| plan.clips(batch));
-    let mut rows = vec![Vec::new(); part.clips()];
+    let mut rows = vec![Vec::new(); tensors.clips()];
     for (clip, row) in order.zip(sorted) {
         rows[clip] = row;
     }
-    Ok(over_pieces(rows, part.recordings()))
+    Ok(over_pieces(rows, tensors.recordings()))
 }
 
 /// Log-probabilities `[batch, classes]`: the normalised mean over the warps.

@@ -16,7 +16,7 @@ mod statistics;
 mod weights;
 
 pub use crate::config::{Arch, BilstmConfig, MeanLstmConfig, ModelConfig};
-pub(crate) use archive::parts as archive_parts;
+pub(crate) use archive::entries as archive_entries;
 pub use evaluate::{exponentials, log_probabilities, log_probabilities_of, prediction_batch};
 pub use safetensors::{BEGINNING, from_safetensors, safetensors_metadata, to_safetensors};
 pub use weights::{

@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_list_that_libtorch_wrote_is_read() {
-        let parts = archive::parts(SMALL).unwrap();
-        let listed = read(parts["data.pkl"]).unwrap();
+        let entries = archive::entries(SMALL).unwrap();
+        let listed = read(entries["data.pkl"]).unwrap();
         let weight = listed.iter().find(|listed| listed.name == "output|weight");
         let weight = weight.unwrap();
         assert_eq!((weight.offset, &weight.shape[..]), (0, &[2, 3][..]));
@@ -261,8 +261,8 @@ mod tests {
     /// Found by fuzzing: libtorch allocated 4 GB for a name, because the list had this length.
     #[test]
     fn lengths_in_the_list_are_checked() {
-        let parts = archive::parts(SMALL).unwrap();
-        let list = parts["data.pkl"];
+        let entries = archive::entries(SMALL).unwrap();
+        let list = entries["data.pkl"];
         for at in 0..list.len() {
             for byte in [0x00, 0x7f, 0xff] {
                 let mut list = list.to_vec();

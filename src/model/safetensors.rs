@@ -9,21 +9,21 @@ use tch::{Device, Kind, Tensor};
 
 /// Key of emovox's text in the metadata of a file. It is the only key: several keys would be in a
 /// different order in each file.
-const ABOUT: &str = "emovox";
+const METADATA: &str = "emovox";
 
 /// First bytes of a file from [`to_safetensors`], after the eight bytes of the header's length.
 pub const BEGINNING: &[u8] = b"{\"__metadata__\":{\"emovox\":";
 
-/// Tensors and their metadata `about` as the bytes of a file. The same tensors give the same bytes.
+/// Tensors and their metadata `text` as the bytes of a file. The same tensors give the same bytes.
 ///
 /// # Errors
 /// A tensor of a type other than f32 and u8.
-pub fn to_safetensors(tensors: &[(String, Tensor)], about: &str) -> Result<Vec<u8>> {
+pub fn to_safetensors(tensors: &[(String, Tensor)], text: &str) -> Result<Vec<u8>> {
     let mut views = Vec::new();
     for (name, tensor) in tensors {
         views.push((name.as_str(), Numbers::of(tensor)?));
     }
-    let metadata = HashMap::from([(ABOUT.to_string(), about.to_string())]);
+    let metadata = HashMap::from([(METADATA.to_string(), text.to_string())]);
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
@@ -53,8 +53,11 @@ pub fn from_safetensors(bytes: &[u8], device: Device) -> Result<BTreeMap<String,
 /// The metadata that [`to_safetensors`] wrote into a file.
 pub fn safetensors_metadata(bytes: &[u8]) -> Result<String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
-    let about = metadata.metadata().as_ref().and_then(|all| all.get(ABOUT));
-    about.cloned().context("it has no metadata of emovox")
+    let text = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|all| all.get(METADATA));
+    text.cloned().context("it has no metadata of emovox")
 }
 
 /// The values of a tensor as bytes of a file.

@@ -17,7 +17,7 @@ use crate::io::write_bytes;
 const FORMAT: u32 = 2;
 
 /// Name of the tensor that contains [`Metadata`].
-const ABOUT: &str = "emovox";
+const METADATA: &str = "emovox";
 
 /// Metadata of the model in a file: JSON, as a tensor of bytes.
 #[derive(Serialize, Deserialize)]
@@ -29,33 +29,33 @@ struct Metadata {
 
 impl Metadata {
     fn of(saved: &BTreeMap<String, Tensor>) -> Result<Option<Metadata>> {
-        let Some(tensor) = saved.get(ABOUT) else {
+        let Some(tensor) = saved.get(METADATA) else {
             return Ok(None);
         };
         let garbled = "its description of the model is damaged";
         let bytes = tensor.to_device(Device::Cpu).f_view([-1]).ok();
         let bytes = bytes.and_then(|bytes| Vec::<u8>::try_from(bytes).ok());
-        let about: serde_json::Value =
+        let metadata: serde_json::Value =
             serde_json::from_slice(&bytes.context(garbled)?).context(garbled)?;
-        let format = about["format"].as_u64();
+        let format = metadata["format"].as_u64();
         ensure!(
             format == Some(u64::from(FORMAT)),
             "its format is {}, but this emovox ({}) reads format {FORMAT}",
-            about["format"],
+            metadata["format"],
             env!("CARGO_PKG_VERSION")
         );
-        Ok(Some(serde_json::from_value(about).context(garbled)?))
+        Ok(Some(serde_json::from_value(metadata).context(garbled)?))
     }
 }
 
 /// The metadata tensor of a model's files, with its name.
 pub fn metadata(model: &EmotionModel) -> Result<(String, Tensor)> {
-    let about = serde_json::to_vec(&Metadata {
+    let metadata = serde_json::to_vec(&Metadata {
         format: FORMAT,
         arch: model.arch(),
         classes: model.classes().to_vec(),
     })?;
-    Ok((ABOUT.to_string(), Tensor::from_slice(&about)))
+    Ok((METADATA.to_string(), Tensor::from_slice(&metadata)))
 }
 
 /// Checks that tensors were saved from a model of this architecture with these classes.
@@ -63,22 +63,22 @@ pub fn metadata(model: &EmotionModel) -> Result<(String, Tensor)> {
 /// # Errors
 /// Tensors of another model, or without metadata.
 pub fn check_metadata(model: &EmotionModel, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-    let about = Metadata::of(saved)?.context("it does not name the model that it belongs to")?;
-    check_arch(model, &about)?;
+    let metadata = Metadata::of(saved)?.context("it does not name the model that it belongs to")?;
+    check_arch(model, &metadata)?;
     ensure!(
-        about.classes == model.classes(),
+        metadata.classes == model.classes(),
         "its classes are {}, but those in config.toml are {}",
-        about.classes.join(", "),
+        metadata.classes.join(", "),
         model.classes().join(", ")
     );
     Ok(())
 }
 
-fn check_arch(model: &EmotionModel, about: &Metadata) -> Result<()> {
+fn check_arch(model: &EmotionModel, metadata: &Metadata) -> Result<()> {
     ensure!(
-        about.arch == model.arch(),
+        metadata.arch == model.arch(),
         "it contains a {} model, but this model is a {}",
-        about.arch,
+        metadata.arch,
         model.arch()
     );
     Ok(())
@@ -137,12 +137,12 @@ pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<He
         )
     };
     let saved = decode(bytes, model.device()).with_context(|| unreadable(path))?;
-    let about = Metadata::of(&saved).with_context(misfit)?;
-    if let Some(about) = &about {
-        check_arch(model, about).with_context(misfit)?;
+    let metadata = Metadata::of(&saved).with_context(misfit)?;
+    if let Some(metadata) = &metadata {
+        check_arch(model, metadata).with_context(misfit)?;
     }
-    let head = match about {
-        Some(about) if about.classes == model.classes() => Head::Kept,
+    let head = match metadata {
+        Some(metadata) if metadata.classes == model.classes() => Head::Kept,
         _ => Head::New,
     };
     let mut tensors = model.parameters();
@@ -157,7 +157,7 @@ pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<He
 
 /// True for the name of a weight or bias of the last layer. Each network of an ensemble has one.
 pub fn is_last_layer(name: &str) -> bool {
-    name.split('.').any(|part| part == "output")
+    name.split('.').any(|word| word == "output")
 }
 
 /// Copies the saved tensors into the targets of the same names, after checking all shapes. Apart from
@@ -169,7 +169,7 @@ pub fn load_state_dict(
 ) -> Result<()> {
     let mut known: BTreeSet<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
     known.extend(others);
-    known.insert(ABOUT);
+    known.insert(METADATA);
     if let Some(name) = saved.keys().find(|name| !known.contains(name.as_str())) {
         bail!("it has a tensor '{name}' that this model lacks");
     }
@@ -269,8 +269,8 @@ pub fn check_numbers<'a>(
 /// # Errors
 /// Damaged bytes, or a file that libtorch did not write.
 pub fn decode(bytes: Vec<u8>, device: Device) -> Result<BTreeMap<String, Tensor>> {
-    let parts = archive::parts(&bytes)?;
-    let list = parts
+    let entries = archive::entries(&bytes)?;
+    let list = entries
         .get("data.pkl")
         .context("it is a zip archive, but not a checkpoint")?;
     // Tensors may share an entry; a forged list could share it a million times.
@@ -283,7 +283,7 @@ pub fn decode(bytes: Vec<u8>, device: Device) -> Result<BTreeMap<String, Tensor>
                 listed.name, listed.storage.kind
             )
         })?;
-        let numbers = numbers(&listed, kind, &parts)
+        let numbers = numbers(&listed, kind, &entries)
             .filter(|numbers| numbers.len() <= left)
             .with_context(|| format!("the values of its tensor '{}' are missing", listed.name))?;
         left -= numbers.len();
@@ -309,14 +309,16 @@ fn kind(storage: &str) -> Option<Kind> {
 fn numbers<'a>(
     listed: &TensorEntry,
     kind: Kind,
-    parts: &BTreeMap<&str, &'a [u8]>,
+    entries: &BTreeMap<&str, &'a [u8]>,
 ) -> Option<&'a [u8]> {
     let width = kind.elt_size_in_bytes();
     let length = listed.shape.iter().try_fold(width, |length, &size| {
         length.checked_mul(usize::try_from(size).ok()?)
     })?;
-    let part = parts.get(format!("data/{}", listed.storage.key).as_str())?;
-    part.get(listed.offset.checked_mul(width)?..)?.get(..length)
+    let entry = entries.get(format!("data/{}", listed.storage.key).as_str())?;
+    entry
+        .get(listed.offset.checked_mul(width)?..)?
+        .get(..length)
 }
 
 /// The first line of a libtorch error; the other lines are a C++ stack.

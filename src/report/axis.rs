@@ -123,13 +123,20 @@ impl Axis {
         }
     }
 
-    /// An axis from a round number at or below `low` to one at or above `high`.
-    pub fn around(low: f64, high: f64) -> Axis {
-        Axis::linear(low, high)
+    /// A linear axis that includes all `values`; from 0 to `most` without values.
+    pub fn including(values: impl Iterator<Item = f64>, most: f64) -> Axis {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        if low <= high {
+            Axis::linear(low, high)
+        } else {
+            Axis::linear(0.0, most)
+        }
     }
 
     /// A linear axis from a round number at or below `low` to one at or above `high`.
-    fn linear(low: f64, high: f64) -> Axis {
+    pub fn linear(low: f64, high: f64) -> Axis {
         let high = if high > low {
             high
         } else {

@@ -8,9 +8,10 @@ pub use plotters::style::text_anchor::HPos as Align;
 use plotters::style::text_anchor::{Pos, VPos};
 use plotters::style::{Color as _, FontTransform, ShapeStyle};
 
+use super::axis::Axis;
 use super::font::{BASELINE_BELOW_MIDDLE, CAPITALS_BELOW_ORIGIN, Font};
 use super::picture::SCALE;
-use super::style::Color;
+use super::style::{Color, FRAME, GRID, QUIET_INK, TICK_SIZE, VERMILION};
 use super::text::{Legend, Line};
 
 /// The drawing area of a picture; see [`png`](super::picture::png).
@@ -144,6 +145,38 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
+    /// Draws an interval: a horizontal line with ends that reach `half` pixels up and down.
+    pub fn whisker(&mut self, (left, right): (f64, f64), y: f64, half: f64) -> Result<()> {
+        self.line((left, y), (right, y), 2.0, VERMILION)?;
+        for x in [left, right] {
+            self.line((x, y - half), (x, y + half), 2.0, VERMILION)?;
+        }
+        Ok(())
+    }
+
+    /// Draws the ticks of a horizontal axis, with their labels below `bottom`. `x` gives the
+    /// position of a value. The ticks are lines across the chart, from `top` to `bottom`; without
+    /// `top` they are short marks below the chart.
+    pub fn ticks_below(
+        &mut self,
+        axis: &Axis,
+        x: impl Fn(f64) -> f64,
+        top: Option<f64>,
+        bottom: f64,
+    ) -> Result<()> {
+        let font = Font::new(TICK_SIZE, QUIET_INK);
+        let (from, to, color) = match top {
+            Some(top) => (top, bottom, GRID),
+            None => (bottom, bottom + 5.0, FRAME),
+        };
+        for tick in &axis.ticks {
+            let x = x(tick.value);
+            self.line((x, from), (x, to), 1.0, color)?;
+            self.text(&tick.label, x, bottom + 17.0, Align::Center, font)?;
+        }
+        Ok(())
+    }
+
     /// Draws a text whose left end, right end or middle is at `x`. Its capitals are centred on `y`.
     pub fn text(&mut self, text: &str, x: f64, y: f64, align: Align, font: Font) -> Result<()> {
         let text = font.drawable(text);
@@ -189,8 +222,8 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// Draws the glyphs of a line. `place` gives the pixel for a distance to the right of the start of
-    /// the baseline and below it.
+    /// Draws the glyphs of a line. `place` gives the pixel for a distance to the right of the start
+    /// of the baseline and below it.
     fn glyphs(
         &mut self,
         line: &Line,

@@ -8,8 +8,8 @@ use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
 use super::style::{
-    BACKGROUND, BLUE, Color, DEEP_BLUE, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, WIDTH,
-    mixed,
+    BACKGROUND, BLUE, Color, DEEP_BLUE, FRAME, INK, MARGIN, QUIET_INK, SMALLEST_TEXT, TEXT_SIZE,
+    TICK_SIZE, WIDTH, mixed,
 };
 use crate::evaluation::Metrics;
 use crate::plural::counted;
@@ -30,8 +30,6 @@ const LABEL_WIDTH: f64 = 118.0;
 const LARGEST_SIDE: f64 = 540.0;
 /// Largest font size of a number.
 const LARGEST_NUMBER: f64 = 18.0;
-/// Smallest font size; text that has no room for it is left out.
-const SMALLEST_TEXT: f64 = 7.0;
 
 /// Draws the confusion matrix as a PNG of 1400 × about 700 pixels. The height depends on the length
 /// of the class names.

@@ -7,9 +7,10 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
+use super::scores::speaker_name;
 use super::style::{
-    BACKGROUND, BLUE, DEEP_BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, WIDTH,
-    mixed,
+    BACKGROUND, BLUE, DEEP_BLUE, FRAME, INK, MARGIN, QUIET_INK, SMALLEST_TEXT, TEXT_SIZE,
+    TICK_SIZE, WIDTH, mixed,
 };
 use crate::inspection::{ClipFacts, CorpusStats};
 use crate::plural::counted;
@@ -30,17 +31,17 @@ const MAX_ROWS_HEIGHT: f64 = 720.0;
 /// Draws a corpus as a PNG with a width of 1400 pixels: number of clips by class and speaker, and
 /// box plots of duration and loudness by class (box from the 25th to the 75th percentile, whiskers
 /// from the 5th to the 95th).
-pub fn corpus_stats_png(survey: &CorpusStats) -> Result<Vec<u8>> {
-    let rows = survey.classes.len().max(1) as f64;
+pub fn corpus_stats_png(stats: &CorpusStats) -> Result<Vec<u8>> {
+    let rows = stats.classes.len().max(1) as f64;
     let row = ROW.min(MAX_ROWS_HEIGHT / rows);
     let plot = TITLE + rows * row + BOTTOM_SPACE;
-    let warnings = survey.warnings();
+    let warnings = stats.warnings();
     let below = warnings.len() as f64 * 24.0 + if warnings.is_empty() { 0.0 } else { 24.0 };
     png(
         WIDTH as usize,
         (HEADER_HEIGHT + 2.0 * plot + below) as usize,
         |canvas| {
-            draw_header(canvas, &title(survey), &subtitle(survey), note(survey))?;
+            draw_header(canvas, &title(stats), &subtitle(stats), note(stats))?;
             let half = (WIDTH - 2.0 * MARGIN - GUTTER) / 2.0;
             let right = MARGIN + half + GUTTER;
             let second = HEADER_HEIGHT + plot;
@@ -50,27 +51,20 @@ pub fn corpus_stats_png(survey: &CorpusStats) -> Result<Vec<u8>> {
                 top: top + TITLE,
                 row,
             };
-            draw_counts(canvas, at(MARGIN, HEADER_HEIGHT), survey)?;
-            draw_speakers(canvas, at(right, HEADER_HEIGHT), survey)?;
+            draw_counts(canvas, at(MARGIN, HEADER_HEIGHT), stats)?;
+            draw_speakers(canvas, at(right, HEADER_HEIGHT), stats)?;
             let seconds = |clip: &ClipFacts| clip.seconds;
             draw_boxes(
                 canvas,
                 at(MARGIN, second),
-                survey,
+                stats,
                 "Duration",
                 "seconds",
                 seconds,
             )?;
             let loudness = |clip: &ClipFacts| clip.rms_db;
             let unit = "decibels of full scale (RMS)";
-            draw_boxes(
-                canvas,
-                at(right, second),
-                survey,
-                "Loudness",
-                unit,
-                loudness,
-            )?;
+            draw_boxes(canvas, at(right, second), stats, "Loudness", unit, loudness)?;
             for (index, warning) in warnings.iter().enumerate() {
                 let y = second + plot + index as f64 * 24.0;
                 let font = Font::new(TEXT_SIZE, INK);
@@ -82,29 +76,37 @@ pub fn corpus_stats_png(survey: &CorpusStats) -> Result<Vec<u8>> {
     )
 }
 
-fn title(survey: &CorpusStats) -> String {
-    let folder = survey
-        .folder
-        .file_name()
-        .unwrap_or(survey.folder.as_os_str());
-    format!("{}: {}", folder.to_string_lossy(), survey.kind)
+fn title(stats: &CorpusStats) -> String {
+    let folder = stats.folder.file_name().unwrap_or(stats.folder.as_os_str());
+    format!("{}: {}", folder.to_string_lossy(), stats.kind)
 }
 
-fn subtitle(survey: &CorpusStats) -> String {
-    let minutes = survey.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0;
+fn subtitle(stats: &CorpusStats) -> String {
+    let minutes = stats.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0;
     format!(
         "{}     {}     {}     {minutes:.1} minutes",
-        counted(survey.clips.len(), "clip"),
-        counted(survey.speakers.len(), "speaker"),
-        counted(survey.classes.len(), "class")
+        counted(stats.clips.len(), "clip"),
+        counted(stats.speakers.len(), "speaker"),
+        counted(stats.classes.len(), "class")
     )
 }
 
-fn note(survey: &CorpusStats) -> Option<&'static str> {
-    survey
-        .kind
-        .is_synthetic()
-        .then_some("synthetic demo corpus")
+fn note(stats: &CorpusStats) -> Option<&'static str> {
+    stats.kind.is_synthetic().then_some("synthetic demo corpus")
+}
+
+/// The values in increasing order.
+pub(super) fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The quantile of sorted values at a fraction from 0 to 1, rounded to the nearest value; 0 without
+/// values.
+pub(super) fn quantile(sorted: &[f64], fraction: f64) -> f64 {
+    let rank = (fraction * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(rank).copied().unwrap_or(0.0)
 }
 
 /// Area of a plot with one row for each class.
@@ -123,6 +125,16 @@ impl PlotArea {
         self.top + (row as f64 + 0.5) * self.row
     }
 
+    /// Lower end of the last of `rows` rows.
+    fn bottom(&self, rows: usize) -> f64 {
+        self.top + rows as f64 * self.row
+    }
+
+    /// Width of one of `columns` columns.
+    fn column_width(&self, columns: usize) -> f64 {
+        (self.right - self.left) / columns as f64
+    }
+
     fn x(&self, axis: &Axis, value: f64) -> f64 {
         self.left + axis.position(value) * (self.right - self.left)
     }
@@ -131,7 +143,7 @@ impl PlotArea {
         let font = Font::new(TEXT_SIZE, INK).bold();
         canvas.text(title, self.left - NAMES, self.top - 17.0, Align::Left, font)?;
         let font = Font::new(TICK_SIZE.min(0.9 * self.row), INK);
-        if font.size < 7.0 {
+        if font.size < SMALLEST_TEXT {
             return Ok(());
         }
         for (row, name) in names.iter().enumerate() {
@@ -148,25 +160,25 @@ impl PlotArea {
     }
 
     fn draw_axis(&self, canvas: &mut Canvas, axis: &Axis, rows: usize, unit: &str) -> Result<()> {
-        let bottom = self.top + rows as f64 * self.row;
-        let font = Font::new(TICK_SIZE, QUIET_INK);
-        for tick in &axis.ticks {
-            let x = self.x(axis, tick.value);
-            canvas.line((x, self.top), (x, bottom), 1.0, GRID)?;
-            canvas.text(&tick.label, x, bottom + 17.0, Align::Center, font)?;
-        }
+        let bottom = self.bottom(rows);
+        canvas.ticks_below(axis, |value| self.x(axis, value), Some(self.top), bottom)?;
+        self.draw_unit(canvas, bottom, unit)
+    }
+
+    /// Draws the unit of the horizontal axis, below its ticks.
+    fn draw_unit(&self, canvas: &mut Canvas, bottom: f64, unit: &str) -> Result<()> {
         let middle = (self.left + self.right) / 2.0;
         let font = Font::new(TEXT_SIZE, QUIET_INK);
         canvas.text(unit, middle, bottom + 42.0, Align::Center, font)
     }
 }
 
-fn draw_counts(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> Result<()> {
-    area.draw_names(canvas, "Clips of each class", &survey.classes)?;
-    let counts: Vec<u64> = survey
+fn draw_counts(canvas: &mut Canvas, area: PlotArea, stats: &CorpusStats) -> Result<()> {
+    area.draw_names(canvas, "Clips of each class", &stats.classes)?;
+    let counts: Vec<u64> = stats
         .classes
         .iter()
-        .map(|class| survey.of_class(class).count() as u64)
+        .map(|class| stats.of_class(class).count() as u64)
         .collect();
     let axis = Axis::counts(counts.iter().copied().max().unwrap_or(0));
     area.draw_axis(canvas, &axis, counts.len(), "clips")?;
@@ -193,30 +205,35 @@ fn draw_counts(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> Res
 }
 
 /// Draws a matrix of classes by speakers; darker cells have more clips.
-fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> Result<()> {
-    let count = |class: &str, speaker: &str| {
-        survey
-            .of_class(class)
-            .filter(|clip| clip.speaker == speaker)
-            .count()
+fn draw_speakers(canvas: &mut Canvas, area: PlotArea, stats: &CorpusStats) -> Result<()> {
+    let of_class = |class: &String| -> Vec<usize> {
+        let count = |speaker: &String| {
+            let clips = stats.of_class(class);
+            clips.filter(|clip| clip.speaker == *speaker).count()
+        };
+        stats.speakers.iter().map(count).collect()
     };
-    let counts: Vec<Vec<usize>> = survey
-        .classes
-        .iter()
-        .map(|class| {
-            survey
-                .speakers
-                .iter()
-                .map(|speaker| count(class, speaker))
-                .collect()
-        })
-        .collect();
+    let counts: Vec<Vec<usize>> = stats.classes.iter().map(of_class).collect();
     let most = counts.iter().flatten().copied().max().unwrap_or(0).max(1);
     let title = format!("Clips of each class and speaker (darkest: {most})");
-    area.draw_names(canvas, &title, &survey.classes)?;
-    let (rows, columns) = (counts.len().max(1), survey.speakers.len().max(1));
-    let bottom = area.top + rows as f64 * area.row;
-    let width = (area.right - area.left) / columns as f64;
+    area.draw_names(canvas, &title, &stats.classes)?;
+    draw_cells(canvas, area, &counts, stats.speakers.len().max(1), most)?;
+    let bottom = area.bottom(counts.len().max(1));
+    draw_speaker_names(canvas, area, bottom, &stats.speakers)
+}
+
+/// Draws the cells of the matrix: `counts` has a row for each class, with the clips of each of
+/// `columns` speakers. `most` is the largest count.
+fn draw_cells(
+    canvas: &mut Canvas,
+    area: PlotArea,
+    counts: &[Vec<usize>],
+    columns: usize,
+    most: usize,
+) -> Result<()> {
+    let rows = counts.len().max(1);
+    let (bottom, width) = (area.bottom(rows), area.column_width(columns));
+    let shade = |count: usize| count as f64 / most as f64;
     canvas.rect(
         area.left - 1.0,
         area.top - 1.0,
@@ -228,34 +245,37 @@ fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> R
         (area.left, area.top, area.right, bottom),
         (columns, rows),
         |column, row| {
-            let count = counts
-                .get(rows - 1 - row)
-                .and_then(|row| row.get(column))
-                .copied()
-                .unwrap_or(0);
-            mixed(BACKGROUND, DEEP_BLUE, count as f64 / most as f64)
+            let count = counts.get(rows - 1 - row).and_then(|row| row.get(column));
+            mixed(BACKGROUND, DEEP_BLUE, shade(count.copied().unwrap_or(0)))
         },
     )?;
     let digits = Font::new(TICK_SIZE.min(0.7 * area.row).min(width / 2.2), INK);
-    if digits.size >= 7.0 {
-        for (row, counts) in counts.iter().enumerate() {
-            for (column, &count) in counts.iter().enumerate() {
-                let dark = count as f64 / most as f64 > 0.5;
-                let color = if dark { BACKGROUND } else { INK };
-                let x = area.left + (column as f64 + 0.5) * width;
-                let font = Font::new(digits.size, color);
-                canvas.text(&count.to_string(), x, area.middle(row), Align::Center, font)?;
-            }
+    if digits.size < SMALLEST_TEXT {
+        return Ok(());
+    }
+    for (row, counts) in counts.iter().enumerate() {
+        for (column, &count) in counts.iter().enumerate() {
+            let color = if shade(count) > 0.5 { BACKGROUND } else { INK };
+            let x = area.left + (column as f64 + 0.5) * width;
+            let font = Font { color, ..digits };
+            canvas.text(&count.to_string(), x, area.middle(row), Align::Center, font)?;
         }
     }
+    Ok(())
+}
+
+/// Draws the name of each speaker below its column, and the axis title below the names.
+fn draw_speaker_names(
+    canvas: &mut Canvas,
+    area: PlotArea,
+    bottom: f64,
+    speakers: &[String],
+) -> Result<()> {
+    let width = area.column_width(speakers.len().max(1));
     let font = Font::new(TICK_SIZE, QUIET_INK);
     let mut last_end = f64::MIN;
-    for (column, speaker) in survey.speakers.iter().enumerate() {
-        let name = if speaker.is_empty() {
-            "unknown"
-        } else {
-            speaker
-        };
+    for (column, speaker) in speakers.iter().enumerate() {
+        let name = speaker_name(speaker);
         let (x, half) = (
             area.left + (column as f64 + 0.5) * width,
             font.width(name)? / 2.0,
@@ -266,42 +286,26 @@ fn draw_speakers(canvas: &mut Canvas, area: PlotArea, survey: &CorpusStats) -> R
             last_end = x + half + 6.0;
         }
     }
-    let font = Font::new(TEXT_SIZE, QUIET_INK);
-    canvas.text(
-        "speaker",
-        (area.left + area.right) / 2.0,
-        bottom + 42.0,
-        Align::Center,
-        font,
-    )
+    area.draw_unit(canvas, bottom, "speaker")
 }
 
 fn draw_boxes(
     canvas: &mut Canvas,
     area: PlotArea,
-    survey: &CorpusStats,
+    stats: &CorpusStats,
     title: &str,
     unit: &str,
     value: impl Fn(&ClipFacts) -> f64,
 ) -> Result<()> {
-    area.draw_names(canvas, &format!("{title} of each class"), &survey.classes)?;
-    let all: Vec<f64> = survey.clips.iter().map(&value).collect();
-    let (low, high) = all
-        .iter()
-        .fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
-    let axis = if all.is_empty() {
-        Axis::around(0.0, 1.0)
-    } else {
-        Axis::around(low, high)
-    };
-    area.draw_axis(canvas, &axis, survey.classes.len(), unit)?;
-    for (row, class) in survey.classes.iter().enumerate() {
-        let mut values: Vec<f64> = survey.of_class(class).map(&value).collect();
-        values.sort_by(f64::total_cmp);
-        let Some(last) = values.len().checked_sub(1) else {
+    area.draw_names(canvas, &format!("{title} of each class"), &stats.classes)?;
+    let axis = Axis::including(stats.clips.iter().map(&value), 1.0);
+    area.draw_axis(canvas, &axis, stats.classes.len(), unit)?;
+    for (row, class) in stats.classes.iter().enumerate() {
+        let values = sorted(stats.of_class(class).map(&value));
+        if values.is_empty() {
             continue;
-        };
-        let at = |fraction: f64| area.x(&axis, values[(fraction * last as f64).round() as usize]);
+        }
+        let at = |fraction: f64| area.x(&axis, quantile(&values, fraction));
         let (y, half) = (area.middle(row), 0.3 * area.row);
         canvas.line((at(0.05), y), (at(0.95), y), 1.4, QUIET_INK)?;
         canvas.rect(

@@ -11,6 +11,7 @@ use super::picture::png;
 use super::plot::{PLOT_HEIGHT, Plot, Quantity, Series, Stroke};
 use super::style::{INK, TEXT_SIZE, WIDTH};
 use crate::evaluation::EpochMetrics;
+use crate::plural::counted;
 
 /// Learning curves of one run.
 #[derive(Debug, Clone)]
@@ -73,8 +74,7 @@ fn subtitle(runs: &[Curves]) -> String {
     match runs {
         [] => String::new(),
         [run] => {
-            let count = run.epochs.len();
-            let mut text = format!("{count} {}", if count == 1 { "epoch" } else { "epochs" });
+            let mut text = counted(run.epochs.len(), "epoch");
             if let Some(selected) = run.selected() {
                 text += &format!("     validation at epoch {}:", selected.epoch);
                 for (name, value) in [
@@ -104,8 +104,8 @@ fn note(runs: &[Curves]) -> Option<String> {
 }
 
 impl Curves {
-    /// The record of the selected epoch. None without a validation subset, because then the last
-    /// epoch is not a choice.
+    /// The record of the selected epoch. It is `None` without a validation subset, because then the
+    /// last epoch is not a choice.
     pub(super) fn selected(&self) -> Option<&EpochMetrics> {
         let selected = self.kept_epoch?;
         let mut epochs = self.epochs.iter();

@@ -8,7 +8,7 @@ use plotters::style::{FontDesc, FontFamily, FontStyle, TextStyle, register_font}
 
 use super::picture::SCALE;
 use super::style::Color;
-use super::text::{Line, line, numbered};
+use super::text::{Line, Weight, line, numbered};
 
 const FONT: &str = "emovox";
 static FONT_IS_READY: LazyLock<bool> = LazyLock::new(|| {
@@ -33,7 +33,7 @@ pub struct Font {
     /// Height of a line in pixels, about 1.16 em.
     pub size: f64,
     pub color: Color,
-    pub bold: bool,
+    pub weight: Weight,
 }
 
 impl Font {
@@ -42,13 +42,16 @@ impl Font {
         Font {
             size,
             color,
-            bold: false,
+            weight: Weight::Regular,
         }
     }
 
     /// The same font in bold.
     pub fn bold(self) -> Font {
-        Font { bold: true, ..self }
+        Font {
+            weight: Weight::Bold,
+            ..self
+        }
     }
 
     /// The style for plotters. Every measured or drawn text uses it, so the font is always
@@ -58,10 +61,9 @@ impl Font {
     /// If the built-in font cannot be read.
     pub fn style(&self) -> Result<TextStyle<'static>> {
         ensure!(*FONT_IS_READY, "the built-in font cannot be read");
-        let weight = if self.bold {
-            FontStyle::Bold
-        } else {
-            FontStyle::Normal
+        let weight = match self.weight {
+            Weight::Regular => FontStyle::Normal,
+            Weight::Bold => FontStyle::Bold,
         };
         let font = FontDesc::new(FontFamily::Name(FONT), self.size * SCALE as f64, weight);
         Ok(font.color(&self.color))
@@ -72,15 +74,15 @@ impl Font {
         self.size / LINE_HEIGHT
     }
 
-    /// `text` as it is drawn: without control characters, and with numbers in place of words that no
-    /// font has.
+    /// `text` as it is drawn: without control characters, and with numbers in place of words that
+    /// no font has.
     pub fn drawable(&self, text: &str) -> String {
-        numbered(&printable(text), self.bold)
+        numbered(&printable(text), self.weight)
     }
 
     /// The glyphs of a drawable text, unless plotters draws it.
     pub fn line(&self, drawable: &str) -> Option<Line> {
-        line(drawable, self.bold)
+        line(drawable, self.weight)
     }
 
     /// Width of `text` in pixels.

@@ -8,9 +8,7 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
-use super::style::{
-    BLUE, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH,
-};
+use super::style::{BLUE, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, WIDTH};
 use crate::evaluation::{Interval, MeanStd};
 
 /// Width of the names at the left.
@@ -84,14 +82,7 @@ fn axis(rows: &[&GridRow]) -> Axis {
         let interval = row.interval.map(|interval| [interval.low, interval.high]);
         means.into_iter().chain(interval).flatten()
     });
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| {
-        (low.min(end), high.max(end))
-    });
-    if low <= high {
-        Axis::around(100.0 * low, 100.0 * high)
-    } else {
-        Axis::around(0.0, 100.0)
-    }
+    Axis::including(ends.map(|end| 100.0 * end), 100.0)
 }
 
 fn x(axis: &Axis, fraction: f64) -> f64 {
@@ -112,12 +103,7 @@ fn draw_frame(canvas: &mut Canvas, axis: &Axis, rows: &[&GridRow]) -> Result<()>
         head,
     )?;
     let bottom = TOP + rows.len() as f64 * ROW;
-    let ticks = Font::new(TICK_SIZE, QUIET_INK);
-    for tick in &axis.ticks {
-        let x = x(axis, tick.value / 100.0);
-        canvas.line((x, TOP), (x, bottom), 1.0, GRID)?;
-        canvas.text(&tick.label, x, bottom + 17.0, Align::Center, ticks)?;
-    }
+    canvas.ticks_below(axis, |value| x(axis, value / 100.0), Some(TOP), bottom)?;
     let baseline = rows.iter().find(|row| row.is_baseline);
     if let Some(uar) = baseline.and_then(|row| row.uar) {
         let x = x(axis, uar.mean);
@@ -137,16 +123,12 @@ fn draw_row(canvas: &mut Canvas, axis: &Axis, y: f64, row: &GridRow) -> Result<(
         return canvas.text("no trial is finished", numbers, y, Align::Left, quiet);
     };
     if let Some(Interval { low, high }) = row.interval {
-        canvas.line((x(axis, low), y), (x(axis, high), y), 2.0, VERMILION)?;
-        for end in [low, high] {
-            let x = x(axis, end);
-            canvas.line((x, y - 5.0), (x, y + 5.0), 2.0, VERMILION)?;
-        }
+        canvas.whisker((x(axis, low), x(axis, high)), y, 5.0)?;
     }
     canvas.disc(x(axis, uar.mean), y, 5.0, BLUE)?;
     let mut text = format!("{:.1}", 100.0 * uar.mean);
-    if let Some(deviation) = uar.std {
-        text += &format!(" ± {:.1}", 100.0 * deviation);
+    if let Some(std) = uar.std {
+        text += &format!(" ± {:.1}", 100.0 * std);
     }
     if row.done.0 < row.done.1 {
         text += &format!("   ({} of {})", row.done.0, row.done.1);

@@ -42,8 +42,8 @@ pub struct MatrixCell {
 
 /// Draws UARs as a PNG with a width of 1400 pixels: `cells[row][column]` with a row for each
 /// training corpus and a column for each test corpus. The colour goes from white, at `chance` (a
-/// fraction) or at the cell's own chance, to blue. Cells on the diagonal are framed: there the test speakers belong to the
-/// training corpus, but are not in its training subset.
+/// fraction) or at the cell's own chance, to blue. Cells on the diagonal are framed: there the test
+/// speakers belong to the training corpus, but are not in its training subset.
 pub fn matrix_png(
     name: &str,
     corpora: &[String],
@@ -90,7 +90,8 @@ pub fn matrix_png(
         let has_own = cells.iter().flatten().any(|cell| cell.chance.is_some());
         let other = if has_own { " or as in the cell" } else { "" };
         let legend = format!(
-            "framed: other speakers of the same corpus     white: chance ({:.1}{other}), full blue: 100",
+            "framed: other speakers of the same corpus     \
+             white: chance ({:.1}{other}), full blue: 100",
             100.0 * chance
         );
         canvas.text(&legend, left, bottom + 30.0, Align::Left, quiet)
@@ -163,11 +164,11 @@ impl Field {
         if self.width < 110.0 || self.height < INTERVAL_HEIGHT {
             return Vec::new();
         }
-        let deviation = uar.std.map(|d| format!("± {:.1}", 100.0 * d));
+        let std = uar.std.map(|std| format!("± {:.1}", 100.0 * std));
         let interval = cell
             .interval
             .map(|Interval { low, high }| format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high));
-        let lines = [deviation, interval, chance];
+        let lines = [std, interval, chance];
         lines.into_iter().flatten().collect()
     }
 }

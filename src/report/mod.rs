@@ -5,14 +5,16 @@
 //!
 //! The modules, from the bottom:
 //!
-//! - `style` has the colours and sizes of all pictures, `font` the font;
-//! - `canvas` draws shapes and text, `picture` makes a smooth PNG of a drawing;
-//! - `axis` finds round ticks, `colors` maps numbers to colours, `header` draws the top of a
-//!   picture, `plot` draws curves;
+//! - `style` has the colours and sizes of all pictures, `text` finds the glyphs of a text in any
+//!   script, `font` is the font;
+//! - `axis` finds round ticks, `canvas` draws shapes, text and ticks, `picture` makes a smooth PNG
+//!   of a drawing;
+//! - `colors` maps numbers to colours, `header` draws the top of a picture, `plot` draws curves;
 //! - `curves`, `confusion`, `recall`, `reliability` and `stress_png` are the pictures of a run,
-//!   `matrix` is that of a cross-corpus evaluation, `grid` that of a sweep, `recording` and `survey` are those of a
-//!   recording and a corpus;
-//! - `scores` is the text and JSON report, `stress` that of a stress test, `results` writes everything into the run folder;
+//!   `matrix` is that of a cross-corpus evaluation, `grid` that of a sweep, `recording` and
+//!   `corpus_stats` are those of a recording and a corpus;
+//! - `scores` is the text and JSON report, `stress` that of a stress test, `corpus_stats_text` is
+//!   the text about a corpus, `results` writes everything into the run folder;
 //! - `page` is the HTML page.
 
 mod axis;
@@ -51,7 +53,7 @@ pub use recall::recall_png;
 pub use recording::{RecordingPredictions, WindowPrediction, recording_png};
 pub use reliability::reliability_png;
 pub use results::{write_curves, write_results};
-pub use scores::Report;
+pub use scores::{Report, joined_notes};
 pub use stress::{StressReport, StressRow, is_own_stress, write_stress};
 pub use stress_png::stress_png;
 pub use text::{isolated, missing_letters};

@@ -139,7 +139,7 @@ impl Plot {
             ),
             Quantity::LearningRate => {
                 let rates = records().map(|record| record.learning_rate);
-                Axis::around(
+                Axis::linear(
                     0.0,
                     rates.filter(|&rate| can_show(rate)).fold(0.0, f64::max),
                 )
@@ -180,11 +180,7 @@ impl Plot {
             canvas.line((self.left, y), (self.right, y), 1.0, GRID)?;
             canvas.text(&tick.label, self.left - 10.0, y, Align::Right, tick_font)?;
         }
-        for tick in &self.epochs.ticks {
-            let x = self.x(tick.value);
-            canvas.line((x, self.bottom), (x, self.bottom + 5.0), 1.0, FRAME)?;
-            canvas.text(&tick.label, x, self.bottom + 17.0, Align::Center, tick_font)?;
-        }
+        canvas.ticks_below(&self.epochs, |epoch| self.x(epoch), None, self.bottom)?;
         canvas.line(
             (self.left, self.bottom),
             (self.right, self.bottom),

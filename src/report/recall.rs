@@ -7,8 +7,9 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
+use super::scores::speaker_name;
 use super::style::{
-    BACKGROUND, BLUE, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH, mixed,
+    BACKGROUND, BLUE, INK, MARGIN, QUIET_INK, SMALLEST_TEXT, TEXT_SIZE, TICK_SIZE, WIDTH, mixed,
 };
 use crate::evaluation::{Interval, Predictions, wilson};
 use crate::plural::counted;
@@ -88,13 +89,9 @@ fn by_speaker(predictions: &Predictions, speakers: &[&str]) -> Vec<Row> {
         *clips += 1;
         *hits += u64::from(*truth == predicted);
     }
-    let named = |speaker: &str| match speaker {
-        "" => "unknown".to_string(),
-        _ => speaker.to_string(),
-    };
     rows.into_iter()
         .map(|(speaker, (hits, clips))| Row {
-            name: named(speaker),
+            name: speaker_name(speaker).to_string(),
             hits,
             clips,
         })
@@ -122,12 +119,8 @@ impl Side {
         let text = Font::new(TEXT_SIZE, INK);
         canvas.text(title, self.left, Self::TOP - 17.0, Align::Left, text.bold())?;
         let bottom = Self::TOP + rows.len() as f64 * self.row;
-        let ticks = Font::new(TICK_SIZE, QUIET_INK);
-        for tick in &Axis::percent().ticks {
-            let x = self.x(tick.value);
-            canvas.line((x, Self::TOP), (x, bottom), 1.0, GRID)?;
-            canvas.text(&tick.label, x, bottom + 17.0, Align::Center, ticks)?;
-        }
+        let percent = Axis::percent();
+        canvas.ticks_below(&percent, |share| self.x(share), Some(Self::TOP), bottom)?;
         for (index, row) in rows.iter().enumerate() {
             self.draw_row(canvas, Self::TOP + (index as f64 + 0.5) * self.row, row)?;
         }
@@ -137,7 +130,7 @@ impl Side {
     fn draw_row(&self, canvas: &mut Canvas, y: f64, row: &Row) -> Result<()> {
         let font = Font::new(TICK_SIZE.min(0.9 * self.row), INK);
         let name = font.shortened(&row.name, NAMES - 14.0)?;
-        if font.size >= 7.0 {
+        if font.size >= SMALLEST_TEXT {
             canvas.text(&name, self.x(0.0) - 10.0, y, Align::Right, font)?;
         }
         if row.clips == 0 {
@@ -148,12 +141,8 @@ impl Side {
         let half = 0.32 * self.row;
         let fill = mixed(BLUE, BACKGROUND, 0.35);
         canvas.rect(self.x(0.0), y - half, self.x(share), y + half, fill)?;
-        canvas.line((self.x(low), y), (self.x(high), y), 2.0, VERMILION)?;
-        for end in [low, high] {
-            let x = self.x(end);
-            canvas.line((x, y - half / 2.0), (x, y + half / 2.0), 2.0, VERMILION)?;
-        }
-        if font.size >= 7.0 {
+        canvas.whisker((self.x(low), self.x(high)), y, half / 2.0)?;
+        if font.size >= SMALLEST_TEXT {
             let text = format!("{:.0} %   {} of {}", 100.0 * share, row.hits, row.clips);
             let font = Font::new(font.size, QUIET_INK);
             canvas.text(&text, self.x(1.0) + 12.0, y, Align::Left, font)?;

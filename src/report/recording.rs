@@ -65,15 +65,15 @@ const RANGE_DB: f32 = 80.0;
 const RANGE_STD: f32 = 3.0;
 
 /// Draws a recording as a PNG with a width of 1400 pixels and a height of about 1000, or about 1250
-/// with predictions. `heard` has the predictions of a model.
+/// with `predictions` of a model.
 pub fn recording_png(
     recording: &Recording,
-    heard: Option<&RecordingPredictions>,
+    predictions: Option<&RecordingPredictions>,
     title: &str,
     note: Option<&str>,
 ) -> Result<Vec<u8>> {
     let mut heights = vec![WAVEFORM, SPECTROGRAM];
-    heights.extend(heard.map(|_| PROBABILITIES));
+    heights.extend(predictions.map(|_| PROBABILITIES));
     heights.push(MFCC);
     let height = HEADER_HEIGHT + heights.iter().map(|h| h + TITLE).sum::<f64>() + BOTTOM_SPACE;
     png(WIDTH as usize, height as usize, |canvas| {
@@ -92,8 +92,8 @@ pub fn recording_png(
         };
         draw_waveform(canvas, next_panel(WAVEFORM), recording)?;
         draw_spectrogram(canvas, next_panel(SPECTROGRAM), recording)?;
-        if let Some(heard) = heard {
-            draw_probabilities(canvas, next_panel(PROBABILITIES), recording, heard)?;
+        if let Some(predictions) = predictions {
+            draw_probabilities(canvas, next_panel(PROBABILITIES), recording, predictions)?;
         }
         let last = next_panel(MFCC);
         draw_mfccs(canvas, last, recording)?;
@@ -140,12 +140,7 @@ impl Panel<'_> {
     }
 
     fn draw_seconds(&self, canvas: &mut Canvas) -> Result<()> {
-        let font = Font::new(TICK_SIZE, QUIET_INK);
-        for tick in &self.seconds.ticks {
-            let x = self.x(tick.value);
-            canvas.line((x, self.bottom()), (x, self.bottom() + 5.0), 1.0, FRAME)?;
-            canvas.text(&tick.label, x, self.bottom() + 17.0, Align::Center, font)?;
-        }
+        canvas.ticks_below(self.seconds, |second| self.x(second), None, self.bottom())?;
         let middle = (LEFT + RIGHT) / 2.0;
         let font = Font::new(TEXT_SIZE, INK);
         canvas.text("seconds", middle, self.bottom() + 44.0, Align::Center, font)
@@ -177,7 +172,7 @@ impl Panel<'_> {
         color: impl Fn(std::ops::Range<usize>, usize) -> Color,
     ) -> Result<()> {
         let from = recording.cut_before;
-        let (left, right) = (self.x(from), self.x(from + recording.heard.seconds()));
+        let (left, right) = (self.x(from), self.x(from + recording.trimmed.seconds()));
         let columns = frames.clamp(1, MAX_COLUMNS);
         let frames_of = |column: usize| {
             let first = column * frames / columns;
@@ -196,7 +191,7 @@ fn draw_waveform(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Re
     let peak = samples.iter().fold(1e-4f32, |peak, x| peak.max(x.abs()));
     let (from, to) = (
         recording.cut_before,
-        recording.cut_before + recording.heard.seconds(),
+        recording.cut_before + recording.trimmed.seconds(),
     );
     canvas.rect(
         LEFT,
@@ -238,7 +233,8 @@ fn draw_waveform(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Re
 fn draw_spectrogram(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Result<()> {
     let mel = &recording.mel;
     let bands = mel.coefficients();
-    let hop = 1000.0 * recording.config.hop_length as f64 / f64::from(recording.heard.sample_rate);
+    let hop =
+        1000.0 * recording.config.hop_length as f64 / f64::from(recording.trimmed.sample_rate);
     let title = format!("Mel spectrogram: {bands} bands, a frame every {hop:.1} ms");
     panel.title(canvas, &title)?;
     let loudest = mel.values().iter().copied().fold(f32::MIN, f32::max);
@@ -323,11 +319,11 @@ fn draw_probabilities(
     canvas: &mut Canvas,
     panel: Panel,
     recording: &Recording,
-    heard: &RecordingPredictions,
+    predictions: &RecordingPredictions,
 ) -> Result<()> {
     let title = format!(
         "Predictions for windows of {:.1} s; at the right, for the whole recording",
-        heard.window
+        predictions.window
     );
     panel.title(canvas, &title)?;
     for share in [0.0, 0.5, 1.0] {
@@ -337,14 +333,14 @@ fn draw_probabilities(
     }
     // The most probable class is last, so that its line is in front of the others. The legend has
     // the reverse order.
-    let mut order: Vec<usize> = (0..heard.classes.len()).collect();
-    order.sort_by(|&a, &b| heard.whole[a].total_cmp(&heard.whole[b]));
+    let mut order: Vec<usize> = (0..predictions.classes.len()).collect();
+    order.sort_by(|&a, &b| predictions.whole[a].total_cmp(&predictions.whole[b]));
     for &class in &order {
         let point = |window: &WindowPrediction| {
             let x = panel.x(recording.cut_before + window.middle);
             (x, panel.y(f64::from(window.probabilities[class])))
         };
-        let points: Vec<(f64, f64)> = heard.windows.iter().map(point).collect();
+        let points: Vec<(f64, f64)> = predictions.windows.iter().map(point).collect();
         let color = PALETTE[class % PALETTE.len()];
         if class < PALETTE.len() {
             canvas.polyline(&points, 2.4, color)?;
@@ -360,9 +356,9 @@ fn draw_probabilities(
         canvas.line((RIGHT + 8.0, y), (RIGHT + 26.0, y), 3.0, color)?;
         let font = Font::new(TICK_SIZE, INK);
         let font = if row == 0 { font.bold() } else { font };
-        let percent = format!("{:.0} %", 100.0 * heard.whole[class]);
+        let percent = format!("{:.0} %", 100.0 * predictions.whole[class]);
         canvas.text(&percent, RIGHT + 84.0, y, Align::Right, font)?;
-        let name = font.shortened(&heard.classes[class], WIDTH - RIGHT - 100.0)?;
+        let name = font.shortened(&predictions.classes[class], WIDTH - RIGHT - 100.0)?;
         canvas.text(&name, RIGHT + 94.0, y, Align::Left, font)?;
     }
     panel.unit(canvas, "probability")

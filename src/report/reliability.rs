@@ -88,11 +88,7 @@ impl Frame {
             canvas.line((self.left, y), (right, y), 1.0, GRID)?;
             canvas.text(&tick.label, self.left - 10.0, y, Align::Right, ticks)?;
         }
-        for tick in &Axis::percent().ticks {
-            let x = self.x(tick.value);
-            canvas.line((x, Self::BOTTOM), (x, Self::BOTTOM + 5.0), 1.0, FRAME)?;
-            canvas.text(&tick.label, x, Self::BOTTOM + 17.0, Align::Center, ticks)?;
-        }
+        canvas.ticks_below(&Axis::percent(), |share| self.x(share), None, Self::BOTTOM)?;
         let middle = (self.x(0.5), Self::y(0.5));
         let below = Self::BOTTOM + 44.0;
         canvas.text(

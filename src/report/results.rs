@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::scores::scored_set;
+use super::scores::{joined_notes, scored_set};
 use super::{Curves, Report, confusion_png, curves_png, recall_png, reliability_png};
 use crate::corpus::Clip;
 use crate::evaluation::EpochMetrics;
@@ -41,7 +41,7 @@ pub fn write_results(
         &report.metrics.classes,
         &report.metrics.confusion,
     )?;
-    let title = format!("{}: {}", report.run, scored_set(&report.part));
+    let title = format!("{}: {}", report.run, scored_set(&report.subset));
     let note = report.note();
     let reliability = reliability_png(&report.calibration, &title, note.as_deref())?;
     write_bytes(&run.reliability_png(), &reliability)?;
@@ -56,21 +56,21 @@ pub fn write_results(
     write_bytes(&run.confusion_png(), &confusion)
 }
 
-/// Writes `curves.png`; `kept` is the selected epoch.
+/// Writes `curves.png`, with a mark at the epoch `selected`.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_curves(
     run: &RunFolder,
     epochs: &[EpochMetrics],
-    kept: Option<&EpochMetrics>,
+    selected: Option<&EpochMetrics>,
     notes: &[String],
 ) -> Result<()> {
     let curves = Curves {
         name: run.name(),
         epochs: epochs.to_vec(),
-        kept_epoch: kept.map(|kept| kept.epoch),
-        note: (!notes.is_empty()).then(|| notes.join("; ")),
+        kept_epoch: selected.map(|selected| selected.epoch),
+        note: joined_notes(notes),
     };
     write_bytes(&run.curves_png(), &curves_png(&[curves])?)
 }

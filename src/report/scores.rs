@@ -16,7 +16,8 @@ pub struct Report {
     /// Name of the corpus, such as `ravdess` or `demo`.
     pub corpus: String,
     /// Scored subset: `test`, `validation`, `train` or `all`.
-    pub part: String,
+    #[serde(rename = "part")]
+    pub subset: String,
     /// True if speakers of the training subset may be in the scored subset, or if any two subsets
     /// of the run share a speaker.
     pub speakers_shared: bool,
@@ -42,10 +43,24 @@ pub struct Report {
 }
 
 /// The recordings that were scored: `test subset`, or `all recordings`.
-pub(super) fn scored_set(part: &str) -> String {
-    match part {
+pub(super) fn scored_set(subset: &str) -> String {
+    match subset {
         "all" => "all recordings".into(),
-        part => format!("{part} subset"),
+        subset => format!("{subset} subset"),
+    }
+}
+
+/// The notes in one line; none without notes.
+pub fn joined_notes(notes: &[String]) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// The name of a speaker as it is shown: `unknown` if it is empty.
+pub(super) fn speaker_name(speaker: &str) -> &str {
+    if speaker.is_empty() {
+        "unknown"
+    } else {
+        speaker
     }
 }
 
@@ -66,7 +81,7 @@ impl Report {
 
     /// The notes in one line; none without notes.
     pub fn note(&self) -> Option<String> {
-        (!self.notes.is_empty()).then(|| self.notes.join("; "))
+        joined_notes(&self.notes)
     }
 
     /// The text of `report.txt`.
@@ -74,7 +89,7 @@ impl Report {
         let Report { metrics, .. } = self;
         let mut text = format!(
             "{} of {}, {}",
-            scored_set(&self.part),
+            scored_set(&self.subset),
             escape_line(&self.corpus),
             counted(metrics.clips, "clip")
         );

@@ -26,7 +26,8 @@ pub struct StressReport {
     /// Name of the corpus.
     pub corpus: String,
     /// Scored subset: `test`, `validation`, `train` or `all`.
-    pub part: String,
+    #[serde(rename = "part")]
+    pub subset: String,
     /// Number of clips.
     pub clips: usize,
     /// Number of speakers.
@@ -85,7 +86,7 @@ impl StressReport {
         StressReport {
             run: String::new(),
             corpus: String::new(),
-            part: String::new(),
+            subset: String::new(),
             clips: clean.truth.len(),
             speakers: by_speaker.each().len(),
             seed,
@@ -134,27 +135,27 @@ impl StressReport {
     }
 
     /// Facts about the clips that limit the meaning of the checks.
-    pub fn cautions(&self) -> Vec<String> {
-        let mut cautions = Vec::new();
+    pub fn clip_notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
         let with_clips = self.clean.per_class.iter();
         let with_clips = with_clips.filter(|class| class.support > 0).count();
         let chance = 1.0 / with_clips.max(1) as f64;
         let lowest = self.clean_interval.map_or(self.clean.uar, |uar| uar.low);
         if lowest <= chance {
-            cautions.push(format!(
-                "the undisturbed UAR is not clearly above chance ({:.1} %), and a model that guesses has \
-                 little to lose, so the checks say little",
+            notes.push(format!(
+                "the undisturbed UAR is not clearly above chance ({:.1} %), and a model that \
+                 guesses has little to lose, so the checks are not informative",
                 100.0 * chance
             ));
         }
         if self.clips < FEW_CLIPS {
-            cautions.push(format!(
+            notes.push(format!(
                 "with {}, the checks depend on chance",
                 counted(self.clips, "clip")
             ));
         }
         if self.speakers < 2 {
-            cautions.push(
+            notes.push(
                 "there is at most one known speaker, so the babble can be of the same speaker"
                     .into(),
             );
@@ -165,19 +166,20 @@ impl StressReport {
             .map(|(name, _)| name.as_str())
             .collect();
         if !missing.is_empty() {
-            cautions.push(format!(
+            notes.push(format!(
                 "there are no clips of {}; the UAR is the mean over the other classes",
                 missing.join(", ")
             ));
         }
-        cautions
+        notes
     }
 
     /// The meaning of the checks, as a sentence.
     pub fn rule(&self) -> String {
         format!(
-            "A disturbance has two checks: the UAR falls by at most {:.0} points, and at least {:.0} % of \
-             the predictions are unchanged. The checks of {} of the {} disturbances are counted.",
+            "A disturbance has two checks: the UAR falls by at most {:.0} points, and at least \
+             {:.0} % of the predictions are unchanged. The checks of {} of the {} disturbances are \
+             counted.",
             -100.0 * LEAST_UAR_CHANGE,
             100.0 * LEAST_UNCHANGED,
             self.checks / 2,
@@ -189,7 +191,7 @@ impl StressReport {
     pub fn subject(&self) -> String {
         format!(
             "{} of {}, {}, {}, seed {}",
-            scored_set(&self.part),
+            scored_set(&self.subset),
             self.corpus,
             counted(self.clips, "clip"),
             counted(self.speakers, "speaker"),
@@ -244,8 +246,8 @@ impl StressReport {
         let mut text = String::new();
         for (index, group) in self.groups.iter().enumerate() {
             if index == 0 {
-                text += "\nproperty  group            clips    UAR  difference  threshold  passed  other \
-                         recall\n";
+                text += "\nproperty  group            clips    UAR  difference  threshold  passed  \
+                         other recall\n";
             }
             // Writing to a String cannot fail.
             let _ = writeln!(
@@ -345,8 +347,8 @@ impl StressReport {
         Ok(writer.into_inner()?)
     }
 
-    /// The text of `stress-groups.csv`: a row for each group on the clips as they are. All scores are
-    /// fractions of 1; a recall without clips is empty.
+    /// The text of `stress-groups.csv`: a row for each group on the clips as they are. All scores
+    /// are fractions of 1; a recall without clips is empty.
     ///
     /// # Errors
     /// If a row cannot be written.
@@ -378,7 +380,8 @@ impl StressReport {
     }
 }
 
-/// With fewer clips than this, one clip changes a check of unchanged predictions by more than two points.
+/// With fewer clips than this, one clip changes a check of unchanged predictions by more than two
+/// points.
 const FEW_CLIPS: usize = 50;
 
 /// The first columns of `stress-groups.csv`.
@@ -549,23 +552,23 @@ mod tests {
         let row = &table(&report.csv().unwrap())[0];
         assert_eq!((&*row["recall_b"], &*row["recall_c"]), ("0.500000", ""));
         assert_eq!(row["precision_c"], "");
-        let cautions = report.cautions().join("; ");
-        assert!(cautions.contains("no clips of c"), "{cautions}");
+        let notes = report.clip_notes().join("; ");
+        assert!(notes.contains("no clips of c"), "{notes}");
     }
 
     #[test]
-    fn cautions_name_chance_few_clips_and_a_single_voice() {
+    fn notes_name_chance_few_clips_and_a_single_speaker() {
         // A model that always answers a.
         let constant = predictions(&[0, 1, 0, 1], &[0, 0, 0, 0]);
         let report = StressReport::new(&constant, &["x"; 4], 1);
-        let cautions = report.cautions().join("; ");
+        let notes = report.clip_notes().join("; ");
         for words in ["above chance (50.0 %)", "with 4 clips", "one known speaker"] {
-            assert!(cautions.contains(words), "{cautions}");
+            assert!(notes.contains(words), "{notes}");
         }
         let truth: Vec<usize> = (0..60).map(|clip| clip % 2).collect();
         let speakers: Vec<&str> = (0..60).map(|clip| ["x", "y"][clip / 30]).collect();
         let right = StressReport::new(&predictions(&truth, &truth), &speakers, 1);
-        assert_eq!(right.cautions().len(), 1, "{:?}", right.cautions());
+        assert_eq!(right.clip_notes().len(), 1, "{:?}", right.clip_notes());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Picture of a stress test: a row for each disturbance with the change of the UAR and its interval,
-//! and the share of unchanged predictions.
+//! Picture of a stress test: a row for each disturbance with the change of the UAR and its
+//! interval, and the share of unchanged predictions.
 
 use anyhow::Result;
 
@@ -8,9 +8,10 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
+use super::scores::joined_notes;
 use super::stress::{StressReport, StressRow, change};
 use super::style::{
-    BLUE, Color, FRAME, GRID, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH,
+    BLUE, Color, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, VERMILION, WIDTH,
 };
 use crate::evaluation::{Interval, LEAST_UAR_CHANGE, LEAST_UNCHANGED};
 
@@ -53,7 +54,7 @@ pub fn stress_png(report: &StressReport) -> Result<Vec<u8>> {
     if rows.iter().any(|row| !row.counted) {
         subtitle += ", grey names: not counted";
     }
-    let note = (!report.notes.is_empty()).then(|| report.notes.join("; "));
+    let note = joined_notes(&report.notes);
     png(WIDTH as usize, (bottom + BOTTOM_SPACE) as usize, |canvas| {
         draw_header(canvas, &title, &subtitle, note.as_deref())?;
         let (changes, shares) = (changes(rows), shares());
@@ -92,14 +93,11 @@ struct Chart {
 fn changes(rows: &[StressRow]) -> Chart {
     let ends = rows.iter().flat_map(|row| {
         let Interval { low, high } = interval(row);
-        [low, high]
+        [100.0 * low, 100.0 * high]
     });
     let threshold = 100.0 * LEAST_UAR_CHANGE;
-    let (low, high) = ends.fold((2.0 * threshold, 5.0), |(low, high): (f64, f64), end| {
-        (low.min(100.0 * end), high.max(100.0 * end))
-    });
     Chart {
-        axis: Axis::around(low, high),
+        axis: Axis::including(ends.chain([2.0 * threshold, 5.0]), 5.0),
         left: MARGIN + NAMES,
         right: WIDTH - MARGIN - UNCHANGED - GUTTER - NUMBERS,
         threshold,
@@ -125,15 +123,10 @@ impl Chart {
     fn draw_frame(&self, canvas: &mut Canvas, bottom: f64, title: &str) -> Result<()> {
         let head = Font::new(TEXT_SIZE, INK).bold();
         canvas.text(title, self.left, TOP - 17.0, Align::Left, head)?;
-        let ticks = Font::new(TICK_SIZE, QUIET_INK);
-        for tick in &self.axis.ticks {
-            let x = self.x(tick.value / 100.0);
-            let color = if tick.value == 0.0 { FRAME } else { GRID };
-            canvas.line((x, TOP), (x, bottom), 1.0, color)?;
-            canvas.text(&tick.label, x, bottom + 17.0, Align::Center, ticks)?;
-        }
-        let x = self.x(self.threshold / 100.0);
-        canvas.line((x, TOP), (x, bottom), 2.0, INK)
+        canvas.ticks_below(&self.axis, |tick| self.x(tick / 100.0), Some(TOP), bottom)?;
+        let (zero, threshold) = (self.x(0.0), self.x(self.threshold / 100.0));
+        canvas.line((zero, TOP), (zero, bottom), 1.0, FRAME)?;
+        canvas.line((threshold, TOP), (threshold, bottom), 2.0, INK)
     }
 }
 

@@ -10,6 +10,8 @@ pub const MARGIN: f64 = 36.0;
 pub const TITLE_SIZE: f64 = 24.0;
 pub const TEXT_SIZE: f64 = 16.0;
 pub const TICK_SIZE: f64 = 14.5;
+/// Smallest font size; text that has no room for it is left out.
+pub const SMALLEST_TEXT: f64 = 7.0;
 
 pub const BACKGROUND: Color = Color(255, 255, 255);
 pub const INK: Color = Color(34, 34, 34);

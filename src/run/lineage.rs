@@ -28,7 +28,7 @@ pub struct LearnedClip {
     /// The recording.
     pub clip: Clip,
     /// [`Subset::Train`], or [`Subset::Validation`] if the recording was only used to select weights.
-    pub part: Subset,
+    pub subset: Subset,
 }
 
 /// All known recordings that some weights were trained or validated on.
@@ -42,20 +42,20 @@ pub struct Lineage {
 
 impl Lineage {
     /// The lineage of the weights of a run, from the lineage of its initial weights. `clips` and
-    /// `parts` have the same length.
+    /// `subsets` have the same length.
     pub fn of_run(
         run: &str,
         data: &DataConfig,
-        (clips, parts): (&[Clip], &[Subset]),
+        (clips, subsets): (&[Clip], &[Subset]),
         initial: Lineage,
     ) -> Lineage {
-        let used = clips.iter().zip(parts);
-        let used = used.filter(|&(_, &part)| part != Subset::Test);
-        let used = used.map(|(clip, &part)| LearnedClip {
+        let used = clips.iter().zip(subsets);
+        let used = used.filter(|&(_, &subset)| subset != Subset::Test);
+        let used = used.map(|(clip, &subset)| LearnedClip {
             run: run.to_string(),
             kind: kind_of(data, clip),
             clip: clip.clone(),
-            part,
+            subset,
         });
         Lineage {
             clips: initial.clips.into_iter().chain(used).collect(),
@@ -95,7 +95,8 @@ struct Line {
     corpus: String,
     speaker: String,
     label: String,
-    part: Option<Subset>,
+    #[serde(rename = "part")]
+    subset: Option<Subset>,
     content: Option<ContentHash>,
     /// Only read here; they are written as the last columns, if a clip is a segment.
     #[serde(default, skip_serializing)]
@@ -135,7 +136,7 @@ pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
             corpus: String::new(),
             speaker: String::new(),
             label: String::new(),
-            part: None,
+            subset: None,
             content: None,
             start: String::new(),
             end: String::new(),
@@ -151,7 +152,7 @@ pub fn print_lineage(out: impl Write, lineage: &Lineage) -> Result<()> {
             corpus: clip.corpus.clone(),
             speaker: clip.speaker.clone(),
             label: clip.label.clone(),
-            part: Some(learned.part),
+            subset: Some(learned.subset),
             content: clip.content,
             start: String::new(),
             end: String::new(),
@@ -179,9 +180,9 @@ pub fn parse_lineage(text: impl Read) -> Result<Lineage> {
     let mut lineage = Lineage::default();
     for line in csv::Reader::from_reader(text).deserialize() {
         let line: Line = line?;
-        match line.part {
+        match line.subset {
             None => lineage.unknown.push(line.run),
-            Some(part) => lineage.clips.push(LearnedClip {
+            Some(subset) => lineage.clips.push(LearnedClip {
                 run: line.run,
                 kind: line.kind,
                 clip: Clip {
@@ -196,7 +197,7 @@ pub fn parse_lineage(text: impl Read) -> Result<Lineage> {
                     sentence: String::new(),
                     content: line.content,
                 },
-                part,
+                subset,
             }),
         }
     }
@@ -223,13 +224,13 @@ mod tests {
             clip("x/2.wav", None),
             clip("x/3.wav", None),
         ];
-        let parts = [Subset::Train, Subset::Test, Subset::Validation];
+        let subsets = [Subset::Train, Subset::Test, Subset::Validation];
         let data = DataConfig {
             corpus: Some(CorpusKind::CremaD),
             ..DataConfig::default()
         };
         let initial = Lineage::unknown(Path::new("/somewhere/first.ot"));
-        let lineage = Lineage::of_run("second", &data, (&clips, &parts), initial);
+        let lineage = Lineage::of_run("second", &data, (&clips, &subsets), initial);
         assert_eq!(lineage.clips.len(), 2, "a test clip is not in the lineage");
         assert_eq!(lineage.unknown, ["first.ot"]);
         let mut text = Vec::new();

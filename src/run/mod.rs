@@ -136,7 +136,7 @@ impl RunFolder {
     /// # Errors
     /// Fails if a file cannot be removed.
     pub fn forget_results(&self) -> Result<()> {
-        let stress = SCORED.map(|part| self.stress_files(part));
+        let stress = SCORED.map(|subset| self.stress_files(subset));
         let results = [
             self.predictions_csv(),
             self.report_txt(),
@@ -319,10 +319,10 @@ impl RunFolder {
     /// Paths of the scores of the disturbed clips of a subset: `stress.csv` and so on for `test`,
     /// `stress-validation.csv` and so on for another one, so that the results of the test subset
     /// stay.
-    pub fn stress_files(&self, part: &str) -> StressFiles {
-        let stem = match part {
+    pub fn stress_files(&self, subset: &str) -> StressFiles {
+        let stem = match subset {
             "test" => "stress".to_string(),
-            part => format!("stress-{part}"),
+            subset => format!("stress-{subset}"),
         };
         let file = |ending| self.folder.join(format!("{stem}.{ending}"));
         StressFiles {
@@ -621,7 +621,7 @@ mod tests {
             run.reliability_png(),
             run.events(),
         ];
-        let stress = SCORED.map(|part| run.stress_files(part));
+        let stress = SCORED.map(|subset| run.stress_files(subset));
         let stress = stress.map(|files| [files.csv, files.json, files.png]);
         for file in files.iter().chain(stress.as_flattened()) {
             let name = file.file_name().unwrap().to_str().unwrap();

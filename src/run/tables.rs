@@ -27,7 +27,8 @@ struct SplitLine {
     /// Missing in runs of early versions.
     #[serde(default)]
     corpus_label: String,
-    part: Subset,
+    #[serde(rename = "part")]
+    subset: Subset,
     /// Missing in runs of early versions.
     #[serde(default)]
     content: Option<ContentHash>,
@@ -40,30 +41,30 @@ struct SplitLine {
 
 /// Writes `split.csv`, atomically: for each clip the path in the corpus folder, the corpus (if
 /// there are several), speaker, label, label of the corpus, subset, the hash of the recording,
-/// and start and end in seconds (if a clip is a segment of its file). `clips` and `parts` have the same length.
+/// and start and end in seconds (if a clip is a segment of its file). `clips` and `subsets` have the same length.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
-pub fn write_split(path: &Path, clips: &[Clip], parts: &[Subset]) -> Result<()> {
-    write_atomically(path, |file| print_split(file, clips, parts))
+pub fn write_split(path: &Path, clips: &[Clip], subsets: &[Subset]) -> Result<()> {
+    write_atomically(path, |file| print_split(file, clips, subsets))
 }
 
 /// Writes the text of `split.csv` to `out`.
 ///
 /// # Errors
 /// Fails if `out` cannot be written to.
-pub fn print_split(out: impl Write, clips: &[Clip], parts: &[Subset]) -> Result<()> {
+pub fn print_split(out: impl Write, clips: &[Clip], subsets: &[Subset]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let several = clips.iter().any(|clip| !clip.corpus.is_empty());
     let has_segments = clips.iter().any(|clip| clip.file.segment.is_some());
-    for (clip, &part) in clips.iter().zip(parts) {
+    for (clip, &subset) in clips.iter().zip(subsets) {
         let line = SplitLine {
             clip: clip.file.path.to_string_lossy().into_owned(),
             corpus: several.then(|| clip.corpus.clone()),
             speaker: clip.speaker_id().to_string(),
             label: clip.label.clone(),
             corpus_label: clip.corpus_label.clone(),
-            part,
+            subset,
             content: clip.content,
             start: String::new(),
             end: String::new(),
@@ -95,7 +96,7 @@ pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Sub
 pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Subset>)> {
     let mut reader = csv::Reader::from_reader(text);
     let mut clips = Vec::new();
-    let mut parts = Vec::new();
+    let mut subsets = Vec::new();
     for line in reader.deserialize() {
         let line: SplitLine = line?;
         let corpus = line
@@ -117,9 +118,9 @@ pub fn parse_split(text: impl Read, sources: &[Source]) -> Result<(Vec<Clip>, Ve
             sentence: String::new(),
             content: line.content,
         });
-        parts.push(line.part);
+        subsets.push(line.subset);
     }
-    Ok((clips, parts))
+    Ok((clips, subsets))
 }
 
 /// The corpus of a speaker such as `emodb:03`. Early versions had no column for it.

@@ -105,7 +105,7 @@ impl FiniteGuard {
         }
         let values = losses.iter().map(|loss| loss.double_value(&[]));
         match (first..).zip(values).find(|(_, loss)| !loss.is_finite()) {
-            Some((step, loss)) => bail!(explosion("training loss", loss, plan, step)),
+            Some((step, loss)) => bail!(non_finite("training loss", loss, plan, step)),
             None => Ok(()),
         }
     }
@@ -128,7 +128,7 @@ impl FiniteGuard {
             .iter()
             .all(|(_, tensor)| is_finite(tensor))
         {
-            bail!(explosion("weights", f64::NAN, plan, step));
+            bail!(non_finite("weights", f64::NAN, plan, step));
         }
         Ok(())
     }
@@ -143,14 +143,14 @@ pub(super) fn check_validation_loss(loss: f64, plan: &EpochPlan) -> Result<()> {
         let last_step = plan.steps().saturating_sub(1);
         bail!(NonFiniteLoss {
             clips: Vec::new(),
-            ..explosion("validation loss", loss, plan, last_step)
+            ..non_finite("validation loss", loss, plan, last_step)
         });
     }
     Ok(())
 }
 
 /// The error of a step (from 0).
-fn explosion(which: &'static str, loss: f64, plan: &EpochPlan, step: usize) -> NonFiniteLoss {
+fn non_finite(which: &'static str, loss: f64, plan: &EpochPlan, step: usize) -> NonFiniteLoss {
     NonFiniteLoss {
         which,
         loss,

@@ -1,9 +1,11 @@
 //! Binding to `fused.cpp`: libtorch's fused AdamW kernel, which tch does not expose.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
+
+use crate::libtorch;
 
 /// Settings of one optimizer step.
 pub(super) struct Step {
@@ -45,11 +47,10 @@ pub(super) fn adamw(parameters: &[[&Tensor; 4]], rates: &[f64], step: &Step) {
         .iter()
         .map(|tensor| tensor.as_ptr())
         .collect();
-    let mut message = [0; 1024];
-    // SAFETY: the pointers are to live tensors, four for each parameter, and to as many rates. The tensors are changed
-    // in place, as tch's in-place operations do through the same kind of pointer. `message` is a
-    // buffer of the given size, and the function terminates the message with a zero.
-    let failed = unsafe {
+    // SAFETY: the pointers are to live tensors, four for each parameter, and to as many rates. The tensors
+    // are changed in place, as tch's in-place operations do through the same kind of pointer. The buffer
+    // has `length` bytes.
+    let updated = libtorch::call(|message, length| unsafe {
         emovox_fused_adamw(
             tensors.as_ptr(),
             rates.as_ptr(),
@@ -60,13 +61,9 @@ pub(super) fn adamw(parameters: &[[&Tensor; 4]], rates: &[f64], step: &Step) {
             step.weight_decay,
             step.epsilon,
             step.clip_norm,
-            message.as_mut_ptr(),
-            message.len(),
+            message,
+            length,
         )
-    };
-    if failed != 0 {
-        // SAFETY: `snprintf` terminates the message with a zero.
-        let message = unsafe { CStr::from_ptr(message.as_ptr()) };
-        panic!("{}", message.to_string_lossy());
-    }
+    });
+    updated.unwrap_or_else(|message| panic!("{message}"));
 }

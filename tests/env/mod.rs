@@ -13,10 +13,12 @@ pub mod tiny;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use emovox::corpus::demo;
+use emovox::evaluation::EpochMetrics;
+use emovox::run::read_metrics;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use tempfile::TempDir;
 
@@ -131,8 +133,9 @@ impl TestEnv {
     }
 
     /// Runs a command line of emovox and returns its output.
+    #[track_caller]
     pub fn run(&self, line: &str) -> CommandOutput {
-        CommandOutput::of(line, self.command(line).output().unwrap())
+        process::run_command(&mut self.command(line))
     }
 
     /// A command line of emovox that has not started yet.
@@ -146,7 +149,9 @@ impl TestEnv {
         }
         command
             .current_dir(self.folder.path())
-            .env("EMOVOX_CACHE", self.folder.path().join("cache"));
+            .env("EMOVOX_CACHE", self.folder.path().join("cache"))
+            // Without this, a command could wait for the terminal in which the tests run.
+            .stdin(Stdio::null());
         command
     }
 
@@ -183,9 +188,21 @@ pub fn files(folder: &Path) -> Files {
     found
 }
 
+/// The epochs of a run, with 0 as their seconds, which differ from run to run.
+pub fn metrics_without_seconds(run: &Path) -> Vec<EpochMetrics> {
+    let mut epochs = read_metrics(&run.join("metrics.csv")).unwrap();
+    for epoch in &mut epochs {
+        epoch.seconds = 0.0;
+    }
+    epochs
+}
+
 pub struct CommandOutput {
     pub line: String,
     pub code: i32,
+    /// Standard output.
+    pub bytes: Vec<u8>,
+    /// Standard output as text.
     pub out: String,
     pub error: String,
 }
@@ -199,6 +216,7 @@ impl CommandOutput {
             code: output.status.code().unwrap_or(-1),
             out: text(&output.stdout),
             error: text(&output.stderr),
+            bytes: output.stdout,
         }
     }
 
@@ -223,6 +241,15 @@ impl CommandOutput {
             assert!(!error.contains(inside), "{line}\n{error}");
         }
         self
+    }
+
+    /// Asserts that the command failed like [`Self::fails_with`], with only one line of error.
+    #[track_caller]
+    pub fn fails_with_one_line(self, words: &[&str]) -> CommandOutput {
+        let output = self.fails_with(words);
+        let CommandOutput { line, error, .. } = &output;
+        assert_eq!(error.trim().lines().count(), 1, "{line}\n{error}");
+        output
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::process::run_command;
 use super::{CommandOutput, TestEnv};
 
 /// NVIDIA's software on a machine.
@@ -67,14 +68,9 @@ fn compile(variable: &str, usual: &str, flags: &[&str], source: &str, library: &
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/stubs")
         .join(source);
-    let status = Command::new(compiler)
-        .args(["-shared", "-fPIC"])
-        .args(flags)
-        .arg(source)
-        .arg("-o")
-        .arg(library)
-        .status();
-    assert!(status.unwrap().success());
+    let mut command = Command::new(compiler);
+    command.args(["-shared", "-fPIC"]).args(flags).arg(source);
+    run_command(command.arg("-o").arg(library)).success();
 }
 
 /// Lets a process find the libraries of a machine.
@@ -97,7 +93,6 @@ impl TestEnv {
     ) -> CommandOutput {
         let mut command = self.command(line);
         put_on(machine, &mut command);
-        command.envs(variables.iter().copied());
-        CommandOutput::of(line, command.output().unwrap())
+        run_command(command.envs(variables.iter().copied()))
     }
 }

@@ -134,12 +134,12 @@ fn inspect_corpus(args: &InspectArgs, folder: &Path) -> Result<ExitCode> {
     outputs.check(&csv, CorpusStats::is_own_csv)?;
     outputs.check(&picture, is_own_picture)?;
     let bar = bar(corpus.clips.len(), "recordings", "clips");
-    let survey = CorpusStats::read(&corpus, || bar.inc(1));
+    let stats = CorpusStats::read(&corpus, || bar.inc(1));
     bar.finish_and_clear();
-    survey.write_csv(&csv)?;
-    write(&picture, &corpus_stats_png(&survey)?)?;
+    stats.write_csv(&csv)?;
+    write(&picture, &corpus_stats_png(&stats)?)?;
     print_text(
-        &(corpus_stats_text(&survey)
+        &(corpus_stats_text(&stats)
             + "
 "),
     );

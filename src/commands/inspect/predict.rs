@@ -25,7 +25,7 @@ pub(super) fn predictions(
     let Waveform {
         samples,
         sample_rate,
-    } = &recording.heard;
+    } = &recording.trimmed;
     let rate = f64::from(*sample_rate);
     let length = ((window * rate) as usize).clamp(1, samples.len());
     let min_hop = (samples.len() - length) / MAX_WINDOWS;

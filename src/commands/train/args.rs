@@ -112,7 +112,7 @@ pub(super) fn configure(args: &TrainArgs) -> Result<RunConfig> {
 
 /// True if the subsets of a manifest or a folder are used: it defines them, and no other split is
 /// requested.
-pub(super) fn keeps_parts(args: &TrainArgs, config: &RunConfig, corpus: &Corpus) -> bool {
+pub(super) fn keeps_subsets(args: &TrainArgs, config: &RunConfig, corpus: &Corpus) -> bool {
     let split = &config.split;
     let other_split = args.split.is_some()
         || !split.validation_speakers.is_empty()

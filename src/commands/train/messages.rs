@@ -216,15 +216,15 @@ pub(super) fn describe_final(experiment: &Experiment) {
 /// Reports clips and speakers of each subset, and everything that limits the meaning of the scores.
 pub(super) fn describe_split(experiment: &Experiment) {
     let (clips, split) = (&experiment.loaded.clips, &experiment.split);
-    for part in Subset::ALL {
-        let indices = split.indices(part);
+    for subset in Subset::ALL {
+        let indices = split.indices(subset);
         if indices.is_empty() {
-            say!("{part:>10}:     no clips");
+            say!("{subset:>10}:     no clips");
             continue;
         }
-        let in_part: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
-        let speakers = corpus::describe_speakers(&in_part, true);
-        say!("{part:>10}: {:>5} clips, {speakers}", indices.len());
+        let in_subset: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
+        let speakers = corpus::describe_speakers(&in_subset, true);
+        say!("{subset:>10}: {:>5} clips, {speakers}", indices.len());
     }
     let leaked = experiment.leaked().len();
     let weights = experiment.caveats.test.notes("the initial weights");

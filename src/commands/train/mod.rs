@@ -32,7 +32,7 @@ use emovox::run::RunFolder;
 use emovox::training::{Balance, NonFiniteLoss};
 
 pub use args::TrainArgs;
-use args::{configure, configure_resumed, keeps_parts};
+use args::{configure, configure_resumed, keeps_subsets};
 use messages::{
     describe, describe_final, describe_head, describe_long, describe_place, describe_split,
     interrupted, train_with_bar,
@@ -153,7 +153,7 @@ fn begin(args: &TrainArgs, group: &ProcessGroup) -> Result<Experiment> {
     // This may make the demo corpus and compute features.
     let open = || {
         let corpus = open_data(&config.data)?;
-        if keeps_parts(args, &config, &corpus) {
+        if keeps_subsets(args, &config, &corpus) {
             config.split.kind = SplitKind::Given;
         }
         describe(&corpus, &config);

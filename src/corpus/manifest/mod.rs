@@ -7,6 +7,7 @@
 //! does not exist, or that ends before its segment, is left out, as an unreadable recording is.
 
 mod columns;
+mod entry;
 mod error;
 mod grid;
 mod json;
@@ -27,15 +28,15 @@ pub use error::ManifestError;
 pub(super) use label_map::MSP_PODCAST;
 
 use super::merge::common_folder;
-use super::spelling::{is_missing, merge_labels, merge_speakers};
+use super::spelling::{merge_labels, merge_speakers};
 use super::split::Subset;
-use super::subset_words::{SubsetUse, SubsetWords, meaning};
-use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes, emotion};
+use super::subset_words::SubsetWords;
+use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes};
 use crate::audio::Excerpt;
 use crate::plural::is_or_are;
+use entry::{Entries, Entry};
 use label_map::LabelMap;
 use place::Places;
-use segments::{Lengths, Times};
 use table::{Row, Table};
 
 /// The files of a manifest, and the folder of the recordings.
@@ -66,42 +67,14 @@ impl Manifest {
     /// If a manifest cannot be read, if an entry is invalid, if most recordings do not exist or are
     /// shorter than their segments, or if there are fewer than two classes.
     pub fn read(&self, seconds: impl Fn(&Path) -> Option<f64>) -> Result<Corpus, ManifestError> {
-        let mut tables = vec![(Table::read(&self.file, &self.columns)?, false)];
-        if let Some(test) = &self.test {
-            tables.push((Table::read(test, &self.columns)?, true));
-        }
-        let rows = || tables.iter().flat_map(|(table, _)| &table.rows);
-        // A clip without a speaker may have the same speaker as a clip of the other manifest.
-        if let Some(nameless) = rows().find(|row| row.speaker.is_none())
-            && rows().any(|row| row.speaker.is_some())
-        {
-            return Err(nameless.file.wrong(
-                "this manifest has no speakers, but the other manifest has; add the speakers to both, \
-                 or to neither",
-            ));
-        }
-        // Several lines may be segments of one file.
-        let mut known = HashSet::new();
-        let files = rows().map(|row| row.file.text.as_str());
-        let files: Vec<&str> = files.filter(|file| known.insert(*file)).collect();
-        let places = Places::find(&self.root, &files).ok_or_else(|| {
-            let first = &tables[0].0.rows[0];
-            first.file.wrong(format!(
-                "there is no recording {} in {}, and none of the others; set the folder that the paths \
-                 are relative to with --root",
-                first.file.text,
-                self.root.display()
-            ))
-        })?;
-
+        let tables = self.tables()?;
+        let places = self.find_recordings(&tables)?;
+        let mut entries = Entries::new(self, &places, seconds);
         let mut corpus = Corpus::empty(CorpusKind::Manifest, self.root.clone());
         corpus.notes.extend(places.notes());
-        let has_parts = self.test.is_some() || rows().any(|row| row.part.is_some());
-        let mut lines: BTreeMap<Excerpt, String> = BTreeMap::new();
-        let mut unlabelled = Vec::new();
-        let mut behind_end = Vec::new();
-        let mut lengths = Lengths::new(seconds);
-        for (table, tests) in &tables {
+        let has_subsets = self.test.is_some() || rows(&tables).any(|row| row.subset.is_some());
+        let (mut missing, mut behind_end, mut unused) = (Vec::new(), Vec::new(), Vec::new());
+        for Listed { table, is_test } in &tables {
             let map = LabelMap::of(self.label_map.as_deref(), table)?;
             for note in table.notes.iter().cloned().chain(map.note()) {
                 if !corpus.notes.contains(&note) {
@@ -109,116 +82,82 @@ impl Manifest {
                 }
             }
             for row in &table.rows {
-                let path = places.of(&row.file.text);
-                // One file can have several spellings of its path.
-                let found = self.root.join(&path).canonicalize().ok();
-                let times = Times::of(row)?;
-                let (segment, mismatch) = match &found {
-                    Some(found) => match lengths.place(times, found) {
-                        Ok(segment) => (segment, None),
-                        Err(reason) => (segments::as_listed(times), Some(reason)),
-                    },
-                    None => (segments::as_listed(times), None),
-                };
-                let file = Excerpt { path, segment };
-                let canonical = file.at(found.as_ref().unwrap_or(&file.path));
-                if let Some(before) = lines.insert(canonical, row.file.place()) {
-                    let listed = file.at(&row.file.text);
-                    return Err(row.file.wrong(format!(
-                        "{listed} is listed already, in {before}; list each recording once"
-                    )));
+                match entries.read(row, &map, *is_test)? {
+                    Entry::Clip(clip, subset) => {
+                        if has_subsets {
+                            let subset = subset.unwrap_or(Subset::Train);
+                            corpus.given.insert(clip.file.clone(), subset);
+                        }
+                        corpus.clips.push(clip);
+                    }
+                    Entry::Missing(recording) => missing.push(recording),
+                    Entry::BehindEnd(recording) => behind_end.push(recording),
+                    Entry::Unused(recording) => unused.push(recording),
                 }
-                let label = if is_missing(&row.label.text) && !map.has(&row.label) {
-                    emotion::common(&row.label.text)
-                } else {
-                    emotion::common(map.meaning(&row.label)?)
-                };
-                let part = self.part_of(row, *tests)?;
-                if part == Some(SubsetUse::None) {
-                    let word = row.part.as_ref().map_or("", |cell| &cell.text);
-                    unlabelled.push(Skipped {
-                        file,
-                        reason: format!(
-                            "it is in the subset '{word}', which is not used (--map-split '{word}=none')"
-                        ),
-                    });
-                    continue;
-                }
-                if is_missing(&label) && !self.classes.contains(&label) {
-                    unlabelled.push(Skipped {
-                        file,
-                        reason: format!(
-                            "its label is '{}', which is not a class ({}); --map '{label}={label}' \
-                             makes it one",
-                            row.label.text,
-                            row.label.place()
-                        ),
-                    });
-                    continue;
-                }
-                if !file.below(&self.root).path.is_file() {
-                    corpus.skipped.push(Skipped {
-                        file,
-                        reason: format!("{} ({})", places.reason(&row.file.text), row.file.place()),
-                    });
-                    continue;
-                }
-                if let Some(reason) = mismatch {
-                    behind_end.push(Skipped {
-                        file,
-                        reason: format!("{reason} ({})", row.file.place()),
-                    });
-                    continue;
-                }
-                if has_parts {
-                    corpus.given.insert(
-                        file.clone(),
-                        part.and_then(SubsetUse::subset).unwrap_or(Subset::Train),
-                    );
-                }
-                let speaker = row.speaker.as_ref();
-                corpus.clips.push(Clip {
-                    file,
-                    label,
-                    corpus_label: row.label.text.clone(),
-                    corpus: String::new(),
-                    speaker: speaker.map_or(String::new(), |cell| cell.text.clone()),
-                    sentence: String::new(),
-                    content: None,
-                });
             }
         }
-        if let Some(first) = corpus.skipped.first()
-            && corpus.skipped.len() > corpus.clips.len()
+        self.check_missing(&missing, corpus.clips.len())?;
+        let note = check_ends(&behind_end, corpus.clips.len())?;
+        corpus.notes.extend(note);
+        corpus.skipped = [missing, behind_end, unused].concat();
+        self.finish(corpus)
+    }
+
+    /// Reads the manifest, and the one of the test clips.
+    fn tables(&self) -> Result<Vec<Listed>, ManifestError> {
+        let read = |file: &Path, is_test| {
+            let table = Table::read(file, &self.columns)?;
+            Ok(Listed { table, is_test })
+        };
+        let mut tables = vec![read(&self.file, false)?];
+        if let Some(test) = &self.test {
+            tables.push(read(test, true)?);
+        }
+        // A clip without a speaker may have the same speaker as a clip of the other manifest.
+        if let Some(nameless) = rows(&tables).find(|row| row.speaker.is_none())
+            && rows(&tables).any(|row| row.speaker.is_some())
         {
-            return Err(ManifestError::Lost {
-                lost: corpus.skipped.len(),
-                all: corpus.skipped.len() + corpus.clips.len(),
+            return Err(nameless.file.wrong(
+                "this manifest has no speakers, but the other manifest has; add the speakers to both, \
+                 or to neither",
+            ));
+        }
+        Ok(tables)
+    }
+
+    /// Finds the recordings of all lines below the root.
+    fn find_recordings(&self, tables: &[Listed]) -> Result<Places, ManifestError> {
+        // Several lines may be segments of one file.
+        let mut known = HashSet::new();
+        let files = rows(tables).map(|row| row.file.text.as_str());
+        let files: Vec<&str> = files.filter(|file| known.insert(*file)).collect();
+        Places::find(&self.root, &files).ok_or_else(|| {
+            let first = &tables[0].table.rows[0];
+            first.file.wrong(format!(
+                "there is no recording {} in {}, and none of the others; set the folder that the paths \
+                 are relative to with --root",
+                first.file.text,
+                self.root.display()
+            ))
+        })
+    }
+
+    /// Fails if more recordings are missing than found.
+    fn check_missing(&self, missing: &[Skipped], found: usize) -> Result<(), ManifestError> {
+        match missing.first() {
+            Some(first) if missing.len() > found => Err(ManifestError::Lost {
+                lost: missing.len(),
+                all: missing.len() + found,
                 root: self.root.clone(),
                 first: first.file.path.clone(),
                 reason: first.reason.clone(),
-            });
+            }),
+            _ => Ok(()),
         }
-        if let Some(first) = behind_end.first() {
-            let (lost, all) = (behind_end.len(), behind_end.len() + corpus.clips.len());
-            let (first, reason) = (first.file.path.clone(), first.reason.clone());
-            if lost > corpus.clips.len() {
-                return Err(ManifestError::BehindEnd {
-                    lost,
-                    all,
-                    first,
-                    reason,
-                });
-            }
-            corpus.notes.push(format!(
-                "{lost} of the {all} clips {} left out, because their segments are not in their \
-                 recordings; the first is in {}: {reason}",
-                is_or_are(lost),
-                first.display()
-            ));
-        }
-        corpus.skipped.extend(behind_end);
-        corpus.skipped.extend(unlabelled);
+    }
+
+    /// Makes the paths, speakers and labels uniform.
+    fn finish(&self, mut corpus: Corpus) -> Result<Corpus, ManifestError> {
         make_relative(&mut corpus);
         corpus.notes.extend(segments::overlaps(&corpus.clips));
         let merged = merge_speakers(&mut corpus.clips).map_err(|unclear| {
@@ -240,26 +179,43 @@ impl Manifest {
             _ => Ok(corpus),
         }
     }
+}
 
-    /// The use of the subset in a line. All lines of the test manifest are in the test subset.
-    fn part_of(&self, row: &Row, tests: bool) -> Result<Option<SubsetUse>, ManifestError> {
-        let Some(cell) = &row.part else {
-            return Ok(tests.then_some(SubsetUse::Test));
-        };
-        let word = &cell.text;
-        let part = meaning(word, &self.subset_words).ok_or_else(|| {
-            cell.wrong(format!(
-                "'{word}' is not a subset of a split; write train, validation (or dev, val) or test, or add \
-                 --map-split '{word}=test' (or =train, =validation, or =none to leave these lines out)"
-            ))
-        })?;
-        if tests && ![SubsetUse::Test, SubsetUse::None].contains(&part) {
-            return Err(cell.wrong(format!(
-                "'{word}' in the manifest of the test clips (--test-manifest)"
-            )));
-        }
-        Ok(Some(part))
+/// The content of a manifest file, and its use.
+struct Listed {
+    table: Table,
+    /// True if all clips are in the test subset.
+    is_test: bool,
+}
+
+fn rows(tables: &[Listed]) -> impl Iterator<Item = &Row> {
+    tables.iter().flat_map(|listed| &listed.table.rows)
+}
+
+/// A note about clips whose segments are not in their recordings.
+///
+/// # Errors
+/// If there are more of them than other clips.
+fn check_ends(behind_end: &[Skipped], others: usize) -> Result<Option<String>, ManifestError> {
+    let Some(first) = behind_end.first() else {
+        return Ok(None);
+    };
+    let (lost, all) = (behind_end.len(), behind_end.len() + others);
+    let (first, reason) = (first.file.path.clone(), first.reason.clone());
+    if lost > others {
+        return Err(ManifestError::BehindEnd {
+            lost,
+            all,
+            first,
+            reason,
+        });
     }
+    Ok(Some(format!(
+        "{lost} of the {all} clips {} left out, because their segments are not in their recordings; the \
+         first is in {}: {reason}",
+        is_or_are(lost),
+        first.display()
+    )))
 }
 
 /// If the manifest has absolute paths, makes all paths relative to the deepest common folder, so
@@ -282,7 +238,7 @@ fn make_relative(corpus: &mut Corpus) {
     let given = std::mem::take(&mut corpus.given);
     corpus.given = given
         .into_iter()
-        .map(|(file, part)| (below(&file), part))
+        .map(|(file, subset)| (below(&file), subset))
         .collect();
     corpus.folder = common;
 }

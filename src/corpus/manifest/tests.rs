@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::super::speakers;
 use super::*;
+use crate::corpus::subset_words::SubsetUse;
 
 /// A folder with recordings (empty files, because these tests read no audio) and manifests.
 struct TestEnv(TempDir);
@@ -294,14 +295,14 @@ fn subsets_come_from_a_column_or_from_two_manifests() {
     let env = TestEnv::with(&["a.wav", "b.wav", "c.wav"]);
     let text = "file,label,part\na.wav,anger,Train\nb.wav,fear,dev\nc.wav,anger,test\n";
     let given = env.read("list.csv", text).unwrap().given;
-    let parts: Vec<Subset> = given.into_values().collect();
-    assert_eq!(parts, Subset::ALL);
+    let subsets: Vec<Subset> = given.into_values().collect();
+    assert_eq!(subsets, Subset::ALL);
 
     let mut two = env.manifest("train.csv", "file,label\na.wav,anger\nb.wav,fear\n");
     two.test = Some(env.write("test.csv", "file,label\nc.wav,anger\n"));
     let corpus = two.read(|_| None).unwrap();
-    let parts: Vec<Subset> = corpus.given.into_values().collect();
-    assert_eq!(parts, [Subset::Train, Subset::Train, Subset::Test]);
+    let subsets: Vec<Subset> = corpus.given.into_values().collect();
+    assert_eq!(subsets, [Subset::Train, Subset::Train, Subset::Test]);
 
     env.write("test.csv", "file,label\na.wav,anger\n");
     let error = two.read(|_| None).unwrap_err().to_string();
@@ -822,8 +823,8 @@ fn words_for_subsets_have_given_meanings() {
         .subset_words
         .insert("Test2".into(), SubsetUse::None);
     let corpus = manifest.read(|_| None).unwrap();
-    let parts: Vec<Subset> = corpus.given.into_values().collect();
-    assert_eq!(parts, [Subset::Train, Subset::Test, Subset::Train]);
+    let subsets: Vec<Subset> = corpus.given.into_values().collect();
+    assert_eq!(subsets, [Subset::Train, Subset::Test, Subset::Train]);
     assert_eq!(corpus.skipped.len(), 1);
     assert!(
         corpus.skipped[0]

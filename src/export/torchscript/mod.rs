@@ -11,7 +11,7 @@ use tch::Tensor;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{card, names, tracts};
+use super::{card, names, warps};
 use crate::inference::Predictor;
 use crate::model::{self, BilstmConfig, ModelConfig};
 
@@ -30,7 +30,7 @@ const SEED: &str = include_str!("seed.py");
 /// # Errors
 /// If libtorch cannot write the archive, or cannot read it again.
 pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
-    let [matrices, additions] = tracts(predictor);
+    let [matrices, additions] = warps(predictor);
     let tensors = predictor.model().tensors();
     let weights = tensors
         .iter()
@@ -40,7 +40,7 @@ pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
     tensors.push(("tract_additions".into(), on_cpu(&additions)));
 
     let archive = model::encode(&tensors)?;
-    let parts = model::archive_parts(&archive)?;
+    let entries = model::archive_entries(&archive)?;
     let code = code(predictor, &tensors);
     let card = card(predictor)?;
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -49,7 +49,7 @@ pub fn torchscript(predictor: &Predictor) -> Result<Vec<u8>> {
         zip.start_file(format!("archive/{name}"), plain)?;
         Ok(zip.write_all(bytes)?)
     };
-    for (name, bytes) in parts {
+    for (name, bytes) in entries {
         // The archive of weights has debug information in `code/`, which does not match the new
         // source.
         if !name.starts_with("code/") {

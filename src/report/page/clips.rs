@@ -37,7 +37,14 @@ pub struct ClipRow {
     pub sound: usize,
 }
 
-/// A row for each prediction. `sound` maps the file or segment of a clip to the index of its recording.
+/// The speaker of each clip; empty if unknown.
+pub(super) fn speakers(saved: &SavedPredictions) -> Vec<&str> {
+    let clips = saved.clips.iter();
+    clips.map(|clip| clip.speaker.as_str()).collect()
+}
+
+/// A row for each prediction. `sound` maps the file or segment of a clip to the index of its
+/// recording.
 pub(super) fn rows(
     saved: &SavedPredictions,
     training: &str,

@@ -62,8 +62,8 @@ struct Table {
 }
 
 impl Table {
-    /// True for a column of words, which is aligned at the left. In a column of numbers, every cell is
-    /// empty, a dash, or starts with a digit or a sign. (The template passes references.)
+    /// True for a column of words, which is aligned at the left. In a column of numbers, every cell
+    /// is empty, a dash, or starts with a digit or a sign. (The template passes references.)
     fn is_text(&self, column: &usize) -> bool {
         let is_number = |cell: &String| {
             let cell = cell.trim_start_matches(['+', '-', '−', '±']);
@@ -144,8 +144,8 @@ pub fn is_own_page(file: &Path) -> bool {
 fn policy() -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
     format!(
-        "default-src 'none'; img-src data:; media-src 'self' file: data:; style-src {}; script-src {}; \
-         base-uri 'none'; form-action 'none'",
+        "default-src 'none'; img-src data:; media-src 'self' file: data:; style-src {}; \
+         script-src {}; base-uri 'none'; form-action 'none'",
         hash(STYLE),
         hash(SCRIPT)
     )

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::clips::rows;
+use super::clips::{rows, speakers};
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::stress::{StressChecks, checks_text};
 use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
@@ -15,7 +15,7 @@ use crate::bounded;
 use crate::config::RunConfig;
 use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, SpeakerScores};
 use crate::leakage::is_in_question;
-use crate::report::{recall_png, reliability_png};
+use crate::report::{joined_notes, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_fold_predictions, trial_name};
 
 /// The fields of a cross-validation's `report.json` that a page shows.
@@ -72,6 +72,25 @@ impl SavedResults {
         })
     }
 
+    /// The seed of `recall.png`; empty without trainings.
+    fn first_seed(&self) -> String {
+        let first = self.cells.first();
+        first.map_or(String::new(), |cell| cell.seed.to_string())
+    }
+
+    fn subtitle(&self) -> String {
+        let independent = if self.speakers_shared || is_in_question(&self.notes) {
+            ""
+        } else {
+            ", by a model that was not trained on this speaker"
+        };
+        format!(
+            "cross-validation of {} on {}, folds {}: \
+             every speaker is tested once{independent}; {} predictions",
+            self.arch, self.corpus, self.folds, self.metrics.clips
+        )
+    }
+
     /// The channel of recordings that the models read; the mix if no settings can be read.
     fn channel(&self, folder: &Path) -> Channel {
         let config = |cell: &SavedCell| {
@@ -106,43 +125,8 @@ pub fn folds_page(
     let results = SavedResults::read(folder)?;
     let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
-    let by_training = read_fold_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
-    let mut files = FileIndex::default();
-    let mut clips: Vec<ClipRow> = Vec::new();
-    // The seed of recall.png.
-    let first_seed = results.cells.first().map(|cell| cell.seed.to_string());
-    let first_seed = first_seed.unwrap_or_default();
-    let mut distinct = Distinct::new(results.metrics.classes.len());
-    let mut first: Option<SavedPredictions> = None;
-    for (training, saved) in by_training {
-        let is_first = training[1] == first_seed;
-        let training = format!("fold {}, seed {}", training[0], training[1]);
-        let index_of = |file: &Excerpt| files.index_of(file.below(data));
-        clips.extend(rows(&saved, &training, index_of));
-        distinct.add(&saved);
-        match &mut first {
-            _ if !is_first => {}
-            None => first = Some(saved),
-            Some(first) => {
-                first.clips.extend(saved.clips);
-                first.predictions.truth.extend(saved.predictions.truth);
-                first
-                    .predictions
-                    .probabilities
-                    .extend(saved.predictions.probabilities);
-            }
-        }
-    }
-    let first =
-        first.with_context(|| format!("no training of {} is finished yet", results.name))?;
-    let speakers: Vec<&str> = first
-        .clips
-        .iter()
-        .map(|clip| clip.speaker.as_str())
-        .collect();
-    let title = format!("{}: all folds and seeds", results.name);
-    let title_of_first = format!("{}: all folds, seed {first_seed}", results.name);
-    let note = (!results.notes.is_empty()).then(|| results.notes.join("; "));
+    let predicted = Predicted::read(folder, data, &results)?;
+    let distinct = &predicted.distinct;
     let metrics = &results.metrics;
     // Over the seeds, the mean of the macro-F1 is not that of all predictions together.
     let shown = Metrics {
@@ -151,56 +135,91 @@ pub fn folds_page(
     };
     let page = Page {
         title: results.name.clone(),
-        subtitle: format!(
-            "cross-validation of {} on {}, folds {}: every speaker is tested once{}; {} predictions",
-            results.arch,
-            results.corpus,
-            results.folds,
-            if results.speakers_shared || is_in_question(&results.notes) {
-                ""
-            } else {
-                ", by a model that was not trained on this speaker"
-            },
-            metrics.clips
-        ),
+        subtitle: results.subtitle(),
         notes: results.notes.clone(),
         figures: figures(&shown, results.intervals, results.calibration.ece),
         tables: vec![
             fold_table(&results, &results.stress(folder)?),
             class_table(metrics, &distinct.of_classes),
             speaker_table(&results.speakers, |speaker| {
-                distinct
-                    .of_speakers
-                    .get(&speaker.speaker)
-                    .copied()
-                    .unwrap_or_default()
+                let clips = distinct.of_speakers.get(&speaker.speaker);
+                clips.copied().unwrap_or_default()
             }),
         ],
         confusion: Some(Confusion::new(metrics)),
-        pictures: vec![
-            Picture::new(
-                "Recall",
-                &recall_png(
-                    &first.predictions,
-                    &speakers,
-                    &title_of_first,
-                    note.as_deref(),
-                )?,
-            ),
-            Picture::new(
-                "Reliability",
-                &reliability_png(&results.calibration, &title, note.as_deref())?,
-            ),
-        ],
+        pictures: predicted.pictures(&results)?,
         clips: Some(Clips {
-            classes: first.predictions.classes.clone(),
-            clips,
-            sounds: read_sounds(&files.files, results.channel(folder), how, advance),
+            classes: predicted.first.predictions.classes,
+            clips: predicted.clips,
+            sounds: read_sounds(
+                &predicted.files.files,
+                results.channel(folder),
+                how,
+                advance,
+            ),
         }),
         settings: vec![("Settings and folds (cross-validation.toml)".into(), plan)],
         ..Page::default()
     };
     page.html()
+}
+
+/// Predictions of all trainings of a cross-validation.
+struct Predicted {
+    clips: Vec<ClipRow>,
+    files: FileIndex,
+    distinct: Distinct,
+    /// Predictions of the trainings with the first seed.
+    first: SavedPredictions,
+}
+
+impl Predicted {
+    /// Reads the predictions in `folder`, with recordings in the folder `data`.
+    fn read(folder: &Path, data: &Path, results: &SavedResults) -> Result<Predicted> {
+        let by_training = read_fold_predictions(&RunFolder::in_folder(folder).predictions_csv())?;
+        let (mut clips, mut files) = (Vec::new(), FileIndex::default());
+        let mut distinct = Distinct::new(results.metrics.classes.len());
+        let first_seed = results.first_seed();
+        let mut first: Option<SavedPredictions> = None;
+        for (training, saved) in by_training {
+            let name = format!("fold {}, seed {}", training[0], training[1]);
+            let index_of = |file: &Excerpt| files.index_of(file.below(data));
+            clips.extend(rows(&saved, &name, index_of));
+            distinct.add(&saved);
+            match &mut first {
+                _ if training[1] != first_seed => {}
+                None => first = Some(saved),
+                Some(first) => {
+                    first.clips.extend(saved.clips);
+                    let (all, more) = (&mut first.predictions, saved.predictions);
+                    all.truth.extend(more.truth);
+                    all.probabilities.extend(more.probabilities);
+                }
+            }
+        }
+        Ok(Predicted {
+            clips,
+            files,
+            distinct,
+            first: first
+                .with_context(|| format!("no training of {} is finished yet", results.name))?,
+        })
+    }
+
+    fn pictures(&self, results: &SavedResults) -> Result<Vec<Picture>> {
+        let note = joined_notes(&results.notes);
+        let note = note.as_deref();
+        let (name, seed) = (&results.name, results.first_seed());
+        let title = format!("{name}: all folds, seed {seed}");
+        let first = &self.first;
+        let recall = recall_png(&first.predictions, &speakers(first), &title, note)?;
+        let title = format!("{name}: all folds and seeds");
+        let reliability = reliability_png(&results.calibration, &title, note)?;
+        Ok(vec![
+            Picture::new("Recall", &recall),
+            Picture::new("Reliability", &reliability),
+        ])
+    }
 }
 
 /// Numbers of different clips. With several seeds, each clip has several predictions.
@@ -241,9 +260,9 @@ fn fold_table(results: &SavedResults, stress: &[Option<StressChecks>]) -> Table 
             checks_text(stress),
         ]
     };
-    let summary = |name: &str, spread: &SavedMeanStd, stress: String| {
+    let summary = |name: &str, scores: &SavedMeanStd, stress: String| {
         let [accuracy, uar, macro_f1] =
-            [spread.accuracy, spread.uar, spread.macro_f1].map(mean_std_text);
+            [scores.accuracy, scores.uar, scores.macro_f1].map(mean_std_text);
         vec![
             name.into(),
             String::new(),
@@ -299,9 +318,9 @@ fn fold_table(results: &SavedResults, stress: &[Option<StressChecks>]) -> Table 
     }
 }
 
-pub(super) fn mean_std_text(spread: MeanStd) -> String {
-    match spread.std {
-        Some(deviation) => format!("{:.1} ± {:.1} %", 100.0 * spread.mean, 100.0 * deviation),
-        None => percent(spread.mean),
+pub(super) fn mean_std_text(MeanStd { mean, std }: MeanStd) -> String {
+    match std {
+        Some(std) => format!("{:.1} ± {:.1} %", 100.0 * mean, 100.0 * std),
+        None => percent(mean),
     }
 }

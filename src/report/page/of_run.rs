@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::clips::rows;
+use super::clips::{rows, speakers};
 use super::stress::{read_stress, stress_picture, stress_tables};
 use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::audio::Excerpt;
@@ -14,8 +14,8 @@ use crate::config::RunConfig;
 use crate::escape::shell_word;
 use crate::evaluation::{Interval, Intervals, Metrics, SpeakerBootstrap, SpeakerScores, wilson};
 use crate::plural::counted;
-use crate::report::scores::scored_set;
-use crate::report::{Curves, Report, curves_png, recall_png, reliability_png};
+use crate::report::scores::{scored_set, speaker_name};
+use crate::report::{Curves, Report, StressReport, curves_png, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
 
 /// Results of a run, read from its folder.
@@ -31,7 +31,8 @@ impl Scored {
         let read = |path: PathBuf| {
             bounded::read_text(&path, bounded::RESULTS).with_context(|| {
                 format!(
-                    "cannot read {}; a run has this file after its training (emovox train --resume {})",
+                    "cannot read {}; a run has this file after its training \
+                     (emovox train --resume {})",
                     path.display(),
                     run.name()
                 )
@@ -56,20 +57,31 @@ impl Scored {
         })
     }
 
-    pub(super) fn speakers(&self) -> Vec<&str> {
-        self.saved
-            .clips
-            .iter()
-            .map(|clip| clip.speaker.as_str())
-            .collect()
-    }
-
     fn by_speaker(&self) -> SpeakerBootstrap {
-        SpeakerBootstrap::new(&self.saved.predictions, &self.speakers())
+        SpeakerBootstrap::new(&self.saved.predictions, &speakers(&self.saved))
     }
 
     pub(super) fn intervals(&self) -> Option<Intervals> {
         self.by_speaker().intervals(1)
+    }
+
+    fn pictures(&self, stress: Option<&StressReport>) -> Result<Vec<Picture>> {
+        let Scored { report, saved, .. } = self;
+        let title = format!("{}: {} subset", report.run, report.subset);
+        let note = report.note();
+        let note = note.as_deref();
+        let curves = curves_png(std::slice::from_ref(&self.curves))?;
+        let recall = recall_png(&saved.predictions, &speakers(saved), &title, note)?;
+        let reliability = reliability_png(&report.calibration, &title, note)?;
+        let mut pictures = vec![
+            Picture::new("Curves", &curves),
+            Picture::new("Recall", &recall),
+            Picture::new("Reliability", &reliability),
+        ];
+        if let Some(stress) = stress {
+            pictures.push(stress_picture(stress)?);
+        }
+        Ok(pictures)
     }
 }
 
@@ -78,9 +90,9 @@ fn refuse_final(run: &RunFolder) -> Result<()> {
     let config = RunConfig::read(&run.config_toml())?;
     if config.split.is_without_test() && !run.report_json().exists() {
         bail!(
-            "{name} is a final model: it is trained without a test subset, so there are no scored clips \
-             to show. Its curves are in {curves}; its scores on other recordings: emovox evaluate \
-             {path} --data DIR",
+            "{name} is a final model: it is trained without a test subset, so there are no scored \
+             clips to show. Its curves are in {curves}; its scores on other recordings: \
+             emovox evaluate {path} --data DIR",
             name = run.name(),
             curves = run.curves_png().display(),
             path = shell_word(&run.path().display().to_string())
@@ -101,15 +113,8 @@ pub fn run_page(
     advance: impl Fn() + Sync,
 ) -> Result<String> {
     let scored = Scored::read(run)?;
-    let Scored {
-        report,
-        saved,
-        curves,
-        config,
-    } = &scored;
+    let Scored { report, saved, .. } = &scored;
     let metrics = &saved.predictions.metrics();
-    let title = format!("{}: {} subset", report.run, report.part);
-    let note = report.note();
     let mut files = FileIndex::default();
     let clips = rows(saved, "", |file| files.index_of(file.below(data)));
     let channel = RunConfig::read(&run.config_toml())?.audio.channel;
@@ -124,24 +129,9 @@ pub fn run_page(
         speaker_table(&scored.by_speaker().each(), |speaker| speaker.clips),
     ];
     tables.extend(stress.iter().flat_map(stress_tables));
-    let mut pictures = vec![
-        Picture::new("Curves", &curves_png(std::slice::from_ref(curves))?),
-        Picture::new(
-            "Recall",
-            &recall_png(
-                &saved.predictions,
-                &scored.speakers(),
-                &title,
-                note.as_deref(),
-            )?,
-        ),
-        Picture::new(
-            "Reliability",
-            &reliability_png(&report.calibration, &title, note.as_deref())?,
-        ),
-    ];
-    if let Some(stress) = &stress {
-        pictures.push(stress_picture(stress)?);
+    let mut figures = figures(metrics, scored.intervals(), report.calibration.ece);
+    if let Some(epoch) = report.epoch {
+        figures.push(("epoch of the weights".into(), epoch.to_string()));
     }
     let (notes, facts) = if report.is_certified() {
         (Vec::new(), report.statements())
@@ -152,29 +142,22 @@ pub fn run_page(
         title: report.run.clone(),
         subtitle: format!(
             "{} of {}, {}",
-            scored_set(&report.part),
+            scored_set(&report.subset),
             report.corpus,
             counted(metrics.clips, "clip")
         ),
         notes,
         facts,
-        figures: figures(metrics, scored.intervals(), report.calibration.ece)
-            .into_iter()
-            .chain(
-                report
-                    .epoch
-                    .map(|epoch| ("epoch of the weights".into(), epoch.to_string())),
-            )
-            .collect(),
+        figures,
         tables,
         confusion: Some(Confusion::new(metrics)),
-        pictures,
+        pictures: scored.pictures(stress.as_ref())?,
         clips: Some(Clips {
             classes: saved.predictions.classes.clone(),
             clips,
             sounds: read_sounds(&files.files, channel, how, advance),
         }),
-        settings: vec![("Settings (config.toml)".into(), config.clone())],
+        settings: vec![("Settings (config.toml)".into(), scored.config.clone())],
     };
     page.html()
 }
@@ -226,8 +209,8 @@ pub(super) fn range(interval: Interval) -> String {
     )
 }
 
-/// Scores of each class; `clips` are the numbers of different clips. With several seeds each clip has
-/// several predictions, which are not independent: the intervals count it once.
+/// Scores of each class; `clips` are the numbers of different clips. With several seeds each clip
+/// has several predictions, which are not independent: the intervals count it once.
 pub(super) fn class_table(metrics: &Metrics, clips: &[u64]) -> Table {
     let row = |(class, name): (usize, &String)| {
         let scores = metrics.per_class[class];
@@ -245,8 +228,8 @@ pub(super) fn class_table(metrics: &Metrics, clips: &[u64]) -> Table {
     Table {
         title: "Classes".into(),
         explained: if has_several {
-            "Wilson's interval, which assumes independent clips. It counts each clip once, not once \
-             for each seed."
+            "Wilson's interval, which assumes independent clips. It counts each clip once, not \
+             once for each seed."
         } else {
             "Wilson's interval, which assumes independent clips."
         }
@@ -277,11 +260,7 @@ pub(super) fn speaker_table(
 ) -> Table {
     let row = |scores: &SpeakerScores| {
         vec![
-            if scores.speaker.is_empty() {
-                "unknown".into()
-            } else {
-                scores.speaker.clone()
-            },
+            speaker_name(&scores.speaker).to_string(),
             scores.clips.to_string(),
             percent(scores.accuracy),
             range(wilson_of_share(scores.accuracy, clips(scores))),

@@ -22,7 +22,7 @@ struct Compared {
     notes: Vec<String>,
     metrics: Metrics,
     /// Mean and standard deviation over the seeds of a cross-validation.
-    spread: Option<SavedMeanStd>,
+    over_seeds: Option<SavedMeanStd>,
     intervals: Option<Intervals>,
     ece: f64,
     stress: Option<StressChecks>,
@@ -79,11 +79,11 @@ fn of_run(run: &RunFolder) -> Result<Compared> {
     } = scored;
     Ok(Compared {
         name: report.run,
-        scored: format!("{} subset", report.part),
+        scored: format!("{} subset", report.subset),
         corpus: report.corpus,
         notes: report.notes,
         metrics: report.metrics,
-        spread: None,
+        over_seeds: None,
         intervals,
         ece: report.calibration.ece,
         stress: StressChecks::of(run)?,
@@ -101,7 +101,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
         corpus: results.corpus,
         notes: results.notes,
         metrics: results.metrics,
-        spread: Some(results.pooled),
+        over_seeds: Some(results.pooled),
         intervals: results.intervals,
         ece: results.calibration.ece,
         stress,
@@ -112,8 +112,8 @@ fn of_folds(folder: &Path) -> Result<Compared> {
 
 fn score_table(all: &[Compared]) -> Table {
     let row = |one: &Compared| {
-        let scores = match one.spread {
-            Some(spread) => [spread.accuracy, spread.uar, spread.macro_f1].map(mean_std_text),
+        let scores = match one.over_seeds {
+            Some(scores) => [scores.accuracy, scores.uar, scores.macro_f1].map(mean_std_text),
             None => [one.metrics.accuracy, one.metrics.uar, one.metrics.macro_f1].map(percent),
         };
         let [accuracy, uar, macro_f1] = scores;

@@ -40,7 +40,8 @@ pub enum Sounds {
 /// A recording on a page.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ClipSound {
-    /// URL for the player, with the times of a segment of a linked file as its fragment; none if the recording cannot be read.
+    /// URL for the player, with the times of a segment of a linked file as its fragment; none if
+    /// the recording cannot be read.
     pub source: Option<String>,
     /// Spectrogram as PNG in Base64.
     pub spectrogram: Option<String>,

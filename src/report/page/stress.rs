@@ -25,7 +25,7 @@ pub(super) fn read_stress(run: &RunFolder) -> Result<Option<StressReport>> {
     let text = bounded::read_text(&path, bounded::RESULTS).with_context(repeat)?;
     let report: StressReport = serde_json::from_str(&text).with_context(repeat)?;
     // Earlier versions wrote the scores of any subset into this file.
-    Ok((report.part == "test").then_some(report))
+    Ok((report.subset == "test").then_some(report))
 }
 
 /// The passed checks of a run's stress test; none before `emovox stress`.

@@ -5,13 +5,20 @@ use std::env;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use ab_glyph::{Font as _, FontRef};
-use fontdb::{Database, FaceInfo, ID, Stretch, Style, Weight};
+use fontdb::{Database, FaceInfo, ID, Stretch, Style};
 
 /// Folder with fonts that are used instead of those of the machine.
 pub const FONTS: &str = "EMOVOX_FONTS";
 
 /// Beginnings of the names of font families, the best first. Noto has all scripts in one style.
 const PREFERRED: [&str; 3] = ["Noto Sans CJK SC", "Noto Sans", "Noto"];
+
+/// Weight of the letters of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Weight {
+    Regular,
+    Bold,
+}
 
 /// One font.
 pub struct Face {
@@ -50,27 +57,26 @@ fn can_draw(font: &FontRef, letter: char) -> bool {
     glyph.0 != 0 && (letter.is_whitespace() || font.outline(glyph).is_some())
 }
 
-/// The built-in font, of regular weight or bold.
-pub fn built_in(bold: bool) -> Option<&'static Face> {
+/// The built-in font.
+pub fn built_in(weight: Weight) -> Option<&'static Face> {
     static REGULAR: LazyLock<Option<Face>> =
         LazyLock::new(|| Face::new(dejavu::sans::regular(), 0));
     static BOLD: LazyLock<Option<Face>> = LazyLock::new(|| Face::new(dejavu::sans::bold(), 0));
-    if bold {
-        BOLD.as_ref()
-    } else {
-        REGULAR.as_ref()
+    match weight {
+        Weight::Regular => REGULAR.as_ref(),
+        Weight::Bold => BOLD.as_ref(),
     }
 }
 
-/// The font that draws a letter: the built-in font, or the best font of the machine. `None` if no font
-/// has the letter.
-pub fn face_for(letter: char, bold: bool) -> Option<&'static Face> {
-    let built_in = [built_in(bold), built_in(false)].into_iter().flatten();
-    let mut built_in = built_in.filter(|face| face.has(letter));
+/// The font that draws a letter: the built-in font, or the best font of the machine. `None` if no
+/// font has the letter.
+pub fn face_for(letter: char, weight: Weight) -> Option<&'static Face> {
+    let built_in = [built_in(weight), built_in(Weight::Regular)].into_iter();
+    let mut built_in = built_in.flatten().filter(|face| face.has(letter));
     built_in.next().or_else(|| {
         static MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::new()));
         let mut machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        machine.face_for(letter, bold)
+        machine.face_for(letter, weight)
     })
 }
 
@@ -79,11 +85,11 @@ pub fn face_for(letter: char, bold: bool) -> Option<&'static Face> {
 struct Machine {
     fonts: Database,
     /// Opened fonts, with the weight that they were opened for.
-    opened: Vec<(bool, &'static Face)>,
+    opened: Vec<(Weight, &'static Face)>,
     /// Fonts that cannot be opened.
     damaged: HashSet<ID>,
     /// Results of earlier searches.
-    found: HashMap<(char, bool), Option<&'static Face>>,
+    found: HashMap<(char, Weight), Option<&'static Face>>,
 }
 
 impl Machine {
@@ -101,33 +107,33 @@ impl Machine {
         }
     }
 
-    fn face_for(&mut self, letter: char, bold: bool) -> Option<&'static Face> {
-        if let Some(&known) = self.found.get(&(letter, bold)) {
+    fn face_for(&mut self, letter: char, weight: Weight) -> Option<&'static Face> {
+        if let Some(&known) = self.found.get(&(letter, weight)) {
             return known;
         }
         // A word looks better in one font, so fonts that are already in use come first.
         let opened = self.opened.iter();
         let mut opened =
-            opened.filter(|(weight, face)| *weight == bold && can_draw(&face.outlines, letter));
+            opened.filter(|(other, face)| *other == weight && can_draw(&face.outlines, letter));
         let face = match opened.next() {
             Some(&(_, face)) => Some(face),
-            None => self.open_for(letter, bold),
+            None => self.open_for(letter, weight),
         };
-        self.found.insert((letter, bold), face);
+        self.found.insert((letter, weight), face);
         face
     }
 
     /// Opens the best font that has a letter.
-    fn open_for(&mut self, letter: char, bold: bool) -> Option<&'static Face> {
+    fn open_for(&mut self, letter: char, weight: Weight) -> Option<&'static Face> {
         let mut candidates: Vec<&FaceInfo> = self.fonts.faces().collect();
         candidates.retain(|font| !self.damaged.contains(&font.id));
-        candidates.sort_by_cached_key(|font| rank(font, bold));
+        candidates.sort_by_cached_key(|font| Rank::new(font, weight));
         let candidates: Vec<ID> = candidates.into_iter().map(|font| font.id).collect();
         for font in candidates {
             if self.has(font, letter) {
                 match self.open(font) {
                     Some(face) => {
-                        self.opened.push((bold, face));
+                        self.opened.push((weight, face));
                         return Some(face);
                     }
                     None => self.damaged.insert(font),
@@ -153,17 +159,33 @@ impl Machine {
 }
 
 /// Sort key of a font: upright, of normal width and of the right weight; then by its name.
-fn rank(font: &FaceInfo, bold: bool) -> (bool, bool, u16, usize, bool, String) {
-    let weight = if bold { Weight::BOLD } else { Weight::NORMAL };
-    let family = font.families.first();
-    let name = family.map_or(String::new(), |(name, _)| name.clone());
-    let preferred = PREFERRED.iter().position(|start| name.starts_with(start));
-    (
-        font.style != Style::Normal,
-        font.stretch != Stretch::Normal,
-        font.weight.0.abs_diff(weight.0),
-        preferred.unwrap_or(PREFERRED.len()),
-        font.monospaced,
-        name,
-    )
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_slanted: bool,
+    has_other_width: bool,
+    weight_difference: u16,
+    /// Index in [`PREFERRED`].
+    preference: usize,
+    is_monospaced: bool,
+    family: String,
+}
+
+impl Rank {
+    fn new(font: &FaceInfo, weight: Weight) -> Rank {
+        let weight = match weight {
+            Weight::Regular => fontdb::Weight::NORMAL,
+            Weight::Bold => fontdb::Weight::BOLD,
+        };
+        let family = font.families.first();
+        let family = family.map_or(String::new(), |(name, _)| name.clone());
+        let preferred = PREFERRED.iter().position(|start| family.starts_with(start));
+        Rank {
+            is_slanted: font.style != Style::Normal,
+            has_other_width: font.stretch != Stretch::Normal,
+            weight_difference: font.weight.0.abs_diff(weight.0),
+            preference: preferred.unwrap_or(PREFERRED.len()),
+            is_monospaced: font.monospaced,
+            family,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use ab_glyph::GlyphId;
 use harfrust::{Buffer, Direction, ShapeOptions, ShaperFont};
 use unicode_bidi::{BidiClass, ParagraphBidiInfo, bidi_class};
 
-use super::face::{Face, built_in, face_for};
+use super::face::{Face, Weight, built_in, face_for};
 
 /// A line of text. All lengths are fractions of an em.
 #[derive(Default)]
@@ -26,8 +26,8 @@ pub struct PlacedGlyph {
     pub y: f64,
 }
 
-/// A label inside other text. Without the marks, numbers behind an Arabic label would be drawn to the
-/// left of it.
+/// A label inside other text. Without the marks, numbers behind an Arabic label would be drawn to
+/// the left of it.
 pub fn isolated(label: &str) -> String {
     let is_reversed = |letter| matches!(bidi_class(letter), BidiClass::R | BidiClass::AL);
     if label.chars().any(is_reversed) {
@@ -37,10 +37,10 @@ pub fn isolated(label: &str) -> String {
     }
 }
 
-/// The glyphs of a text. `None` if each letter is one glyph of the built-in font, from left to right:
-/// then plotters draws the text.
-pub fn line(text: &str, bold: bool) -> Option<Line> {
-    let built_in = built_in(bold)?;
+/// The glyphs of a text. `None` if each letter is one glyph of the built-in font, from left to
+/// right: then plotters draws the text.
+pub fn line(text: &str, weight: Weight) -> Option<Line> {
+    let built_in = built_in(weight)?;
     if text.is_ascii() || !text.chars().any(|letter| needs_layout(letter, built_in)) {
         return None;
     }
@@ -49,7 +49,7 @@ pub fn line(text: &str, bold: bool) -> Option<Line> {
     let (levels, runs) = directions.visual_runs(0..text.len());
     for run in runs {
         let is_reversed = levels[run.start].is_rtl();
-        let mut pieces = pieces(text, run, bold, built_in);
+        let mut pieces = pieces(text, run, weight, built_in);
         if is_reversed {
             pieces.reverse();
         }
@@ -60,8 +60,8 @@ pub fn line(text: &str, bold: bool) -> Option<Line> {
     Some(line)
 }
 
-/// True for a letter that the built-in font lacks, that joins other letters, or that is read from right
-/// to left.
+/// True for a letter that the built-in font lacks, that joins other letters, or that is read from
+/// right to left.
 fn needs_layout(letter: char, built_in: &Face) -> bool {
     use BidiClass::*;
     match bidi_class(letter) {
@@ -76,7 +76,7 @@ fn needs_layout(letter: char, built_in: &Face) -> bool {
 fn pieces(
     text: &str,
     part: Range<usize>,
-    bold: bool,
+    weight: Weight,
     built_in: &'static Face,
 ) -> Vec<(&'static Face, Range<usize>)> {
     let mut pieces: Vec<(&Face, Range<usize>)> = Vec::new();
@@ -85,7 +85,7 @@ fn pieces(
         let end = start + letter.len_utf8();
         let face = match pieces.last() {
             Some((face, _)) if continues(letter, face) => face,
-            _ => face_for(letter, bold).unwrap_or(built_in),
+            _ => face_for(letter, weight).unwrap_or(built_in),
         };
         match pieces.last_mut() {
             Some((last, range)) if std::ptr::eq(*last, face) => range.end = end,
@@ -95,8 +95,8 @@ fn pieces(
     pieces
 }
 
-/// True for a mark, a digit or a sign that is drawn with the font of the letter before it. An ellipsis
-/// is not: Chinese fonts draw it in the middle of the line.
+/// True for a mark, a digit or a sign that is drawn with the font of the letter before it. An
+/// ellipsis is not: Chinese fonts draw it in the middle of the line.
 fn continues(letter: char, face: &Face) -> bool {
     if letter == '…' {
         return false;
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(fonts.len(), 3);
         for (font, words) in fonts {
             let face = match font.as_str() {
-                "DejaVuSans.ttf" => built_in(false).unwrap(),
+                "DejaVuSans.ttf" => built_in(Weight::Regular).unwrap(),
                 file => {
                     Face::leaked(fs::read(format!("tests/data/fonts/{file}")).unwrap(), 0).unwrap()
                 }
@@ -200,21 +200,21 @@ mod tests {
             "…",
             "a\u{200b}b",
         ] {
-            assert!(line(text, false).is_none(), "{text}");
-            assert!(line(text, true).is_none(), "{text}");
+            assert!(line(text, Weight::Regular).is_none(), "{text}");
+            assert!(line(text, Weight::Bold).is_none(), "{text}");
         }
     }
 
     #[test]
     fn words_of_both_directions_are_in_the_order_of_reading() {
         let glyphs = |text: &str| -> Vec<u16> {
-            let line = line(text, false).unwrap();
+            let line = line(text, Weight::Regular).unwrap();
             line.glyphs.iter().map(|placed| placed.glyph.0).collect()
         };
         let arabic = glyphs("غضب");
         assert_eq!(arabic.len(), 3);
         // In an Arabic text the number is to the left of the word, and its digits are not reversed.
-        let built_in = built_in(false).unwrap();
+        let built_in = built_in(Weight::Regular).unwrap();
         let digits = ['1', '2'].map(|digit| ab_glyph::Font::glyph_id(&built_in.outlines, digit).0);
         let mixed = glyphs("غضب 12");
         assert_eq!(mixed[..2], digits);

@@ -1,24 +1,24 @@
-//! Words that no font can draw. They become numbers; each picture with such numbers has a legend, in
-//! which the words are written with escapes.
+//! Words that no font can draw. They become numbers; each picture with such numbers has a legend,
+//! in which the words are written with escapes.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use unicode_bidi::{BidiClass, bidi_class};
 
-use super::face::face_for;
+use super::face::{Weight, face_for};
 
 /// The words in order of their numbers, which start from 1. All pictures of a process have the same
 /// numbers, so that one message explains them.
 static WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The text with `[1]`, `[2]` … in place of words that no font can draw; neighbouring words have one
-/// number.
-pub fn numbered(text: &str, bold: bool) -> String {
-    if text.is_ascii() || text.chars().all(|letter| can_be_drawn(letter, bold)) {
+/// The text with `[1]`, `[2]` … in place of words that no font can draw; neighbouring words have
+/// one number.
+pub fn numbered(text: &str, weight: Weight) -> String {
+    if text.is_ascii() || text.chars().all(|letter| can_be_drawn(letter, weight)) {
         return text.to_string();
     }
-    let is_missing = |word: &str| !word.chars().all(|letter| can_be_drawn(letter, bold));
+    let is_missing = |word: &str| !word.chars().all(|letter| can_be_drawn(letter, weight));
     let words: Vec<&str> = text.split(' ').collect();
     let groups = words.chunk_by(|&first, &second| is_missing(first) && is_missing(second));
     let replaced = groups.map(|group| match group {
@@ -43,8 +43,8 @@ fn number(word: &str) -> usize {
     words.len()
 }
 
-fn can_be_drawn(letter: char, bold: bool) -> bool {
-    is_invisible(letter) || face_for(letter, bold).is_some()
+fn can_be_drawn(letter: char, weight: Weight) -> bool {
+    is_invisible(letter) || face_for(letter, weight).is_some()
 }
 
 /// True for joiners, direction marks and variation selectors.
@@ -83,8 +83,8 @@ impl Legend {
     }
 }
 
-/// A message that names the words that pictures of this process have as numbers; `None` if there are
-/// none.
+/// A message that names the words that pictures of this process have as numbers; `None` if there
+/// are none.
 pub fn missing_letters() -> Option<String> {
     let words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
     if words.is_empty() {
@@ -99,8 +99,8 @@ pub fn missing_letters() -> Option<String> {
         named.push(format!("{} more", words.len() - SHOWN));
     }
     Some(format!(
-        "pictures: no font on this machine has the letters of {}: install a font that has them, such as \
-         Noto Sans CJK or Noto Sans Devanagari, and draw the pictures again",
+        "pictures: no font on this machine has the letters of {}: install a font that has them, \
+         such as Noto Sans CJK or Noto Sans Devanagari, and draw the pictures again",
         named.join(", ")
     ))
 }
