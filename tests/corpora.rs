@@ -356,6 +356,10 @@ fn flags_that_several_corpora_cannot_have_are_rejected() {
         env.run(&format!("train --data a=two --manifest c=list.csv {flags}"))
             .fails_with(&words);
     }
+    env.run("doctor --manifest c=list.csv --manifest d=list.csv")
+        .fails_with(&["other commands read one manifest at a time"]);
+    env.run("cross-validate --data one --test-corpora emodb")
+        .fails_with(&["--test-corpora needs several corpora"]);
 }
 
 #[test]

@@ -35,6 +35,7 @@ prints what it does. On its own corpus a model is tested on speakers that it was
 Each training is a run in runs/NAME/. Finished trainings and predictions are not repeated, so the \
 same command continues after a stop. Results are in runs/NAME/: report.txt, report.json, \
 pairs.csv, matrix.png and a confusion matrix for each pair.")]
+#[command(mut_arg("test_manifest", |manifest| manifest.hide(true)))]
 pub struct CrossCorpusArgs {
     #[command(flatten)]
     settings: Settings,

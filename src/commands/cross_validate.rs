@@ -8,7 +8,7 @@ use clap::Args;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::trials::{TrialArgs, describe_scores, finish};
-use super::{open_data, say, tell_corpus};
+use super::{in_folder, open_data, say, tell_corpus};
 use emovox::corpus::folds::Folds;
 use emovox::corpus::{self, Corpus};
 use emovox::experiments::{CrossValidation, FoldPlan};
@@ -34,6 +34,7 @@ the same time share the threads, and each has its own features in memory; the fi
 cache for the others. The results of all trials are in runs/NAME/: report.txt, report.json, \
 folds.csv, speakers.csv, predictions.csv, confusion.csv, confusion.png, recall.png (of the first \
 seed) and reliability.png.")]
+#[command(mut_arg("test_manifest", |manifest| manifest.hide(true)))]
 pub struct CrossValidateArgs {
     #[command(flatten)]
     settings: Settings,
@@ -96,9 +97,8 @@ fn describe(study: &CrossValidation, corpus: &Corpus) {
     let speakers = corpus::speakers(&corpus.clips);
     let FoldPlan { fold, config, .. } = &study.plan;
     say!(
-        "{} in {}: {}, {}; folds {}, {} of {}",
-        config.data.name(),
-        config.data.folder.display(),
+        "{}: {}, {}; folds {}, {} of {}",
+        in_folder(&config.data.name(), &config.data.folder),
         counted(corpus.clips.len(), "clip"),
         counted(speakers.len(), "speaker"),
         study.plan.folds,

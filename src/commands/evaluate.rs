@@ -32,9 +32,9 @@ Examples:
       adapted to each speaker first, as emovox predict --adapt-to is
   emovox evaluate ravdess-bilstm --json               JSON for programs
 
-On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if the \
-model has only one of the two labels and the corpus only the other; the mapped labels are \
-printed. A --map pair applies to the model and to the recordings. Clips with another label that \
+On another corpus, calm and boredom count as neutral, and pleasant surprise as surprise, if one side \
+(the model or the corpus) has the first label and the other side only the second; the mapped labels \
+are printed. A --map pair applies to the model and to the recordings. Clips with another label that \
 the model does not have are left out and counted.")]
 pub struct EvaluateArgs {
     #[command(flatten)]

@@ -12,10 +12,10 @@ use emovox::run::Outputs;
 
 #[derive(Args)]
 pub(super) struct ListArgs {
-    /// Manifest instead of a folder: CSV, TSV, XLSX or JSON; for several corpora, repeat as NAME=FILE
+    /// Manifest instead of a folder: CSV, TSV, XLSX or JSON; a training also takes several as NAME=FILE
     #[arg(long, value_name = "FILE", value_parser = NamedPath::read)]
     manifest: Vec<NamedPath>,
-    /// Folder of the files of a manifest [default: folder of the manifest]; or NAME=DIR
+    /// Folder of the files of a manifest, with several as NAME=DIR [default: folder of the manifest]
     #[arg(long, value_name = "DIR", value_parser = NamedPath::read, requires = "manifest")]
     root: Vec<NamedPath>,
     /// JSON file that maps labels of the manifest [default: label_map.json beside JSON Lines]
@@ -134,7 +134,8 @@ impl ListArgs {
             [] => return Ok(None),
             [only] => only,
             _ => bail!(
-                "several manifests are several corpora, which need names, as in --manifest mine=FILE"
+                "several manifests are several corpora: train, cross-validate and cross-corpus need a \
+                 name for each, as in --manifest mine=FILE; other commands read one manifest at a time"
             ),
         };
         if manifest.name.is_some() || self.root.iter().any(|root| root.name.is_some()) {

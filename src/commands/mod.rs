@@ -332,6 +332,15 @@ fn tell_changes(run: &RunFolder, own: &Own, config: &RunConfig) -> Result<()> {
     Ok(())
 }
 
+/// The name of a corpus with its folder, unless several corpora have only the root of the file system in
+/// common.
+fn in_folder(name: &str, folder: &Path) -> String {
+    match folder.parent() {
+        None if folder.has_root() => name.to_string(),
+        _ => format!("{name} in {}", folder.display()),
+    }
+}
+
 /// Prints how the recordings were understood, and the paths that were left out.
 fn tell_corpus(corpus: &Corpus) {
     for line in corpus.rules.iter().chain(&corpus.notes) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::{say, warning};
@@ -20,6 +21,19 @@ impl OutputArgs {
     pub(super) fn outputs(&self) -> Outputs {
         Outputs::new(self.force)
     }
+}
+
+/// Rejects the name of a picture with the ending of another format, because all pictures are PNG.
+pub(super) fn check_picture_name(out: &Path) -> Result<()> {
+    let other = out
+        .extension()
+        .filter(|ending| !ending.eq_ignore_ascii_case("png"));
+    ensure!(
+        other.is_none() || goes_to_standard_output(out),
+        "{} does not end in .png, but the picture is a PNG; give a name that ends in .png",
+        out.display()
+    );
+    Ok(())
 }
 
 /// Prints a line about a written output file: on standard error if the output is standard output.

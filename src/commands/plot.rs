@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::output::{OutputArgs, report_written};
+use super::output::{OutputArgs, check_picture_name, report_written};
 use super::{Runs, models};
 use emovox::config::RunConfig;
 use emovox::io::{write_bytes, write_output};
@@ -49,6 +49,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
     };
     let given = args.out.or(run_picture.clone());
     let out = given.unwrap_or_else(|| "curves.png".into());
+    check_picture_name(&out)?;
     let picture = curves_png(&curves)?;
     if run_picture.as_ref() == Some(&out) {
         // The picture in the folder of the run is replaced without a check.

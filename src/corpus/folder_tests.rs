@@ -167,6 +167,12 @@ fn folders_without_a_meaning_are_refused_with_the_line_to_type() {
     };
     let corpus = scan_with(folder.path(), &options).unwrap();
     assert_eq!(labels(&corpus)[0], ["ann", "mocking"]);
+    let folder = self::folder(&["01/a.wav", "02/a.wav"]);
+    let error = scan_with(folder.path(), &options).unwrap_err().to_string();
+    assert_has(
+        &error,
+        &["--layout SPEAKER/CLASS", "01/a.wav", "in 1 folder"],
+    );
 }
 
 #[test]

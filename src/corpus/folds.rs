@@ -154,8 +154,8 @@ pub enum FoldError {
     )]
     UnknownSpeakers,
     #[error(
-        "{folds} are folds of the speakers of {corpus}, but by its name and speaker {file} is not a \
-             recording of {corpus}; use loso, a number of groups of speakers, or, with several \
+        "{folds} are folds of the speakers of {corpus}, but {file} is not a recording of {corpus} (its name \
+             or its speaker is different); use loso, a number of groups of speakers, or, with several \
              corpora, --test-corpora"
     )]
     NotOfCorpus {

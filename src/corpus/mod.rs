@@ -299,7 +299,7 @@ pub enum CorpusError {
     },
     #[error("{} contains {count} recordings, but their names do not follow the rule of a \
              supported corpus ({}), and {seen}. The first recording is {}. \
-             Give the meaning of the folders with --layout CLASS/SPEAKER, --layout SPEAKER/CLASS or the like, \
+             Give the meaning of the folders with --layout, as in CLASS, CLASS/SPEAKER or SPEAKER/CLASS, \
              arrange the files as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]
     UnknownNames {
@@ -338,6 +338,14 @@ pub enum CorpusError {
     NotOfKind {
         folder: PathBuf,
         kind: CorpusKind,
+        first: PathBuf,
+    },
+    #[error("no recording in {} is in folders as --layout {layout} describes them; the first recording is {}, \
+             which is in {}. Give a layout with as many levels", .folder.display(), .first.display(),
+            counted(.first.components().count().saturating_sub(1), "folder"))]
+    NotOfLayout {
+        folder: PathBuf,
+        layout: Layout,
         first: PathBuf,
     },
     #[error("{} has recordings of one class only ('{class}'); a classifier needs at least two. Give the folder that contains one folder per class", .folder.display())]
@@ -449,11 +457,21 @@ pub fn scan_with(folder: &Path, options: &ScanOptions) -> Result<Corpus, CorpusE
         corpus.notes.extend(merged);
     }
     match classes(&corpus.clips).as_slice() {
-        [] => Err(CorpusError::NotOfKind {
-            folder: folder.into(),
-            kind,
-            first: files[0].clone(),
-        }),
+        [] => {
+            let (folder, first) = (folder.into(), files[0].clone());
+            Err(match &options.layout {
+                Some(layout) => CorpusError::NotOfLayout {
+                    folder,
+                    layout: layout.clone(),
+                    first,
+                },
+                None => CorpusError::NotOfKind {
+                    folder,
+                    kind,
+                    first,
+                },
+            })
+        }
         [class] => Err(CorpusError::OneClass {
             folder: folder.into(),
             class: class.clone(),

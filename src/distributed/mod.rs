@@ -84,7 +84,7 @@ impl ProcessGroup {
         let Some(place) = RankEnv::of(|name| std::env::var(name).ok())? else {
             return Ok(ProcessGroup::single());
         };
-        if place.rank == 0 {
+        if place.rank == 0 && cfg!(feature = "distributed") {
             let RankEnv {
                 size, host, port, ..
             } = &place;

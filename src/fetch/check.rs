@@ -161,7 +161,8 @@ pub fn recognise<'a>(
     let source = source.with_context(|| {
         let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         format!(
-            "{} is the corpus {name}, which cannot be checked; the corpora that can be checked are {}",
+            "{} is of the kind {name}, of which no list of recordings is known; the corpora that can be \
+             checked are {}",
             folder.display(),
             known.join(", ")
         )

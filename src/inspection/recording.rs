@@ -80,8 +80,8 @@ impl Recording {
         self.config.fmax.map_or(nyquist, f64::from)
     }
 
-    /// One line that describes the file and its preprocessing (mixing, resampling, trimming).
-    pub fn describe(&self) -> String {
+    /// Facts about the file and its preprocessing (mixing, resampling, trimming).
+    pub fn facts(&self) -> Vec<String> {
         let AudioInfo {
             encoding,
             sample_rate,
@@ -103,17 +103,19 @@ impl Recording {
             (encoding, Some(bits)) => format!("{encoding}, {bits} bits"),
             (encoding, None) => encoding.to_string(),
         };
-        let mut line = format!("{seconds:.2} s, {sample_rate} Hz, {encoding}, {channels}");
+        let mut facts = vec![format!(
+            "{seconds:.2} s, {sample_rate} Hz, {encoding}, {channels}"
+        )];
         if self.trimmed.sample_rate != *sample_rate {
-            line += &format!("     resampled to {} Hz", self.trimmed.sample_rate);
+            facts.push(format!("resampled to {} Hz", self.trimmed.sample_rate));
         }
         if self.cut_before + self.cut_after > 0.0 {
-            line += &format!(
-                "     silence trimmed: {:.2} s before, {:.2} s after",
+            facts.push(format!(
+                "silence trimmed: {:.2} s before, {:.2} s after",
                 self.cut_before, self.cut_after
-            );
+            ));
         }
-        line
+        facts
     }
 }
 

@@ -57,7 +57,7 @@ pub fn confusion_png(metrics: &Metrics, title: &str, note: Option<&str>) -> Resu
 
 fn summary(metrics: &Metrics) -> String {
     format!(
-        "{}     accuracy {:.1} %     UAR {:.1} %     macro F1 {:.1} %",
+        "{}     accuracy {:.1} %     UAR {:.1} %     macro-F1 {:.1} %",
         counted(metrics.clips, "clip"),
         metrics.accuracy * 100.0,
         metrics.uar * 100.0,

@@ -86,7 +86,10 @@ fn subtitle(stats: &CorpusStats) -> String {
     format!(
         "{}     {}     {}     {minutes:.1} minutes",
         counted(stats.clips.len(), "clip"),
-        counted(stats.speakers.len(), "speaker"),
+        match stats.speakers.as_slice() {
+            [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
+            speakers => counted(speakers.len(), "speaker"),
+        },
         counted(stats.classes.len(), "class")
     )
 }

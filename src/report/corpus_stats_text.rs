@@ -72,13 +72,17 @@ fn by_class(stats: &CorpusStats) -> String {
         let mut speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
         speakers.sort_unstable();
         speakers.dedup();
+        let speakers = match speakers.as_slice() {
+            [""] => "unknown".to_string(),
+            speakers => speakers.len().to_string(),
+        };
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{:width$}  {:>5}  {:>8}  {:>13.2}  {:>6.2}  {:>6.2}  {:>13.1}",
             shortened(class),
             clips.len(),
-            speakers.len(),
+            speakers,
             quantile(&seconds, 0.05),
             quantile(&seconds, 0.5),
             quantile(&seconds, 0.95),

@@ -77,7 +77,7 @@ pub fn recording_png(
     heights.push(MFCC);
     let height = HEADER_HEIGHT + heights.iter().map(|h| h + TITLE).sum::<f64>() + BOTTOM_SPACE;
     png(WIDTH as usize, height as usize, |canvas| {
-        draw_header(canvas, title, &recording.describe(), note)?;
+        draw_header(canvas, title, &recording.facts().join("     "), note)?;
         let end = recording.recorded.seconds();
         let seconds = Axis::exact(0.0, end, 12.0);
         let mut top = HEADER_HEIGHT;

@@ -124,14 +124,15 @@ impl StressReport {
         self.disturbances.insert(place, row);
     }
 
+    /// The number of checks that passed: `18 of 40 checks passed`.
+    pub fn passed_checks(&self) -> String {
+        format!("{} of {} checks passed", self.passed, self.checks)
+    }
+
     /// The result in one line: `18 of 40 checks passed, from a UAR of 68.0 %`.
     pub fn result(&self) -> String {
-        format!(
-            "{} of {} checks passed, from a UAR of {:.1} %",
-            self.passed,
-            self.checks,
-            100.0 * self.clean.uar
-        )
+        let uar = 100.0 * self.clean.uar;
+        format!("{}, from a UAR of {uar:.1} %", self.passed_checks())
     }
 
     /// Facts about the clips that limit the meaning of the checks.

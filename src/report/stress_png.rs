@@ -46,10 +46,11 @@ pub fn stress_png(report: &StressReport) -> Result<Vec<u8>> {
     let categories = rows.chunk_by(|a, b| a.category == b.category).count();
     let gaps = categories.saturating_sub(1) as f64 * GAP;
     let bottom = TOP + rows.len() as f64 * ROW + gaps;
-    let title = format!("{}: stress test, {}", report.run, report.result());
+    let title = format!("{}: stress test, {}", report.run, report.passed_checks());
     let mut subtitle = format!(
-        "{}     lines: thresholds, whiskers: 95 % over speakers",
-        report.subject()
+        "{}     undisturbed UAR {:.1} %     lines: thresholds, whiskers: 95 % over speakers",
+        report.subject(),
+        100.0 * report.clean.uar
     );
     if rows.iter().any(|row| !row.counted) {
         subtitle += ", grey names: not counted";

@@ -104,11 +104,15 @@ impl Access {
         mut hosts: Vec<String>,
     ) -> Access {
         if address.is_loopback() {
-            hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(String::from));
-            hosts.push(match address {
+            let own = match address {
                 IpAddr::V4(address) => address.to_string(),
                 IpAddr::V6(address) => format!("[{address}]"),
-            });
+            };
+            for name in ["localhost", "127.0.0.1", "[::1]", &own] {
+                if !hosts.iter().any(|host| host == name) {
+                    hosts.push(name.into());
+                }
+            }
         }
         Access {
             tokens,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::limits::{FILES, Limits};
 use crate::bounded;
+use crate::corpus::split::Subset;
 use crate::corpus::{Clip, CorpusKind};
 use crate::evaluation::SpeakerBootstrap;
 use crate::fetch;
@@ -30,7 +31,10 @@ const NOT_FOR: [&str; 3] = [
 pub(super) fn card(predictor: &Predictor, limits: &Limits) -> Result<Value> {
     let trained = predictor.trained();
     let data = &trained.config().data;
-    let (clips, _) = trained.split()?;
+    let (clips, subsets) = trained.split()?;
+    let clips = clips.into_iter().zip(subsets);
+    let clips = clips.filter(|(_, subset)| *subset == Subset::Train);
+    let trained_on: Vec<Clip> = clips.map(|(clip, _)| clip).collect();
     let caveats = trained.caveats()?;
     let text = trained.builtin().map(|model| model.card);
     Ok(json!({
@@ -39,7 +43,7 @@ pub(super) fn card(predictor: &Predictor, limits: &Limits) -> Result<Value> {
         "classes": data.classes,
         "synthetic": data.is_synthetic(),
         "licence": trained.licence(),
-        "corpora": corpora(trained, &clips),
+        "corpora": corpora(trained, &trained_on),
         "speakers_shared": caveats.speakers_shared(),
         "notes": caveats.notes(),
         "adapted": predictor.is_adapted(),
@@ -107,7 +111,7 @@ fn robustness(run: &RunFolder) -> Result<Value> {
     })
 }
 
-/// Each corpus of the run with its number of recordings and speakers, in all subsets.
+/// Each corpus of the run with its number of recordings and speakers in the training subset.
 fn corpora(trained: &Trained, clips: &[Clip]) -> Vec<Value> {
     let data = &trained.config().data;
     let sources: Vec<_> = match data.sources.as_slice() {

@@ -22,6 +22,7 @@ use crate::model::{
     EmotionModel, check_metadata, check_numbers, decode, encode, load_state_dict, metadata,
     read_tensors,
 };
+use crate::plural::counted;
 use crate::reason::reason;
 use crate::run::{RunFolder, read_metrics};
 
@@ -194,13 +195,12 @@ pub fn saved_progress(
         return Ok(Progress::default());
     };
     read(&path).map_err(|error| {
-        // The error says which file can replace the damaged one.
+        // The message names the file that can replace the damaged one.
         match read(&previous) {
             Ok(progress) if path != previous => anyhow!(
-                "{}. previous.ot is not damaged and has {} completed epochs: add \
-                 --from-previous to resume from it",
+                "{}. previous.ot is not damaged and has {}: add --from-previous to resume from it",
                 reason(&error),
-                progress.epochs.len()
+                counted(progress.epochs.len(), "completed epoch")
             ),
             _ => error.context("this run cannot be resumed, and was not changed"),
         }

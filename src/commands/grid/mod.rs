@@ -74,12 +74,16 @@ pub struct GridArgs {
     /// Number of trainings in parallel [default: one per thread; up to four per GPU; with --slurm no limit]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    #[command(flatten)]
-    sbatch: slurm::SbatchArgs,
+    /// With --slurm: write the job script without submitting it
+    #[arg(long, requires = "slurm")]
+    dry_run: bool,
     #[command(flatten)]
     runs: Runs,
     #[command(flatten)]
     cache: CacheArgs,
+    // Last, because its heading is that of all flags after it.
+    #[command(flatten)]
+    sbatch: slurm::SbatchArgs,
 }
 
 pub fn run(args: &GridArgs) -> Result<ExitCode> {

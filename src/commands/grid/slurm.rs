@@ -42,9 +42,6 @@ pub(super) struct SbatchArgs {
         allow_hyphen_values = true
     )]
     sbatch: Vec<String>,
-    /// Write the job script without submitting it
-    #[arg(long, requires = "slurm")]
-    dry_run: bool,
 }
 
 /// Time between the signal to save and the time limit, in seconds.
@@ -52,7 +49,7 @@ const SAVE_TIME: u32 = 120;
 
 /// Submits the trials that are not in the queue.
 pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Result<ExitCode> {
-    let queued = if args.sbatch.dry_run {
+    let queued = if args.dry_run {
         BTreeMap::new()
     } else {
         queue(sweep)?
@@ -89,7 +86,7 @@ pub(super) fn submit(sweep: &Sweep, left: &[SweepTrial], args: &GridArgs) -> Res
             &script,
             script_of(sweep, names.len(), &list, args)?.as_bytes(),
         )?;
-        if args.sbatch.dry_run {
+        if args.dry_run {
             say!("{} would be submitted", script.display());
             continue;
         }

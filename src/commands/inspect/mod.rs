@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::folder::FolderArgs;
 use super::models::open_or_builtin;
-use super::output::OutputArgs;
+use super::output::{OutputArgs, check_picture_name};
 use super::progress::bar;
 use super::terminal::{print_error, print_text};
 use super::{Runs, resolve, say};
@@ -191,6 +191,7 @@ fn draw(
     file: &Path,
     picture: &Path,
 ) -> Result<String> {
+    check_picture_name(picture)?;
     outputs.check(picture, is_own_picture)?;
     let title = file
         .file_name()
@@ -205,7 +206,7 @@ fn draw(
         };
         let recording = Recording::read(file, &audio, &picture_features(file, sample_rate)?)?;
         write(picture, &recording_png(&recording, None, &title, None)?)?;
-        return Ok(recording.describe());
+        return Ok(recording.facts().join("; "));
     };
     let config = predictor.config();
     let recording = Recording::read(file, &config.audio, &config.features)?;
@@ -235,7 +236,7 @@ fn draw(
         note,
     )?;
     write(picture, &png)?;
-    Ok(format!("{output}; {}", recording.describe()))
+    Ok(format!("{output}; {}", recording.facts().join("; ")))
 }
 
 fn write(picture: &Path, png: &[u8]) -> Result<()> {

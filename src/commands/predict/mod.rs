@@ -18,7 +18,7 @@ use super::output::OutputArgs;
 use super::progress::bar;
 use super::{Runs, tell_skipped, terminal, warning};
 use emovox::audio::{Channel, ChannelChoice, is_recording_name, probe};
-use emovox::corpus::{Skipped, find_recordings};
+use emovox::corpus::{CorpusError, Skipped, find_recordings};
 use emovox::device::DeviceChoice;
 use emovox::inference::{Answer, Predictor, Segment, Trained, Windowing};
 use emovox::io::write_output;
@@ -106,7 +106,8 @@ enum FormatName {
     Json,
     /// One JSON object per line
     Jsonl,
-    /// Columns file, start, end, label, and one probability per class
+    /// Columns file, with --channel each channel, with --window start and end, label, and one probability per
+    /// class
     Csv,
     /// A label track for Audacity
     Audacity,
@@ -221,9 +222,15 @@ impl PredictArgs {
         let given: Vec<PathBuf> = first.into_iter().chain(self.recordings.clone()).collect();
         if given.is_empty() {
             let word = &self.run;
+            let has_run = Trained::exists(&self.runs.runs_dir, word);
+            if !has_run && Path::new(word).is_dir() {
+                return Err(CorpusError::NoRecordings(word.into()).into());
+            }
             ensure!(
-                Trained::exists(&self.runs.runs_dir, word),
-                "there is no recording and no run '{word}'"
+                has_run,
+                "there is no recording and no run '{word}'; check the path, and give a recording, a folder with \
+                 recordings, or a run below {} (emovox models lists the built-in models)",
+                self.runs.runs_dir.display()
             );
             bail!("give the recordings that {word} predicts: emovox predict {word} FILE");
         }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::monitor::TrainingMonitor;
 use crate::commands::bars::clock;
 use crate::commands::progress::bar;
-use crate::commands::{say, tell_corpus, typed};
+use crate::commands::{in_folder, say, tell_corpus, typed};
 use emovox::config::RunConfig;
 use emovox::corpus::split::{SplitKind, Subset};
 use emovox::corpus::{self, Clip, Corpus};
@@ -174,9 +174,8 @@ pub(super) fn describe_head(experiment: &Experiment) {
 pub(super) fn describe(corpus: &Corpus, config: &RunConfig) {
     let classes = corpus::classes(&corpus.clips);
     say!(
-        "corpus {} in {}: {}, {}, {} ({}){}",
-        corpus.name(),
-        corpus.folder.display(),
+        "corpus {}: {}, {}, {} ({}){}",
+        in_folder(&corpus.name(), &corpus.folder),
         counted(corpus.clips.len(), "clip"),
         corpus::describe_speakers(&corpus.clips, false),
         counted(classes.len(), "class"),

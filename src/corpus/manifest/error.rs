@@ -40,6 +40,11 @@ pub enum ManifestError {
     },
     #[error("{} has no recording with a class; a line has a file and a label, as in clips/a.wav,anger,anna", .0.display())]
     NoLabels(PathBuf),
-    #[error("{} lists recordings of one class only ('{class}'); a classifier needs at least two", .file.display())]
-    OneClass { file: PathBuf, class: String },
+    #[error("{} lists recordings of one class only ('{class}'){left_out}; a classifier needs at least two", .file.display())]
+    OneClass {
+        file: PathBuf,
+        class: String,
+        /// The recordings that are left out, if there are any.
+        left_out: String,
+    },
 }

@@ -33,7 +33,7 @@ use super::split::Subset;
 use super::subset_words::SubsetWords;
 use super::{Clip, Corpus, CorpusKind, Labels, Skipped, classes};
 use crate::audio::Excerpt;
-use crate::plural::is_or_are;
+use crate::plural::{counted, is_or_are};
 use entry::{Entries, Entry};
 use label_map::LabelMap;
 use place::Places;
@@ -175,6 +175,15 @@ impl Manifest {
             [only] => Err(ManifestError::OneClass {
                 file: self.file.clone(),
                 class: only.clone(),
+                left_out: corpus.skipped.first().map_or(String::new(), |first| {
+                    format!(
+                        " apart from {} that {} left out, such as {}: {}",
+                        counted(corpus.skipped.len(), "recording"),
+                        is_or_are(corpus.skipped.len()),
+                        first.file,
+                        first.reason
+                    )
+                }),
             }),
             _ => Ok(corpus),
         }

@@ -166,7 +166,13 @@ fn an_error_has_line_and_column() {
     assert_rejects("file,label\n", &["lists no recordings"]);
     assert_rejects(
         "file,label\na.wav,anger\nb.wav,angry\n",
-        &["one class only ('anger')"],
+        &["one class only ('anger'); a classifier"],
+    );
+    assert_rejects(
+        "file,label\na.wav,anger\nlost.wav,fear\n",
+        &[
+            "('anger') apart from 1 recording that is left out, such as lost.wav: there is no such file",
+        ],
     );
     assert_rejects(
         "file,label\nx.wav,anger\ny.wav,fear\n",

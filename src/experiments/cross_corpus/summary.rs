@@ -137,7 +137,10 @@ impl CrossCorpus {
         let shared: Vec<String> = pairs
             .iter()
             .filter(|pair| pair.speakers_shared)
-            .map(|pair| format!("{} and {}", pair.trained_on, pair.tested_on))
+            .map(|pair| match &pair.trained_on {
+                corpus if *corpus == pair.tested_on => format!("{corpus} with itself"),
+                corpus => format!("{corpus} and {}", pair.tested_on),
+            })
             .collect();
         if !shared.is_empty() {
             notes.push(format!("speakers shared: {}", shared.join(", ")));

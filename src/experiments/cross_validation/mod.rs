@@ -22,7 +22,7 @@ mod summary;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 pub use summary::CrossValidationSummary;
@@ -86,6 +86,10 @@ impl FoldPlan {
             .iter()
             .find(|&test| !names().any(|name| name == test))
         {
+            ensure!(
+                !corpus.sources.is_empty(),
+                "--test-corpora needs several corpora, as in --data ravdess=DIR --data emodb=DIR"
+            );
             bail!(
                 "there is no corpus '{unknown}' to test; name one of those of --data NAME=FOLDER: {}",
                 names().map(String::as_str).collect::<Vec<_>>().join(", ")
