@@ -179,7 +179,7 @@ await scenario('a file that is not audio has an error in words', { expected: 'st
   const error = page.locator('.result [role=alert]');
   await error.waitFor();
   assert.match(await error.textContent(), /^notes\.wav: not a WAV file/);
-  await page.getByRole('button', { name: 'Try notes.wav again' }).waitFor();
+  await page.getByRole('button', { name: 'Try again: notes.wav' }).waitFor();
   await page.screenshot({ path: path.join(shots, 'serve-error.png'), fullPage: true });
 });
 
@@ -274,7 +274,7 @@ await scenario('a file that was deleted is explained', { expected: 'ERR_FILE_NOT
   await page.setInputFiles('#file', file);
   await page.getByRole('button', { name: 'Cancel' }).click();
   fs.rmSync(file);
-  await page.getByRole('button', { name: /^Try .* again/ }).click();
+  await page.getByRole('button', { name: /^Try again: / }).click();
   await page.getByText('the browser cannot read the file').waitFor();
 });
 
@@ -455,7 +455,7 @@ await scenario('a server that does not answer is explained', { expected: 'ERR_IN
   await page.click('#start-live');
   await page.locator('#live-message', { hasText: 'The server does not answer' }).waitFor();
   await page.context().setOffline(false);
-  await page.getByRole('button', { name: /^Try .* again/ }).click();
+  await page.getByRole('button', { name: /^Try again: / }).click();
   await results(page, 1);
 });
 

@@ -46,6 +46,10 @@ def arguments():
     return args
 
 
+def counted(count, noun):
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def main():
     args = arguments()
     began = time.time()
@@ -111,8 +115,9 @@ def main():
     table.write_csv(out / "compare.csv", lines)
     command = shlex.join(["scripts/compare/run.sh", *sys.argv[1:]])
     minutes = (time.time() - began) / 60
-    head = [f"`{command}`: {len(files)} recordings, {args.rounds} rounds of {args.epochs} epochs, "
-            f"{time.strftime('%Y-%m-%d')}, {minutes:.0f} minutes on {machine}; {versions}. "
+    head = [f"`{command}`: {counted(len(files), 'recording')}, {counted(args.rounds, 'round')} of "
+            f"{counted(args.epochs, 'epoch')}, {time.strftime('%Y-%m-%d')}, "
+            f"{counted(max(round(minutes), 1), 'minute')} on {machine}; {versions}. "
             "Medians, and in brackets the range of the rounds."]
     text = table.markdown(lines, head, foot)
     (out / "compare.md").write_text(text)

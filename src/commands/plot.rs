@@ -1,7 +1,7 @@
 //! `emovox plot`: curves of one run, or of several runs in one picture.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -12,8 +12,8 @@ use super::{Runs, models};
 use emovox::config::RunConfig;
 use emovox::io::{write_bytes, write_output};
 use emovox::leakage::Caveats;
-use emovox::report::{Curves, curves_png, is_own_picture};
-use emovox::run::{RunFolder, read_metrics};
+use emovox::report::{Curves, curves_png, is_own_picture, joined_notes};
+use emovox::run::{RunFolder, distinct_names, read_metrics};
 
 /// Draw the curves of runs from their metrics.csv
 #[derive(Args)]
@@ -42,7 +42,16 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
         .iter()
         .map(|name| models::open_folder(&args.runs.runs_dir, name))
         .collect::<Result<_>>()?;
-    let curves: Vec<Curves> = runs.iter().map(curves_of).collect::<Result<_>>()?;
+    let mut curves: Vec<Curves> = runs.iter().map(curves_of).collect::<Result<_>>()?;
+    let names: Vec<String> = runs.iter().map(RunFolder::name).collect();
+    let named: Vec<(&str, &Path)> = names
+        .iter()
+        .zip(&runs)
+        .map(|(name, run)| (name.as_str(), run.path()))
+        .collect();
+    for (curves, name) in curves.iter_mut().zip(distinct_names(&named)) {
+        curves.name = name;
+    }
     let run_picture = match runs.as_slice() {
         [run] => Some(run.curves_png()),
         _ => None,
@@ -77,6 +86,6 @@ fn curves_of(run: &RunFolder) -> Result<Curves> {
             .of(&epochs)
             .map(|kept| kept.epoch),
         epochs,
-        note: (!notes.is_empty()).then(|| notes.join("; ")),
+        note: joined_notes(&notes),
     })
 }

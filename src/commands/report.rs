@@ -13,7 +13,8 @@ use super::{Runs, data_folder, models, warning};
 use emovox::bounded;
 use emovox::config::RunConfig;
 use emovox::io::{write_bytes, write_output};
-use emovox::report::{Sounds, comparison_page, folds_page, is_own_page, run_page};
+use emovox::plural::counted;
+use emovox::report::{ClipsPage, Sounds, comparison_page, folds_page, is_own_page, run_page};
 use emovox::run::{RunFolder, read_predictions};
 
 /// Write an HTML page of a run: scores, curves, confusion matrix, and playable test clips
@@ -87,17 +88,17 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
             };
             let data = recordings(args, folder)?;
             let bar = bar(clips, "recordings", "clips");
-            let html = run_page(run, &data, &sounds(args, &out), || bar.inc(1))?;
+            let page = run_page(run, &data, &sounds(args, &out), || bar.inc(1))?;
             bar.finish_and_clear();
-            html
+            with_warning(page, &data)
         }
         ([], [folder]) => {
             let plan = Plan::read(folder)?;
             let data = recordings(args, plan.config.data.folder)?;
             let bar = bar(plan.clips, "recordings", "clips");
-            let html = folds_page(folder, &data, &sounds(args, &out), || bar.inc(1))?;
+            let page = folds_page(folder, &data, &sounds(args, &out), || bar.inc(1))?;
             bar.finish_and_clear();
-            html
+            with_warning(page, &data)
         }
         _ => {
             if args.embed || args.data.is_some() {
@@ -118,6 +119,19 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     );
     report_written(&out, &line);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The text of a page, after a warning if recordings of an existing folder cannot be read.
+fn with_warning(page: ClipsPage, data: &Path) -> String {
+    if page.unreadable > 0 && data.is_dir() {
+        warning!(
+            "{} in {} cannot be read, and the page plays only the others; if the recordings have moved, \
+             --data gives their new folder",
+            counted(page.unreadable, "recording"),
+            data.display()
+        );
+    }
+    page.html
 }
 
 /// The fields of a cross-validation's plan that the page needs.

@@ -73,6 +73,15 @@ pub struct ClassMetrics {
 }
 
 impl Metrics {
+    /// These metrics with another macro-F1: for the predictions of several seeds together, the mean of the
+    /// seeds, which differs from that of all predictions.
+    pub fn with_macro_f1(&self, macro_f1: f64) -> Metrics {
+        Metrics {
+            macro_f1,
+            ..self.clone()
+        }
+    }
+
     /// UAR of a random choice: one over the number of classes that have clips.
     pub fn chance(&self) -> f64 {
         let classes = self.per_class.iter();

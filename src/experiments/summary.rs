@@ -12,6 +12,7 @@ use crate::escape::escape_line;
 use crate::evaluation::{Interval, Intervals, MeanStd, Predictions, Scores, SpeakerBootstrap};
 use crate::io::{write_atomically, write_bytes};
 use crate::leakage::Caveats;
+use crate::report::joined_notes;
 use crate::run::{SavedPredictions, read_predictions};
 
 /// End of the note about trials without scores.
@@ -200,15 +201,10 @@ pub(super) fn percent_interval(interval: &Interval) -> String {
 
 /// The line with the notes of a text report; empty without notes.
 pub(super) fn note_line(notes: &[String]) -> String {
-    match joined(notes) {
+    match joined_notes(notes) {
         Some(notes) => format!("Note: {}.\n", escape_line(&notes)),
         None => String::new(),
     }
-}
-
-/// Notes in one line, if there are any.
-pub(super) fn joined(notes: &[String]) -> Option<String> {
-    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// Writes a report as `STEM.txt` and `STEM.json`.

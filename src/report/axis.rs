@@ -216,12 +216,14 @@ fn round_step(range: f64, most: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-fn label(value: f64, decimals: usize) -> String {
-    if decimals > 4 || value.abs() >= 1e5 {
+/// A number on an axis, with a minus sign instead of a hyphen.
+pub(super) fn label(value: f64, decimals: usize) -> String {
+    let number = if decimals > 4 || value.abs() >= 1e5 {
         format!("{value:.1e}")
     } else {
         format!("{value:.decimals$}")
-    }
+    };
+    number.replace('-', "−")
 }
 
 /// The power of ten as text, such as "10⁻³" for −3.

@@ -43,7 +43,7 @@ pub fn confusion_png(metrics: &Metrics, title: &str, note: Option<&str>) -> Resu
         draw_header(canvas, title, &summary(metrics), note)?;
 
         let first = MARGIN + AXIS_TITLE_WIDTH + layout.row_label_width + GAP;
-        draw_matrix(canvas, first, "Clips", &layout, &counts(metrics))?;
+        draw_matrix(canvas, first, "Predictions", &layout, &counts(metrics))?;
         let second = first + (WIDTH - 2.0 * MARGIN + GUTTER) / 2.0;
         draw_matrix(
             canvas,
@@ -58,7 +58,7 @@ pub fn confusion_png(metrics: &Metrics, title: &str, note: Option<&str>) -> Resu
 fn summary(metrics: &Metrics) -> String {
     format!(
         "{}     accuracy {:.1} %     UAR {:.1} %     macro-F1 {:.1} %",
-        counted(metrics.clips, "clip"),
+        counted(metrics.clips, "prediction"),
         metrics.accuracy * 100.0,
         metrics.uar * 100.0,
         metrics.macro_f1 * 100.0
@@ -136,7 +136,7 @@ impl Layout {
         let mut labels = Vec::new();
         let mut widest: f64 = 0.0;
         for class in classes {
-            let label = font.shortened(class, LABEL_WIDTH)?;
+            let label = font.shortened_name(class, LABEL_WIDTH)?;
             widest = widest.max(font.width(&label)?);
             labels.push(label);
         }

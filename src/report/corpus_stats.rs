@@ -150,7 +150,7 @@ impl PlotArea {
             return Ok(());
         }
         for (row, name) in names.iter().enumerate() {
-            let name = font.shortened(name, NAMES - 12.0)?;
+            let name = font.shortened_name(name, NAMES - 12.0)?;
             canvas.text(
                 &name,
                 self.left - 10.0,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::corpus_stats::{quantile, sorted};
+use super::font::without_middle;
 use super::scores::speaker_name;
 use crate::corpus::women_and_men;
 use crate::escape::escape_line;
@@ -163,11 +164,11 @@ fn probes(stats: &CorpusStats) -> String {
 const LONGEST: usize = 20;
 
 fn shortened(name: &str) -> String {
-    let name = escape_line(name);
-    if name.chars().count() > LONGEST {
-        name.chars().take(LONGEST - 1).chain(['…']).collect()
+    let letters: Vec<char> = escape_line(name).chars().collect();
+    if letters.len() > LONGEST {
+        without_middle(&letters, LONGEST - 1)
     } else {
-        name.into()
+        letters.into_iter().collect()
     }
 }
 

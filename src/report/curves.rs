@@ -163,7 +163,7 @@ fn draw_legend(canvas: &mut Canvas, legend: &[(Stroke, String)]) -> Result<()> {
         }
         let y = HEADER_HEIGHT + (row as f64 + 0.5) * LEGEND_ROW;
         stroke.draw(canvas, &[(x, y), (x + SAMPLE, y)])?;
-        let name = font.shortened(name, column_width - SAMPLE - 4.0 * GAP)?;
+        let name = font.shortened_name(name, column_width - SAMPLE - 4.0 * GAP)?;
         canvas.text(&name, x + SAMPLE + GAP, y, Align::Left, font)?;
         // A few names follow each other, many names form columns.
         x += if legend.len() <= LEGEND_COLUMNS {

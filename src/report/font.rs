@@ -100,21 +100,47 @@ impl Font {
 
     /// `text` if it fits into `width` pixels; otherwise its beginning and an ellipsis.
     pub fn shortened(&self, text: &str, width: f64) -> Result<String> {
+        self.fitted(text, width, |letters, kept| {
+            let beginning: String = letters[..kept].iter().collect();
+            beginning.trim_end().to_string() + "…"
+        })
+    }
+
+    /// A name if it fits into `width` pixels; otherwise its beginning, an ellipsis and its end, because
+    /// names often have a common beginning.
+    pub fn shortened_name(&self, name: &str, width: f64) -> Result<String> {
+        self.fitted(name, width, without_middle)
+    }
+
+    /// `text` if it fits into `width` pixels; otherwise the longest of its short forms that fits.
+    fn fitted(
+        &self,
+        text: &str,
+        width: f64,
+        short: impl Fn(&[char], usize) -> String,
+    ) -> Result<String> {
         let text = self.drawable(text);
         if self.width_of_drawable(&text)? <= width {
             return Ok(text);
         }
-        let mut kept: Vec<char> = text.chars().collect();
+        let letters: Vec<char> = text.chars().collect();
         // No picture has room for more, and each step of the loop measures the complete text.
-        kept.truncate(400);
-        while kept.pop().is_some() {
-            let short = kept.iter().collect::<String>().trim_end().to_string() + "…";
+        for kept in (0..letters.len().min(400)).rev() {
+            let short = short(&letters, kept);
             if self.width_of_drawable(&short)? <= width {
                 return Ok(short);
             }
         }
         Ok(String::new())
     }
+}
+
+/// The first and last letters of a name, `kept` together, with an ellipsis between them.
+pub(super) fn without_middle(letters: &[char], kept: usize) -> String {
+    let (beginning, end) = (kept.div_ceil(2), letters.len() - kept / 2);
+    let beginning: String = letters[..beginning].iter().collect();
+    let end: String = letters[end..].iter().collect();
+    format!("{}…{}", beginning.trim_end(), end.trim_start())
 }
 
 /// The text with spaces for line breaks and other control characters, which have no glyph.

@@ -115,7 +115,7 @@ fn draw_frame(canvas: &mut Canvas, axis: &Axis, rows: &[&GridRow]) -> Result<()>
 fn draw_row(canvas: &mut Canvas, axis: &Axis, y: f64, row: &GridRow) -> Result<()> {
     let font = Font::new(TICK_SIZE, INK);
     let font = if row.is_baseline { font.bold() } else { font };
-    let name = font.shortened(&row.name, NAMES - 20.0)?;
+    let name = font.shortened_name(&row.name, NAMES - 20.0)?;
     canvas.text(&name, MARGIN, y, Align::Left, font)?;
     let numbers = WIDTH - MARGIN - NUMBERS + 20.0;
     let quiet = Font::new(TICK_SIZE, QUIET_INK);

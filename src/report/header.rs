@@ -13,6 +13,8 @@ pub const HEADER_HEIGHT: f64 = 78.0;
 
 const TITLE_Y: f64 = 32.0;
 const SUBTITLE_Y: f64 = 60.0;
+/// Distance between the title and the note.
+const GUTTER: f64 = 24.0;
 
 /// Draws `title` and `subtitle` at the left and `note` in a box at the right.
 pub fn draw_header(
@@ -22,10 +24,12 @@ pub fn draw_header(
     note: Option<&str>,
 ) -> Result<()> {
     let mut free = WIDTH - 2.0 * MARGIN;
-    if let Some(note) = note.filter(|note| !note.trim().is_empty()) {
-        free -= draw_note(canvas, note)? + 24.0;
-    }
     let title_font = Font::new(TITLE_SIZE, INK).bold();
+    if let Some(note) = note.filter(|note| !note.trim().is_empty()) {
+        // A note is shortened before the title, which usually has the result.
+        let beside_title = free - title_font.width(title)? - GUTTER;
+        free -= draw_note(canvas, note, beside_title)? + GUTTER;
+    }
     let title = title_font.shortened(title, free)?;
     canvas.text(&title, MARGIN, TITLE_Y, Align::Left, title_font)?;
 
@@ -34,12 +38,14 @@ pub fn draw_header(
     canvas.text(&subtitle, MARGIN, SUBTITLE_Y, Align::Left, subtitle_font)
 }
 
-/// Draws the box of the note, which is at most half as wide as the picture, and returns its width.
-fn draw_note(canvas: &mut Canvas, note: &str) -> Result<f64> {
+/// Draws the box of the note, and returns its width: if possible at most `free`, and between a quarter
+/// and half of the picture.
+fn draw_note(canvas: &mut Canvas, note: &str, free: f64) -> Result<f64> {
     const PADDING: f64 = 14.0;
     const HALF_HEIGHT: f64 = 15.0;
     let font = Font::new(TEXT_SIZE, NOTE_INK);
-    let note = font.shortened(note, WIDTH / 2.0)?;
+    let most = (free - 2.0 * PADDING).clamp(WIDTH / 4.0, WIDTH / 2.0);
+    let note = font.shortened(note, most)?;
     let width = font.width(&note)? + 2.0 * PADDING;
 
     let (left, right) = (WIDTH - MARGIN - width, WIDTH - MARGIN);

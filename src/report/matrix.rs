@@ -76,10 +76,10 @@ pub fn matrix_png(
         }
         let names = Font::new(TICK_SIZE, INK);
         for (index, corpus) in corpora.iter().enumerate() {
-            let beside = names.shortened(corpus, NAMES - 16.0)?;
+            let beside = names.shortened_name(corpus, NAMES - 16.0)?;
             let y = TOP + (index as f64 + 0.5) * height;
             canvas.text(&beside, left - 10.0, y, Align::Right, names)?;
-            let above = names.shortened(corpus, width - 8.0)?;
+            let above = names.shortened_name(corpus, width - 8.0)?;
             let x = left + (index as f64 + 0.5) * width;
             canvas.text(&above, x, TOP - 14.0, Align::Center, names)?;
         }

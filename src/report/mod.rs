@@ -47,7 +47,7 @@ pub use corpus_stats_text::corpus_stats_text;
 pub use curves::{Curves, curves_png};
 pub use grid::{GridRow, grid_png};
 pub use matrix::{MatrixCell, matrix_png};
-pub use page::{Sounds, comparison_page, folds_page, is_own_page, run_page};
+pub use page::{ClipsPage, Sounds, comparison_page, folds_page, is_own_page, run_page};
 pub use picture::is_own_picture;
 pub use recall::recall_png;
 pub use recording::{RecordingPredictions, WindowPrediction, recording_png};

@@ -129,7 +129,7 @@ impl Side {
 
     fn draw_row(&self, canvas: &mut Canvas, y: f64, row: &Row) -> Result<()> {
         let font = Font::new(TICK_SIZE.min(0.9 * self.row), INK);
-        let name = font.shortened(&row.name, NAMES - 14.0)?;
+        let name = font.shortened_name(&row.name, NAMES - 14.0)?;
         if font.size >= SMALLEST_TEXT {
             canvas.text(&name, self.x(0.0) - 10.0, y, Align::Right, font)?;
         }

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::axis::Axis;
+use super::axis::{Axis, label};
 use super::canvas::{Align, Canvas};
 use super::colors;
 use super::font::Font;
@@ -225,7 +225,7 @@ fn draw_waveform(canvas: &mut Canvas, panel: Panel, recording: &Recording) -> Re
         canvas.line((x, y(high)), (x, y(low)), 1.0, color)?;
     }
     for (share, sign) in [(0.02, -1.0), (0.5, 0.0), (0.98, 1.0)] {
-        panel.tick(canvas, share, &format!("{:.2}", sign * peak))?;
+        panel.tick(canvas, share, &label(f64::from(sign * peak), 2))?;
     }
     panel.unit(canvas, "amplitude")
 }
@@ -358,7 +358,7 @@ fn draw_probabilities(
         let font = if row == 0 { font.bold() } else { font };
         let percent = format!("{:.0} %", 100.0 * predictions.whole[class]);
         canvas.text(&percent, RIGHT + 84.0, y, Align::Right, font)?;
-        let name = font.shortened(&predictions.classes[class], WIDTH - RIGHT - 100.0)?;
+        let name = font.shortened_name(&predictions.classes[class], WIDTH - RIGHT - 100.0)?;
         canvas.text(&name, RIGHT + 94.0, y, Align::Left, font)?;
     }
     panel.unit(canvas, "probability")

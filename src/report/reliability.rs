@@ -51,7 +51,7 @@ fn summary(calibration: &Calibration) -> String {
     let clips: u64 = calibration.bins.iter().map(|bin| bin.clips).sum();
     format!(
         "{}     expected calibration error {:.1} %     negative log-likelihood {:.3}",
-        counted(clips, "clip"),
+        counted(clips, "prediction"),
         calibration.ece * 100.0,
         calibration.nll
     )
@@ -138,7 +138,7 @@ fn draw_accuracies(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()
 fn draw_counts(canvas: &mut Canvas, frame: Frame, bins: &[Bin]) -> Result<()> {
     let most = bins.iter().map(|bin| bin.clips).max().unwrap_or(0);
     let counts = Axis::counts(most);
-    frame.draw(canvas, "Number of clips", "clips", &counts)?;
+    frame.draw(canvas, "Number of predictions", "predictions", &counts)?;
     for (index, bin) in bins.iter().enumerate().filter(|(_, bin)| bin.clips > 0) {
         let share = counts.position(bin.clips as f64);
         frame.bar(canvas, index, bins.len(), share)?;

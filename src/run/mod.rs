@@ -470,6 +470,20 @@ fn name_in_use(folder: &Path, name: &str) -> anyhow::Error {
     anyhow!("{} {advice}", folder.display())
 }
 
+/// Names of runs, given with their folders, for a picture or a table with all of them. If several have the
+/// same name, the name of the folder that they are in is put before it.
+pub fn distinct_names(runs: &[(&str, &Path)]) -> Vec<String> {
+    let named = |&(name, folder): &(&str, &Path)| {
+        let is_repeated = runs.iter().filter(|(other, _)| *other == name).count() > 1;
+        let parent = folder.parent().and_then(Path::file_name);
+        match parent.filter(|_| is_repeated) {
+            Some(parent) => format!("{}/{name}", parent.to_string_lossy()),
+            None => name.to_string(),
+        }
+    };
+    runs.iter().map(named).collect()
+}
+
 /// The study in a folder that contains several runs, and the way to use its results. `None` for
 /// other folders.
 fn study(folder: &Path) -> Option<(&'static str, &'static str)> {
@@ -595,6 +609,16 @@ mod tests {
 
     fn create(runs: &Path, name: &str) -> Result<(RunFolder, RunLock)> {
         RunFolder::create(runs, name, |run| Ok(fs::write(run.config_toml(), "")?))
+    }
+
+    #[test]
+    fn runs_with_the_same_name_are_told_apart_by_their_folders() {
+        let runs = [
+            ("fold-1", Path::new("runs/a/fold-1")),
+            ("other", Path::new("runs/other")),
+            ("fold-1", Path::new("runs/b/fold-1")),
+        ];
+        assert_eq!(distinct_names(&runs), ["a/fold-1", "other", "b/fold-1"]);
     }
 
     #[test]

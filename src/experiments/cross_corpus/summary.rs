@@ -14,15 +14,15 @@ use crate::escape::escape_line;
 use crate::evaluation::{self, Intervals, MeanStd, Metrics, Scores};
 use crate::experiments::plan::check_pooled;
 use crate::experiments::summary::{
-    SeedSummary, TestedTrial, joined, note_line, percent, percent_interval, percent_spread,
-    write_csv, write_report,
+    SeedSummary, TestedTrial, note_line, percent, percent_interval, percent_spread, write_csv,
+    write_report,
 };
 use crate::experiments::trial::Trial;
 use crate::inference::Trained;
 use crate::io::write_bytes;
 use crate::leakage::{Caveats, Comparison, SYNTHETIC, is_in_question};
 use crate::plural::counted;
-use crate::report::{MatrixCell, confusion_png, matrix_png};
+use crate::report::{MatrixCell, confusion_png, joined_notes, matrix_png};
 
 /// Scores of a cross-corpus matrix. They are fractions of 1.
 #[derive(Debug, Clone, Serialize)]
@@ -292,7 +292,8 @@ impl CrossCorpus {
                 _ => ", all seeds",
             };
             let title = format!("trained on {trained}, tested on {tested}{seeds}");
-            let png = confusion_png(&pair.metrics, &title, joined(&pair.all_notes()).as_deref())?;
+            let metrics = pair.metrics.with_macro_f1(pair.scores.macro_f1.mean);
+            let png = confusion_png(&metrics, &title, joined_notes(&pair.all_notes()).as_deref())?;
             write_bytes(&file(&format!("{trained}-to-{tested}.png")), &png)?;
         }
         let corpora = self.plan.corpus.iter();
@@ -314,7 +315,7 @@ impl CrossCorpus {
             &names,
             &cells,
             summary.chance(),
-            joined(&summary.notes).as_deref(),
+            joined_notes(&summary.notes).as_deref(),
         )?;
         write_bytes(&file("matrix.png"), &png)
     }
@@ -392,7 +393,7 @@ impl CrossCorpusSummary {
         );
         for pair in &self.pairs {
             let intervals = pair.intervals.as_ref();
-            let notes = joined(&pair.all_notes()).map(|notes| format!("   {notes}"));
+            let notes = joined_notes(&pair.all_notes()).map(|notes| format!("   {notes}"));
             let line = format!(
                 "{:width$}  {:width$}  {:>8}  {:>5}  {:>8}   {:<12}  {}{}",
                 pair.trained_on,

@@ -15,14 +15,14 @@ use crate::escape::escape_line;
 use crate::evaluation::{self, Calibration, Intervals, MeanStd, Metrics, Scores, SpeakerScores};
 use crate::experiments::plan::check_pooled;
 use crate::experiments::summary::{
-    NOT_DONE, SeedSummary, TestedTrial, TrialScores, by_seed, joined, note_line, over_seeds,
-    percent, percent_interval, percent_spread, pool, scores_of, speakers, write_csv, write_report,
+    NOT_DONE, SeedSummary, TestedTrial, TrialScores, by_seed, note_line, over_seeds, percent,
+    percent_interval, percent_spread, pool, scores_of, speakers, write_csv, write_report,
 };
 use crate::experiments::trial::{Subject, Trial};
 use crate::io::{write_atomically, write_bytes};
 use crate::leakage::Caveats;
 use crate::plural::{counted, is_or_are};
-use crate::report::{confusion_png, recall_png, reliability_png};
+use crate::report::{confusion_png, joined_notes, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, write_confusion};
 
 /// Scores of a cross-validation. They are fractions of 1.
@@ -174,10 +174,11 @@ impl CrossValidation {
         };
         let metrics = &summary.metrics;
         write_confusion(&files.confusion_csv(), &metrics.classes, &metrics.confusion)?;
-        let note = joined(&summary.notes);
+        let note = joined_notes(&summary.notes);
         let note = note.as_deref();
         let title = format!("{}: all folds and seeds", summary.name);
-        let png = confusion_png(metrics, &title, note)?;
+        let shown = metrics.with_macro_f1(summary.pooled.macro_f1.mean);
+        let png = confusion_png(&shown, &title, note)?;
         write_bytes(&files.confusion_png(), &png)?;
         let png = reliability_png(&summary.calibration, &title, note)?;
         write_bytes(&files.reliability_png(), &png)?;
@@ -278,7 +279,12 @@ impl CrossValidationSummary {
         if self.trials.is_empty() {
             return text;
         }
-        text += "\nfold  seed  speakers  clips  accuracy    UAR  macro-F1\n";
+        let folds = self.trials.iter().map(|trial| trial.fold.as_str());
+        let width = widest(folds, "fold");
+        text += &format!(
+            "\n{:>width$}  seed  speakers  clips  accuracy    UAR  macro-F1\n",
+            "fold"
+        );
         for trial in &self.trials {
             let Scores {
                 accuracy,
@@ -288,7 +294,7 @@ impl CrossValidationSummary {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "{:>4}  {:>4}  {:>8}  {:>5}  {accuracy:>8}  {uar:>5}  {macro_f1:>8}",
+                "{:>width$}  {:>4}  {:>8}  {:>5}  {accuracy:>8}  {uar:>5}  {macro_f1:>8}",
                 escape_line(&trial.fold),
                 trial.seed,
                 trial.speakers,
@@ -311,11 +317,13 @@ impl CrossValidationSummary {
             "expected calibration error",
             percent(self.calibration.ece)
         );
-        text += "\nspeaker  clips  accuracy    UAR\n";
+        let names = self.speakers.iter().map(|scores| scores.speaker.as_str());
+        let width = widest(names, "speaker");
+        text += &format!("\n{:>width$}  clips  accuracy    UAR\n", "speaker");
         for speaker in &self.speakers {
             let _ = writeln!(
                 text,
-                "{:>7}  {:>5}  {:>8}  {:>5}",
+                "{:>width$}  {:>5}  {:>8}  {:>5}",
                 escape_line(&speaker.speaker),
                 speaker.clips,
                 percent(speaker.accuracy),
@@ -328,6 +336,12 @@ impl CrossValidationSummary {
         text += &evaluation::confusion_table(&self.metrics);
         text
     }
+}
+
+/// Width of a column with some names below a title.
+fn widest<'a>(names: impl Iterator<Item = &'a str>, title: &str) -> usize {
+    let widths = names.map(|name| escape_line(name).chars().count());
+    widths.chain([title.len()]).max().unwrap_or_default()
 }
 
 fn score_line(title: &str, scores: Scores<String>) -> String {

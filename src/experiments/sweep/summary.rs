@@ -12,13 +12,13 @@ use crate::evaluation::{Interval, Intervals, MeanStd, Scores};
 use crate::experiments::cross_validation::CrossValidationSummary;
 use crate::experiments::plan::check_pooled;
 use crate::experiments::summary::{
-    NOT_DONE, TestedTrial, TrialScores, by_speaker, joined, note_line, percent_interval,
-    percent_spread, pool, write_columns, write_report,
+    NOT_DONE, TestedTrial, TrialScores, by_speaker, note_line, percent_interval, percent_spread,
+    pool, write_columns, write_report,
 };
 use crate::experiments::trial::TrialState;
 use crate::io::write_bytes;
 use crate::plural::{counted, is_or_are};
-use crate::report::{GridRow, grid_png};
+use crate::report::{GridRow, grid_png, joined_notes};
 
 /// Results of all finished trials of a sweep.
 #[derive(Debug, Clone, Serialize)]
@@ -207,7 +207,7 @@ impl Sweep {
                 .map(|above| (above.uar.mean, above.interval)),
             done: (row.done, row.trial_count),
         });
-        let note = joined(&summary.notes);
+        let note = joined_notes(&summary.notes);
         let picture = grid_png(&summary.name, &rows.collect::<Vec<_>>(), note.as_deref())?;
         write_bytes(&self.folder.join("grid.png"), &picture)
     }

@@ -73,6 +73,12 @@ impl Table {
         let mut cells = self.rows.iter().filter_map(|row| row.get(*column));
         cells.any(|cell| !is_number(cell))
     }
+
+    /// True for a column with names of rows: the first column, and columns of words directly after
+    /// it. (The template passes references.)
+    fn names_row(&self, column: &usize) -> bool {
+        (1..=*column).all(|column| self.is_text(&column))
+    }
 }
 
 #[derive(Debug)]
@@ -110,7 +116,24 @@ struct Html<'a> {
     data: String,
 }
 
+/// A page with clips.
+#[derive(Debug)]
+pub struct ClipsPage {
+    /// The page.
+    pub html: String,
+    /// Number of recordings that the page cannot play, because they could not be read.
+    pub unreadable: usize,
+}
+
 impl Page {
+    fn with_clips(&self) -> Result<ClipsPage> {
+        let sounds = self.clips.iter().flat_map(|clips| &clips.sounds);
+        Ok(ClipsPage {
+            html: self.html()?,
+            unreadable: sounds.filter(|sound| sound.source.is_none()).count(),
+        })
+    }
+
     fn html(&self) -> Result<String> {
         let html = Html {
             policy: policy(),
@@ -164,8 +187,9 @@ fn unbroken(text: &str) -> String {
     let mut unbroken = String::new();
     for word in text.split(' ') {
         if !unbroken.is_empty() {
+            let unit = word.trim_end_matches(['.', ',', ';', ':', ')']);
             let is_value =
-                unbroken.ends_with(|c: char| c.is_ascii_digit()) && UNITS.contains(&word);
+                unbroken.ends_with(|c: char| c.is_ascii_digit()) && UNITS.contains(&unit);
             unbroken.push(if is_value { '\u{a0}' } else { ' ' });
         }
         unbroken += word;
@@ -258,10 +282,10 @@ mod tests {
         };
         let html = page.html().unwrap();
         for cell in [
-            "<th class=\"text\">name</th>",
-            "<th>UAR</th>",
-            "<th>change</th>",
-            "<td class=\"text\">telephone</td>",
+            "<th scope=\"col\" class=\"text\">name</th>",
+            "<th scope=\"col\">UAR</th>",
+            "<th scope=\"col\">change</th>",
+            "<th scope=\"row\" class=\"text\">telephone</th>",
             "<td>−7.3</td>",
             "<td class=\"text\">yes</td>",
             "<td>46.4\u{a0}%</td>",
@@ -278,6 +302,7 @@ mod tests {
             ("46.4 %", "46.4\u{a0}%"),
             ("change, 95 %", "change, 95\u{a0}%"),
             ("white noise 20 dB", "white noise 20\u{a0}dB"),
+            ("(at most 3 %), 5 s.", "(at most 3\u{a0}%), 5\u{a0}s."),
             ("Opus 16 kbit/s", "Opus 16\u{a0}kbit/s"),
             ("5 speakers", "5 speakers"),
             ("in % and dB", "in % and dB"),

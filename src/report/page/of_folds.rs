@@ -9,7 +9,9 @@ use serde::Deserialize;
 use super::clips::{rows, speakers};
 use super::of_run::{FileIndex, class_table, figures, range, speaker_table};
 use super::stress::{StressChecks, checks_text};
-use super::{ClipRow, Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use super::{
+    ClipRow, Clips, ClipsPage, Confusion, Page, Picture, Sounds, Table, percent, read_sounds,
+};
 use crate::audio::{Channel, Excerpt};
 use crate::bounded;
 use crate::config::RunConfig;
@@ -121,18 +123,14 @@ pub fn folds_page(
     data: &Path,
     how: &Sounds,
     advance: impl Fn() + Sync,
-) -> Result<String> {
+) -> Result<ClipsPage> {
     let results = SavedResults::read(folder)?;
     let plan = bounded::read_text(&folder.join("cross-validation.toml"), bounded::RESULTS)
         .unwrap_or_default();
     let predicted = Predicted::read(folder, data, &results)?;
     let distinct = &predicted.distinct;
     let metrics = &results.metrics;
-    // Over the seeds, the mean of the macro-F1 is not that of all predictions together.
-    let shown = Metrics {
-        macro_f1: results.pooled.macro_f1.mean,
-        ..metrics.clone()
-    };
+    let shown = metrics.with_macro_f1(results.pooled.macro_f1.mean);
     let page = Page {
         title: results.name.clone(),
         subtitle: results.subtitle(),
@@ -161,7 +159,7 @@ pub fn folds_page(
         settings: vec![("Settings and folds (cross-validation.toml)".into(), plan)],
         ..Page::default()
     };
-    page.html()
+    page.with_clips()
 }
 
 /// Predictions of all trainings of a cross-validation.
@@ -302,7 +300,10 @@ fn fold_table(results: &SavedResults, stress: &[Option<StressChecks>]) -> Table 
     }
     Table {
         title: "Folds".into(),
-        explained: "± is the standard deviation over the seeds.".into(),
+        explained: match results.pooled.uar.std {
+            Some(_) => "± is the standard deviation over the seeds.".into(),
+            None => String::new(),
+        },
         head: [
             "training",
             "speakers",

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::clips::{rows, speakers};
 use super::stress::{read_stress, stress_picture, stress_tables};
-use super::{Clips, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
+use super::{Clips, ClipsPage, Confusion, Page, Picture, Sounds, Table, percent, read_sounds};
 use crate::audio::Excerpt;
 use crate::bounded;
 use crate::config::RunConfig;
@@ -111,7 +111,7 @@ pub fn run_page(
     data: &Path,
     how: &Sounds,
     advance: impl Fn() + Sync,
-) -> Result<String> {
+) -> Result<ClipsPage> {
     let scored = Scored::read(run)?;
     let Scored { report, saved, .. } = &scored;
     let metrics = &saved.predictions.metrics();
@@ -159,7 +159,7 @@ pub fn run_page(
         }),
         settings: vec![("Settings (config.toml)".into(), scored.config.clone())],
     };
-    page.html()
+    page.with_clips()
 }
 
 /// List of distinct recordings.
@@ -217,7 +217,7 @@ pub(super) fn class_table(metrics: &Metrics, clips: &[u64]) -> Table {
         let share = metrics.confusion[class][class] as f64 / scores.support.max(1) as f64;
         vec![
             name.clone(),
-            scores.support.to_string(),
+            clips[class].to_string(),
             percent(scores.precision),
             percent(scores.recall),
             range(wilson_of_share(share, clips[class])),
@@ -261,7 +261,7 @@ pub(super) fn speaker_table(
     let row = |scores: &SpeakerScores| {
         vec![
             speaker_name(&scores.speaker).to_string(),
-            scores.clips.to_string(),
+            clips(scores).to_string(),
             percent(scores.accuracy),
             range(wilson_of_share(scores.accuracy, clips(scores))),
             percent(scores.uar),

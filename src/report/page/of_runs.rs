@@ -11,11 +11,12 @@ use super::{Page, Picture, Table, percent};
 use crate::bounded;
 use crate::evaluation::{Intervals, Metrics};
 use crate::report::{Curves, curves_png};
-use crate::run::RunFolder;
+use crate::run::{RunFolder, distinct_names};
 
 /// Results of a run or a cross-validation.
 struct Compared {
     name: String,
+    folder: PathBuf,
     /// Scored data: a subset of the run, or the cross-validation.
     scored: String,
     corpus: String,
@@ -37,7 +38,18 @@ struct Compared {
 pub fn comparison_page(runs: &[RunFolder], cross_validations: &[PathBuf]) -> Result<String> {
     let runs = runs.iter().map(of_run);
     let folds = cross_validations.iter().map(|folder| of_folds(folder));
-    let all: Vec<Compared> = runs.chain(folds).collect::<Result<_>>()?;
+    let mut all: Vec<Compared> = runs.chain(folds).collect::<Result<_>>()?;
+    let named: Vec<(&str, &Path)> = all
+        .iter()
+        .map(|one| (one.name.as_str(), one.folder.as_path()))
+        .collect();
+    let names = distinct_names(&named);
+    for (one, name) in all.iter_mut().zip(names) {
+        if let Some(curves) = &mut one.curves {
+            curves.name.clone_from(&name);
+        }
+        one.name = name;
+    }
     let curves: Vec<Curves> = all.iter().filter_map(|one| one.curves.clone()).collect();
     let mut notes = Vec::new();
     if all.iter().any(|one| one.corpus != all[0].corpus) {
@@ -79,6 +91,7 @@ fn of_run(run: &RunFolder) -> Result<Compared> {
     } = scored;
     Ok(Compared {
         name: report.run,
+        folder: run.path().into(),
         scored: format!("{} subset", report.subset),
         corpus: report.corpus,
         notes: report.notes,
@@ -97,6 +110,7 @@ fn of_folds(folder: &Path) -> Result<Compared> {
     let stress = StressChecks::mean(&results.stress(folder)?);
     Ok(Compared {
         name: results.name,
+        folder: folder.into(),
         scored: format!("cross-validation of {}", results.arch),
         corpus: results.corpus,
         notes: results.notes,
@@ -137,7 +151,7 @@ fn score_table(all: &[Compared]) -> Table {
         "run",
         "scored",
         "corpus",
-        "clips",
+        "predictions",
         "accuracy",
         "UAR",
         "UAR, 95 %",
@@ -147,7 +161,8 @@ fn score_table(all: &[Compared]) -> Table {
     ];
     Table {
         title: "Scores".into(),
-        explained: "Intervals by bootstrap over speakers; ± over seeds.".into(),
+        explained: "Intervals by bootstrap over speakers; ± is the standard deviation over seeds."
+            .into(),
         head: head.map(String::from).into(),
         rows: all.iter().map(row).collect(),
     }

@@ -10,6 +10,8 @@ document.getElementById('theme').addEventListener('click', () => {
 if (data) {
   const AT_ONCE = 40;
   const filters = document.getElementById('filters');
+  const section = document.getElementById('clips');
+  const heading = document.getElementById('clips-title');
   const list = document.getElementById('list');
   const end = document.getElementById('end');
   const cells = [...document.querySelectorAll('#confusion button')];
@@ -40,22 +42,29 @@ if (data) {
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  // A name in its own direction, which does not change the order of the words around it.
+  const isolated = (name) => element('bdi', '', name);
 
   function row(clip, place) {
     const item = element('li');
     item.dataset.place = place;
+    item.tabIndex = -1;
     const sound = data.sounds[clip.sound];
     const about = element('div');
-    const verdict = clip.wrong
-      ? `${data.classes[clip.truth]}, predicted as ${data.classes[clip.predicted]} (${percent(clip.sure)} %)`
-      : `${data.classes[clip.truth]} (${percent(clip.sure)} %)`;
-    about.append(element('div', 'verdict ' + (clip.wrong ? 'wrong' : 'right'), (clip.wrong ? '✗ ' : '✓ ') + verdict));
-    const where = [clip.file, clip.speaker && 'speaker ' + clip.speaker, clip.training, sound && sound.seconds && sound.seconds + ' s'];
-    about.append(element('div', 'name', where.filter(Boolean).join(' · ')));
+    const verdict = element('div', 'verdict ' + (clip.wrong ? 'wrong' : 'right'), clip.wrong ? '✗ ' : '✓ ');
+    verdict.append(isolated(data.classes[clip.truth]));
+    if (clip.wrong) verdict.append(', predicted as ', isolated(data.classes[clip.predicted]));
+    verdict.append(` (${percent(clip.sure)}\u00a0%)`);
+    const where = element('div', 'name');
+    where.append(isolated(clip.file));
+    if (clip.speaker) where.append(' · speaker ', isolated(clip.speaker));
+    for (const text of [clip.training, sound && sound.seconds && sound.seconds + '\u00a0s']) if (text) where.append(' · ' + text);
+    about.append(verdict, where);
     if (sound && sound.source) {
       const player = element('audio');
       player.controls = true;
       player.preload = 'none';
+      player.setAttribute('aria-label', clip.file);
       player.src = sound.source;
       player.addEventListener('play', () => mark(place));
       player.addEventListener('error', () => player.replaceWith(element('div', 'quiet', 'The recording was moved, or the browser cannot play its format; emovox report --embed embeds it in the page.')));
@@ -64,10 +73,12 @@ if (data) {
       about.append(element('div', 'quiet', 'The recording could not be read.'));
     }
     item.append(about);
-    const picture = element('img');
-    picture.alt = '';
-    if (sound && sound.spectrogram) picture.src = 'data:image/png;base64,' + sound.spectrogram;
-    item.append(picture);
+    if (sound && sound.spectrogram) {
+      const picture = element('img');
+      picture.alt = '';
+      picture.src = 'data:image/png;base64,' + sound.spectrogram;
+      item.append(picture);
+    }
     const probabilities = element('div', 'probabilities');
     clip.probabilities.forEach((probability, index) => {
       const bar = element('i');
@@ -118,6 +129,7 @@ if (data) {
     while (drawn <= place) more();
     mark(place);
     const item = list.children[place];
+    item.focus({ preventScroll: true });
     item.scrollIntoView({ block: 'center' });
     const player = item.querySelector('audio');
     if (player) {
@@ -135,21 +147,33 @@ if (data) {
         filters.elements.predicted.value = cell.dataset.predicted;
       }
       draw();
-      if (!again) document.getElementById('clips').scrollIntoView();
+      if (again) return;
+      heading.focus({ preventScroll: true });
+      section.scrollIntoView();
     });
   }
   filters.addEventListener('change', draw);
   filters.addEventListener('reset', () => setTimeout(draw));
   filters.addEventListener('submit', (event) => event.preventDefault());
-  document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || ['SELECT', 'INPUT'].includes(event.target.tagName)) return;
+  section.addEventListener('keydown', (event) => {
+    const { key, target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.tagName === 'SELECT') return;
+    const item = target.closest('#list li');
+    const place = item ? Number(item.dataset.place) : playing;
     const player = playing >= 0 && list.children[playing].querySelector('audio');
-    if (event.key === 'n' || event.key === 'ArrowDown') play(playing + 1);
-    else if (event.key === 'p' || event.key === 'ArrowUp') play(playing - 1);
-    else if (event.key === ' ' && player && event.target.tagName !== 'BUTTON') player.paused ? player.play() : player.pause();
-    else if (event.key === 'Escape') filters.reset();
-    else return;
+    // Elsewhere arrows and space scroll the page, press a button, or control the player that has the focus.
+    const takesAll = target === item;
+    if (key === 'n' || (key === 'ArrowDown' && takesAll)) play(place + 1);
+    else if (key === 'p' || (key === 'ArrowUp' && takesAll)) play(place - 1);
+    else if (key === ' ' && takesAll && player) player.paused ? player.play() : player.pause();
+    else if (key === 'Escape') {
+      filters.reset();
+      heading.focus();
+    } else return;
     event.preventDefault();
+  });
+  addEventListener('beforeprint', () => {
+    while (drawn < shown.length) more();
   });
   new IntersectionObserver((seen) => {
     if (seen.some((entry) => entry.isIntersecting) && drawn < shown.length) more();

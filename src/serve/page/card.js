@@ -1,6 +1,6 @@
 // The model card: facts about the model, and its text, which is Markdown with headings, paragraphs, tables,
 // lists, bold words and code.
-import { byId, element, percent } from './dom.js';
+import { byId, element, isolated, percent } from './dom.js';
 
 const CALIBRATED = 'The probabilities are calibrated: of recordings like those of the training, about 70 of 100 predictions with 70 % are right. Of other recordings, fewer are.';
 const UNCALIBRATED = 'The probabilities are not calibrated, and are usually too high.';
@@ -9,7 +9,7 @@ export function showModel(model) {
   const { name, classes, scores, corpora, notes } = model;
   const tested = model.speakers_shared ? 'speakers of the training' : 'new speakers';
   for (const place of document.querySelectorAll('.model-name')) place.textContent = name;
-  byId('classes').textContent = classes.join(', ');
+  byId('classes').replaceChildren(...classes.flatMap((name, index) => [index ? ', ' : '', isolated(name)]));
   byId('caution').textContent = caution(model);
   byId('calibration').textContent = model.calibrated ? CALIBRATED : UNCALIBRATED;
   byId('model-notes').replaceChildren(...notes.map((note) => element('p', { textContent: note })));
@@ -76,9 +76,12 @@ function block(text) {
 function table(lines) {
   const rows = lines.map((line) => line.replace(/^\||\|$/g, '').split('|').map((cell) => cell.trim()));
   const [head, , ...body] = rows;
-  const row = (cells, name) => element('tr', {}, ...cells.map((cell) => element(name, {}, ...words(cell))));
-  return element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': `Table: ${head[0]}` },
-    element('table', {}, element('thead', {}, row(head, 'th')), element('tbody', {}, ...body.map((cells) => row(cells, 'td')))));
+  const cell = (text, scope) => (scope && text ? element('th', { scope }, ...words(text)) : element('td', {}, ...words(text)));
+  const row = (cells) => element('tr', {}, ...cells.map((text, index) => cell(text, index === 0 && 'row')));
+  const titles = element('tr', {}, ...head.map((text) => cell(text, 'col')));
+  const label = `Table: ${head.filter(Boolean).join(', ')}`;
+  return element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': label },
+    element('table', {}, element('thead', {}, titles), element('tbody', {}, ...body.map(row))));
 }
 
 // Text with **bold** and `code`.

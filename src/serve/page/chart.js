@@ -20,7 +20,7 @@ export class Chart {
         course: course(`color${index % 8}`),
       };
       const gauge = element('span', { className: 'gauge', 'aria-hidden': true }, bar);
-      row.item.append(element('span', { className: 'name', textContent: name, title: name }), gauge, row.text, row.course);
+      row.item.append(element('span', { className: 'name', textContent: name }), gauge, row.text, row.course);
       return row;
     });
     this.element = element('div', { className: 'chart' },

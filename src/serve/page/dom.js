@@ -11,6 +11,9 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+// A name in its own direction, which does not change the order of the words around it.
+export const isolated = (name) => element('bdi', { textContent: name });
+
 export const byId = (id) => document.getElementById(id);
 
 // A message for screen readers, which the page does not show.

@@ -1,7 +1,7 @@
 // Live mode: the microphone goes to the server, which answers with a line for each second.
 import { getModel, openStream } from './api.js';
 import { Chart } from './chart.js';
-import { announce, byId, clock, decibels, element, percent } from './dom.js';
+import { announce, byId, clock, decibels, element, isolated, percent } from './dom.js';
 import { level, openMicrophone } from './microphone.js';
 
 const SHOWN = 30; // seconds of the chart
@@ -136,7 +136,7 @@ export class Live {
   }
 
   setNow(label, details) {
-    this.now.replaceChildren(element('b', { textContent: label }), ` ${details}`);
+    this.now.replaceChildren(element('b', {}, isolated(label)), ` ${details}`);
   }
 
   // Shows a line of the server. After a lost connection the server counts from 0 again.

@@ -1,7 +1,7 @@
 // One recording of the list: its way to the server, its result or error, and its player.
 import { predict } from './api.js';
 import { Chart } from './chart.js';
-import { announce, clock, element, megabytes, percent } from './dom.js';
+import { announce, clock, element, isolated, megabytes, percent } from './dom.js';
 
 const MAX_TRIES = 5; // of a request to a busy server
 const MAX_OPEN = 12; // segments that are listed without a click
@@ -92,7 +92,7 @@ export class Result {
   }
 
   showError(message, className = 'error') {
-    const again = element('button', { type: 'button', textContent: 'Try again', 'aria-label': `Try ${this.file.name} again` });
+    const again = element('button', { type: 'button', textContent: 'Try again', 'aria-label': `Try again: ${this.file.name}` });
     again.addEventListener('click', () => this.start());
     this.setBody(element('p', { className, role: 'alert', textContent: message }), again);
   }
@@ -100,7 +100,8 @@ export class Result {
   showPrediction({ predictions, whole, cancelled, hops, seconds, peaks }) {
     const { classes } = this.model;
     const overall = classes.map((name) => whole.probabilities[name]);
-    const verdict = whole.speech ? `${whole.label}, ${percent(Math.max(...overall))}` : 'no speech';
+    const verdict = whole.speech ? [isolated(whole.label), `, ${percent(Math.max(...overall))}`] : ['no speech'];
+    const title = element('b', {}, ...verdict);
     const chart = new Chart(classes);
     chart.setWaveform(peaks);
     chart.setSeconds(seconds);
@@ -111,13 +112,13 @@ export class Result {
     }
     const player = new Player(this.file.name, this.source, seconds, chart);
     this.setBody(
-      element('p', { className: 'verdict' }, element('b', { textContent: verdict }), ` · ${clock(seconds)}`),
+      element('p', { className: 'verdict' }, title, ` · ${clock(seconds)}`),
       player.element,
       chart.element,
       segmentList(this.file.name, predictions, player),
       element('p', { className: 'quiet', textContent: about(whole, cancelled, hops, seconds, Number(this.settings.window)) }),
     );
-    announce(`${this.file.name}: ${verdict}`);
+    announce(`${this.file.name}: ${title.textContent}`);
   }
 }
 
@@ -133,12 +134,12 @@ function about(whole, cancelled, hops, seconds, window) {
 function segmentList(name, segments, player) {
   const buttons = segments.map((segment) => {
     const times = `${clock(segment.start).replace(' s', '')} – ${clock(segment.end)}`;
-    const verdict = segment.speech ? `${segment.label} ${percent(segment.probability)}` : 'no speech';
+    const verdict = segment.speech ? [isolated(segment.label), ` ${percent(segment.probability)}`] : ['no speech'];
     const button = element('button', { type: 'button', 'aria-pressed': false },
       element('span', { className: 'unseen', textContent: 'Play ' }),
       element('span', { 'aria-hidden': true, textContent: '▶ ' }),
       `${times} `,
-      element('b', { textContent: verdict }));
+      element('b', {}, ...verdict));
     button.addEventListener('click', () => player.play(segment));
     player.add(segment, button);
     return element('li', {}, button);
