@@ -61,10 +61,14 @@ for (const file of ['runs/many/report.html', 'embedded.html']) {
   await page.click('button[type=reset]');
   await settled(page, 2000);
 
-  // The keyboard plays the next clip, and the one after it.
+  // Keys do nothing outside the section of the clips. In it, the keyboard plays the next clip, and the one after it.
+  await page.locator('.scroll').first().focus();
+  for (const key of ['n', 'ArrowDown']) await page.keyboard.press(key);
+  assert.equal(await page.locator('#list li.playing').count(), 0);
+  await page.locator('#clips-title').focus();
   await page.keyboard.press('n');
   await plays(page, 0);
-  await page.keyboard.press('n');
+  await page.keyboard.press('ArrowDown');
   await plays(page, 1);
   assert.equal(await page.locator('#list li.playing').count(), 1);
   assert.equal(await page.evaluate(() => [...document.querySelectorAll('audio')].filter((player) => !player.paused).length), 1);

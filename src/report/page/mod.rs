@@ -74,10 +74,10 @@ impl Table {
         cells.any(|cell| !is_number(cell))
     }
 
-    /// True for a column with names of rows: the first column, and columns of words directly after
-    /// it. (The template passes references.)
-    fn names_row(&self, column: &usize) -> bool {
-        (1..=*column).all(|column| self.is_text(&column))
+    /// True for a cell that names its row: in the first column, and in columns of words directly
+    /// after it.
+    fn names_row(&self, column: &usize, cell: &str) -> bool {
+        !cell.is_empty() && (1..=*column).all(|column| self.is_text(&column))
     }
 }
 
