@@ -91,10 +91,18 @@ if (data) {
 
   const percent = (probability) => Math.round(probability / 100);
 
+  const observer = new IntersectionObserver((seen) => {
+    if (seen.some((entry) => entry.isIntersecting) && drawn < shown.length) more();
+  }, { rootMargin: '1200px' });
+
   function more() {
     const rows = document.createDocumentFragment();
     for (const last = Math.min(shown.length, drawn + AT_ONCE); drawn < last; drawn += 1) rows.append(row(shown[drawn], drawn));
     list.append(rows);
+    // The observer reports only changes: without this, an end that is pushed away and scrolled to between two
+    // frames would never be reported again.
+    observer.unobserve(end);
+    observer.observe(end);
   }
 
   function draw() {
@@ -175,8 +183,5 @@ if (data) {
   addEventListener('beforeprint', () => {
     while (drawn < shown.length) more();
   });
-  new IntersectionObserver((seen) => {
-    if (seen.some((entry) => entry.isIntersecting) && drawn < shown.length) more();
-  }, { rootMargin: '1200px' }).observe(end);
   draw();
 }
