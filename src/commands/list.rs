@@ -134,8 +134,8 @@ impl ListArgs {
             [] => return Ok(None),
             [only] => only,
             _ => bail!(
-                "several manifests are several corpora: train, cross-validate and cross-corpus need a \
-                 name for each, as in --manifest mine=FILE; other commands read one manifest at a time"
+                "several manifests are several corpora, which need names, as in --manifest mine=FILE (in \
+                 train, cross-validate and cross-corpus); other commands read one manifest at a time"
             ),
         };
         if manifest.name.is_some() || self.root.iter().any(|root| root.name.is_some()) {

@@ -58,7 +58,6 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
     };
     let given = args.out.or(run_picture.clone());
     let out = given.unwrap_or_else(|| "curves.png".into());
-    check_picture_name(&out)?;
     let picture = curves_png(&curves)?;
     if run_picture.as_ref() == Some(&out) {
         // The picture in the folder of the run is replaced without a check.
@@ -67,6 +66,7 @@ pub fn run(args: PlotArgs) -> Result<ExitCode> {
         let mut outputs = args.output.outputs();
         runs.iter().for_each(|run| outputs.protect_own(run.path()));
         outputs.check(&out, is_own_picture)?;
+        check_picture_name(&out)?;
         write_output(&out, |file| Ok(file.write_all(&picture)?))?;
     }
     report_written(&out, &format!("drew {}", out.display()));

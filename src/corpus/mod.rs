@@ -299,7 +299,7 @@ pub enum CorpusError {
     },
     #[error("{} contains {count} recordings, but their names do not follow the rule of a \
              supported corpus ({}), and {seen}. The first recording is {}. \
-             Give the meaning of the folders with --layout, as in CLASS, CLASS/SPEAKER or SPEAKER/CLASS, \
+             Give the meaning of the folders with --layout CLASS, --layout CLASS/SPEAKER or --layout SPEAKER/CLASS, \
              arrange the files as CLASS/SPEAKER/clip.wav (or CLASS/clip.wav), or select the corpus \
              with --corpus", .folder.display(), known(), .first.display())]
     UnknownNames {

@@ -191,8 +191,8 @@ fn draw(
     file: &Path,
     picture: &Path,
 ) -> Result<String> {
-    check_picture_name(picture)?;
     outputs.check(picture, is_own_picture)?;
+    check_picture_name(picture)?;
     let title = file
         .file_name()
         .unwrap_or(file.as_os_str())
