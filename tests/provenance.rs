@@ -347,6 +347,85 @@ fn a_run_can_only_be_resumed_with_its_own_recordings() {
     );
 }
 
+/// Replaces text in a file of the run `mine`, runs a command, and restores the file.
+fn with_change(env: &TestEnv, file: &str, change: impl Fn(&str) -> String, line: &str) -> String {
+    let path = env.path(file);
+    let original = fs::read_to_string(&path).unwrap();
+    let changed = change(&original);
+    assert_ne!(changed, original, "{file} is changed");
+    fs::write(&path, changed).unwrap();
+    let error = env.run(line).fails_with(&[]).error;
+    fs::write(path, original).unwrap();
+    error
+}
+
+/// The files of a run are not mixed with the state of another training, also if both would fit.
+#[test]
+fn a_run_is_only_resumed_with_the_settings_and_the_split_of_its_state() {
+    let env = TestEnv::with_corpus();
+    env.run(&train("corpus", "mine", "v05", "v04")).success();
+    let before = state(&env, "mine");
+    let resume = "train --resume mine --epochs 2";
+    let settings = |from: &'static str, to: &'static str| {
+        let change = move |text: &str| text.replacen(from, to, 1);
+        with_change(&env, "runs/mine/config.toml", change, resume)
+    };
+    for (from, to, difference) in [
+        (
+            "learning_rate = 0.003",
+            "learning_rate = 0.5",
+            "training.learning_rate was 0.003 and is now 0.5",
+        ),
+        (
+            "dropout = 0.3",
+            "dropout = 0.9",
+            "model.dropout was 0.3 and is now 0.9",
+        ),
+        ("\nseed = 1", "\nseed = 2", "seed was 1 and is now 2"),
+    ] {
+        let error = settings(from, to);
+        let expected = "does not have the settings that last.ot was trained with";
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(difference), "{error}");
+    }
+    let split =
+        |change: &dyn Fn(&str) -> String| with_change(&env, "runs/mine/split.csv", change, resume);
+    let other_split = "does not have the clips, labels and subsets that last.ot was trained with";
+    let as_test = |text: &str| text.replacen(",train,", ",test,", 1);
+    let cut = |text: &str| text.lines().take(20).collect::<Vec<_>>().join("\n");
+    for change in [&as_test as &dyn Fn(&str) -> String, &cut] {
+        let error = split(change);
+        assert!(error.contains(other_split), "{error}");
+    }
+    let header = |text: &str| text.lines().next().unwrap().to_string() + "\n";
+    for change in [
+        &(|_: &str| String::new()) as &dyn Fn(&str) -> String,
+        &header,
+    ] {
+        let error = split(change);
+        assert!(error.contains("split.csv has no clips"), "{error}");
+    }
+    // The state of a run with another seed has the same shapes.
+    let other = train("corpus", "other", "v05", "v04") + " --seed 2";
+    env.run(&other).success();
+    fs::rename(env.path("runs/mine/last.ot"), env.path("kept.ot")).unwrap();
+    fs::copy(
+        env.path("runs/other/last.ot"),
+        env.path("runs/mine/last.ot"),
+    )
+    .unwrap();
+    env.run(resume)
+        .fails_with(&["training.seed was 2 and is now 1"]);
+    fs::rename(env.path("kept.ot"), env.path("runs/mine/last.ot")).unwrap();
+    assert_eq!(state(&env, "mine"), before, "no file is changed");
+    // Settings that do not change the training may be edited.
+    let config =
+        read(&env, "runs/mine/config.toml").replacen("allow_leak = false", "allow_leak = true", 1);
+    let edited = config.replacen("device = \"cpu\"", "device = \"auto\"", 1);
+    fs::write(env.path("runs/mine/config.toml"), edited).unwrap();
+    env.run(&format!("{resume} --device cpu")).success();
+}
+
 #[test]
 fn evaluate_names_replaced_recordings() {
     let env = TestEnv::with_corpus();
@@ -409,6 +488,64 @@ fn trials_of_other_recordings_are_not_pooled() {
         "not pooled",
     ]);
     assert_eq!(fs::read(env.path("runs/all/report.json")).unwrap(), report);
+}
+
+/// The predictions of a trial are scored only if they are those of its test subset.
+#[test]
+fn changed_results_of_a_trial_are_not_pooled() {
+    let env = TestEnv::with_corpus();
+    env.run(CROSS_VALIDATE).success();
+    let report = fs::read(env.path("runs/all/report.json")).unwrap();
+    let predictions = "runs/all/fold-1-seed-1/predictions.csv";
+    let cut = |text: &str| text.lines().take(5).collect::<Vec<_>>().join("\n");
+    let twice = |text: &str| format!("{text}{}\n", text.lines().last().unwrap());
+    let relabelled = |text: &str| {
+        let (header, lines) = text.split_once('\n').unwrap();
+        format!("{header}\n{}", lines.replacen(",anger,", ",sadness,", 1))
+    };
+    let header = |text: &str| text.lines().next().unwrap().to_string() + "\n";
+    let changes: [&dyn Fn(&str) -> String; 5] =
+        [&cut, &twice, &relabelled, &header, &|_| String::new()];
+    for change in changes {
+        for line in [
+            CROSS_VALIDATE,
+            "report runs/all/fold-1-seed-1 --data corpus",
+        ] {
+            let error = with_change(&env, predictions, change, line);
+            assert!(error.contains(predictions), "{error}");
+            assert!(error.contains("of the test subset in split.csv"), "{error}");
+            assert!(
+                error.contains("emovox train --resume runs/all/fold-1-seed-1"),
+                "{error}"
+            );
+        }
+    }
+    // The command in the message writes them again.
+    let written = read(&env, predictions);
+    fs::write(env.path(predictions), cut(&written)).unwrap();
+    env.run("train --resume runs/all/fold-1-seed-1").success();
+    assert_eq!(read(&env, predictions), written);
+
+    // A copy of another fold is not this fold.
+    fs::rename(env.path("runs/all/fold-1-seed-1"), env.path("aside")).unwrap();
+    copy_folder(
+        &env.path("runs/all/fold-2-seed-1"),
+        &env.path("runs/all/fold-1-seed-1"),
+    );
+    env.run(CROSS_VALIDATE).fails_with(&[
+        "runs/all/fold-1-seed-1 is another training than the one that its study planned",
+        "split.test_speakers is",
+    ]);
+    assert_eq!(fs::read(env.path("runs/all/report.json")).unwrap(), report);
+
+    // The page of all folds needs predictions that belong to its scores.
+    let error = with_change(
+        &env,
+        "runs/all/predictions.csv",
+        cut,
+        "report runs/all --data corpus",
+    );
+    assert!(error.contains("but report.json has 30"), "{error}");
 }
 
 const GRID: &str = "

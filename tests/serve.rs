@@ -798,9 +798,13 @@ fn a_recording_that_is_too_long_is_rejected() {
     let stereo = fs::read(env.path("stereo.wav")).unwrap();
     server.post("/v1/predict", &stereo).value();
     for query in ["channel=each", "channel=each&window=3"] {
-        server
+        let message = server
             .post(&format!("/v1/predict?{query}"), &stereo)
             .fails_with(413, "too-long");
+        assert!(
+            message.contains("longer than 2.5 s, the limit for each of 2 channels"),
+            "{message}"
+        );
     }
     env.wav("fine.wav", 96_000, 1, &[0.1; 3 * 96_000]);
     let fine = fs::read(env.path("fine.wav")).unwrap();

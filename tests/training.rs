@@ -148,6 +148,7 @@ fn part(count: usize, offset: usize, model: &EmotionModel) -> SplitTensors {
 
 fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData {
     TrainData {
+        origin: Vec::new(),
         train: part(train, 0, model),
         validation: part(validation, 1000, model),
         spec_augment: None,
@@ -469,5 +470,5 @@ fn a_nan_loss_stops_with_the_reason_and_keeps_the_last_good_checkpoint() {
         assert!(text.contains(words), "{text}");
     }
     let saved = saved_progress(&run, &fresh_model(&config), &training, false).unwrap();
-    assert_eq!(saved.epochs.len(), 1);
+    assert_eq!(saved.progress.epochs.len(), 1);
 }

@@ -97,6 +97,14 @@ pub enum AudioError {
     #[error("longer than {0:.0} s, the limit; cut it into shorter recordings")]
     TooLong(f64),
 
+    /// A recording that is longer than the caller accepts for each of several channels; the fields are
+    /// the limit in seconds for one of them, and their number.
+    #[error(
+        "longer than {0:.1} s, the limit for each of {1} channels; select one channel, or cut it into \
+         shorter recordings"
+    )]
+    ChannelsTooLong(f64, u16),
+
     /// A recording with more channels than the caller predicts one by one; the fields are their
     /// number and the limit.
     #[error(

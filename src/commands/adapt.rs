@@ -47,9 +47,14 @@ impl AdaptArgs {
         let config = predictor.config();
         let progress = bar(files.len(), "adapting", "recordings");
         let Extraction {
-            features, skipped, ..
+            features,
+            mut skipped,
+            ..
         } = extract(&files, &config.audio, &config.features, || progress.inc(1))?;
         progress.finish_and_clear();
+        // The user named files, not their beginnings.
+        let files = skipped.iter_mut().map(|skipped| &mut skipped.file);
+        files.for_each(|file| file.segment = None);
         tell_skipped(&skipped);
         ensure!(
             !features.is_empty(),
@@ -80,7 +85,9 @@ fn recordings(given: &Path) -> Result<Vec<Excerpt>> {
         // A regular selection could leave out an emotion whose number is in the names.
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let drawn = found.recordings.sample(&mut rng, MOST_RECORDINGS);
-        drawn.map(|file| given.join(file)).collect()
+        let mut drawn: Vec<PathBuf> = drawn.map(|file| given.join(file)).collect();
+        drawn.sort();
+        drawn
     };
     let beginning = Segment {
         start: Duration::ZERO,

@@ -166,7 +166,8 @@ impl ListArgs {
 
 /// Checks that a manifest exists.
 pub(super) fn check_list(list: &Path) -> Result<()> {
-    if !list.is_file() {
+    // The reading of a pipe fails later, with the reason.
+    if !list.exists() || list.is_dir() {
         bail!(
             "there is no file {}; a manifest is a list of recordings in CSV, TSV, XLSX or JSON",
             list.display()

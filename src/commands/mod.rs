@@ -366,14 +366,21 @@ fn tell_skipped_sounds(sounds: &Sounds, what: &str) {
     }
 }
 
-/// Prints the recordings that were left out: the first ones by name, the others as a count.
+/// Prints the recordings that were left out.
 fn tell_skipped(skipped: &[Skipped]) {
-    const SHOWN: usize = 10;
-    for Skipped { file, reason } in skipped.iter().take(SHOWN) {
+    for Skipped { file, reason } in skipped {
         warning!("skipped {}: {reason}", file.display());
     }
-    if skipped.len() > SHOWN {
-        warning!("… and {} more", skipped.len() - SHOWN);
+}
+
+/// Prints the first recordings that were left out, and the number of the others, for a command that
+/// writes them all to `skipped.csv`.
+fn tell_first_skipped(skipped: &[Skipped]) {
+    const SHOWN: usize = 10;
+    let (first, others) = skipped.split_at(skipped.len().min(SHOWN));
+    tell_skipped(first);
+    if !others.is_empty() {
+        warning!("… and {} more; skipped.csv has them all", others.len());
     }
 }
 

@@ -124,7 +124,7 @@ fn initial_weights(weights: &Path) -> Result<PathBuf> {
     }
     let name = weights.display();
     ensure!(
-        weights.is_file(),
+        weights.exists() && !weights.is_dir(),
         "there is no file {name}; --init-weights must be an .ot file, a bundle, or a built-in model \
          (emovox models)"
     );

@@ -260,6 +260,9 @@ impl DisturbanceConfig {
 /// Maximum number of disturbed copies: each takes as much memory as the recordings.
 const MAX_COPIES: usize = 20;
 
+/// Maximum number of masks of a spectrum; SpecAugment has one or two. Each takes memory for every clip.
+const MAX_MASKS: usize = 20;
+
 /// Smallest number of epochs that is chosen for a large corpus, and largest for a small one.
 const CHOSEN_EPOCHS: [usize; 2] = [10, 400];
 
@@ -331,6 +334,10 @@ impl TrainingConfig {
         ensure!(
             a.time_mask_frames >= 0 && a.frequency_mask_bands >= 0,
             "time_mask_frames and frequency_mask_bands must be 0 or more"
+        );
+        ensure!(
+            a.time_masks <= MAX_MASKS && a.frequency_masks <= MAX_MASKS,
+            "in [training.augmentation] time_masks and frequency_masks must be at most {MAX_MASKS}"
         );
         self.disturbance.validate()
     }

@@ -15,6 +15,7 @@ mod cross_corpus;
 mod cross_validation;
 mod evaluate;
 mod initial;
+mod origin;
 mod plan;
 mod run;
 #[cfg(unix)]

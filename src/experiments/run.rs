@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
 use super::initial::InitialWeights;
+use super::origin::{Origin, fixed_settings};
 use crate::audio::{self, Excerpt, Waveform};
 use crate::augment::{CopyRecipe, SpecAugment, disturbed_copies};
 use crate::bounded;
@@ -17,7 +18,7 @@ use crate::corpus::{self, Changes, Clip, Corpus};
 use crate::dataset::{
     FeatureDataset, FeatureFile, LabeledSubset, MAX_IN_MEMORY, Sounds, SplitTensors, read_sounds,
 };
-use crate::device::{self, DeviceChoice};
+use crate::device;
 use crate::distributed::ProcessGroup;
 use crate::evaluation::{Calibration, Predictions, at_temperature, fit_temperature};
 use crate::features::Features;
@@ -227,6 +228,11 @@ impl Experiment {
             run.name()
         );
         let split = Split::new(&loaded.clips, own.subsets);
+        ensure!(
+            !split.indices(Subset::Train).is_empty(),
+            "{} has no clip of the training subset: the file was changed after the training began",
+            run.split_csv().display()
+        );
         let initial = leakage::initial_lineage(&run, &config)?;
         let caveats = Caveats::new(&config.data, &loaded.clips, &split, &initial);
         agree(&group, &config, &loaded.clips, &split.subsets)?;
@@ -382,6 +388,7 @@ impl Experiment {
         let groups = training.balance.groups(&corpora, &clips.labels);
         let pieces = || train.recordings().iter();
         let data = TrainData {
+            origin: Origin::of(&self.config, &self.loaded.clips, &self.split.subsets).encode()?,
             train_names: pieces()
                 .map(|&clip| clips.clips[clip].file.display().to_string())
                 .collect(),
@@ -557,14 +564,20 @@ pub struct SavedRun {
 /// [`RunFolder::set_aside_last`] renames the broken file.
 ///
 /// # Errors
-/// If the state cannot be read or does not fit the settings.
+/// If the state cannot be read, or does not fit the settings or the split of the run.
 pub fn saved_progress(
     run: &RunFolder,
     config: &RunConfig,
+    (clips, subsets): (&[Clip], &[Subset]),
     from_previous: bool,
 ) -> Result<Progress> {
     let model = fresh(config, Device::Cpu);
-    let progress = training::saved_progress(run, &model, &config.training, from_previous)?;
+    let saved = training::saved_progress(run, &model, &config.training, from_previous)?;
+    // Runs of earlier versions have no origin.
+    if let Some(origin) = &saved.origin {
+        Origin::of(config, clips, subsets).check(origin, run)?;
+    }
+    let progress = saved.progress;
     let done = progress.epochs.len();
     ensure!(
         config.training.epochs >= done,
@@ -674,17 +687,11 @@ fn agree(
     if !group.is_distributed() {
         return Ok(());
     }
-    let mut settings = config.clone();
-    settings.data = DataConfig {
-        noise_content: settings.data.noise_content,
-        ..DataConfig::default()
-    };
-    settings.training.device = DeviceChoice::Auto;
-    // The number of epochs depends on it; its path may differ.
-    let initial = &mut settings.training.init_weights;
-    initial.iter_mut().for_each(PathBuf::clear);
-    settings.training.disturbance.noise_folder = None;
-    settings.calibration = CalibrationConfig::default();
+    let mut settings = fixed_settings(config);
+    settings.emovox.clone_from(&config.emovox);
+    settings.data.noise_content = config.data.noise_content;
+    settings.training.epochs = config.training.epochs;
+    settings.training.early_stopping = config.training.early_stopping;
     let mut hash = blake3::Hasher::new();
     hash.update(toml::to_string(&settings)?.as_bytes());
     for (clip, subset) in clips.iter().zip(subsets) {

@@ -13,7 +13,7 @@ use crate::evaluation::{Interval, Intervals, MeanStd, Predictions, Scores, Speak
 use crate::io::{write_atomically, write_bytes};
 use crate::leakage::Caveats;
 use crate::report::joined_notes;
-use crate::run::{SavedPredictions, read_predictions};
+use crate::run::{SavedPredictions, read_predictions, read_test_predictions};
 
 /// End of the note about trials without scores.
 pub(super) const NOT_DONE: &str = "not finished yet";
@@ -67,17 +67,24 @@ pub(super) struct TestedTrial<'a> {
 impl<'a> TestedTrial<'a> {
     /// The predictions for the test subset of a finished trial.
     pub(super) fn read(trial: Trial<'a>) -> Result<TestedTrial<'a>> {
-        TestedTrial::read_from(trial, trial.files().predictions_csv())
+        trial.check_settings()?;
+        Ok(TestedTrial::of(
+            trial,
+            read_test_predictions(&trial.files())?,
+        ))
     }
 
     /// Predictions of the trial in another file.
     pub(super) fn read_from(trial: Trial<'a>, file: PathBuf) -> Result<TestedTrial<'a>> {
-        let test = read_predictions(&file)?;
-        Ok(TestedTrial {
+        Ok(TestedTrial::of(trial, read_predictions(&file)?))
+    }
+
+    fn of(trial: Trial<'a>, test: SavedPredictions) -> TestedTrial<'a> {
+        TestedTrial {
             trial,
             scores: scores_of(&test),
             test,
-        })
+        }
     }
 
     pub(super) fn scores_with(&self, caveats: &Caveats) -> TrialScores {

@@ -5,9 +5,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::cross_corpus::CorpusEntry;
+use super::origin::fixed_settings;
 use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
@@ -128,6 +129,35 @@ impl<'a> Trial<'a> {
         // The picture is the last file of the results.
         let results = [files.confusion_png(), files.predictions_csv()];
         results.iter().all(|file| file.exists()) && self.lost_file().is_none()
+    }
+
+    /// Compares the settings of the run with those of the trial: the folder may be a copy of another
+    /// run.
+    ///
+    /// # Errors
+    /// If the settings of the run cannot be read, or if they differ.
+    pub(super) fn check_settings(&self) -> Result<()> {
+        /// Depend on the recordings, or have no effect on a finished training.
+        const MAY_DIFFER: [&str; 3] = [
+            "split.kind",
+            "training.allow_leak",
+            "training.checkpoint_selection",
+        ];
+        let run = RunConfig::read(&self.files().config_toml())?;
+        let mut differences = fixed_settings(&run).differences(&fixed_settings(&self.config()))?;
+        differences.retain(|(key, ..)| !MAY_DIFFER.contains(&key.as_str()));
+        let differences: Vec<String> = differences
+            .iter()
+            .map(|(key, is, planned)| format!("{key} is {is}, not {planned}"))
+            .collect();
+        ensure!(
+            differences.is_empty(),
+            "{} is another training than the one that its study planned: {}. Move this folder to another \
+             place; then the command that made the study trains it again",
+            self.run_path().display(),
+            differences.join("; ")
+        );
+        Ok(())
     }
 
     /// A missing file without which the training in an existing run folder cannot be resumed.

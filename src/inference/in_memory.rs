@@ -71,12 +71,18 @@ impl Predictor {
     pub fn answers(&self, recording: &InMemory, is_needed: impl Fn() -> bool) -> Result<Answers> {
         let source = || Cursor::new(recording.bytes);
         let info = audio::probe_from(source())?;
-        let longest = recording.longest * (FULL_LENGTH_RATE / f64::from(info.sample_rate)).min(1.0);
+        let mut longest =
+            recording.longest * (FULL_LENGTH_RATE / f64::from(info.sample_rate)).min(1.0);
         let channels: Vec<(Channel, Option<Channel>)> = match recording.channel {
             Some(ChannelChoice::Each) => {
                 ensure!(
                     info.channels <= CHANNELS,
                     AudioError::ManyChannels(info.channels, CHANNELS)
+                );
+                longest /= f64::from(info.channels.max(1));
+                ensure!(
+                    info.channels < 2 || info.seconds <= longest + SUM_ERROR,
+                    AudioError::ChannelsTooLong(longest, info.channels)
                 );
                 let channels = (1..=info.channels).map(Channel::Number);
                 channels.map(|channel| (channel, Some(channel))).collect()
@@ -91,10 +97,9 @@ impl Predictor {
         };
         for (channel, shown) in channels {
             ensure!(is_needed(), NotNeeded);
-            let left = longest - all.seconds;
             let name = || recording.name.to_string();
             let Some(windowing) = &recording.windowing else {
-                let (prediction, seconds) = self.whole(recording, channel, left)?;
+                let (prediction, seconds) = self.whole(recording, channel, longest)?;
                 all.seconds += seconds;
                 all.is_cancelled |= prediction.is_cancelled;
                 let answer = Answer::of_recording(name(), shown, prediction);
@@ -107,7 +112,10 @@ impl Predictor {
             let segments = self.segments_of(sound, windowing, |seconds| {
                 read.set(read.get() + seconds);
                 ensure!(is_needed(), NotNeeded);
-                ensure!(read.get() <= left + SUM_ERROR, AudioError::TooLong(longest));
+                ensure!(
+                    read.get() <= longest + SUM_ERROR,
+                    AudioError::TooLong(longest)
+                );
                 Ok(())
             })?;
             all.seconds += read.get();

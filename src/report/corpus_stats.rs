@@ -86,12 +86,32 @@ fn subtitle(stats: &CorpusStats) -> String {
     format!(
         "{}     {}     {}     {minutes:.1} minutes",
         counted(stats.clips.len(), "clip"),
-        match stats.speakers.as_slice() {
-            [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
-            speakers => counted(speakers.len(), "speaker"),
-        },
+        speakers_text(stats),
         counted(stats.classes.len(), "class")
     )
+}
+
+/// The number of speakers that are known, and of clips whose speaker is not.
+pub(super) fn speakers_text(stats: &CorpusStats) -> String {
+    let known = stats
+        .speakers
+        .iter()
+        .filter(|name| !name.is_empty())
+        .count();
+    let unknown = stats
+        .clips
+        .iter()
+        .filter(|clip| clip.speaker.is_empty())
+        .count();
+    match (known, unknown) {
+        (0, _) => "unknown speakers".to_string(),
+        (_, 0) => counted(known, "speaker"),
+        _ => format!(
+            "{}, unknown for {}",
+            counted(known, "speaker"),
+            counted(unknown, "clip")
+        ),
+    }
 }
 
 fn note(stats: &CorpusStats) -> Option<&'static str> {

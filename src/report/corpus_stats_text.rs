@@ -1,9 +1,9 @@
 //! Text report of a corpus, for a terminal with 80 columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::corpus_stats::{quantile, sorted};
+use super::corpus_stats::{quantile, sorted, speakers_text};
 use super::font::without_middle;
 use super::scores::speaker_name;
 use crate::corpus::women_and_men;
@@ -19,12 +19,9 @@ pub fn corpus_stats_text(stats: &CorpusStats) -> String {
         escape_line(&stats.folder.display().to_string()),
         counted(stats.clips.len(), "clip"),
         counted(stats.classes.len(), "class"),
-        match stats.speakers.as_slice() {
-            [unknown] if unknown.is_empty() => "unknown speakers".to_string(),
-            speakers => match women_and_men(stats.kind, speakers) {
-                Some(who) => format!("{} ({who})", counted(speakers.len(), "speaker")),
-                None => counted(speakers.len(), "speaker"),
-            },
+        match women_and_men(stats.kind, &stats.speakers) {
+            Some(who) => format!("{} ({who})", speakers_text(stats)),
+            None => speakers_text(stats),
         },
         stats.clips.iter().map(|clip| clip.seconds).sum::<f64>() / 60.0,
         if stats.kind.is_synthetic() {
@@ -70,12 +67,11 @@ fn by_class(stats: &CorpusStats) -> String {
         let clips: Vec<&ClipFacts> = stats.of_class(class).collect();
         let seconds = sorted(clips.iter().map(|clip| clip.seconds));
         let loudness = sorted(clips.iter().map(|clip| clip.rms_db));
-        let mut speakers: Vec<&str> = clips.iter().map(|clip| clip.speaker.as_str()).collect();
-        speakers.sort_unstable();
-        speakers.dedup();
-        let speakers = match speakers.as_slice() {
-            [""] => "unknown".to_string(),
-            speakers => speakers.len().to_string(),
+        let speakers = clips.iter().map(|clip| clip.speaker.as_str());
+        let known: BTreeSet<&str> = speakers.filter(|name| !name.is_empty()).collect();
+        let speakers = match known.len() {
+            0 => "unknown".to_string(),
+            known => known.to_string(),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::bounded;
 use crate::evaluation::EpochMetrics;
@@ -32,6 +32,12 @@ pub fn write_metrics(path: &Path, epochs: &[EpochMetrics]) -> Result<()> {
 pub fn read_metrics(path: &Path) -> Result<Vec<EpochMetrics>> {
     let context = || format!("cannot read {}", path.display());
     let text = bounded::read(path, bounded::TABLE).with_context(context)?;
+    // Before the first epoch it has its header.
+    ensure!(
+        !text.is_empty(),
+        "{} is empty: it was damaged",
+        path.display()
+    );
     let mut reader = csv::Reader::from_reader(&text[..]);
     reader
         .deserialize()

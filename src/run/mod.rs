@@ -60,8 +60,8 @@ pub use lock::RunLock;
 pub use output::{Outputs, beginning};
 pub use tables::{
     ClipPrediction, PredictionsByTraining, SavedPredictions, parse_split, print_split,
-    read_fold_predictions, read_predictions, read_skipped, read_split, write_confusion,
-    write_predictions, write_skipped, write_split,
+    read_fold_predictions, read_predictions, read_skipped, read_split, read_test_predictions,
+    write_confusion, write_predictions, write_skipped, write_split,
 };
 pub use tensorboard::EventFile;
 

@@ -12,8 +12,12 @@ use crate::audio::excerpt::{SegmentColumns, segment_of};
 use crate::bounded;
 use crate::corpus::split::Subset;
 use crate::corpus::{Clip, ContentHash, Skipped, Source};
+use crate::escape::shell_word;
 use crate::evaluation::Predictions;
 use crate::io::write_atomically;
+use crate::plural::counted;
+
+use super::RunFolder;
 
 /// A line of `split.csv`.
 #[derive(Serialize, Deserialize)]
@@ -82,11 +86,18 @@ pub fn print_split(out: impl Write, clips: &[Clip], subsets: &[Subset]) -> Resul
 /// file does not contain sentences, so [`Clip::sentence`] is empty.
 ///
 /// # Errors
-/// Fails if the file cannot be read, or if a line is not valid.
+/// Fails if the file cannot be read, if a line is not valid, or if it has no clips.
 pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Subset>)> {
     let context = || format!("cannot read {}", path.display());
     let text = bounded::read(path, bounded::TABLE).with_context(context)?;
-    parse_split(&text[..], sources).with_context(context)
+    let (clips, subsets) = parse_split(&text[..], sources).with_context(context)?;
+    ensure!(
+        !clips.is_empty(),
+        "{} has no clips: the file was changed or damaged after the training began. Restore it, or start \
+         a new run",
+        path.display()
+    );
+    Ok((clips, subsets))
 }
 
 /// Like [`read_split`], with the text that [`print_split`] writes.
@@ -290,6 +301,36 @@ pub fn read_predictions(path: &Path) -> Result<SavedPredictions> {
     Ok(all.pop_first().map_or_else(none, |(_, saved)| saved))
 }
 
+/// Reads the predictions of a run for its test subset, and compares them with its `split.csv`.
+///
+/// # Errors
+/// As [`read_predictions`], and if the clips, their speakers or labels are not those of the test subset.
+pub fn read_test_predictions(run: &RunFolder) -> Result<SavedPredictions> {
+    let file = run.predictions_csv();
+    let saved = read_predictions(&file)?;
+    // Without names of corpora, a speaker is read as it was written.
+    let (clips, subsets) = read_split(&run.split_csv(), &[])?;
+    let split = clips.iter().zip(subsets);
+    let tested: Vec<_> = split
+        .filter(|(_, subset)| *subset == Subset::Test)
+        .map(|(clip, _)| (&clip.file, clip.speaker_id().to_string(), &clip.label))
+        .collect();
+    let predicted: Vec<_> = saved
+        .clips
+        .iter()
+        .map(|clip| (&clip.file, clip.speaker.clone(), &clip.label))
+        .collect();
+    ensure!(
+        predicted == tested,
+        "{} does not have the {} of the test subset in split.csv: one of the two files was changed. \
+         Restore it, or write the predictions again: emovox train --resume {}",
+        file.display(),
+        counted(tested.len(), "clip"),
+        shell_word(&run.path().display().to_string())
+    );
+    Ok(saved)
+}
+
 /// Predictions of several trainings, by the columns that identify a training.
 pub type PredictionsByTraining = BTreeMap<Vec<String>, SavedPredictions>;
 
@@ -335,8 +376,8 @@ fn read_predictions_by(path: &Path, keys: usize) -> Result<(Vec<String>, Predict
         };
         ensure!(
             row.iter().all(|probability| probability.is_finite()),
-            "cannot read {}: a probability of {} is NaN or infinite; `emovox evaluate` repeats the \
-             predictions",
+            "cannot read {}: a probability of {} is NaN or infinite. `emovox train \
+             --resume RUN` writes the predictions of a run again",
             path.display(),
             file.display()
         );

@@ -12,7 +12,7 @@ use crate::corpus::{Clip, CorpusKind};
 use crate::evaluation::SpeakerBootstrap;
 use crate::fetch;
 use crate::inference::{Predictor, Trained};
-use crate::run::{RunFolder, read_predictions};
+use crate::run::{RunFolder, read_test_predictions};
 
 /// Uses that no model of emovox is for, unless its card has a list of its own.
 const NOT_FOR: [&str; 3] = [
@@ -73,11 +73,11 @@ fn scores(trained: &Trained) -> Result<Value> {
             "speakers": scores.speakers,
         }));
     }
-    let predictions = trained.folder().map(RunFolder::predictions_csv);
-    let Some(predictions) = predictions.filter(|file| file.exists()) else {
+    let scored = |run: &&RunFolder| run.predictions_csv().exists();
+    let Some(run) = trained.folder().filter(scored) else {
         return Ok(Value::Null);
     };
-    let saved = read_predictions(&predictions)?;
+    let saved = read_test_predictions(run)?;
     let speakers: Vec<&str> = saved
         .clips
         .iter()

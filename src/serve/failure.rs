@@ -68,7 +68,9 @@ impl Failure {
     /// The failure for an error of a prediction. Those that the recording did not cause are
     /// [`Failure::internal`].
     pub(super) fn of(error: &Error) -> Failure {
-        if let Some(too_long @ AudioError::TooLong(_)) = error.downcast_ref() {
+        if let Some(too_long @ (AudioError::TooLong(_) | AudioError::ChannelsTooLong(..))) =
+            error.downcast_ref()
+        {
             let message = too_long.to_string();
             return Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-long", message);
         }

@@ -1,7 +1,8 @@
 //! `last.ot`: the complete state of a training in one file.
 //!
 //! It has the weights, the optimizer, the selected weights, the metrics of the completed epochs, and
-//! the progress within the current epoch. Random numbers are not part of it: they are drawn from
+//! the progress within the current epoch; also the settings and the split, to notice if the other
+//! files of the run are changed. Random numbers are not part of it: they are drawn from
 //! (seed, epoch, step).
 
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ use crate::run::{RunFolder, read_metrics};
 const EPOCHS: &str = "training.epochs";
 /// `[4]`: the fields of [`PartialEpoch`].
 const PARTIAL: &str = "training.partial";
+/// The bytes of [`SavedState::origin`]. Absent if there are none.
+const ORIGIN: &str = "training.origin";
 /// Prefix of the names of the selected weights.
 const SELECTED: &str = "best.";
 
@@ -42,6 +45,18 @@ pub(super) struct TrainState {
     pub progress: Progress,
     /// Weights of the selected epoch so far; empty before the first epoch is completed.
     pub selected: Weights,
+    /// See [`SavedState::origin`]; empty if unknown.
+    pub origin: Vec<u8>,
+}
+
+/// The state of a training, without its tensors.
+#[derive(Debug, Default)]
+pub struct SavedState {
+    /// Completed epochs and steps.
+    pub progress: Progress,
+    /// The bytes of [`super::TrainData`] that identify what it was trained with; `None` in runs of
+    /// early versions.
+    pub origin: Option<Vec<u8>>,
 }
 
 impl TrainState {
@@ -57,11 +72,12 @@ impl TrainState {
         group: &ProcessGroup,
     ) -> Result<TrainState> {
         let mut optimizer = AdamW::new(model.parameters(), config);
-        let (progress, selected) = load(run, model, &mut optimizer, group)?;
+        let (saved, selected) = load(run, model, &mut optimizer, group)?;
         Ok(TrainState {
             optimizer,
-            progress,
+            progress: saved.progress,
             selected,
+            origin: saved.origin.unwrap_or_default(),
         })
     }
 
@@ -103,6 +119,9 @@ impl TrainState {
         } = self.progress.partial;
         let partial = [steps as f64, loss_sum, hits as f64, seconds];
         tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
+        if !self.origin.is_empty() {
+            tensors.push((ORIGIN.into(), Tensor::from_slice(&self.origin)));
+        }
         Ok(tensors)
     }
 }
@@ -165,7 +184,7 @@ fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
     Ok(saved)
 }
 
-/// Progress of a run. The saved state is loaded into `model`, which checks that it fits the
+/// The saved state of a run. It is loaded into `model`, which checks that it fits the
 /// configuration. With `from_previous`, `previous.ot` replaces a damaged `last.ot`.
 ///
 /// # Errors
@@ -176,11 +195,11 @@ pub fn saved_progress(
     model: &EmotionModel,
     config: &TrainingConfig,
     from_previous: bool,
-) -> Result<Progress> {
+) -> Result<SavedState> {
     let mut optimizer = AdamW::new(model.parameters(), config);
     let mut read = |path: &Path| {
-        let (progress, _) = load_file(path, model, &mut optimizer)?;
-        anyhow::Ok(progress)
+        let (saved, _) = load_file(path, model, &mut optimizer)?;
+        anyhow::Ok(saved)
     };
     let previous = run.previous_ot();
     if from_previous {
@@ -192,15 +211,15 @@ pub fn saved_progress(
         return read(&previous);
     }
     let Some(path) = find(run)? else {
-        return Ok(Progress::default());
+        return Ok(SavedState::default());
     };
     read(&path).map_err(|error| {
         // The message names the file that can replace the damaged one.
         match read(&previous) {
-            Ok(progress) if path != previous => anyhow!(
+            Ok(saved) if path != previous => anyhow!(
                 "{}. previous.ot is not damaged and has {}: add --from-previous to resume from it",
                 reason(&error),
-                counted(progress.epochs.len(), "completed epoch")
+                counted(saved.progress.epochs.len(), "completed epoch")
             ),
             _ => error.context("this run cannot be resumed, and was not changed"),
         }
@@ -214,12 +233,12 @@ fn load(
     model: &EmotionModel,
     optimizer: &mut AdamW,
     group: &ProcessGroup,
-) -> Result<(Progress, Weights)> {
+) -> Result<(SavedState, Weights)> {
     let path = if group.is_main() { find(run)? } else { None };
     if !group.is_distributed() {
         return match path {
             Some(path) => load_file(&path, model, optimizer),
-            None => Ok((Progress::default(), Vec::new())),
+            None => Ok(Default::default()),
         };
     }
     let read = |path: PathBuf| {
@@ -234,7 +253,7 @@ fn load(
                 let mut tensors = model.tensors().into_iter();
                 tensors.try_for_each(|(_, mut tensor)| group.broadcast(&mut tensor))
             })?;
-            Ok((Progress::default(), Vec::new()))
+            Ok(Default::default())
         }
     }
 }
@@ -243,7 +262,7 @@ fn load_file(
     path: &Path,
     model: &EmotionModel,
     optimizer: &mut AdamW,
-) -> Result<(Progress, Weights)> {
+) -> Result<(SavedState, Weights)> {
     let saved = read_tensors(path, model.device())?;
     // `progress_of` checks the metrics: some of them may be NaN.
     let weights = saved.iter().filter(|(name, _)| *name != EPOCHS);
@@ -256,7 +275,7 @@ fn take(
     saved: &BTreeMap<String, Tensor>,
     model: &EmotionModel,
     optimizer: &mut AdamW,
-) -> Result<(Progress, Weights)> {
+) -> Result<(SavedState, Weights)> {
     check_metadata(model, saved)?;
     let progress = progress_of(saved)?;
     let selected = if progress.epochs.is_empty() {
@@ -267,9 +286,17 @@ fn take(
     let mut targets = model.tensors();
     targets.extend(optimizer.state());
     targets.extend(selected_names(&selected));
-    load_state_dict(&targets, &[EPOCHS, PARTIAL], saved)?;
+    load_state_dict(&targets, &[EPOCHS, PARTIAL, ORIGIN], saved)?;
     optimizer.resume_after(saved)?;
-    Ok((progress, selected))
+    let origin = saved.get(ORIGIN).map(bytes_of).transpose()?;
+    Ok((SavedState { progress, origin }, selected))
+}
+
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
+    let bytes = tensor.to_device(Device::Cpu).f_view([-1]).ok();
+    let bytes = bytes.filter(|bytes| bytes.kind() == Kind::Uint8);
+    let bytes = bytes.and_then(|bytes| Vec::<u8>::try_from(bytes).ok());
+    bytes.context("the settings of the training are damaged")
 }
 
 fn selected_names(selected: &Weights) -> impl Iterator<Item = (String, Tensor)> {

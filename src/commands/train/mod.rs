@@ -16,8 +16,8 @@ use super::progress::bar;
 use super::stop::Stop;
 use super::terminal::{be_quiet, print_error, print_text};
 use super::{
-    failure, find_own, open_data, say, tell_changes, tell_skipped, tell_skipped_sounds, typed,
-    warn_of_cpu,
+    failure, find_own, open_data, say, tell_changes, tell_first_skipped, tell_skipped_sounds,
+    typed, warn_of_cpu,
 };
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
@@ -191,10 +191,11 @@ fn resume(args: &TrainArgs, name: &str, group: &ProcessGroup) -> Result<Experime
     let config = configure_resumed(args, &run)?;
     config.validate()?;
     check_device(config.training.device, group)?;
-    // All processes need the result.
-    let progress = group.main_first(|| saved_progress(&run, &config, args.from_previous))?;
-    describe_place(&run, &progress);
     let own = find_own(&run, &config, args.settings.data.moved()?)?;
+    let split = (own.corpus.clips.as_slice(), own.subsets.as_slice());
+    // All processes need the result.
+    let progress = group.main_first(|| saved_progress(&run, &config, split, args.from_previous))?;
+    describe_place(&run, &progress);
     if group.is_main() {
         tell_changes(&run, &own, &config)?;
     }
@@ -228,7 +229,7 @@ fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Feature
             first.reason
         );
     }
-    tell_skipped(&loaded.skipped);
+    tell_first_skipped(&loaded.skipped);
     Ok(loaded)
 }
 

@@ -99,8 +99,13 @@ impl<'a, F: Fn(&Path) -> Option<f64>> Entries<'a, F> {
             );
             return Ok(Entry::Unused(Skipped { file, reason }));
         }
-        if !file.below(root).path.is_file() {
-            let reason = self.places.reason(&row.file.text);
+        let path = file.below(root).path;
+        if !path.is_file() {
+            let reason = if path.exists() {
+                "it is a folder, a pipe or a device"
+            } else {
+                self.places.reason(&row.file.text)
+            };
             let reason = format!("{reason} ({})", row.file.place());
             return Ok(Entry::Missing(Skipped { file, reason }));
         }

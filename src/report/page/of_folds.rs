@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::clips::{rows, speakers};
@@ -17,6 +17,7 @@ use crate::bounded;
 use crate::config::RunConfig;
 use crate::evaluation::{Calibration, Intervals, MeanStd, Metrics, SpeakerScores};
 use crate::leakage::is_in_question;
+use crate::plural::counted;
 use crate::report::{joined_notes, recall_png, reliability_png};
 use crate::run::{RunFolder, SavedPredictions, read_fold_predictions, trial_name};
 
@@ -195,6 +196,14 @@ impl Predicted {
                 }
             }
         }
+        ensure!(
+            clips.len() == results.metrics.clips,
+            "{} has {}, but report.json has {}: one of the files was changed. `emovox cross-validate` with \
+             the same settings writes both again",
+            RunFolder::in_folder(folder).predictions_csv().display(),
+            counted(clips.len(), "prediction"),
+            results.metrics.clips
+        );
         Ok(Predicted {
             clips,
             files,

@@ -16,7 +16,7 @@ use crate::evaluation::{Interval, Intervals, Metrics, SpeakerBootstrap, SpeakerS
 use crate::plural::counted;
 use crate::report::scores::{scored_set, speaker_name};
 use crate::report::{Curves, Report, StressReport, curves_png, recall_png, reliability_png};
-use crate::run::{RunFolder, SavedPredictions, read_metrics, read_predictions};
+use crate::run::{RunFolder, SavedPredictions, read_metrics, read_test_predictions};
 
 /// Results of a run, read from its folder.
 pub(super) struct Scored {
@@ -51,7 +51,7 @@ impl Scored {
                 epochs,
                 note: report.note(),
             },
-            saved: read_predictions(&run.predictions_csv())?,
+            saved: read_test_predictions(run)?,
             config: read(run.config_toml())?,
             report,
         })
