@@ -1,5 +1,5 @@
-// node many.mjs RUN CORPUS FOLDER N: writes predictions of N invented test clips into a run. The clips are
-// links in FOLDER to recordings of the corpus.
+// node many.mjs RUN CORPUS FOLDER N: writes predictions of N invented test clips into a run, and its split. The
+// clips are links in FOLDER to recordings of the corpus.
 import fs from 'node:fs';
 import path from 'node:path';
 
@@ -14,6 +14,7 @@ let state = 7;
 const random = () => (state = (state * 48271) % 2147483647) / 2147483647;
 const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
 const rows = [['clip', 'speaker', 'truth', 'prediction', ...classes].join(',')];
+const split = ['clip,speaker,label,corpus_label,part'];
 fs.mkdirSync(folder, { recursive: true });
 for (let index = 0; index < Number(count); index += 1) {
   const [file, speaker, label] = clips[index % clips.length];
@@ -23,6 +24,8 @@ for (let index = 0; index < Number(count); index += 1) {
   const sum = weights.reduce((a, b) => a + b);
   const chances = weights.map((weight) => weight / sum);
   const said = classes[chances.indexOf(Math.max(...chances))];
+  split.push([quoted(name), speaker, label, label, 'test'].join(','));
   rows.push([quoted(name), speaker, label, said, ...chances.map((chance) => chance.toFixed(6))].join(','));
 }
 fs.writeFileSync(path.join(run, 'predictions.csv'), rows.join('\n') + '\n');
+fs.writeFileSync(path.join(run, 'split.csv'), split.join('\n') + '\n');
