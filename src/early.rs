@@ -1,10 +1,12 @@
-//! Answers a request that needs no computation, such as `--help`, before libtorch is initialised.
+//! Answers a request that needs no computation, such as `--help`, before libtorch is initialised, and
+//! rejects a current folder without which that fails.
 //!
 //! libtorch's initialisers take a quarter of a second. The dynamic linker calls the functions in the
 //! section `.preinit_array` of a program before the initialisers of its libraries (System V gABI,
 //! chapter 5), so the program can end there. C's and Rust's runtime are not set up at that time: the
 //! arguments and the environment come from the linker.
 
+use std::env;
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -40,6 +42,14 @@ fn answer_to(arguments: &[OsString]) -> Option<ExitCode> {
     let code = match Cli::try_parse_from(arguments) {
         Ok(cli) if cli.only_prints() => exit_code(commands::dispatch(cli)),
         Err(usage) if !usage.use_stderr() => terminal::print_usage(&usage),
+        // MKL's initialiser would end the process, with a message about libtorch.
+        _ if env::current_dir().is_err() => {
+            terminal::print_error(
+                "the current folder does not exist any more, or cannot be read; change to another one \
+                 (cd)",
+            );
+            ExitCode::FAILURE
+        }
         _ => return None,
     };
     Some(terminal::finish(code))

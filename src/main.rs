@@ -36,13 +36,6 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: commands::Cli) -> ExitCode {
-    // Otherwise MKL ends the process with a message about libtorch.
-    if std::env::current_dir().is_err() {
-        terminal::print_error(
-            "the current folder does not exist any more, or cannot be read: change to another one (cd)",
-        );
-        return ExitCode::FAILURE;
-    }
     let advice = cli.memory_advice();
     emovox::device::keep_freed_memory();
     if let Err(error) = emovox::parallel::start(cli.threads()) {

@@ -486,6 +486,37 @@ fn an_error_gives_its_reason_once() {
     }
 }
 
+/// The check is made before libtorch starts, because MKL ends such a process with its own message.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_does_not_exist_any_more_is_reported() {
+    let env = TestEnv::new();
+    let program = env!("CARGO_BIN_EXE_emovox");
+    let shell = format!("mkdir gone && cd gone && rmdir ../gone && {program} models");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &shell]).current_dir(env.path(""));
+    let output = env::process::run_command(&mut command);
+    let output = output.fails_with(&["the current folder does not exist any more"]);
+    assert_eq!(output.code, 1);
+}
+
+/// clap drops a requirement if the flag that it needs conflicts with another one.
+#[test]
+fn a_flag_without_the_flag_that_it_needs_is_not_ignored() {
+    let env = TestEnv::new();
+    for line in [
+        "train --run mine --from-previous",
+        "train --init-weights acted-6 --from-previous",
+        "features corpus --root corpus --out out.npz",
+        "features corpus --column speaker=actor --out out.npz",
+        "features corpus --label-map map.json --out out.npz",
+    ] {
+        let output = env.run(line);
+        let is_named = output.error.contains("cannot be used with");
+        assert!(output.code == 2 && is_named, "{line}: {}", output.error);
+    }
+}
+
 #[test]
 fn unreadable_recordings_are_named_and_skipped() {
     let env = TestEnv::with_corpus();

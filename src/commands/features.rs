@@ -47,7 +47,8 @@ pub struct FeaturesArgs {
     #[arg(
         value_name = "FILE|DIR",
         required_unless_present = "manifest",
-        conflicts_with = "manifest"
+        // clap drops the requirement of a manifest, which conflicts.
+        conflicts_with_all = ["manifest", "root", "label_map", "column"]
     )]
     recordings: Option<PathBuf>,
     #[command(flatten)]

@@ -58,7 +58,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub(super) settings: Settings,
     /// Name of the run [default: CORPUS-ARCH, with a number if that is taken]
-    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["resume", "from_previous"])]
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) runs: Runs,
@@ -93,7 +93,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RUN", conflicts_with = "init_weights")]
     pub(super) resume: Option<String>,
     /// Continue from previous.ot, if last.ot is damaged (it is renamed to broken.ot)
-    #[arg(long, requires = "resume")]
+    // clap drops a requirement that conflicts with another flag.
+    #[arg(long, requires = "resume", conflicts_with = "init_weights")]
     pub(super) from_previous: bool,
     #[command(flatten)]
     pub(super) cache: CacheArgs,
