@@ -8,6 +8,9 @@ mod commands;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)] // reads the arguments of the process before Rust's runtime is set up
 mod early;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[allow(unsafe_code)] // replaces a function of MKL
+mod mkl;
 
 use std::panic;
 use std::process::ExitCode;
