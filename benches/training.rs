@@ -185,7 +185,7 @@ fn whole_steps(setup: &Setup, steps: u64) -> Duration {
     let counted = (STEPS - 1) as u64;
     config.epochs = steps.div_ceil(counted) as usize;
     let data = TrainData {
-        origin: Vec::new(),
+        identity: Vec::new(),
         train: noise(&setup.config, &setup.model, STEPS * config.batch_size),
         train_names: vec![String::new(); STEPS * config.batch_size],
         groups: Vec::new(),

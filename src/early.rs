@@ -1,5 +1,5 @@
-//! Answers a request that needs no computation, such as `--help`, before libtorch is initialised, and
-//! rejects a current folder without which that fails.
+//! Answers a request that needs no computation, such as `--help`, before libtorch is initialised.
+//! Reports a current folder that was deleted, because libtorch cannot start in one.
 //!
 //! libtorch's initialisers take a quarter of a second. The dynamic linker calls the functions in the
 //! section `.preinit_array` of a program before the initialisers of its libraries (System V gABI,
@@ -42,7 +42,8 @@ fn answer_to(arguments: &[OsString]) -> Option<ExitCode> {
     let code = match Cli::try_parse_from(arguments) {
         Ok(cli) if cli.only_prints() => exit_code(commands::dispatch(cli)),
         Err(usage) if !usage.use_stderr() => terminal::print_usage(&usage),
-        // MKL's initialiser would end the process, with a message about libtorch.
+        // MKL's initialiser would end the process with a message about libtorch. Usage errors are
+        // printed after it.
         _ if env::current_dir().is_err() => {
             terminal::print_error(
                 "the current folder does not exist any more, or cannot be read; change to another one \

@@ -321,6 +321,15 @@ fn cross_corpus_scores_each_corpus_with_each_model() {
     let text = fs::read_to_string(all("report.txt")).unwrap();
     assert!(text.contains(" ± "), "{text}");
 
+    // A changed table of a training is not scored.
+    let predictions = all("emodb-seed-1/predictions.csv");
+    let written = fs::read_to_string(&predictions).unwrap();
+    let lines: Vec<&str> = written.lines().collect();
+    fs::write(&predictions, lines[..lines.len() - 1].join("\n")).unwrap();
+    env.run(&line)
+        .fails_with(&["emodb-seed-1/predictions.csv", "of the test subset"]);
+    fs::write(&predictions, written).unwrap();
+
     env.run(&format!("{line} --labels anger,sadness"))
         .fails_with(&[
             "another cross-corpus matrix",

@@ -384,13 +384,15 @@ fn a_run_is_only_resumed_with_the_settings_and_the_split_of_its_state() {
         ("\nseed = 1", "\nseed = 2", "seed was 1 and is now 2"),
     ] {
         let error = settings(from, to);
-        let expected = "does not have the settings that last.ot was trained with";
+        let expected =
+            "does not have the settings that the saved state of the run was trained with";
         assert!(error.contains(expected), "{error}");
         assert!(error.contains(difference), "{error}");
     }
     let split =
         |change: &dyn Fn(&str) -> String| with_change(&env, "runs/mine/split.csv", change, resume);
-    let other_split = "does not have the clips, labels and subsets that last.ot was trained with";
+    let other_split = "does not have the clips, labels and subsets that the saved state of the run was \
+                       trained with";
     let as_test = |text: &str| text.replacen(",train,", ",test,", 1);
     let cut = |text: &str| text.lines().take(20).collect::<Vec<_>>().join("\n");
     for change in [&as_test as &dyn Fn(&str) -> String, &cut] {
@@ -419,9 +421,11 @@ fn a_run_is_only_resumed_with_the_settings_and_the_split_of_its_state() {
     fs::rename(env.path("kept.ot"), env.path("runs/mine/last.ot")).unwrap();
     assert_eq!(state(&env, "mine"), before, "no file is changed");
     // Settings that do not change the training may be edited.
-    let config =
-        read(&env, "runs/mine/config.toml").replacen("allow_leak = false", "allow_leak = true", 1);
-    let edited = config.replacen("device = \"cpu\"", "device = \"auto\"", 1);
+    let config = read(&env, "runs/mine/config.toml");
+    let edited = config
+        .replacen("device = \"cpu\"", "device = \"auto\"", 1)
+        .replacen("\n[training]\n", "\n[training]\nallow_leak = true\n", 1);
+    assert_eq!(edited.len(), config.len() + "allow_leak = true\n".len() + 1);
     fs::write(env.path("runs/mine/config.toml"), edited).unwrap();
     env.run(&format!("{resume} --device cpu")).success();
 }
@@ -537,6 +541,18 @@ fn changed_results_of_a_trial_are_not_pooled() {
         "split.test_speakers is",
     ]);
     assert_eq!(fs::read(env.path("runs/all/report.json")).unwrap(), report);
+
+    // Neither is a run of more epochs than planned.
+    fs::remove_dir_all(env.path("runs/all/fold-1-seed-1")).unwrap();
+    fs::rename(env.path("aside"), env.path("runs/all/fold-1-seed-1")).unwrap();
+    copy_folder(&env.path("runs/all/fold-2-seed-1"), &env.path("longer"));
+    env.run("train --resume longer --epochs 2").success();
+    fs::rename(env.path("runs/all/fold-2-seed-1"), env.path("aside")).unwrap();
+    fs::rename(env.path("longer"), env.path("runs/all/fold-2-seed-1")).unwrap();
+    env.run(CROSS_VALIDATE)
+        .fails_with(&["training.epochs is 2, not 1"]);
+    fs::remove_dir_all(env.path("runs/all/fold-2-seed-1")).unwrap();
+    fs::rename(env.path("aside"), env.path("runs/all/fold-2-seed-1")).unwrap();
 
     // The page of all folds needs predictions that belong to its scores.
     let error = with_change(

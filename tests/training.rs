@@ -14,7 +14,7 @@ use emovox::model::{self, Arch, EmotionModel, ModelConfig};
 use emovox::run::RunFolder;
 use emovox::training::{
     self, AdamW, CheckpointSelection, Event, NonFiniteLoss, Progress, Schedule, TrainData,
-    TrainingConfig, saved_progress,
+    TrainingConfig, saved_state,
 };
 use env::device::{device, is_exact};
 use env::metrics_without_seconds;
@@ -148,7 +148,7 @@ fn part(count: usize, offset: usize, model: &EmotionModel) -> SplitTensors {
 
 fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData {
     TrainData {
-        origin: Vec::new(),
+        identity: Vec::new(),
         train: part(train, 0, model),
         validation: part(validation, 1000, model),
         spec_augment: None,
@@ -469,6 +469,6 @@ fn a_nan_loss_stops_with_the_reason_and_keeps_the_last_good_checkpoint() {
     for words in ["step 2 of epoch 2", "--learning-rate", "clip-"] {
         assert!(text.contains(words), "{text}");
     }
-    let saved = saved_progress(&run, &fresh_model(&config), &training, false).unwrap();
+    let saved = saved_state(&run, &fresh_model(&config), &training, false).unwrap();
     assert_eq!(saved.progress.epochs.len(), 1);
 }

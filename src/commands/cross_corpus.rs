@@ -10,7 +10,7 @@ use super::progress::bar;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::trials::{TrialArgs, finish};
-use super::{open_data, say, tell_corpus, tell_first_skipped};
+use super::{open_data, say, tell_corpus, tell_skipped};
 use emovox::corpus::folds::Folds;
 use emovox::experiments::{CorpusPlan, CrossCorpus, FoldPlan, predict_corpus};
 use emovox::plural::counted;
@@ -119,7 +119,7 @@ fn predict(study: &CrossCorpus, args: &CrossCorpusArgs, stop: &Stop) -> Result<(
             || stop.is_asked(),
         )?;
         bar.finish_and_clear();
-        tell_first_skipped(&skipped);
+        tell_skipped(&skipped);
     }
     Ok(())
 }

@@ -373,14 +373,17 @@ fn tell_skipped(skipped: &[Skipped]) {
     }
 }
 
-/// Prints the first recordings that were left out, and the number of the others, for a command that
-/// writes them all to `skipped.csv`.
+/// Prints the first recordings that are left out of a new training, and the number of the others:
+/// `skipped.csv` of the run will have them all.
 fn tell_first_skipped(skipped: &[Skipped]) {
     const SHOWN: usize = 10;
     let (first, others) = skipped.split_at(skipped.len().min(SHOWN));
     tell_skipped(first);
     if !others.is_empty() {
-        warning!("… and {} more; skipped.csv has them all", others.len());
+        warning!(
+            "… and {} more; skipped.csv of the run has them all",
+            others.len()
+        );
     }
 }
 

@@ -14,8 +14,8 @@
 mod cross_corpus;
 mod cross_validation;
 mod evaluate;
+mod identity;
 mod initial;
-mod origin;
 mod plan;
 mod run;
 #[cfg(unix)]

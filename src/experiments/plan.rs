@@ -171,6 +171,9 @@ pub fn check<P: Plan>(plan: &P, folder: &Path, cache: Option<&FeatureCache>) -> 
         .iter()
         .flat_map(|plan| plan.trials(folder))
         .collect();
+    for trial in trials.iter().filter(|trial| trial.has_started()) {
+        trial.check_settings()?;
+    }
     let weights = plan.config().training.init_weights.as_deref();
     let initial = weights.map(InitialWeights::read).transpose()?;
     let lineage = initial.map(|initial| initial.lineage);

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
+use super::identity::{Identity, fixed_settings};
 use super::initial::InitialWeights;
-use super::origin::{Origin, fixed_settings};
 use crate::audio::{self, Excerpt, Waveform};
 use crate::augment::{CopyRecipe, SpecAugment, disturbed_copies};
 use crate::bounded;
@@ -230,7 +230,8 @@ impl Experiment {
         let split = Split::new(&loaded.clips, own.subsets);
         ensure!(
             !split.indices(Subset::Train).is_empty(),
-            "{} has no clip of the training subset: the file was changed after the training began",
+            "{} has no clip of the training subset: the file was changed after the training started. \
+             Restore it, or start a new run",
             run.split_csv().display()
         );
         let initial = leakage::initial_lineage(&run, &config)?;
@@ -388,7 +389,8 @@ impl Experiment {
         let groups = training.balance.groups(&corpora, &clips.labels);
         let pieces = || train.recordings().iter();
         let data = TrainData {
-            origin: Origin::of(&self.config, &self.loaded.clips, &self.split.subsets).encode()?,
+            identity: Identity::of(&self.config, &self.loaded.clips, &self.split.subsets)
+                .encode()?,
             train_names: pieces()
                 .map(|&clip| clips.clips[clip].file.display().to_string())
                 .collect(),
@@ -568,14 +570,14 @@ pub struct SavedRun {
 pub fn saved_progress(
     run: &RunFolder,
     config: &RunConfig,
-    (clips, subsets): (&[Clip], &[Subset]),
+    own: &Own,
     from_previous: bool,
 ) -> Result<Progress> {
     let model = fresh(config, Device::Cpu);
-    let saved = training::saved_progress(run, &model, &config.training, from_previous)?;
-    // Runs of earlier versions have no origin.
-    if let Some(origin) = &saved.origin {
-        Origin::of(config, clips, subsets).check(origin, run)?;
+    let saved = training::saved_state(run, &model, &config.training, from_previous)?;
+    // Runs of earlier versions have no identity.
+    if let Some(identity) = &saved.identity {
+        Identity::of(config, &own.corpus.clips, &own.subsets).check(identity, run)?;
     }
     let progress = saved.progress;
     let done = progress.epochs.len();

@@ -76,6 +76,7 @@ impl<'a> TestedTrial<'a> {
 
     /// Predictions of the trial in another file.
     pub(super) fn read_from(trial: Trial<'a>, file: PathBuf) -> Result<TestedTrial<'a>> {
+        trial.check_settings()?;
         Ok(TestedTrial::of(trial, read_predictions(&file)?))
     }
 

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::cross_corpus::CorpusEntry;
-use super::origin::fixed_settings;
+use super::identity::fixed_settings;
 use crate::bounded;
 use crate::config::{DataConfig, RunConfig};
 use crate::corpus::Clip;
 use crate::corpus::folds::Fold;
+use crate::corpus::split::SplitKind;
 use crate::io::write_bytes;
 use crate::run::{RunFolder, RunLock, read_split, trial_name};
 
@@ -137,15 +138,18 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If the settings of the run cannot be read, or if they differ.
     pub(super) fn check_settings(&self) -> Result<()> {
-        /// Depend on the recordings, or have no effect on a finished training.
-        const MAY_DIFFER: [&str; 3] = [
-            "split.kind",
-            "training.allow_leak",
-            "training.checkpoint_selection",
-        ];
-        let run = RunConfig::read(&self.files().config_toml())?;
-        let mut differences = fixed_settings(&run).differences(&fixed_settings(&self.config()))?;
-        differences.retain(|(key, ..)| !MAY_DIFFER.contains(&key.as_str()));
+        let (run, planned) = (RunConfig::read(&self.files().config_toml())?, self.config());
+        let settings = |config: &RunConfig| {
+            let mut settings = fixed_settings(config);
+            settings.split.kind = SplitKind::default(); // depends on the recordings
+            settings.training.early_stopping = config.training.early_stopping;
+            // A training chooses their number if it is 0.
+            if planned.training.epochs > 0 {
+                settings.training.epochs = config.training.epochs;
+            }
+            settings
+        };
+        let differences = settings(&run).differences(&settings(&planned))?;
         let differences: Vec<String> = differences
             .iter()
             .map(|(key, is, planned)| format!("{key} is {is}, not {planned}"))

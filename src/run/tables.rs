@@ -93,7 +93,7 @@ pub fn read_split(path: &Path, sources: &[Source]) -> Result<(Vec<Clip>, Vec<Sub
     let (clips, subsets) = parse_split(&text[..], sources).with_context(context)?;
     ensure!(
         !clips.is_empty(),
-        "{} has no clips: the file was changed or damaged after the training began. Restore it, or start \
+        "{} has no clips: the file was changed or damaged after the training started. Restore it, or start \
          a new run",
         path.display()
     );

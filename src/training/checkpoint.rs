@@ -31,8 +31,8 @@ use crate::run::{RunFolder, read_metrics};
 const EPOCHS: &str = "training.epochs";
 /// `[4]`: the fields of [`PartialEpoch`].
 const PARTIAL: &str = "training.partial";
-/// The bytes of [`SavedState::origin`]. Absent if there are none.
-const ORIGIN: &str = "training.origin";
+/// The bytes of [`SavedState::identity`]. Absent if there are none.
+const IDENTITY: &str = "training.identity";
 /// Prefix of the names of the selected weights.
 const SELECTED: &str = "best.";
 
@@ -45,8 +45,8 @@ pub(super) struct TrainState {
     pub progress: Progress,
     /// Weights of the selected epoch so far; empty before the first epoch is completed.
     pub selected: Weights,
-    /// See [`SavedState::origin`]; empty if unknown.
-    pub origin: Vec<u8>,
+    /// See [`SavedState::identity`]; empty if unknown.
+    pub identity: Vec<u8>,
 }
 
 /// The state of a training, without its tensors.
@@ -56,7 +56,7 @@ pub struct SavedState {
     pub progress: Progress,
     /// The bytes of [`super::TrainData`] that identify what it was trained with; `None` in runs of
     /// early versions.
-    pub origin: Option<Vec<u8>>,
+    pub identity: Option<Vec<u8>>,
 }
 
 impl TrainState {
@@ -77,7 +77,7 @@ impl TrainState {
             optimizer,
             progress: saved.progress,
             selected,
-            origin: saved.origin.unwrap_or_default(),
+            identity: saved.identity.unwrap_or_default(),
         })
     }
 
@@ -119,8 +119,8 @@ impl TrainState {
         } = self.progress.partial;
         let partial = [steps as f64, loss_sum, hits as f64, seconds];
         tensors.push((PARTIAL.into(), Tensor::from_slice(&partial)));
-        if !self.origin.is_empty() {
-            tensors.push((ORIGIN.into(), Tensor::from_slice(&self.origin)));
+        if !self.identity.is_empty() {
+            tensors.push((IDENTITY.into(), Tensor::from_slice(&self.identity)));
         }
         Ok(tensors)
     }
@@ -190,7 +190,7 @@ fn find(run: &RunFolder) -> Result<Option<PathBuf>> {
 /// # Errors
 /// If the file is missing, damaged, or does not fit the model; with `from_previous`, also if
 /// `last.ot` is not damaged.
-pub fn saved_progress(
+pub fn saved_state(
     run: &RunFolder,
     model: &EmotionModel,
     config: &TrainingConfig,
@@ -286,10 +286,10 @@ fn take(
     let mut targets = model.tensors();
     targets.extend(optimizer.state());
     targets.extend(selected_names(&selected));
-    load_state_dict(&targets, &[EPOCHS, PARTIAL, ORIGIN], saved)?;
+    load_state_dict(&targets, &[EPOCHS, PARTIAL, IDENTITY], saved)?;
     optimizer.resume_after(saved)?;
-    let origin = saved.get(ORIGIN).map(bytes_of).transpose()?;
-    Ok((SavedState { progress, origin }, selected))
+    let identity = saved.get(IDENTITY).map(bytes_of).transpose()?;
+    Ok((SavedState { progress, identity }, selected))
 }
 
 fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {

@@ -51,7 +51,7 @@ pub fn data(train: usize, validation: usize, model: &EmotionModel) -> TrainData 
         SplitTensors::new(&clips, &labels, model.normalisation(), Device::Cpu).unwrap()
     };
     TrainData {
-        origin: Vec::new(),
+        identity: Vec::new(),
         train: clips(0, train),
         train_names: vec![String::new(); train],
         groups: Vec::new(),

@@ -29,7 +29,7 @@ use tch::{Device, Tensor};
 pub use crate::config::{
     AugmentationConfig, Balance, CheckpointSelection, Schedule, TrainingConfig,
 };
-pub use checkpoint::{SavedState, saved_progress};
+pub use checkpoint::{SavedState, saved_state};
 pub use finite::NonFiniteLoss;
 pub use optimizer::AdamW;
 pub use progress::{PartialEpoch, Progress};
@@ -51,8 +51,8 @@ use saving::Checkpoints;
 #[derive(Debug)]
 pub struct TrainData {
     /// Bytes that identify the settings and the recordings. `last.ot` keeps them, so that a later
-    /// training in its run folder can be compared ([`SavedState::origin`]).
-    pub origin: Vec<u8>,
+    /// training in its run folder can be compared ([`SavedState::identity`]).
+    pub identity: Vec<u8>,
     /// Clips that the weights are fitted to.
     pub train: SplitTensors,
     /// File names of the training clips.
@@ -147,7 +147,7 @@ pub fn train_in_group(
 ) -> Result<Progress> {
     let normalisation = model.normalisation().copy();
     let mut state = TrainState::load(run, model, config, group)?;
-    state.origin.clone_from(&data.origin);
+    state.identity.clone_from(&data.identity);
     ensure!(
         model.normalisation().is_like(&normalisation),
         "the recordings differ from those that {} was started with: their MFCCs have other statistics",

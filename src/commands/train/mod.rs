@@ -16,8 +16,8 @@ use super::progress::bar;
 use super::stop::Stop;
 use super::terminal::{be_quiet, print_error, print_text};
 use super::{
-    failure, find_own, open_data, say, tell_changes, tell_first_skipped, tell_skipped_sounds,
-    typed, warn_of_cpu,
+    failure, find_own, open_data, say, tell_changes, tell_first_skipped, tell_skipped,
+    tell_skipped_sounds, typed, warn_of_cpu,
 };
 use emovox::config::RunConfig;
 use emovox::corpus::Corpus;
@@ -192,9 +192,8 @@ fn resume(args: &TrainArgs, name: &str, group: &ProcessGroup) -> Result<Experime
     config.validate()?;
     check_device(config.training.device, group)?;
     let own = find_own(&run, &config, args.settings.data.moved()?)?;
-    let split = (own.corpus.clips.as_slice(), own.subsets.as_slice());
     // All processes need the result.
-    let progress = group.main_first(|| saved_progress(&run, &config, split, args.from_previous))?;
+    let progress = group.main_first(|| saved_progress(&run, &config, &own, args.from_previous))?;
     describe_place(&run, &progress);
     if group.is_main() {
         tell_changes(&run, &own, &config)?;
@@ -229,7 +228,10 @@ fn load(corpus: &Corpus, config: &RunConfig, args: &TrainArgs) -> Result<Feature
             first.reason
         );
     }
-    tell_first_skipped(&loaded.skipped);
+    match args.resume {
+        Some(_) => tell_skipped(&loaded.skipped),
+        None => tell_first_skipped(&loaded.skipped),
+    }
     Ok(loaded)
 }
 

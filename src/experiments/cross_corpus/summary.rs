@@ -177,7 +177,11 @@ impl CrossCorpus {
             }
         };
         for trial in trials {
-            let one = TestedTrial::read_from(trial, self.predictions_path(&trial, tested))?;
+            let one = if trained == tested {
+                TestedTrial::read(trial)?
+            } else {
+                TestedTrial::read_from(trial, self.predictions_path(&trial, tested))?
+            };
             let of_trial = self.caveats(&one, trained, tested)?;
             speakers_shared |= of_trial.speakers_shared;
             add_new(&mut notes, of_trial.notes);

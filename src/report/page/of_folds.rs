@@ -198,8 +198,8 @@ impl Predicted {
         }
         ensure!(
             clips.len() == results.metrics.clips,
-            "{} has {}, but report.json has {}: one of the files was changed. `emovox cross-validate` with \
-             the same settings writes both again",
+            "{} has {}, but report.json has {}: one of the files was changed. The command that made the \
+             study writes both again",
             RunFolder::in_folder(folder).predictions_csv().display(),
             counted(clips.len(), "prediction"),
             results.metrics.clips
