@@ -317,7 +317,7 @@ if section calls; then
         done
         if [ -s calls-2 ] && [ -s calls-4 ]; then
             verdict ok calls "the calls of libtorch are counted"
-            steps=$((2 * ($(grep -c ',train$' runs/calls-4/split.csv) + 31) / 32))
+            steps=$((2 * (($(grep -cE ',train(,|$)' runs/calls-4/split.csv) + 31) / 32)))
             [ "$device" = cpu ] || paste calls-2 calls-4 | awk -v s=$steps '{printf "%s %.1f\n", $1, ($4 - $2) / s}' |
                 while read -r name count; do note calls "$name a step, with validation and saving" "$count"; done
         else verdict FAIL calls "the calls of libtorch are counted" "$(end_of calls-4.err)"; fi
