@@ -224,6 +224,23 @@ impl RunConfig {
             .collect())
     }
 
+    /// The [differences](RunConfig::differences) of which `counts` is true, by the key, as texts such as
+    /// `training.seed is 1, not 2`.
+    ///
+    /// # Errors
+    /// As [`RunConfig::differences`].
+    pub fn difference_texts(
+        &self,
+        other: &RunConfig,
+        counts: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>> {
+        let differences = self.differences(other)?.into_iter();
+        let counted = differences.filter(|(key, ..)| counts(key));
+        Ok(counted
+            .map(|(key, here, there)| format!("{key} is {here}, not {there}"))
+            .collect())
+    }
+
     /// Reads the `config.toml` of a run.
     ///
     /// # Errors

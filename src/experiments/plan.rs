@@ -292,11 +292,7 @@ fn differing_settings(existing: &RunConfig, requested: &RunConfig) -> Result<Vec
     const SAME_TRAINING: [&str; 3] = ["training.device", "training.allow_leak", "emovox"];
     let mut requested = requested.clone();
     keep_started(&mut requested, existing);
-    let differences = existing.differences(&requested)?.into_iter();
-    Ok(differences
-        .filter(|(key, ..)| !SAME_TRAINING.contains(&key.as_str()))
-        .map(|(key, existing, requested)| format!("{key} is {existing}, not {requested}"))
-        .collect())
+    existing.difference_texts(&requested, |key| !SAME_TRAINING.contains(&key))
 }
 
 /// Keeps recordings whole in a study of an earlier version, which did not divide long recordings.

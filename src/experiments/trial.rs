@@ -149,11 +149,7 @@ impl<'a> Trial<'a> {
             }
             settings
         };
-        let differences = settings(&run).differences(&settings(&planned))?;
-        let differences: Vec<String> = differences
-            .iter()
-            .map(|(key, is, planned)| format!("{key} is {is}, not {planned}"))
-            .collect();
+        let differences = settings(&run).difference_texts(&settings(&planned), |_| true)?;
         ensure!(
             differences.is_empty(),
             "{} is another training than the one that its study planned: {}. Move this folder to another \

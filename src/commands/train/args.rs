@@ -145,22 +145,17 @@ pub(super) fn configure_resumed(args: &TrainArgs, run: &RunFolder) -> Result<Run
     args.settings.data.specify(&mut config);
     args.settings.apply(&mut config)?;
     apply(args, &mut config);
-    let mut differences = recorded.differences(&config)?;
+    let may_not_change = |key: &str| !MAY_CHANGE.contains(&key);
+    let mut differences = recorded.difference_texts(&config, may_not_change)?;
     if let Some(arch) = args.settings.arch
         && arch != recorded.model.arch()
     {
-        differences.push((
-            "model.arch".into(),
-            recorded.model.arch().to_string(),
-            arch.to_string(),
+        differences.push(format!(
+            "model.arch is {}, not {arch}",
+            recorded.model.arch()
         ));
     }
-    differences.retain(|(key, ..)| !MAY_CHANGE.contains(&key.as_str()));
     if !differences.is_empty() {
-        let differences: Vec<String> = differences
-            .iter()
-            .map(|(key, recorded, requested)| format!("{key} is {recorded}, not {requested}"))
-            .collect();
         bail!(
             "the settings differ from those of {}: {}. A resumed run may change --epochs, \
              --early-stopping, --device and --data; for other changes start a new run: emovox train \
