@@ -95,11 +95,10 @@ fn plan(setup: &Setup) -> BatchPlan<'_> {
         version: 0,
         speed: 0.9 + 0.2 * (clip % 7) as f64 / 6.0,
     });
-    BatchPlan::new(
-        &setup.tensors,
-        order.collect(),
-        setup.config.training.batch_size,
-    )
+    let order: Vec<SampleSpec> = order.collect();
+    let batches = order.chunks(setup.config.training.batch_size);
+    let batches: Vec<Vec<SampleSpec>> = batches.map(<[_]>::to_vec).collect();
+    BatchPlan::new(&setup.tensors, &batches)
 }
 
 fn loss(model: &EmotionModel, batch: &Batch) -> Tensor {

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use emovox::corpus::demo;
 use emovox::device::DeviceChoice;
 use emovox::inference::Predictor;
 use emovox::run::RunFolder;
@@ -365,6 +366,30 @@ fn without_long_recordings_the_piece_length_changes_no_weight() {
     };
     let whole = weights("whole", "0");
     assert!(whole == weights("pieces", "10.5"));
+}
+
+/// The silence around a word is trimmed, but not in a copy with noise, which is many pieces longer.
+#[test]
+fn a_word_in_a_long_silence_trains_with_disturbed_copies() {
+    let env = TestEnv::with_corpus().on_cpu();
+    let silence = vec![0.0; 60 * 16_000];
+    for voice in 1..=5 {
+        let word = demo::synthesise(voice, 1, 0, 1);
+        let samples = [&silence, &word, &silence].map(Vec::as_slice).concat();
+        env.wav(
+            &format!("corpus/anger/v{voice:02}/1.wav"),
+            16_000,
+            1,
+            &samples,
+        );
+    }
+    let small = fs::read_to_string(env.path("small.toml")).unwrap();
+    fs::write(
+        env.path("small.toml"),
+        format!("{small}\npiece_seconds = 1\n"),
+    )
+    .unwrap();
+    env.run(TRAIN).success();
 }
 
 #[test]

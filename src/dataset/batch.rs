@@ -49,6 +49,8 @@ pub struct BatchPlan<'a> {
     batches: Vec<Range<usize>>,
     /// Number of clips of each batch that count.
     sizes: Vec<usize>,
+    /// Number of clips of each batch in all processes together.
+    whole_sizes: Vec<usize>,
     /// The clips in the order of the epoch.
     order: Vec<SampleSpec>,
     /// Number of frames of each clip at its speed.
@@ -61,14 +63,9 @@ pub struct BatchPlan<'a> {
 }
 
 impl<'a> BatchPlan<'a> {
-    /// Batches of `batch_size` clips (the last may be smaller) in the given order.
-    pub fn new(tensors: &'a SplitTensors, order: Vec<SampleSpec>, batch_size: usize) -> Self {
-        let clips = order.len();
-        let starts = (0..clips).step_by(batch_size);
-        let batches = starts
-            .map(|start| start..(start + batch_size).min(clips))
-            .collect();
-        BatchPlan::with_batches(tensors, order, batches)
+    /// Batches of the given clips.
+    pub fn new(tensors: &'a SplitTensors, batches: &[Vec<SampleSpec>]) -> Self {
+        BatchPlan::shared(tensors, batches, 1, |clips| 0..clips)
     }
 
     /// The local slice of one of several processes in the same batches. `share` returns the range
@@ -77,27 +74,25 @@ impl<'a> BatchPlan<'a> {
     /// the batch is a stand-in of one clip, and [`BatchPlan::size`] is 0.
     pub fn shared(
         tensors: &'a SplitTensors,
-        mut order: Vec<SampleSpec>,
-        batch_size: usize,
+        batches: &[Vec<SampleSpec>],
         processes: usize,
         share: impl Fn(usize) -> Range<usize>,
     ) -> Self {
-        let (mut batches, mut sizes) = (Vec::new(), Vec::new());
-        let mut start = 0;
-        for batch in order.chunks_mut(batch_size) {
-            let assigned: Vec<SampleSpec> = (0..processes)
-                .flat_map(|process| batch.iter().copied().skip(process).step_by(processes))
-                .collect();
-            batch.copy_from_slice(&assigned);
-            let local = share(batch.len());
-            let first = start + local.start.min(batch.len() - 1);
-            batches.push(first..first + local.len().max(1));
-            sizes.push(local.len());
-            start += batch.len();
+        let (mut order, mut ranges, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+        for batch in batches {
+            let own = share(batch.len());
+            let first = order.len() + own.start.min(batch.len() - 1);
+            ranges.push(first..first + own.len().max(1));
+            sizes.push(own.len());
+            order.extend(
+                (0..processes)
+                    .flat_map(|process| batch.iter().copied().skip(process).step_by(processes)),
+            );
         }
         BatchPlan {
             sizes,
-            ..BatchPlan::with_batches(tensors, order, batches)
+            whole_sizes: batches.iter().map(Vec::len).collect(),
+            ..BatchPlan::with_batches(tensors, order, ranges)
         }
     }
 
@@ -146,9 +141,11 @@ impl<'a> BatchPlan<'a> {
                 .collect()
         };
         let speeds: Vec<f32> = order.iter().map(|planned| planned.speed as f32).collect();
+        let sizes: Vec<usize> = batches.iter().map(Range::len).collect();
         BatchPlan {
             tensors,
-            sizes: batches.iter().map(Range::len).collect(),
+            whole_sizes: sizes.clone(),
+            sizes,
             starts: Tensor::from_slice(&gather(&tensors.starts, index_of)).to_device(device),
             lengths: Tensor::from_slice(&gather(&tensors.lengths, index_of)).to_device(device),
             labels: Tensor::from_slice(&gather(&tensors.labels, |_, p| p.clip)).to_device(device),
@@ -168,6 +165,11 @@ impl<'a> BatchPlan<'a> {
     /// Number of clips in a batch.
     pub fn size(&self, batch: usize) -> usize {
         self.sizes[batch]
+    }
+
+    /// Number of clips in a batch of all processes together.
+    pub fn whole_size(&self, batch: usize) -> usize {
+        self.whole_sizes[batch]
     }
 
     /// The clips of a batch, as indices in the subset.
@@ -346,8 +348,8 @@ mod tests {
         let mut clips = Vec::new();
         for rank in 0..5 {
             let own = |count| count * rank / 5..count * (rank + 1) / 5;
-            let plan = BatchPlan::shared(&tensors, order.clone(), 3, 5, own);
-            assert_eq!(plan.batches(), 1);
+            let plan = BatchPlan::shared(&tensors, std::slice::from_ref(&order), 5, own);
+            assert_eq!((plan.batches(), plan.whole_size(0)), (1, 3));
             clips.extend(plan.clips(0));
             assert_eq!(plan.clips(0).count(), plan.size(0));
             assert_eq!(plan.batch(0).unwrap().labels.size(), [1]);
@@ -363,7 +365,7 @@ mod tests {
             (2.0, vec![1.0, 3.0, 5.0, 7.0]),
             (1.5, vec![1.0, 2.5, 4.0, 5.5, 7.0]),
         ] {
-            let plan = BatchPlan::new(&tensors, vec![SampleSpec { speed, ..spec(0) }], 1);
+            let plan = BatchPlan::new(&tensors, &[vec![SampleSpec { speed, ..spec(0) }]]);
             let batch = plan.batch(0).unwrap();
             let row = Vec::<f32>::try_from(batch.features.view([-1])).unwrap();
             assert_eq!(row[..expected.len()], expected);
@@ -395,9 +397,10 @@ mod tests {
                 speed: [1.0, 0.9, 1.13][turn % 3],
             })
             .collect();
+        let batches: Vec<Vec<SampleSpec>> = order.chunks(8).map(<[_]>::to_vec).collect();
         let plans = |tensors| {
             [
-                BatchPlan::new(tensors, order.clone(), 8),
+                BatchPlan::new(tensors, &batches),
                 BatchPlan::by_length(tensors, 8),
             ]
         };

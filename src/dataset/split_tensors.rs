@@ -120,32 +120,34 @@ impl SplitTensors {
     }
 
     /// Cuts each recording of more than `most` frames into the smallest number of pieces of nearly
-    /// equal length; each piece becomes a clip. All versions of a recording have the same number of
-    /// pieces. `None` leaves all recordings whole.
+    /// equal length; each piece becomes a clip. All versions of a recording have as many clips as its
+    /// longest version has pieces. A shorter version, such as one whose silence was trimmed, has fewer
+    /// pieces, and each of them is several clips. `None` leaves all recordings whole.
     pub fn in_pieces(self, most: Option<usize>) -> SplitTensors {
         let Some(most) = most else {
             return self;
         };
         let most = most.max(1) as i64;
-        let pieces_of = |clip: usize| {
-            let lengths = (0..self.versions()).map(|version| self.length(version, clip));
-            (lengths.max().unwrap_or(0) + most - 1) / most
+        let pieces_of = |length: i64| ((length + most - 1) / most).max(1);
+        let clips_of = |clip: usize| {
+            let versions = 0..self.versions();
+            let pieces = versions.map(|version| pieces_of(self.length(version, clip)));
+            pieces.max().unwrap_or(1)
         };
-        let pieces: Vec<i64> = (0..self.clips())
-            .map(|clip| pieces_of(clip).max(1))
-            .collect();
+        let clips_of: Vec<i64> = (0..self.clips()).map(clips_of).collect();
         let of_pieces = |values: &[i64]| -> Vec<i64> {
-            let repeated = values.iter().zip(&pieces);
+            let repeated = values.iter().zip(&clips_of);
             repeated
-                .flat_map(|(&value, &pieces)| (0..pieces).map(move |_| value))
+                .flat_map(|(&value, &clips)| (0..clips).map(move |_| value))
                 .collect()
         };
         let clips: Vec<i64> = (0..self.clips() as i64).collect();
         let (labels, recordings) = (of_pieces(&self.labels), of_pieces(&clips));
         let (mut starts, mut lengths, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         for (index, &length) in self.lengths.iter().enumerate() {
-            let pieces = pieces[index % self.clips()];
-            for piece in 0..pieces {
+            let (clips, pieces) = (clips_of[index % self.clips()], pieces_of(length));
+            for clip in 0..clips {
+                let piece = clip * pieces / clips;
                 let (first, end) = (piece * length / pieces, (piece + 1) * length / pieces);
                 ranges.push((index, first as usize, end as usize));
                 starts.push(self.starts[index] + first);
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn all_versions_of_a_recording_have_the_same_number_of_pieces() {
+    fn all_versions_of_a_recording_have_the_same_number_of_clips() {
         for resident in [true, false] {
             // Two recordings: the first has 4 frames and 6, the second 2 and 3.
             let mut tensors = tensors(&[4, 2, 6, 3], resident);
@@ -326,18 +328,34 @@ mod tests {
             assert_eq!(cut.recordings(), [0, 0, 1]);
             assert_eq!(cut.labels(), [0, 0, 7]);
             let lengths = [0, 1].map(|version| [0, 1, 2].map(|clip| cut.length(version, clip)));
-            assert_eq!(lengths, [[2, 2, 2], [3, 3, 3]]);
+            assert_eq!(lengths, [[4, 4, 2], [3, 3, 3]]);
             let order = [(1, 0), (0, 1), (1, 2)].map(|(version, clip)| SampleSpec {
                 clip,
                 version,
                 speed: 1.0,
             });
-            let plan = BatchPlan::new(&cut, order.to_vec(), 3);
+            let plan = BatchPlan::new(&cut, &[order.to_vec()]);
             let rows = Vec::<Vec<f32>>::try_from(plan.batch(0).unwrap().features.squeeze_dim(2));
             let rows = rows.unwrap();
             assert_eq!(rows[0][..3], [6.0, 7.0, 8.0]);
-            assert_eq!(rows[1][..2], [2.0, 3.0]);
+            assert_eq!(rows[1][..4], [0.0, 1.0, 2.0, 3.0]);
             assert_eq!(rows[2][..3], [12.0, 13.0, 14.0]);
+        }
+    }
+
+    /// With noise in the silence around a word, a copy is longer than the recording by a factor of
+    /// hundreds.
+    #[test]
+    fn a_version_with_fewer_frames_than_pieces_has_no_empty_piece() {
+        for resident in [true, false] {
+            let mut tensors = tensors(&[3, 40], resident);
+            tensors.labels.truncate(1);
+            tensors.recordings.truncate(1);
+            let cut = tensors.in_pieces(Some(4));
+            assert_eq!((cut.clips(), cut.versions()), (10, 2));
+            for clip in 0..10 {
+                assert_eq!([cut.length(0, clip), cut.length(1, clip)], [3, 4]);
+            }
         }
     }
 

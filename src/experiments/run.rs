@@ -126,13 +126,13 @@ impl Experiment {
         config.data.skipped = loaded.skipped.len();
         config.data.leaked = leaked(&loaded, &split).len();
         config.calibration = CalibrationConfig::default();
-        let training_clips = split.indices(Subset::Train).len();
         let steps = if corpus.kind.is_synthetic() {
             DEMO_STEPS
         } else {
             STEPS
         };
-        config.training.choose_epochs(training_clips, steps);
+        let pieces = pieces(&loaded, &split.indices(Subset::Train), &config);
+        config.training.choose_epochs(pieces, steps);
 
         let mut head = None;
         let initial = config.training.init_weights.as_deref();
@@ -622,6 +622,13 @@ pub fn own_recordings(
     let mut clips = corpus.clips.iter();
     let whole = clips.all(|clip| corpus.recording(clip).path.is_file());
     Ok(whole.then_some(Own { corpus, subsets }))
+}
+
+/// Number of clips of an epoch: the pieces of some recordings.
+fn pieces(loaded: &FeatureDataset, recordings: &[usize], config: &RunConfig) -> usize {
+    let most = config.piece_frames().unwrap_or(usize::MAX);
+    let frames = recordings.iter().map(|&one| loaded.features[one].frames());
+    frames.map(|frames| frames.div_ceil(most).max(1)).sum()
 }
 
 /// Pairs of clips that are the same recording, in different subsets.

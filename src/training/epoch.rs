@@ -57,7 +57,7 @@ impl<'a> EpochPlan<'a> {
             data,
             config,
             epoch,
-            batches: batches(data, config, group, draw_order(data, config, epoch)),
+            batches: shared(data, group, &draw_batches(data, config, epoch)),
             augmentation,
             networks: model.ensemble_size(),
             numbers: None,
@@ -85,8 +85,8 @@ impl<'a> EpochPlan<'a> {
     pub fn numbers(&self, step: usize, seeds: &[ClipSeed], clips: usize) -> RandomNumbers {
         match &self.numbers {
             Some(numbers) => {
-                // All steps but the last have as many rows as the first.
-                let first = step * self.networks * self.positions(0).len();
+                let before = (0..step).map(|step| self.positions(step).len());
+                let first = self.networks * before.sum::<usize>();
                 numbers.narrow(first..first + seeds.len())
             }
             None => {
@@ -117,12 +117,11 @@ impl<'a> EpochPlan<'a> {
 
     /// The clips of this process in a step (from 0).
     pub fn batch(&self, step: usize) -> RankBatch {
-        let remaining = self.data.train.clips() - step * self.config.batch_size;
         RankBatch {
             clips: self.batches.planned(step).map(|clip| clip as i64).collect(),
             labels: self.batches.labels(step),
             local_size: self.batches.size(step),
-            global_size: remaining.min(self.config.batch_size),
+            global_size: self.batches.whole_size(step),
         }
     }
 
@@ -166,8 +165,8 @@ impl<'a> EpochPlan<'a> {
     }
 }
 
-/// The clips of an epoch in their order, each in one of its versions.
-fn draw_order(data: &TrainData, config: &TrainingConfig, epoch: usize) -> Vec<SampleSpec> {
+/// The batches of an epoch, with each clip in one of its versions.
+fn draw_batches(data: &TrainData, config: &TrainingConfig, epoch: usize) -> Vec<Vec<SampleSpec>> {
     let generator = |purpose| random::generator(config.seed, purpose, epoch);
     let train = &data.train;
     let clips: Vec<usize> = if config.balance == Balance::None {
@@ -182,36 +181,32 @@ fn draw_order(data: &TrainData, config: &TrainingConfig, epoch: usize) -> Vec<Sa
         .collect();
     let length = |&(version, clip): &(usize, usize)| train.length(version, clip);
     let lengths: Vec<i64> = drawn.iter().map(length).collect();
-    let mut order = order_of_epoch(&lengths, config, &mut generator(Purpose::Order));
-    for planned in &mut order {
+    let mut batches = batches_of_epoch(&lengths, config, &mut generator(Purpose::Order));
+    for planned in batches.iter_mut().flatten() {
         (planned.version, planned.clip) = drawn[planned.clip];
     }
-    order
+    batches
 }
 
 /// The batches of this process.
-fn batches<'a>(
+fn shared<'a>(
     data: &'a TrainData,
-    config: &TrainingConfig,
     group: &ProcessGroup,
-    order: Vec<SampleSpec>,
+    batches: &[Vec<SampleSpec>],
 ) -> BatchPlan<'a> {
     let local = |clips| local_slice(clips, group.rank(), group.world_size());
-    BatchPlan::shared(
-        &data.train,
-        order,
-        config.batch_size,
-        group.world_size(),
-        local,
-    )
+    BatchPlan::shared(&data.train, batches, group.world_size(), local)
 }
 
-/// Draws the order and the speeds of the clips of an epoch; `lengths` are in frames.
-fn order_of_epoch(
+/// Draws the batches of an epoch and the speeds of its clips; `lengths` are in frames.
+///
+/// The loss of a step is a mean over its batch. So the batches have nearly the same number of clips:
+/// in a small last batch, a clip would have a multiple of the weight of other clips.
+fn batches_of_epoch(
     lengths: &[i64],
     config: &TrainingConfig,
     rng: &mut ChaCha8Rng,
-) -> Vec<SampleSpec> {
+) -> Vec<Vec<SampleSpec>> {
     let mut order: Vec<SampleSpec> = (0..lengths.len())
         .map(|clip| {
             let drawn: f64 = rng.random_range(-1.0..=1.0);
@@ -225,20 +220,19 @@ fn order_of_epoch(
     order.shuffle(rng);
     // The clips of a batch have similar lengths, which reduces padding. The shuffle before makes
     // the batches different in every epoch.
-    let batch_size = config.batch_size;
-    for bucket in order.chunks_mut(config.sorted_batches.saturating_mul(batch_size)) {
-        bucket.sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
-    }
-    // Complete batches are shuffled, so that a bucket does not always begin with its shortest
-    // clips. An incomplete batch remains last.
-    let whole = order.len() / batch_size * batch_size;
-    let mut batches: Vec<Vec<SampleSpec>> = order[..whole]
-        .chunks(batch_size)
-        .map(<[SampleSpec]>::to_vec)
+    let steps = order.len().div_ceil(config.batch_size);
+    let ranges: Vec<Range<usize>> = (0..steps)
+        .map(|step| local_slice(order.len(), step, steps))
         .collect();
+    let mut batches = Vec::with_capacity(steps);
+    for bucket in ranges.chunks(config.sorted_batches) {
+        let clips = bucket[0].start..bucket[bucket.len() - 1].end;
+        order[clips].sort_by_key(|planned| (lengths[planned.clip] as f64 / planned.speed) as i64);
+        batches.extend(bucket.iter().map(|range| order[range.clone()].to_vec()));
+    }
+    // So that a bucket does not always begin with its shortest clips.
     batches.shuffle(rng);
-    let rest = order.split_off(whole);
-    batches.into_iter().flatten().chain(rest).collect()
+    batches
 }
 
 #[cfg(test)]
@@ -275,9 +269,13 @@ mod tests {
         for (batch_size, processes) in [(8, 1), (8, 2), (8, 5), (2, 3)] {
             for rank in 0..processes {
                 let mut plan = EpochPlan::draw(&setup, augmentation, 2);
-                let order = draw_order(&data, &config, 2);
+                let config = TrainingConfig {
+                    batch_size,
+                    ..config.clone()
+                };
+                let batches = draw_batches(&data, &config, 2);
                 let local = |clips| local_slice(clips, rank, processes);
-                plan.batches = BatchPlan::shared(&data.train, order, batch_size, processes, local);
+                plan.batches = BatchPlan::shared(&data.train, &batches, processes, local);
                 let of_steps = draw(&plan);
                 assert_eq!(of_steps.len(), 33usize.div_ceil(batch_size));
                 assert_ne!(of_steps[0], of_steps[1]);
@@ -296,7 +294,11 @@ mod tests {
                 batch_size: 8,
                 ..TrainingConfig::default()
             };
-            let plan = order_of_epoch(&lengths, &config, &mut rng);
+            let batches = batches_of_epoch(&lengths, &config, &mut rng);
+            let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
+            assert_eq!(sizes.len(), 13);
+            assert!(sizes.iter().all(|size| [7, 8].contains(size)), "{sizes:?}");
+            let plan: Vec<SampleSpec> = batches.concat();
             let mut clips: Vec<usize> = plan.iter().map(|planned| planned.clip).collect();
             clips.sort_unstable();
             assert_eq!(clips, (0..101).collect::<Vec<_>>());
