@@ -74,6 +74,34 @@ fn a_resample_with_each_speaker_once_has_the_metrics_of_all_clips() {
     close(scores.macro_f1, metrics.macro_f1);
 }
 
+/// Two trainings that err on different classes: the macro-F1 of their predictions together is not the
+/// mean of theirs.
+#[test]
+fn several_trainings_have_the_means_of_their_scores() {
+    let reference = reference();
+    let mut other = reference.predictions();
+    let classes = other.classes.len();
+    for row in &mut other.probabilities {
+        row.rotate_right(1);
+    }
+    other.probabilities[0] = vec![1.0 / classes as f32; classes];
+    let speakers: Vec<&str> = reference.speakers.iter().map(String::as_str).collect();
+    let other = SpeakerBootstrap::new(&other, &speakers);
+    let both = SpeakerBootstrap::of_trainings(&[reference.by_speaker(), other.clone()]);
+    for Resample { times, scores } in &reference.resamples {
+        let (ours, others) = (both.scores(times), other.scores(times));
+        close(ours.accuracy, (scores.accuracy + others.accuracy) / 2.0);
+        close(ours.uar, (scores.uar + others.uar) / 2.0);
+        close(ours.macro_f1, (scores.macro_f1 + others.macro_f1) / 2.0);
+    }
+    let interval = both.intervals(1).unwrap().macro_f1;
+    let score = both.scores(&[1; 6]).macro_f1;
+    assert!(interval.low < score && score < interval.high);
+    let clips: Vec<u64> = both.each().iter().map(|speaker| speaker.clips).collect();
+    let expected: Vec<u64> = reference.each.iter().map(|one| 2 * one.clips).collect();
+    assert_eq!(clips, expected);
+}
+
 #[test]
 fn each_speaker_is_scored_as_scikit_learn_does() {
     let reference = reference();

@@ -129,12 +129,12 @@ pub struct SpeakerScores {
     pub uar: f64,
 }
 
-/// One confusion matrix for each speaker, from which speakers are resampled.
+/// The confusion matrices of each speaker, from which speakers are resampled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpeakerBootstrap {
     classes: Vec<String>,
-    /// Clips of each speaker, counted by `confusion[truth][prediction]`.
-    confusions: BTreeMap<String, Vec<Vec<u64>>>,
+    /// Clips of each speaker in each of the trainings, counted by `confusion[truth][prediction]`.
+    confusions: BTreeMap<String, Vec<Vec<Vec<u64>>>>,
 }
 
 impl SpeakerBootstrap {
@@ -152,10 +152,10 @@ impl SpeakerBootstrap {
         let classes = &predictions.classes;
         let mut confusions = BTreeMap::new();
         for ((speaker, truth), predicted) in speakers.iter().zip(truth).zip(predicted) {
-            let confusion = confusions
+            let of_speaker = confusions
                 .entry(speaker.to_string())
-                .or_insert_with(|| zero_confusion(classes));
-            confusion[*truth][predicted] += 1;
+                .or_insert_with(|| vec![zero_confusion(classes)]);
+            of_speaker[0][*truth][predicted] += 1;
         }
         SpeakerBootstrap {
             classes: classes.clone(),
@@ -163,8 +163,29 @@ impl SpeakerBootstrap {
         }
     }
 
+    /// Several trainings, such as those with different seeds, whose mean scores count.
+    ///
+    /// # Panics
+    /// If they have different classes. Only a bug can produce such trainings.
+    pub fn of_trainings(trainings: &[SpeakerBootstrap]) -> SpeakerBootstrap {
+        let classes = trainings.first().map_or(&[][..], |one| &one.classes);
+        assert!(trainings.iter().all(|one| one.classes == classes));
+        let speakers = trainings.iter().flat_map(|one| one.confusions.keys());
+        let of_speaker = |speaker: &String| {
+            let own = trainings.iter().flat_map(|one| {
+                let none = || vec![zero_confusion(classes)];
+                one.confusions.get(speaker).cloned().unwrap_or_else(none)
+            });
+            (speaker.clone(), own.collect())
+        };
+        SpeakerBootstrap {
+            classes: classes.to_vec(),
+            confusions: speakers.map(of_speaker).collect(),
+        }
+    }
+
     /// Scores of a resample that contains each speaker `times` times; speakers are in the order of
-    /// their names.
+    /// their names. With several trainings, these are the means of their scores.
     ///
     /// A class without clips in the resample is left out of the UAR. If it is not predicted either,
     /// it is also left out of the macro F1.
@@ -177,13 +198,25 @@ impl SpeakerBootstrap {
             self.confusions.len(),
             "one number for each speaker"
         );
+        let trainings = self.confusions.values().next().map_or(0, Vec::len);
+        let of_training = |training: usize| {
+            let confusions = self.confusions.values().map(|all| &all[training]);
+            let sum = self.sum(confusions.zip(times.iter().copied()));
+            Scores::from(&from_confusion(&self.classes, sum))
+        };
+        let scores: Vec<Scores> = (0..trainings).map(of_training).collect();
+        Scores::across(&scores, mean)
+    }
+
+    /// The sum of confusion matrices, each counted some times.
+    fn sum<'a>(&self, confusions: impl Iterator<Item = (&'a Vec<Vec<u64>>, u64)>) -> Vec<Vec<u64>> {
         let mut sum = zero_confusion(&self.classes);
-        for (confusion, times) in self.confusions.values().zip(times) {
+        for (confusion, times) in confusions {
             for (sum, count) in sum.iter_mut().flatten().zip(confusion.iter().flatten()) {
                 *sum += times * count;
             }
         }
-        Scores::from(&from_confusion(&self.classes, sum))
+        sum
     }
 
     /// 95 % intervals from 2000 bootstrap resamples. A resample has as many speakers as the data,
@@ -234,10 +267,12 @@ impl SpeakerBootstrap {
         Some(Scores::across(&resampled, Interval::of))
     }
 
-    /// Scores of each speaker, in the order of their names.
+    /// Scores of each speaker, in the order of their names. With several trainings, a clip counts once
+    /// for each of them.
     pub fn each(&self) -> Vec<SpeakerScores> {
-        let scores = |(speaker, confusion): (&String, &Vec<Vec<u64>>)| {
-            let metrics = from_confusion(&self.classes, confusion.clone());
+        let scores = |(speaker, confusions): (&String, &Vec<Vec<Vec<u64>>>)| {
+            let sum = self.sum(confusions.iter().map(|confusion| (confusion, 1)));
+            let metrics = from_confusion(&self.classes, sum);
             SpeakerScores {
                 speaker: speaker.clone(),
                 clips: metrics.clips as u64,

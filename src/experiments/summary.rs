@@ -131,9 +131,14 @@ pub(super) fn speakers(test: &SavedPredictions) -> Vec<&str> {
     clips.map(|clip| clip.speaker.as_str()).collect()
 }
 
-/// Confusion matrices by speaker.
-pub(super) fn by_speaker(test: &SavedPredictions) -> SpeakerBootstrap {
-    SpeakerBootstrap::new(&test.predictions, &speakers(test))
+/// Confusion matrices by speaker, of the trials with each seed.
+pub(super) fn by_speaker(tested: &[TestedTrial]) -> SpeakerBootstrap {
+    let of_seed = |trials: &Vec<&TestedTrial>| {
+        let test = pool(trials.iter().copied());
+        SpeakerBootstrap::new(&test.predictions, &speakers(&test))
+    };
+    let seeds: Vec<SpeakerBootstrap> = by_seed(tested).iter().map(of_seed).collect();
+    SpeakerBootstrap::of_trainings(&seeds)
 }
 
 pub(super) fn scores_of(test: &SavedPredictions) -> Scores {
@@ -144,8 +149,7 @@ pub(super) fn scores_of(test: &SavedPredictions) -> Scores {
 pub(super) struct SeedSummary {
     /// Over the seeds; the test clips of all trials with the same seed are pooled.
     pub(super) scores: Scores<MeanStd>,
-    /// 95 % intervals by bootstrap over the speakers. As each clip is contained once per seed, they
-    /// are the intervals of the mean over the seeds.
+    /// 95 % intervals of the mean over the seeds, by bootstrap over the speakers.
     pub(super) intervals: Option<Intervals>,
     pub(super) by_speaker: SpeakerBootstrap,
     pub(super) pooled: SavedPredictions,
@@ -155,7 +159,7 @@ impl SeedSummary {
     /// `seed` determines the resamples of speakers.
     pub(super) fn of(tested: &[TestedTrial], seed: u64) -> SeedSummary {
         let pooled = pool(tested);
-        let by_speaker = by_speaker(&pooled);
+        let by_speaker = by_speaker(tested);
         SeedSummary {
             scores: over_seeds(tested, |seed| scores_of(&pool(seed.iter().copied()))),
             intervals: by_speaker.intervals(seed),

@@ -13,7 +13,7 @@ use crate::experiments::cross_validation::CrossValidationSummary;
 use crate::experiments::plan::check_pooled;
 use crate::experiments::summary::{
     NOT_DONE, TestedTrial, TrialScores, by_speaker, note_line, percent_interval, percent_spread,
-    pool, write_columns, write_report,
+    write_columns, write_report,
 };
 use crate::experiments::trial::TrialState;
 use crate::io::write_bytes;
@@ -238,8 +238,7 @@ fn difference(ours: &HyperParams, baseline: &HyperParams) -> Result<Option<Basel
         .map(|(ours, theirs)| ours.scores.uar - theirs.scores.uar)
         .collect();
     let seed = ours.study.plan.config.split.seed;
-    let intervals = by_speaker(&pool(&tested));
-    let intervals = intervals.intervals_above(&by_speaker(&pool(&of_baseline)), seed);
+    let intervals = by_speaker(&tested).intervals_above(&by_speaker(&of_baseline), seed);
     Ok(Some(BaselineDifference {
         pairs: differences.len(),
         higher: differences.iter().filter(|&&uar| uar > 0.0).count(),
