@@ -696,6 +696,12 @@ fn a_training_starts_from_given_weights() {
     let train = TRAIN.replace("small", "wide").replace("mine", "wide");
     env.run(&format!("{train} --init-weights runs/second/best.ot"))
         .fails_with(&["cannot initialise this model", "but the model needs"]);
+    // All shapes fit, but a network of the ensemble would be lost.
+    let two = SMALL.replace("heads = 2", "heads = 2\nensemble_size = 2");
+    fs::write(env.path("two.toml"), two).unwrap();
+    let train = TRAIN.replace("small", "two").replace("mine", "two");
+    env.run(&format!("{train} --init-weights runs/second/best.ot"))
+        .fails_with(&["cannot initialise this model", "that this model lacks"]);
     more("nowhere.ot", "none").fails_with(&["there is no file nowhere.ot", "--init-weights"]);
 
     // The bundle of a run has the same weights and the same training recordings as the run.

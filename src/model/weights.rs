@@ -128,7 +128,7 @@ pub enum Head {
 /// normalisation, and also its own last layer if the classes differ. `path` is for messages.
 ///
 /// # Errors
-/// A damaged file, or one that was saved from a model of another shape.
+/// A damaged file, or one that was saved from a model of another shape, or with more layers or networks.
 pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<Head> {
     let misfit = || {
         format!(
@@ -145,6 +145,7 @@ pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<He
         Some(metadata) if metadata.classes == model.classes() => Head::Kept,
         _ => Head::New,
     };
+    check_names(&model.tensors(), &saved).with_context(misfit)?;
     let mut tensors = model.parameters();
     tensors.retain(|(name, _)| head == Head::Kept || !is_last_layer(name));
     let used = tensors
@@ -153,6 +154,21 @@ pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<He
     check_numbers(used).with_context(|| unusable(path))?;
     restore(&tensors, &saved).with_context(misfit)?;
     Ok(head)
+}
+
+/// Checks that a file has no layer that the model lacks. The state of a training, in `last.ot`, does not
+/// count.
+fn check_names(targets: &[(String, Tensor)], saved: &BTreeMap<String, Tensor>) -> Result<()> {
+    let of_training = |name: &str| {
+        let (group, _) = name.split_once('.').unwrap_or((name, ""));
+        [METADATA, "best", "optimizer", "training"].contains(&group)
+    };
+    let known: BTreeSet<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
+    let unknown = |name: &&String| !known.contains(name.as_str()) && !of_training(name);
+    match saved.keys().find(unknown) {
+        Some(name) => bail!("it has a tensor '{name}' that this model lacks"),
+        None => Ok(()),
+    }
 }
 
 /// True for the name of a weight or bias of the last layer. Each network of an ensemble has one.
