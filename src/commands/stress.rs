@@ -121,7 +121,9 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
     report.run = run.name().into();
     report.corpus = chosen.corpus.name();
     report.subset.clone_from(&chosen.subset);
+    // The picture shows the first notes only.
     report.notes = notes.notes;
+    report.notes.extend(report.clip_notes());
     report
         .notes
         .extend(args.scored.adapt.map(AdaptationGroups::note));
@@ -132,48 +134,68 @@ pub fn run(args: &StressArgs) -> Result<ExitCode> {
         let note = format!("{unknown} clips left out, whose label is not a class of the model");
         report.notes.push(note);
     }
-    report.notes.extend(noises.note("recordings of noise"));
-    report.notes.extend(responses.note("impulse responses"));
-    for (folder, sounds, what) in [
-        (&args.noise, &noises, "own noise"),
-        (&args.impulse_responses, &responses, "own rooms"),
-    ] {
-        report.notes.extend(folder.as_ref().map(|folder| {
-            let used = counted(sounds.waveforms.len(), "recording");
-            format!("{what}: {used} of {}", folder.display())
-        }));
-    }
-    report.notes.extend(report.clip_notes());
+    report
+        .notes
+        .extend(notes_of_sounds(args, run, &noises, &responses));
     // A failed write must not lose the results.
     if args.json {
         print_json(&report.json()?);
     } else {
         print_text(&report.text());
     }
-    let written = match &files {
-        Some(files) => {
-            let _lock = match (args.out.is_none(), run.folder(), weights) {
-                (true, Some(folder), Some(weights)) => Some(lock_tested(folder, weights)?),
-                _ => None,
-            };
-            write_stress(files, &report)?;
-            let [csv, groups, json, png] = files.all().map(|file| file.display());
-            format!("wrote {csv}, {groups}, {json} and {png}")
-        }
-        None => {
-            let is_unfinished = run.folder().is_some() && run.unfinished().is_some();
-            let why = if is_unfinished && chosen.is_own() {
-                ", because the training is not finished"
-            } else {
-                ""
-            };
-            format!("no file is written{why}; --out DIR writes the results into a folder")
-        }
+    let Some(files) = files else {
+        say_unwritten(args, run, &chosen);
+        return Ok(ExitCode::SUCCESS);
     };
+    let _lock = match (args.out.is_none(), run.folder(), weights) {
+        (true, Some(folder), Some(weights)) => Some(lock_tested(folder, weights)?),
+        _ => None,
+    };
+    write_stress(&files, &report)?;
     if !args.json {
-        say!("{written}");
+        let [csv, groups, json, png] = files.all().map(|file| file.display());
+        say!("wrote {csv}, {groups}, {json} and {png}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Notes about the user's recordings of noise and impulse responses.
+fn notes_of_sounds(
+    args: &StressArgs,
+    run: &Trained,
+    noises: &Sounds,
+    responses: &Sounds,
+) -> Vec<String> {
+    let skipped = noises.note("recordings of noise");
+    let mut notes: Vec<String> = skipped.into_iter().collect();
+    notes.extend(responses.note("impulse responses"));
+    if noises.content.is_some() && noises.content == run.config().data.noise_content {
+        notes.push("own noise: the model was trained with these recordings of noise".into());
+    }
+    for (folder, sounds, what) in [
+        (&args.noise, noises, "own noise"),
+        (&args.impulse_responses, responses, "own rooms"),
+    ] {
+        notes.extend(folder.as_ref().map(|folder| {
+            let used = counted(sounds.waveforms.len(), "recording");
+            format!("{what}: {used} of {}", folder.display())
+        }));
+    }
+    notes
+}
+
+/// Says that the results are in no file, and why.
+fn say_unwritten(args: &StressArgs, run: &Trained, chosen: &Chosen) {
+    if args.json {
+        return;
+    }
+    let is_unfinished = run.folder().is_some() && run.unfinished().is_some();
+    let why = if is_unfinished && chosen.is_own() {
+        ", because the training is not finished"
+    } else {
+        ""
+    };
+    say!("no file is written{why}; --out DIR writes the results into a folder");
 }
 
 /// The content of the weights of a run.

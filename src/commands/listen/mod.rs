@@ -26,6 +26,7 @@ use emovox::audio::Channel;
 use emovox::audio::stream::{RawEncoding, VoiceActivityConfig};
 use emovox::device::DeviceChoice;
 use emovox::inference::{StreamingPredictor, Windowing};
+use emovox::plural::counted;
 use input::{Arrival, Input};
 use show::Show;
 
@@ -116,17 +117,73 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
         threshold: args.gate,
     };
     // While libtorch initialises, audio waits in the queue of the input.
-    let mut stream = StreamingPredictor::new(&predictor, input.sample_rate, &windowing, &gate)?;
+    let stream = StreamingPredictor::new(&predictor, input.sample_rate, &windowing, &gate)?;
     stream.prepare()?;
     if !args.json {
         warning!("input: {}; Ctrl-C ends the command", input.described);
     }
 
     let mut show = Show::new(predictor.classes(), args.json);
-    let mut delays = Delays::default();
-    let (mut counted, mut failure) = (0, None);
     let began = Instant::now();
-    backlog.catch_up(began, 0.0);
+    let heard = hear(
+        &input,
+        stream,
+        &mut show,
+        &mut backlog,
+        &stop,
+        windowing.hop,
+    )?;
+    show.finish();
+    if !args.json || heard.failure.is_some() {
+        warning!("{}", heard.summary(began.elapsed()));
+    }
+    match heard.failure {
+        Some(reason) => bail!("the stream failed after {}: {reason}", clock(heard.seconds)),
+        None if stop.is_asked() => Ok(stop.exit_code()),
+        None if heard.seconds == 0.0 => {
+            bail!("no audio: the stream ended before its first sample")
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A stream that has ended.
+struct Heard {
+    /// Length of the audio.
+    seconds: f64,
+    /// Number of predictions of speech.
+    predictions: usize,
+    delays: Delays,
+    /// The reason that the stream broke off.
+    failure: Option<String>,
+}
+
+impl Heard {
+    /// The last line of the output.
+    fn summary(&self, elapsed: Duration) -> String {
+        let speed = self.seconds / elapsed.as_secs_f64();
+        let seconds = clock(self.seconds);
+        let predictions = counted(self.predictions, "prediction");
+        if speed > 2.0 {
+            format!("{seconds} of audio, {predictions}; {speed:.0} times as fast as real time")
+        } else {
+            format!("{seconds} of audio, {predictions}{}", self.delays)
+        }
+    }
+}
+
+/// Shows the predictions of a stream until it ends or the user stops it. `hop` is in seconds.
+fn hear(
+    input: &Input,
+    mut stream: StreamingPredictor,
+    show: &mut Show,
+    backlog: &mut Backlog,
+    stop: &Stop,
+    hop: f64,
+) -> Result<Heard> {
+    let mut delays = Delays::default();
+    let (mut predictions, mut failure) = (0, None);
+    backlog.catch_up(Instant::now(), 0.0);
     while !stop.is_asked() {
         let arrival = input.arrivals.try_recv().or_else(|_| {
             let arrival = input.arrivals.recv_timeout(POLL_INTERVAL);
@@ -134,24 +191,22 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
             arrival
         });
         match arrival {
-            Ok(Arrival::Sound { at, samples }) => {
-                stream.push(&samples, |prediction| {
-                    show.prediction(&prediction)?;
-                    if prediction.speech.is_some() {
-                        counted += 1;
-                        delays.add(at.elapsed());
-                    }
-                    if let Some(delay) = backlog.warning(Instant::now(), prediction.time, input.received()) {
-                        warning!(
-                            "warning: the predictions are {:.0} s behind the audio, and the delay grows: \
-                             this machine is too slow; try a longer --hop than {} s",
-                            delay.as_secs_f64(),
-                            windowing.hop
-                        );
-                    }
-                    Ok(())
-                })?;
-            }
+            Ok(Arrival::Sound { at, samples }) => stream.push(&samples, |prediction| {
+                show.prediction(&prediction)?;
+                if prediction.speech.is_some() {
+                    predictions += 1;
+                    delays.add(at.elapsed());
+                }
+                let delay = backlog.warning(Instant::now(), prediction.time, input.received());
+                if let Some(delay) = delay {
+                    warning!(
+                        "warning: the predictions are {:.0} s behind the audio, and the delay \
+                         grows: this machine is too slow; try a longer --hop than {hop} s",
+                        delay.as_secs_f64()
+                    );
+                }
+                Ok(())
+            })?,
             Ok(Arrival::Lost(samples)) => warning!(
                 "lost {:.2} s of audio: this machine is too slow; try a longer --hop",
                 samples as f64 / f64::from(input.sample_rate)
@@ -171,31 +226,15 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
     }
     let seconds = stream.seconds();
     stream.finish(|prediction| {
-        counted += usize::from(prediction.speech.is_some());
+        predictions += usize::from(prediction.speech.is_some());
         show.prediction(&prediction)
     })?;
-    show.finish();
-    if !args.json || failure.is_some() {
-        let speed = seconds / began.elapsed().as_secs_f64();
-        let seconds = clock(seconds);
-        let counted = match counted {
-            1 => "1 prediction".to_string(),
-            _ => format!("{counted} predictions"),
-        };
-        if speed > 2.0 {
-            warning!("{seconds} of audio, {counted}; {speed:.0} times as fast as real time")
-        } else {
-            warning!("{seconds} of audio, {counted}{delays}")
-        }
-    }
-    match failure {
-        Some(reason) => bail!("the stream failed after {}: {reason}", clock(seconds)),
-        None if stop.is_asked() => Ok(stop.exit_code()),
-        None if seconds == 0.0 => {
-            bail!("no audio: the stream ended before its first sample")
-        }
-        None => Ok(ExitCode::SUCCESS),
-    }
+    Ok(Heard {
+        seconds,
+        predictions,
+        delays,
+        failure,
+    })
 }
 
 /// Opens the input, of which the model reads `channel`.
