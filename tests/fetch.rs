@@ -163,8 +163,8 @@ fn a_corpus_is_fetched_and_checked() {
     for line in [
         "recordings  2 of 4",
         "speakers    1 of 2",
-        "speaker 08: 0 of 2",
-        "class anger: 1 of 2",
+        "missing     speaker 08: 2 of 2 recordings",
+        "missing     class anger: 1 of 2 recordings",
     ] {
         assert!(checked.out.contains(line), "{line}: {}", checked.out);
     }

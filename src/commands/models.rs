@@ -20,7 +20,7 @@ Examples:
   emovox models acted-6     training data, licences, scores and limits of one
 
 A built-in model is used like a run: emovox predict acted-6 my-voice.wav. Without the name of a \
-run, predict and listen use the first one.")]
+run, predict, listen, serve and inspect use the first one.")]
 pub struct ModelsArgs {
     /// Model whose card is printed: data, licences, scores, limits
     #[arg(value_name = "NAME")]

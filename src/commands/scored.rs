@@ -78,13 +78,13 @@ impl Chosen {
         self.own.is_some()
     }
 
-    /// Prints warnings about recordings that are left out, also those that could not be read, and about the
-    /// corpus.
+    /// Prints how another corpus was understood, and warnings about recordings that are left out, also
+    /// those that could not be read.
     pub(super) fn warn(&self, unreadable: &[Skipped]) {
         tell_skipped(&self.corpus.skipped);
         tell_skipped(unreadable);
-        for note in &self.corpus.notes {
-            warning!("{note}");
+        for line in self.corpus.rules.iter().chain(&self.corpus.notes) {
+            warning!("{line}");
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Settings {
     /// Resample each epoch so that classes or corpora are equally frequent [default: none]
     #[arg(long, value_enum)]
     balance: Option<Balance>,
-    /// Stop after N epochs without a better validation UAR (0: never) [default: 0]
+    /// Stop after N epochs without a better one, by UAR and then loss in validation (0: never) [default: 0]
     #[arg(long, value_name = "N")]
     early_stopping: Option<usize>,
     /// Epoch whose weights are used [default: last; with --arch mean-lstm or --early-stopping: best]

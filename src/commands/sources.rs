@@ -257,9 +257,9 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
     for (kind, count) in holds.lacking() {
         match count.expected {
             Some(expected) => say!(
-                "missing     {kind} {}: {} of {expected}",
+                "missing     {kind} {}: {} of {expected} recordings",
                 count.name,
-                count.found
+                expected - count.found
             ),
             None => say!("missing     {kind} {}", count.name),
         }

@@ -58,8 +58,8 @@ pub struct TrainingConfig {
     /// towards each other; 0 turns it off.
     #[serde(default = "none")]
     pub contrastive: f64,
-    /// Number of epochs without a better validation UAR after which the training stops; 0 turns
-    /// early stopping off.
+    /// Number of epochs without a better one after which the training stops; 0 turns early stopping
+    /// off. An epoch is better with a higher validation UAR, or with the same and a lower loss.
     pub early_stopping: usize,
     /// Checkpoint selection: the epoch whose weights become `best.ot`.
     #[serde(default = "best")]

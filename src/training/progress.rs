@@ -26,7 +26,7 @@ pub struct PartialEpoch {
 }
 
 impl Progress {
-    /// The epoch with the highest validation UAR so far.
+    /// The epoch with the highest validation UAR so far, and among those with the lowest loss.
     pub fn best(&self) -> Option<&EpochMetrics> {
         EpochMetrics::best(&self.epochs)
     }
@@ -41,7 +41,7 @@ impl Progress {
         self.epochs.len() >= config.epochs || self.is_stopped_early(config)
     }
 
-    /// True if none of the last `early_stopping` epochs improved the validation UAR.
+    /// True if none of the last `early_stopping` epochs is the best one so far.
     pub fn is_stopped_early(&self, config: &TrainingConfig) -> bool {
         let best = self.best().map_or(0, |best| best.epoch);
         config.early_stopping > 0

@@ -40,7 +40,7 @@ sizes.toml:
   training.epochs = 60
   [sweep]                         # any key of the configuration: a list, or a range
   model.hidden = [32, 64, 128]
-  training.learning_rate = { from = 1e-3, to = 1e-2, count = 3, log = true }
+  training.learning_rate = { from = 1e-3, to = 9e-3, count = 3, log = true }
   [baseline]                      # the setting that all others are compared with
   model.hidden = 64
   training.learning_rate = 0.003
@@ -49,7 +49,7 @@ A trial is one training: a setting, a fold and a seed. Trials have nothing in co
 feature cache. The name of a trial does not change when values are added. A stopped trial \
 continues, and a finished trial is not trained again. So any scheduler that can count can run a \
 sweep:
-  seq 0 35 | parallel emovox grid sizes.toml --cell {}
+  seq 0 134 | parallel emovox grid sizes.toml --cell {}
   Kubernetes, with completionMode: Indexed:
       emovox grid sizes.toml --cell $(JOB_COMPLETION_INDEX)")]
 pub struct GridArgs {

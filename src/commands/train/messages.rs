@@ -72,7 +72,7 @@ pub(super) fn train_with_bar(
         }),
         Event::StoppedEarly { epoch } => bar.suspend(|| {
             say!(
-                "stopped after epoch {epoch}: {} without a better validation UAR",
+                "stopped after epoch {epoch}: {} without a better one",
                 counted(config.early_stopping, "epoch")
             );
         }),

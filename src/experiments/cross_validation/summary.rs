@@ -122,6 +122,14 @@ impl CrossValidation {
             let trials = counted(missing.len(), "trial");
             notes.push(format!("{trials} {} {NOT_DONE}", is_or_are(missing.len())));
         }
+        let metrics = all.pooled.predictions.metrics();
+        let without_clips = metrics.missing();
+        if missing.is_empty() && !without_clips.is_empty() {
+            notes.push(format!(
+                "no test clip of {}: the UAR is the mean over the other classes",
+                without_clips.join(", ")
+            ));
+        }
         let mean_of_folds = |seed: &[&TestedTrial]| {
             let scores: Vec<Scores> = seed.iter().map(|tested| tested.scores).collect();
             Scores::across(&scores, |values| MeanStd::of(values).mean)
@@ -147,7 +155,7 @@ impl CrossValidation {
             ensemble,
             speakers: all.by_speaker.each(),
             calibration: Calibration::of(&all.pooled.predictions),
-            metrics: all.pooled.predictions.metrics(),
+            metrics,
             first_seed: pool(seeds.into_iter().next().unwrap_or_default()),
         })
     }

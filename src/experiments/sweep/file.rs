@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::values::{for_name, is_range, text, values};
 use crate::bounded;
 use crate::config::RunConfig;
+use crate::corpus::first_names;
 use crate::corpus::folds::Folds;
 
 /// Largest number of combinations; more are a typing error.
@@ -163,7 +164,13 @@ impl SweepFile {
         let fitting: Vec<usize> = (0..all.len()).filter(|&one| fits(&all[one])).collect();
         match fitting[..] {
             [one] => Ok(Some(one)),
-            [] => bail!("no setting of the sweep has the values of [baseline]"),
+            [] => {
+                let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+                bail!(
+                    "no setting of the sweep has the values of [baseline]; the settings are {}",
+                    first_names(&names)
+                )
+            }
             [first, second, ..] => bail!(
                 "[baseline] must match one setting, but matches {}, such as {} and {}",
                 fitting.len(),
