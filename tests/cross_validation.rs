@@ -138,7 +138,7 @@ fn every_speaker_is_tested_once_and_the_report_agrees_with_the_predictions() {
         let of_speaker = lines
             .iter()
             .filter(|line| line.speaker == speaker["speaker"]);
-        assert_eq!(speaker["clips"].as_u64().unwrap(), 12);
+        assert_eq!(speaker["clips"].as_u64().unwrap(), 6);
         close(number(&speaker["uar"]), uar(of_speaker));
     }
     let interval = &report["intervals"]["uar"];

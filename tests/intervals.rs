@@ -98,8 +98,37 @@ fn several_trainings_have_the_means_of_their_scores() {
     let score = both.scores(&[1; 6]).macro_f1;
     assert!(interval.low < score && score < interval.high);
     let clips: Vec<u64> = both.each().iter().map(|speaker| speaker.clips).collect();
-    let expected: Vec<u64> = reference.each.iter().map(|one| 2 * one.clips).collect();
+    let expected: Vec<u64> = reference.each.iter().map(|one| one.clips).collect();
     assert_eq!(clips, expected);
+}
+
+/// While a study is in training, a seed has tested only some of the speakers.
+#[test]
+fn a_training_without_the_speakers_of_a_resample_does_not_count() {
+    let reference = reference();
+    let first = reference
+        .speakers
+        .iter()
+        .filter(|one| **one == reference.each[0].speaker);
+    let predictions = reference.predictions();
+    let own = |row: &usize| reference.speakers[*row] == reference.each[0].speaker;
+    let rows: Vec<usize> = (0..predictions.truth.len()).filter(own).collect();
+    let some = Predictions {
+        classes: predictions.classes.clone(),
+        truth: rows.iter().map(|&row| predictions.truth[row]).collect(),
+        probabilities: rows
+            .iter()
+            .map(|&row| predictions.probabilities[row].clone())
+            .collect(),
+    };
+    let speakers: Vec<&str> = first.map(String::as_str).collect();
+    let some = SpeakerBootstrap::new(&some, &speakers);
+    let both = SpeakerBootstrap::of_trainings(&[reference.by_speaker(), some]);
+    let others = [0, 1, 1, 1, 1, 1];
+    close(
+        both.scores(&others).uar,
+        reference.by_speaker().scores(&others).uar,
+    );
 }
 
 #[test]

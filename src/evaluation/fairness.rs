@@ -40,10 +40,11 @@ impl GroupScores {
     /// Compares the groups of a property with all of their clips. `groups` has the group of each
     /// clip; clips of unknown groups are left out. With fewer than two groups, there are no scores.
     ///
-    /// A random model has the same predictions in a random order, so it favours no group. A
-    /// difference that is larger than those of 1000 random models is not a matter of chance. Clips
-    /// count as independent of each other; with few speakers, a difference between two groups can
-    /// still be one between speakers.
+    /// A random model has the same predictions in a random order, so it favours no group. Its recalls
+    /// vary less by chance than those of a good model: in a simulation of fair models with RAVDESS's
+    /// number of clips, 1.4 % of the differences of a group, and 1 % of those of a class, were larger
+    /// than all differences of 1000 random models. Clips count as independent of each other; with few
+    /// speakers, a difference between two groups can still be one between speakers.
     ///
     /// # Panics
     /// If there is not one group for each clip.

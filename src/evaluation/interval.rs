@@ -201,10 +201,14 @@ impl SpeakerBootstrap {
         let trainings = self.confusions.values().next().map_or(0, Vec::len);
         let of_training = |training: usize| {
             let confusions = self.confusions.values().map(|all| &all[training]);
-            let sum = self.sum(confusions.zip(times.iter().copied()));
-            Scores::from(&from_confusion(&self.classes, sum))
+            let metrics = from_confusion(
+                &self.classes,
+                self.sum(confusions.zip(times.iter().copied())),
+            );
+            // A training may have tested none of these speakers.
+            (metrics.clips > 0).then(|| Scores::from(&metrics))
         };
-        let scores: Vec<Scores> = (0..trainings).map(of_training).collect();
+        let scores: Vec<Scores> = (0..trainings).filter_map(of_training).collect();
         Scores::across(&scores, mean)
     }
 
@@ -267,15 +271,16 @@ impl SpeakerBootstrap {
         Some(Scores::across(&resampled, Interval::of))
     }
 
-    /// Scores of each speaker, in the order of their names. With several trainings, a clip counts once
-    /// for each of them.
+    /// Scores of each speaker, in the order of their names. With several trainings, the scores are of
+    /// all their predictions.
     pub fn each(&self) -> Vec<SpeakerScores> {
         let scores = |(speaker, confusions): (&String, &Vec<Vec<Vec<u64>>>)| {
             let sum = self.sum(confusions.iter().map(|confusion| (confusion, 1)));
             let metrics = from_confusion(&self.classes, sum);
+            let clips = confusions.iter().map(|one| one.iter().flatten().sum());
             SpeakerScores {
                 speaker: speaker.clone(),
-                clips: metrics.clips as u64,
+                clips: clips.max().unwrap_or(0),
                 accuracy: metrics.accuracy,
                 uar: metrics.uar,
             }

@@ -8,6 +8,7 @@ use super::canvas::{Align, Canvas};
 use super::font::Font;
 use super::header::{HEADER_HEIGHT, draw_header};
 use super::picture::png;
+use super::stress::change;
 use super::style::{BLUE, FRAME, INK, MARGIN, QUIET_INK, TEXT_SIZE, TICK_SIZE, WIDTH};
 use crate::evaluation::{Interval, MeanStd};
 
@@ -136,9 +137,9 @@ fn draw_row(canvas: &mut Canvas, axis: &Axis, y: f64, row: &GridRow) -> Result<(
     match row.above {
         _ if row.is_baseline => text += "     baseline",
         Some((mean, interval)) => {
-            text += &format!("     {:+.1}", 100.0 * mean);
+            text += &format!("     {}", change(mean));
             if let Some(Interval { low, high }) = interval {
-                text += &format!(" ({:+.1} to {:+.1})", 100.0 * low, 100.0 * high);
+                text += &format!(" ({} to {})", change(low), change(high));
             }
         }
         None => {}

@@ -54,6 +54,6 @@ pub use recording::{RecordingPredictions, WindowPrediction, recording_png};
 pub use reliability::reliability_png;
 pub use results::{write_curves, write_results};
 pub use scores::{Report, joined_notes};
-pub use stress::{StressReport, StressRow, is_own_stress, write_stress};
+pub use stress::{StressReport, StressRow, change, is_own_stress, write_stress};
 pub use stress_png::stress_png;
 pub use text::{isolated, missing_letters};

@@ -493,7 +493,7 @@ fn points(fraction: f64) -> String {
 }
 
 /// A change in points, with its sign.
-pub(super) fn change(fraction: f64) -> String {
+pub fn change(fraction: f64) -> String {
     // Neither -0.0 nor +0.0.
     let rounded = (1000.0 * fraction).round() / 10.0;
     if rounded == 0.0 {

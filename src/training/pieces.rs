@@ -375,7 +375,7 @@ mod tests {
             plan.draw_numbers(Device::Cpu);
             let of_whole = compute(&plan, Device::Cuda(0));
             assert_eq!(of_whole.len(), 2);
-            for (step, (whole, pieces)) in of_whole.iter().zip(&of_pieces).enumerate() {
+            for (whole, pieces) in of_whole.iter().zip(&of_pieces) {
                 assert_eq!(whole.0, 1);
                 assert_eq!(pieces.0, 2 * model.ensemble_size());
                 let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);

@@ -1,5 +1,6 @@
 //! Results of a cross-validation: the scores of all trials together.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
@@ -140,6 +141,14 @@ impl CrossValidation {
         } else {
             None
         };
+        // Without some trials, the seeds have tested different speakers.
+        let spread = |scores: Scores<MeanStd>| match missing.is_empty() {
+            true => scores,
+            false => scores.map(|score| MeanStd {
+                std: None,
+                ..*score
+            }),
+        };
         Ok(CrossValidationSummary {
             name: self.name(),
             corpus: config.data.name(),
@@ -149,8 +158,8 @@ impl CrossValidation {
             speakers_shared: caveats.speakers_shared(),
             missing: missing.iter().map(Trial::name).collect(),
             trials,
-            mean_of_folds: over_seeds(&tested, mean_of_folds),
-            pooled: all.scores,
+            mean_of_folds: spread(over_seeds(&tested, mean_of_folds)),
+            pooled: spread(all.scores),
             intervals: all.intervals,
             ensemble,
             speakers: all.by_speaker.each(),
@@ -339,11 +348,21 @@ impl CrossValidationSummary {
             );
         }
         text += "\n";
+        if count_seeds(&self.trials) > 1 {
+            text += "All predictions; a clip counts once for each seed, so the averages are not the \
+                     means of the seeds:\n\n";
+        }
         text += &evaluation::classification_table(&self.metrics);
         text += "\nConfusion (rows: truth, columns: prediction), all trials\n\n";
         text += &evaluation::confusion_table(&self.metrics);
         text
     }
+}
+
+/// Number of seeds of some trials.
+fn count_seeds(trials: &[TrialScores]) -> usize {
+    let seeds: BTreeSet<u64> = trials.iter().map(|trial| trial.seed).collect();
+    seeds.len()
 }
 
 /// Width of a column with some names below a title.

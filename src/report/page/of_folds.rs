@@ -85,11 +85,11 @@ impl SavedResults {
         let independent = if self.speakers_shared || is_in_question(&self.notes) {
             ""
         } else {
-            ", by a model that was not trained on this speaker"
+            ", each by models that were not trained on this speaker"
         };
+        let speakers = counted(self.speakers.len(), "test speaker");
         format!(
-            "cross-validation of {} on {}, folds {}: \
-             every speaker is tested once{independent}; {} predictions",
+            "cross-validation of {} on {}, folds {}: {speakers}{independent}; {} predictions",
             self.arch, self.corpus, self.folds, self.metrics.clips
         )
     }
@@ -181,7 +181,7 @@ impl Predicted {
         let first_seed = results.first_seed();
         let mut first: Option<SavedPredictions> = None;
         for (training, saved) in by_training {
-            let name = format!("fold {}, seed {}", training[0], training[1]);
+            let name = training_name(&training[0], &training[1]);
             let index_of = |file: &Excerpt| files.index_of(file.below(data));
             clips.extend(rows(&saved, &name, index_of));
             distinct.add(&saved);
@@ -255,10 +255,18 @@ impl Distinct {
     }
 }
 
+/// Name of a training; without folds, the fold has no name.
+fn training_name(fold: &str, seed: &str) -> String {
+    match fold {
+        "" => format!("seed {seed}"),
+        fold => format!("fold {fold}, seed {seed}"),
+    }
+}
+
 fn fold_table(results: &SavedResults, stress: &[Option<StressChecks>]) -> Table {
     let cell = |(cell, &stress): (&SavedCell, &Option<StressChecks>)| {
         vec![
-            format!("fold {}, seed {}", cell.fold, cell.seed),
+            training_name(&cell.fold, &cell.seed.to_string()),
             cell.speakers.to_string(),
             cell.clips.to_string(),
             percent(cell.accuracy),
