@@ -25,7 +25,7 @@ pub(super) struct Settings {
     /// 400; a third of them with --init-weights; --arch mean-lstm: 100]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Number of clips per step [default: 32; --arch mean-lstm: 64]
+    /// Maximum number of clips per step [default: 32; --arch mean-lstm: 64]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Maximum learning rate [default: 0.003; --arch mean-lstm: 0.001]

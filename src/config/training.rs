@@ -26,7 +26,7 @@ pub struct TrainingConfig {
     /// Number of epochs; an epoch has as many clips as the training subset. 0 leaves the choice to
     /// [`choose_epochs`](TrainingConfig::choose_epochs) when a run begins.
     pub epochs: usize,
-    /// Number of clips in a step.
+    /// Largest number of clips in a step. The steps of an epoch have nearly the same number of clips.
     pub batch_size: usize,
     /// Number of batches whose clips are sorted by length together, which reduces padding. With 1,
     /// every batch is drawn from the whole training subset.
