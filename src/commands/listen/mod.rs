@@ -125,14 +125,7 @@ pub fn run(args: ListenArgs) -> Result<ExitCode> {
 
     let mut show = Show::new(predictor.classes(), args.json);
     let began = Instant::now();
-    let heard = hear(
-        &input,
-        stream,
-        &mut show,
-        &mut backlog,
-        &stop,
-        windowing.hop,
-    )?;
+    let heard = hear(&input, stream, &mut show, &mut backlog, stop, windowing.hop)?;
     show.finish();
     if !args.json || heard.failure.is_some() {
         warning!("{}", heard.summary(began.elapsed()));

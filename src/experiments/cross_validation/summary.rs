@@ -142,12 +142,11 @@ impl CrossValidation {
             None
         };
         // Without some trials, the seeds have tested different speakers.
-        let spread = |scores: Scores<MeanStd>| match missing.is_empty() {
-            true => scores,
-            false => scores.map(|score| MeanStd {
-                std: None,
+        let spread = |scores: Scores<MeanStd>| {
+            scores.map(|score| MeanStd {
+                std: score.std.filter(|_| missing.is_empty()),
                 ..*score
-            }),
+            })
         };
         Ok(CrossValidationSummary {
             name: self.name(),
