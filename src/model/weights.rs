@@ -145,7 +145,12 @@ pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<He
         Some(metadata) if metadata.classes == model.classes() => Head::Kept,
         _ => Head::New,
     };
-    check_names(&model.tensors(), &saved).with_context(misfit)?;
+    // The state of a training, in `last.ot`.
+    let of_training = |name: &str| {
+        let prefixes = ["best.", "optimizer.", "training."];
+        prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    check_names(&model.tensors(), of_training, &saved).with_context(misfit)?;
     let mut tensors = model.parameters();
     tensors.retain(|(name, _)| head == Head::Kept || !is_last_layer(name));
     let used = tensors
@@ -156,16 +161,16 @@ pub fn init_from(model: &EmotionModel, bytes: Vec<u8>, path: &Path) -> Result<He
     Ok(head)
 }
 
-/// Checks that a file has no layer that the model lacks. The state of a training, in `last.ot`, does not
-/// count.
-fn check_names(targets: &[(String, Tensor)], saved: &BTreeMap<String, Tensor>) -> Result<()> {
-    let of_training = |name: &str| {
-        let (group, _) = name.split_once('.').unwrap_or((name, ""));
-        [METADATA, "best", "optimizer", "training"].contains(&group)
-    };
+/// Checks that a file has no tensors but those of the model, its metadata, and those that `may_have`
+/// allows.
+fn check_names(
+    targets: &[(String, Tensor)],
+    may_have: impl Fn(&str) -> bool,
+    saved: &BTreeMap<String, Tensor>,
+) -> Result<()> {
     let known: BTreeSet<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
-    let unknown = |name: &&String| !known.contains(name.as_str()) && !of_training(name);
-    match saved.keys().find(unknown) {
+    let is_known = |name: &str| known.contains(name) || name == METADATA || may_have(name);
+    match saved.keys().find(|name| !is_known(name)) {
         Some(name) => bail!("it has a tensor '{name}' that this model lacks"),
         None => Ok(()),
     }
@@ -183,12 +188,7 @@ pub fn load_state_dict(
     others: &[&str],
     saved: &BTreeMap<String, Tensor>,
 ) -> Result<()> {
-    let mut known: BTreeSet<&str> = targets.iter().map(|(name, _)| name.as_str()).collect();
-    known.extend(others);
-    known.insert(METADATA);
-    if let Some(name) = saved.keys().find(|name| !known.contains(name.as_str())) {
-        bail!("it has a tensor '{name}' that this model lacks");
-    }
+    check_names(targets, |name| others.contains(&name), saved)?;
     restore(targets, saved)
 }
 
